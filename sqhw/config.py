@@ -1,0 +1,101 @@
+"""What a processing element is made of: one frozen configuration, presets by name, derived widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_int, check_pair
+
+__all__ = ["K_LIMIT", "PRESETS", "PEConfig", "preset"]
+
+K_LIMIT = 1 << 20
+"""No configuration asks for longer dot products than this."""
+
+
+@dataclass(frozen=True)
+class PEConfig:
+    """Parameters of an SQ processing element.
+
+    Parameters
+    ----------
+    sq, dense
+        The formats of the two operands.
+    lanes
+        INT4 multipliers, which is also the elements of one beat; a power of two up to the bank, so
+        that a bank is one beat or several.
+    outlier_lanes
+        High-code multipliers: the outliers of one beat that are taken in one cycle; from 1 to the
+        most outliers a beat can hold, and 0 exactly when the format has no outliers.
+    k_max
+        The longest dot product, in elements; it sets the accumulator's width. From one bank to 2**20.
+    gated
+        Whether the outlier lanes' operand registers hold while there is no outlier. An ungated lane
+        multiplies zeros instead; it exists to be measured against.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is out of its range; the message names the value and the limit.
+    """
+
+    sq: SQFormat = SQFormat()
+    dense: DenseFormat = DenseFormat(4, 64)
+    lanes: int = 16
+    outlier_lanes: int = 1
+    k_max: int = 4096
+    gated: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sq, SQFormat):
+            raise TypeError(f"SQ format must be an SQFormat, not {self.sq!r}")
+        if not isinstance(self.dense, DenseFormat):
+            raise TypeError(f"Dense format must be a DenseFormat, not {self.dense!r}")
+        check_pair(self.sq, self.dense)
+        check_int("Lanes", self.lanes, 1, self.sq.bank, power_of_two=True)
+        check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
+        check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
+
+    @property
+    def slots(self) -> int:
+        """High codes that one beat can carry."""
+        return min(self.sq.outliers, self.lanes)
+
+    @property
+    def beats_per_bank(self) -> int:
+        return self.sq.bank // self.lanes
+
+    @property
+    def banks_max(self) -> int:
+        """Banks of the longest dot product."""
+        return self.sq.banks(self.k_max)
+
+    @property
+    def banks_per_group(self) -> int:
+        """Banks that share a group scale; 0 without group scales."""
+        return self.dense.group // self.sq.bank if self.dense.group else 0
+
+    @property
+    def acc_bits(self) -> int:
+        """Width of the exact accumulator."""
+        return accumulator_bits(self.sq, self.dense, self.banks_max * self.sq.bank)
+
+
+PRESETS: dict[str, PEConfig] = {
+    "default": PEConfig(),
+    "tiny": PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=2048),
+    "wide": PEConfig(SQFormat(32, 2), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
+    "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
+}
+"""Design points by name.
+
+``default``: 16 elements per bank, 1 FP16 outlier, 16 lanes; never stalls. ``tiny``: the smallest useful
+one, INT8 outliers, a bank in two beats. ``wide``: twice the lanes for the same outlier lane. ``paper``:
+the configuration of the paper's area claim, in-band mask, s = 0.75, INT8 high codes and INT8 dense operand.
+"""
+
+
+def preset(name: str) -> PEConfig:
+    """Returns the preset called `name`; raises ValueError if there is none."""
+    if name not in PRESETS:
+        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return PRESETS[name]

@@ -1,0 +1,237 @@
+"""The Sparse-Quantized number format as data: what is stored, how wide it is, how large it can get.
+
+This module is the single description that the golden model and the hardware share. It holds facts
+(ranges, widths, bounds) and no arithmetic on tensors; ``docs/format.md`` tells the same in prose.
+Source: SQ-format, arXiv 2512.05409; the two-level scales and the exact accumulator are this project's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = [
+    "FP16_MAX_UNITS",
+    "LEGAL_SCALES",
+    "LOW_BITS",
+    "LOW_MAX",
+    "NIBBLE_MIN",
+    "SCALE_BIAS",
+    "SCALE_BITS",
+    "SCALE_MAX_UNITS",
+    "SENTINEL",
+    "TAU_BITS",
+    "TAU_MAX",
+    "UNIT_EXPONENT",
+    "DenseFormat",
+    "SQFormat",
+    "accumulator_bits",
+    "accumulator_bound",
+    "check_choice",
+    "check_int",
+    "check_pair",
+]
+
+LOW_BITS = 4
+"""Bits of a low code (two's complement INT4)."""
+LOW_MAX = 7
+"""The encoder writes low codes of regular elements from -LOW_MAX to LOW_MAX."""
+NIBBLE_MIN = -8
+"""The most negative nibble: a legal low half of a sliced INT8 code."""
+SENTINEL = -8
+"""The low code that marks an outlier when the mask is in band."""
+
+UNIT_EXPONENT = -24
+"""Every element of an SQ operand is an integer in units of (row scale) * 2**UNIT_EXPONENT."""
+
+SCALE_BITS = 8
+"""A bank scale is one byte, unsigned E5M3: (8 + m) * 2**(e - SCALE_BIAS), byte = 8 * e + m."""
+SCALE_BIAS = 27
+LEGAL_SCALES = tuple(code for code in range(256) if ((8 + code % 8) << (code // 8)) % 8 == 0)
+"""The 239 scale bytes that stand for a multiple of 2**UNIT_EXPONENT. The other 17 (e < 3 with a
+fraction) are reserved: no encoder writes them, and a decoder that meets one reports an error."""
+SCALE_MAX_UNITS = 15 << 28
+"""The largest bank scale, 240, in units of 2**UNIT_EXPONENT."""
+
+TAU_BITS = 6
+"""A group scale is e3m3, the integer (8 + m) * 2**e, code = 8 * e + m; stored in one byte."""
+TAU_MAX = 15 << 7
+
+FP16_MAX_UNITS = 2047 << 29
+"""The largest finite FP16 number, 65504, in units of 2**UNIT_EXPONENT."""
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raises ValueError unless `value` is one of `choices` (and of the same type: True is not 1)."""
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        listed = ", ".join(repr(choice) for choice in choices[:-1])
+        raise ValueError(f"{name} must be {listed} or {choices[-1]!r}, not {value!r}")
+
+
+def check_int(name: str, value: Any, low: int, high: int, *, power_of_two: bool = False) -> None:
+    """Raises TypeError unless `value` is an int, ValueError unless it is in low..high (and a power of two)."""
+    kind = "a power of two" if power_of_two else "an integer"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+    if not low <= value <= high or (power_of_two and value & (value - 1)):
+        raise ValueError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class SQFormat:
+    """The format of an SQ operand.
+
+    Parameters
+    ----------
+    bank
+        Consecutive elements along K that share one bitmap and one bank scale; a power of two, 4..128.
+    outliers
+        Outlier capacity: the most outliers a bank may have; 0..bank. 0 is plain INT4 with a bank scale.
+    high
+        ``"fp16"``: high codes are IEEE binary16 in row units. ``"int8"``: integers in bank units.
+    mask
+        ``"bitmap"``: one bit per element is stored. ``"sentinel"``: low code -8 marks an outlier.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is out of its range; the message names the value and the limit.
+    """
+
+    bank: int = 16
+    outliers: int = 1
+    high: Literal["fp16", "int8"] = "fp16"
+    mask: Literal["bitmap", "sentinel"] = "bitmap"
+
+    def __post_init__(self) -> None:
+        check_int("Bank", self.bank, 4, 128, power_of_two=True)
+        check_int("Outliers", self.outliers, 0, self.bank)
+        check_choice("High", self.high, ("fp16", "int8"))
+        check_choice("Mask", self.mask, ("bitmap", "sentinel"))
+
+    @property
+    def has_bitmap(self) -> bool:
+        """Whether a bitmap is stored: not with the sentinel mask, and not without outliers."""
+        return self.mask == "bitmap" and self.outliers > 0
+
+    @property
+    def sliced(self) -> bool:
+        """Whether INT8 high codes are sliced: low nibble in the low-code slot, high nibble stored apart."""
+        return self.high == "int8" and self.has_bitmap
+
+    @property
+    def high_bits(self) -> int:
+        """Bits of one stored high code: 16 (FP16), 8 (INT8 stored whole) or 4 (INT8 sliced)."""
+        if self.high == "fp16":
+            return 16
+        return 4 if self.mask == "bitmap" else 8
+
+    @property
+    def high_max(self) -> int:
+        """Largest magnitude of an INT8 high code that the encoder writes: 119 sliced, 127 whole."""
+        if self.high == "fp16":
+            raise ValueError("High codes have an integer limit only when high is 'int8', not 'fp16'")
+        return 119 if self.mask == "bitmap" else 127
+
+    @property
+    def bank_bits(self) -> int:
+        """Bits of one packed bank: scale, bitmap, low codes, high codes."""
+        bitmap = self.bank if self.has_bitmap else 0
+        return SCALE_BITS + bitmap + LOW_BITS * self.bank + self.high_bits * self.outliers
+
+    @property
+    def bits_per_element(self) -> float:
+        """Stored bits per element, mask and bank scale included (a row scale adds 32/K)."""
+        return self.bank_bits / self.bank
+
+    @property
+    def sparsity(self) -> float:
+        """The paper's s = 1 - outliers / bank."""
+        return 1 - self.outliers / self.bank
+
+    def banks(self, k: int) -> int:
+        """Banks that hold `k` elements; the last one is padded with zeros."""
+        return -(-k // self.bank)
+
+    @property
+    def element_bound(self) -> int:
+        """Bound on the magnitude of one element, in units of row scale * 2**-24."""
+        low = -NIBBLE_MIN * SCALE_MAX_UNITS
+        if self.outliers == 0:
+            return low
+        if self.high == "fp16":
+            return low + FP16_MAX_UNITS
+        # 16 * hi + lo with both nibbles at -8, or one byte at -128: nothing that is stored exceeds this.
+        return 136 * SCALE_MAX_UNITS
+
+    @property
+    def bank_bound(self) -> int:
+        """Bound on the sum of magnitudes of one bank's elements, in units of row scale * 2**-24.
+
+        It covers whatever a bank within its capacity can hold, not only what the encoder writes.
+        """
+        low = -NIBBLE_MIN * SCALE_MAX_UNITS
+        return low * (self.bank - self.outliers) + self.element_bound * self.outliers
+
+
+@dataclass(frozen=True)
+class DenseFormat:
+    """The format of a dense operand: integers with a row scale and, optionally, a scale per group.
+
+    Parameters
+    ----------
+    bits
+        4 (codes -8..7) or 8 (codes -128..127).
+    group
+        Consecutive elements along K that share one group scale, or None for none. It must be a
+        multiple of the bank of the SQ operand it meets; 4..65536.
+    """
+
+    bits: int = 4
+    group: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("Dense bits", self.bits, (4, 8))
+        if self.group is not None:
+            check_int("Group", self.group, 4, 65536)
+            if self.group % 4:
+                raise ValueError(f"Group must be a multiple of 4, not {self.group!r}")
+
+    @property
+    def code_min(self) -> int:
+        return -(1 << (self.bits - 1))
+
+    @property
+    def code_max(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def bits_per_element(self) -> float:
+        """Stored bits per element, group scale (one byte) included (a row scale adds 32/K)."""
+        return self.bits + (8 / self.group if self.group else 0)
+
+    @property
+    def element_bound(self) -> int:
+        """Bound on the magnitude of one element times its group scale, in units of the row scale."""
+        return -self.code_min * (TAU_MAX if self.group else 1)
+
+    def groups(self, k: int) -> int:
+        """Groups that cover `k` elements (the last may be short); 0 without group scales."""
+        return -(-k // self.group) if self.group else 0
+
+
+def check_pair(sq: SQFormat, dense: DenseFormat) -> None:
+    """Raises ValueError unless the two operands' blocks fit each other."""
+    if dense.group is not None and dense.group % sq.bank:
+        raise ValueError(f"Group must be a multiple of the bank ({sq.bank}), not {dense.group!r}")
+
+
+def accumulator_bound(sq: SQFormat, dense: DenseFormat, k: int) -> int:
+    """Bound on |acc| of a dot product of `k` elements, in units of row scales * 2**-24."""
+    check_pair(sq, dense)
+    return sq.banks(k) * sq.bank_bound * dense.element_bound
+
+
+def accumulator_bits(sq: SQFormat, dense: DenseFormat, k: int) -> int:
+    """Width of a two's complement accumulator that no dot product of up to `k` elements overflows."""
+    return accumulator_bound(sq, dense, k).bit_length() + 1
