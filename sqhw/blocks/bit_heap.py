@@ -1,0 +1,146 @@
+"""Sums of many small terms as a heap of weighted bits, compressed by full adders.
+
+``$signed * $signed`` sums leave it to the synthesizer to find that sixteen products are one big sum;
+open tools do not. A heap takes every partial-product bit of every product at once, folds all sign
+corrections into a single constant (Baugh and Wooley, 1973) and reduces each column with full
+adders in order of arrival (the three-greedy order of Stelling et al., 1998), so that no bit waits for
+a slower one. What is left is one carry-propagate addition.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+
+__all__ = ["BitHeap"]
+
+_XOR_DELAY = 2
+_MAJORITY_DELAY = 1
+
+
+class BitHeap:
+    """A sum of weighted bits modulo 2**width, built up term by term and then compressed.
+
+    Parameters
+    ----------
+    m
+        The module that the adders' signals join.
+    shape
+        Shape of the sum. The caller vouches that the sum fits; terms may exceed it on the way,
+        since arithmetic is modulo 2**width.
+    name
+        Prefix of the signals, as seen in waveforms.
+    """
+
+    def __init__(self, m: Module, shape: Shape, *, name: str):
+        self._m = m
+        self._shape = Shape.cast(shape)
+        self._name = name
+        self._constant = 0
+        # Per column: (arrival time, order of entry, bit); the order makes the result reproducible.
+        self._columns: list[list[tuple[int, int, Value]]] = [[] for _ in range(self._shape.width)]
+        self._entries = 0
+
+    def add_constant(self, value: int) -> None:
+        self._constant += value
+
+    def add_bit(self, bit: Any, column: int, *, negative: bool = False, arrival: int = 0) -> None:
+        """Adds ``bit * 2**column``, or subtracts it when `negative`."""
+        bit = Value.cast(bit)
+        if negative:  # -b = ~b - 1
+            bit = ~bit
+            self._constant -= 1 << column
+        if column < self._shape.width:
+            heapq.heappush(self._columns[column], (arrival, self._entries, bit))
+            self._entries += 1
+
+    def add(self, value: Any, *, column: int = 0, arrival: int = 0) -> None:
+        """Adds a whole signed or unsigned value, shifted left by `column`."""
+        value = Value.cast(value)
+        width = len(value)
+        for index in range(width):
+            sign = value.shape().signed and index == width - 1
+            self.add_bit(value[index], column + index, negative=sign, arrival=arrival)
+
+    def add_product(self, a: Any, b: Any, *, column: int = 0) -> None:
+        """Adds ``a * b`` for signed or unsigned `a` and `b`, one AND per partial product."""
+        a, b = Value.cast(a), Value.cast(b)
+        for i in range(len(a)):
+            for j in range(len(b)):
+                negative_a = a.shape().signed and i == len(a) - 1
+                negative_b = b.shape().signed and j == len(b) - 1
+                self.add_bit(a[i] & b[j], column + i + j, negative=negative_a != negative_b, arrival=1)
+
+    def add_booth(self, a: Any, b: Any, *, negate: Any = 0, column: int = 0) -> None:
+        """Adds ``a * b`` (or its negative where `negate` is 1) for unsigned `a` and signed `b`.
+
+        Radix-4 Booth digits of `b` halve the partial products, and the negation costs one XOR per
+        digit: worth it where `a` is much wider than `b`.
+        """
+        a, b = Value.cast(a), Value.cast(b)
+        if not b.shape().signed or a.shape().signed:
+            raise TypeError(f"Booth product must be unsigned times signed, not {a.shape()} times {b.shape()}")
+        bits = [Const(0, 1), *(b[index] for index in range(len(b)))]
+        if len(b) % 2:
+            bits.append(b[-1])
+        for digit in range(len(bits) // 2):
+            low, mid, high = bits[2 * digit : 2 * digit + 3]
+            tag = f"{self._name}_d{self._entries}"
+            one = self._signal(mid ^ low, f"{tag}_one")
+            two = self._signal(Mux(high, ~mid & ~low, mid & low), f"{tag}_two")
+            minus = self._signal(high ^ negate, f"{tag}_minus")
+            weight = column + 2 * digit
+            for index in range(len(a) + 1):
+                single = a[index] & one if index < len(a) else Const(0, 1)
+                double = a[index - 1] & two if index > 0 else Const(0, 1)
+                self.add_bit((single | double) ^ minus, weight + index, arrival=4)
+            # Two's complement of the digit's row: its sign, and the +1 that completes the inversion.
+            self.add_bit(minus, weight + len(a) + 1, negative=True, arrival=2)
+            self.add_bit(minus, weight, arrival=2)
+
+    def rows(self) -> list[Value]:
+        """Compresses to at most two bits per column and returns them as (at most) two addends."""
+        constant = self._constant
+        for column in range(self._shape.width):
+            if constant >> column & 1:
+                heapq.heappush(self._columns[column], (0, -1, Const(1, 1)))
+        self._constant = 0
+        for column, bits in enumerate(self._columns):
+            while len(bits) > 2:
+                self._full_adder(column, *(heapq.heappop(bits) for _ in range(3)))
+        count = max((len(bits) for bits in self._columns), default=0)
+        padded = [[bit for *_, bit in sorted(bits, key=lambda entry: entry[:2])] for bits in self._columns]
+        rows = [
+            Cat(bits[row] if row < len(bits) else Const(0, 1) for bits in padded) for row in range(max(count, 1))
+        ]
+        return rows
+
+    def sum(self) -> Value:
+        """Returns the sum, a value of the heap's shape."""
+        total = self._rows_sum()
+        return total.as_signed() if self._shape.signed else total
+
+    def _rows_sum(self) -> Value:
+        rows = self.rows()
+        total = Signal(self._shape.width, name=f"{self._name}_sum")
+        self._m.d.comb += total.eq(rows[0] if len(rows) == 1 else rows[0] + rows[1])
+        return total
+
+    def _full_adder(self, column: int, *entries: tuple[int, int, Value]) -> None:
+        (_, _, a), (_, _, b), (late, _, c) = entries
+        tag = f"{self._name}_fa{self._entries}"
+        half = self._signal(a ^ b, f"{tag}_h")
+        total = self._signal(half ^ c, f"{tag}_s")
+        carry = self._signal(Mux(half, c, a), f"{tag}_c")
+        self._entries += 1
+        heapq.heappush(self._columns[column], (late + _XOR_DELAY, self._entries, total))
+        self._entries += 1
+        if column + 1 < self._shape.width:
+            heapq.heappush(self._columns[column + 1], (late + _MAJORITY_DELAY, self._entries, carry))
+
+    def _signal(self, value: Any, name: str) -> Signal:
+        signal = Signal(1, name=name)
+        self._m.d.comb += signal.eq(value)
+        return signal

@@ -1,0 +1,64 @@
+"""Datapath: one row side, one column side and the multiply-accumulate unit between them."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import PEConfig
+from ..layouts import dense_beat_layout, step_layout
+from .column import ColumnSide
+from .mac import MACUnit
+from .row import RowSide
+from .schedule import Schedule
+
+__all__ = ["Datapath"]
+
+
+class Datapath(wiring.Component):
+    """Row side, column side and one multiply-accumulate unit: steps in, exact sums out.
+
+    Latency: :attr:`latency` cycles from a step to the sum it completes. Throughput: one step per cycle; it
+    never stops by itself (the processing element holds it as a whole with an EnableInserter).
+
+    Members
+    -------
+    step : In(step_layout(config)), beat : In(dense_beat_layout(config)), valid : In(1)
+    acc : Out(signed(config.acc_bits)), acc_valid : Out(1), acc_error : Out(1)
+        The sum is complete, and whether it must not be trusted.
+    """
+
+    def __init__(self, config: PEConfig):
+        self._config = config
+        super().__init__(
+            {
+                "step": In(step_layout(config)),
+                "beat": In(dense_beat_layout(config)),
+                "valid": In(1),
+                "acc": Out(signed(config.acc_bits)),
+                "acc_valid": Out(1),
+                "acc_error": Out(1),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        return Schedule(self._config).result
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.row = row = RowSide(self._config)
+        m.submodules.column = column = ColumnSide(self._config)
+        m.submodules.mac = mac = MACUnit(self._config)
+        m.d.comb += [
+            row.i.eq(self.step),
+            row.valid.eq(self.valid),
+            column.i.eq(self.beat),
+            mac.row.eq(row.o),
+            mac.column.eq(column.o),
+            self.acc.eq(mac.acc),
+            self.acc_valid.eq(row.o.last),
+            self.acc_error.eq(row.o.error),
+        ]
+        return m

@@ -1,0 +1,117 @@
+"""The SQ processing element: streams in, exact dot products out as float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import EnableInserter, Module, Signal
+from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.output_stage import OutputStage
+from ..config import PEConfig
+from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
+from .datapath import Datapath
+from .schedule import Schedule
+
+__all__ = ["ProcessingElement"]
+
+
+class ProcessingElement(wiring.Component):
+    """One SQ dot product after the other, exact, rounded to float32 at the very end.
+
+    Latency: :attr:`latency` cycles from taking the last beat of a dot product to its result, when nothing
+    stalls. Throughput: one beat per cycle while no beat holds more outliers than there are outlier lanes;
+    such a beat takes one cycle per ``outlier_lanes`` outliers.
+    Backpressure: full. A waiting result stops the whole datapath, and so does a finished sum without its
+    scales. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the other stream's ``valid``; no
+    input depends on ``o.ready``.
+
+    Parameters
+    ----------
+    config
+        Formats, lanes and k_max.
+
+    Members
+    -------
+    i_sq : In(stream.Signature(sq_beat_layout(config)))
+    i_dense : In(stream.Signature(dense_beat_layout(config)))
+        One dense beat for each SQ beat. A ``last`` that differs from the SQ beat's is an error.
+    i_scales : In(stream.Signature(scales_layout()))
+        One pair of row scales for each result.
+    o : Out(stream.Signature(result_layout()))
+    """
+
+    def __init__(self, config: PEConfig):
+        if not isinstance(config, PEConfig):
+            raise TypeError(f"Configuration must be a PEConfig, not {config!r}")
+        self._config = config
+        super().__init__(
+            {
+                "i_sq": In(stream.Signature(sq_beat_layout(config))),
+                "i_dense": In(stream.Signature(dense_beat_layout(config))),
+                "i_scales": In(stream.Signature(scales_layout())),
+                "o": Out(stream.Signature(result_layout())),
+            }
+        )
+
+    @property
+    def config(self) -> PEConfig:
+        return self._config
+
+    @property
+    def latency(self) -> int:
+        """Cycles through decoder, datapath, output stage and output buffer."""
+        output = OutputStage(self._config.acc_bits).latency
+        return BitmapDecoder.latency + Schedule(self._config).result + output + 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        en = Signal()
+        m.submodules.decoder = decoder = BitmapDecoder(self._config)
+        datapath = Datapath(self._config)
+        output_stage = OutputStage(self._config.acc_bits)
+        m.submodules.datapath = EnableInserter(en)(datapath)
+        m.submodules.output_stage = EnableInserter(en)(output_stage)
+        connect(m, flipped(self.i_sq), decoder.i)
+        self._join(m, decoder, datapath, en)
+        scales, full = self._hold_scales(m, datapath.acc_valid & en)
+        m.d.comb += [
+            output_stage.i.valid.eq(datapath.acc_valid),
+            output_stage.i.p.acc.eq(datapath.acc),
+            output_stage.i.p.error.eq(datapath.acc_error),
+            output_stage.i.p.row_scale.eq(scales.row_scale),
+            output_stage.i.p.column_scale.eq(scales.column_scale),
+        ]
+        # Two places, so that neither side of the buffer waits for the other within a cycle.
+        m.submodules.buffer = buffer = fifo.SyncFIFO(width=len(self.o.p.as_value()), depth=2)
+        m.d.comb += [
+            buffer.w_data.eq(output_stage.o.p),
+            buffer.w_en.eq(output_stage.o.valid & en),
+            en.eq(buffer.w_rdy & (full | ~datapath.acc_valid)),
+            self.o.p.eq(buffer.r_data),
+            self.o.valid.eq(buffer.r_rdy),
+            buffer.r_en.eq(self.o.ready),
+        ]
+        return m
+
+    def _join(self, m: Module, decoder: BitmapDecoder, datapath: Datapath, en: Any) -> None:
+        """A step goes ahead when its dense beat is there; the beat leaves with its last step."""
+        step = decoder.o
+        m.d.comb += [
+            datapath.step.eq(step.p),
+            datapath.step.error.eq(step.p.error | (step.p.last != self.i_dense.p.last)),
+            datapath.beat.eq(self.i_dense.p),
+            datapath.valid.eq(step.valid & self.i_dense.valid),
+            step.ready.eq(self.i_dense.valid & en),
+            self.i_dense.ready.eq(step.valid & step.p.done & en),
+        ]
+
+    def _hold_scales(self, m: Module, take: Any) -> tuple[Any, Any]:
+        """A register for the next result's scales; returns it and whether it is full."""
+        scales, full = Signal(scales_layout(), reset_less=True), Signal()
+        m.d.comb += self.i_scales.ready.eq(~full | take)
+        with m.If(self.i_scales.ready):
+            m.d.sync += [scales.eq(self.i_scales.p), full.eq(self.i_scales.valid)]
+        return scales, full

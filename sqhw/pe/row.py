@@ -1,0 +1,116 @@
+"""Row side: what depends on the SQ operand alone, done once for all units that share it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..blocks.fp16_unpack import FP16Unpack
+from ..blocks.pipeline import delay, register
+from ..config import PEConfig
+from ..layouts import step_layout
+from .buses import row_layout
+from .schedule import Schedule
+
+__all__ = ["RowSide"]
+
+
+class RowSide(wiring.Component):
+    """Unpacks high codes, splits bank scales and times every field for the units of a row.
+
+    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.buses.row_layout`.
+    Throughput: one step per cycle; it never stops. Fields of cycle 0 pass combinationally.
+
+    Parameters
+    ----------
+    config
+        Format and lanes.
+
+    Members
+    -------
+    i : In(step_layout(config))
+    valid : In(1)
+        ``i`` is a step to be worked on; otherwise this cycle is a bubble.
+    o : Out(row_layout(config))
+    """
+
+    def __init__(self, config: PEConfig):
+        self._config = config
+        super().__init__(
+            {"i": In(step_layout(config)), "valid": In(1), "o": Out(row_layout(config))},
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        at = Schedule(self._config)
+        step, row = self.i, self.o
+        m.d.comb += [
+            row.low.eq(step.low),
+            row.dense.eq(delay(m, self.valid & step.first, at.dense_sum, name="dense", reset=True)),
+            row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
+            row.exponent.eq(delay(m, step.scale[3:], at.bank_sum + 1, name="exponent")),
+        ]
+        bad = self._outliers(m) if self._config.slots else 0
+        self._marks(m, at, bad)
+        return m
+
+    def _outliers(self, m: Module) -> Any:
+        """Drives the outlier lanes' fields; returns, a cycle late, whether a high code was NaN or Inf."""
+        step, row = self.i, self.o
+        m.d.comb += row.active.eq(register(m, row.take, name="active", reset=True))
+        bad = []
+        for lane in range(self._config.outlier_lanes):
+            m.d.comb += row.select[lane].eq(step.select[lane] & self.valid.replicate(self._config.lanes))
+            m.d.comb += row.take[lane].eq(self.valid & step.select[lane].any())
+            if self._config.sq.high == "int8":
+                held = register(
+                    m, step.high[lane], name=f"held_high{lane}", en=row.take[lane] if self._config.gated else None
+                )
+                m.d.comb += row.high[lane].eq(held)
+                continue
+            m.submodules[f"unpack{lane}"] = unpack = FP16Unpack(gated=self._config.gated)
+            m.d.comb += [
+                unpack.code.eq(step.high[lane]),
+                unpack.take.eq(row.take[lane]),
+                row.high[lane].sign.eq(unpack.sign),
+                row.high[lane].significand.eq(unpack.significand),
+                row.shift[lane].eq(register(m, unpack.shift, name=f"shift{lane}")),
+            ]
+            bad.append(unpack.bad)
+        return Cat(bad).any()
+
+    def _marks(self, m: Module, at: Schedule, bad: Any) -> None:
+        """Collects errors over a dot product and sends its marks along with the sums."""
+        step, row = self.i, self.o
+        last = self.valid & step.done & step.last
+        wrong = register(m, self.valid & step.error, name="wrong", reset=True) | bad
+        ended = register(m, last, name="ended", reset=True)
+        sticky, error = Signal(), Signal()
+        m.d.comb += error.eq(sticky | wrong)
+        m.d.sync += sticky.eq(error & ~ended)
+        m.d.comb += [
+            row.last.eq(delay(m, ended, at.result - 1, name="last", reset=True)),
+            row.error.eq(delay(m, error, at.result - 1, name="error")),
+        ]
+        if not self._config.dense.group:
+            m.d.comb += row.clear.eq(delay(m, self._starts(m, self.valid, last), at.terms, name="clear"))
+            return
+        group_last = self.valid & step.done & step.group_last
+        starts_group = self._starts(m, self.valid, group_last, name="starts_group")
+        starts_sum = self._starts(m, group_last, last)
+        m.d.comb += [
+            row.clear.eq(delay(m, starts_group, at.terms, name="clear")),
+            row.group_last.eq(delay(m, group_last, at.total, name="group_last", reset=True)),
+            row.clear_sum.eq(delay(m, starts_sum, at.scaled_total, name="clear_sum")),
+        ]
+
+    @staticmethod
+    def _starts(m: Module, unit: Any, last: Any, *, name: str = "starts") -> Any:
+        """Whether this `unit` of work is the first since (or ever before) the last one."""
+        start = Signal(init=1, name=name)
+        with m.If(unit):
+            m.d.sync += start.eq(last)
+        return unit & start

@@ -1,0 +1,79 @@
+# amaranth: UnusedElaboratable=no
+"""The bit heap against Python's integers: every sum it can form at small widths."""
+
+import itertools
+import random
+
+import pytest
+from amaranth.hdl import Module, Shape, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.blocks.bit_heap import BitHeap
+from tests.hardware import drive_pipeline
+
+
+class Heap(wiring.Component):
+    """A heap of one kind of term: ``kind`` is the method that adds it."""
+
+    latency = 0
+
+    def __init__(self, kind, a, b, shape):
+        self._kind = kind
+        super().__init__({"a": In(a), "b": In(b), "negate": In(1), "o": Out(shape)})
+
+    def elaborate(self, platform):
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="heap")
+        heap.add_constant(-3)
+        if self._kind == "booth":
+            heap.add_booth(self.a, self.b, negate=self.negate, column=1)
+        elif self._kind == "product":
+            heap.add_product(self.a, self.b, column=1)
+        else:
+            heap.add(self.a, column=1)
+            heap.add(self.b)
+        m.d.comb += self.o.eq(heap.sum())
+        return m
+
+
+def values(shape):
+    shape = Shape.cast(shape)
+    low = -(1 << (shape.width - 1)) if shape.signed else 0
+    return range(low, low + (1 << shape.width))
+
+
+def expected(kind, a, b, negate):
+    if kind == "add":
+        return 2 * a + b - 3
+    return 2 * a * b * (-1 if negate and kind == "booth" else 1) - 3
+
+
+@pytest.mark.parametrize("a", [unsigned(4), signed(3), signed(1), unsigned(1)], ids=repr)
+@pytest.mark.parametrize("b", [unsigned(3), signed(4), signed(2)], ids=repr)
+@pytest.mark.parametrize("kind", ["add", "product"])
+def test_terms(kind, a, b):
+    stimuli = [{"a": x, "b": y} for x, y in itertools.product(values(a), values(b))]
+    got = drive_pipeline(Heap(kind, a, b, signed(12)), stimuli, ["o"])
+    assert [r["o"] for r in got] == [expected(kind, s["a"], s["b"], 0) for s in stimuli]
+
+
+@pytest.mark.parametrize(("a", "b"), [(5, 4), (3, 5), (4, 1), (11, 8)])
+def test_booth(a, b):
+    stimuli = [
+        {"a": x, "b": y, "negate": n} for x, y, n in itertools.product(values(a), values(signed(b)), (0, 1))
+    ]
+    stimuli = random.Random(1).sample(stimuli, min(len(stimuli), 3000))
+    got = drive_pipeline(Heap("booth", unsigned(a), signed(b), signed(22)), stimuli, ["o"])
+    assert [r["o"] for r in got] == [expected("booth", **{"a": s["a"], "b": s["b"], "negate": s["negate"]}) for s in stimuli]
+
+
+def test_booth_refuses_wrong_signs():
+    with pytest.raises(TypeError, match=r"Booth product must be unsigned times signed, not unsigned\(4\) times unsigned\(4\)"):
+        BitHeap(Module(), signed(8), name="heap").add_booth(Signal(4), Signal(4))
+
+
+def test_sum_wraps_to_its_width():
+    stimuli = [{"a": x, "b": y} for x, y in itertools.product(values(4), values(4))]
+    got = drive_pipeline(Heap("product", 4, 4, unsigned(5)), stimuli, ["o"])
+    assert [r["o"] for r in got] == [(2 * s["a"] * s["b"] - 3) % 32 for s in stimuli]
