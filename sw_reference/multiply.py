@@ -1,0 +1,57 @@
+"""The product of an SQ operand and a dense operand: exact accumulators and the float32 result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.exact import exact_matmul
+from sw_reference.format import accumulator_bits, check_pair
+from sw_reference.rounding import round_result
+from sw_reference.split import dense_integers, split
+from sw_reference.tensors import DenseTensor, SQTensor
+
+__all__ = ["Product", "multiply", "round_result"]
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """What ``multiply`` returns.
+
+    Parameters
+    ----------
+    acc
+        [m, n], exact, in units of row scales * 2**-24: int64 where `acc_bits` is at most 64, else an
+        object array of Python integers.
+    y
+        float32[m, n].
+    acc_bits
+        Width of a two's complement accumulator that holds any result of these formats and this K.
+    """
+
+    acc: NDArray[Any]
+    y: NDArray[np.float32]
+    acc_bits: int
+
+
+def multiply(sq: SQTensor, dense: DenseTensor) -> Product:
+    """Returns sq @ dense.T, for sq [m, k] and dense [n, k].
+
+    Raises
+    ------
+    ValueError
+        If the operands' K differ, or the group is not a multiple of the bank.
+    """
+    check_pair(sq.format, dense.format)
+    if sq.k != dense.k:
+        raise ValueError(f"Both operands must have the same K, not {sq.k} and {dense.k}")
+    parts = split(sq)
+    elements = (parts.low + parts.high)[:, : sq.k]
+    bits = accumulator_bits(sq.format, dense.format, sq.k)
+    acc = exact_matmul(
+        elements, dense_integers(dense), sq.format.element_bound, dense.format.element_bound, bits
+    )
+    return Product(acc, round_result(acc, sq.row_scale, dense.row_scale), bits)

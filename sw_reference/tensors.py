@@ -1,0 +1,212 @@
+"""The two operands as stored: codes, masks and scales in NumPy arrays, checked when they are made.
+
+The rules checked here are the whole of what a legal tensor is; ``docs/format.md`` lists them, and
+unpacking (``sw_reference.pack``) relies on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.format import LEGAL_SCALES, SENTINEL, TAU_BITS, DenseFormat, SQFormat, check_int
+
+__all__ = ["K_MAX", "DenseTensor", "SQTensor", "outlier_counts", "used_slots"]
+
+K_MAX = 1 << 30
+"""The longest row of a tensor, in elements."""
+
+_TINY = np.finfo(np.float32).tiny
+_IS_LEGAL = np.isin(np.arange(256), LEGAL_SCALES)
+
+
+@dataclass(frozen=True, eq=False)
+class SQTensor:
+    """An SQ operand of `rows` x `k` elements, each row padded with zeros to whole banks.
+
+    Parameters
+    ----------
+    format
+        The format of the operand.
+    k
+        Elements of a row before padding.
+    low
+        int8[rows, banks, bank]: low codes as stored, -7..7 for regular elements. At outliers: -8 with
+        the sentinel mask, 0 with FP16 high codes and a bitmap, the low nibble (-8..7) with sliced INT8.
+    bitmap
+        bool[rows, banks, bank]: True marks an outlier, whatever the mask.
+    scale
+        uint8[rows, banks]: bank scales, one of ``LEGAL_SCALES`` each.
+    high
+        [rows, banks, outliers]: high codes in order of element index, unused slots zero. uint16: FP16
+        bit patterns, finite. int8: high nibbles (-8..7, bitmap) or whole codes (sentinel).
+    row_scale
+        float32[rows]: positive, normal and finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array's dtype, shape or content is not as above; the message names row, bank and rule.
+    """
+
+    format: SQFormat
+    k: int
+    low: NDArray[np.int8]
+    bitmap: NDArray[np.bool_]
+    scale: NDArray[np.uint8]
+    high: NDArray[np.uint16] | NDArray[np.int8]
+    row_scale: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        fmt = self.format
+        check_int("K", self.k, 1, K_MAX)
+        shape = (len(self.row_scale), fmt.banks(self.k), fmt.bank)
+        _check_array("Low codes", self.low, np.int8, shape)
+        _check_array("Bitmap", self.bitmap, np.bool_, shape)
+        _check_array("Bank scales", self.scale, np.uint8, shape[:2])
+        high_type = np.uint16 if fmt.high == "fp16" else np.int8
+        _check_array("High codes", self.high, high_type, (*shape[:2], fmt.outliers))
+        _check_row_scale(self.row_scale)
+        self._check_banks()
+        self._check_high()
+        end = fmt.bank - -self.k % fmt.bank
+        _refuse(
+            (self.low[:, -1:, end:] != 0) | self.bitmap[:, -1:, end:],
+            f"elements from {self.k} on are padding and must be zero",
+            first_bank=shape[1] - 1,
+        )
+
+    def _check_banks(self) -> None:
+        fmt = self.format
+        _refuse(~_IS_LEGAL[self.scale], "the bank scale must be a legal code, not a reserved one")
+        counts = outlier_counts(self.bitmap)
+        _refuse(counts > fmt.outliers, f"at most {fmt.outliers} elements may be outliers")
+        if fmt.mask == "sentinel":
+            _refuse((self.low == SENTINEL) != self.bitmap, "the low code is -8 at outliers and nowhere else")
+            return
+        _refuse((self.low < -7) & ~self.bitmap, "the low code of a regular element must not be -8")
+        if fmt.high == "fp16":
+            _refuse((self.low != 0) & self.bitmap, "the low code of an FP16 outlier must be 0")
+
+    def _check_high(self) -> None:
+        fmt = self.format
+        if fmt.outliers == 0:
+            return
+        _refuse((self.high != 0) & ~used_slots(self.bitmap, fmt.outliers), "unused high codes must be zero")
+        if fmt.high == "fp16":
+            _refuse((self.high & 0x7C00) == 0x7C00, "an FP16 high code must be finite, not NaN or Inf")
+        elif fmt.sliced:
+            _refuse((self.high < -8) | (self.high > 7), "a sliced high code must be from -8 to 7")
+
+    @property
+    def rows(self) -> int:
+        return len(self.row_scale)
+
+    @property
+    def banks(self) -> int:
+        return self.format.banks(self.k)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseTensor:
+    """A dense operand of `rows` x `k` integers with a scale per row and, optionally, per group.
+
+    Parameters
+    ----------
+    format
+        The format of the operand.
+    k
+        Elements of a row.
+    codes
+        int8[rows, k]: -8..7 (INT4) or -128..127 (INT8).
+    tau
+        uint8[rows, groups]: group scales, e3m3 codes 0..63; None without groups.
+    row_scale
+        float32[rows]: positive, normal and finite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array's dtype, shape or content is not as above; the message names row and rule.
+    """
+
+    format: DenseFormat
+    k: int
+    codes: NDArray[np.int8]
+    tau: NDArray[np.uint8] | None
+    row_scale: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        fmt = self.format
+        check_int("K", self.k, 1, K_MAX)
+        _check_array("Dense codes", self.codes, np.int8, (len(self.row_scale), self.k))
+        _check_row_scale(self.row_scale)
+        outside = (self.codes < fmt.code_min) | (self.codes > fmt.code_max)
+        if outside.any():
+            row, column = np.argwhere(outside)[0]
+            raise ValueError(
+                f"Row {row}, column {column}: the dense code must be from {fmt.code_min} to "
+                f"{fmt.code_max}, not {self.codes[row, column]}"
+            )
+        if fmt.group is None:
+            if self.tau is not None:
+                raise ValueError("Group scales must be None in a format without groups")
+            return
+        _check_array("Group scales", self.tau, np.uint8, (self.rows, fmt.groups(self.k)))
+        assert self.tau is not None
+        wide = self.tau >= 1 << TAU_BITS
+        if wide.any():
+            row, group = np.argwhere(wide)[0]
+            raise ValueError(
+                f"Row {row}, group {group}: the group scale must be a code from 0 to "
+                f"{(1 << TAU_BITS) - 1}, not {self.tau[row, group]}"
+            )
+
+    @property
+    def rows(self) -> int:
+        return len(self.row_scale)
+
+
+def outlier_counts(bitmap: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Returns how many elements of each bank are marked: uint8[rows, banks] from bool[rows, banks, bank]."""
+    counts: NDArray[np.uint8] = bitmap.view(np.uint8).sum(axis=-1, dtype=np.uint8)
+    return counts
+
+
+def used_slots(bitmap: NDArray[np.bool_], outliers: int) -> NDArray[np.bool_]:
+    """Returns which slots for high codes hold one: bool[rows, banks, outliers].
+
+    Row by row, bank by bank and in order of element index, the True entries of the result pair with
+    the True entries of `bitmap`, so that ``high[used] = values[bitmap]`` moves outliers to their slots
+    and ``values[bitmap] = high[used]`` moves them back.
+    """
+    used: NDArray[np.bool_] = np.arange(outliers) < outlier_counts(bitmap)[..., None]
+    return used
+
+
+def _check_array(name: str, array: Any, dtype: type, shape: tuple[int, ...]) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, not {kind}")
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
+
+
+def _check_row_scale(scale: Any) -> None:
+    _check_array("Row scales", scale, np.float32, (len(scale),))
+    if not len(scale):
+        raise ValueError("A tensor must have at least one row, not 0")
+    bad = ~((scale >= _TINY) & np.isfinite(scale))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f"Row {row}: the row scale must be positive, normal and finite, not {scale[row]}")
+
+
+def _refuse(bad: NDArray[np.bool_], rule: str, *, first_bank: int = 0) -> None:
+    """Raises ValueError naming the first row and bank in which `bad` [rows, banks, ...] is True."""
+    if bad.any():
+        row, bank = (int(i) for i in np.argwhere(bad)[0][:2])
+        raise ValueError(f"Row {row}, bank {bank + first_bank}: {rule}")
