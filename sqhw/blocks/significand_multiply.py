@@ -1,0 +1,109 @@
+"""24 x 24 bit multiplier for normalised significands, as a registered tree of adders."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .float32 import FRACTION_BITS, PRODUCT_BITS, SIGNIFICAND_BITS
+from .pipeline import delay, register
+
+__all__ = ["SignificandMultiply", "digit_row", "recode"]
+
+_DIGIT_BITS = 2
+_DIGITS = SIGNIFICAND_BITS // _DIGIT_BITS
+_ADDERS_PER_STAGE = (2, 2)
+"""Levels of the adder tree between registers: two carry chains one behind the other overlap, three are too slow."""
+
+
+def recode(fraction: Value) -> Value:
+    """Returns 24 bits whose base-4 digits, each less 1, write a 23-bit fraction with digits -1, 0, 1 and 2.
+
+    Digits -2..2 (Booth) need no carry here but one bit more each; these take two bits, so that one bit of a
+    partial product is a function of four bits: one LUT4.
+    """
+    ones = sum(1 << _DIGIT_BITS * position for position in range(_DIGITS))
+    return (fraction + ones)[:SIGNIFICAND_BITS]
+
+
+def digit_row(significand: Value, digit: Value) -> tuple[Value, Value]:
+    """Returns `significand` times (`digit` - 1), short by the bit that is returned beside it."""
+    negative = ~digit.any()
+    row = Mux(digit[1], Mux(digit[0], significand << 1, significand), Mux(digit[0], 0, ~significand))
+    return Cat(row[:SIGNIFICAND_BITS], row[SIGNIFICAND_BITS] | negative, negative), negative
+
+
+def _rows(significand: Value, digits: Value) -> list[tuple[int, Value]]:
+    """Returns the partial products as (shift, signed value)."""
+    rows: list[tuple[int, Value]] = []
+    missing: Value | None = None
+    for index in range(_DIGITS):
+        shift = index * _DIGIT_BITS
+        row, negative = digit_row(significand, digits.word_select(index, _DIGIT_BITS))
+        if missing is None:
+            rows.append((shift, row.as_signed()))
+        else:  # the bit that the row before is short by has room to the right of this one
+            rows.append((shift - _DIGIT_BITS, Cat(missing, Const(0, _DIGIT_BITS - 1), row).as_signed()))
+        missing = negative
+    rows.append((FRACTION_BITS - 1, Cat(missing, significand, Const(0, 1)).as_signed()))
+    return rows
+
+
+def _add_pairs(terms: list[tuple[int, Value]]) -> list[tuple[int, Value]]:
+    """Adds neighbours; an odd last term stays."""
+    sums = []
+    for (low_shift, low), (high_shift, high) in zip(terms[::2], terms[1::2], strict=False):
+        distance = high_shift - low_shift
+        total = Cat(low[:distance], (low >> distance) + high)
+        sums.append((low_shift, total.as_signed()))
+    return sums + terms[len(sums) * 2 :]
+
+
+class SignificandMultiply(wiring.Component):
+    """``o = i.a * i.b`` for 24-bit significands whose top bit is set.
+
+    ``i.b`` is recoded to 12 digits -1, 0, 1, 2 and its top bit, so that there are 13 partial products instead
+    of 24; they are added in pairs, two levels of adders between registers. Written for carry chains: no DSP
+    block is inferred.
+
+    Latency: :attr:`latency` cycles. Throughput: one product per cycle. Backpressure: none, neither given nor
+    taken. No combinational path.
+
+    Attributes
+    ----------
+    latency : int
+
+    Members
+    -------
+    i : In(stream.Signature(StructLayout, always_ready=True))
+        ``a`` and ``b``, 24 bits each.
+    o : Out(stream.Signature(48, always_ready=True))
+    """
+
+    latency = 1 + len(_ADDERS_PER_STAGE)
+
+    def __init__(self) -> None:
+        factors = data.StructLayout({"a": SIGNIFICAND_BITS, "b": SIGNIFICAND_BITS})
+        super().__init__(
+            {
+                "i": In(stream.Signature(factors, always_ready=True)),
+                "o": Out(stream.Signature(PRODUCT_BITS, always_ready=True)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        a = register(m, self.i.p.a, name="a")
+        digits = register(m, recode(self.i.p.b[:FRACTION_BITS]), name="digits")
+        terms = _rows(a, digits)
+        for stage, levels in enumerate(_ADDERS_PER_STAGE):
+            for _ in range(levels):
+                terms = _add_pairs(terms)
+            terms = [(shift, register(m, term, name=f"sum_{stage}_{shift}")) for shift, term in terms]
+        ((_, product),) = terms
+        m.d.comb += [
+            self.o.p.eq(product),
+            self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
+        ]
+        return m
