@@ -84,15 +84,31 @@ def to_banks(x: NDArray[Any], bank: int) -> NDArray[Any]:
 
 def _largest(magnitude: NDArray[np.float32], count: int, limit: float) -> NDArray[np.bool_]:
     """Marks the `count` largest of each bank among those above `limit`; the lowest index wins ties."""
-    # float64 because a Python float would be rounded to float32 before it is compared.
-    above: NDArray[np.bool_] = magnitude > np.float64(limit)
     bank = magnitude.shape[-1]
     if count == 0:
-        return np.zeros_like(above)
-    if count == bank:
-        return above
-    # Bit patterns of non-negative floats rise with their value; the index makes every key unique.
-    keys = magnitude.view(np.int32).astype(np.int64) * bank + np.arange(bank - 1, -1, -1)
-    smallest = keys.max(axis=-1) if count == 1 else np.partition(keys, bank - count)[..., bank - count]
-    above &= keys >= smallest[..., None]
-    return above
+        return np.zeros(magnitude.shape, np.bool_)
+    smallest = _maximum(magnitude) if count == 1 else np.partition(magnitude, bank - count)[..., bank - count]
+    bound = np.maximum(smallest, _next_above(limit))[..., None]
+    marked: NDArray[np.bool_] = magnitude >= bound
+    tied = outlier_counts(marked) > count
+    if tied.any():
+        # More elements equal the smallest one marked than there is room for: keep the first of them.
+        above, equal = magnitude[tied] > bound[tied], magnitude[tied] == bound[tied]
+        room = count - above.sum(axis=-1, keepdims=True)
+        marked[tied] = above | (equal & (equal.cumsum(axis=-1) <= room))
+    return marked
+
+
+def _maximum(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns x.max(axis=-1) for a last axis of a power of two; four times as fast on short ones."""
+    pairs = x.reshape(-1)
+    for _ in range(x.shape[-1].bit_length() - 1):
+        pairs = np.maximum(pairs[::2], pairs[1::2])
+    return pairs.reshape(x.shape[:-1])
+
+
+def _next_above(limit: float) -> np.float32:
+    """Returns the smallest float32 above `limit`; a Python float is not rounded to float32 first."""
+    with np.errstate(over="ignore"):
+        nearest = np.float32(limit)
+    return nearest if float(nearest) > limit else np.nextafter(nearest, np.float32(np.inf))

@@ -2,7 +2,7 @@
 
 Every code is the exact quotient x / scale rounded to the nearest integer, ties to even. Scales are
 chosen per bank (E5M3), per group (e3m3) or per row (float32), either as the smallest that saturates
-nothing (``"absmax"``) or as the one with the least squared error among it and the next smaller ones
+nothing (``"absmax"``) or as the one with the least squared error among it and its neighbours
 (``"least_squares"``).
 
 Why float32 division rounds right: let x have a 24-bit significand, sigma = s * 2**a with a 4-bit
@@ -38,10 +38,16 @@ __all__ = [
 
 ScaleChoice = Literal["least_squares", "absmax"]
 
-CANDIDATES = 6
-"""Scales that least squares tries: the absmax one and the next smaller ones."""
-ROW_STEPS = 16
-"""Row scales without groups are tried at (ROW_STEPS - i) / ROW_STEPS of the absmax one."""
+SCALE_STEPS = (0, 1, -1, -2)
+"""Bank scales that least squares tries, in legal codes above the absmax one; of equal errors the first wins.
+
+On normal and heavy-tailed data one step up and two down leave 0.78 to 0.81 of the absmax scale's squared
+error; steps down alone 0.79 to 0.82, and a third step down less than 0.002 for banks up to 64.
+"""
+TAU_STEPS = (0, 1, -1, -2, -3, -4)
+"""The same for group scales, which span more elements and gain from more steps."""
+ROW_STEPS = tuple(range(16, 4, -1))
+"""Row scales without groups are tried at these sixteenths of the absmax one."""
 FRACTION = 2048.0
 """Squared errors are compared with elements rounded to multiples of scale / FRACTION; see `_cost`."""
 
@@ -69,7 +75,7 @@ def quantize_sq(
         Which elements are outliers.
     scale
         ``"absmax"``: the smallest bank scale at which nothing saturates. ``"least_squares"``: of that
-        one and the ``CANDIDATES - 1`` next smaller ones the one with the least squared error.
+        one and its neighbours, ``SCALE_STEPS``, the one with the least squared error.
 
     Returns
     -------
@@ -86,9 +92,11 @@ def quantize_sq(
     bitmap = policy.mark(x, fmt)
     banks = to_banks(x, fmt.bank)
     used = used_slots(bitmap, fmt.outliers)
+    where = np.flatnonzero(bitmap)
     outliers = np.zeros(used.shape, np.float32)
-    outliers[used] = banks[bitmap]
-    regular = np.where(bitmap, np.float32(0), banks)
+    outliers[used] = banks.ravel()[where]
+    regular = banks.copy()
+    regular.ravel()[where] = 0
 
     eta = _row_exponent(regular, outliers, fmt)
     factor = np.ldexp(np.float32(1), -eta)[:, None, None]
@@ -104,9 +112,9 @@ def quantize_sq(
         high = whole
         if fmt.sliced:
             high = (whole + np.int8(8)) >> 4
-            low[bitmap] = (whole - (high << 4))[used]
+            low.ravel()[where] = (whole - (high << 4))[used]
     if fmt.mask == "sentinel":
-        low[bitmap] = SENTINEL
+        low.ravel()[where] = SENTINEL
     row_scale = np.ldexp(np.float32(1), eta)
     return SQTensor(fmt, x.shape[1], low, bitmap, _SCALES[index], high, row_scale)
 
@@ -140,7 +148,7 @@ def _encode(
         outliers = outliers[:, :0]  # they do not depend on the bank scale
     index = np.empty(banks, np.intp)
     low = np.empty((banks, fmt.bank), np.int8)
-    step = 32768 // fmt.bank  # what is worked on at once fits the cache
+    step = 131072 // fmt.bank  # what is worked on at once fits the cache
     for start in range(0, banks, step):
         rows = slice(start, start + step)
         # Banks along the last axis: sums over a bank are then sums of whole vectors.
@@ -152,37 +160,41 @@ def _encode(
         if scale == "least_squares":
             best = _least_squares(part, part_high, best, fmt)
         index[rows] = best
-        low[rows] = _round(part, LEGAL_SIGMA[best], LOW_MAX).T
+        low[rows] = _round(part, LEGAL_SIGMA[best], LOW_MAX).astype(np.int8).T
     return index.reshape(shape), low.reshape(*shape, fmt.bank)
 
 
 def _least_squares(
     low: NDArray[np.float32], high: NDArray[np.float32], index: NDArray[np.intp], fmt: SQFormat
 ) -> NDArray[np.intp]:
-    """Returns the index of the scale with the least squared error, for low [bank, n] and high [outliers, n].
-
-    Of equal errors the larger scale wins.
-    """
+    """Returns the index of the scale with the least squared error, for low [bank, n] and high [outliers, n]."""
     reference = LEGAL_SIGMA[index]
     target = np.rint(low / reference * np.float32(FRACTION))
     high_target = np.rint(high / reference * np.float32(FRACTION)).astype(np.float64)
+    wide_reference = reference.astype(np.float64)
+    codes = np.empty_like(low)
     best = index
     least = np.full(len(index), np.inf)
-    for step in range(CANDIDATES):
-        candidate = np.maximum(index - step, 0)
-        sigma = LEGAL_SIGMA[candidate]
-        codes = _round(low, sigma, LOW_MAX)
+    for step in SCALE_STEPS:
+        candidate = index + step
+        sigma = LEGAL_SIGMA.take(candidate, mode="clip")
+        _round(low, sigma, LOW_MAX, out=codes)
         # Exact in float32: at most 128 products of 7 * 2048 * 7 stay below 2**24.
-        squares = (codes * codes).sum(axis=0).astype(np.float64)
-        products = (codes * target).sum(axis=0).astype(np.float64)
+        squares = _dots(codes, codes)
+        products = _dots(codes, target)
         if high.size:
             wide = _round(high, sigma, fmt.high_max).astype(np.float64)
-            squares += (wide * wide).sum(axis=0)
-            products += (wide * high_target).sum(axis=0)
-        cost = _cost(sigma.astype(np.float64), reference.astype(np.float64), squares, products)
+            squares += _dots(wide, wide)
+            products += _dots(wide, high_target)
+        cost = _cost(sigma.astype(np.float64), wide_reference, squares, products)
         best = np.where(cost < least, candidate, best)
         least = np.minimum(cost, least)
-    return best
+    return np.clip(best, 0, len(LEGAL_SIGMA) - 1)
+
+
+def _dots(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """Returns the dot products of the columns of a and b."""
+    return np.einsum("ij,ij->j", a, b).astype(np.float64)
 
 
 def _cost(
@@ -191,7 +203,7 @@ def _cost(
     squares: NDArray[np.float64],
     products: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Returns FRACTION * sum((scale * code - x)**2 - x**2), exactly.
+    """Returns sum((scale * code - x)**2 - x**2), exactly.
 
     x are the elements rounded to multiples of reference / FRACTION. `squares` is the sum of code**2,
     `products` that of code * (x * FRACTION / reference), both integers, and
@@ -200,16 +212,16 @@ def _cost(
     decided by exact numbers, whatever the order of summation. Rounding x to 1/2048 of a step moves
     the error of a code by a thousandth of what rounding to codes does.
     """
-    return scale * (scale * squares * FRACTION - 2 * reference * products)
+    return scale * (scale * squares - (2 / FRACTION) * reference * products)
 
 
-def _round(x: NDArray[Any], scale: NDArray[Any], limit: int) -> NDArray[Any]:
+def _round(
+    x: NDArray[Any], scale: NDArray[Any], limit: int, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Returns x / scale rounded to the nearest integer, ties to even, within -limit..limit."""
-    codes: NDArray[Any] = np.divide(x, scale)
+    codes: NDArray[Any] = np.divide(x, scale, out=out)
     np.rint(codes, out=codes)
-    np.maximum(codes, -limit, out=codes)
-    np.minimum(codes, limit, out=codes)
-    return codes
+    return np.clip(codes, -limit, limit, out=codes)
 
 
 def quantize_dense(
@@ -225,7 +237,7 @@ def quantize_dense(
         The format.
     scale
         How scales are chosen: group scales, or row scales where there are no groups. ``"least_squares"``
-        tries the next smaller codes of tau, or row scales smaller by sixteenths.
+        tries ``TAU_STEPS`` or ``ROW_STEPS``.
 
     Returns
     -------
@@ -244,12 +256,11 @@ def quantize_dense(
     blocks = to_banks(w, fmt.group or k).astype(np.float64)
     maximum = np.abs(blocks).max(axis=2)
     rho = _covering_row_scale(maximum.max(axis=1), limit * (TAU_MAX if fmt.group else 1)).astype(np.float64)
-    steps = CANDIDATES if scale == "least_squares" else 1
     best: NDArray[Any]
     if fmt.group is None:
-        numbers = ROW_STEPS - np.arange(steps)
-        # A row scale must stay normal; where it is already the smallest, all candidates are the same.
-        scales = np.maximum((rho[:, None] * numbers / ROW_STEPS).astype(np.float32), _TINY)
+        numbers = np.array(ROW_STEPS if scale == "least_squares" else ROW_STEPS[:1])
+        # A row scale must stay normal; where it already is the smallest, all candidates are the same.
+        scales = np.maximum((rho[:, None] * numbers / numbers[0]).astype(np.float32), _TINY)
         best = _best_block(blocks, scales[:, None, :].astype(np.float64), numbers.astype(np.float64), limit)
         row_scale = np.take_along_axis(scales, best, axis=1)[:, 0]
         codes = _round(w.astype(np.float64), row_scale[:, None].astype(np.float64), limit)
@@ -257,7 +268,8 @@ def quantize_dense(
     # Exact: 24-bit times 18-bit significands, in float64.
     covered = limit * TAU_VALUES * rho[:, None, None]
     covering = (covered < maximum[..., None]).sum(axis=2)
-    candidates = np.maximum(covering[..., None] - np.arange(steps), 0)
+    steps = np.array(TAU_STEPS if scale == "least_squares" else TAU_STEPS[:1])
+    candidates = np.clip(covering[..., None] + steps, 0, len(TAU_VALUES) - 1)
     numbers = TAU_VALUES[candidates].astype(np.float64)
     best = _best_block(blocks, rho[:, None, None] * numbers, numbers, limit)
     tau = np.take_along_axis(candidates, best[..., None], axis=2)[..., 0]
@@ -307,7 +319,7 @@ def _checked(x: Any) -> NDArray[np.float32]:
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"A matrix must have shape [rows, k] with at least one element, not {x.shape}")
     with np.errstate(over="ignore"):
-        result: NDArray[np.float32] = x.astype(np.float32)
+        result: NDArray[np.float32] = x.astype(np.float32, copy=False)
     if not np.isfinite(result).all():
         row, column = (int(i) for i in np.argwhere(~np.isfinite(result))[0])
         raise ValueError(
