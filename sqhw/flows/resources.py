@@ -1,0 +1,212 @@
+"""Resource reports of processing elements: every design for every target, by block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from .synth import CACHE, Report, synthesize
+from .targets import TARGETS
+from .verilog import Design
+
+__all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "blocks", "document", "markdown", "survey", "tables"]
+
+BLOCKS: dict[str, tuple[str, ...]] = {
+    "dense lanes": ("dense_lanes",),
+    "decoder": ("decoder",),
+    "gather": ("gather*",),
+    "outlier lane": ("outlier_lane*", "unpack*"),
+    "scaling": ("bank_scale", "group_scale"),
+    "accumulator": ("accumulator", "group_accumulator"),
+    "output": ("output_stage",),
+    "stream buffers": ("buffer", "*_buffer"),
+}
+"""Blocks of a processing element by the names of their submodules (shell patterns)."""
+
+OTHER = "operand registers, control"
+"""What belongs to no block."""
+
+Progress = Callable[[str], None]
+
+
+TABLE_WIDTH = 110
+"""Columns of text that the tables want."""
+
+_COLUMNS = (
+    ("gates", ("GE", "FF")),
+    ("ecp5", ("LUT", "FF", "DSP", "BRAM")),
+    ("ecp5-nodsp", ("LUT",)),
+    ("ice40", ("LUT", "FF", "BRAM")),
+    ("xc7", ("LUT", "FF", "DSP", "BRAM")),
+)
+"""What the tables show of each target."""
+
+
+def survey(
+    designs: Sequence[Design],
+    targets: Sequence[str],
+    *,
+    done: Progress = lambda _: None,
+    cache: Path = CACHE,
+) -> dict[str, dict[str, Report]]:
+    """Synthesizes every design for every target, as many at a time as there are processors.
+
+    Returns reports by design and target; `done` is told of each that is ready. Raises ToolError as
+    :func:`~sqhw.flows.synth.synthesize`; what is finished by then stays in the cache.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = {}
+        for design in designs:
+            for target in targets:
+                job = pool.submit(synthesize, design.verilog, design.name, TARGETS[target], cache=cache)
+                jobs[job] = design, target
+        reports: dict[str, dict[str, Report]] = {design.name: {} for design in designs}
+        try:
+            for job in as_completed(jobs):
+                design, target = jobs[job]
+                reports[design.name][target] = job.result()
+                done(f"{design.name} for {TARGETS[target].title}")
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return {name: {target: found[target] for target in targets} for name, found in reports.items()}
+
+
+def blocks(report: Report) -> dict[str, dict[str, int]]:
+    """Cells of each block, by cell type; the outermost submodule with a block's name decides."""
+    result: dict[str, dict[str, int]] = {name: {} for name in (*BLOCKS, OTHER)}
+    for module, cells in report.modules.items():
+        own = result[_block(module.removeprefix(report.top))]
+        for cell, count in cells.items():
+            own[cell] = own.get(cell, 0) + count
+    return result
+
+
+def _block(path: str) -> str:
+    for part in path.split("."):
+        for block, patterns in BLOCKS.items():
+            if any(fnmatchcase(part, pattern) for pattern in patterns):
+                return block
+    return OTHER
+
+
+def document(
+    designs: Sequence[Design], reports: Mapping[str, Mapping[str, Report]], *, command: str
+) -> dict[str, Any]:
+    """The survey as JSON types: what was run on what with which tools, and what came out."""
+    return {
+        "command": command,
+        "tools": designs[0].manifest["generator"],
+        "targets": {
+            name: {"title": TARGETS[name].title, "resources": list(TARGETS[name].weights)}
+            for name in reports[designs[0].name]
+        },
+        "designs": [
+            {
+                **{key: design.manifest[key] for key in ("module", "sha256", "parameters", "format")},
+                "results": {
+                    target: _numbers(report) for target, report in reports[design.name].items()
+                },
+            }
+            for design in designs
+        ],
+    }
+
+
+def _numbers(report: Report) -> dict[str, Any]:
+    resources = TARGETS[report.target].resources
+
+    def rounded(cells: Mapping[str, int]) -> dict[str, float]:
+        numbers = {name: round(value, 2) for name, value in resources(cells).items()}
+        return {name: int(value) if value == int(value) else value for name, value in numbers.items()}
+
+    return {
+        "total": rounded(report.cells),
+        "blocks": {name: rounded(cells) for name, cells in blocks(report).items() if cells},
+        "cells": report.cells,
+    }
+
+
+def _rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of one design's table: a row per block, then the total.
+
+    A kind of resource that the design takes none of has no column.
+    """
+    columns = [
+        (target, resource)
+        for target, resources in _COLUMNS
+        for resource in resources
+        if target in results and results[target]["total"][resource]
+    ]
+    present = {name for result in results.values() for name in result["blocks"]}
+
+    def row(name: str, numbers: Mapping[str, Mapping[str, float]]) -> list[str]:
+        return [name, *(f"{numbers[target].get(resource, 0):,.0f}" for target, resource in columns)]
+
+    rows = [
+        row(name, {target: result["blocks"].get(name, {}) for target, result in results.items()})
+        for name in (*BLOCKS, OTHER)
+        if name in present
+    ]
+    rows.append(row("total", {target: result["total"] for target, result in results.items()}))
+    return ["block", *(f"{TARGETS[target].title} {resource}" for target, resource in columns)], rows
+
+
+def tables(document: Mapping[str, Any]) -> list[Table]:
+    """The survey for a terminal, one table per design."""
+    result = []
+    for design in document["designs"]:
+        header, rows = _rows(design["results"])
+        table = Table(title=design["module"], title_justify="left")
+        table.add_column(header[0])
+        for name in header[1:]:
+            table.add_column(name, justify="right", max_width=9)
+        for row in rows[:-1]:
+            table.add_row(*row)
+        table.add_section()
+        table.add_row(*rows[-1], style="bold")
+        result.append(table)
+    return result
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The survey as a page, from the same numbers."""
+    tools = ", ".join(f"{name} {version}" for name, version in document["tools"].items())
+    lines = [
+        "# Resources",
+        "",
+        f"Made by `{document['command']}` with {tools}.",
+        "",
+        "GE are NAND2 equivalents (`sqhw/flows/nand2.lib`: NAND2 = 1, register = 4). LUT counts every",
+        "lookup table, those of carry chains and of small memories included. All counts are after mapping",
+        "and before packing. DSP blocks and block RAM have a column where any is used. Blocks are",
+        "synthesized with their borders kept, the total without: what blocks add up to beyond the total",
+        "is what the borders cost.",
+    ]
+    for design in document["designs"]:
+        header, rows = _rows(design["results"])
+        rows[-1] = [f"**{cell}**" for cell in rows[-1]]
+        lines += ["", f"## {design['module']}", "", f"{_parameters(design)}.", ""]
+        lines += [_line(header), _line(["---", *["---:"] * (len(header) - 1)]), *map(_line, rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _parameters(design: Mapping[str, Any]) -> str:
+    parameters = design["parameters"]
+    sq, dense = parameters["sq"], parameters["dense"]
+    group = f" with group {dense['group']}" if dense["group"] else ""
+    lanes = f"{parameters['lanes']} lanes, {parameters['outlier_lanes']} outlier lanes"
+    return (
+        f"Bank {sq['bank']}, {sq['outliers']} outliers ({sq['high']}, {sq['mask']}), "
+        f"dense INT{dense['bits']}{group}, {lanes}, "
+        f"K up to {parameters['k_max']}, accumulator {design['format']['accumulator_bits']} bits"
+    )

