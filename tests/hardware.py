@@ -9,21 +9,19 @@ from typing import Any
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-__all__ = ["STALLS", "drive_pipeline", "drive_stream", "simulate", "toggles"]
+__all__ = ["STALLS", "drive_pipeline", "drive_stream", "simulate"]
 
 STALLS = {"none": (0.0, 0.0), "in": (0.5, 0.0), "out": (0.0, 0.5), "both": (0.4, 0.4)}
 """Probabilities that a stream's source and its sink pause in a cycle."""
 
 
-def simulate(dut: Any, *testbenches: Callable[..., Any], limit: int, processes: Sequence[Any] = ()) -> None:
+def simulate(dut: Any, *testbenches: Callable[..., Any], limit: int) -> None:
     """Runs the testbenches to their end; fails when they have not ended after `limit` cycles."""
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
 
     for testbench in testbenches:
         simulator.add_testbench(testbench)
-    for process in processes:
-        simulator.add_testbench(process, background=True)
     # The clock makes two events a cycle; whatever else happens, twice as many is far too many.
     for _ in range(4 * limit):
         if not simulator.advance():
@@ -111,7 +109,6 @@ def drive_stream(
     stalls: str = "none",
     seed: int = 1,
     limit: int = 20_000,
-    processes: Sequence[Any] = (),
 ) -> tuple[list[int], list[int]]:
     """Sends payloads (as integers) into input streams; returns `count` output payloads and their cycles."""
     pause_in, pause_out = STALLS[stalls]
@@ -122,21 +119,6 @@ def drive_stream(
         for name, payloads in inputs.items()
     ]
     sink = _sink(getattr(dut, output), count, pause_out, random.Random(f"{seed} {output}"), received, when)
-    simulate(dut, *sources, sink, limit=limit, processes=processes)
+    simulate(dut, *sources, sink, limit=limit)
     assert len(received) == count
     return received, when
-
-
-def toggles(signals: Sequence[Any], counts: list[int]) -> Callable[..., Any]:
-    """Returns a background process that counts the cycles in which any of the signals changed."""
-
-    async def process(ctx: Any) -> None:
-        before = [ctx.get(Value.cast(signal)) for signal in signals]
-        counts.append(0)
-        while True:
-            await ctx.tick()
-            now = [ctx.get(Value.cast(signal)) for signal in signals]
-            counts[-1] += now != before
-            before = now
-
-    return process

@@ -48,8 +48,8 @@ class Datapath(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.row = row = RowSide(self._config)
-        m.submodules.column = column = ColumnSide(self._config)
+        m.submodules.row_side = row = RowSide(self._config)
+        m.submodules.column_side = column = ColumnSide(self._config)
         m.submodules.mac = mac = MACUnit(self._config)
         m.d.comb += [
             row.i.eq(self.step),

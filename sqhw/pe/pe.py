@@ -13,7 +13,6 @@ from ..blocks.output_stage import OutputStage
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .datapath import Datapath
-from .schedule import Schedule
 
 __all__ = ["ProcessingElement"]
 
@@ -47,6 +46,9 @@ class ProcessingElement(wiring.Component):
         if not isinstance(config, PEConfig):
             raise TypeError(f"Configuration must be a PEConfig, not {config!r}")
         self._config = config
+        self._decoder = BitmapDecoder(config)
+        self._datapath = Datapath(config)
+        self._output_stage = OutputStage(config.acc_bits)
         super().__init__(
             {
                 "i_sq": In(stream.Signature(sq_beat_layout(config))),
@@ -63,15 +65,13 @@ class ProcessingElement(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles through decoder, datapath, output stage and output buffer."""
-        output = OutputStage(self._config.acc_bits).latency
-        return BitmapDecoder.latency + Schedule(self._config).result + output + 1
+        return self._decoder.latency + self._datapath.latency + self._output_stage.latency + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         en = Signal()
-        m.submodules.decoder = decoder = BitmapDecoder(self._config)
-        datapath = Datapath(self._config)
-        output_stage = OutputStage(self._config.acc_bits)
+        m.submodules.decoder = decoder = self._decoder
+        datapath, output_stage = self._datapath, self._output_stage
         m.submodules.datapath = EnableInserter(en)(datapath)
         m.submodules.output_stage = EnableInserter(en)(output_stage)
         connect(m, flipped(self.i_sq), decoder.i)
@@ -110,7 +110,8 @@ class ProcessingElement(wiring.Component):
 
     def _hold_scales(self, m: Module, take: Any) -> tuple[Any, Any]:
         """A register for the next result's scales; returns it and whether it is full."""
-        scales, full = Signal(scales_layout(), reset_less=True), Signal()
+        scales = Signal(scales_layout(), reset_less=True)
+        full = Signal()
         m.d.comb += self.i_scales.ready.eq(~full | take)
         with m.If(self.i_scales.ready):
             m.d.sync += [scales.eq(self.i_scales.p), full.eq(self.i_scales.valid)]

@@ -1,0 +1,73 @@
+"""``python -m sim``: emitted Verilog against the golden model, a table of what was compared."""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from sim.report import as_report, as_table
+from sim.runner import SimulationError, simulate
+from sqhw.config import PRESETS
+from sqhw.flows.files import as_json, write_text
+from sqhw.flows.tools import ToolError
+
+SEED = 20251205
+WORKERS = 2
+
+
+def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, list[dict[str, Any]]]:
+    """Simulates presets side by side and shows how far each has come."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(WORKERS) as pool:
+        folders = {name: options["folder"] / name for name in names}
+        futures: dict[str, Future[Any]] = {
+            name: pool.submit(simulate, name, **{**options, "folder": folder}) for name, folder in folders.items()
+        }
+        tasks = {name: progress.add_task(name, total=None) for name in names}
+        while not all(future.done() for future in futures.values()):
+            time.sleep(0.5)
+            for name, task in tasks.items():
+                report = folders[name] / "report.jsonl"
+                lines = report.read_text().count("\n") if futures[name].running() and report.exists() else 0
+                state = "done" if futures[name].done() else f"{lines} jobs compared" if lines else "waiting or building"
+                progress.update(task, description=f"{name}: {state}")
+        return {name: future.result() for name, future in futures.items()}
+
+
+@click.command()
+@click.option("--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Default: all.")
+@click.option("--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Of random data and stalls.")
+@click.option("--waves", is_flag=True, help="Write a waveform (VCD, or FST with Icarus) beside each log.")
+@click.option("--output", type=click.Path(path_type=Path), default=Path("build/sim/sim.json"), show_default=True)
+def main(presets: tuple[str, ...], simulator: str, seed: int, waves: bool, output: Path) -> None:
+    """Simulate the emitted Verilog of presets on embedded activations of a real language model."""
+    console = Console()
+    names = list(presets) or list(PRESETS)
+    console.print(f"simulator {simulator}, seed {seed}, presets {', '.join(names)}")
+    try:
+        rows = _run_all(
+            names, console, simulator=simulator, seed=seed, waves=waves, folder=output.parent
+        )
+    except (SimulationError, ToolError) as error:
+        console.print(str(error), style="red", soft_wrap=True)
+        sys.exit(1)
+    report = as_report(rows, simulator=simulator, seed=seed)
+    console.print(as_table(report))
+    write_text(output, as_json(report))
+    totals = report["totals"]
+    console.print(
+        f"{totals['compared']:,} accumulators and float32 results compared, {totals['mismatches']} mismatches; {output}"
+    )
+    sys.exit(0 if totals["compared"] and not totals["mismatches"] else 1)
+
+
+if __name__ == "__main__":
+    main()

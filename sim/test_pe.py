@@ -1,0 +1,154 @@
+"""cocotb tests of one preset's emitted Verilog; the preset, the seed and the report file come by environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from sim.bench import Bench, Counters
+from sim.faults import FAULTS
+from sim.jobs import Job, corner_jobs, random_jobs, site_jobs
+from sqhw.config import preset
+
+NAME = os.environ["SQHW_PRESET"]
+CONFIG = preset(NAME)
+SEED = int(os.environ["SQHW_SEED"])
+REPORT = Path(os.environ["SQHW_REPORT"])
+PAUSE_IN, PAUSE_OUT = 0.2, 0.6
+
+PLAN: dict[str, dict[str, Any]] = {
+    "default": {"sq_operand": "activations", "policy": "largest", "share": 1},
+    "tiny": {"sq_operand": "activations", "policy": "threshold", "share": 16},
+    "wide": {"sq_operand": "activations", "policy": "threshold", "share": 3},
+    "paper": {"sq_operand": "weights", "policy": "largest", "share": 4},
+}
+"""How each preset meets the captured activations and weights."""
+
+
+def compare(job: Job, counters: Counters, pairs: Any) -> int:
+    """Returns how many results differ from the golden model in accumulator, float32 or error flag."""
+    wrong = 0
+    for (row, column), acc, y, error in zip(pairs, counters.acc, counters.y, counters.error, strict=True):
+        expected = int(job.acc[row, column]), int(job.y[row, column].view(np.uint32)), 0
+        wrong += (acc, y, error) != expected
+    return wrong
+
+
+async def run_job(bench: Bench, job: Job) -> dict[str, Any]:
+    """Runs one half of the job without stalls, which shows the speed, and the other half with stalls."""
+    streams = job.streams(CONFIG)
+    half = (len(job.pairs) + 1) // 2
+    flow, stalled = (tuple(stream[part] for stream in streams) for part in (slice(half), slice(half, None)))
+    free = await bench.run(flow)
+    mismatches = compare(job, free, job.pairs[:half])
+    held = await bench.run(stalled, pause_in=PAUSE_IN, pause_out=PAUSE_OUT)
+    mismatches += compare(job, held, job.pairs[half:])
+    return {
+        "preset": NAME,
+        "layer": job.layer,
+        "site": job.site,
+        "policy": job.policy,
+        "compared": len(free.y) + len(held.y),
+        "mismatches": mismatches,
+        "cycles": free.cycles,
+        "stalls": free.stalls,
+        "utilization": free.utilization,
+        "gate_rate": free.gate_rate,
+        "cycles_with_random_stalls": held.cycles,
+    }
+
+
+async def run_jobs(dut: Any, jobs: Any) -> None:
+    """Runs jobs, adds a line for each to the report, and fails if any result differs or there is none."""
+    bench = Bench(dut, SEED)
+    await bench.start()
+    compared = mismatches = 0
+    with REPORT.open("a") as report:
+        for job in jobs:
+            row = await run_job(bench, job)
+            report.write(json.dumps(row) + "\n")
+            report.flush()
+            compared += row["compared"]
+            mismatches += row["mismatches"]
+    assert compared > 0, "nothing was compared"
+    assert mismatches == 0, f"{mismatches} of {compared} results differ from the golden model"
+    cocotb.log.info("%d results compared, none differs (seed %d)", compared, SEED)
+
+
+@cocotb.test()
+async def real_activations(dut: Any) -> None:
+    """Activations and weights of a real model, every captured layer and site."""
+    await run_jobs(dut, site_jobs(CONFIG, **PLAN[NAME]))
+
+
+@cocotb.test()
+async def random_numbers(dut: Any) -> None:
+    """Seeded random numbers with heavy tails, dot products from one element to many banks."""
+    await run_jobs(dut, random_jobs(CONFIG, SEED))
+
+
+@cocotb.test()
+async def corners(dut: Any) -> None:
+    """Zeros, extreme sums and extreme scales."""
+    await run_jobs(dut, corner_jobs(CONFIG, SEED))
+
+
+@cocotb.test()
+async def faults(dut: Any) -> None:
+    """Every kind of malformed input is flagged with its own result, which is a NaN; the next result is clean."""
+    bench = Bench(dut, SEED)
+    await bench.start()
+    job = list(random_jobs(CONFIG, SEED))[-2]
+    sq, dense, scales = job.streams(CONFIG)
+    good = int(job.y[job.pairs[1]].view(np.uint32))
+    seen = 0
+    for name, fault in FAULTS.items():
+        broken = fault(CONFIG, list(sq[0]))
+        if broken is None:
+            continue
+        beats = len(broken)
+        companion = (dense[0] * (beats // len(dense[0]) + 1))[:beats]
+        streams = ([broken, sq[1]], [companion, dense[1]], scales[:2])
+        counters = await bench.run(streams, pause_in=0.2)
+        assert counters.error == [1, 0], f"{name}: error flags are {counters.error}"
+        assert counters.y == [0x7FC00000, good], f"{name}: results are {counters.y}"
+        seen += 1
+    assert seen >= 3, "hardly any fault applies to this configuration"
+    cocotb.log.info("%d kinds of faults flagged, each followed by a clean result", seen)
+
+
+@cocotb.test()
+async def unequal_lengths(dut: Any) -> None:
+    """Operands that do not end together are flagged."""
+    bench = Bench(dut, SEED)
+    await bench.start()
+    job = list(random_jobs(CONFIG, SEED))[-2]
+    sq, dense, scales = job.streams(CONFIG)
+    streams = ([sq[0], sq[1]], [dense[0][:-1], [*dense[0][-1:], *dense[1]]], scales[:2])
+    counters = await bench.run(streams)
+    assert counters.error == [1, 0], counters.error
+
+
+@cocotb.test()
+async def reset_in_mid_stream(dut: Any) -> None:
+    """One cycle of reset at any moment leaves nothing behind: what follows is right and complete."""
+    bench = Bench(dut, SEED)
+    await bench.start()
+    job = list(random_jobs(CONFIG, SEED))[-2]
+    streams = job.streams(CONFIG)
+    first = tuple(stream[:6] for stream in streams)
+    expected = [int(job.y[pair].view(np.uint32)) for pair in job.pairs[:3]]
+    moments = range(1, 40, 3)
+    for moment in moments:
+        await bench.run(first, stop_after=moment)
+        await bench.reset(cycles=1)
+        counters = await bench.run(tuple(stream[:3] for stream in streams), pause_in=0.1)
+        assert counters.y == expected, f"after a reset in cycle {moment}"
+        assert counters.error == [0, 0, 0]
+        assert len(counters.acc) == 3, "a sum from before the reset came out"
+    cocotb.log.info("%d resets survived", len(moments))

@@ -1,0 +1,158 @@
+# amaranth: UnusedElaboratable=no
+"""The processing element in the Amaranth simulator: every parameter, alone and combined, bit for bit."""
+
+import random
+
+import numpy as np
+import pytest
+
+from sim.faults import FAULTS
+from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sqhw.config import PRESETS, PEConfig
+from sqhw.pe.pe import ProcessingElement
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.multiply import multiply
+from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+from tests.hardware import STALLS, drive_stream
+
+SEED = 20251205
+NAN = 0x7FC00000
+
+CONFIGS = {
+    "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256),
+    "no outliers, sentinel": PEConfig(SQFormat(4, 0, mask="sentinel"), DenseFormat(8), 4, 0, 64),
+    "all outliers": PEConfig(SQFormat(4, 4), DenseFormat(4), 4, 1, 64),
+    "all outliers, int8": PEConfig(SQFormat(8, 8, "int8"), DenseFormat(4), 8, 3, 64),
+    "int8 sliced": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 32), 16, 1, 1024),
+    "int8 whole": PEConfig(SQFormat(16, 2, "int8", "sentinel"), DenseFormat(4, 16), 16, 2, 1024),
+    "fp16 sentinel": PEConfig(SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 64), 16, 1, 1024),
+    "dense int8": PEConfig(SQFormat(8, 1), DenseFormat(8, 8), 8, 1, 512),
+    "two beats per bank": PEConfig(SQFormat(16, 3), DenseFormat(4, 32), 8, 2, 256),
+    "one lane": PEConfig(SQFormat(4, 1), DenseFormat(4), 1, 1, 32),
+    "bank 64 in 4 beats": PEConfig(SQFormat(64, 4), DenseFormat(4, 64), 16, 1, 4096),
+    "bank 128": PEConfig(SQFormat(128, 8, "int8", "sentinel"), DenseFormat(8, 128), 32, 2, 4096),
+    "wide accumulator": PEConfig(SQFormat(16, 16), DenseFormat(8, 16), 8, 8, 1 << 16),
+    "ungated": PEConfig(gated=False),
+    "ungated int8": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), 8, 1, 128, gated=False),
+}
+
+
+def random_config(rng):
+    """Any parameters that fit each other, small enough to simulate."""
+    bank = rng.choice((4, 8, 16, 32))
+    sq = SQFormat(
+        bank, rng.randrange(min(bank, 6) + 1), rng.choice(("fp16", "int8")), rng.choice(("bitmap", "sentinel"))
+    )
+    dense = DenseFormat(rng.choice((4, 8)), rng.choice((None, bank, 3 * bank)))
+    lanes = rng.choice([n for n in (1, 2, 4, 8, 16) if n <= bank])
+    slots = min(sq.outliers, lanes)
+    return PEConfig(sq, dense, lanes, rng.randint(min(1, slots), slots), rng.choice((bank, 100, 1000)) + bank)
+
+
+CONFIGS |= {f"random {index}": random_config(random.Random(f"{SEED} {index}")) for index in range(8)}
+
+
+def operands(config, k, rng, rows=2, columns=2):
+    """Heavy-tailed operands; the second row has hardly any outliers, so that banks without any occur."""
+    x = rng.standard_t(1.5, (rows, k)).astype(np.float32)
+    w = rng.standard_normal((columns, k)).astype(np.float32)
+    sq = quantize_sq(x, config.sq, policy=Threshold(float(np.quantile(np.abs(x), 0.8))))
+    return sq, quantize_dense(w, config.dense)
+
+
+def streams(config, sq, dense, pairs):
+    rows, columns = sq_beats(config, sq), dense_beats(config, dense)
+    return {
+        "i_sq": [word for row, _ in pairs for word in rows[row]],
+        "i_dense": [word for _, column in pairs for word in columns[column]],
+        "i_scales": [scales_beat(sq.row_scale[row], dense.row_scale[column]) for row, column in pairs],
+    }
+
+
+def bits(y):
+    return int(np.float32(y).view(np.uint32))
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *CONFIGS])
+def test_agrees_with_the_golden_model(name):
+    config = (PRESETS | CONFIGS)[name]
+    rng = np.random.default_rng([SEED, len(name)])
+    inputs = {"i_sq": [], "i_dense": [], "i_scales": []}
+    expected = []
+    for k in (1, config.sq.bank, 2 * config.sq.bank + 1, 5 * config.sq.bank):
+        sq, dense = operands(config, min(k, config.k_max), rng)
+        y = multiply(sq, dense).y
+        pairs = [(row, column) for row in range(2) for column in range(2)]
+        expected += [bits(y[pair]) for pair in pairs]
+        for stream, words in streams(config, sq, dense, pairs).items():
+            inputs[stream] += words
+    for stalls in ("none", "both") if name in PRESETS else (list(STALLS)[len(name) % 4],):
+        dut = ProcessingElement(config)
+        got, _ = drive_stream(dut, inputs, len(expected), stalls=stalls, seed=SEED)
+        assert got == expected
+        assert len(got) == 16
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_latency_is_constant(name):
+    config = PRESETS[name]
+    dut = ProcessingElement(config)
+    sq, dense = operands(config, config.sq.bank, np.random.default_rng(SEED), 1, 1)
+    inputs = streams(config, sq, dense, [(0, 0)])
+    _, when = drive_stream(dut, inputs, 1)
+    extra_steps = when[0] - dut.latency - (len(inputs["i_sq"]) - 1)
+    outliers = sq.bitmap.reshape(-1, config.lanes).sum(axis=1)
+    steps = np.maximum(1, -(-outliers // max(1, config.outlier_lanes)))
+    assert extra_steps == int((steps - 1).sum())
+
+
+@pytest.mark.parametrize(("k", "results"), [(16, 60), (160, 6)])
+def test_default_takes_a_beat_every_cycle(k, results):
+    """Whatever the data, however short the dot products."""
+    config = PRESETS["default"]
+    rng = np.random.default_rng(SEED)
+    sq, dense = operands(config, k, rng, rows=results, columns=1)
+    pairs = [(row, 0) for row in range(results)]
+    got, when = drive_stream(ProcessingElement(config), streams(config, sq, dense, pairs), results)
+    assert got == [bits(y) for y in multiply(sq, dense).y[:, 0]]
+    assert np.diff(when).tolist() == [k // 16] * (results - 1)
+
+
+def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs():
+    config = PRESETS["wide"]
+    rng = np.random.default_rng(SEED)
+    x = rng.standard_normal((20, 64)).astype(np.float32)
+    sq = quantize_sq(x, config.sq)  # two outliers in every bank of one beat, one outlier lane
+    dense = quantize_dense(x[:1], config.dense)
+    pairs = [(row, 0) for row in range(20)]
+    _, when = drive_stream(ProcessingElement(config), streams(config, sq, dense, pairs), 20)
+    assert sq.bitmap.sum(axis=-1).min() == 2
+    assert np.diff(when).tolist() == [4] * 19
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *list(CONFIGS)[::2]])
+def test_faults_are_flagged_and_leave_no_trace(name):
+    config = (PRESETS | CONFIGS)[name]
+    if config.banks_max > 300:
+        config = PEConfig(
+            config.sq, config.dense, config.lanes, config.outlier_lanes, 16 * config.sq.bank, config.gated
+        )
+    rng = np.random.default_rng(SEED)
+    sq, dense = operands(config, min(4 * config.sq.bank, config.k_max), rng)
+    good = bits(multiply(sq, dense).y[1, 1])
+    parts = [streams(config, sq, dense, [pair]) for pair in ((0, 0), (1, 1))]
+    inputs = {"i_sq": [], "i_dense": [], "i_scales": []}
+    expected = []
+    for fault in FAULTS.values():
+        broken = fault(config, parts[0]["i_sq"])
+        if broken is None:
+            continue
+        companion = parts[0]["i_dense"]
+        body = [companion[0]] * (len(broken) - 1) + companion[-1:]
+        inputs["i_sq"] += broken + parts[1]["i_sq"]
+        inputs["i_dense"] += body + parts[1]["i_dense"]
+        inputs["i_scales"] += parts[0]["i_scales"] + parts[1]["i_scales"]
+        expected += [1 << 32 | NAN, good]
+    got, _ = drive_stream(ProcessingElement(config), inputs, len(expected), seed=SEED, stalls="both")
+    assert got == expected
+    assert len(expected) >= 4
