@@ -167,7 +167,7 @@ def _encode(
 def _least_squares(
     low: NDArray[np.float32], high: NDArray[np.float32], index: NDArray[np.intp], fmt: SQFormat
 ) -> NDArray[np.intp]:
-    """Returns the index of the scale with the least squared error, for low [bank, n] and high [outliers, n]."""
+    """Returns the index of each bank's scale of least squared error, from low [bank, n], high [outliers, n]."""
     reference = LEGAL_SIGMA[index]
     target = np.rint(low / reference * np.float32(FRACTION))
     high_target = np.rint(high / reference * np.float32(FRACTION)).astype(np.float64)
@@ -194,7 +194,8 @@ def _least_squares(
 
 def _dots(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """Returns the dot products of the columns of a and b."""
-    return np.einsum("ij,ij->j", a, b).astype(np.float64)
+    dots: NDArray[Any] = np.einsum("ij,ij->j", a, b)
+    return dots.astype(np.float64)
 
 
 def _cost(

@@ -1,0 +1,171 @@
+"""The memory layout: bytes as the twin writes them, a round trip, and every malformed input refused."""
+
+import re
+
+import numpy as np
+import pytest
+
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.pack import (
+    dense_bytes_per_row,
+    pack_dense,
+    pack_sq,
+    sq_bytes_per_row,
+    unpack_dense,
+    unpack_sq,
+)
+from sw_reference.tensors import SQTensor
+from tests import twin
+from tests.cases import SQ_FORMATS, random_dense, random_sq, twin_rows
+
+DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)]
+
+
+@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+def test_sq_bytes_are_the_twins_and_come_back(fmt):
+    rng = np.random.default_rng(fmt.bank)
+    compared = 0
+    for k in (1, fmt.bank, 3 * fmt.bank - 1):
+        t = random_sq(rng, fmt, 3, k)
+        data = pack_sq(t)
+        assert data.shape == (3, sq_bytes_per_row(fmt, k))
+        assert [row.tobytes() for row in data] == [twin.pack_sq_row(row, fmt) for row in twin_rows(t)]
+        assert twin_rows(unpack_sq(data, fmt, k, t.row_scale)) == twin_rows(t)
+        compared += t.low.size
+    assert compared == 3 * 5 * fmt.bank
+
+
+@pytest.mark.parametrize("fmt", DENSE, ids=str)
+@pytest.mark.parametrize("k", [1, 12, 131])
+def test_dense_bytes_are_the_twins_and_come_back(fmt, k):
+    t = random_dense(np.random.default_rng(k), fmt, 3, k)
+    data = pack_dense(t)
+    assert data.shape == (3, dense_bytes_per_row(fmt, k))
+    taus = [[]] * 3 if t.tau is None else t.tau.tolist()
+    want = [twin.pack_dense_row(codes, tau, fmt) for codes, tau in zip(t.codes.tolist(), taus, strict=True)]
+    assert [row.tobytes() for row in data] == want
+    back = unpack_dense(data, fmt, k, t.row_scale)
+    assert back.codes.tolist() == t.codes.tolist()
+    assert (back.tau is None) if t.tau is None else (back.tau.tolist() == t.tau.tolist())
+
+
+def test_bits_per_element_are_what_is_stored():
+    for fmt in SQ_FORMATS:
+        assert sq_bytes_per_row(fmt, 256) * 8 / 256 == fmt.bits_per_element
+    for fmt in DENSE:
+        assert dense_bytes_per_row(fmt, 384) * 8 / 384 == fmt.bits_per_element
+
+
+def record(fmt, scale=24, bitmap=(), low=None, high=()):
+    """Returns one packed row of one bank, legal or not."""
+    low = [0] * fmt.bank if low is None else low
+    marks = [i in bitmap for i in range(fmt.bank)]
+    codes = [*high, *[0] * (fmt.outliers - len(high))]
+    row = twin.Row([low], [marks], [scale], [codes], 0)
+    return np.frombuffer(twin.pack_sq_row(row, fmt), np.uint8)[None]
+
+
+FP16 = SQFormat(4, 2)
+FP16_IN_BAND = SQFormat(4, 2, "fp16", "sentinel")
+INT8 = SQFormat(4, 3, "int8")
+INT4 = SQFormat(4, 0)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "fields", "message"),
+    [
+        (FP16, {"bitmap": {0, 1, 3}}, "Row 0, bank 0: at most 2 elements may be outliers"),
+        (FP16_IN_BAND, {"low": [-8, -8, 0, -8]}, "Row 0, bank 0: at most 2 elements may be outliers"),
+        (INT4, {"low": [0, -8, 0, 0]}, "Row 0, bank 0: the low code of a regular element must not be -8"),
+        (FP16, {"bitmap": {2}, "high": [0, 1]}, "Row 0, bank 0: unused high codes must be zero"),
+        (FP16_IN_BAND, {"high": [1]}, "Row 0, bank 0: unused high codes must be zero"),
+        (INT8, {"bitmap": {2}, "high": [0, -1]}, "Row 0, bank 0: unused high codes must be zero"),
+        (
+            FP16,
+            {"bitmap": {2}, "high": [0x7C00]},
+            "Row 0, bank 0: an FP16 high code must be finite, not NaN or Inf",
+        ),
+        (
+            FP16,
+            {"bitmap": {2}, "high": [0xFE01]},
+            "Row 0, bank 0: an FP16 high code must be finite, not NaN or Inf",
+        ),
+        (FP16, {"scale": 1}, "Row 0, bank 0: the bank scale must be a legal code, not a reserved one"),
+        (FP16, {"low": [0, 0, -8, 0]}, "Row 0, bank 0: the low code of a regular element must not be -8"),
+        (
+            FP16,
+            {"bitmap": {1}, "low": [0, 2, 0, 0]},
+            "Row 0, bank 0: the low code of an FP16 outlier must be 0",
+        ),
+        (FP16, {"low": [0, 0, 0, 3]}, "Row 0, bank 0: elements from 3 on are padding and must be zero"),
+        (FP16, {"bitmap": {3}}, "Row 0, bank 0: elements from 3 on are padding and must be zero"),
+    ],
+)
+def test_malformed_banks_are_refused(fmt, fields, message):
+    one = np.ones(1, np.float32)
+    unpack_sq(record(fmt), fmt, 3, one)
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        unpack_sq(record(fmt, **fields), fmt, 3, one)
+
+
+def test_the_row_and_the_bank_are_named():
+    fmt = SQFormat(8, 1)
+    t = random_sq(np.random.default_rng(0), fmt, 3, 30)
+    data = pack_sq(t)
+    data[2, 3 * fmt.bank_bits // 8] = 9
+    message = "Row 2, bank 3: the bank scale must be a legal code, not a reserved one"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        unpack_sq(data, fmt, 30, t.row_scale)
+
+
+def test_padding_to_a_byte_must_be_zero():
+    half = SQFormat(4, 2, "int8")
+    assert half.bank_bits == 36
+    data = record(half) | np.array([0, 0, 0, 0, 0x10], np.uint8)
+    with pytest.raises(ValueError, match=r"^Row 0: the padding after the last element must be zero$"):
+        unpack_sq(data, half, 4, np.ones(1, np.float32))
+    with pytest.raises(ValueError, match=r"^Row 0: the padding after the last element must be zero$"):
+        unpack_dense(np.array([[0x10]], np.uint8), DenseFormat(4), 1, np.ones(1, np.float32))
+
+
+def test_a_large_group_scale_is_refused():
+    data = np.array([[63, 0], [64, 0]], np.uint8)
+    unpack_dense(data[:1], DenseFormat(8, 4), 1, np.ones(1, np.float32))
+    message = "^Row 1, group 0: the group scale must be a code from 0 to 63, not 64$"
+    with pytest.raises(ValueError, match=message):
+        unpack_dense(data, DenseFormat(8, 4), 1, np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize("unpack", [(unpack_sq, SQFormat(16, 1), 13), (unpack_dense, DenseFormat(8), 13)])
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (b"abc", TypeError, "Packed data must be an array of uint8, not bytes"),
+        (np.zeros((1, 13)), TypeError, "Packed data must be an array of uint8, not float64"),
+        (np.zeros((1, 12), np.uint8), ValueError, "Packed data must have shape (1, 13), not (1, 12)"),
+        (np.zeros((1, 14), np.uint8), ValueError, "Packed data must have shape (1, 13), not (1, 14)"),
+        (np.zeros((2, 13), np.uint8), ValueError, "Packed data must have shape (1, 13), not (2, 13)"),
+    ],
+)
+def test_wrong_lengths_are_refused(unpack, data, error, message):
+    function, fmt, k = unpack
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        function(data, fmt, k, np.ones(1, np.float32))
+
+
+def test_any_bytes_are_refused_or_come_back():
+    """Whatever unpacks packs to the same bytes: every bit pattern has one meaning or none."""
+    rng = np.random.default_rng(0)
+    accepted = 0
+    for fmt in (INT8, FP16, INT4, SQFormat(4, 4, "int8", "sentinel"), SQFormat(4, 4)):
+        for _ in range(1500):
+            data = rng.integers(0, 256, (1, sq_bytes_per_row(fmt, 4)), np.uint8)
+            data[:, -1] &= 0xFF if fmt.bank_bits % 8 == 0 else 0x0F
+            try:
+                t = unpack_sq(data, fmt, 4, np.ones(1, np.float32))
+            except ValueError:
+                continue
+            assert isinstance(t, SQTensor)
+            assert (pack_sq(t) == data).all()
+            accepted += 1
+    assert accepted > 1000

@@ -1,0 +1,216 @@
+"""Quantization agrees with the twin, element by element, and refuses what it cannot encode."""
+
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.quantize import (
+    ROW_STEPS,
+    SCALE_STEPS,
+    TAU_STEPS,
+    GivenMask,
+    LargestMagnitude,
+    Threshold,
+    quantize_dense,
+    quantize_sq,
+)
+from sw_reference.split import dequantize
+from tests import twin
+from tests.cases import DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
+
+
+def expected_rows(x, fmt, steps, limit=Fraction(0)):
+    rows = []
+    for row, floats in zip(exact(x), x, strict=True):
+        marks = [twin.largest(bank, fmt.outliers, limit) for bank in twin.to_banks(row, fmt.bank)]
+        rows.append(twin.quantize_row(row, marks, fmt, steps, set(np.flatnonzero(np.signbit(floats)))))
+    return rows
+
+
+@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+def test_sq_agrees_with_the_twin(fmt):
+    compared = 0
+    for name, x in matrices(fmt.bank + 3).items():
+        for scale, steps in (("least_squares", SCALE_STEPS), ("absmax", (0,))):
+            got = quantize_sq(x, fmt, scale=scale)
+            assert twin_rows(got) == expected_rows(x, fmt, steps), (name, scale)
+            compared += got.low.size
+    assert compared == 2 * 16 * 2 * fmt.bank
+
+
+@pytest.mark.parametrize("k", [1, 5, 16, 100])
+def test_sq_agrees_with_the_twin_at_any_k(k):
+    fmt = SQFormat()
+    compared = 0
+    for x in matrices(k).values():
+        assert twin_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt, SCALE_STEPS)
+        compared += x.size
+    assert compared == 16 * k
+
+
+@pytest.mark.parametrize(
+    "fmt", [SQFormat(), SQFormat(32, 2), SQFormat(16, 4, "int8", "sentinel"), SQFormat(8, 8)]
+)
+@pytest.mark.parametrize("limit", [0.5, 1.0, 2.0, 1e300, float("inf")])
+def test_threshold_agrees_with_the_twin(fmt, limit):
+    bound = Fraction(limit) if limit < float("inf") else Fraction(10) ** 400
+    compared = 0
+    for name in ("normal", "ties", "spread"):
+        x = matrices(70)[name]
+        got = quantize_sq(x, fmt, Threshold(limit))
+        assert twin_rows(got) == expected_rows(x, fmt, SCALE_STEPS, bound)
+        compared += x.size
+    assert compared == 3 * 2 * 70
+
+
+def test_threshold_is_not_rounded_to_float32():
+    x = np.array([[np.nextafter(np.float32(0.1), np.float32(0)), np.float32(0.1)]])
+    assert float(np.float32(0.1)) > 0.1
+    assert quantize_sq(x, SQFormat(4, 2), Threshold(0.1)).bitmap.tolist() == [[[False, True, False, False]]]
+    above = float(np.float32(0.1))
+    assert not quantize_sq(x, SQFormat(4, 2), Threshold(above)).bitmap.any()
+
+
+@given(
+    st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20),
+    st.sampled_from([f for f in SQ_FORMATS if f.bank <= 16]),
+)
+@settings(derandomize=True, deadline=None, max_examples=300)
+def test_sq_agrees_with_the_twin_on_any_floats(row, fmt):
+    x = np.array([row], np.float32)
+    assert twin_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt, SCALE_STEPS)
+
+
+def test_ties_between_magnitudes_go_to_the_lowest_index():
+    x = np.array([[1, -2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 3]], np.float32)
+    marks = quantize_sq(x, SQFormat(4, 2)).bitmap[0].tolist()
+    assert marks == [[False, True, True, False], [False] * 4, [True, True, False, False]]
+
+
+def test_given_mask_is_followed():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 37)).astype(np.float32)
+    fmt = SQFormat(8, 3)
+    mask = rng.random((3, 37)) < 0.2
+    marks = [twin.to_banks([bool(v) for v in row], 8) for row in mask]
+    assert max(sum(bank) for row in marks for bank in row) <= 3
+    got = quantize_sq(x, fmt, GivenMask(mask))
+    want = [twin.quantize_row(row, m, fmt, SCALE_STEPS) for row, m in zip(exact(x), marks, strict=True)]
+    assert twin_rows(got) == want
+    same = quantize_sq(x, fmt, GivenMask(mask[0]))
+    assert (same.bitmap == quantize_sq(x, fmt, GivenMask(np.tile(mask[0], (3, 1)))).bitmap).all()
+    assert (same.bitmap == got.bitmap[:1]).all()
+
+
+def test_given_mask_keeps_the_sign_of_a_zero_outlier():
+    x = np.array([[-0.0, 1, 0, 0]], np.float32)
+    got = quantize_sq(x, SQFormat(4, 1), GivenMask(np.array([True, False, False, False])))
+    assert got.high.tolist() == [[[0x8000]]]
+
+
+@pytest.mark.parametrize(
+    ("mask", "error", "message"),
+    [
+        (np.ones(8, np.int8), TypeError, "Mask must be an array of bool, not int8"),
+        ([True], TypeError, "Mask must be an array of bool, not list"),
+        (np.ones(9, bool), ValueError, "Mask must have shape (2, 8) or (8,), not (9,)"),
+        (
+            np.array([[0] * 8, [0] * 4 + [1, 1, 1, 0]], bool),
+            ValueError,
+            "Row 1, bank 1: the mask must mark at most 2 elements, not 3",
+        ),
+    ],
+)
+def test_bad_masks_are_refused(mask, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        quantize_sq(np.ones((2, 8), np.float32), SQFormat(4, 2), GivenMask(mask))
+
+
+@pytest.mark.parametrize("limit", [-1.0, float("nan")])
+def test_bad_thresholds_are_refused(limit):
+    with pytest.raises(ValueError, match=f"^Limit must be zero or positive, not {limit!r}$"):
+        Threshold(limit)
+
+
+@pytest.mark.parametrize(
+    "quantize", [lambda x: quantize_sq(x, SQFormat()), lambda x: quantize_dense(x, DenseFormat())]
+)
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([[1.0]], TypeError, "A matrix must be an array of float16, float32 or float64, not list"),
+        (
+            np.ones((2, 2), int),
+            TypeError,
+            "A matrix must be an array of float16, float32 or float64, not int64",
+        ),
+        (np.ones(3), ValueError, "A matrix must have shape [rows, k] with at least one element, not (3,)"),
+        (
+            np.ones((2, 0)),
+            ValueError,
+            "A matrix must have shape [rows, k] with at least one element, not (2, 0)",
+        ),
+        (
+            np.array([[0, 1], [np.nan, 0]]),
+            ValueError,
+            "Row 1, column 0: an element must be a finite float32, not nan",
+        ),
+        (
+            np.array([[0, -np.inf]]),
+            ValueError,
+            "Row 0, column 1: an element must be a finite float32, not -inf",
+        ),
+        (np.array([[1e39]]), ValueError, "Row 0, column 0: an element must be a finite float32, not 1e+39"),
+    ],
+)
+def test_what_is_no_matrix_of_numbers_is_refused(quantize, x, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        quantize(x)
+
+
+def test_unknown_scale_choice_is_refused():
+    message = "^Scale must be 'least_squares' or 'absmax', not 'mse'$"
+    with pytest.raises(ValueError, match=message):
+        quantize_sq(np.ones((1, 1)), SQFormat(), scale="mse")
+    with pytest.raises(ValueError, match=message):
+        quantize_dense(np.ones((1, 1)), DenseFormat(), scale="mse")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_other_floats_are_converted_and_the_argument_is_left_alone(dtype):
+    x = matrices(33)["normal"].astype(dtype)
+    before = x.copy()
+    got = quantize_sq(x, SQFormat(), LargestMagnitude())
+    assert twin_rows(got) == twin_rows(quantize_sq(x.astype(np.float32), SQFormat()))
+    assert (x == before).all()
+
+
+def test_absmax_saturates_nothing_and_least_squares_is_better():
+    x = np.random.default_rng(0).standard_t(3, (64, 512)).astype(np.float32)
+    for fmt in (SQFormat(), SQFormat(32, 2), SQFormat(16, 4, "int8", "sentinel"), SQFormat(16, 0)):
+        best, covering = (
+            ((dequantize(quantize_sq(x, fmt, scale=scale)) - x) ** 2).sum()
+            for scale in ("least_squares", "absmax")
+        )
+        assert 0.7 < best / covering < 0.85
+
+
+@pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 4), DenseFormat(8, 12)], ids=str)
+@pytest.mark.parametrize("k", [1, 31, 140])
+def test_dense_agrees_with_the_twin(fmt, k):
+    compared = 0
+    for name, w in matrices(k).items():
+        for scale in ("least_squares", "absmax"):
+            steps = (TAU_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
+            t = quantize_dense(w, fmt, scale)
+            tau = t.tau.tolist() if t.tau is not None else [[]] * t.rows
+            got = list(zip(t.codes.tolist(), tau, t.row_scale.view(np.uint32).tolist(), strict=True))
+            want = [twin.quantize_dense_row(row, fmt, *steps) for row in exact(w)]
+            assert got == want, (name, scale)
+            compared += w.size
+    assert compared == 2 * 16 * k

@@ -1,0 +1,122 @@
+"""Codes stand for the integers that the format says, against the twin and two libraries' floats."""
+
+from fractions import Fraction
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
+from sw_reference.quantize import quantize_sq
+from sw_reference.scales import LEGAL_SIGMA, SCALE_UNITS, TAU_VALUES
+from sw_reference.split import dense_integers, dequantize, fp16_units, split
+from sw_reference.tensors import SQTensor
+from tests import twin
+from tests.cases import DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_units
+
+
+def test_every_finite_fp16_code_against_two_judges():
+    codes = np.arange(1 << 16, dtype=np.uint16)
+    codes = codes[(codes & 0x7C00) != 0x7C00]
+    units = fp16_units(codes)
+    assert units.tolist() == [int(twin.fp16(code) * 2**24) for code in codes.tolist()]
+    assert (units / 2**24 == codes.view(np.float16).astype(np.float64)).all()
+    assert len(codes) == 63488
+    # Another library: E5M2 numbers are FP16 numbers whose low byte is zero.
+    high = codes[(codes & 0xFF) == 0]
+    e5m2 = (high >> 8).astype(np.uint8).view(ml_dtypes.float8_e5m2).astype(np.float64)
+    assert (fp16_units(high) / 2**24 == e5m2).all()
+    assert len(high) == 248
+
+
+def test_fp16_codes_of_all_float32_roundings_against_the_twin():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 1 << 32, 20000, dtype=np.uint32)
+    x = np.abs(bits.view(np.float32))
+    x = x[(x < 65520) & (x > 2.0**-30)]
+    codes = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    halves = (codes[1:] + codes[:-1]) / 2  # every tie
+    x = np.concatenate([x, halves])
+    assert x.astype(np.float16).view(np.uint16).tolist() == [twin.to_fp16(Fraction(float(v))) for v in x]
+    assert len(x) > 34000
+
+
+def test_every_bank_scale():
+    got = {code: int(units) for code, units in enumerate(SCALE_UNITS) if units}
+    assert got == {code: twin.sigma(code) * 2**24 for code in LEGAL_SCALES}
+    assert len(got) == 239
+    assert all((twin.sigma(code) * 2**24).denominator > 1 for code in range(256) if code not in got)
+    assert [Fraction(float(s)) for s in LEGAL_SIGMA] == [twin.sigma(code) for code in LEGAL_SCALES]
+    assert (LEGAL_SIGMA[0], LEGAL_SIGMA[-1]) == (2.0**-24, 240)
+
+
+def test_every_group_scale():
+    assert TAU_VALUES.tolist() == [twin.tau_value(code) for code in range(64)]
+    assert (TAU_VALUES[0], TAU_VALUES[63]) == (8, 1920)
+
+
+def one_bank(low, scale, high, fmt, bitmap):
+    return SQTensor(
+        fmt,
+        fmt.bank,
+        np.array([[low]], np.int8),
+        np.array([[bitmap]]),
+        np.array([[scale]], np.uint8),
+        np.array([[high]], np.uint16 if fmt.high == "fp16" else np.int8),
+        np.ones(1, np.float32),
+    )
+
+
+@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+def test_split_agrees_with_the_twin(fmt):
+    rng = np.random.default_rng(fmt.bank)
+    compared = 0
+    for extreme in (False, True):
+        t = random_sq(rng, fmt, 3, 2 * fmt.bank + 1, extreme=extreme)
+        parts = split(t)
+        assert (parts.low.tolist(), parts.high.tolist()) == twin_units(t)
+        assert np.abs(parts.low + parts.high).max() <= fmt.element_bound
+        compared += parts.low.size
+    assert compared == 2 * 3 * 3 * fmt.bank
+
+
+def test_every_low_code_at_every_scale():
+    fmt = SQFormat(16, 0)
+    for scale in LEGAL_SCALES:
+        low = [*range(-7, 8), 0]
+        parts = split(one_bank(low, scale, [], fmt, [False] * 16))
+        assert parts.low[0].tolist() == [q * twin.sigma(scale) * 2**24 for q in low]
+    assert len(LEGAL_SCALES) == 239
+
+
+def test_every_int8_high_code():
+    sliced, whole = SQFormat(4, 1, "int8"), SQFormat(4, 1, "int8", "sentinel")
+    for h in range(-128, 128):
+        t = one_bank([3, -8, 0, 0], 24, [h], whole, [False, True, False, False])
+        assert dequantize(t).tolist() == [[3 * 2.0**-21, h * 2.0**-21, 0, 0]]
+    for h in range(-136, 120):
+        lo = (h + 8) % 16 - 8
+        t = one_bank([3, lo, 0, 0], 24, [(h - lo) // 16], sliced, [False, True, False, False])
+        assert dequantize(t).tolist() == [[3 * 2.0**-21, h * 2.0**-21, 0, 0]]
+
+
+@pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 12)], ids=str)
+def test_dense_integers_agree_with_the_twin(fmt):
+    t = random_dense(np.random.default_rng(0), fmt, 3, 150)
+    group = fmt.group or 150
+    taus = [[1] * 2] * 3 if t.tau is None else [[twin.tau_value(c) for c in row] for row in t.tau.tolist()]
+    want = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(t.codes.tolist())]
+    assert dense_integers(t).tolist() == want
+    exact = [[Fraction(float(t.row_scale[r])) * v for v in row] for r, row in enumerate(want)]
+    assert [[Fraction(v) for v in row] for row in dequantize(t).tolist()] == exact
+
+
+@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+def test_dequantize_is_exact_for_what_the_encoder_writes(fmt):
+    x = np.random.default_rng(0).standard_t(2, (2, fmt.bank + 1)).astype(np.float32)
+    t = quantize_sq(x, fmt)
+    lows, highs = twin_units(t)
+    for r in range(2):
+        eta = Fraction(float(t.row_scale[r]))
+        want = [eta * (low + high) / 2**24 for low, high in zip(lows[r], highs[r], strict=True)]
+        assert [Fraction(v) for v in dequantize(t)[r].tolist()] == want[: t.k]

@@ -1,0 +1,312 @@
+"""The slow, obvious twin of the golden model: plain Python integers and fractions, element by element.
+
+It shares the facts of ``sw_reference.format`` with the golden model and no arithmetic. float32 and FP16
+numbers are handled as bit patterns and rounded here, from exact fractions.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from dataclasses import dataclass
+from fractions import Fraction
+
+from sw_reference.format import LEGAL_SCALES, SCALE_BIAS, DenseFormat, SQFormat
+
+UNIT = Fraction(1, 1 << 24)
+NAN = 0x7FC00000
+
+
+# ---- binary floating point from fractions -------------------------------------------------------
+
+
+def floor_log2(value: Fraction) -> int:
+    e = value.numerator.bit_length() - value.denominator.bit_length()
+    return e if Fraction(2) ** e <= value else e - 1
+
+
+def encode_float(value: Fraction, negative: bool, mantissa: int, exponent: int) -> int:
+    """Returns the bit pattern of |value| rounded to nearest even, for a format of these field widths."""
+    bias = (1 << (exponent - 1)) - 1
+    value = abs(value)
+    sign = int(negative) << (mantissa + exponent)
+    if value == 0:
+        return sign
+    e = max(1 - bias, floor_log2(value))
+    code = round(value / Fraction(2) ** (e - mantissa))  # round() of a fraction is half to even
+    # A code of 2**mantissa or more carries its leading one into the exponent field.
+    code += (e - 1 + bias) << mantissa
+    return sign | min(code, ((1 << exponent) - 1) << mantissa)
+
+
+def decode_float(code: int, mantissa: int, exponent: int) -> Fraction:
+    """Returns the value of a finite bit pattern."""
+    bias = (1 << (exponent - 1)) - 1
+    field = code >> mantissa & ((1 << exponent) - 1)
+    assert field < (1 << exponent) - 1, "NaN or Inf"
+    fraction = code & ((1 << mantissa) - 1)
+    if field:
+        fraction += 1 << mantissa
+    value = fraction * Fraction(2) ** (max(field, 1) - bias - mantissa)
+    return -value if code >> (mantissa + exponent) else value
+
+
+def to_f32(value: Fraction, negative: bool | None = None) -> int:
+    return encode_float(value, value < 0 if negative is None else negative, 23, 8)
+
+
+def f32(code: int) -> Fraction:
+    return decode_float(code, 23, 8)
+
+
+def to_fp16(value: Fraction, negative: bool | None = None) -> int:
+    return encode_float(value, value < 0 if negative is None else negative, 10, 5)
+
+
+def fp16(code: int) -> Fraction:
+    return decode_float(code, 10, 5)
+
+
+def multiply_f32(a: int, b: int) -> int:
+    """Returns the bit pattern of the float32 product of two bit patterns; NaNs are canonical."""
+    infinity = 0xFF << 23
+    negative = bool((a ^ b) >> 31)
+    magnitudes = (a & 0x7FFFFFFF, b & 0x7FFFFFFF)
+    if max(magnitudes) > infinity or (infinity in magnitudes and 0 in magnitudes):
+        return NAN
+    if infinity in magnitudes:
+        return negative << 31 | infinity
+    return to_f32(f32(a) * f32(b), negative)
+
+
+# ---- the SQ operand -----------------------------------------------------------------------------
+
+
+@functools.cache
+def sigma(code: int) -> Fraction:
+    return (8 + code % 8) * Fraction(2) ** (code // 8 - SCALE_BIAS)
+
+
+@dataclass
+class Row:
+    """One quantized row: codes per bank, and the bit pattern of the row scale."""
+
+    low: list[list[int]]
+    bitmap: list[list[bool]]
+    scale: list[int]
+    high: list[list[int]]
+    row_scale: int
+
+
+def largest(bank: list[Fraction], count: int, limit: Fraction = Fraction(0)) -> list[bool]:
+    order = sorted(range(len(bank)), key=lambda i: (-abs(bank[i]), i))
+    chosen = {i for i in order[:count] if abs(bank[i]) > limit}
+    return [i in chosen for i in range(len(bank))]
+
+
+def to_banks(row: list, bank: int) -> list[list]:
+    row = row + [type(row[0])(0)] * (-len(row) % bank)
+    return [row[i : i + bank] for i in range(0, len(row), bank)]
+
+
+def clip(value: int, limit: int) -> int:
+    return max(-limit, min(limit, value))
+
+
+def steps_of(position: int, steps: tuple[int, ...], count: int) -> list[int]:
+    return [max(0, min(count - 1, position + step)) for step in steps]
+
+
+def quantize_row(
+    row: list[Fraction],
+    marks: list[list[bool]],
+    fmt: SQFormat,
+    steps: tuple[int, ...],
+    negative_zeros: set[int] = frozenset(),
+) -> Row:
+    """Quantizes one row, whose outliers are given; `steps` are the neighbours least squares tries."""
+    banks = to_banks(row, fmt.bank)
+    high_max = fmt.high_max if fmt.high == "int8" else None
+
+    flat = [
+        (abs(x), outlier)
+        for xs, mark in zip(banks, marks, strict=True)
+        for x, outlier in zip(xs, mark, strict=True)
+    ]
+    regular = max((x for x, outlier in flat if not outlier), default=Fraction(0))
+    outlying = max((x for x, outlier in flat if outlier), default=Fraction(0))
+
+    def fits(eta: Fraction) -> bool:
+        if high_max:
+            return regular <= 7 * 240 * eta and outlying <= high_max * 240 * eta
+        return regular <= 7 * 240 * eta and to_fp16(outlying / eta) < 0x7C00
+
+    exponents = range(-126, 128)
+    # The first that fits: False sorts before True.
+    smallest = bisect.bisect_left(exponents, True, key=lambda e: fits(Fraction(2) ** e))
+    eta = Fraction(2) ** exponents[smallest] if any(row) else Fraction(1)
+    result = Row([], [], [], [], to_f32(eta))
+    for number, (bank, mark) in enumerate(zip(banks, marks, strict=True)):
+        bank = [x / eta for x in bank]
+        code = choose_scale(bank, mark, high_max, steps)
+        low, high = [], []
+        for i, (x, outlier) in enumerate(zip(bank, mark, strict=True)):
+            if not outlier:
+                low.append(clip(round(x / sigma(code)), 7))
+            elif high_max is None:
+                low.append(-8 if fmt.mask == "sentinel" else 0)
+                high.append(to_fp16(x, x < 0 or number * fmt.bank + i in negative_zeros))
+            else:
+                h = clip(round(x / sigma(code)), high_max)
+                nibble = (h + 8) % 16 - 8
+                low.append(-8 if fmt.mask == "sentinel" else nibble)
+                high.append(h if fmt.mask == "sentinel" else (h - nibble) // 16)
+        result.low.append(low)
+        result.bitmap.append(mark)
+        result.scale.append(code)
+        result.high.append(high + [0] * (fmt.outliers - len(high)))
+    return result
+
+
+def choose_scale(bank: list[Fraction], mark: list[bool], high_max: int | None, steps: tuple[int, ...]) -> int:
+    regular = [x for x, outlier in zip(bank, mark, strict=True) if not outlier]
+    outliers = [x for x, outlier in zip(bank, mark, strict=True) if outlier and high_max]
+
+    need = max(
+        max(map(abs, regular), default=Fraction(0)) / 7, max(map(abs, outliers), default=0) / (high_max or 1)
+    )
+    position = next(i for i, code in enumerate(LEGAL_SCALES) if sigma(code) >= need)
+    reference = sigma(LEGAL_SCALES[position])
+
+    def error(position: int) -> Fraction:
+        scale = sigma(LEGAL_SCALES[position])
+        total = Fraction(0)
+        for elements, limit in ((regular, 7), (outliers, high_max or 0)):
+            for x in elements:
+                code = clip(round(x / scale), limit)
+                total += (scale * code - coarse(x, reference)) ** 2
+        return total
+
+    best = min(steps_of(position, steps, len(LEGAL_SCALES)), key=error)  # the first of equal errors
+    return LEGAL_SCALES[best]
+
+
+def coarse(x: Fraction, reference: Fraction) -> Fraction:
+    """Returns x as squared errors see it: rounded to 1/2048 of the absmax scale."""
+    return round(x / reference * 2048) * reference / 2048
+
+
+def sq_units(low: int, outlier: bool, scale: int, high: int, fmt: SQFormat) -> tuple[int, int]:
+    """Returns the low and the high part of one element in units of row scale * 2**-24."""
+    step = sigma(scale) / UNIT
+    assert step.denominator == 1
+    if not outlier:
+        return int(low * step), 0
+    if fmt.high == "fp16":
+        return 0, int(fp16(high) / UNIT)
+    if fmt.mask == "sentinel":
+        return 0, int(high * step)
+    return int(low * step), int(16 * high * step)
+
+
+# ---- the dense operand --------------------------------------------------------------------------
+
+
+def tau_value(code: int) -> int:
+    return (8 + code % 8) << (code // 8)
+
+
+def f32_up(value: Fraction) -> Fraction:
+    """Returns the smallest positive normal float32 that is at least `value`."""
+    tiny = Fraction(2) ** -126
+    if value <= tiny:
+        return tiny
+    code = to_f32(value)
+    return f32(code) if f32(code) >= value else f32(code + 1)
+
+
+def quantize_dense_row(
+    row: list[Fraction], fmt: DenseFormat, tau_steps: tuple[int, ...], row_steps: tuple[int, ...]
+) -> tuple[list[int], list[int], int]:
+    """Returns the codes, the codes of tau, and the bit pattern of the row scale."""
+    limit = fmt.code_max
+    maximum = max(abs(x) for x in row)
+    rho = f32_up(maximum / (limit * (1920 if fmt.group else 1))) if maximum else Fraction(1)
+
+    def quantize(block: list[Fraction], scale: Fraction) -> list[int]:
+        return [clip(round(x / scale), limit) for x in block]
+
+    def error(block: list[Fraction], codes: list[int], share: Fraction, reference: Fraction) -> Fraction:
+        """Squared error in units of `reference`, at a scale that nominally is `share` of it."""
+        pairs = zip(block, codes, strict=True)
+        return sum((share * q - coarse(x / reference, Fraction(1))) ** 2 for x, q in pairs)
+
+    if fmt.group is None:
+        scales = {n: max(f32(to_f32(rho * n / 16)), Fraction(2) ** -126) for n in row_steps}
+        best = min(row_steps, key=lambda n: error(row, quantize(row, scales[n]), Fraction(n, 16), rho))
+        return quantize(row, scales[best]), [], to_f32(scales[best])
+    codes: list[int] = []
+    taus: list[int] = []
+    for start in range(0, len(row), fmt.group):
+        block = row[start : start + fmt.group]
+        position = next(t for t in range(64) if all(abs(x) <= limit * rho * tau_value(t) for x in block))
+        reference = rho * tau_value(position)
+
+        def cost(t: int, block: list[Fraction] = block, reference: Fraction = reference) -> Fraction:
+            scale = rho * tau_value(t)
+            return error(block, quantize(block, scale), scale / reference, reference)
+
+        best = min(steps_of(position, tau_steps, 64), key=cost)
+        taus.append(best)
+        codes += quantize(block, rho * tau_value(best))
+    return codes, taus, to_f32(rho)
+
+
+# ---- the product --------------------------------------------------------------------------------
+
+
+def dot(elements: list[int], codes: list[int], taus: list[int], group: int | None) -> int:
+    return sum(
+        x * d * (tau_value(taus[i // group]) if group else 1)
+        for i, (x, d) in enumerate(zip(elements, codes, strict=True))
+    )
+
+
+def round_result(acc: int, row_scale: int, col_scale: int) -> int:
+    """Returns the bit pattern of f32(f32(acc) * f32(row_scale * col_scale)) * 2**-24."""
+    scaled = multiply_f32(to_f32(Fraction(acc)), multiply_f32(row_scale, col_scale))
+    return multiply_f32(scaled, to_f32(UNIT))
+
+
+# ---- the memory layout --------------------------------------------------------------------------
+
+
+def field(value: int, width: int) -> list[int]:
+    return [value >> i & 1 for i in range(width)]
+
+
+def to_bytes(bits: list[int]) -> bytes:
+    bits = bits + [0] * (-len(bits) % 8)
+    return bytes(sum(bit << i for i, bit in enumerate(bits[j : j + 8])) for j in range(0, len(bits), 8))
+
+
+def pack_sq_row(row: Row, fmt: SQFormat) -> bytes:
+    bits: list[int] = []
+    for low, bitmap, scale, high in zip(row.low, row.bitmap, row.scale, row.high, strict=True):
+        bits += field(scale, 8)
+        if fmt.mask == "bitmap" and fmt.outliers > 0:
+            bits += [int(bit) for bit in bitmap]
+        for code in low:
+            bits += field(code, 4)
+        for code in high:
+            bits += field(code, {"fp16": 16, "int8": 4 if fmt.mask == "bitmap" else 8}[fmt.high])
+    return to_bytes(bits)
+
+
+def pack_dense_row(codes: list[int], taus: list[int], fmt: DenseFormat) -> bytes:
+    bits: list[int] = []
+    for i, code in enumerate(codes):
+        if fmt.group and i % fmt.group == 0:
+            bits += field(taus[i // fmt.group], 8)
+        bits += field(code, fmt.bits)
+    return to_bytes(bits)
