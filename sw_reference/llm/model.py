@@ -1,0 +1,347 @@
+"""The forward pass of a Llama-architecture language model in float32 NumPy.
+
+Every linear layer of the blocks is computed by one function that the caller can replace, `Linear`: to
+look at its inputs, or to put a quantized product in its place.
+Source: the Llama architecture as GGUF stores it (``general.architecture`` = ``llama``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.llm.gguf_file import GGUFFile, need
+
+__all__ = [
+    "Float32",
+    "KVCache",
+    "Linear",
+    "Model",
+    "ModelConfig",
+    "generate",
+    "product",
+    "rms_norm",
+    "rotate",
+]
+
+Float32 = NDArray[np.float32]
+Linear = Callable[[str, Float32, Float32], Float32]
+"""Computes a linear layer: (GGUF tensor name such as ``blk.11.ffn_down.weight``, x float32[tokens, in],
+weight float32[out, in]) -> float32[tokens, out]."""
+
+_QUERIES = 256
+"""Queries whose attention scores are held at once: bounds the memory of long texts."""
+
+
+def product(name: str, x: Float32, weight: Float32) -> Float32:
+    """The plain linear layer, ``x @ weight.T``."""
+    return x @ weight.T
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The hyperparameters of a model.
+
+    Parameters
+    ----------
+    blocks, hidden, ffn, heads, kv_heads, vocabulary, context
+        Counts: transformer blocks, channels, channels inside the feed-forward layer, query heads, key and
+        value heads, tokens, positions.
+    rope_theta
+        Base of the rotation frequencies.
+    rms_eps
+        What RMSNorm adds to the mean square.
+    """
+
+    blocks: int
+    hidden: int
+    ffn: int
+    heads: int
+    kv_heads: int
+    vocabulary: int
+    context: int
+    rope_theta: float
+    rms_eps: float
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads or self.head_size % 2:
+            raise ValueError(f"Hidden size {self.hidden} must be {self.heads} heads of an even size")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"Heads ({self.heads}) must be a multiple of kv_heads ({self.kv_heads})")
+
+    @property
+    def head_size(self) -> int:
+        """Channels of one head."""
+        return self.hidden // self.heads
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> ModelConfig:
+        """Reads the hyperparameters of a GGUF file; ValueError if it is not a plain Llama."""
+        architecture = metadata.get("general.architecture")
+        if architecture != "llama":
+            raise ValueError(f"Architecture must be 'llama', not {architecture!r}")
+        try:
+            config = cls(
+                blocks=int(metadata["llama.block_count"]),
+                hidden=int(metadata["llama.embedding_length"]),
+                ffn=int(metadata["llama.feed_forward_length"]),
+                heads=int(metadata["llama.attention.head_count"]),
+                kv_heads=int(metadata["llama.attention.head_count_kv"]),
+                vocabulary=len(metadata["tokenizer.ggml.tokens"]),
+                context=int(metadata["llama.context_length"]),
+                rope_theta=float(metadata["llama.rope.freq_base"]),
+                rms_eps=float(metadata["llama.attention.layer_norm_rms_epsilon"]),
+            )
+        except KeyError as error:
+            raise ValueError(f"Metadata {error.args[0]} is missing") from error
+        size = config.head_size
+        for name in ("rope.dimension_count", "attention.key_length", "attention.value_length"):
+            value = metadata.get(f"llama.{name}", size)
+            if value != size:
+                raise ValueError(f"Metadata llama.{name} must be the head size {size}, not {value!r}")
+        scaling = metadata.get("llama.rope.scaling.type", "none")
+        if scaling != "none":
+            raise ValueError(f"Metadata llama.rope.scaling.type must be 'none', not {scaling!r}")
+        return config
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of every tensor, by GGUF name; a matrix is [out, in]."""
+        kv = self.kv_heads * self.head_size
+        block = {
+            "attn_norm": (self.hidden,),
+            "attn_q": (self.hidden, self.hidden),
+            "attn_k": (kv, self.hidden),
+            "attn_v": (kv, self.hidden),
+            "attn_output": (self.hidden, self.hidden),
+            "ffn_norm": (self.hidden,),
+            "ffn_gate": (self.ffn, self.hidden),
+            "ffn_up": (self.ffn, self.hidden),
+            "ffn_down": (self.hidden, self.ffn),
+        }
+        shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (self.vocabulary, self.hidden)}
+        for i in range(self.blocks):
+            shapes |= {f"blk.{i}.{name}.weight": shape for name, shape in block.items()}
+        return shapes | {"output_norm.weight": (self.hidden,)}
+
+
+def rms_norm(x: Float32, weight: Float32, eps: float) -> Float32:
+    """``x / sqrt(mean(x**2) + eps) * weight`` over the last axis."""
+    mean_square = np.mean(np.square(x), axis=-1, keepdims=True)
+    normed: Float32 = x / np.sqrt(mean_square + np.float32(eps)) * weight
+    return normed
+
+
+def rotate(x: Float32, positions: NDArray[np.intp], theta: float) -> Float32:
+    """Rotary position embedding on neighbouring pairs, the order in which GGUF stores a head's channels.
+
+    Parameters
+    ----------
+    x
+        float32[..., tokens, head size].
+    positions
+        [tokens]: the position of each token, from 0.
+    theta
+        Pair i turns by position * theta**(-2 i / head size) radians; angles are computed in float64.
+    """
+    size = x.shape[-1]
+    angle = positions[:, None] * theta ** (-np.arange(0, size, 2) / size)
+    cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
+    return turned.reshape(x.shape)
+
+
+def _silu(x: Float32) -> Float32:
+    """``x / (1 + exp(-x))`` without overflow."""
+    small = np.exp(-np.abs(x))
+    silu: Float32 = x * np.where(x >= 0, np.float32(1), small) / (1 + small)
+    return silu
+
+
+def _attend(q: Float32, k: Float32, v: Float32) -> Float32:
+    """Causal attention of the last tokens on all tokens so far.
+
+    Parameters
+    ----------
+    q
+        float32[kv heads, query heads per kv head, new tokens, head size].
+    k, v
+        float32[kv heads, 1, tokens so far, head size].
+    """
+    new, total = q.shape[2], k.shape[2]
+    scaled = q / np.sqrt(np.float32(q.shape[3]))
+    out = np.empty_like(q)
+    for start in range(0, new, _QUERIES):
+        stop = min(start + _QUERIES, new)
+        seen = total - new + stop
+        scores = scaled[:, :, start:stop] @ k[:, :, :seen].swapaxes(2, 3)
+        position = np.arange(total - new + start, seen)
+        scores[:, :, np.arange(seen) > position[:, None]] = -np.inf
+        scores -= scores.max(axis=3, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=3, keepdims=True)
+        out[:, :, start:stop] = scores @ v[:, :, :seen]
+    return out
+
+
+@dataclass
+class KVCache:
+    """The keys and values of the tokens seen so far, so that a text can be continued token by token.
+
+    Parameters
+    ----------
+    keys, values
+        Per block float32[kv heads, 1, tokens, head size], keys already rotated. Start with none.
+    """
+
+    keys: dict[int, Float32] = field(default_factory=dict)
+    values: dict[int, Float32] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Tokens seen so far."""
+        return self.keys[0].shape[2] if self.keys else 0
+
+    def extend(self, block: int, k: Float32, v: Float32) -> tuple[Float32, Float32]:
+        """Appends the keys and values of new tokens to a block's and returns all of them."""
+        if block in self.keys:
+            k = np.concatenate([self.keys[block], k], axis=2)
+            v = np.concatenate([self.values[block], v], axis=2)
+        self.keys[block], self.values[block] = k, v
+        return k, v
+
+
+class Model:
+    """A Llama-architecture model.
+
+    Parameters
+    ----------
+    config
+        The hyperparameters.
+    weights
+        float32 tensors by GGUF name, as ``config.shapes()`` lists them; ``output.weight`` too if the output
+        layer is not the embedding again.
+
+    Raises
+    ------
+    ValueError
+        If a tensor is missing, has another shape, or is one that this architecture does not have.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Float32]) -> None:
+        shapes = config.shapes()
+        if "output.weight" in weights:
+            shapes["output.weight"] = shapes["token_embd.weight"]
+        for name, shape in shapes.items():
+            if name not in weights:
+                raise ValueError(f"Tensor {name} is missing")
+            if weights[name].shape != shape:
+                raise ValueError(f"Tensor {name} must have the shape {shape}, not {weights[name].shape}")
+        foreign = sorted(set(weights) - set(shapes))
+        if foreign:
+            raise ValueError(f"Tensor {foreign[0]} is not part of a plain Llama model")
+        self.config = config
+        self.weights = dict(weights)
+
+    @classmethod
+    def from_gguf(cls, file: GGUFFile) -> Model:
+        """Loads and dequantizes a model; ValueError names the file and what is wrong with it."""
+        tqdm = need("tqdm").tqdm
+        try:
+            config = ModelConfig.from_metadata(file.metadata)
+            names = tqdm(file.names, desc="Loading the model", unit="tensor", leave=False, disable=None)
+            return cls(config, {name: file.tensor(name) for name in names})
+        except ValueError as error:
+            raise ValueError(f"Cannot use {file.path}: {error}") from error
+
+    def hidden(
+        self, tokens: Sequence[int], *, cache: KVCache | None = None, linear: Linear = product
+    ) -> Float32:
+        """Runs the blocks and the last norm.
+
+        Parameters
+        ----------
+        tokens
+            Token ids; with a cache they continue the text in it.
+        cache
+            Keys and values of the text so far; extended in place.
+        linear
+            Computes the linear layers of the blocks: seven calls per block, in the order attn_q, attn_k,
+            attn_v, attn_output, ffn_gate, ffn_up, ffn_down.
+
+        Returns
+        -------
+        float32[tokens, hidden]
+        """
+        cache = KVCache() if cache is None else cache
+        ids = np.asarray(tokens, dtype=np.intp)
+        self._check_tokens(ids, cache.length)
+        positions = cache.length + np.arange(len(ids))
+        eps = self.config.rms_eps
+        x = self.weights["token_embd.weight"][ids]
+        for block in range(self.config.blocks):
+            normed = rms_norm(x, self.weights[f"blk.{block}.attn_norm.weight"], eps)
+            x = x + self._attention(block, normed, positions, cache, linear)
+            normed = rms_norm(x, self.weights[f"blk.{block}.ffn_norm.weight"], eps)
+            x = x + self._feed_forward(block, normed, linear)
+        return rms_norm(x, self.weights["output_norm.weight"], eps)
+
+    def logits(self, hidden: Float32) -> Float32:
+        """Returns the score of each token of the vocabulary, float32[tokens, vocabulary], not normalized."""
+        return hidden @ self.weights.get("output.weight", self.weights["token_embd.weight"]).T
+
+    def _check_tokens(self, ids: NDArray[np.intp], seen: int) -> None:
+        if ids.ndim != 1 or not len(ids):
+            raise ValueError(f"Tokens must be a non-empty sequence, not of shape {ids.shape}")
+        last, context = self.config.vocabulary - 1, self.config.context
+        if ids.min() < 0 or ids.max() > last:
+            raise ValueError(f"Tokens must be from 0 to {last}, not from {ids.min()} to {ids.max()}")
+        if seen + len(ids) > context:
+            raise ValueError(f"Text must have at most {context} tokens, not {seen + len(ids)}")
+
+    def _linear(self, linear: Linear, block: int, name: str, x: Float32) -> Float32:
+        name = f"blk.{block}.{name}.weight"
+        return linear(name, x, self.weights[name])
+
+    def _attention(
+        self, block: int, x: Float32, positions: NDArray[np.intp], cache: KVCache, linear: Linear
+    ) -> Float32:
+        config = self.config
+        tokens, size = len(x), config.head_size
+        q, k, v = (self._linear(linear, block, name, x) for name in ("attn_q", "attn_k", "attn_v"))
+        # [tokens, channels] -> [kv heads, query heads per kv head, tokens, head size]
+        q = q.reshape(tokens, config.kv_heads, -1, size).transpose(1, 2, 0, 3)
+        k = k.reshape(tokens, config.kv_heads, 1, size).transpose(1, 2, 0, 3)
+        v = v.reshape(tokens, config.kv_heads, 1, size).transpose(1, 2, 0, 3)
+        q, k = rotate(q, positions, config.rope_theta), rotate(k, positions, config.rope_theta)
+        mixed = _attend(q, *cache.extend(block, k, v))
+        mixed = mixed.transpose(2, 0, 1, 3).reshape(tokens, config.hidden)
+        return self._linear(linear, block, "attn_output", mixed)
+
+    def _feed_forward(self, block: int, x: Float32, linear: Linear) -> Float32:
+        gate = self._linear(linear, block, "ffn_gate", x)
+        up = self._linear(linear, block, "ffn_up", x)
+        return self._linear(linear, block, "ffn_down", _silu(gate) * up)
+
+
+def generate(
+    model: Model, tokens: Sequence[int], count: int, *, end: int | None = None, linear: Linear = product
+) -> list[int]:
+    """Continues a text greedily: always the token with the largest logit, the lowest id of equal ones.
+
+    Returns the new tokens, at most `count`; it stops before the token `end`.
+    """
+    cache = KVCache()
+    new: list[int] = []
+    step = list(tokens)
+    while len(new) < count:
+        hidden = model.hidden(step, cache=cache, linear=linear)
+        step = [int(model.logits(hidden[-1:]).argmax())]
+        if step[0] == end:
+            break
+        new += step
+    return new
