@@ -41,8 +41,9 @@ ScaleChoice = Literal["least_squares", "absmax"]
 SCALE_STEPS = (0, 1, -1, -2)
 """Bank scales that least squares tries, in legal codes above the absmax one; of equal errors the first wins.
 
-On normal and heavy-tailed data one step up and two down leave 0.78 to 0.81 of the absmax scale's squared
-error; steps down alone 0.79 to 0.82, and a third step down less than 0.002 for banks up to 64.
+Squared error on the embedded activations (``sw_reference.activations``), against the absmax scale, for bank
+16, 1 FP16 outlier: 0.807 with these, 0.816 without the step up, and the same with a third step down (for
+bank 64 that brings 0.001). Without outliers the step up halves it: a dominant element finds a closer code.
 """
 TAU_STEPS = (0, 1, -1, -2, -3, -4)
 """The same for group scales, which span more elements and gain from more steps."""
