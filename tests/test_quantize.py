@@ -10,15 +10,14 @@ from hypothesis import strategies as st
 
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import (
-    ROW_STEPS,
     SCALE_STEPS,
-    TAU_STEPS,
     GivenMask,
     LargestMagnitude,
     Threshold,
     quantize_dense,
     quantize_sq,
 )
+from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
 from sw_reference.split import dequantize
 from tests import twin
 from tests.cases import DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
