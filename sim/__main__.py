@@ -28,7 +28,8 @@ def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, li
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(WORKERS) as pool:
         folders = {name: options["folder"] / name for name in names}
         futures: dict[str, Future[Any]] = {
-            name: pool.submit(simulate, name, **{**options, "folder": folder}) for name, folder in folders.items()
+            name: pool.submit(simulate, name, **{**options, "folder": folder})
+            for name, folder in folders.items()
         }
         tasks = {name: progress.add_task(name, total=None) for name in names}
         while not all(future.done() for future in futures.values()):
@@ -36,26 +37,35 @@ def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, li
             for name, task in tasks.items():
                 report = folders[name] / "report.jsonl"
                 lines = report.read_text().count("\n") if futures[name].running() and report.exists() else 0
-                state = "done" if futures[name].done() else f"{lines} jobs compared" if lines else "waiting or building"
+                state = (
+                    "done"
+                    if futures[name].done()
+                    else f"{lines} jobs compared"
+                    if lines
+                    else "waiting or building"
+                )
                 progress.update(task, description=f"{name}: {state}")
         return {name: future.result() for name, future in futures.items()}
 
 
 @click.command()
 @click.option("--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), help="Default: all.")
-@click.option("--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True)
+@click.option(
+    "--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True
+)
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of random data and stalls.")
 @click.option("--waves", is_flag=True, help="Write a waveform (VCD, or FST with Icarus) beside each log.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("build/sim/sim.json"), show_default=True)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("build/sim/sim.json"), show_default=True
+)
 def main(presets: tuple[str, ...], simulator: str, seed: int, waves: bool, output: Path) -> None:
     """Simulate the emitted Verilog of presets on embedded activations of a real language model."""
     console = Console()
+    console.width = max(console.width, 116)
     names = list(presets) or list(PRESETS)
     console.print(f"simulator {simulator}, seed {seed}, presets {', '.join(names)}")
     try:
-        rows = _run_all(
-            names, console, simulator=simulator, seed=seed, waves=waves, folder=output.parent
-        )
+        rows = _run_all(names, console, simulator=simulator, seed=seed, waves=waves, folder=output.parent)
     except (SimulationError, ToolError) as error:
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)
@@ -64,7 +74,9 @@ def main(presets: tuple[str, ...], simulator: str, seed: int, waves: bool, outpu
     write_text(output, as_json(report))
     totals = report["totals"]
     console.print(
-        f"{totals['compared']:,} accumulators and float32 results compared, {totals['mismatches']} mismatches; {output}"
+        f"{totals['compared']:,} accumulators and float32 results compared, "
+        f"{totals['mismatches']} mismatches; {output}",
+        soft_wrap=True,
     )
     sys.exit(0 if totals["compared"] and not totals["mismatches"] else 1)
 

@@ -1,14 +1,14 @@
 """cocotb driver and monitor of the AXI4-Stream processing element: one trigger per clock cycle.
 
 The wrapper's outputs depend on registers alone, so in the middle of a cycle (at the falling edge) every
-output already has the value that the next rising edge sees. There the bench looks at the outputs, sets the inputs
-and knows which transfers will happen.
+output already has the value that the next rising edge sees. There the bench looks at the outputs, sets
+the inputs and knows which transfers will happen.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,31 +56,35 @@ class Source:
         self._items: Sequence[tuple[int, int]] = ()
         self._next = 0
         self._offered = False
+        self._valid_was = self._last_was = 0
         self._valid.value = 0
+        if self._last is not None:
+            self._last.value = 0
 
     def send(self, items: Sequence[tuple[int, int]]) -> None:
         self._items, self._next = items, 0
-
-    @property
-    def left(self) -> int:
-        return len(self._items) - self._next + self._offered
 
     def step(self) -> tuple[bool, bool]:
         """Sets this cycle's inputs; returns whether a beat is offered and whether it will be taken."""
         if not self._offered:
             if self._next == len(self._items) or (self._pause and self._rng.random() < self._pause):
-                self._valid.value = 0
+                self._set_valid(0)
                 return False, False
             data, last = self._items[self._next]
             self._data.value = data
-            if self._last is not None:
-                self._last.value = last
-            self._valid.value = 1
+            if self._last is not None and last != self._last_was:
+                self._last.value = self._last_was = last
+            self._set_valid(1)
             self._next += 1
             self._offered = True
         taken = bool(self._ready.value)
         self._offered = not taken
         return True, taken
+
+    def _set_valid(self, value: int) -> None:
+        # Writes are what a cycle costs most: only changes are written.
+        if value != self._valid_was:
+            self._valid.value = self._valid_was = value
 
 
 class Bench:
@@ -91,6 +95,7 @@ class Bench:
         self._seed = seed
         self._pe = dut.pe
         # A register of the row side, one bit per outlier lane: it multiplies in this cycle.
+        self._ready_was = False
         self._active = dut.pe.datapath.row_side.active
 
     async def start(self) -> None:
@@ -104,7 +109,7 @@ class Bench:
         self.dut.aresetn.value = 0
         for name in INPUTS:
             getattr(self.dut, f"{name}_tvalid").value = 0
-        self.dut.m_axis_y_tready.value = 0
+        self.dut.m_axis_y_tready.value = self._ready_was = False
         for _ in range(cycles):
             await FallingEdge(self.dut.aclk)
         self.dut.aresetn.value = 1
@@ -116,6 +121,7 @@ class Bench:
         pause_in: float = 0.0,
         pause_out: float = 0.0,
         stop_after: int | None = None,
+        watch: Callable[[bool], None] | None = None,
     ) -> Counters:
         """Sends dot products and collects their results.
 
@@ -128,6 +134,8 @@ class Bench:
         stop_after
             Walk away after this many cycles, whatever has come out. By default the run ends with one result
             per dot product, and fails if they do not come.
+        watch
+            Called once per cycle with whether an outlier lane is at work.
         """
         sq, dense, scales = streams
         counters = Counters()
@@ -141,6 +149,8 @@ class Bench:
         for _ in range(limit):
             await FallingEdge(self.dut.aclk)
             self._watch(counters)
+            if watch:
+                watch(bool(self._active.value != 0))
             waiting = self._receive(counters, pause_out, rng, waiting)
             offered, taken = sources[0].step()
             counters.cycles += bool(counters.beats or taken)
@@ -154,21 +164,21 @@ class Bench:
             if stop_after is None:
                 raise AssertionError(f"{len(counters.y)} of {len(scales)} results after {limit} cycles")
         await FallingEdge(self.dut.aclk)
-        self.dut.m_axis_y_tready.value = 0
+        self.dut.m_axis_y_tready.value = self._ready_was = False
         return counters
 
     def _watch(self, counters: Counters) -> None:
         """Notes finished sums and the outlier lanes' work, seen inside the device."""
-        if not self._pe.en.value:
-            return
-        counters.outlier_cycles += self._active.value != 0
-        if self._pe.acc_valid.value:
+        if self._active.value != 0 and self._pe.en.value:
+            counters.outlier_cycles += 1
+        if self._pe.acc_valid.value and self._pe.en.value:
             counters.acc.append(self._pe.acc.value.to_signed())
 
     def _receive(self, counters: Counters, pause: float, rng: random.Random, waiting: Any) -> Any:
         """Takes a result unless pausing; fails if one that was offered before has changed."""
         ready = not pause or rng.random() >= pause
-        self.dut.m_axis_y_tready.value = ready
+        if ready != self._ready_was:
+            self.dut.m_axis_y_tready.value = self._ready_was = ready
         if not self.dut.m_axis_y_tvalid.value:
             assert waiting is None, "result withdrawn"
             return None

@@ -25,8 +25,8 @@ OUTLIER_SHARE = 0.03
 class Job:
     """A matrix product that the processing element computes one dot product at a time.
 
-    ``acc`` (Python integers or int64) and ``y`` (float32) are the golden model's, [rows, columns]; ``pairs`` are the
-    (row, column) of each dot product in the order in which they are sent.
+    ``acc`` (Python integers or int64) and ``y`` (float32) are the golden model's, [rows, columns];
+    ``pairs`` are the (row, column) of each dot product in the order in which they are sent.
     """
 
     layer: str

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from importlib.metadata import version
+from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
 from sqhw.config import preset
-
 
 __all__ = ["as_report", "as_table"]
 
@@ -32,7 +33,9 @@ def as_report(rows: dict[str, list[dict[str, Any]]], *, simulator: str, seed: in
         "rows": every,
         "totals": {
             "compared": sum(row["compared"] for row in every),
-            "compared_on_real_activations": sum(row["compared"] for row in every if row["layer"].startswith("layer")),
+            "compared_on_real_activations": sum(
+                row["compared"] for row in every if row["layer"].startswith("layer")
+            ),
             "mismatches": sum(row["mismatches"] for row in every),
             "cycles": sum(row["cycles"] + row["cycles_with_random_stalls"] for row in every),
         },
@@ -40,14 +43,14 @@ def as_report(rows: dict[str, list[dict[str, Any]]], *, simulator: str, seed: in
 
 
 def as_table(report: dict[str, Any]) -> Table:
-    """Returns the report's rows as a table; cycles, stalls and rates are those of the run without random stalls."""
+    """Returns the report's rows as a table; cycles and what follows are those without random stalls."""
     table = Table(title="Emitted Verilog against the golden model")
     for name in ("preset", "layer", "site", "policy"):
         table.add_column(name)
     for name in ("compared", "mismatches", "cycles", "stalls", "utilization", "gate rate"):
         table.add_column(name, justify="right")
     previous = None
-    for row in report["rows"]:
+    for row in _with_random_summed(report["rows"]):
         if previous not in (None, row["preset"]):
             table.add_section()
         previous = row["preset"]
@@ -64,3 +67,20 @@ def as_table(report: dict[str, Any]) -> Table:
             f"{row['gate_rate']:.1%}",
         )
     return table
+
+
+def _with_random_summed(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yields the rows, those of random numbers summed up per preset (their rates mean nothing)."""
+    for (_, layer), group in itertools.groupby(rows, key=lambda row: (row["preset"], row["layer"])):
+        lines = list(group)
+        if layer != "random":
+            yield from lines
+            continue
+        sums = {
+            key: sum(line[key] for line in lines) for key in ("compared", "mismatches", "cycles", "stalls")
+        }
+        weigh = {
+            key: sum(line[key] * line["cycles"] for line in lines) / sums["cycles"]
+            for key in ("utilization", "gate_rate")
+        }
+        yield lines[0] | sums | weigh | {"site": f"{len(lines)} lengths and policies", "policy": "both"}

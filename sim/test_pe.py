@@ -1,9 +1,10 @@
-"""cocotb tests of one preset's emitted Verilog; the preset, the seed and the report file come by environment."""
+"""cocotb tests of one preset's emitted Verilog; preset, seed and report file come by environment."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ NAME = os.environ["SQHW_PRESET"]
 CONFIG = preset(NAME)
 SEED = int(os.environ["SQHW_SEED"])
 REPORT = Path(os.environ["SQHW_REPORT"])
-PAUSE_IN, PAUSE_OUT = 0.2, 0.6
+PAUSE_IN, PAUSE_OUT = 0.1, 0.6
 
 PLAN: dict[str, dict[str, Any]] = {
     "default": {"sq_operand": "activations", "policy": "largest", "share": 1},
@@ -63,7 +64,7 @@ async def run_job(bench: Bench, job: Job) -> dict[str, Any]:
     }
 
 
-async def run_jobs(dut: Any, jobs: Any) -> None:
+async def run_jobs(dut: Any, jobs: Iterable[Job]) -> None:
     """Runs jobs, adds a line for each to the report, and fails if any result differs or there is none."""
     bench = Bench(dut, SEED)
     await bench.start()
@@ -81,12 +82,6 @@ async def run_jobs(dut: Any, jobs: Any) -> None:
 
 
 @cocotb.test()
-async def real_activations(dut: Any) -> None:
-    """Activations and weights of a real model, every captured layer and site."""
-    await run_jobs(dut, site_jobs(CONFIG, **PLAN[NAME]))
-
-
-@cocotb.test()
 async def random_numbers(dut: Any) -> None:
     """Seeded random numbers with heavy tails, dot products from one element to many banks."""
     await run_jobs(dut, random_jobs(CONFIG, SEED))
@@ -99,8 +94,44 @@ async def corners(dut: Any) -> None:
 
 
 @cocotb.test()
+async def gate(dut: Any) -> None:
+    """While there is no outlier, no operand register of an outlier lane changes; with outliers they do."""
+    bench = Bench(dut, SEED)
+    await bench.start()
+    datapath = dut.pe.datapath
+    lanes = range(CONFIG.outlier_lanes)
+    if CONFIG.sq.high == "fp16":
+        held = [getattr(datapath.row_side, f"unpack{lane}") for lane in lanes]
+        registers = [
+            getattr(unit, f"held_{part}") for unit in held for part in ("sign", "significand", "shift")
+        ]
+        registers += [getattr(datapath.mac, f"outlier_lane{lane}").held_d for lane in lanes]
+    else:
+        registers = [getattr(datapath.row_side, f"held_high{lane}") for lane in lanes]
+        registers += [getattr(datapath.mac.outlier_lane, f"held_d{lane}") for lane in lanes]
+    seen = {"idle": 0, "toggles while idle": 0, "toggles": 0}
+
+    def watch(active: bool) -> None:
+        now = [int(register.value) for register in registers]
+        changed = now != seen.get("before", now)
+        seen["toggles"] += changed
+        seen["idle"] += not active
+        # A register loads at the edge after which `active` is high.
+        seen["toggles while idle"] += changed and not active
+        seen["before"] = now
+
+    job = list(random_jobs(CONFIG, SEED))[-1]
+    await bench.run(job.streams(CONFIG), pause_in=0.1, watch=watch)
+    assert seen["toggles while idle"] == 0
+    assert seen["idle"] > 100
+    assert seen["toggles"] > 10
+    del seen["before"]
+    cocotb.log.info("operand registers: %s", seen)
+
+
+@cocotb.test()
 async def faults(dut: Any) -> None:
-    """Every kind of malformed input is flagged with its own result, which is a NaN; the next result is clean."""
+    """Every kind of malformed input is flagged with its result, a NaN; the next result is clean."""
     bench = Bench(dut, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
@@ -152,3 +183,9 @@ async def reset_in_mid_stream(dut: Any) -> None:
         assert counters.error == [0, 0, 0]
         assert len(counters.acc) == 3, "a sum from before the reset came out"
     cocotb.log.info("%d resets survived", len(moments))
+
+
+@cocotb.test(stage=1)
+async def real_activations(dut: Any) -> None:
+    """Activations and weights of a real model, every captured layer and site."""
+    await run_jobs(dut, site_jobs(CONFIG, **PLAN[NAME]))

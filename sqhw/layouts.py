@@ -16,8 +16,9 @@ def sq_beat_layout(config: PEConfig) -> data.StructLayout:
     """One beat of an SQ operand: `lanes` elements of one bank.
 
     ``low`` are the low codes as stored; ``scale`` is the bank scale, repeated on every beat of the
-    bank; ``last`` marks the last beat of a dot product. With outliers: ``bitmap`` (bitmap mask only), ``high``,
-    the high codes of this beat's outliers in order of element index, and ``high_count``, how many were delivered.
+    bank; ``last`` marks the last beat of a dot product. With outliers: ``bitmap`` (bitmap mask only);
+    ``high``, the high codes of this beat's outliers in order of element index; ``high_count``, how many
+    were delivered.
     """
     fields: dict[str, object] = {"low": data.ArrayLayout(signed(LOW_BITS), config.lanes)}
     if config.sq.has_bitmap:
@@ -52,11 +53,11 @@ def result_layout() -> data.StructLayout:
 def step_layout(config: PEConfig) -> data.StructLayout:
     """One cycle of work on a beat, as the bitmap decoder hands it out.
 
-    ``low`` are the low codes with sentinels cleared; ``first`` and ``done`` mark the first and the last step of
-    the beat (a beat with more outliers than outlier lanes takes several); ``select[l]`` is the one-hot
-    position of outlier lane l's element, zero when the lane has none, and ``high[l]`` its high code.
-    ``group_last`` ends a group of the dense operand (only with group scales), ``last`` the dot product; ``error``
-    says that this beat broke a rule.
+    ``low`` are the low codes with sentinels cleared; ``first`` and ``done`` mark the first and the last
+    step of the beat (a beat with more outliers than outlier lanes takes several); ``select[l]`` is the
+    one-hot position of outlier lane l's element, zero when the lane has none, and ``high[l]`` its high
+    code. ``group_last`` ends a group of the dense operand (only with group scales), ``last`` the dot
+    product; ``error`` says that this beat broke a rule.
     """
     fields: dict[str, object] = {
         "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),

@@ -69,7 +69,7 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
 
 
 def check_int(name: str, value: Any, low: int, high: int, *, power_of_two: bool = False) -> None:
-    """Raises TypeError unless `value` is an int, ValueError unless it is in low..high (and a power of two)."""
+    """Raises TypeError unless `value` is an int, ValueError unless it is in low..high."""
     kind = "a power of two" if power_of_two else "an integer"
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be {kind} from {low} to {high}, not {value!r}")

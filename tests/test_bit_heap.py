@@ -65,11 +65,15 @@ def test_booth(a, b):
     ]
     stimuli = random.Random(1).sample(stimuli, min(len(stimuli), 3000))
     got = drive_pipeline(Heap("booth", unsigned(a), signed(b), signed(22)), stimuli, ["o"])
-    assert [r["o"] for r in got] == [expected("booth", **{"a": s["a"], "b": s["b"], "negate": s["negate"]}) for s in stimuli]
+    assert [r["o"] for r in got] == [
+        expected("booth", **{"a": s["a"], "b": s["b"], "negate": s["negate"]}) for s in stimuli
+    ]
 
 
 def test_booth_refuses_wrong_signs():
-    with pytest.raises(TypeError, match=r"Booth product must be unsigned times signed, not unsigned\(4\) times unsigned\(4\)"):
+    with pytest.raises(
+        TypeError, match=r"Booth product must be unsigned times signed, not unsigned\(4\) times unsigned\(4\)"
+    ):
         BitHeap(Module(), signed(8), name="heap").add_booth(Signal(4), Signal(4))
 
 

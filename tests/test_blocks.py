@@ -37,9 +37,7 @@ def test_dense_lanes(lanes, dense_bits):
 
 @pytest.mark.parametrize(("low", "code"), [(low, code) for low in (-8, -1, 7) for code in (-8, -1, 7)])
 def test_dense_lanes_one_lane_at_a_time(low, code):
-    stimuli = [
-        {"low": [low * (lane == at) for lane in range(16)], "codes": [code] * 16} for at in range(16)
-    ]
+    stimuli = [{"low": [low * (lane == at) for lane in range(16)], "codes": [code] * 16} for at in range(16)]
     got = drive_pipeline(DenseLanes(16, 4), stimuli, ["o"])
     assert [r["o"] for r in got] == [low * code] * 16
 
@@ -64,7 +62,9 @@ def test_gather(dense_bits):
     top = 1 << (dense_bits - 1)
     codes = rng.integers(-top, top, (64, 16)).tolist()
     places = [*range(16), None] * 3
-    stimuli = [{"codes": c, "select": 0 if p is None else 1 << p} for c, p in zip(codes, places, strict=False)]
+    stimuli = [
+        {"codes": c, "select": 0 if p is None else 1 << p} for c, p in zip(codes, places, strict=False)
+    ]
     got = drive_pipeline(Gather(16, dense_bits), stimuli, ["o"])
     assert [r["o"] for r in got] == [0 if p is None else c[p] for c, p in zip(codes, places, strict=False)]
 
@@ -97,12 +97,18 @@ def test_fp16_outlier_lane(dense_bits, gated):
     top = 1 << (dense_bits - 1)
     corners = itertools.product((0, 1, 1024, 2047), (0, 1), (0, 15, 29), (-top, -1, 0, top - 1))
     cases = list(corners) + [
-        (rng.randrange(2048), rng.randrange(2), rng.randrange(30), rng.randrange(-top, top)) for _ in range(2000)
+        (rng.randrange(2048), rng.randrange(2), rng.randrange(30), rng.randrange(-top, top))
+        for _ in range(2000)
     ]
     cases = [(*case, rng.random() < 0.7) for case in cases]
     stimuli = [
-        {"d": d if take else (rng.randrange(-top, top) if gated else 0), "take": take, "active": take,
-         "high": {"significand": s, "sign": n}, "shift": shift}
+        {
+            "d": d if take else (rng.randrange(-top, top) if gated else 0),
+            "take": take,
+            "active": take,
+            "high": {"significand": s, "sign": n},
+            "shift": shift,
+        }
         for s, n, shift, d, take in cases
     ]
     dut = FP16OutlierLane(dense_bits, gated=gated)

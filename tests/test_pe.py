@@ -41,7 +41,10 @@ def random_config(rng):
     """Any parameters that fit each other, small enough to simulate."""
     bank = rng.choice((4, 8, 16, 32))
     sq = SQFormat(
-        bank, rng.randrange(min(bank, 6) + 1), rng.choice(("fp16", "int8")), rng.choice(("bitmap", "sentinel"))
+        bank,
+        rng.randrange(min(bank, 6) + 1),
+        rng.choice(("fp16", "int8")),
+        rng.choice(("bitmap", "sentinel")),
     )
     dense = DenseFormat(rng.choice((4, 8)), rng.choice((None, bank, 3 * bank)))
     lanes = rng.choice([n for n in (1, 2, 4, 8, 16) if n <= bank])

@@ -113,7 +113,8 @@ class BitHeap:
         count = max((len(bits) for bits in self._columns), default=0)
         padded = [[bit for *_, bit in sorted(bits, key=lambda entry: entry[:2])] for bits in self._columns]
         rows = [
-            Cat(bits[row] if row < len(bits) else Const(0, 1) for bits in padded) for row in range(max(count, 1))
+            Cat(bits[row] if row < len(bits) else Const(0, 1) for bits in padded)
+            for row in range(max(count, 1))
         ]
         return rows
 

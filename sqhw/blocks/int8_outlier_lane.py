@@ -18,8 +18,8 @@ class INT8OutlierLane(wiring.Component):
     """Adds the outliers of a beat to its dense sum, in bank units, before the bank scale.
 
     An INT8 high code is in units of the bank scale, so its product needs no shift of its own. Stored
-    whole (sentinel mask) it is multiplied as 8 bits; sliced (bitmap mask, h = 16 * hi + lo) the low nibble has
-    gone through the dense lanes already, and only ``16 * hi * d`` is missing.
+    whole (sentinel mask) it is multiplied as 8 bits; sliced (bitmap mask, h = 16 * hi + lo) the low
+    nibble has gone through the dense lanes already, and only ``16 * hi * d`` is missing.
 
     Operand registers of ``d`` hold while ``take`` is low, those of ``high`` are the caller's (they are
     shared by a row). Latency: :attr:`latency` cycles from ``d``, one less from the others.

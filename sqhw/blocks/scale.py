@@ -22,8 +22,8 @@ class Scale(wiring.Component):
     ``drop`` is 3: scales with a remainder there are reserved) and the group scale (e3m3, an integer,
     ``drop`` 0).
 
-    Latency: :attr:`latency` cycles from ``value`` and ``fraction``, one less from ``exponent``. Throughput: one
-    value per cycle; it never stops.
+    Latency: :attr:`latency` cycles from ``value`` and ``fraction``, one less from ``exponent``.
+    Throughput: one value per cycle; it never stops.
 
     Parameters
     ----------
@@ -75,5 +75,3 @@ class Scale(wiring.Component):
         shifted = (product << self.exponent)[self._drop : self._drop + len(self.o)]
         m.d.comb += self.o.eq(register(m, shifted.as_signed(), name="shifted"))
         return m
-
-

@@ -54,7 +54,11 @@ class AXIProcessingElement(wiring.Component):
         self._config = config
         ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
         for name, layout in self._inputs().items():
-            ports |= {f"{name}_tdata": In(tdata_bits(layout)), f"{name}_tvalid": In(1), f"{name}_tready": Out(1)}
+            ports |= {
+                f"{name}_tdata": In(tdata_bits(layout)),
+                f"{name}_tvalid": In(1),
+                f"{name}_tready": Out(1),
+            }
             if "last" in layout.members:
                 ports[f"{name}_tlast"] = In(1)
         ports |= {"m_axis_y_tdata": Out(32), "m_axis_y_tvalid": Out(1), "m_axis_y_tready": In(1)}

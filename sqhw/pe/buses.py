@@ -53,7 +53,7 @@ def row_layout(config: PEConfig) -> data.StructLayout:
 
 
 def column_layout(config: PEConfig) -> data.StructLayout:
-    """What the column side hands to its multiply-accumulate units: ``codes`` in cycle 0, ``tau`` in cycle total."""
+    """What the column side hands to its units: ``codes`` in cycle 0, ``tau`` in cycle total."""
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:
         fields["tau"] = unsigned(TAU_BITS)

@@ -65,7 +65,11 @@ class MACUnit(wiring.Component):
             outliers = [self._fp16_lane(m, lane, d) for lane, d in enumerate(gathered)]
         elif config.slots:
             m.submodules.outlier_lane = lane = INT8OutlierLane(
-                config.outlier_lanes, config.sq.high_bits, config.dense.bits, dense.o.shape(), gated=config.gated
+                config.outlier_lanes,
+                config.sq.high_bits,
+                config.dense.bits,
+                dense.o.shape(),
+                gated=config.gated,
             )
             m.d.comb += [
                 Cat(lane.d.as_value()).eq(Cat(gathered)),
@@ -77,7 +81,11 @@ class MACUnit(wiring.Component):
             bank_sum = lane.o
             bank_bound = 1 << (len(lane.o) - 1)
         m.submodules.bank_scale = scale = Scale(bank_bound, exponent_bits=5, drop=3)
-        m.d.comb += [scale.value.eq(bank_sum), scale.fraction.eq(row.fraction), scale.exponent.eq(row.exponent)]
+        m.d.comb += [
+            scale.value.eq(bank_sum),
+            scale.fraction.eq(row.fraction),
+            scale.exponent.eq(row.exponent),
+        ]
         self._accumulate(m, [scale.o, *outliers])
         return m
 

@@ -67,7 +67,10 @@ class RowSide(wiring.Component):
             m.d.comb += row.take[lane].eq(self.valid & step.select[lane].any())
             if self._config.sq.high == "int8":
                 held = register(
-                    m, step.high[lane], name=f"held_high{lane}", en=row.take[lane] if self._config.gated else None
+                    m,
+                    step.high[lane],
+                    name=f"held_high{lane}",
+                    en=row.take[lane] if self._config.gated else None,
                 )
                 m.d.comb += row.high[lane].eq(held)
                 continue

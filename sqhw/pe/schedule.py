@@ -22,7 +22,7 @@ class Schedule:
 
     @property
     def dense_sum(self) -> int:
-        """The dense lanes' sum is there, and high codes and gathered codes stand in their operand registers."""
+        """The dense sum is there; high codes and gathered codes stand in their operand registers."""
         return DenseLanes.latency
 
     @property
