@@ -15,7 +15,10 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-__all__ = ["Bench", "Counters", "Source"]
+from sqhw.config import PEConfig
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
+
+__all__ = ["Bench", "Counters", "Source", "transfers"]
 
 INPUTS = ("s_axis_sq", "s_axis_dense", "s_axis_scale")
 
@@ -90,8 +93,9 @@ class Source:
 class Bench:
     """Clock, reset, streams and monitors of one device under test."""
 
-    def __init__(self, dut: Any, seed: int):
+    def __init__(self, dut: Any, config: PEConfig, seed: int):
         self.dut = dut
+        self._layouts = sq_beat_layout(config), dense_beat_layout(config)
         self._seed = seed
         self._pe = dut.pe
         # A register of the row side, one bit per outlier lane: it multiplies in this cycle.
@@ -141,8 +145,8 @@ class Bench:
         counters = Counters()
         rng = random.Random(self._seed)
         sources = [Source(self.dut, name, pause_in, random.Random(rng.random())) for name in INPUTS]
-        for source, layout_words in zip(sources, (sq, dense), strict=False):
-            source.send([item for words in layout_words for item in _with_last(words)])
+        for source, dot_products, layout in zip(sources, (sq, dense), self._layouts, strict=False):
+            source.send([transfer for payloads in dot_products for transfer in transfers(layout, payloads)])
         sources[2].send([(word, 0) for word in scales])
         limit = stop_after or 1000 + 40 * sum(map(len, sq))
         waiting = None
@@ -191,5 +195,8 @@ class Bench:
         return None
 
 
-def _with_last(words: list[int]) -> list[tuple[int, int]]:
-    return [(word, index == len(words) - 1) for index, word in enumerate(words)]
+def transfers(layout: Any, payloads: list[int]) -> list[tuple[int, int]]:
+    """Returns (TDATA, TLAST) of one dot product's payloads; ``last`` is their top bit."""
+    top = layout.size - 1
+    end = len(payloads) - 1
+    return [(payload & ((1 << top) - 1), index == end) for index, payload in enumerate(payloads)]

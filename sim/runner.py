@@ -62,7 +62,7 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     arguments: dict[str, Any] = {
         "simulator": simulator,
         "toplevel": design.name,
-        "module": "sim.test_pe",
+        "module": "sim.test_axi,sim.test_pe",
         "verilog_sources": [str(verilog)],
         "sim_build": str(folder / "build"),
         "seed": seed,

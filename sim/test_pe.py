@@ -66,7 +66,7 @@ async def run_job(bench: Bench, job: Job) -> dict[str, Any]:
 
 async def run_jobs(dut: Any, jobs: Iterable[Job]) -> None:
     """Runs jobs, adds a line for each to the report, and fails if any result differs or there is none."""
-    bench = Bench(dut, SEED)
+    bench = Bench(dut, CONFIG, SEED)
     await bench.start()
     compared = mismatches = 0
     with REPORT.open("a") as report:
@@ -96,7 +96,7 @@ async def corners(dut: Any) -> None:
 @cocotb.test()
 async def gate(dut: Any) -> None:
     """While there is no outlier, no operand register of an outlier lane changes; with outliers they do."""
-    bench = Bench(dut, SEED)
+    bench = Bench(dut, CONFIG, SEED)
     await bench.start()
     datapath = dut.pe.datapath
     lanes = range(CONFIG.outlier_lanes)
@@ -132,7 +132,7 @@ async def gate(dut: Any) -> None:
 @cocotb.test()
 async def faults(dut: Any) -> None:
     """Every kind of malformed input is flagged with its result, a NaN; the next result is clean."""
-    bench = Bench(dut, SEED)
+    bench = Bench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     sq, dense, scales = job.streams(CONFIG)
@@ -156,7 +156,7 @@ async def faults(dut: Any) -> None:
 @cocotb.test()
 async def unequal_lengths(dut: Any) -> None:
     """Operands that do not end together are flagged."""
-    bench = Bench(dut, SEED)
+    bench = Bench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     sq, dense, scales = job.streams(CONFIG)
@@ -168,7 +168,7 @@ async def unequal_lengths(dut: Any) -> None:
 @cocotb.test()
 async def reset_in_mid_stream(dut: Any) -> None:
     """One cycle of reset at any moment leaves nothing behind: what follows is right and complete."""
-    bench = Bench(dut, SEED)
+    bench = Bench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     streams = job.streams(CONFIG)
