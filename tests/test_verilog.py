@@ -23,6 +23,7 @@ from sqhw.flows.verilog import Design, convert, emit, module_name, write
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "verilog"
+REPORT = ROOT / "docs" / "results" / "synth.json"
 
 
 @cache
@@ -101,6 +102,12 @@ def test_committed_verilog_is_up_to_date(default, tmp_path):
         if not (COMMITTED / path.name).exists() or path.read_bytes() != (COMMITTED / path.name).read_bytes()
     ]
     assert not stale, "renew it with: python -m sqhw verilog --preset default --output verilog"
+
+
+@pytest.mark.skipif(not REPORT.exists(), reason="no report is committed")
+def test_committed_resources_are_of_this_verilog(design):
+    modules = {entry["module"]: entry["sha256"] for entry in json.loads(REPORT.read_text())["designs"]}
+    assert modules[design.name] == design.manifest["sha256"], "renew it with: make synth SYNTH=docs/results"
 
 
 def test_same_bytes_in_another_process(tmp_path):

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from .synth import CACHE, Report, synthesize
@@ -162,10 +163,10 @@ def tables(document: Mapping[str, Any]) -> list[Table]:
     result = []
     for design in document["designs"]:
         header, rows = _rows(design["results"])
-        table = Table(title=design["module"], title_justify="left")
-        table.add_column(header[0])
+        table = Table(title=design["module"], title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column(header[0], no_wrap=True)
         for name in header[1:]:
-            table.add_column(name, justify="right", max_width=9)
+            table.add_column(name, justify="right", max_width=8)
         for row in rows[:-1]:
             table.add_row(*row)
         table.add_section()
@@ -185,8 +186,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "GE are NAND2 equivalents (`sqhw/flows/nand2.lib`: NAND2 = 1, register = 4). LUT counts every",
         "lookup table, those of carry chains and of small memories included. All counts are after mapping",
         "and before packing. DSP blocks and block RAM have a column where any is used. Blocks are",
-        "synthesized with their borders kept, the total without: what blocks add up to beyond the total",
-        "is what the borders cost.",
+        "synthesized with their borders kept, the total without, so the total is not their sum.",
     ]
     for design in document["designs"]:
         header, rows = _rows(design["results"])
@@ -204,9 +204,9 @@ def _parameters(design: Mapping[str, Any]) -> str:
     parameters = design["parameters"]
     sq, dense = parameters["sq"], parameters["dense"]
     group = f" with group {dense['group']}" if dense["group"] else ""
-    lanes = f"{parameters['lanes']} lanes, {parameters['outlier_lanes']} outlier lanes"
+    lanes = f"lanes {parameters['lanes']}, outlier lanes {parameters['outlier_lanes']}"
     return (
-        f"Bank {sq['bank']}, {sq['outliers']} outliers ({sq['high']}, {sq['mask']}), "
+        f"Bank {sq['bank']}, outlier capacity {sq['outliers']} ({sq['high']}, {sq['mask']}), "
         f"dense INT{dense['bits']}{group}, {lanes}, "
         f"K up to {parameters['k_max']}, accumulator {design['format']['accumulator_bits']} bits"
     )

@@ -32,7 +32,7 @@ class Report:
         Of the whole design, flattened: logic is optimized across module borders.
     modules : dict of (dict of int by cell type) by module name
         Of each module with its borders kept, without its submodules, times the number of its instances.
-        Their sum exceeds ``cells`` by what the borders cost. Empty without breakdown.
+        Their sum is not ``cells``: the borders cost logic. Empty without breakdown.
     """
 
     top: str
