@@ -1,0 +1,58 @@
+"""The simulation flow: the emitted Verilog of the smallest preset, right and with a planted bug."""
+
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+
+import sim.__main__
+from sim import runner
+from sim.report import as_report
+from sqhw.flows.verilog import emit
+
+SEED = 20251205
+
+
+def test_tiny_agrees_with_the_golden_model(tmp_path):
+    rows = runner.simulate("tiny", simulator="verilator", seed=SEED, waves=False, folder=tmp_path)
+    report = as_report({"tiny": rows}, simulator="verilator", seed=SEED)
+    assert report["totals"]["mismatches"] == 0
+    assert report["totals"]["compared_on_real_activations"] == 12 * 120
+    assert {row["site"] for row in rows if row["layer"] == "layer 11"} == {
+        "attn_qkv",
+        "attn_output",
+        "ffn_gate_up",
+        "ffn_down",
+    }
+    log = (tmp_path / "simulation.log").read_text()
+    assert "results received through cocotbext-axi" in log
+    assert "'toggles while idle': 0" in log
+
+
+def test_a_wrong_design_is_found(tmp_path, monkeypatch):
+    """A design for shorter dot products flags the longer ones: the run must fail, and so must the command."""
+
+    def emit_wrong(config, name):
+        return emit(dataclasses.replace(config, k_max=512), name)
+
+    monkeypatch.setattr(runner, "emit", emit_wrong)
+    output = tmp_path / "sim.json"
+    result = CliRunner().invoke(sim.__main__.main, ["--preset", "tiny", "--output", str(output)])
+    assert result.exit_code == 1
+    assert f"simulation failed, see {tmp_path / 'tiny' / 'simulation.log'}" in result.output.replace("\n", "")
+    assert not output.exists()
+    rows = [json.loads(line) for line in (tmp_path / "tiny" / "report.jsonl").read_text().splitlines()]
+    assert sum(row["mismatches"] for row in rows) > 0
+
+
+def test_comparing_nothing_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(sim.__main__, "simulate", lambda *args, **kwargs: [])
+    result = CliRunner().invoke(sim.__main__.main, ["--preset", "tiny", "--output", str(tmp_path / "sim.json")])
+    assert result.exit_code == 1
+    assert "0 accumulators and float32 results compared" in result.output
+
+
+def test_unknown_simulator_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Simulator must be 'verilator' or 'icarus', not 'vcs'"):
+        runner.simulate("tiny", simulator="vcs", seed=SEED, waves=False, folder=tmp_path)
