@@ -66,6 +66,7 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
         "verilog_sources": [str(verilog)],
         "sim_build": str(folder / "build"),
         "seed": seed,
+        "timescale": "1ns/1ps",
     }
     if simulator == "verilator":
         arguments["compile_args"] = [*VERILATOR_ARGUMENTS, *(["--trace"] if waves else [])]
