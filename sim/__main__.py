@@ -54,7 +54,7 @@ def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, li
     "--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True
 )
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Of random data and stalls.")
-@click.option("--waves", is_flag=True, help="Write a waveform (VCD, or FST with Icarus) beside each log.")
+@click.option("--waves", is_flag=True, help="Write a waveform beside each log, of short jobs.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=Path("build/sim/sim.json"), show_default=True
 )

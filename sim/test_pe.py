@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ NAME = os.environ["SQHW_PRESET"]
 CONFIG = preset(NAME)
 SEED = int(os.environ["SQHW_SEED"])
 REPORT = Path(os.environ["SQHW_REPORT"])
+PAIRS = int(os.environ["SQHW_PAIRS"]) if "SQHW_PAIRS" in os.environ else None
 PAUSE_IN, PAUSE_OUT = 0.1, 0.6
 
 PLAN: dict[str, dict[str, Any]] = {
@@ -42,6 +44,7 @@ def compare(job: Job, counters: Counters, pairs: Any) -> int:
 
 async def run_job(bench: Bench, job: Job) -> dict[str, Any]:
     """Runs one half of the job without stalls, which shows the speed, and the other half with stalls."""
+    job = dataclasses.replace(job, pairs=job.pairs[:PAIRS])
     streams = job.streams(CONFIG)
     half = (len(job.pairs) + 1) // 2
     flow, stalled = (tuple(stream[part] for stream in streams) for part in (slice(half), slice(half, None)))
