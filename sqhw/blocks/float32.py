@@ -17,6 +17,7 @@ __all__ = [
     "EXPONENT_MAX",
     "EXPONENT_MIN",
     "FLOAT32_BITS",
+    "FOLDED_PRODUCT_BITS",
     "FRACTION_BITS",
     "HEAD_BITS",
     "INFINITE_CODE",
@@ -25,10 +26,13 @@ __all__ = [
     "PRODUCT_BITS",
     "SIGNIFICAND_BITS",
     "exponent_shape",
+    "finish_integer",
+    "finish_product",
     "float32_layout",
     "round_integer",
     "round_product",
-    "rounded_fields",
+    "rounding_layout",
+    "saturate",
     "unpack_positive_normal",
     "unpacked_layout",
 ]
@@ -53,6 +57,8 @@ INTEGER_BITS_MAX = 1 + EXPONENT_MAX
 
 HEAD_BITS = SIGNIFICAND_BITS + 1
 """Product bits that can be kept: a product of significands lies in 1..4."""
+FOLDED_PRODUCT_BITS = HEAD_BITS + 2
+"""What rounding reads of a product: its head, the guard bit below it, and the OR of all other bits."""
 
 
 def exponent_shape() -> Shape:
@@ -96,51 +102,78 @@ def unpack_positive_normal(value: data.View) -> dict[str, Value]:
     }
 
 
-def round_product(product: Value, below: Value) -> tuple[Value, Value]:
-    """Decides how a 48-bit product of significands is rounded.
+def rounding_layout() -> data.StructLayout:
+    """A product of significands on its way to be rounded.
 
-    The product is rounded where it stands, without shifting it to a subnormal's place: `below` (26 bits)
-    marks, from the right, which of the upper 25 bits of the product, and of the zero before them, lie below
-    the unit in the last place. Returns the head, with all bits below that unit set so that a carry runs
-    through them, and the bit to be added to it.
+    ``below`` marks, from the right, which bits of the upper 25 of the product, and of a zero before them, lie
+    below the unit in the last place. ``head`` is those 25 bits with the marked ones set, so that a carry runs
+    through them; ``full`` tells that all but its top bit are set. ``guard`` is the bit after the unit in the
+    last place, ``sticky`` the OR of all bits after that.
     """
-    split = PRODUCT_BITS - HEAD_BITS
-    head = product[split:]
-    # From the guard position of the plain case upwards: which bits are dropped, the highest of them, and
-    # the one above it, which is the unit in the last place.
-    bits = Cat(product[split - 1 :], Const(0, 1))
+    return data.StructLayout({"head": HEAD_BITS, "below": HEAD_BITS + 1, "full": 1, "guard": 1, "sticky": 1})
+
+
+def round_product(product: Value, below: Value) -> dict[str, Value]:
+    """Decides how a folded product of significands is rounded; returns the fields of the rounding layout.
+
+    The product is rounded where it stands, without being shifted to a subnormal's place.
+    """
+    rest, bits = product[0], Cat(product[1:], Const(0, 1))
+    # `bits` starts with the guard bit of the plain case; the one that is dropped last is the guard bit.
     dropped = Cat(Const(1, 1), below)
     guard = dropped & ~(dropped >> 1)
-    unit = (guard << 1)[: len(bits)]
-    sticky = (bits & dropped & ~guard).any() | product[: split - 1].any()
-    up = (bits & guard).any() & (sticky | (bits & unit).any())
-    return head | below[:HEAD_BITS], up
+    head = bits[1 : HEAD_BITS + 1] | below[:HEAD_BITS]
+    return {
+        "head": head,
+        "below": below,
+        "full": head[:SIGNIFICAND_BITS].all(),
+        "guard": (bits & guard).any(),
+        "sticky": (bits & dropped & ~guard).any() | rest,
+    }
 
 
-def rounded_fields(head: Value, up: Value, below: Value) -> tuple[Value, Value, Value]:
-    """Finishes :func:`round_product`: returns the significand, what to add to the exponent, and zero.
+def finish_product(rounding: data.View) -> dict[str, Value]:
+    """Rounds and normalises: returns significand, carry (to be added to the exponent) and zero.
 
-    The exponent to add to is that of a product in 1..2. A sum that carries out of its 25 bits is a power
-    of two, so the fraction of the middle case serves it too.
+    The exponent to add to is that of a product in 1..2. A half is rounded up, and in a tie the last bit is
+    cleared, so that the sum needs not wait for the sticky bit; and carry and zero do not wait for the sum.
     """
-    kept = (head + up)[: HEAD_BITS + 1] & ~below
-    units, twos, fours = kept[FRACTION_BITS], kept[FRACTION_BITS + 1], kept[FRACTION_BITS + 2]
-    fraction = Mux(twos, kept[1 : FRACTION_BITS + 1], kept[:FRACTION_BITS])
-    return Cat(fraction, Const(1, 1)), Cat(twos, fours), ~(units | twos | fours)
+    head, below, guard = rounding.head, rounding.below, rounding.guard
+    # Bits to clear: those below the unit in the last place, and in a tie that unit itself.
+    tie = guard & ~rounding.sticky
+    clear = below | Cat(tie, below[:-1] & tie.replicate(HEAD_BITS))
+    kept = (head[:SIGNIFICAND_BITS] + guard)[:SIGNIFICAND_BITS] & ~clear[:SIGNIFICAND_BITS]
+
+    # What the sum's upper bits will be. A tie clears one of them only if that leaves nothing.
+    wraps = rounding.full & guard
+    twos = (head[-1] ^ wraps) & ~below[-2]
+    fours = head[-1] & wraps & ~below[-1]
+    # The sum is a power of two if it wraps: either choice is right.
+    fraction = Mux(head[-1], kept[1:], kept[:FRACTION_BITS])
+    return {
+        "significand": Cat(fraction, Const(1, 1)),
+        "carry": Cat(twos, fours),
+        # The product's first bits are "1" or "01": nothing is left only if both are dropped.
+        "zero": below[FRACTION_BITS] & (~twos | clear[-2]) & (~fours | clear[-1]),
+    }
 
 
-def round_integer(value: Value, sign: Value) -> tuple[Value, Value]:
-    """Rounds the magnitude of a two's complement integer whose leading sign bits were shifted out.
+def saturate(distance: Value, bits: int) -> Value:
+    """Returns a signed distance limited to 0..2**bits - 1."""
+    limited = distance[:bits] | distance[bits:-1].any().replicate(bits)
+    return limited & ~distance[-1].replicate(bits)
+
+
+def round_integer(value: Value, sign: Value) -> dict[str, Value]:
+    """Decides how a two's complement integer whose leading sign bits were shifted out is rounded.
 
     `value` is that integer without its sign bit, shifted left with zeros until its top bit differs from
-    `sign`; its lowest bit is the OR of itself and of all bits that were dropped. Returns the significand
-    and the carry out of it.
+    `sign`; its lowest bit is the OR of itself and of all bits that were dropped. Returns the magnitude's
+    first 24 bits (``kept``), whether all of them are set (``full``), and what to add to them (``up``).
 
-    No negation is needed first. Truncating a negative number rounds it away from zero, and its complement
-    ``~value`` is the magnitude less one unit of the last place of all. So the upper bits of ``~value`` are
-    the magnitude truncated, except that the bits dropped from the magnitude are one more than those
-    dropped from ``~value``: they reach one half if its guard bit is set or if no bit of `value` is set
-    below, and exceed one half if the guard bit is set (and reach a whole if both).
+    The number is not negated first. ``~value`` is the magnitude less one unit in the last place of all, so
+    for a negative number the bits dropped from the magnitude are those dropped from ``~value``, plus one
+    such unit. They exceed one half if their guard bit is set, and are one half if all below it are set.
     """
     split = len(value) - SIGNIFICAND_BITS
     kept = value[split:] ^ sign.replicate(SIGNIFICAND_BITS)
@@ -148,6 +181,10 @@ def round_integer(value: Value, sign: Value) -> tuple[Value, Value]:
     sticky = value[: split - 1].any()
     odd = kept[0]
     up = Mux(sign, ~guard | (~sticky & odd), guard & (sticky | odd))
-    rounded = (kept + up)[: SIGNIFICAND_BITS + 1]
-    carry = rounded[SIGNIFICAND_BITS]
-    return Cat(rounded[:FRACTION_BITS], Const(1, 1)), carry
+    return {"kept": kept, "full": kept.all(), "up": up}
+
+
+def finish_integer(kept: Value, full: Value, up: Value) -> dict[str, Value]:
+    """Rounds: returns significand and carry, to be added to the exponent."""
+    fraction = (kept[:FRACTION_BITS] + up)[:FRACTION_BITS]
+    return {"significand": Cat(fraction, Const(1, 1)), "carry": full & up}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -12,8 +12,10 @@ from .float32 import (
     EXPONENT_MIN,
     HEAD_BITS,
     exponent_shape,
+    finish_product,
     round_product,
-    rounded_fields,
+    rounding_layout,
+    saturate,
     unpacked_layout,
 )
 from .pipeline import delay, register
@@ -38,9 +40,7 @@ def subnormal_places(exponent: Value) -> Value:
 
     `exponent` belongs to a product in 1..2. From 26 places on nothing but zero is left.
     """
-    places = EXPONENT_MIN - exponent
-    most = HEAD_BITS + 1
-    return Mux(places < 0, 0, Mux(places > most, most, places))[: bits_for(most)]
+    return saturate(EXPONENT_MIN - exponent, bits_for(HEAD_BITS + 1))
 
 
 def thermometer(count: Value) -> Value:
@@ -110,14 +110,9 @@ class FloatMultiply(wiring.Component):
 
         product = significand.o.p
         below = self._subnormal_mask(m, a.exponent + b.exponent) | product[-1]
-        head, up = round_product(product, below)
-        self._finish(
-            m,
-            register(m, side, name="decided"),
-            register(m, head, name="head"),
-            register(m, up, name="up"),
-            register(m, below, name="below"),
-        )
+        rounding = Signal(rounding_layout(), reset_less=True)
+        m.d.sync += [rounding[name].eq(value) for name, value in round_product(product, below).items()]
+        self._finish(m, register(m, side, name="decided"), rounding)
         m.d.comb += self.o.valid.eq(delay(m, significand.o.valid, 2, name="valid", reset=True))
         return m
 
@@ -132,21 +127,25 @@ class FloatMultiply(wiring.Component):
         places = register(m, subnormal_places(exponent), name="places")
         return register(m, thermometer(places)[: HEAD_BITS + 1], name="mask")
 
-    def _finish(self, m: Module, side: data.View, head: Value, up: Value, below: Value) -> None:
+    def _finish(self, m: Module, side: data.View, rounding: data.View) -> None:
         """Normalises the rounded product and settles the flags."""
-        significand, carry, vanished = rounded_fields(head, up, below)
-        exponent = side.exponent + carry
+        fields = finish_product(rounding)
         special = side.zero | side.infinite | side.nan
         result = Signal(unpacked_layout(), reset_less=True)
         m.d.sync += [
-            result.significand.eq(significand),
-            result.exponent.eq(exponent),
+            result.significand.eq(fields["significand"]),
+            result.exponent.eq(side.exponent + fields["carry"]),
             result.sign.eq(side.sign),
-            result.zero.eq(side.zero | (vanished & ~special)),
-            result.infinite.eq(side.infinite | ((exponent > EXPONENT_MAX) & ~special)),
+            result.zero.eq(side.zero | (fields["zero"] & ~special)),
+            result.infinite.eq(side.infinite),
             result.nan.eq(side.nan),
         ]
-        m.d.comb += self.o.p.eq(result)
+        # Overflow is seen behind the register: before it, it would have to wait for a sum of exponents.
+        overflow = (result.exponent > EXPONENT_MAX) & ~result.zero & ~result.nan
+        m.d.comb += [
+            self.o.p.eq(result),
+            self.o.p.infinite.eq(result.infinite | overflow),
+        ]
 
 
 def _side_layout() -> data.StructLayout:

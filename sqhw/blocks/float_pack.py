@@ -19,6 +19,7 @@ from .float32 import (
     NAN_FRACTION,
     SIGNIFICAND_BITS,
     float32_layout,
+    saturate,
     unpacked_layout,
 )
 from .pipeline import delay, register
@@ -28,6 +29,18 @@ __all__ = ["FloatPack", "shift_right"]
 _NAN = Const(INFINITE_CODE << FRACTION_BITS | NAN_FRACTION, FLOAT32_BITS)
 _SHIFT_MAX = SIGNIFICAND_BITS + 1
 """A subnormal shifted this far is below half a unit in the last place."""
+_ROUNDING_BITS = 2
+"""Guard and sticky bit."""
+_FINE_STEPS = range(0, 3)
+_COARSE_STEPS = range(3, bits_for(_SHIFT_MAX))
+
+
+def shift_right(value: Value, shift: Value, steps: range) -> Value:
+    """Shifts right by the chosen bits of `shift`; bits that fall off stay visible in the lowest one."""
+    for step in steps:
+        fallen = value[: (1 << step) + 1].any()
+        value = Mux(shift[step], Cat(fallen, value[(1 << step) + 1 :]), value)
+    return value
 
 
 class FloatPack(wiring.Component):
@@ -43,6 +56,10 @@ class FloatPack(wiring.Component):
     scale : int
         Exponent of the power of two, -252 to 0: nothing overflows here.
 
+    Attributes
+    ----------
+    latency : int
+
     Members
     -------
     i : In(stream.Signature(unpacked_layout(), always_ready=True))
@@ -55,7 +72,7 @@ class FloatPack(wiring.Component):
         If the scale is out of range.
     """
 
-    latency = 3
+    latency = 4
 
     def __init__(self, scale: int = 0):
         check_int("Scale", scale, 2 * EXPONENT_MIN, 0)
@@ -73,19 +90,23 @@ class FloatPack(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        # Code 0 belongs to subnormals; their last place is that of code 1.
         distance = 1 - EXPONENT_BIAS - self._scale - self.i.p.exponent
         number = register(m, self.i.p, name="number")
-        shift = register(m, _clamp(distance), name="shift")
-        # Code 0 belongs to subnormals; their last place is that of code 1.
-        subnormal = register(m, distance > 0, name="subnormal")
-        code = Mux(subnormal, 0, number.exponent + (self._scale + EXPONENT_BIAS))
+        shift = register(m, saturate(distance, bits_for(_SHIFT_MAX)), name="shift")
+        normal = register(m, distance <= 0, name="normal")
+        code = (number.exponent + (self._scale + EXPONENT_BIAS))[:EXPONENT_BITS]
+        code = delay(m, Mux(normal, code, 0), 2, name="code")
 
-        fraction, up = shift_right(number.significand, shift)
-        number = register(m, number, name="shifted")
-        code = register(m, code[:EXPONENT_BITS], name="code")
-        fraction = register(m, fraction[:FRACTION_BITS], name="fraction")
-        up = register(m, up, name="up")
+        value: Value = Cat(Const(0, _ROUNDING_BITS), number.significand)
+        value = register(m, shift_right(value, shift, _COARSE_STEPS), name="coarse")
+        value = shift_right(value, register(m, shift, name="late_shift"), _FINE_STEPS)
+        kept, guard, sticky = value[_ROUNDING_BITS:], value[1], value[0]
+        fraction = register(m, kept[:FRACTION_BITS], name="fraction")
+        up = register(m, guard & (sticky | kept[0]), name="up")
+        number = delay(m, number, 2, name="number")
 
+        # A carry out of the fraction makes the largest subnormal the smallest normal number.
         result = Signal(float32_layout(), reset_less=True)
         m.d.sync += [
             Cat(result.fraction, result.exponent).eq(Cat(fraction, code) + up),
@@ -102,17 +123,3 @@ class FloatPack(wiring.Component):
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
         ]
         return m
-
-
-def _clamp(distance: Value) -> Value:
-    return Mux(distance <= 0, 0, Mux(distance > _SHIFT_MAX, _SHIFT_MAX, distance))[: bits_for(_SHIFT_MAX)]
-
-
-def shift_right(significand: Value, shift: Value) -> tuple[Value, Value]:
-    """Returns `significand` shifted right, and whether what fell off rounds it up."""
-    value = Cat(Const(0, 2), significand)
-    for step, bit in enumerate(shift):
-        dropped = value[: (1 << step) + 1].any()
-        value = Mux(bit, Cat(dropped, value[(1 << step) + 1 :]), value)
-    kept, guard, sticky = value[2:], value[1], value[0]
-    return kept, guard & (sticky | kept[0])

@@ -8,10 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import check_int
 
-from .float32 import INTEGER_BITS_MAX, SIGNIFICAND_BITS, round_integer, unpacked_layout
+from .float32 import INTEGER_BITS_MAX, SIGNIFICAND_BITS, finish_integer, round_integer, unpacked_layout
 from .pipeline import delay, register
 
-__all__ = ["IntToFloat", "normalise_distances", "normalise_step", "rounding_width"]
+__all__ = ["IntToFloat", "conversion_latency", "count_groups", "normalise_distances", "shift_groups"]
 
 _STEP_BITS = 2
 """A step tells four distances apart: two LUT4 per bit on an FPGA, and as many gates as two steps of two."""
@@ -20,41 +20,42 @@ _ROUNDING_BITS = SIGNIFICAND_BITS + 2
 
 
 def normalise_distances(bits: int) -> list[int]:
-    """Returns the unit of each step that together shift out up to `bits` leading sign bits, largest first."""
-    distances = []
-    reach = 0
-    while reach < bits:
+    """Returns the units of the steps that shift out up to `bits` leading sign bits, largest first."""
+    distances: list[int] = []
+    while (1 << _STEP_BITS * len(distances)) <= bits:
         distances.insert(0, 1 << _STEP_BITS * len(distances))
-        reach = (1 << _STEP_BITS * len(distances)) - 1
     return distances
 
 
-def rounding_width(distance: int, width: int) -> int:
-    """Returns how many of `width` bits are worth keeping after the step of `distance`.
-
-    Later steps shift by less than `distance`; what they cannot lift to the guard bit counts as one bit.
-    """
-    return min(width, _ROUNDING_BITS + distance - 1)
-
-
-def normalise_step(value: Value, sign: Value, distance: int) -> tuple[Value, Value]:
-    """Shifts `value` left past up to three groups of `distance` leading copies of `sign`.
-
-    Returns the shifted value, its low bits folded into one (:func:`rounding_width`), and the number of
-    groups. Zeros follow from the right; among them the shift stops if `sign` is 1, which makes -1 right.
-    """
-    width = len(value)
+def count_groups(value: Value, sign: Value, distance: int) -> Value:
+    """Returns how many groups of `distance` leading bits of `value`, three at most, are copies of `sign`."""
     alike: list[Value] = []
-    for low in (width - distance, width - 2 * distance, width - 3 * distance):
-        alike.append(value[low : low + distance] == sign.replicate(distance) if low >= 0 else Const(0, 1))
+    for low in (len(value) - distance, len(value) - 2 * distance, len(value) - 3 * distance):
+        group = value[low : low + distance] if low >= 0 else Const(2, 2)
+        alike.append(Mux(sign, group.all(), ~group.any()))
     one = alike[0]
     two = one & alike[1]
-    three = two & alike[2]
-    count = Cat(one & ~two | three, two)
-    shifted = [Cat(Const(0, min(n * distance, width)), value)[:width] for n in range(4)]
-    chosen = Mux(two, Mux(three, shifted[3], shifted[2]), Mux(one, shifted[1], shifted[0]))
-    dropped = width - rounding_width(distance, width)
-    return Cat(chosen[: dropped + 1].any(), chosen[dropped + 1 :]), count
+    return Cat(one & (~alike[1] | alike[2]), two)
+
+
+def shift_groups(value: Value, count: Value, distance: int) -> Value:
+    """Shifts `value` left by `count` times `distance` and keeps what later steps can lift to where it counts.
+
+    They shift by less than `distance`; all bits that stay below the guard bit are folded into one. Zeros come
+    from the right. Where they are reached the shift stops if the sign is 1, which makes -1 right.
+    """
+    width = len(value)
+    dropped = width - min(width, _ROUNDING_BITS + distance - 1)
+    choices = []
+    for groups in range(1 << _STEP_BITS):
+        shifted = Cat(Const(0, min(groups * distance, width)), value)[:width]
+        choices.append(Cat(shifted[: dropped + 1].any(), shifted[dropped + 1 :]))
+    return Mux(count[1], Mux(count[0], choices[3], choices[2]), Mux(count[0], choices[1], choices[0]))
+
+
+def conversion_latency(width: int) -> int:
+    """Returns the latency of :class:`IntToFloat`: one cycle per step and three more."""
+    return len(normalise_distances(width - 1)) + 3
 
 
 class IntToFloat(wiring.Component):
@@ -63,7 +64,7 @@ class IntToFloat(wiring.Component):
     Leading sign bits are shifted out in steps of four distances, then the magnitude is rounded; negative
     numbers are never negated (:func:`~sqhw.blocks.float32.round_integer`). Zero gives +0.
 
-    Latency: :attr:`latency` cycles, one per step and one to round (4 for 18 to 64 bits). Throughput: one
+    Latency: :attr:`latency` cycles, one per step and three more (6 for 17 to 64 bits). Throughput: one
     number per cycle. Backpressure: none, neither given nor taken. No combinational path.
 
     Parameters
@@ -89,7 +90,6 @@ class IntToFloat(wiring.Component):
     def __init__(self, width: int):
         check_int("Width", width, 2, INTEGER_BITS_MAX)
         self._width = width
-        self._distances = normalise_distances(width - 1)
         super().__init__(
             {
                 "i": In(stream.Signature(signed(width), always_ready=True)),
@@ -103,7 +103,7 @@ class IntToFloat(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return len(self._distances) + 1
+        return conversion_latency(self._width)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -111,21 +111,30 @@ class IntToFloat(wiring.Component):
         sign: Value = self.i.p[top]
         value: Value = Cat(Const(0, max(0, _ROUNDING_BITS - top)), self.i.p[:top])
         shift: Value = Const(0, 0)
-        for step, distance in enumerate(self._distances):
-            value, count = normalise_step(value, sign, distance)
+        for step, distance in enumerate(normalise_distances(top)):
+            count = register(m, count_groups(value, sign, distance), name=f"count_{step}")
             value = register(m, value, name=f"value_{step}")
             sign = register(m, sign, name=f"sign_{step}")
-            shift = register(m, Cat(count, shift), name=f"shift_{step}")
+            shift = Cat(count, register(m, shift, name=f"shift_{step}"))
+            value = shift_groups(value, count, distance)
+        value = register(m, value, name="value")
+        sign = register(m, sign, name="sign")
+        shift = register(m, shift, name="shift")
 
-        significand, carry = round_integer(value, sign)
-        # An unsigned shift brings the top bit, of weight 2**(width - 2), to the top of `value`.
+        decision = {name: register(m, field, name=name) for name, field in round_integer(value, sign).items()}
+        # The top bit of `value` had the weight 2**(top - 1) before it was shifted.
+        exponent = register(m, top - 1 - shift, name="exponent")
+
+        fields = finish_integer(**decision)
         rounded = Signal(unpacked_layout(), reset_less=True)
         m.d.sync += [
-            rounded.significand.eq(significand),
-            rounded.exponent.eq(top - 1 - shift + carry),
-            rounded.sign.eq(sign),
-            rounded.zero.eq(~sign & ~value[-1]),
+            rounded.significand.eq(fields["significand"]),
+            rounded.exponent.eq(exponent + fields["carry"]),
+            rounded.sign.eq(register(m, sign, name="late_sign")),
+            rounded.zero.eq(register(m, ~sign & ~value[-1], name="zero")),
         ]
-        m.d.comb += self.o.p.eq(rounded)
-        m.d.comb += self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True))
+        m.d.comb += [
+            self.o.p.eq(rounded),
+            self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
+        ]
         return m

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import UNIT_EXPONENT, check_int
 
-from .float32 import FLOAT32_BITS, float32_layout, unpack_positive_normal, unpacked_layout
+from .float32 import FLOAT32_BITS, INTEGER_BITS_MAX, float32_layout, unpack_positive_normal
 from .float_multiply import FloatMultiply
 from .float_pack import FloatPack
-from .int_to_float import IntToFloat
+from .int_to_float import IntToFloat, conversion_latency
 from .pipeline import delay
 
 __all__ = ["OutputStage", "output_stage_input", "output_stage_output"]
@@ -30,16 +30,49 @@ def output_stage_output() -> data.StructLayout:
 
 
 class OutputStage(wiring.Component):
-    """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``.
+    """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``, each step a float32 operation.
+
+    All steps round to nearest, ties to even, with subnormals and with overflow to Inf. A sum of 0 gives +0,
+    or NaN if the scales' product overflows; a negative result that underflows gives -0; NaN is always
+    0x7FC00000, and so is y where ``error`` is set.
+
+    Of the three products only the last is rounded to a packed number, and the middle one is not rounded to
+    a subnormal at all. Let p be the middle product, rounded to 24 bits as if exponents had no end, and let
+    it be 2**-126 at most. Then p * 2**-24 is 2**-150 at most, half the smallest subnormal, and rounds to
+    zero, the even neighbour, whatever p is. As a float32 the middle product is at most 2**-126 in the same
+    cases, because rounding is monotonic and 2**-126 is a number of both kinds: the result is a zero of
+    the same sign. Above 2**-126 both kinds of numbers are the same.
+
+    Latency: :attr:`latency` cycles, 18 at any width. Throughput: one result per cycle. Backpressure: none,
+    neither given nor taken: a parent that has to wait stops the whole pipeline (``EnableInserter``).
+    No combinational path. Reset clears the valid bits only.
+
+    Parameters
+    ----------
+    acc_bits : int
+        Bits of the sum, 4 to 128.
+
+    Attributes
+    ----------
+    latency : int
+
+    Members
+    -------
+    i : In(stream.Signature(output_stage_input(acc_bits), always_ready=True))
+        ``acc`` in units of row scale * column scale * 2**-24; ``row_scale`` and ``column_scale`` are float32,
+        positive and normal, which is not checked here; ``error`` voids the result.
+    o : Out(stream.Signature(output_stage_output(), always_ready=True))
+        ``y``, a float32, and ``error`` as it came.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the width is out of range.
     """
 
     def __init__(self, acc_bits: int = 64):
-        check_int("Accumulator bits", acc_bits, 4, 128)
+        check_int("Accumulator bits", acc_bits, 4, INTEGER_BITS_MAX)
         self._acc_bits = acc_bits
-        self._integer = IntToFloat(acc_bits)
-        self._scale = FloatMultiply()
-        self._product = FloatMultiply(subnormal=False)
-        self._pack = FloatPack(UNIT_EXPONENT)
         super().__init__(
             {
                 "i": In(stream.Signature(output_stage_input(acc_bits), always_ready=True)),
@@ -53,14 +86,15 @@ class OutputStage(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return max(self._integer.latency, self._scale.latency) + self._product.latency + self._pack.latency
+        factors = max(conversion_latency(self._acc_bits), FloatMultiply.latency)
+        return factors + FloatMultiply.latency + FloatPack.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.integer = integer = self._integer
-        m.submodules.scale = scale = self._scale
-        m.submodules.product = product = self._product
-        m.submodules.pack = pack = self._pack
+        m.submodules.integer = integer = IntToFloat(self._acc_bits)
+        m.submodules.scale = scale = FloatMultiply()
+        m.submodules.product = product = FloatMultiply(subnormal=False)
+        m.submodules.pack = pack = FloatPack(UNIT_EXPONENT)
 
         i = self.i.p
         m.d.comb += [

@@ -6,22 +6,22 @@ from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .float32 import FRACTION_BITS, PRODUCT_BITS, SIGNIFICAND_BITS
+from .float32 import FOLDED_PRODUCT_BITS, FRACTION_BITS, PRODUCT_BITS, SIGNIFICAND_BITS
 from .pipeline import delay, register
 
 __all__ = ["SignificandMultiply", "digit_row", "recode"]
 
 _DIGIT_BITS = 2
 _DIGITS = SIGNIFICAND_BITS // _DIGIT_BITS
-_ADDERS_PER_STAGE = (2, 2)
-"""Levels of the adder tree between registers: two carry chains one behind the other overlap, three are too slow."""
+_LEVELS = 4
+"""Levels of adders from 13 partial products to one sum."""
 
 
 def recode(fraction: Value) -> Value:
     """Returns 24 bits whose base-4 digits, each less 1, write a 23-bit fraction with digits -1, 0, 1 and 2.
 
-    Digits -2..2 (Booth) need no carry here but one bit more each; these take two bits, so that one bit of a
-    partial product is a function of four bits: one LUT4.
+    Adding 0x555555 adds 1 to every digit, so subtracting 1 from every digit takes it back. One bit of a
+    partial product is then a function of four bits, one LUT4; Booth's digits -2..2 take five.
     """
     ones = sum(1 << _DIGIT_BITS * position for position in range(_DIGITS))
     return (fraction + ones)[:SIGNIFICAND_BITS]
@@ -51,20 +51,26 @@ def _rows(significand: Value, digits: Value) -> list[tuple[int, Value]]:
 
 
 def _add_pairs(terms: list[tuple[int, Value]]) -> list[tuple[int, Value]]:
-    """Adds neighbours; an odd last term stays."""
-    sums = []
+    """Adds neighbours; an odd last term stays.
+
+    The lowest term of all has bits that no other reaches: they are folded into one.
+    """
+    sums: list[tuple[int, Value]] = []
     for (low_shift, low), (high_shift, high) in zip(terms[::2], terms[1::2], strict=False):
         distance = high_shift - low_shift
-        total = Cat(low[:distance], (low >> distance) + high)
-        sums.append((low_shift, total.as_signed()))
+        total = (low >> distance) + high
+        if distance and not sums:
+            sums.append((high_shift - 1, Cat(low[:distance].any(), total).as_signed()))
+        else:
+            sums.append((low_shift, Cat(low[:distance], total).as_signed()))
     return sums + terms[len(sums) * 2 :]
 
 
 class SignificandMultiply(wiring.Component):
-    """``o = i.a * i.b`` for 24-bit significands whose top bit is set.
+    """``o = i.a * i.b`` for 24-bit significands, ready to be rounded; the top bit of ``i.b`` must be set.
 
     ``i.b`` is recoded to 12 digits -1, 0, 1, 2 and its top bit, so that there are 13 partial products instead
-    of 24; they are added in pairs, two levels of adders between registers. Written for carry chains: no DSP
+    of 24; they are added in pairs, one level of adders between registers. Written for carry chains: no DSP
     block is inferred.
 
     Latency: :attr:`latency` cycles. Throughput: one product per cycle. Backpressure: none, neither given nor
@@ -78,17 +84,18 @@ class SignificandMultiply(wiring.Component):
     -------
     i : In(stream.Signature(StructLayout, always_ready=True))
         ``a`` and ``b``, 24 bits each.
-    o : Out(stream.Signature(48, always_ready=True))
+    o : Out(stream.Signature(27, always_ready=True))
+        The upper 26 bits of the product, and to their right the OR of the lower 22.
     """
 
-    latency = 1 + len(_ADDERS_PER_STAGE)
+    latency = 1 + _LEVELS
 
     def __init__(self) -> None:
         factors = data.StructLayout({"a": SIGNIFICAND_BITS, "b": SIGNIFICAND_BITS})
         super().__init__(
             {
                 "i": In(stream.Signature(factors, always_ready=True)),
-                "o": Out(stream.Signature(PRODUCT_BITS, always_ready=True)),
+                "o": Out(stream.Signature(FOLDED_PRODUCT_BITS, always_ready=True)),
             }
         )
 
@@ -97,13 +104,12 @@ class SignificandMultiply(wiring.Component):
         a = register(m, self.i.p.a, name="a")
         digits = register(m, recode(self.i.p.b[:FRACTION_BITS]), name="digits")
         terms = _rows(a, digits)
-        for stage, levels in enumerate(_ADDERS_PER_STAGE):
-            for _ in range(levels):
-                terms = _add_pairs(terms)
-            terms = [(shift, register(m, term, name=f"sum_{stage}_{shift}")) for shift, term in terms]
-        ((_, product),) = terms
+        for level in range(_LEVELS):
+            terms = [(at, register(m, term, name=f"sum_{level}_{at}")) for at, term in _add_pairs(terms)]
+        ((shift, product),) = terms
+        rest = PRODUCT_BITS - FOLDED_PRODUCT_BITS + 1 - shift
         m.d.comb += [
-            self.o.p.eq(product),
+            self.o.p.eq(Cat(product[:rest].any(), product[rest:])),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
         ]
         return m
