@@ -484,7 +484,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .en(en),
     .i(step),
     .\i$4 (i_dense__payload),
-    .\port$4965$111 (\$13 ),
+    .\port$4647$111 (\$13 ),
     .rst(rst),
     .valid(valid)
   );
@@ -495,9 +495,9 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .i__valid(i__valid),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$4876$0 (\$10 ),
-    .\port$4880$0 (\$11 ),
-    .\port$4882$0 (\$12 ),
+    .\port$4558$0 (\$10 ),
+    .\port$4562$0 (\$11 ),
+    .\port$4564$0 (\$12 ),
     .rst(rst)
   );
   \sq_pe_default.pe.output_stage  output_stage (
@@ -819,7 +819,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
   assign r_port__data = r_data;
 endmodule
 
-module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4965$111 , acc, clk);
+module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , acc, clk);
   input rst;
   wire rst;
   input valid;
@@ -830,8 +830,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4965$111 , ac
   wire [70:0] \i$4 ;
   input [108:0] i;
   wire [108:0] i;
-  output [1:0] \port$4965$111 ;
-  wire [1:0] \port$4965$111 ;
+  output [1:0] \port$4647$111 ;
+  wire [1:0] \port$4647$111 ;
   output [63:0] acc;
   wire [63:0] acc;
   input clk;
@@ -1075,7 +1075,7 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4965$111 , ac
   assign \acc$11  = acc;
   assign acc_valid = row[111];
   assign acc_error = row[112];
-  assign \port$4965$111  = row[112:111];
+  assign \port$4647$111  = row[112:111];
   assign \i.low  = i[63:0];
   assign \i.low[0]  = i[3:0];
   assign \i.low[1]  = i[7:4];
@@ -1575,7 +1575,7 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .clk(clk),
     .en(en),
     .o(\o$25 ),
-    .\port$4965$100 (row[107:100]),
+    .\port$4647$100 (row[107:100]),
     .rst(rst),
     .value(value)
   );
@@ -1613,7 +1613,7 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .clk(clk),
     .d(d),
     .en(en),
-    .\port$4965$81 (row[99:81]),
+    .\port$4647$81 (row[99:81]),
     .rst(rst),
     .shifted(\o$26 )
   );
@@ -1968,7 +1968,7 @@ module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, clear, terms, total,
   assign \$auto$rtlil.cc:3337:Not$2  = terms[57];
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4965$100 , o, clk);
+module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4647$100 , o, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$34  = 0;
   input rst;
   wire rst;
@@ -1976,8 +1976,8 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4965$100
   wire en;
   input [11:0] value;
   wire [11:0] value;
-  input [7:0] \port$4965$100 ;
-  wire [7:0] \port$4965$100 ;
+  input [7:0] \port$4647$100 ;
+  wire [7:0] \port$4647$100 ;
   output [42:0] o;
   reg [42:0] o = 43'h00000000000;
   input clk;
@@ -2125,141 +2125,141 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4965$100
   (* init = 43'h00000000000 *)
   wire [42:0] shifted;
   assign product_fa58_s = product_fa58_h ^ \$17 ;
-  assign \$18  = value[4] & \port$4965$100 [1];
+  assign \$18  = value[4] & \port$4647$100 [1];
   assign product_fa58_c = product_fa58_h ? \$18  : value[2];
-  assign \$19  = value[5] & \port$4965$100 [0];
+  assign \$19  = value[5] & \port$4647$100 [0];
   assign product_fa60_h = \$19  ^ product_fa54_c;
   assign product_fa60_s = product_fa60_h ^ product_fa58_s;
-  assign \$20  = value[5] & \port$4965$100 [0];
+  assign \$20  = value[5] & \port$4647$100 [0];
   assign product_fa60_c = product_fa60_h ? product_fa58_s : \$20 ;
-  assign \$21  = value[4] & \port$4965$100 [2];
+  assign \$21  = value[4] & \port$4647$100 [2];
   assign product_fa62_h = value[3] ^ \$21 ;
-  assign \$22  = value[5] & \port$4965$100 [1];
+  assign \$22  = value[5] & \port$4647$100 [1];
   assign product_fa62_s = product_fa62_h ^ \$22 ;
-  assign \$23  = value[5] & \port$4965$100 [1];
+  assign \$23  = value[5] & \port$4647$100 [1];
   assign product_fa62_c = product_fa62_h ? \$23  : value[3];
-  assign \$24  = value[6] & \port$4965$100 [0];
+  assign \$24  = value[6] & \port$4647$100 [0];
   assign product_fa64_h = \$24  ^ product_fa58_c;
   assign product_fa64_s = product_fa64_h ^ product_fa62_s;
-  assign \$25  = value[6] & \port$4965$100 [0];
+  assign \$25  = value[6] & \port$4647$100 [0];
   assign product_fa64_c = product_fa64_h ? product_fa62_s : \$25 ;
-  assign \$26  = value[5] & \port$4965$100 [2];
+  assign \$26  = value[5] & \port$4647$100 [2];
   assign product_fa66_h = value[4] ^ \$26 ;
-  assign \$27  = value[6] & \port$4965$100 [1];
+  assign \$27  = value[6] & \port$4647$100 [1];
   assign product_fa66_s = product_fa66_h ^ \$27 ;
-  assign \$28  = value[6] & \port$4965$100 [1];
+  assign \$28  = value[6] & \port$4647$100 [1];
   assign product_fa66_c = product_fa66_h ? \$28  : value[4];
-  assign \$29  = value[7] & \port$4965$100 [0];
+  assign \$29  = value[7] & \port$4647$100 [0];
   assign product_fa68_h = \$29  ^ product_fa62_c;
   assign product_fa68_s = product_fa68_h ^ product_fa66_s;
-  assign \$30  = value[7] & \port$4965$100 [0];
+  assign \$30  = value[7] & \port$4647$100 [0];
   assign product_fa68_c = product_fa68_h ? product_fa66_s : \$30 ;
-  assign \$31  = value[6] & \port$4965$100 [2];
+  assign \$31  = value[6] & \port$4647$100 [2];
   assign product_fa70_h = value[5] ^ \$31 ;
-  assign \$32  = value[7] & \port$4965$100 [1];
+  assign \$32  = value[7] & \port$4647$100 [1];
   assign product_fa70_s = product_fa70_h ^ \$32 ;
-  assign \$33  = value[7] & \port$4965$100 [1];
+  assign \$33  = value[7] & \port$4647$100 [1];
   assign product_fa70_c = product_fa70_h ? \$33  : value[5];
-  assign \$34  = value[8] & \port$4965$100 [0];
+  assign \$34  = value[8] & \port$4647$100 [0];
   assign product_fa72_h = \$34  ^ product_fa66_c;
   assign product_fa72_s = product_fa72_h ^ product_fa70_s;
-  assign \$35  = value[8] & \port$4965$100 [0];
+  assign \$35  = value[8] & \port$4647$100 [0];
   assign product_fa72_c = product_fa72_h ? product_fa70_s : \$35 ;
-  assign \$36  = value[7] & \port$4965$100 [2];
+  assign \$36  = value[7] & \port$4647$100 [2];
   assign product_fa74_h = value[6] ^ \$36 ;
-  assign \$37  = value[8] & \port$4965$100 [1];
+  assign \$37  = value[8] & \port$4647$100 [1];
   assign product_fa74_s = product_fa74_h ^ \$37 ;
-  assign \$38  = value[8] & \port$4965$100 [1];
+  assign \$38  = value[8] & \port$4647$100 [1];
   assign product_fa74_c = product_fa74_h ? \$38  : value[6];
-  assign \$39  = value[9] & \port$4965$100 [0];
+  assign \$39  = value[9] & \port$4647$100 [0];
   assign product_fa76_h = \$39  ^ product_fa70_c;
   assign product_fa76_s = product_fa76_h ^ product_fa74_s;
-  assign \$40  = value[9] & \port$4965$100 [0];
+  assign \$40  = value[9] & \port$4647$100 [0];
   assign product_fa76_c = product_fa76_h ? product_fa74_s : \$40 ;
-  assign \$41  = value[8] & \port$4965$100 [2];
+  assign \$41  = value[8] & \port$4647$100 [2];
   assign product_fa78_h = value[7] ^ \$41 ;
-  assign \$42  = value[9] & \port$4965$100 [1];
+  assign \$42  = value[9] & \port$4647$100 [1];
   assign product_fa78_s = product_fa78_h ^ \$42 ;
-  assign \$43  = value[9] & \port$4965$100 [1];
+  assign \$43  = value[9] & \port$4647$100 [1];
   assign product_fa78_c = product_fa78_h ? \$43  : value[7];
-  assign \$44  = value[10] & \port$4965$100 [0];
+  assign \$44  = value[10] & \port$4647$100 [0];
   assign product_fa80_h = \$44  ^ product_fa74_c;
   assign product_fa80_s = product_fa80_h ^ product_fa78_s;
-  assign \$45  = value[10] & \port$4965$100 [0];
+  assign \$45  = value[10] & \port$4647$100 [0];
   assign product_fa80_c = product_fa80_h ? product_fa78_s : \$45 ;
-  assign \$46  = value[9] & \port$4965$100 [2];
+  assign \$46  = value[9] & \port$4647$100 [2];
   assign product_fa82_s = product_fa82_h ^ \$46 ;
-  assign \$47  = value[9] & \port$4965$100 [2];
+  assign \$47  = value[9] & \port$4647$100 [2];
   assign product_fa82_c = value[8] ? 1'h1 : \$47 ;
-  assign \$48  = value[10] & \port$4965$100 [1];
-  assign \$49  = value[11] & \port$4965$100 [0];
+  assign \$48  = value[10] & \port$4647$100 [1];
+  assign \$49  = value[11] & \port$4647$100 [0];
   assign \$50  = ~ \$49 ;
   assign product_fa84_h = \$48  ^ \$50 ;
   assign product_fa84_s = product_fa84_h ^ product_fa78_c;
-  assign \$51  = value[10] & \port$4965$100 [1];
+  assign \$51  = value[10] & \port$4647$100 [1];
   assign product_fa84_c = product_fa84_h ? product_fa78_c : \$51 ;
   assign product_fa86_h = product_fa82_s ^ product_fa80_c;
   assign product_fa86_s = product_fa86_h ^ product_fa84_s;
   assign product_fa86_c = product_fa86_h ? product_fa84_s : product_fa82_s;
-  assign \$52  = value[10] & \port$4965$100 [2];
+  assign \$52  = value[10] & \port$4647$100 [2];
   assign product_fa88_h = value[9] ^ \$52 ;
-  assign \$53  = value[11] & \port$4965$100 [1];
+  assign \$53  = value[11] & \port$4647$100 [1];
   assign \$54  = ~ \$53 ;
   assign product_fa88_s = product_fa88_h ^ \$54 ;
-  assign \$55  = value[11] & \port$4965$100 [1];
+  assign \$55  = value[11] & \port$4647$100 [1];
   assign \$56  = ~ \$55 ;
   assign product_fa88_c = product_fa88_h ? \$56  : value[9];
   assign product_fa90_h = product_fa82_c ^ product_fa84_c;
   assign product_fa90_s = product_fa90_h ^ product_fa88_s;
   assign product_fa90_c = product_fa90_h ? product_fa88_s : product_fa82_c;
-  assign \$57  = value[11] & \port$4965$100 [2];
+  assign \$57  = value[11] & \port$4647$100 [2];
   assign \$58  = ~ \$57 ;
   assign product_fa92_h = value[10] ^ \$58 ;
   assign product_fa92_s = product_fa92_h ^ product_fa88_c;
   assign product_fa92_c = product_fa92_h ? product_fa88_c : value[10];
-  assign \$59  = value[0] & \port$4965$100 [0];
-  assign \$60  = value[0] & \port$4965$100 [1];
+  assign \$59  = value[0] & \port$4647$100 [0];
+  assign \$60  = value[0] & \port$4647$100 [1];
   assign \$61  = ~ value[11];
-  assign \$62  = value[1] & \port$4965$100 [0];
+  assign \$62  = value[1] & \port$4647$100 [0];
   assign \$63  = { \$61 , product_fa90_c, product_fa86_c, product_fa86_s, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa60_c, product_fa56_c, product_fa52_c, product_fa52_s, product_fa48_s, \$60 , \$59  } + { product_fa92_c, product_fa92_s, product_fa90_s, 1'h0, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, product_fa64_s, product_fa60_s, product_fa56_s, 2'h0, \$62 , 1'h0 };
-  assign \$64  = $signed(product) << \port$4965$100 [7:3];
+  assign \$64  = $signed(product) << \port$4647$100 [7:3];
   always @(posedge clk)
     product <= \$65 ;
   always @(posedge clk)
     o <= \$66 ;
-  assign \$1  = value[0] & \port$4965$100 [2];
-  assign \$2  = value[1] & \port$4965$100 [1];
+  assign \$1  = value[0] & \port$4647$100 [2];
+  assign \$2  = value[1] & \port$4647$100 [1];
   assign product_fa48_h = \$1  ^ \$2 ;
-  assign \$3  = value[2] & \port$4965$100 [0];
+  assign \$3  = value[2] & \port$4647$100 [0];
   assign product_fa48_s = product_fa48_h ^ \$3 ;
-  assign \$4  = value[2] & \port$4965$100 [0];
-  assign \$5  = value[0] & \port$4965$100 [2];
+  assign \$4  = value[2] & \port$4647$100 [0];
+  assign \$5  = value[0] & \port$4647$100 [2];
   assign product_fa48_c = product_fa48_h ? \$4  : \$5 ;
-  assign \$6  = value[1] & \port$4965$100 [2];
+  assign \$6  = value[1] & \port$4647$100 [2];
   assign product_fa50_h = value[0] ^ \$6 ;
-  assign \$7  = value[2] & \port$4965$100 [1];
+  assign \$7  = value[2] & \port$4647$100 [1];
   assign product_fa50_s = product_fa50_h ^ \$7 ;
-  assign \$8  = value[2] & \port$4965$100 [1];
+  assign \$8  = value[2] & \port$4647$100 [1];
   assign product_fa50_c = product_fa50_h ? \$8  : value[0];
-  assign \$9  = value[3] & \port$4965$100 [0];
+  assign \$9  = value[3] & \port$4647$100 [0];
   assign product_fa52_h = \$9  ^ product_fa48_c;
   assign product_fa52_s = product_fa52_h ^ product_fa50_s;
-  assign \$10  = value[3] & \port$4965$100 [0];
+  assign \$10  = value[3] & \port$4647$100 [0];
   assign product_fa52_c = product_fa52_h ? product_fa50_s : \$10 ;
-  assign \$11  = value[2] & \port$4965$100 [2];
+  assign \$11  = value[2] & \port$4647$100 [2];
   assign product_fa54_h = value[1] ^ \$11 ;
-  assign \$12  = value[3] & \port$4965$100 [1];
+  assign \$12  = value[3] & \port$4647$100 [1];
   assign product_fa54_s = product_fa54_h ^ \$12 ;
-  assign \$13  = value[3] & \port$4965$100 [1];
+  assign \$13  = value[3] & \port$4647$100 [1];
   assign product_fa54_c = product_fa54_h ? \$13  : value[1];
-  assign \$14  = value[4] & \port$4965$100 [0];
+  assign \$14  = value[4] & \port$4647$100 [0];
   assign product_fa56_h = \$14  ^ product_fa50_c;
   assign product_fa56_s = product_fa56_h ^ product_fa54_s;
-  assign \$15  = value[4] & \port$4965$100 [0];
+  assign \$15  = value[4] & \port$4647$100 [0];
   assign product_fa56_c = product_fa56_h ? product_fa54_s : \$15 ;
-  assign \$16  = value[3] & \port$4965$100 [2];
+  assign \$16  = value[3] & \port$4647$100 [2];
   assign product_fa58_h = value[2] ^ \$16 ;
-  assign \$17  = value[4] & \port$4965$100 [1];
+  assign \$17  = value[4] & \port$4647$100 [1];
   assign \$auto$rtlil.cc:3337:Not$22  = ~ value[8];
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$34 ) begin end
@@ -2275,10 +2275,10 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4965$100
       \$66  = \$64 [45:3];
     end
   end
-  assign fraction = \port$4965$100 [2:0];
+  assign fraction = \port$4647$100 [2:0];
   assign product_sum = \$63 [14:0];
   assign shifted = o;
-  assign exponent = \port$4965$100 [7:3];
+  assign exponent = \port$4647$100 [7:3];
   assign product_fa82_h = \$auto$rtlil.cc:3337:Not$22 ;
 endmodule
 
@@ -6679,14 +6679,14 @@ module \sq_pe_default.pe.datapath.mac.group_scale (rst, en, value, fraction, exp
   assign product_fa362_h = \$auto$rtlil.cc:3337:Not$14 ;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4965$81 , d, shifted, clk);
+module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4647$81 , d, shifted, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$38  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [18:0] \port$4965$81 ;
-  wire [18:0] \port$4965$81 ;
+  input [18:0] \port$4647$81 ;
+  wire [18:0] \port$4647$81 ;
   input [3:0] d;
   wire [3:0] d;
   output [43:0] shifted;
@@ -6898,181 +6898,181 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4965$81 , d,
   wire [14:0] product_sum;
   wire [4:0] shift;
   wire take;
-  assign \$1  = \port$4965$81 [1] ? \$147 [14:0] : 15'h0000;
-  assign \$2  = $signed(product) << \port$4965$81 [18:14];
+  assign \$1  = \port$4647$81 [1] ? \$147 [14:0] : 15'h0000;
+  assign \$2  = $signed(product) << \port$4647$81 [18:14];
   assign \$3  = ~ held_d[0];
   assign product_d0_two = held_d[1] ? \$5  : 1'h0;
-  assign product_d0_minus = held_d[1] ^ \port$4965$81 [13];
+  assign product_d0_minus = held_d[1] ^ \port$4647$81 [13];
   assign product_d14_one = held_d[2] ^ held_d[1];
   assign \$7  = ~ held_d[2];
   assign \$8  = ~ held_d[1];
   assign \$9  = \$7  & \$8 ;
   assign \$10  = held_d[2] & held_d[1];
   assign product_d14_two = held_d[3] ? \$9  : \$10 ;
-  assign product_d14_minus = held_d[3] ^ \port$4965$81 [13];
-  assign \$11  = \port$4965$81 [4] & product_d0_one;
-  assign \$12  = \port$4965$81 [3] & product_d0_two;
+  assign product_d14_minus = held_d[3] ^ \port$4647$81 [13];
+  assign \$11  = \port$4647$81 [4] & product_d0_one;
+  assign \$12  = \port$4647$81 [3] & product_d0_two;
   assign \$13  = \$11  | \$12 ;
   assign \$14  = \$13  ^ product_d0_minus;
   assign product_fa28_h = product_d14_minus ^ \$14 ;
-  assign \$15  = \port$4965$81 [2] & product_d14_one;
+  assign \$15  = \port$4647$81 [2] & product_d14_one;
   assign \$17  = \$16  ^ product_d14_minus;
   assign product_fa28_s = product_fa28_h ^ \$17 ;
-  assign \$18  = \port$4965$81 [2] & product_d14_one;
+  assign \$18  = \port$4647$81 [2] & product_d14_one;
   assign \$20  = \$19  ^ product_d14_minus;
   assign product_fa28_c = product_fa28_h ? \$20  : product_d14_minus;
-  assign \$21  = \port$4965$81 [5] & product_d0_one;
-  assign \$22  = \port$4965$81 [4] & product_d0_two;
+  assign \$21  = \port$4647$81 [5] & product_d0_one;
+  assign \$22  = \port$4647$81 [4] & product_d0_two;
   assign \$23  = \$21  | \$22 ;
   assign \$24  = \$23  ^ product_d0_minus;
-  assign \$25  = \port$4965$81 [3] & product_d14_one;
-  assign \$26  = \port$4965$81 [2] & product_d14_two;
+  assign \$25  = \port$4647$81 [3] & product_d14_one;
+  assign \$26  = \port$4647$81 [2] & product_d14_two;
   assign \$27  = \$25  | \$26 ;
   assign \$28  = \$27  ^ product_d14_minus;
   assign product_fa30_h = \$24  ^ \$28 ;
   assign product_fa30_s = product_fa30_h ^ product_fa28_c;
-  assign \$29  = \port$4965$81 [5] & product_d0_one;
-  assign \$30  = \port$4965$81 [4] & product_d0_two;
+  assign \$29  = \port$4647$81 [5] & product_d0_one;
+  assign \$30  = \port$4647$81 [4] & product_d0_two;
   assign \$31  = \$29  | \$30 ;
   assign \$32  = \$31  ^ product_d0_minus;
   assign product_fa30_c = product_fa30_h ? product_fa28_c : \$32 ;
-  assign \$33  = \port$4965$81 [6] & product_d0_one;
-  assign \$34  = \port$4965$81 [5] & product_d0_two;
+  assign \$33  = \port$4647$81 [6] & product_d0_one;
+  assign \$34  = \port$4647$81 [5] & product_d0_two;
   assign \$35  = \$33  | \$34 ;
   assign \$36  = \$35  ^ product_d0_minus;
-  assign \$37  = \port$4965$81 [4] & product_d14_one;
-  assign \$38  = \port$4965$81 [3] & product_d14_two;
+  assign \$37  = \port$4647$81 [4] & product_d14_one;
+  assign \$38  = \port$4647$81 [3] & product_d14_two;
   assign \$39  = \$37  | \$38 ;
   assign \$40  = \$39  ^ product_d14_minus;
   assign product_fa32_h = \$36  ^ \$40 ;
   assign product_fa32_s = product_fa32_h ^ product_fa30_c;
-  assign \$41  = \port$4965$81 [6] & product_d0_one;
-  assign \$42  = \port$4965$81 [5] & product_d0_two;
+  assign \$41  = \port$4647$81 [6] & product_d0_one;
+  assign \$42  = \port$4647$81 [5] & product_d0_two;
   assign \$43  = \$41  | \$42 ;
   assign \$44  = \$43  ^ product_d0_minus;
   assign product_fa32_c = product_fa32_h ? product_fa30_c : \$44 ;
-  assign \$45  = \port$4965$81 [7] & product_d0_one;
-  assign \$46  = \port$4965$81 [6] & product_d0_two;
+  assign \$45  = \port$4647$81 [7] & product_d0_one;
+  assign \$46  = \port$4647$81 [6] & product_d0_two;
   assign \$47  = \$45  | \$46 ;
   assign \$48  = \$47  ^ product_d0_minus;
-  assign \$49  = \port$4965$81 [5] & product_d14_one;
-  assign \$50  = \port$4965$81 [4] & product_d14_two;
+  assign \$49  = \port$4647$81 [5] & product_d14_one;
+  assign \$50  = \port$4647$81 [4] & product_d14_two;
   assign \$51  = \$49  | \$50 ;
   assign \$52  = \$51  ^ product_d14_minus;
   assign product_fa34_h = \$48  ^ \$52 ;
   assign product_fa34_s = product_fa34_h ^ product_fa32_c;
-  assign \$53  = \port$4965$81 [7] & product_d0_one;
-  assign \$54  = \port$4965$81 [6] & product_d0_two;
+  assign \$53  = \port$4647$81 [7] & product_d0_one;
+  assign \$54  = \port$4647$81 [6] & product_d0_two;
   assign \$55  = \$53  | \$54 ;
   assign \$56  = \$55  ^ product_d0_minus;
   assign product_fa34_c = product_fa34_h ? product_fa32_c : \$56 ;
-  assign \$57  = \port$4965$81 [8] & product_d0_one;
-  assign \$58  = \port$4965$81 [7] & product_d0_two;
+  assign \$57  = \port$4647$81 [8] & product_d0_one;
+  assign \$58  = \port$4647$81 [7] & product_d0_two;
   assign \$59  = \$57  | \$58 ;
   assign \$60  = \$59  ^ product_d0_minus;
-  assign \$61  = \port$4965$81 [6] & product_d14_one;
-  assign \$62  = \port$4965$81 [5] & product_d14_two;
+  assign \$61  = \port$4647$81 [6] & product_d14_one;
+  assign \$62  = \port$4647$81 [5] & product_d14_two;
   assign \$63  = \$61  | \$62 ;
   assign \$64  = \$63  ^ product_d14_minus;
   assign product_fa36_h = \$60  ^ \$64 ;
   assign product_fa36_s = product_fa36_h ^ product_fa34_c;
-  assign \$65  = \port$4965$81 [8] & product_d0_one;
-  assign \$66  = \port$4965$81 [7] & product_d0_two;
+  assign \$65  = \port$4647$81 [8] & product_d0_one;
+  assign \$66  = \port$4647$81 [7] & product_d0_two;
   assign \$67  = \$65  | \$66 ;
   assign \$68  = \$67  ^ product_d0_minus;
   assign product_fa36_c = product_fa36_h ? product_fa34_c : \$68 ;
-  assign \$69  = \port$4965$81 [9] & product_d0_one;
-  assign \$70  = \port$4965$81 [8] & product_d0_two;
+  assign \$69  = \port$4647$81 [9] & product_d0_one;
+  assign \$70  = \port$4647$81 [8] & product_d0_two;
   assign \$71  = \$69  | \$70 ;
   assign \$72  = \$71  ^ product_d0_minus;
-  assign \$73  = \port$4965$81 [7] & product_d14_one;
-  assign \$74  = \port$4965$81 [6] & product_d14_two;
+  assign \$73  = \port$4647$81 [7] & product_d14_one;
+  assign \$74  = \port$4647$81 [6] & product_d14_two;
   assign \$75  = \$73  | \$74 ;
   assign \$76  = \$75  ^ product_d14_minus;
   assign product_fa38_h = \$72  ^ \$76 ;
   assign product_fa38_s = product_fa38_h ^ product_fa36_c;
-  assign \$77  = \port$4965$81 [9] & product_d0_one;
-  assign \$78  = \port$4965$81 [8] & product_d0_two;
+  assign \$77  = \port$4647$81 [9] & product_d0_one;
+  assign \$78  = \port$4647$81 [8] & product_d0_two;
   assign \$79  = \$77  | \$78 ;
   assign \$80  = \$79  ^ product_d0_minus;
   assign product_fa38_c = product_fa38_h ? product_fa36_c : \$80 ;
-  assign \$81  = \port$4965$81 [10] & product_d0_one;
-  assign \$82  = \port$4965$81 [9] & product_d0_two;
+  assign \$81  = \port$4647$81 [10] & product_d0_one;
+  assign \$82  = \port$4647$81 [9] & product_d0_two;
   assign \$83  = \$81  | \$82 ;
   assign \$84  = \$83  ^ product_d0_minus;
-  assign \$85  = \port$4965$81 [8] & product_d14_one;
-  assign \$86  = \port$4965$81 [7] & product_d14_two;
+  assign \$85  = \port$4647$81 [8] & product_d14_one;
+  assign \$86  = \port$4647$81 [7] & product_d14_two;
   assign \$87  = \$85  | \$86 ;
   assign \$88  = \$87  ^ product_d14_minus;
   assign product_fa40_h = \$84  ^ \$88 ;
   assign product_fa40_s = product_fa40_h ^ product_fa38_c;
-  assign \$89  = \port$4965$81 [10] & product_d0_one;
-  assign \$90  = \port$4965$81 [9] & product_d0_two;
+  assign \$89  = \port$4647$81 [10] & product_d0_one;
+  assign \$90  = \port$4647$81 [9] & product_d0_two;
   assign \$91  = \$89  | \$90 ;
   assign \$92  = \$91  ^ product_d0_minus;
   assign product_fa40_c = product_fa40_h ? product_fa38_c : \$92 ;
-  assign \$93  = \port$4965$81 [11] & product_d0_one;
-  assign \$94  = \port$4965$81 [10] & product_d0_two;
+  assign \$93  = \port$4647$81 [11] & product_d0_one;
+  assign \$94  = \port$4647$81 [10] & product_d0_two;
   assign \$95  = \$93  | \$94 ;
   assign \$96  = \$95  ^ product_d0_minus;
-  assign \$97  = \port$4965$81 [9] & product_d14_one;
-  assign \$98  = \port$4965$81 [8] & product_d14_two;
+  assign \$97  = \port$4647$81 [9] & product_d14_one;
+  assign \$98  = \port$4647$81 [8] & product_d14_two;
   assign \$99  = \$97  | \$98 ;
   assign \$100  = \$99  ^ product_d14_minus;
   assign product_fa42_h = \$96  ^ \$100 ;
   assign product_fa42_s = product_fa42_h ^ product_fa40_c;
-  assign \$101  = \port$4965$81 [11] & product_d0_one;
-  assign \$102  = \port$4965$81 [10] & product_d0_two;
+  assign \$101  = \port$4647$81 [11] & product_d0_one;
+  assign \$102  = \port$4647$81 [10] & product_d0_two;
   assign \$103  = \$101  | \$102 ;
   assign \$104  = \$103  ^ product_d0_minus;
   assign product_fa42_c = product_fa42_h ? product_fa40_c : \$104 ;
-  assign \$105  = \port$4965$81 [12] & product_d0_one;
-  assign \$106  = \port$4965$81 [11] & product_d0_two;
+  assign \$105  = \port$4647$81 [12] & product_d0_one;
+  assign \$106  = \port$4647$81 [11] & product_d0_two;
   assign \$107  = \$105  | \$106 ;
   assign \$108  = \$107  ^ product_d0_minus;
-  assign \$109  = \port$4965$81 [10] & product_d14_one;
-  assign \$110  = \port$4965$81 [9] & product_d14_two;
+  assign \$109  = \port$4647$81 [10] & product_d14_one;
+  assign \$110  = \port$4647$81 [9] & product_d14_two;
   assign \$111  = \$109  | \$110 ;
   assign \$112  = \$111  ^ product_d14_minus;
   assign product_fa44_h = \$108  ^ \$112 ;
   assign product_fa44_s = product_fa44_h ^ product_fa42_c;
-  assign \$113  = \port$4965$81 [12] & product_d0_one;
-  assign \$114  = \port$4965$81 [11] & product_d0_two;
+  assign \$113  = \port$4647$81 [12] & product_d0_one;
+  assign \$114  = \port$4647$81 [11] & product_d0_two;
   assign \$115  = \$113  | \$114 ;
   assign \$116  = \$115  ^ product_d0_minus;
   assign product_fa44_c = product_fa44_h ? product_fa42_c : \$116 ;
-  assign \$117  = \port$4965$81 [12] & product_d0_two;
+  assign \$117  = \port$4647$81 [12] & product_d0_two;
   assign \$119  = \$118  ^ product_d0_minus;
-  assign \$120  = \port$4965$81 [11] & product_d14_one;
-  assign \$121  = \port$4965$81 [10] & product_d14_two;
+  assign \$120  = \port$4647$81 [11] & product_d14_one;
+  assign \$121  = \port$4647$81 [10] & product_d14_two;
   assign \$122  = \$120  | \$121 ;
   assign \$123  = \$122  ^ product_d14_minus;
   assign product_fa46_h = \$119  ^ \$123 ;
   assign product_fa46_s = product_fa46_h ^ product_fa44_c;
-  assign \$124  = \port$4965$81 [12] & product_d0_two;
+  assign \$124  = \port$4647$81 [12] & product_d0_two;
   assign \$126  = \$125  ^ product_d0_minus;
   assign product_fa46_c = product_fa46_h ? product_fa44_c : \$126 ;
   assign \$127  = ~ product_d0_minus;
-  assign \$128  = \port$4965$81 [12] & product_d14_one;
-  assign \$129  = \port$4965$81 [11] & product_d14_two;
+  assign \$128  = \port$4647$81 [12] & product_d14_one;
+  assign \$129  = \port$4647$81 [11] & product_d14_two;
   assign \$130  = \$128  | \$129 ;
   assign \$131  = \$130  ^ product_d14_minus;
   assign product_fa48_s = product_fa48_h ^ \$131 ;
-  assign \$132  = \port$4965$81 [12] & product_d14_one;
-  assign \$133  = \port$4965$81 [11] & product_d14_two;
+  assign \$132  = \port$4647$81 [12] & product_d14_one;
+  assign \$133  = \port$4647$81 [11] & product_d14_two;
   assign \$134  = \$132  | \$133 ;
   assign \$135  = \$134  ^ product_d14_minus;
   assign product_fa48_c = product_fa48_h ? \$135  : 1'h1;
-  assign \$136  = \port$4965$81 [12] & product_d14_two;
+  assign \$136  = \port$4647$81 [12] & product_d14_two;
   assign \$138  = \$137  ^ product_d14_minus;
   assign product_fa50_s = product_fa50_h ^ product_fa48_c;
   assign product_fa50_c = \$138  ? 1'h1 : product_fa48_c;
-  assign \$139  = \port$4965$81 [3] & product_d0_one;
-  assign \$140  = \port$4965$81 [2] & product_d0_two;
+  assign \$139  = \port$4647$81 [3] & product_d0_one;
+  assign \$140  = \port$4647$81 [2] & product_d0_two;
   assign \$141  = \$139  | \$140 ;
   assign \$142  = \$141  ^ product_d0_minus;
   assign \$143  = ~ product_d14_minus;
-  assign \$144  = \port$4965$81 [2] & product_d0_one;
+  assign \$144  = \port$4647$81 [2] & product_d0_one;
   assign \$146  = \$145  ^ product_d0_minus;
   assign \$147  = { \$143 , product_fa50_s, product_fa48_s, product_fa46_s, product_fa44_s, product_fa42_s, product_fa40_s, product_fa38_s, product_fa36_s, product_fa34_s, product_fa32_s, product_fa30_s, product_fa28_s, \$142 , product_d0_minus } + { product_fa50_c, 1'h0, product_fa46_c, 11'h000, \$146  };
   always @(posedge clk)
@@ -7086,7 +7086,7 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4965$81 , d,
     if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$148  = held_d;
     if (en) begin
-      if (\port$4965$81 [0]) begin
+      if (\port$4647$81 [0]) begin
         \$148  = d;
       end
     end
@@ -7105,14 +7105,14 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4965$81 , d,
       \$150  = \$2 [43:0];
     end
   end
-  assign take = \port$4965$81 [0];
-  assign active = \port$4965$81 [1];
+  assign take = \port$4647$81 [0];
+  assign active = \port$4647$81 [1];
   assign product_sum = \$147 [14:0];
-  assign shift = \port$4965$81 [18:14];
-  assign high = \port$4965$81 [13:2];
+  assign shift = \port$4647$81 [18:14];
+  assign high = \port$4647$81 [13:2];
   assign o = shifted;
-  assign \high.significand  = \port$4965$81 [12:2];
-  assign \high.sign  = \port$4965$81 [13];
+  assign \high.significand  = \port$4647$81 [12:2];
+  assign \high.sign  = \port$4647$81 [13];
   assign product_d0_one = held_d[0];
   assign \$4  = 1'h1;
   assign \$5  = \$3 ;
@@ -7894,7 +7894,7 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
   assign bad = held_bad;
 endmodule
 
-module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$4876$0 , \port$4880$0 , \port$4882$0 , o__valid, clk);
+module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$4558$0 , \port$4562$0 , \port$4564$0 , o__valid, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$41  = 0;
   input rst;
   wire rst;
@@ -7906,14 +7906,14 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire i__valid;
   input [105:0] i__payload;
   wire [105:0] i__payload;
-  output [1:0] \port$4876$0 ;
-  wire [1:0] \port$4876$0 ;
+  output [1:0] \port$4558$0 ;
+  wire [1:0] \port$4558$0 ;
   (* init = 72'h000000000000000000 *)
-  output [71:0] \port$4880$0 ;
-  wire [71:0] \port$4880$0 ;
+  output [71:0] \port$4562$0 ;
+  wire [71:0] \port$4562$0 ;
   (* init = 35'h000000000 *)
-  output [34:0] \port$4882$0 ;
-  wire [34:0] \port$4882$0 ;
+  output [34:0] \port$4564$0 ;
+  wire [34:0] \port$4564$0 ;
   output o__valid;
   reg o__valid = 1'h0;
   input clk;
@@ -8145,9 +8145,9 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   assign outliers = \$2 [4:0];
   assign o__payload = { \$20 , \$16 , \$18  };
   assign i__ready = \$signal ;
-  assign \port$4876$0  = \$16 ;
-  assign \port$4880$0  = \$18 ;
-  assign \port$4882$0  = \$20 ;
+  assign \port$4558$0  = \$16 ;
+  assign \port$4562$0  = \$18 ;
+  assign \port$4564$0  = \$20 ;
   assign \i__payload.low  = i__payload[63:0];
   assign \i__payload.low[0]  = i__payload[3:0];
   assign \i__payload.low[1]  = i__payload[7:4];
@@ -9846,7 +9846,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   assign \$20  = $signed(8'h9a) - $signed(i__payload[33:24]);
   assign \$21  = $signed(\$20 ) <= $signed(1'h0);
   assign \$22  = $signed(number[33:24]) + $signed(8'h67);
-  assign \$23  = \$22 [7:0] & { normal, normal, normal, normal, normal, normal, normal, normal };
+  assign \$23  = normal ? \$22 [7:0] : 8'h00;
   assign \$24  = | { number[6:0], 2'h0 };
   assign \$25  = shift[3] ? { 8'h00, number[23:7], \$24  } : { number[23:0], 2'h0 };
   assign \$26  = | \$25 [16:0];
@@ -10267,7 +10267,7 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   wire \$174 ;
   wire \$175 ;
   wire \$176 ;
-  wire \$177 ;
+  wire [10:0] \$177 ;
   wire \$178 ;
   wire \$179 ;
   wire \$18 ;
@@ -10319,8 +10319,8 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   wire \$220 ;
   wire \$221 ;
   wire \$222 ;
-  wire [24:0] \$223 ;
-  wire [25:0] \$224 ;
+  wire \$223 ;
+  wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
@@ -10332,8 +10332,8 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   wire \$232 ;
   wire \$233 ;
   wire \$234 ;
-  wire \$235 ;
-  wire \$236 ;
+  wire [24:0] \$235 ;
+  wire [25:0] \$236 ;
   wire \$237 ;
   wire \$238 ;
   wire \$239 ;
@@ -10383,11 +10383,11 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   wire \$279 ;
   wire \$28 ;
   wire \$280 ;
-  wire [24:0] \$281 ;
-  wire [25:0] \$282 ;
+  wire \$281 ;
+  wire \$282 ;
   wire \$283 ;
   wire \$284 ;
-  wire [10:0] \$285 ;
+  wire \$285 ;
   wire \$286 ;
   wire \$287 ;
   wire \$288 ;
@@ -10399,8 +10399,8 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   wire \$293 ;
   wire \$294 ;
   wire \$295 ;
-  wire \$296 ;
-  wire \$297 ;
+  wire [24:0] \$296 ;
+  wire [25:0] \$297 ;
   wire \$298 ;
   wire \$299 ;
   wire \$3 ;
@@ -10410,137 +10410,31 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   wire \$302 ;
   wire \$303 ;
   wire \$304 ;
-  wire \$305 ;
-  wire \$306 ;
-  wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  reg [13:0] \$305 ;
+  reg [13:0] \$306 ;
+  reg [13:0] \$307 ;
+  reg [13:0] \$308 ;
+  reg [13:0] \$309 ;
   wire [24:0] \$31 ;
-  wire \$310 ;
-  wire \$311 ;
-  wire \$312 ;
-  wire \$313 ;
-  wire \$314 ;
+  reg [53:0] \$310 ;
+  reg [13:0] \$311 ;
+  reg [37:0] \$312 ;
+  reg \$313 ;
+  reg \$314 ;
   wire \$315 ;
-  wire \$316 ;
-  wire \$317 ;
-  wire \$318 ;
-  wire \$319 ;
+  wire [25:0] \$316 ;
   wire [25:0] \$32 ;
-  wire \$320 ;
-  wire \$321 ;
-  wire \$322 ;
-  wire \$323 ;
-  wire \$324 ;
-  wire \$325 ;
-  wire \$326 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
   wire [25:0] \$33 ;
-  wire \$330 ;
-  wire \$331 ;
-  wire \$332 ;
-  wire \$333 ;
-  wire \$334 ;
-  wire \$335 ;
-  wire \$336 ;
-  wire \$337 ;
-  wire \$338 ;
-  wire \$339 ;
   wire [24:0] \$34 ;
-  wire [24:0] \$340 ;
-  wire [25:0] \$341 ;
-  wire \$342 ;
-  wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire \$346 ;
-  wire \$347 ;
-  wire \$348 ;
-  wire \$349 ;
   wire \$35 ;
-  wire \$350 ;
-  wire \$351 ;
-  wire \$352 ;
-  wire \$353 ;
-  wire \$354 ;
-  wire \$355 ;
-  wire \$356 ;
-  wire \$357 ;
-  wire \$358 ;
-  wire \$359 ;
   wire [25:0] \$36 ;
-  wire \$360 ;
-  wire \$361 ;
-  wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
-  wire \$365 ;
-  wire \$366 ;
-  wire \$367 ;
-  wire \$368 ;
-  wire \$369 ;
   wire [25:0] \$37 ;
-  wire \$370 ;
-  wire \$371 ;
-  wire \$372 ;
-  wire \$373 ;
-  wire \$374 ;
-  wire \$375 ;
-  wire \$376 ;
-  wire \$377 ;
-  wire \$378 ;
-  wire \$379 ;
   wire [26:0] \$38 ;
-  wire \$380 ;
-  wire \$381 ;
-  wire \$382 ;
-  wire \$383 ;
-  wire \$384 ;
-  wire \$385 ;
-  wire \$386 ;
-  wire \$387 ;
-  wire \$388 ;
-  wire \$389 ;
   wire [26:0] \$39 ;
-  wire \$390 ;
-  wire \$391 ;
-  wire \$392 ;
-  wire \$393 ;
-  wire \$394 ;
-  wire \$395 ;
-  wire \$396 ;
-  wire \$397 ;
-  wire \$398 ;
-  wire \$399 ;
   wire \$4 ;
   wire [26:0] \$40 ;
-  wire [24:0] \$400 ;
-  wire [25:0] \$401 ;
-  wire \$402 ;
-  wire \$403 ;
-  wire \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
-  wire \$408 ;
-  wire \$409 ;
   wire [26:0] \$41 ;
-  wire \$410 ;
-  reg [13:0] \$411 ;
-  reg [13:0] \$412 ;
-  reg [13:0] \$413 ;
-  reg [13:0] \$414 ;
-  reg [13:0] \$415 ;
-  reg [53:0] \$416 ;
-  reg [13:0] \$417 ;
-  reg [37:0] \$418 ;
-  reg \$419 ;
   wire \$42 ;
-  reg \$420 ;
-  wire \$421 ;
-  wire [25:0] \$422 ;
   wire [25:0] \$43 ;
   wire [26:0] \$44 ;
   wire [25:0] \$45 ;
@@ -10710,20 +10604,20 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$27  = ~ \$26 ;
   assign \$28  = \$21  & \$27 ;
   assign \$29  = $signed(\i__payload$3 [33:24]) + $signed(\i__payload$3 [71:62]);
-  assign \$31  = \$422 [25:1] | \$30 [24:0];
-  assign \$34  = \$422 [25:1] | \$33 [24:0];
+  assign \$31  = \$316 [25:1] | \$30 [24:0];
+  assign \$34  = \$316 [25:1] | \$33 [24:0];
   assign \$35  = & \$34 [23:0];
   assign \$39  = ~ \$38 ;
   assign \$40  = { \$36 , 1'h1 } & \$39 ;
-  assign \$41  = { 1'h0, \$422  } & \$40 ;
+  assign \$41  = { 1'h0, \$316  } & \$40 ;
   assign \$42  = | \$41 ;
-  assign \$44  = { 1'h0, \$422  } & { \$43 , 1'h1 };
+  assign \$44  = { 1'h0, \$316  } & { \$43 , 1'h1 };
   assign \$48  = ~ \$47 ;
   assign \$49  = { \$45 , 1'h1 } & \$48 ;
   assign \$50  = ~ \$49 ;
   assign \$51  = \$44  & \$50 ;
   assign \$52  = | \$51 ;
-  assign \$53  = \$52  | \$421 ;
+  assign \$53  = \$52  | \$315 ;
   assign \$54  = rounding[23:0] + rounding[52];
   assign \$55  = ~ rounding[53];
   assign \$56  = rounding[52] & \$55 ;
@@ -10841,18 +10735,18 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$168  = rounding[24] ? \$110 [23:1] : \$167 [22:0];
   assign \$169  = rounding[51] & rounding[52];
   assign \$170  = rounding[24] ^ \$169 ;
-  assign \$171  = ~ rounding[53];
-  assign \$172  = rounding[52] & \$171 ;
-  assign \$173  = ~ rounding[53];
-  assign \$174  = rounding[52] & \$173 ;
-  assign \$175  = ~ rounding[53];
-  assign \$176  = rounding[52] & \$175 ;
-  assign \$177  = ~ rounding[53];
-  assign \$178  = rounding[52] & \$177 ;
-  assign \$179  = ~ rounding[53];
-  assign \$180  = rounding[52] & \$179 ;
-  assign \$181  = ~ rounding[53];
-  assign \$182  = rounding[52] & \$181 ;
+  assign \$171  = ~ rounding[49];
+  assign \$172  = \$170  & \$171 ;
+  assign \$173  = rounding[51] & rounding[52];
+  assign \$174  = rounding[24] & \$173 ;
+  assign \$175  = ~ rounding[50];
+  assign \$176  = \$174  & \$175 ;
+  assign \$177  = $signed(decided[9:0]) + $signed({ 1'h0, \$176 , \$172  });
+  assign \$178  = rounding[51] & rounding[52];
+  assign \$179  = rounding[24] ^ \$178 ;
+  assign \$180  = ~ rounding[49];
+  assign \$181  = \$179  & \$180 ;
+  assign \$182  = ~ \$181 ;
   assign \$183  = ~ rounding[53];
   assign \$184  = rounding[52] & \$183 ;
   assign \$185  = ~ rounding[53];
@@ -10893,71 +10787,71 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$220  = rounding[52] & \$219 ;
   assign \$221  = ~ rounding[53];
   assign \$222  = rounding[52] & \$221 ;
-  assign \$223  = rounding[49:25] & { \$222 , \$220 , \$218 , \$216 , \$214 , \$212 , \$210 , \$208 , \$206 , \$204 , \$202 , \$200 , \$198 , \$196 , \$194 , \$192 , \$190 , \$188 , \$186 , \$184 , \$182 , \$180 , \$178 , \$176 , \$174  };
-  assign \$224  = rounding[50:25] | { \$223 , \$172  };
-  assign \$225  = ~ \$224 [24];
-  assign \$226  = \$170  & \$225 ;
-  assign \$227  = rounding[51] & rounding[52];
-  assign \$228  = rounding[24] & \$227 ;
+  assign \$223  = ~ rounding[53];
+  assign \$224  = rounding[52] & \$223 ;
+  assign \$225  = ~ rounding[53];
+  assign \$226  = rounding[52] & \$225 ;
+  assign \$227  = ~ rounding[53];
+  assign \$228  = rounding[52] & \$227 ;
   assign \$229  = ~ rounding[53];
   assign \$230  = rounding[52] & \$229 ;
   assign \$231  = ~ rounding[53];
   assign \$232  = rounding[52] & \$231 ;
   assign \$233  = ~ rounding[53];
   assign \$234  = rounding[52] & \$233 ;
-  assign \$235  = ~ rounding[53];
-  assign \$236  = rounding[52] & \$235 ;
-  assign \$237  = ~ rounding[53];
-  assign \$238  = rounding[52] & \$237 ;
-  assign \$239  = ~ rounding[53];
-  assign \$240  = rounding[52] & \$239 ;
-  assign \$241  = ~ rounding[53];
-  assign \$242  = rounding[52] & \$241 ;
-  assign \$243  = ~ rounding[53];
-  assign \$244  = rounding[52] & \$243 ;
-  assign \$245  = ~ rounding[53];
-  assign \$246  = rounding[52] & \$245 ;
-  assign \$247  = ~ rounding[53];
-  assign \$248  = rounding[52] & \$247 ;
-  assign \$249  = ~ rounding[53];
-  assign \$250  = rounding[52] & \$249 ;
-  assign \$251  = ~ rounding[53];
-  assign \$252  = rounding[52] & \$251 ;
-  assign \$253  = ~ rounding[53];
-  assign \$254  = rounding[52] & \$253 ;
-  assign \$255  = ~ rounding[53];
-  assign \$256  = rounding[52] & \$255 ;
-  assign \$257  = ~ rounding[53];
-  assign \$258  = rounding[52] & \$257 ;
-  assign \$259  = ~ rounding[53];
-  assign \$260  = rounding[52] & \$259 ;
-  assign \$261  = ~ rounding[53];
-  assign \$262  = rounding[52] & \$261 ;
-  assign \$263  = ~ rounding[53];
-  assign \$264  = rounding[52] & \$263 ;
-  assign \$265  = ~ rounding[53];
-  assign \$266  = rounding[52] & \$265 ;
-  assign \$267  = ~ rounding[53];
-  assign \$268  = rounding[52] & \$267 ;
-  assign \$269  = ~ rounding[53];
-  assign \$270  = rounding[52] & \$269 ;
-  assign \$271  = ~ rounding[53];
-  assign \$272  = rounding[52] & \$271 ;
-  assign \$273  = ~ rounding[53];
-  assign \$274  = rounding[52] & \$273 ;
-  assign \$275  = ~ rounding[53];
-  assign \$276  = rounding[52] & \$275 ;
-  assign \$277  = ~ rounding[53];
-  assign \$278  = rounding[52] & \$277 ;
-  assign \$279  = ~ rounding[53];
-  assign \$280  = rounding[52] & \$279 ;
-  assign \$281  = rounding[49:25] & { \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258 , \$256 , \$254 , \$252 , \$250 , \$248 , \$246 , \$244 , \$242 , \$240 , \$238 , \$236 , \$234 , \$232  };
-  assign \$282  = rounding[50:25] | { \$281 , \$230  };
-  assign \$283  = ~ \$282 [25];
-  assign \$284  = \$228  & \$283 ;
-  assign \$285  = $signed(decided[9:0]) + $signed({ 1'h0, \$284 , \$226  });
-  assign \$286  = rounding[51] & rounding[52];
-  assign \$287  = rounding[24] ^ \$286 ;
+  assign \$235  = rounding[49:25] & { \$234 , \$232 , \$230 , \$228 , \$226 , \$224 , \$222 , \$220 , \$218 , \$216 , \$214 , \$212 , \$210 , \$208 , \$206 , \$204 , \$202 , \$200 , \$198 , \$196 , \$194 , \$192 , \$190 , \$188 , \$186  };
+  assign \$236  = rounding[50:25] | { \$235 , \$184  };
+  assign \$237  = \$182  | \$236 [24];
+  assign \$238  = rounding[48] & \$237 ;
+  assign \$239  = rounding[51] & rounding[52];
+  assign \$240  = rounding[24] & \$239 ;
+  assign \$241  = ~ rounding[50];
+  assign \$242  = \$240  & \$241 ;
+  assign \$243  = ~ \$242 ;
+  assign \$244  = ~ rounding[53];
+  assign \$245  = rounding[52] & \$244 ;
+  assign \$246  = ~ rounding[53];
+  assign \$247  = rounding[52] & \$246 ;
+  assign \$248  = ~ rounding[53];
+  assign \$249  = rounding[52] & \$248 ;
+  assign \$250  = ~ rounding[53];
+  assign \$251  = rounding[52] & \$250 ;
+  assign \$252  = ~ rounding[53];
+  assign \$253  = rounding[52] & \$252 ;
+  assign \$254  = ~ rounding[53];
+  assign \$255  = rounding[52] & \$254 ;
+  assign \$256  = ~ rounding[53];
+  assign \$257  = rounding[52] & \$256 ;
+  assign \$258  = ~ rounding[53];
+  assign \$259  = rounding[52] & \$258 ;
+  assign \$260  = ~ rounding[53];
+  assign \$261  = rounding[52] & \$260 ;
+  assign \$262  = ~ rounding[53];
+  assign \$263  = rounding[52] & \$262 ;
+  assign \$264  = ~ rounding[53];
+  assign \$265  = rounding[52] & \$264 ;
+  assign \$266  = ~ rounding[53];
+  assign \$267  = rounding[52] & \$266 ;
+  assign \$268  = ~ rounding[53];
+  assign \$269  = rounding[52] & \$268 ;
+  assign \$270  = ~ rounding[53];
+  assign \$271  = rounding[52] & \$270 ;
+  assign \$272  = ~ rounding[53];
+  assign \$273  = rounding[52] & \$272 ;
+  assign \$274  = ~ rounding[53];
+  assign \$275  = rounding[52] & \$274 ;
+  assign \$276  = ~ rounding[53];
+  assign \$277  = rounding[52] & \$276 ;
+  assign \$278  = ~ rounding[53];
+  assign \$279  = rounding[52] & \$278 ;
+  assign \$280  = ~ rounding[53];
+  assign \$281  = rounding[52] & \$280 ;
+  assign \$282  = ~ rounding[53];
+  assign \$283  = rounding[52] & \$282 ;
+  assign \$284  = ~ rounding[53];
+  assign \$285  = rounding[52] & \$284 ;
+  assign \$286  = ~ rounding[53];
+  assign \$287  = rounding[52] & \$286 ;
   assign \$288  = ~ rounding[53];
   assign \$289  = rounding[52] & \$288 ;
   assign \$290  = ~ rounding[53];
@@ -10966,243 +10860,137 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$293  = rounding[52] & \$292 ;
   assign \$294  = ~ rounding[53];
   assign \$295  = rounding[52] & \$294 ;
-  assign \$296  = ~ rounding[53];
-  assign \$297  = rounding[52] & \$296 ;
-  assign \$298  = ~ rounding[53];
-  assign \$299  = rounding[52] & \$298 ;
-  assign \$300  = ~ rounding[53];
-  assign \$301  = rounding[52] & \$300 ;
-  assign \$302  = ~ rounding[53];
-  assign \$303  = rounding[52] & \$302 ;
-  assign \$304  = ~ rounding[53];
-  assign \$305  = rounding[52] & \$304 ;
-  assign \$306  = ~ rounding[53];
-  assign \$307  = rounding[52] & \$306 ;
-  assign \$308  = ~ rounding[53];
-  assign \$309  = rounding[52] & \$308 ;
-  assign \$310  = ~ rounding[53];
-  assign \$311  = rounding[52] & \$310 ;
-  assign \$312  = ~ rounding[53];
-  assign \$313  = rounding[52] & \$312 ;
-  assign \$314  = ~ rounding[53];
-  assign \$315  = rounding[52] & \$314 ;
-  assign \$316  = ~ rounding[53];
-  assign \$317  = rounding[52] & \$316 ;
-  assign \$318  = ~ rounding[53];
-  assign \$319  = rounding[52] & \$318 ;
-  assign \$320  = ~ rounding[53];
-  assign \$321  = rounding[52] & \$320 ;
-  assign \$322  = ~ rounding[53];
-  assign \$323  = rounding[52] & \$322 ;
-  assign \$324  = ~ rounding[53];
-  assign \$325  = rounding[52] & \$324 ;
-  assign \$326  = ~ rounding[53];
-  assign \$327  = rounding[52] & \$326 ;
-  assign \$328  = ~ rounding[53];
-  assign \$329  = rounding[52] & \$328 ;
-  assign \$330  = ~ rounding[53];
-  assign \$331  = rounding[52] & \$330 ;
-  assign \$332  = ~ rounding[53];
-  assign \$333  = rounding[52] & \$332 ;
-  assign \$334  = ~ rounding[53];
-  assign \$335  = rounding[52] & \$334 ;
-  assign \$336  = ~ rounding[53];
-  assign \$337  = rounding[52] & \$336 ;
-  assign \$338  = ~ rounding[53];
-  assign \$339  = rounding[52] & \$338 ;
-  assign \$340  = rounding[49:25] & { \$339 , \$337 , \$335 , \$333 , \$331 , \$329 , \$327 , \$325 , \$323 , \$321 , \$319 , \$317 , \$315 , \$313 , \$311 , \$309 , \$307 , \$305 , \$303 , \$301 , \$299 , \$297 , \$295 , \$293 , \$291  };
-  assign \$341  = rounding[50:25] | { \$340 , \$289  };
-  assign \$342  = ~ \$341 [24];
-  assign \$343  = \$287  & \$342 ;
-  assign \$344  = ~ \$343 ;
-  assign \$345  = rounding[48] & \$344 ;
-  assign \$346  = rounding[51] & rounding[52];
-  assign \$347  = rounding[24] & \$346 ;
-  assign \$348  = ~ rounding[53];
-  assign \$349  = rounding[52] & \$348 ;
-  assign \$350  = ~ rounding[53];
-  assign \$351  = rounding[52] & \$350 ;
-  assign \$352  = ~ rounding[53];
-  assign \$353  = rounding[52] & \$352 ;
-  assign \$354  = ~ rounding[53];
-  assign \$355  = rounding[52] & \$354 ;
-  assign \$356  = ~ rounding[53];
-  assign \$357  = rounding[52] & \$356 ;
-  assign \$358  = ~ rounding[53];
-  assign \$359  = rounding[52] & \$358 ;
-  assign \$360  = ~ rounding[53];
-  assign \$361  = rounding[52] & \$360 ;
-  assign \$362  = ~ rounding[53];
-  assign \$363  = rounding[52] & \$362 ;
-  assign \$364  = ~ rounding[53];
-  assign \$365  = rounding[52] & \$364 ;
-  assign \$366  = ~ rounding[53];
-  assign \$367  = rounding[52] & \$366 ;
-  assign \$368  = ~ rounding[53];
-  assign \$369  = rounding[52] & \$368 ;
-  assign \$370  = ~ rounding[53];
-  assign \$371  = rounding[52] & \$370 ;
-  assign \$372  = ~ rounding[53];
-  assign \$373  = rounding[52] & \$372 ;
-  assign \$374  = ~ rounding[53];
-  assign \$375  = rounding[52] & \$374 ;
-  assign \$376  = ~ rounding[53];
-  assign \$377  = rounding[52] & \$376 ;
-  assign \$378  = ~ rounding[53];
-  assign \$379  = rounding[52] & \$378 ;
-  assign \$380  = ~ rounding[53];
-  assign \$381  = rounding[52] & \$380 ;
-  assign \$382  = ~ rounding[53];
-  assign \$383  = rounding[52] & \$382 ;
-  assign \$384  = ~ rounding[53];
-  assign \$385  = rounding[52] & \$384 ;
-  assign \$386  = ~ rounding[53];
-  assign \$387  = rounding[52] & \$386 ;
-  assign \$388  = ~ rounding[53];
-  assign \$389  = rounding[52] & \$388 ;
-  assign \$390  = ~ rounding[53];
-  assign \$391  = rounding[52] & \$390 ;
-  assign \$392  = ~ rounding[53];
-  assign \$393  = rounding[52] & \$392 ;
-  assign \$394  = ~ rounding[53];
-  assign \$395  = rounding[52] & \$394 ;
-  assign \$396  = ~ rounding[53];
-  assign \$397  = rounding[52] & \$396 ;
-  assign \$398  = ~ rounding[53];
-  assign \$399  = rounding[52] & \$398 ;
-  assign \$400  = rounding[49:25] & { \$399 , \$397 , \$395 , \$393 , \$391 , \$389 , \$387 , \$385 , \$383 , \$381 , \$379 , \$377 , \$375 , \$373 , \$371 , \$369 , \$367 , \$365 , \$363 , \$361 , \$359 , \$357 , \$355 , \$353 , \$351  };
-  assign \$401  = rounding[50:25] | { \$400 , \$349  };
-  assign \$402  = ~ \$401 [25];
-  assign \$403  = \$347  & \$402 ;
-  assign \$404  = ~ \$403 ;
-  assign \$405  = \$345  & \$404 ;
-  assign \$406  = decided[11] | decided[12];
-  assign \$407  = \$406  | decided[13];
-  assign \$408  = ~ \$407 ;
-  assign \$409  = \$405  & \$408 ;
-  assign \$410  = decided[11] | \$409 ;
+  assign \$296  = rounding[49:25] & { \$295 , \$293 , \$291 , \$289 , \$287 , \$285 , \$283 , \$281 , \$279 , \$277 , \$275 , \$273 , \$271 , \$269 , \$267 , \$265 , \$263 , \$261 , \$259 , \$257 , \$255 , \$253 , \$251 , \$249 , \$247  };
+  assign \$297  = rounding[50:25] | { \$296 , \$245  };
+  assign \$298  = \$243  | \$297 [25];
+  assign \$299  = \$238  & \$298 ;
+  assign \$300  = decided[11] | decided[12];
+  assign \$301  = \$300  | decided[13];
+  assign \$302  = ~ \$301 ;
+  assign \$303  = \$299  & \$302 ;
+  assign \$304  = decided[11] | \$303 ;
   always @(posedge clk)
-    side <= \$411 ;
+    side <= \$305 ;
   always @(posedge clk)
-    side_1 <= \$412 ;
+    side_1 <= \$306 ;
   always @(posedge clk)
-    side_2 <= \$413 ;
+    side_2 <= \$307 ;
   always @(posedge clk)
-    side_3 <= \$414 ;
+    side_3 <= \$308 ;
   always @(posedge clk)
-    side_4 <= \$415 ;
+    side_4 <= \$309 ;
   always @(posedge clk)
-    rounding <= \$416 ;
+    rounding <= \$310 ;
   always @(posedge clk)
-    decided <= \$417 ;
+    decided <= \$311 ;
   always @(posedge clk)
-    result <= \$418 ;
+    result <= \$312 ;
   always @(posedge clk)
-    valid_1 <= \$419 ;
+    valid_1 <= \$313 ;
   always @(posedge clk)
-    o__valid <= \$420 ;
+    o__valid <= \$314 ;
   \sq_pe_default.pe.output_stage.product.significand  significand (
     .clk(clk),
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$4607$0 (\$421 ),
-    .\port$5240$9 (\$422 ),
+    .\port$4289$0 (\$315 ),
+    .\port$4922$9 (\$316 ),
     .rst(rst),
     .valid_5(\o__valid$20 )
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$411  = side;
+    \$305  = side;
     if (en) begin
-      \$411 [10] = \$7 ;
-      \$411 [13] = \$12 ;
-      \$411 [11] = \$20 ;
-      \$411 [12] = \$28 ;
-      \$411 [9:0] = \$29 [9:0];
+      \$305 [10] = \$7 ;
+      \$305 [13] = \$12 ;
+      \$305 [11] = \$20 ;
+      \$305 [12] = \$28 ;
+      \$305 [9:0] = \$29 [9:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$412  = side_1;
+    \$306  = side_1;
     if (en) begin
-      \$412  = side;
+      \$306  = side;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$413  = side_2;
+    \$307  = side_2;
     if (en) begin
-      \$413  = side_1;
+      \$307  = side_1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$414  = side_3;
+    \$308  = side_3;
     if (en) begin
-      \$414  = side_2;
+      \$308  = side_2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$415  = side_4;
+    \$309  = side_4;
     if (en) begin
-      \$415  = side_3;
+      \$309  = side_3;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$416  = rounding;
+    \$310  = rounding;
     if (en) begin
-      \$416 [24:0] = \$31 ;
-      \$416 [50:25] = \$32 ;
-      \$416 [51] = \$35 ;
-      \$416 [52] = \$42 ;
-      \$416 [53] = \$53 ;
+      \$310 [24:0] = \$31 ;
+      \$310 [50:25] = \$32 ;
+      \$310 [51] = \$35 ;
+      \$310 [52] = \$42 ;
+      \$310 [53] = \$53 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$417  = decided;
+    \$311  = decided;
     if (en) begin
-      \$417  = side_4;
+      \$311  = side_4;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$418  = result;
+    \$312  = result;
     if (en) begin
-      \$418 [23:0] = { 1'h1, \$168  };
-      \$418 [33:24] = \$285 [9:0];
-      \$418 [34] = decided[10];
-      \$418 [35] = \$410 ;
-      \$418 [36] = decided[12];
-      \$418 [37] = decided[13];
+      \$312 [23:0] = { 1'h1, \$168  };
+      \$312 [33:24] = \$177 [9:0];
+      \$312 [34] = decided[10];
+      \$312 [35] = \$304 ;
+      \$312 [36] = decided[12];
+      \$312 [37] = decided[13];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$419  = valid_1;
+    \$313  = valid_1;
     if (en) begin
-      \$419  = \o__valid$20 ;
+      \$313  = \o__valid$20 ;
     end
     if (rst) begin
-      \$419  = 1'h0;
+      \$313  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$420  = o__valid;
+    \$314  = o__valid;
     if (en) begin
-      \$420  = valid_1;
+      \$314  = valid_1;
     end
     if (rst) begin
-      \$420  = 1'h0;
+      \$314  = 1'h0;
     end
   end
   assign \i__valid$1  = i__valid;
   assign valid_2 = o__valid;
-  assign \o__payload$17  = { \$422 , \$421  };
+  assign \o__payload$17  = { \$316 , \$315  };
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \i__payload$3.a  = \i__payload$3 [37:0];
@@ -11270,379 +11058,326 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign { o__payload[37], o__payload[35:0] } = { result[37], result[35:0] };
   assign i__payload[47:24] = \i__payload$3 [61:38];
   assign i__payload[23:0] = \i__payload$3 [23:0];
-  assign \$30  = { 25'h0000000, \$422 [25] };
-  assign \$32  = { 25'h0000000, \$422 [25] };
-  assign \$33  = { 25'h0000000, \$422 [25] };
-  assign \$36  = { 25'h0000000, \$422 [25] };
-  assign \$37  = { 25'h0000000, \$422 [25] };
-  assign \$38  = { 26'h0000000, \$422 [25] };
-  assign \$43  = { 25'h0000000, \$422 [25] };
-  assign \$45  = { 25'h0000000, \$422 [25] };
-  assign \$46  = { 25'h0000000, \$422 [25] };
-  assign \$47  = { 26'h0000000, \$422 [25] };
+  assign \$30  = { 25'h0000000, \$316 [25] };
+  assign \$32  = { 25'h0000000, \$316 [25] };
+  assign \$33  = { 25'h0000000, \$316 [25] };
+  assign \$36  = { 25'h0000000, \$316 [25] };
+  assign \$37  = { 25'h0000000, \$316 [25] };
+  assign \$38  = { 26'h0000000, \$316 [25] };
+  assign \$43  = { 25'h0000000, \$316 [25] };
+  assign \$45  = { 25'h0000000, \$316 [25] };
+  assign \$46  = { 25'h0000000, \$316 [25] };
+  assign \$47  = { 26'h0000000, \$316 [25] };
 endmodule
 
-module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4607$0 , i__valid, i__payload, \port$5240$9 , valid_5, clk);
+module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0 , i__valid, i__payload, \port$4922$9 , valid_5, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$47  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$4607$0 ;
-  wire \port$4607$0 ;
+  output \port$4289$0 ;
+  wire \port$4289$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$5240$9 ;
-  wire [25:0] \port$5240$9 ;
+  output [25:0] \port$4922$9 ;
+  wire [25:0] \port$4922$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
   wire clk;
   wire [23:0] \$1 ;
   wire [23:0] \$10 ;
-  wire [28:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
   wire \$102 ;
-  wire [24:0] \$103 ;
-  wire [24:0] \$104 ;
-  wire [23:0] \$105 ;
-  wire [23:0] \$106 ;
+  wire [28:0] \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire [24:0] \$106 ;
   wire [24:0] \$107 ;
-  wire [24:0] \$108 ;
-  wire [24:0] \$109 ;
+  wire [23:0] \$108 ;
+  wire [23:0] \$109 ;
   wire [24:0] \$11 ;
-  wire [23:0] \$110 ;
-  wire [23:0] \$111 ;
+  wire [24:0] \$110 ;
+  wire [24:0] \$111 ;
   wire [24:0] \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
+  wire [23:0] \$113 ;
+  wire [23:0] \$114 ;
+  wire [24:0] \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire [24:0] \$120 ;
-  wire [24:0] \$121 ;
-  wire [23:0] \$122 ;
-  wire [23:0] \$123 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire [24:0] \$123 ;
   wire [24:0] \$124 ;
-  wire [24:0] \$125 ;
-  wire [24:0] \$126 ;
-  wire [23:0] \$127 ;
-  wire [23:0] \$128 ;
+  wire [23:0] \$125 ;
+  wire [23:0] \$126 ;
+  wire [24:0] \$127 ;
+  wire [24:0] \$128 ;
   wire [24:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire \$131 ;
-  wire \$132 ;
+  wire [23:0] \$130 ;
+  wire [23:0] \$131 ;
+  wire [24:0] \$132 ;
   wire \$133 ;
   wire \$134 ;
-  wire [27:0] \$135 ;
+  wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [24:0] \$138 ;
-  wire [24:0] \$139 ;
+  wire [27:0] \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [23:0] \$140 ;
-  wire [23:0] \$141 ;
+  wire \$140 ;
+  wire [24:0] \$141 ;
   wire [24:0] \$142 ;
-  wire [24:0] \$143 ;
-  wire [24:0] \$144 ;
-  wire [23:0] \$145 ;
-  wire [23:0] \$146 ;
+  wire [23:0] \$143 ;
+  wire [23:0] \$144 ;
+  wire [24:0] \$145 ;
+  wire [24:0] \$146 ;
   wire [24:0] \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  wire [23:0] \$148 ;
+  wire [23:0] \$149 ;
   wire \$15 ;
-  wire \$150 ;
+  wire [24:0] \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire [28:0] \$153 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
-  wire [24:0] \$156 ;
-  wire [24:0] \$157 ;
-  wire [23:0] \$158 ;
-  wire [23:0] \$159 ;
+  wire [28:0] \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire [24:0] \$159 ;
   wire \$16 ;
   wire [24:0] \$160 ;
-  wire [24:0] \$161 ;
-  wire [24:0] \$162 ;
-  wire [23:0] \$163 ;
-  wire [23:0] \$164 ;
+  wire [23:0] \$161 ;
+  wire [23:0] \$162 ;
+  wire [24:0] \$163 ;
+  wire [24:0] \$164 ;
   wire [24:0] \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
+  wire [23:0] \$166 ;
+  wire [23:0] \$167 ;
+  wire [24:0] \$168 ;
   wire \$169 ;
   wire [24:0] \$17 ;
   wire \$170 ;
   wire \$171 ;
   wire \$172 ;
-  wire [24:0] \$173 ;
-  wire [24:0] \$174 ;
-  wire [23:0] \$175 ;
-  wire [23:0] \$176 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
+  wire [24:0] \$176 ;
   wire [24:0] \$177 ;
-  wire [24:0] \$178 ;
-  wire [24:0] \$179 ;
+  wire [23:0] \$178 ;
+  wire [23:0] \$179 ;
   wire [24:0] \$18 ;
-  wire [23:0] \$180 ;
-  wire [23:0] \$181 ;
+  wire [24:0] \$180 ;
+  wire [24:0] \$181 ;
   wire [24:0] \$182 ;
-  wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
+  wire [23:0] \$183 ;
+  wire [23:0] \$184 ;
+  wire [24:0] \$185 ;
   wire \$186 ;
   wire \$187 ;
-  wire [27:0] \$188 ;
+  wire \$188 ;
   wire \$189 ;
   wire [23:0] \$19 ;
   wire \$190 ;
-  wire [24:0] \$191 ;
-  wire [24:0] \$192 ;
-  wire [23:0] \$193 ;
-  wire [23:0] \$194 ;
+  wire [27:0] \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire [24:0] \$194 ;
   wire [24:0] \$195 ;
-  wire [24:0] \$196 ;
-  wire [24:0] \$197 ;
-  wire [23:0] \$198 ;
-  wire [23:0] \$199 ;
+  wire [23:0] \$196 ;
+  wire [23:0] \$197 ;
+  wire [24:0] \$198 ;
+  wire [24:0] \$199 ;
   wire [24:0] \$2 ;
   wire [23:0] \$20 ;
   wire [24:0] \$200 ;
-  wire \$201 ;
-  wire \$202 ;
-  wire \$203 ;
+  wire [23:0] \$201 ;
+  wire [23:0] \$202 ;
+  wire [24:0] \$203 ;
   wire \$204 ;
   wire \$205 ;
-  wire [28:0] \$206 ;
+  wire \$206 ;
   wire \$207 ;
   wire \$208 ;
-  wire [24:0] \$209 ;
+  wire [28:0] \$209 ;
   wire [24:0] \$21 ;
-  wire [24:0] \$210 ;
-  wire [23:0] \$211 ;
-  wire [23:0] \$212 ;
+  wire \$210 ;
+  wire \$211 ;
+  wire [24:0] \$212 ;
   wire [24:0] \$213 ;
-  wire [24:0] \$214 ;
-  wire [24:0] \$215 ;
-  wire [23:0] \$216 ;
-  wire [23:0] \$217 ;
+  wire [23:0] \$214 ;
+  wire [23:0] \$215 ;
+  wire [24:0] \$216 ;
+  wire [24:0] \$217 ;
   wire [24:0] \$218 ;
-  wire \$219 ;
+  wire [23:0] \$219 ;
   wire [24:0] \$22 ;
-  wire \$220 ;
-  wire \$221 ;
+  wire [23:0] \$220 ;
+  wire [24:0] \$221 ;
   wire \$222 ;
   wire \$223 ;
   wire \$224 ;
   wire \$225 ;
-  wire [24:0] \$226 ;
-  wire [24:0] \$227 ;
-  wire [23:0] \$228 ;
-  wire [23:0] \$229 ;
+  wire \$226 ;
+  wire \$227 ;
+  wire \$228 ;
+  wire [24:0] \$229 ;
   wire [24:0] \$23 ;
   wire [24:0] \$230 ;
-  wire [24:0] \$231 ;
-  wire [24:0] \$232 ;
-  wire [23:0] \$233 ;
-  wire [23:0] \$234 ;
+  wire [23:0] \$231 ;
+  wire [23:0] \$232 ;
+  wire [24:0] \$233 ;
+  wire [24:0] \$234 ;
   wire [24:0] \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
+  wire [23:0] \$236 ;
+  wire [23:0] \$237 ;
+  wire [24:0] \$238 ;
   wire \$239 ;
   wire [23:0] \$24 ;
   wire \$240 ;
-  wire [27:0] \$241 ;
+  wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire [24:0] \$244 ;
-  wire [24:0] \$245 ;
-  wire [23:0] \$246 ;
-  wire [23:0] \$247 ;
+  wire [27:0] \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire [24:0] \$247 ;
   wire [24:0] \$248 ;
-  wire [24:0] \$249 ;
+  wire [23:0] \$249 ;
   wire [23:0] \$25 ;
-  wire [24:0] \$250 ;
-  wire [23:0] \$251 ;
-  wire [23:0] \$252 ;
+  wire [23:0] \$250 ;
+  wire [24:0] \$251 ;
+  wire [24:0] \$252 ;
   wire [24:0] \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
+  wire [23:0] \$254 ;
+  wire [23:0] \$255 ;
+  wire [24:0] \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [28:0] \$259 ;
+  wire \$259 ;
   wire [24:0] \$26 ;
   wire \$260 ;
   wire \$261 ;
-  wire [24:0] \$262 ;
-  wire [24:0] \$263 ;
-  wire [23:0] \$264 ;
-  wire [23:0] \$265 ;
+  wire [28:0] \$262 ;
+  wire \$263 ;
+  wire \$264 ;
+  wire [24:0] \$265 ;
   wire [24:0] \$266 ;
-  wire [24:0] \$267 ;
-  wire [24:0] \$268 ;
-  wire [23:0] \$269 ;
+  wire [23:0] \$267 ;
+  wire [23:0] \$268 ;
+  wire [24:0] \$269 ;
   wire \$27 ;
-  wire [23:0] \$270 ;
+  wire [24:0] \$270 ;
   wire [24:0] \$271 ;
-  wire \$272 ;
-  wire \$273 ;
-  wire \$274 ;
+  wire [23:0] \$272 ;
+  wire [23:0] \$273 ;
+  wire [24:0] \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
   wire \$278 ;
-  wire [24:0] \$279 ;
+  wire \$279 ;
   wire \$28 ;
-  wire [24:0] \$280 ;
-  wire [23:0] \$281 ;
-  wire [23:0] \$282 ;
+  wire \$280 ;
+  wire \$281 ;
+  wire [24:0] \$282 ;
   wire [24:0] \$283 ;
-  wire [24:0] \$284 ;
-  wire [24:0] \$285 ;
-  wire [23:0] \$286 ;
-  wire [23:0] \$287 ;
+  wire [23:0] \$284 ;
+  wire [23:0] \$285 ;
+  wire [24:0] \$286 ;
+  wire [24:0] \$287 ;
   wire [24:0] \$288 ;
-  wire \$289 ;
+  wire [23:0] \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
+  wire [23:0] \$290 ;
+  wire [24:0] \$291 ;
   wire \$292 ;
   wire \$293 ;
-  wire [27:0] \$294 ;
+  wire \$294 ;
   wire \$295 ;
   wire \$296 ;
-  wire [24:0] \$297 ;
-  wire [24:0] \$298 ;
-  wire [23:0] \$299 ;
+  wire [27:0] \$297 ;
+  wire \$298 ;
+  wire \$299 ;
   wire [24:0] \$3 ;
   wire \$30 ;
-  wire [23:0] \$300 ;
+  wire [24:0] \$300 ;
   wire [24:0] \$301 ;
-  wire [24:0] \$302 ;
-  wire [24:0] \$303 ;
-  wire [23:0] \$304 ;
-  wire [23:0] \$305 ;
+  wire [23:0] \$302 ;
+  wire [23:0] \$303 ;
+  wire [24:0] \$304 ;
+  wire [24:0] \$305 ;
   wire [24:0] \$306 ;
-  wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  wire [23:0] \$307 ;
+  wire [23:0] \$308 ;
+  wire [24:0] \$309 ;
   wire \$31 ;
   wire \$310 ;
   wire \$311 ;
-  wire [28:0] \$312 ;
+  wire \$312 ;
   wire \$313 ;
   wire \$314 ;
-  wire [24:0] \$315 ;
-  wire [24:0] \$316 ;
-  wire [23:0] \$317 ;
-  wire [23:0] \$318 ;
-  wire [24:0] \$319 ;
+  wire [28:0] \$315 ;
+  wire \$316 ;
+  wire \$317 ;
+  wire \$318 ;
+  wire [28:0] \$319 ;
   wire [25:0] \$32 ;
-  wire [24:0] \$320 ;
-  wire [24:0] \$321 ;
-  wire [23:0] \$322 ;
-  wire [23:0] \$323 ;
-  wire [24:0] \$324 ;
+  wire [31:0] \$320 ;
+  wire [30:0] \$321 ;
+  wire [31:0] \$322 ;
+  wire [30:0] \$323 ;
+  wire [31:0] \$324 ;
   wire \$325 ;
-  wire \$326 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
+  wire [32:0] \$326 ;
+  wire [36:0] \$327 ;
+  wire [35:0] \$328 ;
+  wire [36:0] \$329 ;
   wire \$33 ;
   wire \$330 ;
-  wire \$331 ;
-  wire [24:0] \$332 ;
-  wire [24:0] \$333 ;
-  wire [23:0] \$334 ;
-  wire [23:0] \$335 ;
-  wire [24:0] \$336 ;
-  wire [24:0] \$337 ;
-  wire [24:0] \$338 ;
-  wire [23:0] \$339 ;
+  wire [37:0] \$331 ;
+  wire [45:0] \$332 ;
+  wire \$333 ;
+  reg [23:0] \$334 ;
+  reg [23:0] \$335 ;
+  reg [28:0] \$336 ;
+  reg [30:0] \$337 ;
+  reg [30:0] \$338 ;
+  reg [30:0] \$339 ;
   wire \$34 ;
-  wire [23:0] \$340 ;
-  wire [24:0] \$341 ;
-  wire \$342 ;
-  wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire \$346 ;
-  wire [27:0] \$347 ;
-  wire \$348 ;
-  wire \$349 ;
+  reg [30:0] \$340 ;
+  reg [30:0] \$341 ;
+  reg [25:0] \$342 ;
+  reg [32:0] \$343 ;
+  reg [35:0] \$344 ;
+  reg [35:0] \$345 ;
+  reg [25:0] \$346 ;
+  reg [37:0] \$347 ;
+  reg [44:0] \$348 ;
+  reg [46:0] \$349 ;
   wire [24:0] \$35 ;
-  wire [24:0] \$350 ;
-  wire [24:0] \$351 ;
-  wire [23:0] \$352 ;
-  wire [23:0] \$353 ;
-  wire [24:0] \$354 ;
-  wire [24:0] \$355 ;
-  wire [24:0] \$356 ;
-  wire [23:0] \$357 ;
-  wire [23:0] \$358 ;
-  wire [24:0] \$359 ;
+  reg \$350 ;
+  reg \$351 ;
+  reg \$352 ;
+  reg \$353 ;
+  reg \$354 ;
   wire [24:0] \$36 ;
-  wire \$360 ;
-  wire \$361 ;
-  wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
-  wire [28:0] \$365 ;
-  wire \$366 ;
-  wire \$367 ;
-  wire [27:0] \$368 ;
-  wire [31:0] \$369 ;
   wire [23:0] \$37 ;
-  wire \$370 ;
-  wire [27:0] \$371 ;
-  wire [31:0] \$372 ;
-  wire [30:0] \$373 ;
-  wire [31:0] \$374 ;
-  wire [30:0] \$375 ;
-  wire [31:0] \$376 ;
-  wire [28:0] \$377 ;
-  wire [36:0] \$378 ;
-  wire \$379 ;
   wire [23:0] \$38 ;
-  wire [28:0] \$380 ;
-  wire [36:0] \$381 ;
-  wire [35:0] \$382 ;
-  wire [36:0] \$383 ;
-  wire [29:0] \$384 ;
-  wire [45:0] \$385 ;
-  wire \$386 ;
-  reg [23:0] \$387 ;
-  reg [23:0] \$388 ;
-  reg [27:0] \$389 ;
   wire [24:0] \$39 ;
-  reg [30:0] \$390 ;
-  reg [30:0] \$391 ;
-  reg [30:0] \$392 ;
-  reg [30:0] \$393 ;
-  reg [30:0] \$394 ;
-  reg [25:0] \$395 ;
-  reg [28:0] \$396 ;
-  reg [35:0] \$397 ;
-  reg [35:0] \$398 ;
-  reg [25:0] \$399 ;
   wire [23:0] \$4 ;
   wire [24:0] \$40 ;
-  reg [29:0] \$400 ;
-  reg [44:0] \$401 ;
-  reg [46:0] \$402 ;
-  reg \$403 ;
-  reg \$404 ;
-  reg \$405 ;
-  reg \$406 ;
-  reg \$407 ;
   wire [24:0] \$41 ;
   wire [23:0] \$42 ;
   wire [23:0] \$43 ;
@@ -11655,56 +11390,56 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4607$0
   wire [23:0] \$5 ;
   wire [28:0] \$50 ;
   wire \$51 ;
-  wire [24:0] \$52 ;
+  wire \$52 ;
   wire [24:0] \$53 ;
-  wire [23:0] \$54 ;
+  wire [24:0] \$54 ;
   wire [23:0] \$55 ;
-  wire [24:0] \$56 ;
+  wire [23:0] \$56 ;
   wire [24:0] \$57 ;
   wire [24:0] \$58 ;
-  wire [23:0] \$59 ;
+  wire [24:0] \$59 ;
   wire [24:0] \$6 ;
   wire [23:0] \$60 ;
-  wire [24:0] \$61 ;
-  wire \$62 ;
+  wire [23:0] \$61 ;
+  wire [24:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
-  wire [24:0] \$67 ;
-  wire [24:0] \$68 ;
-  wire [23:0] \$69 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire [24:0] \$7 ;
-  wire [23:0] \$70 ;
+  wire [24:0] \$70 ;
   wire [24:0] \$71 ;
-  wire [24:0] \$72 ;
-  wire [24:0] \$73 ;
-  wire [23:0] \$74 ;
-  wire [23:0] \$75 ;
+  wire [23:0] \$72 ;
+  wire [23:0] \$73 ;
+  wire [24:0] \$74 ;
+  wire [24:0] \$75 ;
   wire [24:0] \$76 ;
-  wire \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [23:0] \$77 ;
+  wire [23:0] \$78 ;
+  wire [24:0] \$79 ;
   wire [24:0] \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire [25:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire [24:0] \$85 ;
-  wire [24:0] \$86 ;
-  wire [23:0] \$87 ;
-  wire [23:0] \$88 ;
+  wire [27:0] \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire [24:0] \$88 ;
   wire [24:0] \$89 ;
   wire [23:0] \$9 ;
-  wire [24:0] \$90 ;
-  wire [24:0] \$91 ;
-  wire [23:0] \$92 ;
-  wire [23:0] \$93 ;
+  wire [23:0] \$90 ;
+  wire [23:0] \$91 ;
+  wire [24:0] \$92 ;
+  wire [24:0] \$93 ;
   wire [24:0] \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
+  wire [23:0] \$95 ;
+  wire [23:0] \$96 ;
+  wire [24:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
   reg [23:0] a = 24'h000000;
@@ -11714,19 +11449,19 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4607$0
   wire [26:0] o__payload;
   (* init = 1'h0 *)
   wire o__valid;
-  reg [27:0] sum_0_1 = 28'h0000000;
+  reg [28:0] sum_0_0 = 29'h00000000;
   reg [30:0] sum_0_10 = 31'h00000000;
   reg [30:0] sum_0_14 = 31'h00000000;
   reg [30:0] sum_0_18 = 31'h00000000;
   reg [30:0] sum_0_2 = 31'h00000000;
   reg [25:0] sum_0_22 = 26'h0000000;
   reg [30:0] sum_0_6 = 31'h00000000;
+  reg [32:0] sum_1_1 = 33'h000000000;
   reg [35:0] sum_1_14 = 36'h000000000;
   reg [25:0] sum_1_22 = 26'h0000000;
-  reg [28:0] sum_1_5 = 29'h00000000;
   reg [35:0] sum_1_6 = 36'h000000000;
-  reg [29:0] sum_2_13 = 30'h00000000;
   reg [44:0] sum_2_14 = 45'h000000000000;
+  reg [37:0] sum_2_5 = 38'h0000000000;
   reg [46:0] sum_3_13 = 47'h000000000000;
   reg valid_1 = 1'h0;
   reg valid_2 = 1'h0;
@@ -11775,500 +11510,456 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4607$0
   assign \$48  = | digits[3:2];
   assign \$49  = ~ \$48 ;
   assign \$50  = $signed(\$32 ) + $signed({ \$49 , \$47 , \$39 [23:0], 1'h0, \$34  });
-  assign \$51  = | \$50 [1:0];
-  assign \$53  = digits[0] ? \$52  : { 1'h0, a };
-  assign \$54  = ~ a;
-  assign \$55  = digits[0] ? 24'h000000 : \$54 ;
-  assign \$56  = digits[1] ? \$53  : { 1'h0, \$55  };
-  assign \$58  = digits[0] ? \$57  : { 1'h0, a };
-  assign \$59  = ~ a;
-  assign \$60  = digits[0] ? 24'h000000 : \$59 ;
-  assign \$61  = digits[1] ? \$58  : { 1'h0, \$60  };
-  assign \$62  = | digits[1:0];
-  assign \$63  = ~ \$62 ;
-  assign \$64  = \$61 [24] | \$63 ;
-  assign \$65  = | digits[1:0];
-  assign \$66  = ~ \$65 ;
-  assign \$68  = digits[0] ? \$67  : { 1'h0, a };
-  assign \$69  = ~ a;
-  assign \$70  = digits[0] ? 24'h000000 : \$69 ;
-  assign \$71  = digits[1] ? \$68  : { 1'h0, \$70  };
-  assign \$73  = digits[0] ? \$72  : { 1'h0, a };
-  assign \$74  = ~ a;
-  assign \$75  = digits[0] ? 24'h000000 : \$74 ;
-  assign \$76  = digits[1] ? \$73  : { 1'h0, \$75  };
-  assign \$77  = | digits[1:0];
-  assign \$78  = ~ \$77 ;
-  assign \$79  = \$76 [24] | \$78 ;
-  assign \$80  = | digits[1:0];
+  assign \$51  = | digits[3:2];
+  assign \$52  = ~ \$51 ;
+  assign \$54  = digits[4] ? \$53  : { 1'h0, a };
+  assign \$55  = ~ a;
+  assign \$56  = digits[4] ? 24'h000000 : \$55 ;
+  assign \$57  = digits[5] ? \$54  : { 1'h0, \$56  };
+  assign \$59  = digits[4] ? \$58  : { 1'h0, a };
+  assign \$60  = ~ a;
+  assign \$61  = digits[4] ? 24'h000000 : \$60 ;
+  assign \$62  = digits[5] ? \$59  : { 1'h0, \$61  };
+  assign \$63  = | digits[5:4];
+  assign \$64  = ~ \$63 ;
+  assign \$65  = \$62 [24] | \$64 ;
+  assign \$66  = | digits[5:4];
+  assign \$67  = ~ \$66 ;
+  assign \$68  = | digits[3:2];
+  assign \$69  = ~ \$68 ;
+  assign \$71  = digits[4] ? \$70  : { 1'h0, a };
+  assign \$72  = ~ a;
+  assign \$73  = digits[4] ? 24'h000000 : \$72 ;
+  assign \$74  = digits[5] ? \$71  : { 1'h0, \$73  };
+  assign \$76  = digits[4] ? \$75  : { 1'h0, a };
+  assign \$77  = ~ a;
+  assign \$78  = digits[4] ? 24'h000000 : \$77 ;
+  assign \$79  = digits[5] ? \$76  : { 1'h0, \$78  };
+  assign \$80  = | digits[5:4];
   assign \$81  = ~ \$80 ;
-  assign \$83  = | digits[1:0];
+  assign \$82  = \$79 [24] | \$81 ;
+  assign \$83  = | digits[5:4];
   assign \$84  = ~ \$83 ;
-  assign \$86  = digits[2] ? \$85  : { 1'h0, a };
-  assign \$87  = ~ a;
-  assign \$88  = digits[2] ? 24'h000000 : \$87 ;
-  assign \$89  = digits[3] ? \$86  : { 1'h0, \$88  };
-  assign \$91  = digits[2] ? \$90  : { 1'h0, a };
-  assign \$92  = ~ a;
-  assign \$93  = digits[2] ? 24'h000000 : \$92 ;
-  assign \$94  = digits[3] ? \$91  : { 1'h0, \$93  };
-  assign \$95  = | digits[3:2];
-  assign \$96  = ~ \$95 ;
-  assign \$97  = \$94 [24] | \$96 ;
-  assign \$98  = | digits[3:2];
+  assign \$86  = | digits[5:4];
+  assign \$87  = ~ \$86 ;
+  assign \$89  = digits[6] ? \$88  : { 1'h0, a };
+  assign \$90  = ~ a;
+  assign \$91  = digits[6] ? 24'h000000 : \$90 ;
+  assign \$92  = digits[7] ? \$89  : { 1'h0, \$91  };
+  assign \$94  = digits[6] ? \$93  : { 1'h0, a };
+  assign \$95  = ~ a;
+  assign \$96  = digits[6] ? 24'h000000 : \$95 ;
+  assign \$97  = digits[7] ? \$94  : { 1'h0, \$96  };
+  assign \$98  = | digits[7:6];
   assign \$99  = ~ \$98 ;
-  assign \$100  = $signed(\$82 ) + $signed({ \$99 , \$97 , \$89 [23:0], 1'h0, \$84  });
-  assign \$101  = | digits[3:2];
+  assign \$100  = \$97 [24] | \$99 ;
+  assign \$101  = | digits[7:6];
   assign \$102  = ~ \$101 ;
-  assign \$104  = digits[4] ? \$103  : { 1'h0, a };
-  assign \$105  = ~ a;
-  assign \$106  = digits[4] ? 24'h000000 : \$105 ;
-  assign \$107  = digits[5] ? \$104  : { 1'h0, \$106  };
-  assign \$109  = digits[4] ? \$108  : { 1'h0, a };
-  assign \$110  = ~ a;
-  assign \$111  = digits[4] ? 24'h000000 : \$110 ;
-  assign \$112  = digits[5] ? \$109  : { 1'h0, \$111  };
-  assign \$113  = | digits[5:4];
-  assign \$114  = ~ \$113 ;
-  assign \$115  = \$112 [24] | \$114 ;
-  assign \$116  = | digits[5:4];
+  assign \$103  = $signed(\$85 ) + $signed({ \$102 , \$100 , \$92 [23:0], 1'h0, \$87  });
+  assign \$104  = | digits[7:6];
+  assign \$105  = ~ \$104 ;
+  assign \$107  = digits[8] ? \$106  : { 1'h0, a };
+  assign \$108  = ~ a;
+  assign \$109  = digits[8] ? 24'h000000 : \$108 ;
+  assign \$110  = digits[9] ? \$107  : { 1'h0, \$109  };
+  assign \$112  = digits[8] ? \$111  : { 1'h0, a };
+  assign \$113  = ~ a;
+  assign \$114  = digits[8] ? 24'h000000 : \$113 ;
+  assign \$115  = digits[9] ? \$112  : { 1'h0, \$114  };
+  assign \$116  = | digits[9:8];
   assign \$117  = ~ \$116 ;
-  assign \$118  = | digits[3:2];
-  assign \$119  = ~ \$118 ;
-  assign \$121  = digits[4] ? \$120  : { 1'h0, a };
-  assign \$122  = ~ a;
-  assign \$123  = digits[4] ? 24'h000000 : \$122 ;
-  assign \$124  = digits[5] ? \$121  : { 1'h0, \$123  };
-  assign \$126  = digits[4] ? \$125  : { 1'h0, a };
-  assign \$127  = ~ a;
-  assign \$128  = digits[4] ? 24'h000000 : \$127 ;
-  assign \$129  = digits[5] ? \$126  : { 1'h0, \$128  };
-  assign \$130  = | digits[5:4];
-  assign \$131  = ~ \$130 ;
-  assign \$132  = \$129 [24] | \$131 ;
-  assign \$133  = | digits[5:4];
+  assign \$118  = \$115 [24] | \$117 ;
+  assign \$119  = | digits[9:8];
+  assign \$120  = ~ \$119 ;
+  assign \$121  = | digits[7:6];
+  assign \$122  = ~ \$121 ;
+  assign \$124  = digits[8] ? \$123  : { 1'h0, a };
+  assign \$125  = ~ a;
+  assign \$126  = digits[8] ? 24'h000000 : \$125 ;
+  assign \$127  = digits[9] ? \$124  : { 1'h0, \$126  };
+  assign \$129  = digits[8] ? \$128  : { 1'h0, a };
+  assign \$130  = ~ a;
+  assign \$131  = digits[8] ? 24'h000000 : \$130 ;
+  assign \$132  = digits[9] ? \$129  : { 1'h0, \$131  };
+  assign \$133  = | digits[9:8];
   assign \$134  = ~ \$133 ;
-  assign \$136  = | digits[5:4];
+  assign \$135  = \$132 [24] | \$134 ;
+  assign \$136  = | digits[9:8];
   assign \$137  = ~ \$136 ;
-  assign \$139  = digits[6] ? \$138  : { 1'h0, a };
-  assign \$140  = ~ a;
-  assign \$141  = digits[6] ? 24'h000000 : \$140 ;
-  assign \$142  = digits[7] ? \$139  : { 1'h0, \$141  };
-  assign \$144  = digits[6] ? \$143  : { 1'h0, a };
-  assign \$145  = ~ a;
-  assign \$146  = digits[6] ? 24'h000000 : \$145 ;
-  assign \$147  = digits[7] ? \$144  : { 1'h0, \$146  };
-  assign \$148  = | digits[7:6];
-  assign \$149  = ~ \$148 ;
-  assign \$150  = \$147 [24] | \$149 ;
-  assign \$151  = | digits[7:6];
+  assign \$139  = | digits[9:8];
+  assign \$140  = ~ \$139 ;
+  assign \$142  = digits[10] ? \$141  : { 1'h0, a };
+  assign \$143  = ~ a;
+  assign \$144  = digits[10] ? 24'h000000 : \$143 ;
+  assign \$145  = digits[11] ? \$142  : { 1'h0, \$144  };
+  assign \$147  = digits[10] ? \$146  : { 1'h0, a };
+  assign \$148  = ~ a;
+  assign \$149  = digits[10] ? 24'h000000 : \$148 ;
+  assign \$150  = digits[11] ? \$147  : { 1'h0, \$149  };
+  assign \$151  = | digits[11:10];
   assign \$152  = ~ \$151 ;
-  assign \$153  = $signed(\$135 ) + $signed({ \$152 , \$150 , \$142 [23:0], 1'h0, \$137  });
-  assign \$154  = | digits[7:6];
+  assign \$153  = \$150 [24] | \$152 ;
+  assign \$154  = | digits[11:10];
   assign \$155  = ~ \$154 ;
-  assign \$157  = digits[8] ? \$156  : { 1'h0, a };
-  assign \$158  = ~ a;
-  assign \$159  = digits[8] ? 24'h000000 : \$158 ;
-  assign \$160  = digits[9] ? \$157  : { 1'h0, \$159  };
-  assign \$162  = digits[8] ? \$161  : { 1'h0, a };
-  assign \$163  = ~ a;
-  assign \$164  = digits[8] ? 24'h000000 : \$163 ;
-  assign \$165  = digits[9] ? \$162  : { 1'h0, \$164  };
-  assign \$166  = | digits[9:8];
-  assign \$167  = ~ \$166 ;
-  assign \$168  = \$165 [24] | \$167 ;
-  assign \$169  = | digits[9:8];
+  assign \$156  = $signed(\$138 ) + $signed({ \$155 , \$153 , \$145 [23:0], 1'h0, \$140  });
+  assign \$157  = | digits[11:10];
+  assign \$158  = ~ \$157 ;
+  assign \$160  = digits[12] ? \$159  : { 1'h0, a };
+  assign \$161  = ~ a;
+  assign \$162  = digits[12] ? 24'h000000 : \$161 ;
+  assign \$163  = digits[13] ? \$160  : { 1'h0, \$162  };
+  assign \$165  = digits[12] ? \$164  : { 1'h0, a };
+  assign \$166  = ~ a;
+  assign \$167  = digits[12] ? 24'h000000 : \$166 ;
+  assign \$168  = digits[13] ? \$165  : { 1'h0, \$167  };
+  assign \$169  = | digits[13:12];
   assign \$170  = ~ \$169 ;
-  assign \$171  = | digits[7:6];
-  assign \$172  = ~ \$171 ;
-  assign \$174  = digits[8] ? \$173  : { 1'h0, a };
-  assign \$175  = ~ a;
-  assign \$176  = digits[8] ? 24'h000000 : \$175 ;
-  assign \$177  = digits[9] ? \$174  : { 1'h0, \$176  };
-  assign \$179  = digits[8] ? \$178  : { 1'h0, a };
-  assign \$180  = ~ a;
-  assign \$181  = digits[8] ? 24'h000000 : \$180 ;
-  assign \$182  = digits[9] ? \$179  : { 1'h0, \$181  };
-  assign \$183  = | digits[9:8];
-  assign \$184  = ~ \$183 ;
-  assign \$185  = \$182 [24] | \$184 ;
-  assign \$186  = | digits[9:8];
+  assign \$171  = \$168 [24] | \$170 ;
+  assign \$172  = | digits[13:12];
+  assign \$173  = ~ \$172 ;
+  assign \$174  = | digits[11:10];
+  assign \$175  = ~ \$174 ;
+  assign \$177  = digits[12] ? \$176  : { 1'h0, a };
+  assign \$178  = ~ a;
+  assign \$179  = digits[12] ? 24'h000000 : \$178 ;
+  assign \$180  = digits[13] ? \$177  : { 1'h0, \$179  };
+  assign \$182  = digits[12] ? \$181  : { 1'h0, a };
+  assign \$183  = ~ a;
+  assign \$184  = digits[12] ? 24'h000000 : \$183 ;
+  assign \$185  = digits[13] ? \$182  : { 1'h0, \$184  };
+  assign \$186  = | digits[13:12];
   assign \$187  = ~ \$186 ;
-  assign \$189  = | digits[9:8];
+  assign \$188  = \$185 [24] | \$187 ;
+  assign \$189  = | digits[13:12];
   assign \$190  = ~ \$189 ;
-  assign \$192  = digits[10] ? \$191  : { 1'h0, a };
-  assign \$193  = ~ a;
-  assign \$194  = digits[10] ? 24'h000000 : \$193 ;
-  assign \$195  = digits[11] ? \$192  : { 1'h0, \$194  };
-  assign \$197  = digits[10] ? \$196  : { 1'h0, a };
-  assign \$198  = ~ a;
-  assign \$199  = digits[10] ? 24'h000000 : \$198 ;
-  assign \$200  = digits[11] ? \$197  : { 1'h0, \$199  };
-  assign \$201  = | digits[11:10];
-  assign \$202  = ~ \$201 ;
-  assign \$203  = \$200 [24] | \$202 ;
-  assign \$204  = | digits[11:10];
+  assign \$192  = | digits[13:12];
+  assign \$193  = ~ \$192 ;
+  assign \$195  = digits[14] ? \$194  : { 1'h0, a };
+  assign \$196  = ~ a;
+  assign \$197  = digits[14] ? 24'h000000 : \$196 ;
+  assign \$198  = digits[15] ? \$195  : { 1'h0, \$197  };
+  assign \$200  = digits[14] ? \$199  : { 1'h0, a };
+  assign \$201  = ~ a;
+  assign \$202  = digits[14] ? 24'h000000 : \$201 ;
+  assign \$203  = digits[15] ? \$200  : { 1'h0, \$202  };
+  assign \$204  = | digits[15:14];
   assign \$205  = ~ \$204 ;
-  assign \$206  = $signed(\$188 ) + $signed({ \$205 , \$203 , \$195 [23:0], 1'h0, \$190  });
-  assign \$207  = | digits[11:10];
+  assign \$206  = \$203 [24] | \$205 ;
+  assign \$207  = | digits[15:14];
   assign \$208  = ~ \$207 ;
-  assign \$210  = digits[12] ? \$209  : { 1'h0, a };
-  assign \$211  = ~ a;
-  assign \$212  = digits[12] ? 24'h000000 : \$211 ;
-  assign \$213  = digits[13] ? \$210  : { 1'h0, \$212  };
-  assign \$215  = digits[12] ? \$214  : { 1'h0, a };
-  assign \$216  = ~ a;
-  assign \$217  = digits[12] ? 24'h000000 : \$216 ;
-  assign \$218  = digits[13] ? \$215  : { 1'h0, \$217  };
-  assign \$219  = | digits[13:12];
-  assign \$220  = ~ \$219 ;
-  assign \$221  = \$218 [24] | \$220 ;
-  assign \$222  = | digits[13:12];
+  assign \$209  = $signed(\$191 ) + $signed({ \$208 , \$206 , \$198 [23:0], 1'h0, \$193  });
+  assign \$210  = | digits[15:14];
+  assign \$211  = ~ \$210 ;
+  assign \$213  = digits[16] ? \$212  : { 1'h0, a };
+  assign \$214  = ~ a;
+  assign \$215  = digits[16] ? 24'h000000 : \$214 ;
+  assign \$216  = digits[17] ? \$213  : { 1'h0, \$215  };
+  assign \$218  = digits[16] ? \$217  : { 1'h0, a };
+  assign \$219  = ~ a;
+  assign \$220  = digits[16] ? 24'h000000 : \$219 ;
+  assign \$221  = digits[17] ? \$218  : { 1'h0, \$220  };
+  assign \$222  = | digits[17:16];
   assign \$223  = ~ \$222 ;
-  assign \$224  = | digits[11:10];
-  assign \$225  = ~ \$224 ;
-  assign \$227  = digits[12] ? \$226  : { 1'h0, a };
-  assign \$228  = ~ a;
-  assign \$229  = digits[12] ? 24'h000000 : \$228 ;
-  assign \$230  = digits[13] ? \$227  : { 1'h0, \$229  };
-  assign \$232  = digits[12] ? \$231  : { 1'h0, a };
-  assign \$233  = ~ a;
-  assign \$234  = digits[12] ? 24'h000000 : \$233 ;
-  assign \$235  = digits[13] ? \$232  : { 1'h0, \$234  };
-  assign \$236  = | digits[13:12];
-  assign \$237  = ~ \$236 ;
-  assign \$238  = \$235 [24] | \$237 ;
-  assign \$239  = | digits[13:12];
+  assign \$224  = \$221 [24] | \$223 ;
+  assign \$225  = | digits[17:16];
+  assign \$226  = ~ \$225 ;
+  assign \$227  = | digits[15:14];
+  assign \$228  = ~ \$227 ;
+  assign \$230  = digits[16] ? \$229  : { 1'h0, a };
+  assign \$231  = ~ a;
+  assign \$232  = digits[16] ? 24'h000000 : \$231 ;
+  assign \$233  = digits[17] ? \$230  : { 1'h0, \$232  };
+  assign \$235  = digits[16] ? \$234  : { 1'h0, a };
+  assign \$236  = ~ a;
+  assign \$237  = digits[16] ? 24'h000000 : \$236 ;
+  assign \$238  = digits[17] ? \$235  : { 1'h0, \$237  };
+  assign \$239  = | digits[17:16];
   assign \$240  = ~ \$239 ;
-  assign \$242  = | digits[13:12];
+  assign \$241  = \$238 [24] | \$240 ;
+  assign \$242  = | digits[17:16];
   assign \$243  = ~ \$242 ;
-  assign \$245  = digits[14] ? \$244  : { 1'h0, a };
-  assign \$246  = ~ a;
-  assign \$247  = digits[14] ? 24'h000000 : \$246 ;
-  assign \$248  = digits[15] ? \$245  : { 1'h0, \$247  };
-  assign \$250  = digits[14] ? \$249  : { 1'h0, a };
-  assign \$251  = ~ a;
-  assign \$252  = digits[14] ? 24'h000000 : \$251 ;
-  assign \$253  = digits[15] ? \$250  : { 1'h0, \$252  };
-  assign \$254  = | digits[15:14];
-  assign \$255  = ~ \$254 ;
-  assign \$256  = \$253 [24] | \$255 ;
-  assign \$257  = | digits[15:14];
+  assign \$245  = | digits[17:16];
+  assign \$246  = ~ \$245 ;
+  assign \$248  = digits[18] ? \$247  : { 1'h0, a };
+  assign \$249  = ~ a;
+  assign \$250  = digits[18] ? 24'h000000 : \$249 ;
+  assign \$251  = digits[19] ? \$248  : { 1'h0, \$250  };
+  assign \$253  = digits[18] ? \$252  : { 1'h0, a };
+  assign \$254  = ~ a;
+  assign \$255  = digits[18] ? 24'h000000 : \$254 ;
+  assign \$256  = digits[19] ? \$253  : { 1'h0, \$255  };
+  assign \$257  = | digits[19:18];
   assign \$258  = ~ \$257 ;
-  assign \$259  = $signed(\$241 ) + $signed({ \$258 , \$256 , \$248 [23:0], 1'h0, \$243  });
-  assign \$260  = | digits[15:14];
+  assign \$259  = \$256 [24] | \$258 ;
+  assign \$260  = | digits[19:18];
   assign \$261  = ~ \$260 ;
-  assign \$263  = digits[16] ? \$262  : { 1'h0, a };
-  assign \$264  = ~ a;
-  assign \$265  = digits[16] ? 24'h000000 : \$264 ;
-  assign \$266  = digits[17] ? \$263  : { 1'h0, \$265  };
-  assign \$268  = digits[16] ? \$267  : { 1'h0, a };
-  assign \$269  = ~ a;
-  assign \$270  = digits[16] ? 24'h000000 : \$269 ;
-  assign \$271  = digits[17] ? \$268  : { 1'h0, \$270  };
-  assign \$272  = | digits[17:16];
-  assign \$273  = ~ \$272 ;
-  assign \$274  = \$271 [24] | \$273 ;
-  assign \$275  = | digits[17:16];
+  assign \$262  = $signed(\$244 ) + $signed({ \$261 , \$259 , \$251 [23:0], 1'h0, \$246  });
+  assign \$263  = | digits[19:18];
+  assign \$264  = ~ \$263 ;
+  assign \$266  = digits[20] ? \$265  : { 1'h0, a };
+  assign \$267  = ~ a;
+  assign \$268  = digits[20] ? 24'h000000 : \$267 ;
+  assign \$269  = digits[21] ? \$266  : { 1'h0, \$268  };
+  assign \$271  = digits[20] ? \$270  : { 1'h0, a };
+  assign \$272  = ~ a;
+  assign \$273  = digits[20] ? 24'h000000 : \$272 ;
+  assign \$274  = digits[21] ? \$271  : { 1'h0, \$273  };
+  assign \$275  = | digits[21:20];
   assign \$276  = ~ \$275 ;
-  assign \$277  = | digits[15:14];
-  assign \$278  = ~ \$277 ;
-  assign \$280  = digits[16] ? \$279  : { 1'h0, a };
-  assign \$281  = ~ a;
-  assign \$282  = digits[16] ? 24'h000000 : \$281 ;
-  assign \$283  = digits[17] ? \$280  : { 1'h0, \$282  };
-  assign \$285  = digits[16] ? \$284  : { 1'h0, a };
-  assign \$286  = ~ a;
-  assign \$287  = digits[16] ? 24'h000000 : \$286 ;
-  assign \$288  = digits[17] ? \$285  : { 1'h0, \$287  };
-  assign \$289  = | digits[17:16];
-  assign \$290  = ~ \$289 ;
-  assign \$291  = \$288 [24] | \$290 ;
-  assign \$292  = | digits[17:16];
+  assign \$277  = \$274 [24] | \$276 ;
+  assign \$278  = | digits[21:20];
+  assign \$279  = ~ \$278 ;
+  assign \$280  = | digits[19:18];
+  assign \$281  = ~ \$280 ;
+  assign \$283  = digits[20] ? \$282  : { 1'h0, a };
+  assign \$284  = ~ a;
+  assign \$285  = digits[20] ? 24'h000000 : \$284 ;
+  assign \$286  = digits[21] ? \$283  : { 1'h0, \$285  };
+  assign \$288  = digits[20] ? \$287  : { 1'h0, a };
+  assign \$289  = ~ a;
+  assign \$290  = digits[20] ? 24'h000000 : \$289 ;
+  assign \$291  = digits[21] ? \$288  : { 1'h0, \$290  };
+  assign \$292  = | digits[21:20];
   assign \$293  = ~ \$292 ;
-  assign \$295  = | digits[17:16];
+  assign \$294  = \$291 [24] | \$293 ;
+  assign \$295  = | digits[21:20];
   assign \$296  = ~ \$295 ;
-  assign \$298  = digits[18] ? \$297  : { 1'h0, a };
-  assign \$299  = ~ a;
-  assign \$300  = digits[18] ? 24'h000000 : \$299 ;
-  assign \$301  = digits[19] ? \$298  : { 1'h0, \$300  };
-  assign \$303  = digits[18] ? \$302  : { 1'h0, a };
-  assign \$304  = ~ a;
-  assign \$305  = digits[18] ? 24'h000000 : \$304 ;
-  assign \$306  = digits[19] ? \$303  : { 1'h0, \$305  };
-  assign \$307  = | digits[19:18];
-  assign \$308  = ~ \$307 ;
-  assign \$309  = \$306 [24] | \$308 ;
-  assign \$310  = | digits[19:18];
+  assign \$298  = | digits[21:20];
+  assign \$299  = ~ \$298 ;
+  assign \$301  = digits[22] ? \$300  : { 1'h0, a };
+  assign \$302  = ~ a;
+  assign \$303  = digits[22] ? 24'h000000 : \$302 ;
+  assign \$304  = digits[23] ? \$301  : { 1'h0, \$303  };
+  assign \$306  = digits[22] ? \$305  : { 1'h0, a };
+  assign \$307  = ~ a;
+  assign \$308  = digits[22] ? 24'h000000 : \$307 ;
+  assign \$309  = digits[23] ? \$306  : { 1'h0, \$308  };
+  assign \$310  = | digits[23:22];
   assign \$311  = ~ \$310 ;
-  assign \$312  = $signed(\$294 ) + $signed({ \$311 , \$309 , \$301 [23:0], 1'h0, \$296  });
-  assign \$313  = | digits[19:18];
+  assign \$312  = \$309 [24] | \$311 ;
+  assign \$313  = | digits[23:22];
   assign \$314  = ~ \$313 ;
-  assign \$316  = digits[20] ? \$315  : { 1'h0, a };
-  assign \$317  = ~ a;
-  assign \$318  = digits[20] ? 24'h000000 : \$317 ;
-  assign \$319  = digits[21] ? \$316  : { 1'h0, \$318  };
-  assign \$321  = digits[20] ? \$320  : { 1'h0, a };
-  assign \$322  = ~ a;
-  assign \$323  = digits[20] ? 24'h000000 : \$322 ;
-  assign \$324  = digits[21] ? \$321  : { 1'h0, \$323  };
-  assign \$325  = | digits[21:20];
-  assign \$326  = ~ \$325 ;
-  assign \$327  = \$324 [24] | \$326 ;
-  assign \$328  = | digits[21:20];
-  assign \$329  = ~ \$328 ;
-  assign \$330  = | digits[19:18];
-  assign \$331  = ~ \$330 ;
-  assign \$333  = digits[20] ? \$332  : { 1'h0, a };
-  assign \$334  = ~ a;
-  assign \$335  = digits[20] ? 24'h000000 : \$334 ;
-  assign \$336  = digits[21] ? \$333  : { 1'h0, \$335  };
-  assign \$338  = digits[20] ? \$337  : { 1'h0, a };
-  assign \$339  = ~ a;
-  assign \$340  = digits[20] ? 24'h000000 : \$339 ;
-  assign \$341  = digits[21] ? \$338  : { 1'h0, \$340  };
-  assign \$342  = | digits[21:20];
-  assign \$343  = ~ \$342 ;
-  assign \$344  = \$341 [24] | \$343 ;
-  assign \$345  = | digits[21:20];
-  assign \$346  = ~ \$345 ;
-  assign \$348  = | digits[21:20];
-  assign \$349  = ~ \$348 ;
-  assign \$351  = digits[22] ? \$350  : { 1'h0, a };
-  assign \$352  = ~ a;
-  assign \$353  = digits[22] ? 24'h000000 : \$352 ;
-  assign \$354  = digits[23] ? \$351  : { 1'h0, \$353  };
-  assign \$356  = digits[22] ? \$355  : { 1'h0, a };
-  assign \$357  = ~ a;
-  assign \$358  = digits[22] ? 24'h000000 : \$357 ;
-  assign \$359  = digits[23] ? \$356  : { 1'h0, \$358  };
-  assign \$360  = | digits[23:22];
-  assign \$361  = ~ \$360 ;
-  assign \$362  = \$359 [24] | \$361 ;
-  assign \$363  = | digits[23:22];
-  assign \$364  = ~ \$363 ;
-  assign \$365  = $signed(\$347 ) + $signed({ \$364 , \$362 , \$354 [23:0], 1'h0, \$349  });
-  assign \$366  = | digits[23:22];
-  assign \$367  = ~ \$366 ;
-  assign \$369  = $signed(\$368 ) + $signed(sum_0_2);
-  assign \$370  = | { \$369 [3:0], sum_0_1[0] };
-  assign \$372  = $signed(\$371 ) + $signed(sum_0_2);
-  assign \$374  = $signed(\$373 ) + $signed(sum_0_10);
-  assign \$376  = $signed(\$375 ) + $signed(sum_0_18);
-  assign \$378  = $signed(\$377 ) + $signed(sum_1_6);
-  assign \$379  = | { \$378 [7:0], sum_1_5[0] };
-  assign \$381  = $signed(\$380 ) + $signed(sum_1_6);
-  assign \$383  = $signed(\$382 ) + $signed(sum_1_22);
-  assign \$385  = $signed(\$384 ) + $signed(sum_2_14);
-  assign \$386  = | sum_3_13[8:0];
+  assign \$315  = $signed(\$297 ) + $signed({ \$314 , \$312 , \$304 [23:0], 1'h0, \$299  });
+  assign \$316  = | digits[23:22];
+  assign \$317  = ~ \$316 ;
+  assign \$318  = | sum_0_0[1:0];
+  assign \$320  = $signed(\$319 ) + $signed(sum_0_2);
+  assign \$322  = $signed(\$321 ) + $signed(sum_0_10);
+  assign \$324  = $signed(\$323 ) + $signed(sum_0_18);
+  assign \$325  = | sum_1_1[4:0];
+  assign \$327  = $signed(\$326 ) + $signed(sum_1_6);
+  assign \$329  = $signed(\$328 ) + $signed(sum_1_22);
+  assign \$330  = | sum_2_5[8:0];
+  assign \$332  = $signed(\$331 ) + $signed(sum_2_14);
+  assign \$333  = | sum_3_13[8:0];
   always @(posedge clk)
-    a <= \$387 ;
+    a <= \$334 ;
   always @(posedge clk)
-    digits <= \$388 ;
+    digits <= \$335 ;
   always @(posedge clk)
-    sum_0_1 <= \$389 ;
+    sum_0_0 <= \$336 ;
   always @(posedge clk)
-    sum_0_2 <= \$390 ;
+    sum_0_2 <= \$337 ;
   always @(posedge clk)
-    sum_0_6 <= \$391 ;
+    sum_0_6 <= \$338 ;
   always @(posedge clk)
-    sum_0_10 <= \$392 ;
+    sum_0_10 <= \$339 ;
   always @(posedge clk)
-    sum_0_14 <= \$393 ;
+    sum_0_14 <= \$340 ;
   always @(posedge clk)
-    sum_0_18 <= \$394 ;
+    sum_0_18 <= \$341 ;
   always @(posedge clk)
-    sum_0_22 <= \$395 ;
+    sum_0_22 <= \$342 ;
   always @(posedge clk)
-    sum_1_5 <= \$396 ;
+    sum_1_1 <= \$343 ;
   always @(posedge clk)
-    sum_1_6 <= \$397 ;
+    sum_1_6 <= \$344 ;
   always @(posedge clk)
-    sum_1_14 <= \$398 ;
+    sum_1_14 <= \$345 ;
   always @(posedge clk)
-    sum_1_22 <= \$399 ;
+    sum_1_22 <= \$346 ;
   always @(posedge clk)
-    sum_2_13 <= \$400 ;
+    sum_2_5 <= \$347 ;
   always @(posedge clk)
-    sum_2_14 <= \$401 ;
+    sum_2_14 <= \$348 ;
   always @(posedge clk)
-    sum_3_13 <= \$402 ;
+    sum_3_13 <= \$349 ;
   always @(posedge clk)
-    valid_1 <= \$403 ;
+    valid_1 <= \$350 ;
   always @(posedge clk)
-    valid_2 <= \$404 ;
+    valid_2 <= \$351 ;
   always @(posedge clk)
-    valid_3 <= \$405 ;
+    valid_3 <= \$352 ;
   always @(posedge clk)
-    valid_4 <= \$406 ;
+    valid_4 <= \$353 ;
   always @(posedge clk)
-    valid_5 <= \$407 ;
+    valid_5 <= \$354 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$387  = a;
+    \$334  = a;
     if (en) begin
-      \$387  = i__payload[23:0];
+      \$334  = i__payload[23:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$388  = digits;
+    \$335  = digits;
     if (en) begin
-      \$388  = \$1 ;
+      \$335  = \$1 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$389  = sum_0_1;
+    \$336  = sum_0_0;
     if (en) begin
-      \$389  = { \$100 [28:2], \$51  };
+      \$336  = \$50 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$390  = sum_0_2;
+    \$337  = sum_0_2;
     if (en) begin
-      \$390  = { \$153 , 1'h0, \$102  };
+      \$337  = { \$103 , 1'h0, \$52  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$391  = sum_0_6;
+    \$338  = sum_0_6;
     if (en) begin
-      \$391  = { \$206 , 1'h0, \$155  };
+      \$338  = { \$156 , 1'h0, \$105  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$392  = sum_0_10;
+    \$339  = sum_0_10;
     if (en) begin
-      \$392  = { \$259 , 1'h0, \$208  };
+      \$339  = { \$209 , 1'h0, \$158  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$393  = sum_0_14;
+    \$340  = sum_0_14;
     if (en) begin
-      \$393  = { \$312 , 1'h0, \$261  };
+      \$340  = { \$262 , 1'h0, \$211  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$394  = sum_0_18;
+    \$341  = sum_0_18;
     if (en) begin
-      \$394  = { \$365 , 1'h0, \$314  };
+      \$341  = { \$315 , 1'h0, \$264  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$395  = sum_0_22;
+    \$342  = sum_0_22;
     if (en) begin
-      \$395  = { 1'h0, a, \$367  };
+      \$342  = { 1'h0, a, \$317  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$396  = sum_1_5;
+    \$343  = sum_1_1;
     if (en) begin
-      \$396  = { \$372 [31:4], \$370  };
+      \$343  = { \$320 , \$318  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$397  = sum_1_6;
+    \$344  = sum_1_6;
     if (en) begin
-      \$397  = { \$374 , sum_0_6[3:0] };
+      \$344  = { \$322 , sum_0_6[3:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$398  = sum_1_14;
+    \$345  = sum_1_14;
     if (en) begin
-      \$398  = { \$376 , sum_0_14[3:0] };
+      \$345  = { \$324 , sum_0_14[3:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$399  = sum_1_22;
+    \$346  = sum_1_22;
     if (en) begin
-      \$399  = sum_0_22;
+      \$346  = sum_0_22;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$400  = sum_2_13;
+    \$347  = sum_2_5;
     if (en) begin
-      \$400  = { \$381 [36:8], \$379  };
+      \$347  = { \$327 , \$325  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$401  = sum_2_14;
+    \$348  = sum_2_14;
     if (en) begin
-      \$401  = { \$383 , sum_1_14[7:0] };
+      \$348  = { \$329 , sum_1_14[7:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$402  = sum_3_13;
+    \$349  = sum_3_13;
     if (en) begin
-      \$402  = { \$385 , sum_2_13[0] };
+      \$349  = { \$332 , \$330  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$403  = valid_1;
+    \$350  = valid_1;
     if (en) begin
-      \$403  = i__valid;
+      \$350  = i__valid;
     end
     if (rst) begin
-      \$403  = 1'h0;
+      \$350  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$404  = valid_2;
+    \$351  = valid_2;
     if (en) begin
-      \$404  = valid_1;
+      \$351  = valid_1;
     end
     if (rst) begin
-      \$404  = 1'h0;
+      \$351  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$405  = valid_3;
+    \$352  = valid_3;
     if (en) begin
-      \$405  = valid_2;
+      \$352  = valid_2;
     end
     if (rst) begin
-      \$405  = 1'h0;
+      \$352  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$406  = valid_4;
+    \$353  = valid_4;
     if (en) begin
-      \$406  = valid_3;
+      \$353  = valid_3;
     end
     if (rst) begin
-      \$406  = 1'h0;
+      \$353  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$407  = valid_5;
+    \$354  = valid_5;
     if (en) begin
-      \$407  = valid_4;
+      \$354  = valid_4;
     end
     if (rst) begin
-      \$407  = 1'h0;
+      \$354  = 1'h0;
     end
   end
-  assign o__payload = { sum_3_13[34:9], \$386  };
+  assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$4607$0  = \$386 ;
-  assign \port$5240$9  = sum_3_13[34:9];
+  assign \port$4289$0  = \$333 ;
+  assign \port$4922$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -12278,56 +11969,47 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4607$0
   assign \$32  = { \$31 , \$29 , \$21 [23:0] };
   assign \$35  = { a, 1'h0 };
   assign \$40  = { a, 1'h0 };
-  assign \$52  = { a, 1'h0 };
-  assign \$57  = { a, 1'h0 };
-  assign \$67  = { a, 1'h0 };
-  assign \$72  = { a, 1'h0 };
-  assign \$82  = { \$81 , \$79 , \$71 [23:0] };
-  assign \$85  = { a, 1'h0 };
-  assign \$90  = { a, 1'h0 };
-  assign \$103  = { a, 1'h0 };
-  assign \$108  = { a, 1'h0 };
-  assign \$120  = { a, 1'h0 };
-  assign \$125  = { a, 1'h0 };
-  assign \$135  = { \$134 , \$134 , \$134 , \$132 , \$124 [23:0] };
-  assign \$138  = { a, 1'h0 };
-  assign \$143  = { a, 1'h0 };
-  assign \$156  = { a, 1'h0 };
-  assign \$161  = { a, 1'h0 };
-  assign \$173  = { a, 1'h0 };
-  assign \$178  = { a, 1'h0 };
-  assign \$188  = { \$187 , \$187 , \$187 , \$185 , \$177 [23:0] };
-  assign \$191  = { a, 1'h0 };
-  assign \$196  = { a, 1'h0 };
-  assign \$209  = { a, 1'h0 };
-  assign \$214  = { a, 1'h0 };
-  assign \$226  = { a, 1'h0 };
-  assign \$231  = { a, 1'h0 };
-  assign \$241  = { \$240 , \$240 , \$240 , \$238 , \$230 [23:0] };
-  assign \$244  = { a, 1'h0 };
-  assign \$249  = { a, 1'h0 };
-  assign \$262  = { a, 1'h0 };
-  assign \$267  = { a, 1'h0 };
-  assign \$279  = { a, 1'h0 };
-  assign \$284  = { a, 1'h0 };
-  assign \$294  = { \$293 , \$293 , \$293 , \$291 , \$283 [23:0] };
-  assign \$297  = { a, 1'h0 };
-  assign \$302  = { a, 1'h0 };
-  assign \$315  = { a, 1'h0 };
-  assign \$320  = { a, 1'h0 };
-  assign \$332  = { a, 1'h0 };
-  assign \$337  = { a, 1'h0 };
-  assign \$347  = { \$346 , \$346 , \$346 , \$344 , \$336 [23:0] };
-  assign \$350  = { a, 1'h0 };
-  assign \$355  = { a, 1'h0 };
-  assign \$368  = { sum_0_1[27], sum_0_1[27:1] };
-  assign \$371  = { sum_0_1[27], sum_0_1[27:1] };
-  assign \$373  = { sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30:4] };
-  assign \$375  = { sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30:4] };
-  assign \$377  = { sum_1_5[28], sum_1_5[28:1] };
-  assign \$380  = { sum_1_5[28], sum_1_5[28:1] };
-  assign \$382  = { sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35:8] };
-  assign \$384  = { sum_2_13[29], sum_2_13[29:1] };
+  assign \$53  = { a, 1'h0 };
+  assign \$58  = { a, 1'h0 };
+  assign \$70  = { a, 1'h0 };
+  assign \$75  = { a, 1'h0 };
+  assign \$85  = { \$84 , \$84 , \$84 , \$82 , \$74 [23:0] };
+  assign \$88  = { a, 1'h0 };
+  assign \$93  = { a, 1'h0 };
+  assign \$106  = { a, 1'h0 };
+  assign \$111  = { a, 1'h0 };
+  assign \$123  = { a, 1'h0 };
+  assign \$128  = { a, 1'h0 };
+  assign \$138  = { \$137 , \$137 , \$137 , \$135 , \$127 [23:0] };
+  assign \$141  = { a, 1'h0 };
+  assign \$146  = { a, 1'h0 };
+  assign \$159  = { a, 1'h0 };
+  assign \$164  = { a, 1'h0 };
+  assign \$176  = { a, 1'h0 };
+  assign \$181  = { a, 1'h0 };
+  assign \$191  = { \$190 , \$190 , \$190 , \$188 , \$180 [23:0] };
+  assign \$194  = { a, 1'h0 };
+  assign \$199  = { a, 1'h0 };
+  assign \$212  = { a, 1'h0 };
+  assign \$217  = { a, 1'h0 };
+  assign \$229  = { a, 1'h0 };
+  assign \$234  = { a, 1'h0 };
+  assign \$244  = { \$243 , \$243 , \$243 , \$241 , \$233 [23:0] };
+  assign \$247  = { a, 1'h0 };
+  assign \$252  = { a, 1'h0 };
+  assign \$265  = { a, 1'h0 };
+  assign \$270  = { a, 1'h0 };
+  assign \$282  = { a, 1'h0 };
+  assign \$287  = { a, 1'h0 };
+  assign \$297  = { \$296 , \$296 , \$296 , \$294 , \$286 [23:0] };
+  assign \$300  = { a, 1'h0 };
+  assign \$305  = { a, 1'h0 };
+  assign \$319  = { sum_0_0[28], sum_0_0[28], sum_0_0[28:2] };
+  assign \$321  = { sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30:4] };
+  assign \$323  = { sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30:4] };
+  assign \$326  = { sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32:5] };
+  assign \$328  = { sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35:8] };
+  assign \$331  = { sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37:9] };
 endmodule
 
 module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , o__payload, o__valid, clk);
@@ -12518,7 +12200,7 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire \$259 ;
+  wire [10:0] \$259 ;
   wire \$26 ;
   wire \$260 ;
   wire \$261 ;
@@ -12570,8 +12252,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$302 ;
   wire \$303 ;
   wire \$304 ;
-  wire [24:0] \$305 ;
-  wire [25:0] \$306 ;
+  wire \$305 ;
+  wire \$306 ;
   wire \$307 ;
   wire \$308 ;
   wire \$309 ;
@@ -12583,8 +12265,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$314 ;
   wire \$315 ;
   wire \$316 ;
-  wire \$317 ;
-  wire \$318 ;
+  wire [24:0] \$317 ;
+  wire [25:0] \$318 ;
   wire \$319 ;
   wire [11:0] \$32 ;
   wire \$320 ;
@@ -12634,11 +12316,11 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$360 ;
   wire \$361 ;
   wire \$362 ;
-  wire [24:0] \$363 ;
-  wire [25:0] \$364 ;
+  wire \$363 ;
+  wire \$364 ;
   wire \$365 ;
   wire \$366 ;
-  wire [10:0] \$367 ;
+  wire \$367 ;
   wire \$368 ;
   wire \$369 ;
   wire \$37 ;
@@ -12650,8 +12332,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$375 ;
   wire \$376 ;
   wire \$377 ;
-  wire \$378 ;
-  wire \$379 ;
+  wire [24:0] \$378 ;
+  wire [25:0] \$379 ;
   wire [11:0] \$38 ;
   wire \$380 ;
   wire \$381 ;
@@ -12660,142 +12342,36 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$384 ;
   wire \$385 ;
   wire \$386 ;
-  wire \$387 ;
-  wire \$388 ;
-  wire \$389 ;
+  reg [13:0] \$387 ;
+  reg [13:0] \$388 ;
+  reg [13:0] \$389 ;
   wire \$39 ;
-  wire \$390 ;
-  wire \$391 ;
-  wire \$392 ;
-  wire \$393 ;
-  wire \$394 ;
-  wire \$395 ;
-  wire \$396 ;
-  wire \$397 ;
-  wire \$398 ;
-  wire \$399 ;
+  reg [13:0] \$390 ;
+  reg [13:0] \$391 ;
+  reg [10:0] \$392 ;
+  reg [10:0] \$393 ;
+  reg [10:0] \$394 ;
+  reg [4:0] \$395 ;
+  reg [25:0] \$396 ;
+  reg [53:0] \$397 ;
+  reg [13:0] \$398 ;
+  reg [37:0] \$399 ;
   wire \$4 ;
   wire [11:0] \$40 ;
-  wire \$400 ;
-  wire \$401 ;
+  reg \$400 ;
+  reg \$401 ;
   wire \$402 ;
-  wire \$403 ;
-  wire \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
-  wire \$408 ;
-  wire \$409 ;
+  wire [25:0] \$403 ;
   wire \$41 ;
-  wire \$410 ;
-  wire \$411 ;
-  wire \$412 ;
-  wire \$413 ;
-  wire \$414 ;
-  wire \$415 ;
-  wire \$416 ;
-  wire \$417 ;
-  wire \$418 ;
-  wire \$419 ;
   wire [4:0] \$42 ;
-  wire \$420 ;
-  wire \$421 ;
-  wire [24:0] \$422 ;
-  wire [25:0] \$423 ;
-  wire \$424 ;
-  wire \$425 ;
-  wire \$426 ;
-  wire \$427 ;
-  wire \$428 ;
-  wire \$429 ;
   wire [11:0] \$43 ;
-  wire \$430 ;
-  wire \$431 ;
-  wire \$432 ;
-  wire \$433 ;
-  wire \$434 ;
-  wire \$435 ;
-  wire \$436 ;
-  wire \$437 ;
-  wire \$438 ;
-  wire \$439 ;
   wire [11:0] \$44 ;
-  wire \$440 ;
-  wire \$441 ;
-  wire \$442 ;
-  wire \$443 ;
-  wire \$444 ;
-  wire \$445 ;
-  wire \$446 ;
-  wire \$447 ;
-  wire \$448 ;
-  wire \$449 ;
   wire [11:0] \$45 ;
-  wire \$450 ;
-  wire \$451 ;
-  wire \$452 ;
-  wire \$453 ;
-  wire \$454 ;
-  wire \$455 ;
-  wire \$456 ;
-  wire \$457 ;
-  wire \$458 ;
-  wire \$459 ;
   wire [11:0] \$46 ;
-  wire \$460 ;
-  wire \$461 ;
-  wire \$462 ;
-  wire \$463 ;
-  wire \$464 ;
-  wire \$465 ;
-  wire \$466 ;
-  wire \$467 ;
-  wire \$468 ;
-  wire \$469 ;
   wire [11:0] \$47 ;
-  wire \$470 ;
-  wire \$471 ;
-  wire \$472 ;
-  wire \$473 ;
-  wire \$474 ;
-  wire \$475 ;
-  wire \$476 ;
-  wire \$477 ;
-  wire \$478 ;
-  wire \$479 ;
   wire [4:0] \$48 ;
-  wire \$480 ;
-  wire \$481 ;
-  wire [24:0] \$482 ;
-  wire [25:0] \$483 ;
-  wire \$484 ;
-  wire \$485 ;
-  wire \$486 ;
-  wire \$487 ;
-  wire \$488 ;
-  wire \$489 ;
   wire [4:0] \$49 ;
-  wire \$490 ;
-  wire \$491 ;
-  wire \$492 ;
-  reg [13:0] \$493 ;
-  reg [13:0] \$494 ;
-  reg [13:0] \$495 ;
-  reg [13:0] \$496 ;
-  reg [13:0] \$497 ;
-  reg [10:0] \$498 ;
-  reg [10:0] \$499 ;
   wire \$5 ;
-  reg [10:0] \$500 ;
-  reg [4:0] \$501 ;
-  reg [25:0] \$502 ;
-  reg [53:0] \$503 ;
-  reg [13:0] \$504 ;
-  reg [37:0] \$505 ;
-  reg \$506 ;
-  reg \$507 ;
-  wire \$508 ;
-  wire [25:0] \$509 ;
   wire \$52 ;
   wire \$55 ;
   wire [2:0] \$56 ;
@@ -12906,38 +12482,6 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   reg valid_1 = 1'h0;
   (* init = 1'h0 *)
   wire valid_2;
-  assign \$491  = \$487  & \$490 ;
-  assign \$492  = decided[11] | \$491 ;
-  always @(posedge clk)
-    side <= \$493 ;
-  always @(posedge clk)
-    side_1 <= \$494 ;
-  always @(posedge clk)
-    side_2 <= \$495 ;
-  always @(posedge clk)
-    side_3 <= \$496 ;
-  always @(posedge clk)
-    side_4 <= \$497 ;
-  always @(posedge clk)
-    exponent_1 <= \$498 ;
-  always @(posedge clk)
-    exponent_2 <= \$499 ;
-  always @(posedge clk)
-    exponent_3 <= \$500 ;
-  always @(posedge clk)
-    places <= \$501 ;
-  always @(posedge clk)
-    mask <= \$502 ;
-  always @(posedge clk)
-    rounding <= \$503 ;
-  always @(posedge clk)
-    decided <= \$504 ;
-  always @(posedge clk)
-    result <= \$505 ;
-  always @(posedge clk)
-    valid_1 <= \$506 ;
-  always @(posedge clk)
-    o__valid <= \$507 ;
   assign \$1  = $signed(result[33:24]) > $signed(8'h7f);
   assign \$2  = ~ result[35];
   assign \$3  = \$1  & \$2 ;
@@ -13017,28 +12561,28 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$109  = { \$108 , places[1], \$105  } & { places[2], places[2], places[2] };
   assign \$110  = { \$109 , places[2], \$102  } & { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
   assign \$111  = { \$110 , places[3], \$95  } & { places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4] };
-  assign \$112  = mask | { 25'h0000000, \$509 [25] };
-  assign \$113  = \$509 [25:1] | \$112 [24:0];
-  assign \$114  = mask | { 25'h0000000, \$509 [25] };
-  assign \$115  = mask | { 25'h0000000, \$509 [25] };
-  assign \$116  = \$509 [25:1] | \$115 [24:0];
+  assign \$112  = mask | { 25'h0000000, \$403 [25] };
+  assign \$113  = \$403 [25:1] | \$112 [24:0];
+  assign \$114  = mask | { 25'h0000000, \$403 [25] };
+  assign \$115  = mask | { 25'h0000000, \$403 [25] };
+  assign \$116  = \$403 [25:1] | \$115 [24:0];
   assign \$117  = & \$116 [23:0];
-  assign \$118  = mask | { 25'h0000000, \$509 [25] };
-  assign \$119  = mask | { 25'h0000000, \$509 [25] };
+  assign \$118  = mask | { 25'h0000000, \$403 [25] };
+  assign \$119  = mask | { 25'h0000000, \$403 [25] };
   assign \$121  = ~ \$120 ;
   assign \$122  = { \$118 , 1'h1 } & \$121 ;
-  assign \$123  = { 1'h0, \$509  } & \$122 ;
+  assign \$123  = { 1'h0, \$403  } & \$122 ;
   assign \$124  = | \$123 ;
-  assign \$125  = mask | { 25'h0000000, \$509 [25] };
-  assign \$126  = { 1'h0, \$509  } & { \$125 , 1'h1 };
-  assign \$127  = mask | { 25'h0000000, \$509 [25] };
-  assign \$128  = mask | { 25'h0000000, \$509 [25] };
+  assign \$125  = mask | { 25'h0000000, \$403 [25] };
+  assign \$126  = { 1'h0, \$403  } & { \$125 , 1'h1 };
+  assign \$127  = mask | { 25'h0000000, \$403 [25] };
+  assign \$128  = mask | { 25'h0000000, \$403 [25] };
   assign \$130  = ~ \$129 ;
   assign \$131  = { \$127 , 1'h1 } & \$130 ;
   assign \$132  = ~ \$131 ;
   assign \$133  = \$126  & \$132 ;
   assign \$134  = | \$133 ;
-  assign \$135  = \$134  | \$508 ;
+  assign \$135  = \$134  | \$402 ;
   assign \$136  = rounding[23:0] + rounding[52];
   assign \$137  = ~ rounding[53];
   assign \$138  = rounding[52] & \$137 ;
@@ -13156,18 +12700,18 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$250  = rounding[24] ? \$192 [23:1] : \$249 [22:0];
   assign \$251  = rounding[51] & rounding[52];
   assign \$252  = rounding[24] ^ \$251 ;
-  assign \$253  = ~ rounding[53];
-  assign \$254  = rounding[52] & \$253 ;
-  assign \$255  = ~ rounding[53];
-  assign \$256  = rounding[52] & \$255 ;
-  assign \$257  = ~ rounding[53];
-  assign \$258  = rounding[52] & \$257 ;
-  assign \$259  = ~ rounding[53];
-  assign \$260  = rounding[52] & \$259 ;
-  assign \$261  = ~ rounding[53];
-  assign \$262  = rounding[52] & \$261 ;
-  assign \$263  = ~ rounding[53];
-  assign \$264  = rounding[52] & \$263 ;
+  assign \$253  = ~ rounding[49];
+  assign \$254  = \$252  & \$253 ;
+  assign \$255  = rounding[51] & rounding[52];
+  assign \$256  = rounding[24] & \$255 ;
+  assign \$257  = ~ rounding[50];
+  assign \$258  = \$256  & \$257 ;
+  assign \$259  = $signed(decided[9:0]) + $signed({ 1'h0, \$258 , \$254  });
+  assign \$260  = rounding[51] & rounding[52];
+  assign \$261  = rounding[24] ^ \$260 ;
+  assign \$262  = ~ rounding[49];
+  assign \$263  = \$261  & \$262 ;
+  assign \$264  = ~ \$263 ;
   assign \$265  = ~ rounding[53];
   assign \$266  = rounding[52] & \$265 ;
   assign \$267  = ~ rounding[53];
@@ -13208,71 +12752,71 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$302  = rounding[52] & \$301 ;
   assign \$303  = ~ rounding[53];
   assign \$304  = rounding[52] & \$303 ;
-  assign \$305  = rounding[49:25] & { \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258 , \$256  };
-  assign \$306  = rounding[50:25] | { \$305 , \$254  };
-  assign \$307  = ~ \$306 [24];
-  assign \$308  = \$252  & \$307 ;
-  assign \$309  = rounding[51] & rounding[52];
-  assign \$310  = rounding[24] & \$309 ;
+  assign \$305  = ~ rounding[53];
+  assign \$306  = rounding[52] & \$305 ;
+  assign \$307  = ~ rounding[53];
+  assign \$308  = rounding[52] & \$307 ;
+  assign \$309  = ~ rounding[53];
+  assign \$310  = rounding[52] & \$309 ;
   assign \$311  = ~ rounding[53];
   assign \$312  = rounding[52] & \$311 ;
   assign \$313  = ~ rounding[53];
   assign \$314  = rounding[52] & \$313 ;
   assign \$315  = ~ rounding[53];
   assign \$316  = rounding[52] & \$315 ;
-  assign \$317  = ~ rounding[53];
-  assign \$318  = rounding[52] & \$317 ;
-  assign \$319  = ~ rounding[53];
-  assign \$320  = rounding[52] & \$319 ;
-  assign \$321  = ~ rounding[53];
-  assign \$322  = rounding[52] & \$321 ;
-  assign \$323  = ~ rounding[53];
-  assign \$324  = rounding[52] & \$323 ;
-  assign \$325  = ~ rounding[53];
-  assign \$326  = rounding[52] & \$325 ;
-  assign \$327  = ~ rounding[53];
-  assign \$328  = rounding[52] & \$327 ;
-  assign \$329  = ~ rounding[53];
-  assign \$330  = rounding[52] & \$329 ;
-  assign \$331  = ~ rounding[53];
-  assign \$332  = rounding[52] & \$331 ;
-  assign \$333  = ~ rounding[53];
-  assign \$334  = rounding[52] & \$333 ;
-  assign \$335  = ~ rounding[53];
-  assign \$336  = rounding[52] & \$335 ;
-  assign \$337  = ~ rounding[53];
-  assign \$338  = rounding[52] & \$337 ;
-  assign \$339  = ~ rounding[53];
-  assign \$340  = rounding[52] & \$339 ;
-  assign \$341  = ~ rounding[53];
-  assign \$342  = rounding[52] & \$341 ;
-  assign \$343  = ~ rounding[53];
-  assign \$344  = rounding[52] & \$343 ;
-  assign \$345  = ~ rounding[53];
-  assign \$346  = rounding[52] & \$345 ;
-  assign \$347  = ~ rounding[53];
-  assign \$348  = rounding[52] & \$347 ;
-  assign \$349  = ~ rounding[53];
-  assign \$350  = rounding[52] & \$349 ;
-  assign \$351  = ~ rounding[53];
-  assign \$352  = rounding[52] & \$351 ;
-  assign \$353  = ~ rounding[53];
-  assign \$354  = rounding[52] & \$353 ;
-  assign \$355  = ~ rounding[53];
-  assign \$356  = rounding[52] & \$355 ;
-  assign \$357  = ~ rounding[53];
-  assign \$358  = rounding[52] & \$357 ;
-  assign \$359  = ~ rounding[53];
-  assign \$360  = rounding[52] & \$359 ;
-  assign \$361  = ~ rounding[53];
-  assign \$362  = rounding[52] & \$361 ;
-  assign \$363  = rounding[49:25] & { \$362 , \$360 , \$358 , \$356 , \$354 , \$352 , \$350 , \$348 , \$346 , \$344 , \$342 , \$340 , \$338 , \$336 , \$334 , \$332 , \$330 , \$328 , \$326 , \$324 , \$322 , \$320 , \$318 , \$316 , \$314  };
-  assign \$364  = rounding[50:25] | { \$363 , \$312  };
-  assign \$365  = ~ \$364 [25];
-  assign \$366  = \$310  & \$365 ;
-  assign \$367  = $signed(decided[9:0]) + $signed({ 1'h0, \$366 , \$308  });
-  assign \$368  = rounding[51] & rounding[52];
-  assign \$369  = rounding[24] ^ \$368 ;
+  assign \$317  = rounding[49:25] & { \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268  };
+  assign \$318  = rounding[50:25] | { \$317 , \$266  };
+  assign \$319  = \$264  | \$318 [24];
+  assign \$320  = rounding[48] & \$319 ;
+  assign \$321  = rounding[51] & rounding[52];
+  assign \$322  = rounding[24] & \$321 ;
+  assign \$323  = ~ rounding[50];
+  assign \$324  = \$322  & \$323 ;
+  assign \$325  = ~ \$324 ;
+  assign \$326  = ~ rounding[53];
+  assign \$327  = rounding[52] & \$326 ;
+  assign \$328  = ~ rounding[53];
+  assign \$329  = rounding[52] & \$328 ;
+  assign \$330  = ~ rounding[53];
+  assign \$331  = rounding[52] & \$330 ;
+  assign \$332  = ~ rounding[53];
+  assign \$333  = rounding[52] & \$332 ;
+  assign \$334  = ~ rounding[53];
+  assign \$335  = rounding[52] & \$334 ;
+  assign \$336  = ~ rounding[53];
+  assign \$337  = rounding[52] & \$336 ;
+  assign \$338  = ~ rounding[53];
+  assign \$339  = rounding[52] & \$338 ;
+  assign \$340  = ~ rounding[53];
+  assign \$341  = rounding[52] & \$340 ;
+  assign \$342  = ~ rounding[53];
+  assign \$343  = rounding[52] & \$342 ;
+  assign \$344  = ~ rounding[53];
+  assign \$345  = rounding[52] & \$344 ;
+  assign \$346  = ~ rounding[53];
+  assign \$347  = rounding[52] & \$346 ;
+  assign \$348  = ~ rounding[53];
+  assign \$349  = rounding[52] & \$348 ;
+  assign \$350  = ~ rounding[53];
+  assign \$351  = rounding[52] & \$350 ;
+  assign \$352  = ~ rounding[53];
+  assign \$353  = rounding[52] & \$352 ;
+  assign \$354  = ~ rounding[53];
+  assign \$355  = rounding[52] & \$354 ;
+  assign \$356  = ~ rounding[53];
+  assign \$357  = rounding[52] & \$356 ;
+  assign \$358  = ~ rounding[53];
+  assign \$359  = rounding[52] & \$358 ;
+  assign \$360  = ~ rounding[53];
+  assign \$361  = rounding[52] & \$360 ;
+  assign \$362  = ~ rounding[53];
+  assign \$363  = rounding[52] & \$362 ;
+  assign \$364  = ~ rounding[53];
+  assign \$365  = rounding[52] & \$364 ;
+  assign \$366  = ~ rounding[53];
+  assign \$367  = rounding[52] & \$366 ;
+  assign \$368  = ~ rounding[53];
+  assign \$369  = rounding[52] & \$368 ;
   assign \$370  = ~ rounding[53];
   assign \$371  = rounding[52] & \$370 ;
   assign \$372  = ~ rounding[53];
@@ -13281,256 +12825,182 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$375  = rounding[52] & \$374 ;
   assign \$376  = ~ rounding[53];
   assign \$377  = rounding[52] & \$376 ;
-  assign \$378  = ~ rounding[53];
-  assign \$379  = rounding[52] & \$378 ;
-  assign \$380  = ~ rounding[53];
-  assign \$381  = rounding[52] & \$380 ;
-  assign \$382  = ~ rounding[53];
-  assign \$383  = rounding[52] & \$382 ;
-  assign \$384  = ~ rounding[53];
-  assign \$385  = rounding[52] & \$384 ;
-  assign \$386  = ~ rounding[53];
-  assign \$387  = rounding[52] & \$386 ;
-  assign \$388  = ~ rounding[53];
-  assign \$389  = rounding[52] & \$388 ;
-  assign \$390  = ~ rounding[53];
-  assign \$391  = rounding[52] & \$390 ;
-  assign \$392  = ~ rounding[53];
-  assign \$393  = rounding[52] & \$392 ;
-  assign \$394  = ~ rounding[53];
-  assign \$395  = rounding[52] & \$394 ;
-  assign \$396  = ~ rounding[53];
-  assign \$397  = rounding[52] & \$396 ;
-  assign \$398  = ~ rounding[53];
-  assign \$399  = rounding[52] & \$398 ;
-  assign \$400  = ~ rounding[53];
-  assign \$401  = rounding[52] & \$400 ;
-  assign \$402  = ~ rounding[53];
-  assign \$403  = rounding[52] & \$402 ;
-  assign \$404  = ~ rounding[53];
-  assign \$405  = rounding[52] & \$404 ;
-  assign \$406  = ~ rounding[53];
-  assign \$407  = rounding[52] & \$406 ;
-  assign \$408  = ~ rounding[53];
-  assign \$409  = rounding[52] & \$408 ;
-  assign \$410  = ~ rounding[53];
-  assign \$411  = rounding[52] & \$410 ;
-  assign \$412  = ~ rounding[53];
-  assign \$413  = rounding[52] & \$412 ;
-  assign \$414  = ~ rounding[53];
-  assign \$415  = rounding[52] & \$414 ;
-  assign \$416  = ~ rounding[53];
-  assign \$417  = rounding[52] & \$416 ;
-  assign \$418  = ~ rounding[53];
-  assign \$419  = rounding[52] & \$418 ;
-  assign \$420  = ~ rounding[53];
-  assign \$421  = rounding[52] & \$420 ;
-  assign \$422  = rounding[49:25] & { \$421 , \$419 , \$417 , \$415 , \$413 , \$411 , \$409 , \$407 , \$405 , \$403 , \$401 , \$399 , \$397 , \$395 , \$393 , \$391 , \$389 , \$387 , \$385 , \$383 , \$381 , \$379 , \$377 , \$375 , \$373  };
-  assign \$423  = rounding[50:25] | { \$422 , \$371  };
-  assign \$424  = ~ \$423 [24];
-  assign \$425  = \$369  & \$424 ;
-  assign \$426  = ~ \$425 ;
-  assign \$427  = rounding[48] & \$426 ;
-  assign \$428  = rounding[51] & rounding[52];
-  assign \$429  = rounding[24] & \$428 ;
-  assign \$430  = ~ rounding[53];
-  assign \$431  = rounding[52] & \$430 ;
-  assign \$432  = ~ rounding[53];
-  assign \$433  = rounding[52] & \$432 ;
-  assign \$434  = ~ rounding[53];
-  assign \$435  = rounding[52] & \$434 ;
-  assign \$436  = ~ rounding[53];
-  assign \$437  = rounding[52] & \$436 ;
-  assign \$438  = ~ rounding[53];
-  assign \$439  = rounding[52] & \$438 ;
-  assign \$440  = ~ rounding[53];
-  assign \$441  = rounding[52] & \$440 ;
-  assign \$442  = ~ rounding[53];
-  assign \$443  = rounding[52] & \$442 ;
-  assign \$444  = ~ rounding[53];
-  assign \$445  = rounding[52] & \$444 ;
-  assign \$446  = ~ rounding[53];
-  assign \$447  = rounding[52] & \$446 ;
-  assign \$448  = ~ rounding[53];
-  assign \$449  = rounding[52] & \$448 ;
-  assign \$450  = ~ rounding[53];
-  assign \$451  = rounding[52] & \$450 ;
-  assign \$452  = ~ rounding[53];
-  assign \$453  = rounding[52] & \$452 ;
-  assign \$454  = ~ rounding[53];
-  assign \$455  = rounding[52] & \$454 ;
-  assign \$456  = ~ rounding[53];
-  assign \$457  = rounding[52] & \$456 ;
-  assign \$458  = ~ rounding[53];
-  assign \$459  = rounding[52] & \$458 ;
-  assign \$460  = ~ rounding[53];
-  assign \$461  = rounding[52] & \$460 ;
-  assign \$462  = ~ rounding[53];
-  assign \$463  = rounding[52] & \$462 ;
-  assign \$464  = ~ rounding[53];
-  assign \$465  = rounding[52] & \$464 ;
-  assign \$466  = ~ rounding[53];
-  assign \$467  = rounding[52] & \$466 ;
-  assign \$468  = ~ rounding[53];
-  assign \$469  = rounding[52] & \$468 ;
-  assign \$470  = ~ rounding[53];
-  assign \$471  = rounding[52] & \$470 ;
-  assign \$472  = ~ rounding[53];
-  assign \$473  = rounding[52] & \$472 ;
-  assign \$474  = ~ rounding[53];
-  assign \$475  = rounding[52] & \$474 ;
-  assign \$476  = ~ rounding[53];
-  assign \$477  = rounding[52] & \$476 ;
-  assign \$478  = ~ rounding[53];
-  assign \$479  = rounding[52] & \$478 ;
-  assign \$480  = ~ rounding[53];
-  assign \$481  = rounding[52] & \$480 ;
-  assign \$482  = rounding[49:25] & { \$481 , \$479 , \$477 , \$475 , \$473 , \$471 , \$469 , \$467 , \$465 , \$463 , \$461 , \$459 , \$457 , \$455 , \$453 , \$451 , \$449 , \$447 , \$445 , \$443 , \$441 , \$439 , \$437 , \$435 , \$433  };
-  assign \$483  = rounding[50:25] | { \$482 , \$431  };
-  assign \$484  = ~ \$483 [25];
-  assign \$485  = \$429  & \$484 ;
-  assign \$486  = ~ \$485 ;
-  assign \$487  = \$427  & \$486 ;
-  assign \$488  = decided[11] | decided[12];
-  assign \$489  = \$488  | decided[13];
-  assign \$490  = ~ \$489 ;
+  assign \$378  = rounding[49:25] & { \$377 , \$375 , \$373 , \$371 , \$369 , \$367 , \$365 , \$363 , \$361 , \$359 , \$357 , \$355 , \$353 , \$351 , \$349 , \$347 , \$345 , \$343 , \$341 , \$339 , \$337 , \$335 , \$333 , \$331 , \$329  };
+  assign \$379  = rounding[50:25] | { \$378 , \$327  };
+  assign \$380  = \$325  | \$379 [25];
+  assign \$381  = \$320  & \$380 ;
+  assign \$382  = decided[11] | decided[12];
+  assign \$383  = \$382  | decided[13];
+  assign \$384  = ~ \$383 ;
+  assign \$385  = \$381  & \$384 ;
+  assign \$386  = decided[11] | \$385 ;
+  always @(posedge clk)
+    side <= \$387 ;
+  always @(posedge clk)
+    side_1 <= \$388 ;
+  always @(posedge clk)
+    side_2 <= \$389 ;
+  always @(posedge clk)
+    side_3 <= \$390 ;
+  always @(posedge clk)
+    side_4 <= \$391 ;
+  always @(posedge clk)
+    exponent_1 <= \$392 ;
+  always @(posedge clk)
+    exponent_2 <= \$393 ;
+  always @(posedge clk)
+    exponent_3 <= \$394 ;
+  always @(posedge clk)
+    places <= \$395 ;
+  always @(posedge clk)
+    mask <= \$396 ;
+  always @(posedge clk)
+    rounding <= \$397 ;
+  always @(posedge clk)
+    decided <= \$398 ;
+  always @(posedge clk)
+    result <= \$399 ;
+  always @(posedge clk)
+    valid_1 <= \$400 ;
+  always @(posedge clk)
+    o__valid <= \$401 ;
   \sq_pe_default.pe.output_stage.scale.significand  significand (
     .clk(clk),
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$3807$0 (\$508 ),
-    .\port$5172$9 (\$509 ),
+    .\port$3648$0 (\$402 ),
+    .\port$4854$9 (\$403 ),
     .rst(rst),
     .valid_5(\o__valid$25 )
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$493  = side;
+    \$387  = side;
     if (en) begin
-      \$493 [10] = \$7 ;
-      \$493 [13] = \$12 ;
-      \$493 [11] = \$20 ;
-      \$493 [12] = \$28 ;
-      \$493 [9:0] = \$29 [9:0];
+      \$387 [10] = \$7 ;
+      \$387 [13] = \$12 ;
+      \$387 [11] = \$20 ;
+      \$387 [12] = \$28 ;
+      \$387 [9:0] = \$29 [9:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$494  = side_1;
+    \$388  = side_1;
     if (en) begin
-      \$494  = side;
+      \$388  = side;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$495  = side_2;
+    \$389  = side_2;
     if (en) begin
-      \$495  = side_1;
+      \$389  = side_1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$496  = side_3;
+    \$390  = side_3;
     if (en) begin
-      \$496  = side_2;
+      \$390  = side_2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$497  = side_4;
+    \$391  = side_4;
     if (en) begin
-      \$497  = side_3;
+      \$391  = side_3;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$498  = exponent_1;
+    \$392  = exponent_1;
     if (en) begin
-      \$498  = \$30 ;
+      \$392  = \$30 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$499  = exponent_2;
+    \$393  = exponent_2;
     if (en) begin
-      \$499  = exponent_1;
+      \$393  = exponent_1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$500  = exponent_3;
+    \$394  = exponent_3;
     if (en) begin
-      \$500  = exponent_2;
+      \$394  = exponent_2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$501  = places;
+    \$395  = places;
     if (en) begin
-      \$501  = \$49 ;
+      \$395  = \$49 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$502  = mask;
+    \$396  = mask;
     if (en) begin
-      \$502  = { \$111 [9:0], places[4], \$80  };
+      \$396  = { \$111 [9:0], places[4], \$80  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$503  = rounding;
+    \$397  = rounding;
     if (en) begin
-      \$503 [24:0] = \$113 ;
-      \$503 [50:25] = \$114 ;
-      \$503 [51] = \$117 ;
-      \$503 [52] = \$124 ;
-      \$503 [53] = \$135 ;
+      \$397 [24:0] = \$113 ;
+      \$397 [50:25] = \$114 ;
+      \$397 [51] = \$117 ;
+      \$397 [52] = \$124 ;
+      \$397 [53] = \$135 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$504  = decided;
+    \$398  = decided;
     if (en) begin
-      \$504  = side_4;
+      \$398  = side_4;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$505  = result;
+    \$399  = result;
     if (en) begin
-      \$505 [23:0] = { 1'h1, \$250  };
-      \$505 [33:24] = \$367 [9:0];
-      \$505 [34] = decided[10];
-      \$505 [35] = \$492 ;
-      \$505 [36] = decided[12];
-      \$505 [37] = decided[13];
+      \$399 [23:0] = { 1'h1, \$250  };
+      \$399 [33:24] = \$259 [9:0];
+      \$399 [34] = decided[10];
+      \$399 [35] = \$386 ;
+      \$399 [36] = decided[12];
+      \$399 [37] = decided[13];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$506  = valid_1;
+    \$400  = valid_1;
     if (en) begin
-      \$506  = \o__valid$25 ;
+      \$400  = \o__valid$25 ;
     end
     if (rst) begin
-      \$506  = 1'h0;
+      \$400  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$507  = o__valid;
+    \$401  = o__valid;
     if (en) begin
-      \$507  = valid_1;
+      \$401  = valid_1;
     end
     if (rst) begin
-      \$507  = 1'h0;
+      \$401  = 1'h0;
     end
   end
   assign \i__valid$1  = i__valid;
   assign valid_2 = o__valid;
-  assign \o__payload$22  = { \$509 , \$508  };
+  assign \o__payload$22  = { \$403 , \$402  };
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \i__payload$3.a  = \i__payload$3 [37:0];
@@ -13602,367 +13072,314 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$129  = { 1'h0, \$128  };
 endmodule
 
-module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3807$0 , i__valid, i__payload, \port$5172$9 , valid_5, clk);
+module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 , i__valid, i__payload, \port$4854$9 , valid_5, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$49  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$3807$0 ;
-  wire \port$3807$0 ;
+  output \port$3648$0 ;
+  wire \port$3648$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$5172$9 ;
-  wire [25:0] \port$5172$9 ;
+  output [25:0] \port$4854$9 ;
+  wire [25:0] \port$4854$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
   wire clk;
   wire [23:0] \$1 ;
   wire [23:0] \$10 ;
-  wire [28:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
   wire \$102 ;
-  wire [24:0] \$103 ;
-  wire [24:0] \$104 ;
-  wire [23:0] \$105 ;
-  wire [23:0] \$106 ;
+  wire [28:0] \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire [24:0] \$106 ;
   wire [24:0] \$107 ;
-  wire [24:0] \$108 ;
-  wire [24:0] \$109 ;
+  wire [23:0] \$108 ;
+  wire [23:0] \$109 ;
   wire [24:0] \$11 ;
-  wire [23:0] \$110 ;
-  wire [23:0] \$111 ;
+  wire [24:0] \$110 ;
+  wire [24:0] \$111 ;
   wire [24:0] \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
+  wire [23:0] \$113 ;
+  wire [23:0] \$114 ;
+  wire [24:0] \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire [24:0] \$120 ;
-  wire [24:0] \$121 ;
-  wire [23:0] \$122 ;
-  wire [23:0] \$123 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire [24:0] \$123 ;
   wire [24:0] \$124 ;
-  wire [24:0] \$125 ;
-  wire [24:0] \$126 ;
-  wire [23:0] \$127 ;
-  wire [23:0] \$128 ;
+  wire [23:0] \$125 ;
+  wire [23:0] \$126 ;
+  wire [24:0] \$127 ;
+  wire [24:0] \$128 ;
   wire [24:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire \$131 ;
-  wire \$132 ;
+  wire [23:0] \$130 ;
+  wire [23:0] \$131 ;
+  wire [24:0] \$132 ;
   wire \$133 ;
   wire \$134 ;
-  wire [27:0] \$135 ;
+  wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [24:0] \$138 ;
-  wire [24:0] \$139 ;
+  wire [27:0] \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [23:0] \$140 ;
-  wire [23:0] \$141 ;
+  wire \$140 ;
+  wire [24:0] \$141 ;
   wire [24:0] \$142 ;
-  wire [24:0] \$143 ;
-  wire [24:0] \$144 ;
-  wire [23:0] \$145 ;
-  wire [23:0] \$146 ;
+  wire [23:0] \$143 ;
+  wire [23:0] \$144 ;
+  wire [24:0] \$145 ;
+  wire [24:0] \$146 ;
   wire [24:0] \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  wire [23:0] \$148 ;
+  wire [23:0] \$149 ;
   wire \$15 ;
-  wire \$150 ;
+  wire [24:0] \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire [28:0] \$153 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
-  wire [24:0] \$156 ;
-  wire [24:0] \$157 ;
-  wire [23:0] \$158 ;
-  wire [23:0] \$159 ;
+  wire [28:0] \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire [24:0] \$159 ;
   wire \$16 ;
   wire [24:0] \$160 ;
-  wire [24:0] \$161 ;
-  wire [24:0] \$162 ;
-  wire [23:0] \$163 ;
-  wire [23:0] \$164 ;
+  wire [23:0] \$161 ;
+  wire [23:0] \$162 ;
+  wire [24:0] \$163 ;
+  wire [24:0] \$164 ;
   wire [24:0] \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
+  wire [23:0] \$166 ;
+  wire [23:0] \$167 ;
+  wire [24:0] \$168 ;
   wire \$169 ;
   wire [24:0] \$17 ;
   wire \$170 ;
   wire \$171 ;
   wire \$172 ;
-  wire [24:0] \$173 ;
-  wire [24:0] \$174 ;
-  wire [23:0] \$175 ;
-  wire [23:0] \$176 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
+  wire [24:0] \$176 ;
   wire [24:0] \$177 ;
-  wire [24:0] \$178 ;
-  wire [24:0] \$179 ;
+  wire [23:0] \$178 ;
+  wire [23:0] \$179 ;
   wire [24:0] \$18 ;
-  wire [23:0] \$180 ;
-  wire [23:0] \$181 ;
+  wire [24:0] \$180 ;
+  wire [24:0] \$181 ;
   wire [24:0] \$182 ;
-  wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
+  wire [23:0] \$183 ;
+  wire [23:0] \$184 ;
+  wire [24:0] \$185 ;
   wire \$186 ;
   wire \$187 ;
-  wire [27:0] \$188 ;
+  wire \$188 ;
   wire \$189 ;
   wire [23:0] \$19 ;
   wire \$190 ;
-  wire [24:0] \$191 ;
-  wire [24:0] \$192 ;
-  wire [23:0] \$193 ;
-  wire [23:0] \$194 ;
+  wire [27:0] \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire [24:0] \$194 ;
   wire [24:0] \$195 ;
-  wire [24:0] \$196 ;
-  wire [24:0] \$197 ;
-  wire [23:0] \$198 ;
-  wire [23:0] \$199 ;
+  wire [23:0] \$196 ;
+  wire [23:0] \$197 ;
+  wire [24:0] \$198 ;
+  wire [24:0] \$199 ;
   wire [24:0] \$2 ;
   wire [23:0] \$20 ;
   wire [24:0] \$200 ;
-  wire \$201 ;
-  wire \$202 ;
-  wire \$203 ;
+  wire [23:0] \$201 ;
+  wire [23:0] \$202 ;
+  wire [24:0] \$203 ;
   wire \$204 ;
   wire \$205 ;
-  wire [28:0] \$206 ;
+  wire \$206 ;
   wire \$207 ;
   wire \$208 ;
-  wire [24:0] \$209 ;
+  wire [28:0] \$209 ;
   wire [24:0] \$21 ;
-  wire [24:0] \$210 ;
-  wire [23:0] \$211 ;
-  wire [23:0] \$212 ;
+  wire \$210 ;
+  wire \$211 ;
+  wire [24:0] \$212 ;
   wire [24:0] \$213 ;
-  wire [24:0] \$214 ;
-  wire [24:0] \$215 ;
-  wire [23:0] \$216 ;
-  wire [23:0] \$217 ;
+  wire [23:0] \$214 ;
+  wire [23:0] \$215 ;
+  wire [24:0] \$216 ;
+  wire [24:0] \$217 ;
   wire [24:0] \$218 ;
-  wire \$219 ;
+  wire [23:0] \$219 ;
   wire [24:0] \$22 ;
-  wire \$220 ;
-  wire \$221 ;
+  wire [23:0] \$220 ;
+  wire [24:0] \$221 ;
   wire \$222 ;
   wire \$223 ;
   wire \$224 ;
   wire \$225 ;
-  wire [24:0] \$226 ;
-  wire [24:0] \$227 ;
-  wire [23:0] \$228 ;
-  wire [23:0] \$229 ;
+  wire \$226 ;
+  wire \$227 ;
+  wire \$228 ;
+  wire [24:0] \$229 ;
   wire [24:0] \$23 ;
   wire [24:0] \$230 ;
-  wire [24:0] \$231 ;
-  wire [24:0] \$232 ;
-  wire [23:0] \$233 ;
-  wire [23:0] \$234 ;
+  wire [23:0] \$231 ;
+  wire [23:0] \$232 ;
+  wire [24:0] \$233 ;
+  wire [24:0] \$234 ;
   wire [24:0] \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
+  wire [23:0] \$236 ;
+  wire [23:0] \$237 ;
+  wire [24:0] \$238 ;
   wire \$239 ;
   wire [23:0] \$24 ;
   wire \$240 ;
-  wire [27:0] \$241 ;
+  wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire [24:0] \$244 ;
-  wire [24:0] \$245 ;
-  wire [23:0] \$246 ;
-  wire [23:0] \$247 ;
+  wire [27:0] \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire [24:0] \$247 ;
   wire [24:0] \$248 ;
-  wire [24:0] \$249 ;
+  wire [23:0] \$249 ;
   wire [23:0] \$25 ;
-  wire [24:0] \$250 ;
-  wire [23:0] \$251 ;
-  wire [23:0] \$252 ;
+  wire [23:0] \$250 ;
+  wire [24:0] \$251 ;
+  wire [24:0] \$252 ;
   wire [24:0] \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
+  wire [23:0] \$254 ;
+  wire [23:0] \$255 ;
+  wire [24:0] \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [28:0] \$259 ;
+  wire \$259 ;
   wire [24:0] \$26 ;
   wire \$260 ;
   wire \$261 ;
-  wire [24:0] \$262 ;
-  wire [24:0] \$263 ;
-  wire [23:0] \$264 ;
-  wire [23:0] \$265 ;
+  wire [28:0] \$262 ;
+  wire \$263 ;
+  wire \$264 ;
+  wire [24:0] \$265 ;
   wire [24:0] \$266 ;
-  wire [24:0] \$267 ;
-  wire [24:0] \$268 ;
-  wire [23:0] \$269 ;
+  wire [23:0] \$267 ;
+  wire [23:0] \$268 ;
+  wire [24:0] \$269 ;
   wire \$27 ;
-  wire [23:0] \$270 ;
+  wire [24:0] \$270 ;
   wire [24:0] \$271 ;
-  wire \$272 ;
-  wire \$273 ;
-  wire \$274 ;
+  wire [23:0] \$272 ;
+  wire [23:0] \$273 ;
+  wire [24:0] \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
   wire \$278 ;
-  wire [24:0] \$279 ;
+  wire \$279 ;
   wire \$28 ;
-  wire [24:0] \$280 ;
-  wire [23:0] \$281 ;
-  wire [23:0] \$282 ;
+  wire \$280 ;
+  wire \$281 ;
+  wire [24:0] \$282 ;
   wire [24:0] \$283 ;
-  wire [24:0] \$284 ;
-  wire [24:0] \$285 ;
-  wire [23:0] \$286 ;
-  wire [23:0] \$287 ;
+  wire [23:0] \$284 ;
+  wire [23:0] \$285 ;
+  wire [24:0] \$286 ;
+  wire [24:0] \$287 ;
   wire [24:0] \$288 ;
-  wire \$289 ;
+  wire [23:0] \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
+  wire [23:0] \$290 ;
+  wire [24:0] \$291 ;
   wire \$292 ;
   wire \$293 ;
-  wire [27:0] \$294 ;
+  wire \$294 ;
   wire \$295 ;
   wire \$296 ;
-  wire [24:0] \$297 ;
-  wire [24:0] \$298 ;
-  wire [23:0] \$299 ;
+  wire [27:0] \$297 ;
+  wire \$298 ;
+  wire \$299 ;
   wire [24:0] \$3 ;
   wire \$30 ;
-  wire [23:0] \$300 ;
+  wire [24:0] \$300 ;
   wire [24:0] \$301 ;
-  wire [24:0] \$302 ;
-  wire [24:0] \$303 ;
-  wire [23:0] \$304 ;
-  wire [23:0] \$305 ;
+  wire [23:0] \$302 ;
+  wire [23:0] \$303 ;
+  wire [24:0] \$304 ;
+  wire [24:0] \$305 ;
   wire [24:0] \$306 ;
-  wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  wire [23:0] \$307 ;
+  wire [23:0] \$308 ;
+  wire [24:0] \$309 ;
   wire \$31 ;
   wire \$310 ;
   wire \$311 ;
-  wire [28:0] \$312 ;
+  wire \$312 ;
   wire \$313 ;
   wire \$314 ;
-  wire [24:0] \$315 ;
-  wire [24:0] \$316 ;
-  wire [23:0] \$317 ;
-  wire [23:0] \$318 ;
-  wire [24:0] \$319 ;
+  wire [28:0] \$315 ;
+  wire \$316 ;
+  wire \$317 ;
+  wire \$318 ;
+  wire [28:0] \$319 ;
   wire [25:0] \$32 ;
-  wire [24:0] \$320 ;
-  wire [24:0] \$321 ;
-  wire [23:0] \$322 ;
-  wire [23:0] \$323 ;
-  wire [24:0] \$324 ;
+  wire [31:0] \$320 ;
+  wire [30:0] \$321 ;
+  wire [31:0] \$322 ;
+  wire [30:0] \$323 ;
+  wire [31:0] \$324 ;
   wire \$325 ;
-  wire \$326 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
+  wire [32:0] \$326 ;
+  wire [36:0] \$327 ;
+  wire [35:0] \$328 ;
+  wire [36:0] \$329 ;
   wire \$33 ;
   wire \$330 ;
-  wire \$331 ;
-  wire [24:0] \$332 ;
-  wire [24:0] \$333 ;
-  wire [23:0] \$334 ;
-  wire [23:0] \$335 ;
-  wire [24:0] \$336 ;
-  wire [24:0] \$337 ;
-  wire [24:0] \$338 ;
-  wire [23:0] \$339 ;
+  wire [37:0] \$331 ;
+  wire [45:0] \$332 ;
+  wire \$333 ;
+  reg [23:0] \$334 ;
+  reg [23:0] \$335 ;
+  reg [28:0] \$336 ;
+  reg [30:0] \$337 ;
+  reg [30:0] \$338 ;
+  reg [30:0] \$339 ;
   wire \$34 ;
-  wire [23:0] \$340 ;
-  wire [24:0] \$341 ;
-  wire \$342 ;
-  wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire \$346 ;
-  wire [27:0] \$347 ;
-  wire \$348 ;
-  wire \$349 ;
+  reg [30:0] \$340 ;
+  reg [30:0] \$341 ;
+  reg [25:0] \$342 ;
+  reg [32:0] \$343 ;
+  reg [35:0] \$344 ;
+  reg [35:0] \$345 ;
+  reg [25:0] \$346 ;
+  reg [37:0] \$347 ;
+  reg [44:0] \$348 ;
+  reg [46:0] \$349 ;
   wire [24:0] \$35 ;
-  wire [24:0] \$350 ;
-  wire [24:0] \$351 ;
-  wire [23:0] \$352 ;
-  wire [23:0] \$353 ;
-  wire [24:0] \$354 ;
-  wire [24:0] \$355 ;
-  wire [24:0] \$356 ;
-  wire [23:0] \$357 ;
-  wire [23:0] \$358 ;
-  wire [24:0] \$359 ;
+  reg \$350 ;
+  reg \$351 ;
+  reg \$352 ;
+  reg \$353 ;
+  reg \$354 ;
   wire [24:0] \$36 ;
-  wire \$360 ;
-  wire \$361 ;
-  wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
-  wire [28:0] \$365 ;
-  wire \$366 ;
-  wire \$367 ;
-  wire [27:0] \$368 ;
-  wire [31:0] \$369 ;
   wire [23:0] \$37 ;
-  wire \$370 ;
-  wire [27:0] \$371 ;
-  wire [31:0] \$372 ;
-  wire [30:0] \$373 ;
-  wire [31:0] \$374 ;
-  wire [30:0] \$375 ;
-  wire [31:0] \$376 ;
-  wire [28:0] \$377 ;
-  wire [36:0] \$378 ;
-  wire \$379 ;
   wire [23:0] \$38 ;
-  wire [28:0] \$380 ;
-  wire [36:0] \$381 ;
-  wire [35:0] \$382 ;
-  wire [36:0] \$383 ;
-  wire [29:0] \$384 ;
-  wire [45:0] \$385 ;
-  wire \$386 ;
-  reg [23:0] \$387 ;
-  reg [23:0] \$388 ;
-  reg [27:0] \$389 ;
   wire [24:0] \$39 ;
-  reg [30:0] \$390 ;
-  reg [30:0] \$391 ;
-  reg [30:0] \$392 ;
-  reg [30:0] \$393 ;
-  reg [30:0] \$394 ;
-  reg [25:0] \$395 ;
-  reg [28:0] \$396 ;
-  reg [35:0] \$397 ;
-  reg [35:0] \$398 ;
-  reg [25:0] \$399 ;
   wire [23:0] \$4 ;
   wire [24:0] \$40 ;
-  reg [29:0] \$400 ;
-  reg [44:0] \$401 ;
-  reg [46:0] \$402 ;
-  reg \$403 ;
-  reg \$404 ;
-  reg \$405 ;
-  reg \$406 ;
-  reg \$407 ;
   wire [24:0] \$41 ;
   wire [23:0] \$42 ;
   wire [23:0] \$43 ;
@@ -13975,56 +13392,56 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3807$0 ,
   wire [23:0] \$5 ;
   wire [28:0] \$50 ;
   wire \$51 ;
-  wire [24:0] \$52 ;
+  wire \$52 ;
   wire [24:0] \$53 ;
-  wire [23:0] \$54 ;
+  wire [24:0] \$54 ;
   wire [23:0] \$55 ;
-  wire [24:0] \$56 ;
+  wire [23:0] \$56 ;
   wire [24:0] \$57 ;
   wire [24:0] \$58 ;
-  wire [23:0] \$59 ;
+  wire [24:0] \$59 ;
   wire [24:0] \$6 ;
   wire [23:0] \$60 ;
-  wire [24:0] \$61 ;
-  wire \$62 ;
+  wire [23:0] \$61 ;
+  wire [24:0] \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
-  wire [24:0] \$67 ;
-  wire [24:0] \$68 ;
-  wire [23:0] \$69 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire [24:0] \$7 ;
-  wire [23:0] \$70 ;
+  wire [24:0] \$70 ;
   wire [24:0] \$71 ;
-  wire [24:0] \$72 ;
-  wire [24:0] \$73 ;
-  wire [23:0] \$74 ;
-  wire [23:0] \$75 ;
+  wire [23:0] \$72 ;
+  wire [23:0] \$73 ;
+  wire [24:0] \$74 ;
+  wire [24:0] \$75 ;
   wire [24:0] \$76 ;
-  wire \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [23:0] \$77 ;
+  wire [23:0] \$78 ;
+  wire [24:0] \$79 ;
   wire [24:0] \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire [25:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire [24:0] \$85 ;
-  wire [24:0] \$86 ;
-  wire [23:0] \$87 ;
-  wire [23:0] \$88 ;
+  wire [27:0] \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire [24:0] \$88 ;
   wire [24:0] \$89 ;
   wire [23:0] \$9 ;
-  wire [24:0] \$90 ;
-  wire [24:0] \$91 ;
-  wire [23:0] \$92 ;
-  wire [23:0] \$93 ;
+  wire [23:0] \$90 ;
+  wire [23:0] \$91 ;
+  wire [24:0] \$92 ;
+  wire [24:0] \$93 ;
   wire [24:0] \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
+  wire [23:0] \$95 ;
+  wire [23:0] \$96 ;
+  wire [24:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
   reg [23:0] a = 24'h000000;
@@ -14034,19 +13451,19 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3807$0 ,
   wire [26:0] o__payload;
   (* init = 1'h0 *)
   wire o__valid;
-  reg [27:0] sum_0_1 = 28'h0000000;
+  reg [28:0] sum_0_0 = 29'h00000000;
   reg [30:0] sum_0_10 = 31'h00000000;
   reg [30:0] sum_0_14 = 31'h00000000;
   reg [30:0] sum_0_18 = 31'h00000000;
   reg [30:0] sum_0_2 = 31'h00000000;
   reg [25:0] sum_0_22 = 26'h0000000;
   reg [30:0] sum_0_6 = 31'h00000000;
+  reg [32:0] sum_1_1 = 33'h000000000;
   reg [35:0] sum_1_14 = 36'h000000000;
   reg [25:0] sum_1_22 = 26'h0000000;
-  reg [28:0] sum_1_5 = 29'h00000000;
   reg [35:0] sum_1_6 = 36'h000000000;
-  reg [29:0] sum_2_13 = 30'h00000000;
   reg [44:0] sum_2_14 = 45'h000000000000;
+  reg [37:0] sum_2_5 = 38'h0000000000;
   reg [46:0] sum_3_13 = 47'h000000000000;
   reg valid_1 = 1'h0;
   reg valid_2 = 1'h0;
@@ -14095,500 +13512,456 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3807$0 ,
   assign \$48  = | digits[3:2];
   assign \$49  = ~ \$48 ;
   assign \$50  = $signed(\$32 ) + $signed({ \$49 , \$47 , \$39 [23:0], 1'h0, \$34  });
-  assign \$51  = | \$50 [1:0];
-  assign \$53  = digits[0] ? \$52  : { 1'h0, a };
-  assign \$54  = ~ a;
-  assign \$55  = digits[0] ? 24'h000000 : \$54 ;
-  assign \$56  = digits[1] ? \$53  : { 1'h0, \$55  };
-  assign \$58  = digits[0] ? \$57  : { 1'h0, a };
-  assign \$59  = ~ a;
-  assign \$60  = digits[0] ? 24'h000000 : \$59 ;
-  assign \$61  = digits[1] ? \$58  : { 1'h0, \$60  };
-  assign \$62  = | digits[1:0];
-  assign \$63  = ~ \$62 ;
-  assign \$64  = \$61 [24] | \$63 ;
-  assign \$65  = | digits[1:0];
-  assign \$66  = ~ \$65 ;
-  assign \$68  = digits[0] ? \$67  : { 1'h0, a };
-  assign \$69  = ~ a;
-  assign \$70  = digits[0] ? 24'h000000 : \$69 ;
-  assign \$71  = digits[1] ? \$68  : { 1'h0, \$70  };
-  assign \$73  = digits[0] ? \$72  : { 1'h0, a };
-  assign \$74  = ~ a;
-  assign \$75  = digits[0] ? 24'h000000 : \$74 ;
-  assign \$76  = digits[1] ? \$73  : { 1'h0, \$75  };
-  assign \$77  = | digits[1:0];
-  assign \$78  = ~ \$77 ;
-  assign \$79  = \$76 [24] | \$78 ;
-  assign \$80  = | digits[1:0];
+  assign \$51  = | digits[3:2];
+  assign \$52  = ~ \$51 ;
+  assign \$54  = digits[4] ? \$53  : { 1'h0, a };
+  assign \$55  = ~ a;
+  assign \$56  = digits[4] ? 24'h000000 : \$55 ;
+  assign \$57  = digits[5] ? \$54  : { 1'h0, \$56  };
+  assign \$59  = digits[4] ? \$58  : { 1'h0, a };
+  assign \$60  = ~ a;
+  assign \$61  = digits[4] ? 24'h000000 : \$60 ;
+  assign \$62  = digits[5] ? \$59  : { 1'h0, \$61  };
+  assign \$63  = | digits[5:4];
+  assign \$64  = ~ \$63 ;
+  assign \$65  = \$62 [24] | \$64 ;
+  assign \$66  = | digits[5:4];
+  assign \$67  = ~ \$66 ;
+  assign \$68  = | digits[3:2];
+  assign \$69  = ~ \$68 ;
+  assign \$71  = digits[4] ? \$70  : { 1'h0, a };
+  assign \$72  = ~ a;
+  assign \$73  = digits[4] ? 24'h000000 : \$72 ;
+  assign \$74  = digits[5] ? \$71  : { 1'h0, \$73  };
+  assign \$76  = digits[4] ? \$75  : { 1'h0, a };
+  assign \$77  = ~ a;
+  assign \$78  = digits[4] ? 24'h000000 : \$77 ;
+  assign \$79  = digits[5] ? \$76  : { 1'h0, \$78  };
+  assign \$80  = | digits[5:4];
   assign \$81  = ~ \$80 ;
-  assign \$83  = | digits[1:0];
+  assign \$82  = \$79 [24] | \$81 ;
+  assign \$83  = | digits[5:4];
   assign \$84  = ~ \$83 ;
-  assign \$86  = digits[2] ? \$85  : { 1'h0, a };
-  assign \$87  = ~ a;
-  assign \$88  = digits[2] ? 24'h000000 : \$87 ;
-  assign \$89  = digits[3] ? \$86  : { 1'h0, \$88  };
-  assign \$91  = digits[2] ? \$90  : { 1'h0, a };
-  assign \$92  = ~ a;
-  assign \$93  = digits[2] ? 24'h000000 : \$92 ;
-  assign \$94  = digits[3] ? \$91  : { 1'h0, \$93  };
-  assign \$95  = | digits[3:2];
-  assign \$96  = ~ \$95 ;
-  assign \$97  = \$94 [24] | \$96 ;
-  assign \$98  = | digits[3:2];
+  assign \$86  = | digits[5:4];
+  assign \$87  = ~ \$86 ;
+  assign \$89  = digits[6] ? \$88  : { 1'h0, a };
+  assign \$90  = ~ a;
+  assign \$91  = digits[6] ? 24'h000000 : \$90 ;
+  assign \$92  = digits[7] ? \$89  : { 1'h0, \$91  };
+  assign \$94  = digits[6] ? \$93  : { 1'h0, a };
+  assign \$95  = ~ a;
+  assign \$96  = digits[6] ? 24'h000000 : \$95 ;
+  assign \$97  = digits[7] ? \$94  : { 1'h0, \$96  };
+  assign \$98  = | digits[7:6];
   assign \$99  = ~ \$98 ;
-  assign \$100  = $signed(\$82 ) + $signed({ \$99 , \$97 , \$89 [23:0], 1'h0, \$84  });
-  assign \$101  = | digits[3:2];
+  assign \$100  = \$97 [24] | \$99 ;
+  assign \$101  = | digits[7:6];
   assign \$102  = ~ \$101 ;
-  assign \$104  = digits[4] ? \$103  : { 1'h0, a };
-  assign \$105  = ~ a;
-  assign \$106  = digits[4] ? 24'h000000 : \$105 ;
-  assign \$107  = digits[5] ? \$104  : { 1'h0, \$106  };
-  assign \$109  = digits[4] ? \$108  : { 1'h0, a };
-  assign \$110  = ~ a;
-  assign \$111  = digits[4] ? 24'h000000 : \$110 ;
-  assign \$112  = digits[5] ? \$109  : { 1'h0, \$111  };
-  assign \$113  = | digits[5:4];
-  assign \$114  = ~ \$113 ;
-  assign \$115  = \$112 [24] | \$114 ;
-  assign \$116  = | digits[5:4];
+  assign \$103  = $signed(\$85 ) + $signed({ \$102 , \$100 , \$92 [23:0], 1'h0, \$87  });
+  assign \$104  = | digits[7:6];
+  assign \$105  = ~ \$104 ;
+  assign \$107  = digits[8] ? \$106  : { 1'h0, a };
+  assign \$108  = ~ a;
+  assign \$109  = digits[8] ? 24'h000000 : \$108 ;
+  assign \$110  = digits[9] ? \$107  : { 1'h0, \$109  };
+  assign \$112  = digits[8] ? \$111  : { 1'h0, a };
+  assign \$113  = ~ a;
+  assign \$114  = digits[8] ? 24'h000000 : \$113 ;
+  assign \$115  = digits[9] ? \$112  : { 1'h0, \$114  };
+  assign \$116  = | digits[9:8];
   assign \$117  = ~ \$116 ;
-  assign \$118  = | digits[3:2];
-  assign \$119  = ~ \$118 ;
-  assign \$121  = digits[4] ? \$120  : { 1'h0, a };
-  assign \$122  = ~ a;
-  assign \$123  = digits[4] ? 24'h000000 : \$122 ;
-  assign \$124  = digits[5] ? \$121  : { 1'h0, \$123  };
-  assign \$126  = digits[4] ? \$125  : { 1'h0, a };
-  assign \$127  = ~ a;
-  assign \$128  = digits[4] ? 24'h000000 : \$127 ;
-  assign \$129  = digits[5] ? \$126  : { 1'h0, \$128  };
-  assign \$130  = | digits[5:4];
-  assign \$131  = ~ \$130 ;
-  assign \$132  = \$129 [24] | \$131 ;
-  assign \$133  = | digits[5:4];
+  assign \$118  = \$115 [24] | \$117 ;
+  assign \$119  = | digits[9:8];
+  assign \$120  = ~ \$119 ;
+  assign \$121  = | digits[7:6];
+  assign \$122  = ~ \$121 ;
+  assign \$124  = digits[8] ? \$123  : { 1'h0, a };
+  assign \$125  = ~ a;
+  assign \$126  = digits[8] ? 24'h000000 : \$125 ;
+  assign \$127  = digits[9] ? \$124  : { 1'h0, \$126  };
+  assign \$129  = digits[8] ? \$128  : { 1'h0, a };
+  assign \$130  = ~ a;
+  assign \$131  = digits[8] ? 24'h000000 : \$130 ;
+  assign \$132  = digits[9] ? \$129  : { 1'h0, \$131  };
+  assign \$133  = | digits[9:8];
   assign \$134  = ~ \$133 ;
-  assign \$136  = | digits[5:4];
+  assign \$135  = \$132 [24] | \$134 ;
+  assign \$136  = | digits[9:8];
   assign \$137  = ~ \$136 ;
-  assign \$139  = digits[6] ? \$138  : { 1'h0, a };
-  assign \$140  = ~ a;
-  assign \$141  = digits[6] ? 24'h000000 : \$140 ;
-  assign \$142  = digits[7] ? \$139  : { 1'h0, \$141  };
-  assign \$144  = digits[6] ? \$143  : { 1'h0, a };
-  assign \$145  = ~ a;
-  assign \$146  = digits[6] ? 24'h000000 : \$145 ;
-  assign \$147  = digits[7] ? \$144  : { 1'h0, \$146  };
-  assign \$148  = | digits[7:6];
-  assign \$149  = ~ \$148 ;
-  assign \$150  = \$147 [24] | \$149 ;
-  assign \$151  = | digits[7:6];
+  assign \$139  = | digits[9:8];
+  assign \$140  = ~ \$139 ;
+  assign \$142  = digits[10] ? \$141  : { 1'h0, a };
+  assign \$143  = ~ a;
+  assign \$144  = digits[10] ? 24'h000000 : \$143 ;
+  assign \$145  = digits[11] ? \$142  : { 1'h0, \$144  };
+  assign \$147  = digits[10] ? \$146  : { 1'h0, a };
+  assign \$148  = ~ a;
+  assign \$149  = digits[10] ? 24'h000000 : \$148 ;
+  assign \$150  = digits[11] ? \$147  : { 1'h0, \$149  };
+  assign \$151  = | digits[11:10];
   assign \$152  = ~ \$151 ;
-  assign \$153  = $signed(\$135 ) + $signed({ \$152 , \$150 , \$142 [23:0], 1'h0, \$137  });
-  assign \$154  = | digits[7:6];
+  assign \$153  = \$150 [24] | \$152 ;
+  assign \$154  = | digits[11:10];
   assign \$155  = ~ \$154 ;
-  assign \$157  = digits[8] ? \$156  : { 1'h0, a };
-  assign \$158  = ~ a;
-  assign \$159  = digits[8] ? 24'h000000 : \$158 ;
-  assign \$160  = digits[9] ? \$157  : { 1'h0, \$159  };
-  assign \$162  = digits[8] ? \$161  : { 1'h0, a };
-  assign \$163  = ~ a;
-  assign \$164  = digits[8] ? 24'h000000 : \$163 ;
-  assign \$165  = digits[9] ? \$162  : { 1'h0, \$164  };
-  assign \$166  = | digits[9:8];
-  assign \$167  = ~ \$166 ;
-  assign \$168  = \$165 [24] | \$167 ;
-  assign \$169  = | digits[9:8];
+  assign \$156  = $signed(\$138 ) + $signed({ \$155 , \$153 , \$145 [23:0], 1'h0, \$140  });
+  assign \$157  = | digits[11:10];
+  assign \$158  = ~ \$157 ;
+  assign \$160  = digits[12] ? \$159  : { 1'h0, a };
+  assign \$161  = ~ a;
+  assign \$162  = digits[12] ? 24'h000000 : \$161 ;
+  assign \$163  = digits[13] ? \$160  : { 1'h0, \$162  };
+  assign \$165  = digits[12] ? \$164  : { 1'h0, a };
+  assign \$166  = ~ a;
+  assign \$167  = digits[12] ? 24'h000000 : \$166 ;
+  assign \$168  = digits[13] ? \$165  : { 1'h0, \$167  };
+  assign \$169  = | digits[13:12];
   assign \$170  = ~ \$169 ;
-  assign \$171  = | digits[7:6];
-  assign \$172  = ~ \$171 ;
-  assign \$174  = digits[8] ? \$173  : { 1'h0, a };
-  assign \$175  = ~ a;
-  assign \$176  = digits[8] ? 24'h000000 : \$175 ;
-  assign \$177  = digits[9] ? \$174  : { 1'h0, \$176  };
-  assign \$179  = digits[8] ? \$178  : { 1'h0, a };
-  assign \$180  = ~ a;
-  assign \$181  = digits[8] ? 24'h000000 : \$180 ;
-  assign \$182  = digits[9] ? \$179  : { 1'h0, \$181  };
-  assign \$183  = | digits[9:8];
-  assign \$184  = ~ \$183 ;
-  assign \$185  = \$182 [24] | \$184 ;
-  assign \$186  = | digits[9:8];
+  assign \$171  = \$168 [24] | \$170 ;
+  assign \$172  = | digits[13:12];
+  assign \$173  = ~ \$172 ;
+  assign \$174  = | digits[11:10];
+  assign \$175  = ~ \$174 ;
+  assign \$177  = digits[12] ? \$176  : { 1'h0, a };
+  assign \$178  = ~ a;
+  assign \$179  = digits[12] ? 24'h000000 : \$178 ;
+  assign \$180  = digits[13] ? \$177  : { 1'h0, \$179  };
+  assign \$182  = digits[12] ? \$181  : { 1'h0, a };
+  assign \$183  = ~ a;
+  assign \$184  = digits[12] ? 24'h000000 : \$183 ;
+  assign \$185  = digits[13] ? \$182  : { 1'h0, \$184  };
+  assign \$186  = | digits[13:12];
   assign \$187  = ~ \$186 ;
-  assign \$189  = | digits[9:8];
+  assign \$188  = \$185 [24] | \$187 ;
+  assign \$189  = | digits[13:12];
   assign \$190  = ~ \$189 ;
-  assign \$192  = digits[10] ? \$191  : { 1'h0, a };
-  assign \$193  = ~ a;
-  assign \$194  = digits[10] ? 24'h000000 : \$193 ;
-  assign \$195  = digits[11] ? \$192  : { 1'h0, \$194  };
-  assign \$197  = digits[10] ? \$196  : { 1'h0, a };
-  assign \$198  = ~ a;
-  assign \$199  = digits[10] ? 24'h000000 : \$198 ;
-  assign \$200  = digits[11] ? \$197  : { 1'h0, \$199  };
-  assign \$201  = | digits[11:10];
-  assign \$202  = ~ \$201 ;
-  assign \$203  = \$200 [24] | \$202 ;
-  assign \$204  = | digits[11:10];
+  assign \$192  = | digits[13:12];
+  assign \$193  = ~ \$192 ;
+  assign \$195  = digits[14] ? \$194  : { 1'h0, a };
+  assign \$196  = ~ a;
+  assign \$197  = digits[14] ? 24'h000000 : \$196 ;
+  assign \$198  = digits[15] ? \$195  : { 1'h0, \$197  };
+  assign \$200  = digits[14] ? \$199  : { 1'h0, a };
+  assign \$201  = ~ a;
+  assign \$202  = digits[14] ? 24'h000000 : \$201 ;
+  assign \$203  = digits[15] ? \$200  : { 1'h0, \$202  };
+  assign \$204  = | digits[15:14];
   assign \$205  = ~ \$204 ;
-  assign \$206  = $signed(\$188 ) + $signed({ \$205 , \$203 , \$195 [23:0], 1'h0, \$190  });
-  assign \$207  = | digits[11:10];
+  assign \$206  = \$203 [24] | \$205 ;
+  assign \$207  = | digits[15:14];
   assign \$208  = ~ \$207 ;
-  assign \$210  = digits[12] ? \$209  : { 1'h0, a };
-  assign \$211  = ~ a;
-  assign \$212  = digits[12] ? 24'h000000 : \$211 ;
-  assign \$213  = digits[13] ? \$210  : { 1'h0, \$212  };
-  assign \$215  = digits[12] ? \$214  : { 1'h0, a };
-  assign \$216  = ~ a;
-  assign \$217  = digits[12] ? 24'h000000 : \$216 ;
-  assign \$218  = digits[13] ? \$215  : { 1'h0, \$217  };
-  assign \$219  = | digits[13:12];
-  assign \$220  = ~ \$219 ;
-  assign \$221  = \$218 [24] | \$220 ;
-  assign \$222  = | digits[13:12];
+  assign \$209  = $signed(\$191 ) + $signed({ \$208 , \$206 , \$198 [23:0], 1'h0, \$193  });
+  assign \$210  = | digits[15:14];
+  assign \$211  = ~ \$210 ;
+  assign \$213  = digits[16] ? \$212  : { 1'h0, a };
+  assign \$214  = ~ a;
+  assign \$215  = digits[16] ? 24'h000000 : \$214 ;
+  assign \$216  = digits[17] ? \$213  : { 1'h0, \$215  };
+  assign \$218  = digits[16] ? \$217  : { 1'h0, a };
+  assign \$219  = ~ a;
+  assign \$220  = digits[16] ? 24'h000000 : \$219 ;
+  assign \$221  = digits[17] ? \$218  : { 1'h0, \$220  };
+  assign \$222  = | digits[17:16];
   assign \$223  = ~ \$222 ;
-  assign \$224  = | digits[11:10];
-  assign \$225  = ~ \$224 ;
-  assign \$227  = digits[12] ? \$226  : { 1'h0, a };
-  assign \$228  = ~ a;
-  assign \$229  = digits[12] ? 24'h000000 : \$228 ;
-  assign \$230  = digits[13] ? \$227  : { 1'h0, \$229  };
-  assign \$232  = digits[12] ? \$231  : { 1'h0, a };
-  assign \$233  = ~ a;
-  assign \$234  = digits[12] ? 24'h000000 : \$233 ;
-  assign \$235  = digits[13] ? \$232  : { 1'h0, \$234  };
-  assign \$236  = | digits[13:12];
-  assign \$237  = ~ \$236 ;
-  assign \$238  = \$235 [24] | \$237 ;
-  assign \$239  = | digits[13:12];
+  assign \$224  = \$221 [24] | \$223 ;
+  assign \$225  = | digits[17:16];
+  assign \$226  = ~ \$225 ;
+  assign \$227  = | digits[15:14];
+  assign \$228  = ~ \$227 ;
+  assign \$230  = digits[16] ? \$229  : { 1'h0, a };
+  assign \$231  = ~ a;
+  assign \$232  = digits[16] ? 24'h000000 : \$231 ;
+  assign \$233  = digits[17] ? \$230  : { 1'h0, \$232  };
+  assign \$235  = digits[16] ? \$234  : { 1'h0, a };
+  assign \$236  = ~ a;
+  assign \$237  = digits[16] ? 24'h000000 : \$236 ;
+  assign \$238  = digits[17] ? \$235  : { 1'h0, \$237  };
+  assign \$239  = | digits[17:16];
   assign \$240  = ~ \$239 ;
-  assign \$242  = | digits[13:12];
+  assign \$241  = \$238 [24] | \$240 ;
+  assign \$242  = | digits[17:16];
   assign \$243  = ~ \$242 ;
-  assign \$245  = digits[14] ? \$244  : { 1'h0, a };
-  assign \$246  = ~ a;
-  assign \$247  = digits[14] ? 24'h000000 : \$246 ;
-  assign \$248  = digits[15] ? \$245  : { 1'h0, \$247  };
-  assign \$250  = digits[14] ? \$249  : { 1'h0, a };
-  assign \$251  = ~ a;
-  assign \$252  = digits[14] ? 24'h000000 : \$251 ;
-  assign \$253  = digits[15] ? \$250  : { 1'h0, \$252  };
-  assign \$254  = | digits[15:14];
-  assign \$255  = ~ \$254 ;
-  assign \$256  = \$253 [24] | \$255 ;
-  assign \$257  = | digits[15:14];
+  assign \$245  = | digits[17:16];
+  assign \$246  = ~ \$245 ;
+  assign \$248  = digits[18] ? \$247  : { 1'h0, a };
+  assign \$249  = ~ a;
+  assign \$250  = digits[18] ? 24'h000000 : \$249 ;
+  assign \$251  = digits[19] ? \$248  : { 1'h0, \$250  };
+  assign \$253  = digits[18] ? \$252  : { 1'h0, a };
+  assign \$254  = ~ a;
+  assign \$255  = digits[18] ? 24'h000000 : \$254 ;
+  assign \$256  = digits[19] ? \$253  : { 1'h0, \$255  };
+  assign \$257  = | digits[19:18];
   assign \$258  = ~ \$257 ;
-  assign \$259  = $signed(\$241 ) + $signed({ \$258 , \$256 , \$248 [23:0], 1'h0, \$243  });
-  assign \$260  = | digits[15:14];
+  assign \$259  = \$256 [24] | \$258 ;
+  assign \$260  = | digits[19:18];
   assign \$261  = ~ \$260 ;
-  assign \$263  = digits[16] ? \$262  : { 1'h0, a };
-  assign \$264  = ~ a;
-  assign \$265  = digits[16] ? 24'h000000 : \$264 ;
-  assign \$266  = digits[17] ? \$263  : { 1'h0, \$265  };
-  assign \$268  = digits[16] ? \$267  : { 1'h0, a };
-  assign \$269  = ~ a;
-  assign \$270  = digits[16] ? 24'h000000 : \$269 ;
-  assign \$271  = digits[17] ? \$268  : { 1'h0, \$270  };
-  assign \$272  = | digits[17:16];
-  assign \$273  = ~ \$272 ;
-  assign \$274  = \$271 [24] | \$273 ;
-  assign \$275  = | digits[17:16];
+  assign \$262  = $signed(\$244 ) + $signed({ \$261 , \$259 , \$251 [23:0], 1'h0, \$246  });
+  assign \$263  = | digits[19:18];
+  assign \$264  = ~ \$263 ;
+  assign \$266  = digits[20] ? \$265  : { 1'h0, a };
+  assign \$267  = ~ a;
+  assign \$268  = digits[20] ? 24'h000000 : \$267 ;
+  assign \$269  = digits[21] ? \$266  : { 1'h0, \$268  };
+  assign \$271  = digits[20] ? \$270  : { 1'h0, a };
+  assign \$272  = ~ a;
+  assign \$273  = digits[20] ? 24'h000000 : \$272 ;
+  assign \$274  = digits[21] ? \$271  : { 1'h0, \$273  };
+  assign \$275  = | digits[21:20];
   assign \$276  = ~ \$275 ;
-  assign \$277  = | digits[15:14];
-  assign \$278  = ~ \$277 ;
-  assign \$280  = digits[16] ? \$279  : { 1'h0, a };
-  assign \$281  = ~ a;
-  assign \$282  = digits[16] ? 24'h000000 : \$281 ;
-  assign \$283  = digits[17] ? \$280  : { 1'h0, \$282  };
-  assign \$285  = digits[16] ? \$284  : { 1'h0, a };
-  assign \$286  = ~ a;
-  assign \$287  = digits[16] ? 24'h000000 : \$286 ;
-  assign \$288  = digits[17] ? \$285  : { 1'h0, \$287  };
-  assign \$289  = | digits[17:16];
-  assign \$290  = ~ \$289 ;
-  assign \$291  = \$288 [24] | \$290 ;
-  assign \$292  = | digits[17:16];
+  assign \$277  = \$274 [24] | \$276 ;
+  assign \$278  = | digits[21:20];
+  assign \$279  = ~ \$278 ;
+  assign \$280  = | digits[19:18];
+  assign \$281  = ~ \$280 ;
+  assign \$283  = digits[20] ? \$282  : { 1'h0, a };
+  assign \$284  = ~ a;
+  assign \$285  = digits[20] ? 24'h000000 : \$284 ;
+  assign \$286  = digits[21] ? \$283  : { 1'h0, \$285  };
+  assign \$288  = digits[20] ? \$287  : { 1'h0, a };
+  assign \$289  = ~ a;
+  assign \$290  = digits[20] ? 24'h000000 : \$289 ;
+  assign \$291  = digits[21] ? \$288  : { 1'h0, \$290  };
+  assign \$292  = | digits[21:20];
   assign \$293  = ~ \$292 ;
-  assign \$295  = | digits[17:16];
+  assign \$294  = \$291 [24] | \$293 ;
+  assign \$295  = | digits[21:20];
   assign \$296  = ~ \$295 ;
-  assign \$298  = digits[18] ? \$297  : { 1'h0, a };
-  assign \$299  = ~ a;
-  assign \$300  = digits[18] ? 24'h000000 : \$299 ;
-  assign \$301  = digits[19] ? \$298  : { 1'h0, \$300  };
-  assign \$303  = digits[18] ? \$302  : { 1'h0, a };
-  assign \$304  = ~ a;
-  assign \$305  = digits[18] ? 24'h000000 : \$304 ;
-  assign \$306  = digits[19] ? \$303  : { 1'h0, \$305  };
-  assign \$307  = | digits[19:18];
-  assign \$308  = ~ \$307 ;
-  assign \$309  = \$306 [24] | \$308 ;
-  assign \$310  = | digits[19:18];
+  assign \$298  = | digits[21:20];
+  assign \$299  = ~ \$298 ;
+  assign \$301  = digits[22] ? \$300  : { 1'h0, a };
+  assign \$302  = ~ a;
+  assign \$303  = digits[22] ? 24'h000000 : \$302 ;
+  assign \$304  = digits[23] ? \$301  : { 1'h0, \$303  };
+  assign \$306  = digits[22] ? \$305  : { 1'h0, a };
+  assign \$307  = ~ a;
+  assign \$308  = digits[22] ? 24'h000000 : \$307 ;
+  assign \$309  = digits[23] ? \$306  : { 1'h0, \$308  };
+  assign \$310  = | digits[23:22];
   assign \$311  = ~ \$310 ;
-  assign \$312  = $signed(\$294 ) + $signed({ \$311 , \$309 , \$301 [23:0], 1'h0, \$296  });
-  assign \$313  = | digits[19:18];
+  assign \$312  = \$309 [24] | \$311 ;
+  assign \$313  = | digits[23:22];
   assign \$314  = ~ \$313 ;
-  assign \$316  = digits[20] ? \$315  : { 1'h0, a };
-  assign \$317  = ~ a;
-  assign \$318  = digits[20] ? 24'h000000 : \$317 ;
-  assign \$319  = digits[21] ? \$316  : { 1'h0, \$318  };
-  assign \$321  = digits[20] ? \$320  : { 1'h0, a };
-  assign \$322  = ~ a;
-  assign \$323  = digits[20] ? 24'h000000 : \$322 ;
-  assign \$324  = digits[21] ? \$321  : { 1'h0, \$323  };
-  assign \$325  = | digits[21:20];
-  assign \$326  = ~ \$325 ;
-  assign \$327  = \$324 [24] | \$326 ;
-  assign \$328  = | digits[21:20];
-  assign \$329  = ~ \$328 ;
-  assign \$330  = | digits[19:18];
-  assign \$331  = ~ \$330 ;
-  assign \$333  = digits[20] ? \$332  : { 1'h0, a };
-  assign \$334  = ~ a;
-  assign \$335  = digits[20] ? 24'h000000 : \$334 ;
-  assign \$336  = digits[21] ? \$333  : { 1'h0, \$335  };
-  assign \$338  = digits[20] ? \$337  : { 1'h0, a };
-  assign \$339  = ~ a;
-  assign \$340  = digits[20] ? 24'h000000 : \$339 ;
-  assign \$341  = digits[21] ? \$338  : { 1'h0, \$340  };
-  assign \$342  = | digits[21:20];
-  assign \$343  = ~ \$342 ;
-  assign \$344  = \$341 [24] | \$343 ;
-  assign \$345  = | digits[21:20];
-  assign \$346  = ~ \$345 ;
-  assign \$348  = | digits[21:20];
-  assign \$349  = ~ \$348 ;
-  assign \$351  = digits[22] ? \$350  : { 1'h0, a };
-  assign \$352  = ~ a;
-  assign \$353  = digits[22] ? 24'h000000 : \$352 ;
-  assign \$354  = digits[23] ? \$351  : { 1'h0, \$353  };
-  assign \$356  = digits[22] ? \$355  : { 1'h0, a };
-  assign \$357  = ~ a;
-  assign \$358  = digits[22] ? 24'h000000 : \$357 ;
-  assign \$359  = digits[23] ? \$356  : { 1'h0, \$358  };
-  assign \$360  = | digits[23:22];
-  assign \$361  = ~ \$360 ;
-  assign \$362  = \$359 [24] | \$361 ;
-  assign \$363  = | digits[23:22];
-  assign \$364  = ~ \$363 ;
-  assign \$365  = $signed(\$347 ) + $signed({ \$364 , \$362 , \$354 [23:0], 1'h0, \$349  });
-  assign \$366  = | digits[23:22];
-  assign \$367  = ~ \$366 ;
-  assign \$369  = $signed(\$368 ) + $signed(sum_0_2);
-  assign \$370  = | { \$369 [3:0], sum_0_1[0] };
-  assign \$372  = $signed(\$371 ) + $signed(sum_0_2);
-  assign \$374  = $signed(\$373 ) + $signed(sum_0_10);
-  assign \$376  = $signed(\$375 ) + $signed(sum_0_18);
-  assign \$378  = $signed(\$377 ) + $signed(sum_1_6);
-  assign \$379  = | { \$378 [7:0], sum_1_5[0] };
-  assign \$381  = $signed(\$380 ) + $signed(sum_1_6);
-  assign \$383  = $signed(\$382 ) + $signed(sum_1_22);
-  assign \$385  = $signed(\$384 ) + $signed(sum_2_14);
-  assign \$386  = | sum_3_13[8:0];
+  assign \$315  = $signed(\$297 ) + $signed({ \$314 , \$312 , \$304 [23:0], 1'h0, \$299  });
+  assign \$316  = | digits[23:22];
+  assign \$317  = ~ \$316 ;
+  assign \$318  = | sum_0_0[1:0];
+  assign \$320  = $signed(\$319 ) + $signed(sum_0_2);
+  assign \$322  = $signed(\$321 ) + $signed(sum_0_10);
+  assign \$324  = $signed(\$323 ) + $signed(sum_0_18);
+  assign \$325  = | sum_1_1[4:0];
+  assign \$327  = $signed(\$326 ) + $signed(sum_1_6);
+  assign \$329  = $signed(\$328 ) + $signed(sum_1_22);
+  assign \$330  = | sum_2_5[8:0];
+  assign \$332  = $signed(\$331 ) + $signed(sum_2_14);
+  assign \$333  = | sum_3_13[8:0];
   always @(posedge clk)
-    a <= \$387 ;
+    a <= \$334 ;
   always @(posedge clk)
-    digits <= \$388 ;
+    digits <= \$335 ;
   always @(posedge clk)
-    sum_0_1 <= \$389 ;
+    sum_0_0 <= \$336 ;
   always @(posedge clk)
-    sum_0_2 <= \$390 ;
+    sum_0_2 <= \$337 ;
   always @(posedge clk)
-    sum_0_6 <= \$391 ;
+    sum_0_6 <= \$338 ;
   always @(posedge clk)
-    sum_0_10 <= \$392 ;
+    sum_0_10 <= \$339 ;
   always @(posedge clk)
-    sum_0_14 <= \$393 ;
+    sum_0_14 <= \$340 ;
   always @(posedge clk)
-    sum_0_18 <= \$394 ;
+    sum_0_18 <= \$341 ;
   always @(posedge clk)
-    sum_0_22 <= \$395 ;
+    sum_0_22 <= \$342 ;
   always @(posedge clk)
-    sum_1_5 <= \$396 ;
+    sum_1_1 <= \$343 ;
   always @(posedge clk)
-    sum_1_6 <= \$397 ;
+    sum_1_6 <= \$344 ;
   always @(posedge clk)
-    sum_1_14 <= \$398 ;
+    sum_1_14 <= \$345 ;
   always @(posedge clk)
-    sum_1_22 <= \$399 ;
+    sum_1_22 <= \$346 ;
   always @(posedge clk)
-    sum_2_13 <= \$400 ;
+    sum_2_5 <= \$347 ;
   always @(posedge clk)
-    sum_2_14 <= \$401 ;
+    sum_2_14 <= \$348 ;
   always @(posedge clk)
-    sum_3_13 <= \$402 ;
+    sum_3_13 <= \$349 ;
   always @(posedge clk)
-    valid_1 <= \$403 ;
+    valid_1 <= \$350 ;
   always @(posedge clk)
-    valid_2 <= \$404 ;
+    valid_2 <= \$351 ;
   always @(posedge clk)
-    valid_3 <= \$405 ;
+    valid_3 <= \$352 ;
   always @(posedge clk)
-    valid_4 <= \$406 ;
+    valid_4 <= \$353 ;
   always @(posedge clk)
-    valid_5 <= \$407 ;
+    valid_5 <= \$354 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$387  = a;
+    \$334  = a;
     if (en) begin
-      \$387  = i__payload[23:0];
+      \$334  = i__payload[23:0];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$388  = digits;
+    \$335  = digits;
     if (en) begin
-      \$388  = \$1 ;
+      \$335  = \$1 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$389  = sum_0_1;
+    \$336  = sum_0_0;
     if (en) begin
-      \$389  = { \$100 [28:2], \$51  };
+      \$336  = \$50 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$390  = sum_0_2;
+    \$337  = sum_0_2;
     if (en) begin
-      \$390  = { \$153 , 1'h0, \$102  };
+      \$337  = { \$103 , 1'h0, \$52  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$391  = sum_0_6;
+    \$338  = sum_0_6;
     if (en) begin
-      \$391  = { \$206 , 1'h0, \$155  };
+      \$338  = { \$156 , 1'h0, \$105  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$392  = sum_0_10;
+    \$339  = sum_0_10;
     if (en) begin
-      \$392  = { \$259 , 1'h0, \$208  };
+      \$339  = { \$209 , 1'h0, \$158  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$393  = sum_0_14;
+    \$340  = sum_0_14;
     if (en) begin
-      \$393  = { \$312 , 1'h0, \$261  };
+      \$340  = { \$262 , 1'h0, \$211  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$394  = sum_0_18;
+    \$341  = sum_0_18;
     if (en) begin
-      \$394  = { \$365 , 1'h0, \$314  };
+      \$341  = { \$315 , 1'h0, \$264  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$395  = sum_0_22;
+    \$342  = sum_0_22;
     if (en) begin
-      \$395  = { 1'h0, a, \$367  };
+      \$342  = { 1'h0, a, \$317  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$396  = sum_1_5;
+    \$343  = sum_1_1;
     if (en) begin
-      \$396  = { \$372 [31:4], \$370  };
+      \$343  = { \$320 , \$318  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$397  = sum_1_6;
+    \$344  = sum_1_6;
     if (en) begin
-      \$397  = { \$374 , sum_0_6[3:0] };
+      \$344  = { \$322 , sum_0_6[3:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$398  = sum_1_14;
+    \$345  = sum_1_14;
     if (en) begin
-      \$398  = { \$376 , sum_0_14[3:0] };
+      \$345  = { \$324 , sum_0_14[3:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$399  = sum_1_22;
+    \$346  = sum_1_22;
     if (en) begin
-      \$399  = sum_0_22;
+      \$346  = sum_0_22;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$400  = sum_2_13;
+    \$347  = sum_2_5;
     if (en) begin
-      \$400  = { \$381 [36:8], \$379  };
+      \$347  = { \$327 , \$325  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$401  = sum_2_14;
+    \$348  = sum_2_14;
     if (en) begin
-      \$401  = { \$383 , sum_1_14[7:0] };
+      \$348  = { \$329 , sum_1_14[7:0] };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$402  = sum_3_13;
+    \$349  = sum_3_13;
     if (en) begin
-      \$402  = { \$385 , sum_2_13[0] };
+      \$349  = { \$332 , \$330  };
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$403  = valid_1;
+    \$350  = valid_1;
     if (en) begin
-      \$403  = i__valid;
+      \$350  = i__valid;
     end
     if (rst) begin
-      \$403  = 1'h0;
+      \$350  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$404  = valid_2;
+    \$351  = valid_2;
     if (en) begin
-      \$404  = valid_1;
+      \$351  = valid_1;
     end
     if (rst) begin
-      \$404  = 1'h0;
+      \$351  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$405  = valid_3;
+    \$352  = valid_3;
     if (en) begin
-      \$405  = valid_2;
+      \$352  = valid_2;
     end
     if (rst) begin
-      \$405  = 1'h0;
+      \$352  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$406  = valid_4;
+    \$353  = valid_4;
     if (en) begin
-      \$406  = valid_3;
+      \$353  = valid_3;
     end
     if (rst) begin
-      \$406  = 1'h0;
+      \$353  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
-    \$407  = valid_5;
+    \$354  = valid_5;
     if (en) begin
-      \$407  = valid_4;
+      \$354  = valid_4;
     end
     if (rst) begin
-      \$407  = 1'h0;
+      \$354  = 1'h0;
     end
   end
-  assign o__payload = { sum_3_13[34:9], \$386  };
+  assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$3807$0  = \$386 ;
-  assign \port$5172$9  = sum_3_13[34:9];
+  assign \port$3648$0  = \$333 ;
+  assign \port$4854$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -14598,56 +13971,47 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3807$0 ,
   assign \$32  = { \$31 , \$29 , \$21 [23:0] };
   assign \$35  = { a, 1'h0 };
   assign \$40  = { a, 1'h0 };
-  assign \$52  = { a, 1'h0 };
-  assign \$57  = { a, 1'h0 };
-  assign \$67  = { a, 1'h0 };
-  assign \$72  = { a, 1'h0 };
-  assign \$82  = { \$81 , \$79 , \$71 [23:0] };
-  assign \$85  = { a, 1'h0 };
-  assign \$90  = { a, 1'h0 };
-  assign \$103  = { a, 1'h0 };
-  assign \$108  = { a, 1'h0 };
-  assign \$120  = { a, 1'h0 };
-  assign \$125  = { a, 1'h0 };
-  assign \$135  = { \$134 , \$134 , \$134 , \$132 , \$124 [23:0] };
-  assign \$138  = { a, 1'h0 };
-  assign \$143  = { a, 1'h0 };
-  assign \$156  = { a, 1'h0 };
-  assign \$161  = { a, 1'h0 };
-  assign \$173  = { a, 1'h0 };
-  assign \$178  = { a, 1'h0 };
-  assign \$188  = { \$187 , \$187 , \$187 , \$185 , \$177 [23:0] };
-  assign \$191  = { a, 1'h0 };
-  assign \$196  = { a, 1'h0 };
-  assign \$209  = { a, 1'h0 };
-  assign \$214  = { a, 1'h0 };
-  assign \$226  = { a, 1'h0 };
-  assign \$231  = { a, 1'h0 };
-  assign \$241  = { \$240 , \$240 , \$240 , \$238 , \$230 [23:0] };
-  assign \$244  = { a, 1'h0 };
-  assign \$249  = { a, 1'h0 };
-  assign \$262  = { a, 1'h0 };
-  assign \$267  = { a, 1'h0 };
-  assign \$279  = { a, 1'h0 };
-  assign \$284  = { a, 1'h0 };
-  assign \$294  = { \$293 , \$293 , \$293 , \$291 , \$283 [23:0] };
-  assign \$297  = { a, 1'h0 };
-  assign \$302  = { a, 1'h0 };
-  assign \$315  = { a, 1'h0 };
-  assign \$320  = { a, 1'h0 };
-  assign \$332  = { a, 1'h0 };
-  assign \$337  = { a, 1'h0 };
-  assign \$347  = { \$346 , \$346 , \$346 , \$344 , \$336 [23:0] };
-  assign \$350  = { a, 1'h0 };
-  assign \$355  = { a, 1'h0 };
-  assign \$368  = { sum_0_1[27], sum_0_1[27:1] };
-  assign \$371  = { sum_0_1[27], sum_0_1[27:1] };
-  assign \$373  = { sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30:4] };
-  assign \$375  = { sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30:4] };
-  assign \$377  = { sum_1_5[28], sum_1_5[28:1] };
-  assign \$380  = { sum_1_5[28], sum_1_5[28:1] };
-  assign \$382  = { sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35:8] };
-  assign \$384  = { sum_2_13[29], sum_2_13[29:1] };
+  assign \$53  = { a, 1'h0 };
+  assign \$58  = { a, 1'h0 };
+  assign \$70  = { a, 1'h0 };
+  assign \$75  = { a, 1'h0 };
+  assign \$85  = { \$84 , \$84 , \$84 , \$82 , \$74 [23:0] };
+  assign \$88  = { a, 1'h0 };
+  assign \$93  = { a, 1'h0 };
+  assign \$106  = { a, 1'h0 };
+  assign \$111  = { a, 1'h0 };
+  assign \$123  = { a, 1'h0 };
+  assign \$128  = { a, 1'h0 };
+  assign \$138  = { \$137 , \$137 , \$137 , \$135 , \$127 [23:0] };
+  assign \$141  = { a, 1'h0 };
+  assign \$146  = { a, 1'h0 };
+  assign \$159  = { a, 1'h0 };
+  assign \$164  = { a, 1'h0 };
+  assign \$176  = { a, 1'h0 };
+  assign \$181  = { a, 1'h0 };
+  assign \$191  = { \$190 , \$190 , \$190 , \$188 , \$180 [23:0] };
+  assign \$194  = { a, 1'h0 };
+  assign \$199  = { a, 1'h0 };
+  assign \$212  = { a, 1'h0 };
+  assign \$217  = { a, 1'h0 };
+  assign \$229  = { a, 1'h0 };
+  assign \$234  = { a, 1'h0 };
+  assign \$244  = { \$243 , \$243 , \$243 , \$241 , \$233 [23:0] };
+  assign \$247  = { a, 1'h0 };
+  assign \$252  = { a, 1'h0 };
+  assign \$265  = { a, 1'h0 };
+  assign \$270  = { a, 1'h0 };
+  assign \$282  = { a, 1'h0 };
+  assign \$287  = { a, 1'h0 };
+  assign \$297  = { \$296 , \$296 , \$296 , \$294 , \$286 [23:0] };
+  assign \$300  = { a, 1'h0 };
+  assign \$305  = { a, 1'h0 };
+  assign \$319  = { sum_0_0[28], sum_0_0[28], sum_0_0[28:2] };
+  assign \$321  = { sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30:4] };
+  assign \$323  = { sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30:4] };
+  assign \$326  = { sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32:5] };
+  assign \$328  = { sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35:8] };
+  assign \$331  = { sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37:9] };
 endmodule
 
 module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w_port__data, clk);
