@@ -14,7 +14,8 @@ import zipfile
 from dataclasses import dataclass
 from importlib.resources import files
 from os import PathLike
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,21 +142,24 @@ def load_activations(path: str | PathLike[str] | None = None) -> ActivationSet:
     ValueError
         If the file is not one of these, is damaged, or disagrees with its own record; the message says where.
     """
-    name = "the embedded activations" if path is None else str(path)
-    try:
-        if path is None:
-            with (files("sw_reference") / "data" / "activations.npz").open("rb") as file:
-                return _read(file)
-        return _read(path)
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        # A KeyError's own text is only the missing key.
-        reason = f"no {error} in it" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"Cannot read {name}: {reason}") from error
+    source = files("sw_reference") / "data" / "activations.npz" if path is None else Path(path)
+    with source.open("rb") as file:
+        try:
+            return _read(file)
+        except Exception as error:
+            # A damaged file fails wherever it happens to be, with whatever that raises.
+            reason = f"its record lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"Cannot read {source}: {reason}") from error
 
 
-def _read(file: Any) -> ActivationSet:
+def _read(file: IO[bytes]) -> ActivationSet:
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is not an .npz file, or not a whole one")
+    file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
-        provenance = json.loads(arrays["provenance"].item())
+        provenance = json.loads(_find(arrays, "provenance").item())
+        if not isinstance(provenance, dict):
+            raise ValueError("its record is not a JSON object")
         tokens = tuple(str(token["text"]) for token in provenance["tokens"])
         positions = tuple(int(token["position"]) for token in provenance["tokens"])
         sites = tuple(_read_site(arrays, record, tokens, positions) for record in provenance["sites"])
@@ -176,8 +180,15 @@ def _read_site(arrays: Any, record: Any, tokens: tuple[str, ...], positions: tup
     return Site(int(record["layer"]), str(record["name"]), x, weight, tokens, positions, rows)
 
 
-def _read_array(arrays: Any, key: str, record: Any) -> NDArray[Any]:
+def _find(arrays: Any, key: str) -> NDArray[Any]:
+    if key not in arrays:
+        raise ValueError(f"{key} is missing")
     array: NDArray[Any] = arrays[key]
+    return array
+
+
+def _read_array(arrays: Any, key: str, record: Any) -> NDArray[Any]:
+    array = _find(arrays, key)
     if [array.dtype.name, list(array.shape)] != [record["dtype"], record["shape"]]:
         stored = f"{array.dtype.name}{list(array.shape)}"
         raise ValueError(f"{key} is {stored}, its record says {record['dtype']}{record['shape']}")
