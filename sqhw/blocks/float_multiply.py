@@ -45,8 +45,8 @@ def subnormal_places(exponent: Value) -> Value:
 
 def thermometer(count: Value) -> Value:
     """Returns `count` ones from the right, in as many bits as the largest count."""
-    ones: Value = Const(0, 0)
-    for bit in count:
+    ones: Value = count[0]
+    for bit in count[1:]:
         beside = bit.replicate(len(ones))
         ones = Cat(ones | beside, bit, ones & beside)
     return ones

@@ -110,16 +110,16 @@ class IntToFloat(wiring.Component):
         top = self._width - 1
         sign: Value = self.i.p[top]
         value: Value = Cat(Const(0, max(0, _ROUNDING_BITS - top)), self.i.p[:top])
-        shift: Value = Const(0, 0)
+        shifts: list[Value] = []
         for step, distance in enumerate(normalise_distances(top)):
             count = register(m, count_groups(value, sign, distance), name=f"count_{step}")
             value = register(m, value, name=f"value_{step}")
             sign = register(m, sign, name=f"sign_{step}")
-            shift = Cat(count, register(m, shift, name=f"shift_{step}"))
+            shifts = [count, *(register(m, digit, name=f"shift_{step}") for digit in shifts)]
             value = shift_groups(value, count, distance)
         value = register(m, value, name="value")
         sign = register(m, sign, name="sign")
-        shift = register(m, shift, name="shift")
+        shift = register(m, Cat(*shifts), name="shift")
 
         decision = {name: register(m, field, name=name) for name, field in round_integer(value, sign).items()}
         # The top bit of `value` had the weight 2**(top - 1) before it was shifted.
