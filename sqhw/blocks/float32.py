@@ -168,8 +168,9 @@ def round_integer(value: Value, sign: Value) -> dict[str, Value]:
     """Decides how a two's complement integer whose leading sign bits were shifted out is rounded.
 
     `value` is that integer without its sign bit, shifted left with zeros until its top bit differs from
-    `sign`; its lowest bit is the OR of itself and of all bits that were dropped. Returns the magnitude's
-    first 24 bits (``kept``), whether all of them are set (``full``), and what to add to them (``up``).
+    `sign`; its lowest bit is the OR of itself and of all bits that were dropped. Of the magnitude's first 24
+    bits, returns all but the first, which is set (``fraction``), whether all are set (``full``), and what to
+    add to them (``up``).
 
     The number is not negated first. ``~value`` is the magnitude less one unit in the last place of all, so
     for a negative number the bits dropped from the magnitude are those dropped from ``~value``, plus one
@@ -181,10 +182,10 @@ def round_integer(value: Value, sign: Value) -> dict[str, Value]:
     sticky = value[: split - 1].any()
     odd = kept[0]
     up = Mux(sign, ~guard | (~sticky & odd), guard & (sticky | odd))
-    return {"kept": kept, "full": kept.all(), "up": up}
+    return {"fraction": kept[:FRACTION_BITS], "full": kept.all(), "up": up}
 
 
-def finish_integer(kept: Value, full: Value, up: Value) -> dict[str, Value]:
+def finish_integer(fraction: Value, full: Value, up: Value) -> dict[str, Value]:
     """Rounds: returns significand and carry, to be added to the exponent."""
-    fraction = (kept[:FRACTION_BITS] + up)[:FRACTION_BITS]
-    return {"significand": Cat(fraction, Const(1, 1)), "carry": full & up}
+    rounded = (fraction + up)[:FRACTION_BITS]
+    return {"significand": Cat(rounded, Const(1, 1)), "carry": full & up}

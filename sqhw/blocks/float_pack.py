@@ -100,7 +100,7 @@ class FloatPack(wiring.Component):
 
         value: Value = Cat(Const(0, _ROUNDING_BITS), number.significand)
         value = register(m, shift_right(value, shift, _COARSE_STEPS), name="coarse")
-        value = shift_right(value, register(m, shift, name="late_shift"), _FINE_STEPS)
+        value = shift_right(value, register(m, shift[: _FINE_STEPS.stop], name="fine_shift"), _FINE_STEPS)
         kept, guard, sticky = value[_ROUNDING_BITS:], value[1], value[0]
         fraction = register(m, kept[:FRACTION_BITS], name="fraction")
         up = register(m, guard & (sticky | kept[0]), name="up")

@@ -58,7 +58,8 @@ def _add_pairs(terms: list[tuple[int, Value]]) -> list[tuple[int, Value]]:
     sums: list[tuple[int, Value]] = []
     for (low_shift, low), (high_shift, high) in zip(terms[::2], terms[1::2], strict=False):
         distance = high_shift - low_shift
-        total = (low >> distance) + high
+        # The product has 48 bits; what a sum of signed terms has beyond them is sign.
+        total = ((low >> distance) + high)[: PRODUCT_BITS - high_shift]
         if distance and not sums:
             sums.append((high_shift - 1, Cat(low[:distance].any(), total).as_signed()))
         else:
