@@ -1,0 +1,127 @@
+# amaranth: UnusedElaboratable=no
+"""Integer baselines against matrix products in integers, and the products they are made of."""
+
+import itertools
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.baselines.integer_mac import IntegerMAC
+from sqhw.baselines.products import add_booth_product, add_signed_product
+from sqhw.blocks.bit_heap import BitHeap
+from sw_reference.rivals import integer_dot
+from tests.hardware import drive_pipeline
+
+SEED = 20251206
+WIDTHS = [(4, 4, 64), (4, 8, 64), (8, 4, 64), (8, 4, None), (6, 6, None), (8, 8, None)]
+
+
+class Product(wiring.Component):
+    """``a * b`` by one heap."""
+
+    latency = 0
+
+    def __init__(self, a_bits, b_bits, add):
+        self._add = add
+        super().__init__(
+            {"a": In(signed(a_bits)), "b": In(signed(b_bits)), "o": Out(signed(a_bits + b_bits))}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="product")
+        self._add(m, heap, self.a, self.b, name="lane")
+        m.d.comb += self.o.eq(heap.sum())
+        return m
+
+
+@pytest.mark.parametrize("add", [add_signed_product, add_booth_product])
+@pytest.mark.parametrize(("a_bits", "b_bits"), [(4, 4), (4, 5), (5, 4), (3, 6), (6, 6)])
+def test_every_product(a_bits, b_bits, add):
+    ranges = [range(-(1 << bits - 1), 1 << bits - 1) for bits in (a_bits, b_bits)]
+    pairs = list(itertools.product(*ranges))
+    got = drive_pipeline(Product(a_bits, b_bits, add), [{"a": a, "b": b} for a, b in pairs], ["o"])
+    assert [r["o"] for r in got] == [a * b for a, b in pairs]
+    assert len(got) == 1 << a_bits + b_bits
+
+
+def test_booth_refuses_unsigned():
+    m = Module()
+    heap = BitHeap(m, signed(8), name="product")
+    with pytest.raises(TypeError) as caught:
+        add_booth_product(m, heap, Signal(unsigned(4)), Signal(signed(4)), name="lane")
+    assert str(caught.value) == "Booth product must be signed times signed, not unsigned(4) times signed(4)"
+
+
+def beats_of(rng, a_bits, b_bits, lanes, count, extreme):
+    """Operands of one dot product, its codes of tau, and which beats count."""
+    tops = [1 << bits - 1 for bits in (a_bits, b_bits)]
+    if extreme:
+        a, b = (np.full((count, lanes), -top) for top in tops)
+        return a, b, np.full(count, 63), np.ones(count, bool)
+    a, b = (rng.integers(-top, top, (count, lanes)) for top in tops)
+    return a, b, rng.integers(0, 64, count), rng.random(count) < 0.8
+
+
+def run(dut, a_bits, b_bits, lanes, group, jobs):
+    """Returns the sums of the given jobs, which follow each other without a gap."""
+    stimuli, ends = [], []
+    for a, b, tau, valid in jobs:
+        for beat in range(len(a)):
+            stimulus = {"a": a[beat].tolist(), "b": b[beat].tolist(), "valid": int(valid[beat])}
+            stimulus |= {"clear": int(beat == 0)} | ({"tau": int(tau[beat])} if group else {})
+            stimuli.append(stimulus)
+        ends.append(len(stimuli) - 1)
+    got = drive_pipeline(dut, stimuli, ["acc"], skew={"valid": 1, "tau": 1, "clear": dut.latency - 1})
+    return [got[end]["acc"] for end in ends]
+
+
+@pytest.mark.parametrize("lanes", [1, 3, 16])
+@pytest.mark.parametrize(("a_bits", "b_bits", "group"), WIDTHS)
+def test_integer_mac(a_bits, b_bits, group, lanes):
+    rng = np.random.default_rng([SEED, a_bits, b_bits, lanes])
+    jobs = [beats_of(rng, a_bits, b_bits, lanes, rng.integers(1, 9), False) for _ in range(20)]
+    jobs.insert(7, beats_of(rng, a_bits, b_bits, lanes, 8, True))
+    dut = IntegerMAC(a_bits, b_bits, lanes, group, k_max=8 * lanes)
+    got = run(dut, a_bits, b_bits, lanes, group, jobs)
+    want = [integer_dot(a[v], b[v], tau[v] if group else None) for a, b, tau, v in jobs]
+    assert got == want
+    assert len(got) == 21
+    # The bound is reached, so no narrower accumulator would do.
+    assert got[7] == dut.bound
+    assert dut.latency == (3 if group else 2)
+
+
+@pytest.mark.parametrize(("a_bits", "b_bits", "group"), WIDTHS)
+def test_one_product_at_a_time(a_bits, b_bits, group):
+    lanes = 16
+    corners = [[-(1 << bits - 1), -1, 1, (1 << bits - 1) - 1] for bits in (a_bits, b_bits)]
+    jobs = []
+    for lane, x, y in itertools.product((0, 6, 15), *corners):
+        a = np.where(np.arange(lanes) == lane, x, 0)[None]
+        jobs.append((a, np.full((1, lanes), y), np.array([lane + 8]), np.array([True])))
+    dut = IntegerMAC(a_bits, b_bits, lanes, group and 64, k_max=4096)
+    want = [integer_dot(a, b, tau if group else None) for a, b, tau, _ in jobs]
+    assert run(dut, a_bits, b_bits, lanes, group, jobs) == want
+    assert len(want) == 48
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((5, 4), ValueError, "A bits must be 4, 6 or 8, not 5"),
+        ((4, 16), ValueError, "B bits must be 4, 6 or 8, not 16"),
+        ((4, 4, 0), ValueError, "Lanes must be an integer from 1 to 128, not 0"),
+        ((4, 4, 16.0), TypeError, "Lanes must be an integer from 1 to 128, not 16.0"),
+        ((4, 4, 16, 8), ValueError, "Group must be an integer from 16 to 65536, not 8"),
+        ((4, 4, 16, 40), ValueError, "Group must be a multiple of the lanes (16), not 40"),
+        ((4, 4, 16, None, 15), ValueError, "K_max must be an integer from 16 to 1048576, not 15"),
+    ],
+)
+def test_integer_mac_refuses(arguments, error, message):
+    with pytest.raises(error) as caught:
+        IntegerMAC(*arguments)
+    assert str(caught.value) == message
