@@ -98,9 +98,15 @@ class Bench:
         self._layouts = sq_beat_layout(config), dense_beat_layout(config)
         self._seed = seed
         self._pe = dut.pe
-        # A register of the row side, one bit per outlier lane: it multiplies in this cycle.
+        # A register in each outlier lane (INT8: a bit per lane of one register): it took an outlier.
         self._ready_was = False
-        self._active = dut.pe.datapath.row_side.active
+        mac = dut.pe.datapath.mac
+        if config.sq.high == "int8":
+            self._active = [mac.outlier_lane.active]
+        else:
+            self._active = [
+                getattr(mac, f"outlier_lane{lane}").active for lane in range(config.outlier_lanes)
+            ]
 
     async def start(self) -> None:
         """Starts the clock and resets the device."""
@@ -154,7 +160,7 @@ class Bench:
             await FallingEdge(self.dut.aclk)
             self._watch(counters)
             if watch:
-                watch(bool(self._active.value != 0))
+                watch(self._outlier())
             waiting = self._receive(counters, pause_out, rng, waiting)
             offered, taken = sources[0].step()
             counters.cycles += bool(counters.beats or taken)
@@ -173,10 +179,13 @@ class Bench:
 
     def _watch(self, counters: Counters) -> None:
         """Notes finished sums and the outlier lanes' work, seen inside the device."""
-        if self._active.value != 0 and self._pe.en.value:
+        if self._outlier() and self._pe.en.value:
             counters.outlier_cycles += 1
         if self._pe.acc_valid.value and self._pe.en.value:
             counters.acc.append(self._pe.acc.value.to_signed())
+
+    def _outlier(self) -> bool:
+        return any(register.value != 0 for register in self._active)
 
     def _receive(self, counters: Counters, pause: float, rng: random.Random, waiting: Any) -> Any:
         """Takes a result unless pausing; fails if one that was offered before has changed."""

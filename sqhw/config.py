@@ -70,11 +70,6 @@ class PEConfig:
         return self.sq.banks(self.k_max)
 
     @property
-    def banks_per_group(self) -> int:
-        """Banks that share a group scale; 0 without group scales."""
-        return self.dense.group // self.sq.bank if self.dense.group else 0
-
-    @property
     def acc_bits(self) -> int:
         """Width of the exact accumulator."""
         return accumulator_bits(self.sq, self.dense, self.banks_max * self.sq.bank)

@@ -56,8 +56,7 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     ``low`` are the low codes with sentinels cleared; ``first`` and ``done`` mark the first and the last
     step of the beat (a beat with more outliers than outlier lanes takes several); ``select[l]`` is the
     one-hot position of outlier lane l's element, zero when the lane has none, and ``high[l]`` its high
-    code. ``group_last`` ends a group of the dense operand (only with group scales), ``last`` the dot
-    product; ``error`` says that this beat broke a rule.
+    code. ``last`` ends the dot product; ``error`` says that this beat broke a rule.
     """
     fields: dict[str, object] = {
         "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
@@ -68,7 +67,5 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     if config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.outlier_lanes)
         fields["high"] = data.ArrayLayout(unsigned(config.sq.high_bits), config.outlier_lanes)
-    if config.dense.group:
-        fields["group_last"] = unsigned(1)
     fields |= {"last": unsigned(1), "error": unsigned(1)}
     return data.StructLayout(fields)

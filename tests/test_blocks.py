@@ -15,19 +15,19 @@ from sqhw.blocks.fp16_unpack import FP16Unpack
 from sqhw.blocks.gather import Gather
 from sqhw.blocks.int8_outlier_lane import INT8OutlierLane
 from sqhw.blocks.pipeline import signed_range
-from sqhw.blocks.scale import Scale
+from sqhw.blocks.scale import ScaleMultiply, ScaleShift
 from tests.hardware import drive_pipeline, simulate
 
 SEED = 20251205
 
 
-@pytest.mark.parametrize("lanes", [1, 4, 16, 128])
+@pytest.mark.parametrize("lanes", [1, 4, 16, 32])
 @pytest.mark.parametrize("dense_bits", [4, 8])
 def test_dense_lanes(lanes, dense_bits):
     rng = np.random.default_rng([SEED, lanes, dense_bits])
     top = 1 << (dense_bits - 1)
-    low = rng.integers(-8, 8, (200, lanes))
-    codes = rng.integers(-top, top, (200, lanes))
+    low = rng.integers(-8, 8, (3200 // (lanes + 16), lanes))
+    codes = rng.integers(-top, top, low.shape)
     low[0], codes[0] = -8, -top  # the extremes of the sum
     low[1], codes[1] = 7, -top
     stimuli = [{"low": a, "codes": b} for a, b in zip(low.tolist(), codes.tolist(), strict=True)]
@@ -91,30 +91,42 @@ def test_fp16_unpack_holds_without_outlier():
 
 
 @pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("grouped", [True, False])
 @pytest.mark.parametrize("dense_bits", [4, 8])
-def test_fp16_outlier_lane(dense_bits, gated):
+def test_fp16_outlier_lane(dense_bits, grouped, gated):
     rng = random.Random(SEED)
     top = 1 << (dense_bits - 1)
-    corners = itertools.product((0, 1, 1024, 2047), (0, 1), (0, 15, 29), (-top, -1, 0, top - 1))
-    cases = list(corners) + [
-        (rng.randrange(2048), rng.randrange(2), rng.randrange(30), rng.randrange(-top, top))
-        for _ in range(2000)
+    shift_max = 36 if grouped else 29
+    corners = itertools.product(
+        (0, 1, 1024, 2047), (0, 1), (0, 15, shift_max), (-top, -1, 0, top - 1), (0, 7)
+    )
+    cases = [(*case, True) for case in corners]
+    cases += [
+        (
+            rng.randrange(2048),
+            rng.randrange(2),
+            rng.randint(0, shift_max),
+            rng.randrange(-top, top),
+            rng.randrange(8),
+            rng.random() < 0.7,
+        )
+        for _ in range(1000)
     ]
-    cases = [(*case, rng.random() < 0.7) for case in cases]
-    stimuli = [
-        {
-            "d": d if take else (rng.randrange(-top, top) if gated else 0),
+    stimuli = []
+    for s, n, shift, d, f, take in cases:
+        idle = rng.randrange(-top, top) if gated else 0
+        stimulus = {
+            "d": d if take else idle,
             "take": take,
-            "active": take,
             "high": {"significand": s, "sign": n},
             "shift": shift,
         }
-        for s, n, shift, d, take in cases
-    ]
-    dut = FP16OutlierLane(dense_bits, gated=gated)
-    got = drive_pipeline(dut, stimuli, ["o"], skew={"high": 1, "active": 1, "shift": 2})
+        stimuli.append(stimulus | ({"fraction": f} if grouped else {}))
+    dut = FP16OutlierLane(dense_bits, grouped=grouped, gated=gated)
+    skew = {"fraction": 1, "high": dut.latency - 2, "shift": dut.latency - 1}
+    got = drive_pipeline(dut, stimuli, ["o"], skew=skew)
     assert [r["o"] for r in got] == [
-        (-1) ** n * s * d << shift if take else 0 for s, n, shift, d, take in cases
+        ((-1) ** n * s * d * (8 + f if grouped else 1) << shift) * take for s, n, shift, d, f, take in cases
     ]
 
 
@@ -126,41 +138,41 @@ def test_int8_outlier_lane(lanes, high_bits, gated):
     top = 1 << (high_bits - 1)
     dut = INT8OutlierLane(lanes, high_bits, 4, signed(12), gated=gated)
     stimuli, expected = [], []
-    for case in range(1500):
+    for case in range(500):
         high = [rng.choice((-top, top - 1, rng.randrange(-top, top))) for _ in range(lanes)]
         d = [rng.choice((-8, 7, rng.randrange(-8, 8))) for _ in range(lanes)]
         take = [rng.random() < 0.6 for _ in range(lanes)]
         addend = rng.choice((-2048, 2047)) if case % 2 else rng.randrange(-2048, 2048)
         bits = sum(t << i for i, t in enumerate(take))
         idle = [x if t or gated else 0 for x, t in zip(d, take, strict=True)]
-        stimuli.append({"d": idle, "take": bits, "high": high, "active": bits, "addend": addend})
+        stimuli.append({"d": idle, "take": bits, "high": high, "addend": addend})
         weight = 16 if high_bits == 4 else 1
         expected.append(addend + sum(weight * h * x * t for h, x, t in zip(high, d, take, strict=True)))
-    got = drive_pipeline(dut, stimuli, ["o"], skew={"high": 1, "active": 1, "addend": 1})
+    got = drive_pipeline(dut, stimuli, ["o"], skew={"high": 1, "addend": 1})
     assert [r["o"] for r in got] == expected
 
 
-def test_bank_scale_on_every_legal_byte():
-    dut = Scale(896, 5, drop=3)
+def test_scale_multiply():
+    dut = ScaleMultiply(896)
+    stimuli = [{"value": v, "fraction": f} for v in (-896, -1, 0, 1, 77, 895, 896) for f in range(8)]
+    got = drive_pipeline(dut, stimuli, ["o"])
+    assert [r["o"] for r in got] == [s["value"] * (8 + s["fraction"]) for s in stimuli]
+    assert max(abs(r["o"]) for r in got) == dut.bound
+
+
+@pytest.mark.parametrize(("exponent_max", "drop"), [(31, 3), (38, 3), (29, 0)])
+def test_scale_shift(exponent_max, drop):
+    """Every exponent; with dropped bits only values that leave no remainder, as legal scales do."""
     cases = [
-        (value, byte)
-        for byte in range(256)
-        for value in (-896, -1, 0, 1, 895, 896)
-        if ((8 + byte % 8) << byte // 8) % 8 == 0
+        (value, exponent)
+        for exponent in range(exponent_max + 1)
+        for value in (-13440, -8, 0, 8, 1000, 13439, 13440)
+        if (value << exponent) % (1 << drop) == 0
     ]
-    stimuli = [{"value": v, "fraction": b % 8, "exponent": b // 8} for v, b in cases]
-    got = drive_pipeline(dut, stimuli, ["o"], skew={"exponent": 1})
-    assert [r["o"] for r in got] == [(v * (8 + b % 8) << b // 8) // 8 for v, b in cases]
-    assert max(abs(r["o"]) for r in got) == dut.bound
-
-
-def test_group_scale_on_every_code():
-    dut = Scale(1000, 3)
-    cases = [(value, code) for code in range(64) for value in (-1000, -7, 0, 999, 1000)]
-    stimuli = [{"value": v, "fraction": c % 8, "exponent": c // 8} for v, c in cases]
-    got = drive_pipeline(dut, stimuli, ["o"], skew={"exponent": 1})
-    assert [r["o"] for r in got] == [v * (8 + c % 8) << c // 8 for v, c in cases]
-    assert max(abs(r["o"]) for r in got) == dut.bound
+    stimuli = [{"value": value, "exponent": exponent} for value, exponent in cases]
+    got = drive_pipeline(ScaleShift(13440, exponent_max, drop=drop), stimuli, ["o"])
+    assert [r["o"] for r in got] == [value << exponent >> drop for value, exponent in cases]
+    assert len(got) > 6 * exponent_max
 
 
 def test_accumulator():

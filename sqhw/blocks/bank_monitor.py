@@ -1,10 +1,10 @@
-"""Bank monitor: follows beats through banks, groups and dot products and checks their counts."""
+"""Bank monitor: follows beats through banks and dot products and checks their counts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +22,7 @@ class BankMonitor(wiring.Component):
     Parameters
     ----------
     config
-        Beats per bank, outlier capacity, banks per group and the longest dot product.
+        Beats per bank, outlier capacity and the longest dot product.
 
     Members
     -------
@@ -32,8 +32,6 @@ class BankMonitor(wiring.Component):
         It is the last of its dot product.
     outliers : In(range(lanes + 1))
         Outliers it holds.
-    group_last : Out(1)
-        It ends a group of the dense operand (always with ``last``). 0 without group scales.
     error : Out(1)
         The bank holds more outliers than its capacity, the dot product ends inside a bank, or it is
         longer than k_max.
@@ -46,7 +44,6 @@ class BankMonitor(wiring.Component):
                 "beat": In(1),
                 "last": In(1),
                 "outliers": In(range(config.lanes + 1)),
-                "group_last": Out(1),
                 "error": Out(1),
             }
         )
@@ -54,11 +51,8 @@ class BankMonitor(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        bank_last = self._counter(m, "beat_of_bank", config.beats_per_bank, self.beat)
+        bank_last = self._bank_last(m)
         outliers = self._outliers_of_bank(m, bank_last)
-        if config.dense.group:
-            full = self._counter(m, "bank_of_group", config.banks_per_group, self.beat & bank_last)
-            m.d.comb += self.group_last.eq(bank_last & full | self.last)
         too_long = Signal()
         banks = Signal(range(config.banks_max + 1))
         m.d.comb += too_long.eq(banks == config.banks_max)
@@ -70,18 +64,20 @@ class BankMonitor(wiring.Component):
         m.d.comb += self.error.eq((outliers > config.sq.outliers) | (self.last & ~bank_last) | too_long)
         return m
 
-    def _counter(self, m: Module, name: str, period: int, step: Any) -> Any:
-        """Counts 0..period - 1 on `step`, back to 0 after the dot product; returns whether at the end."""
-        count = Signal(range(period), name=name)
-        at_end = Signal(name=f"{name}_end")
-        m.d.comb += at_end.eq(count == period - 1)
-        with m.If(step):
-            m.d.sync += count.eq(count + 1)
-            with m.If(at_end):
-                m.d.sync += count.eq(0)
-        with m.If(self.beat & self.last):
-            m.d.sync += count.eq(0)
-        return at_end
+    def _bank_last(self, m: Module) -> Any:
+        """Whether this beat is the last of its bank."""
+        beats = self._config.beats_per_bank
+        if beats == 1:
+            return Const(1, 1)
+        beat_of_bank = Signal(range(beats))
+        bank_last = Signal()
+        m.d.comb += bank_last.eq(beat_of_bank == beats - 1)
+        with m.If(self.beat):
+            # A power of two: the counter wraps by itself.
+            m.d.sync += beat_of_bank.eq(beat_of_bank + 1)
+            with m.If(self.last):
+                m.d.sync += beat_of_bank.eq(0)
+        return bank_last
 
     def _outliers_of_bank(self, m: Module, bank_last: Any) -> Any:
         """Outliers of the bank up to and including this beat."""

@@ -63,9 +63,6 @@ class BitmapDecoder(wiring.Component):
             m.d.sync += [step.scale.eq(beat.scale), step.last.eq(beat.last)]
         m.submodules.monitor = monitor = BankMonitor(self._config)
         m.d.comb += [monitor.beat.eq(load), monitor.last.eq(beat.last)]
-        if self._config.dense.group:
-            with m.If(load):
-                m.d.sync += step.group_last.eq(monitor.group_last)
 
         mask = self._mask(m, load)
         count = self._count(m, mask)

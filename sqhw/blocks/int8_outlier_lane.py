@@ -42,8 +42,8 @@ class INT8OutlierLane(wiring.Component):
     -------
     d : In(ArrayLayout(signed(dense_bits), lanes)), take : In(lanes)
         In cycle 0.
-    high : In(ArrayLayout(signed(high_bits), lanes)), active : In(lanes)
-        The held high codes and the delayed ``take``, in cycle 1.
+    high : In(ArrayLayout(signed(high_bits), lanes))
+        The held high codes, in cycle 1.
     addend : In(addend)
         The dense sum, in cycle 1.
     o : Out(signed)
@@ -64,7 +64,6 @@ class INT8OutlierLane(wiring.Component):
                 "d": In(data.ArrayLayout(signed(dense_bits), lanes)),
                 "take": In(lanes),
                 "high": In(data.ArrayLayout(signed(high_bits), lanes)),
-                "active": In(lanes),
                 "addend": In(addend),
                 "o": Out(signed_range(bound)),
             }
@@ -74,12 +73,13 @@ class INT8OutlierLane(wiring.Component):
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="sum")
         heap.add(self.addend)
+        active = register(m, self.take, name="active", reset=True)
         for lane in range(self._lanes):
             take = self.take[lane] if self._gated else None
             d = register(m, self.d[lane], name=f"held_d{lane}", en=take)
             high = self.high[lane]
             if self._gated:
-                high = Mux(self.active[lane], high, 0)
+                high = Mux(active[lane], high, 0)
             heap.add_product(high, d, column=self._column)
         m.d.comb += self.o.eq(register(m, heap.sum(), name="sum"))
         return m

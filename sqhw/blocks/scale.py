@@ -1,4 +1,4 @@
-"""Bank scale and group scale: multiplication by a small float, (8 + m) * 2**e, exactly."""
+"""Scales: multiplication by small floats, (8 + fraction) * 2**exponent, exactly."""
 
 from __future__ import annotations
 
@@ -9,54 +9,44 @@ from amaranth.lib.wiring import In, Out
 from .bit_heap import BitHeap
 from .pipeline import register, signed_range
 
-__all__ = ["Scale"]
+__all__ = ["FRACTION_BITS", "ScaleMultiply", "ScaleShift", "add_scaled"]
 
-_FRACTION_BITS = 3
-_SIGNIFICAND_MAX = 15
+FRACTION_BITS = 3
+SIGNIFICAND_MAX = 15
 
 
-class Scale(wiring.Component):
-    """``value * (8 + fraction) << exponent >> drop``.
+def add_scaled(heap: BitHeap, value: object, fraction: object) -> None:
+    """Adds ``value * (8 + fraction)`` to a heap."""
+    heap.add(value, column=FRACTION_BITS)
+    heap.add_product(value, fraction)
 
-    It serves the bank scale (E5M3, whose unit 2**-27 lies three bits below the accumulator's, so that
-    ``drop`` is 3: scales with a remainder there are reserved) and the group scale (e3m3, an integer,
-    ``drop`` 0).
 
-    Latency: :attr:`latency` cycles from ``value`` and ``fraction``, one less from ``exponent``.
-    Throughput: one value per cycle; it never stops.
+class ScaleMultiply(wiring.Component):
+    """``value * (8 + fraction)``: the significand of a bank scale (E5M3) or of a group scale (e3m3).
+
+    Latency: :attr:`latency` cycle. Throughput: one value per cycle; it never stops.
 
     Parameters
     ----------
     bound
         Largest magnitude of ``value``.
-    exponent_bits
-        Width of ``exponent``; all its values are used.
-    drop
-        Low bits of the result that are always zero and left out.
 
     Members
     -------
     value : In(signed)
-        In cycle 0.
     fraction : In(3)
-        In cycle 0.
-    exponent : In(exponent_bits)
-        In cycle 1.
     o : Out(signed)
         Registered.
     """
 
-    latency = 2
+    latency = 1
 
-    def __init__(self, bound: int, exponent_bits: int, *, drop: int = 0):
-        self._drop = drop
-        self._product_shape = signed_range(bound * _SIGNIFICAND_MAX)
-        self._bound = bound * _SIGNIFICAND_MAX << ((1 << exponent_bits) - 1) >> drop
+    def __init__(self, bound: int):
+        self._bound = bound * SIGNIFICAND_MAX
         super().__init__(
             {
                 "value": In(signed_range(bound)),
-                "fraction": In(_FRACTION_BITS),
-                "exponent": In(exponent_bits),
+                "fraction": In(FRACTION_BITS),
                 "o": Out(signed_range(self._bound)),
             }
         )
@@ -68,10 +58,51 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        heap = BitHeap(m, self._product_shape, name="product")
-        heap.add(self.value, column=_FRACTION_BITS)
-        heap.add_product(self.value, self.fraction)
-        product = register(m, heap.sum(), name="product")
-        shifted = (product << self.exponent)[self._drop : self._drop + len(self.o)]
+        heap = BitHeap(m, self.o.shape(), name="product")
+        add_scaled(heap, self.value, self.fraction)
+        m.d.comb += self.o.eq(register(m, heap.sum(), name="product"))
+        return m
+
+
+class ScaleShift(wiring.Component):
+    """``value << exponent >> drop``: the exponents of the scales.
+
+    The unit of a bank scale, 2**-27, lies three bits below the accumulator's, so that ``drop`` is 3: a
+    bank scale that would leave a remainder there is reserved.
+
+    Latency: :attr:`latency` cycle. Throughput: one value per cycle; it never stops.
+
+    Parameters
+    ----------
+    bound
+        Largest magnitude of ``value``.
+    exponent_max
+        Largest exponent.
+    drop
+        Low bits of the result that are always zero and left out.
+
+    Members
+    -------
+    value : In(signed)
+    exponent : In(range(exponent_max + 1))
+    o : Out(signed)
+        Registered.
+    """
+
+    latency = 1
+
+    def __init__(self, bound: int, exponent_max: int, *, drop: int = 0):
+        self._drop = drop
+        super().__init__(
+            {
+                "value": In(signed_range(bound)),
+                "exponent": In(range(exponent_max + 1)),
+                "o": Out(signed_range(bound << exponent_max >> drop)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        shifted = (self.value << self.exponent)[self._drop : self._drop + len(self.o)]
         m.d.comb += self.o.eq(register(m, shifted.as_signed(), name="shifted"))
         return m

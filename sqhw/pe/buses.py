@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from sw_reference.format import LOW_BITS, TAU_BITS
+from sw_reference.format import LOW_BITS
 
 from ..blocks.fp16_outlier_lane import fp16_operand_layout
 from ..config import PEConfig
@@ -23,15 +23,12 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     select     0              one-hot position of each outlier lane's element
     take       0              per outlier lane: it has an outlier
     dense      dense_sum      the dense sum counts (not in the further steps of a beat, nor in a bubble)
-    high       dense_sum      held high codes (FP16: sign and significand)
-    active     dense_sum      ``take``, delayed
-    shift      dense_sum + 1  FP16: exponents of the held high codes
+    high       operands       held high codes (FP16: sign and significand)
+    shift      bank_sum + 1   FP16: exponents of the held high codes
     fraction   bank_sum       of the bank scale
     exponent   bank_sum + 1   of the bank scale
-    clear      terms          this step starts a group (without group scales: a dot product)
-    group_last total          the group accumulator shows a finished group
-    clear_sum  scaled_total   this group is the first of its dot product
-    last       result         the last accumulator shows a finished dot product
+    clear      terms          this step starts a dot product
+    last       result         the accumulator shows a finished dot product
     error      result         it must not be trusted
     ========== ============== =====================================================================
     """
@@ -39,22 +36,29 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     fields: dict[str, object] = {"low": data.ArrayLayout(signed(LOW_BITS), config.lanes), "dense": 1}
     if config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), lanes)
-        fields |= {"take": lanes, "active": lanes}
+        fields["take"] = lanes
         if config.sq.high == "fp16":
             fields["high"] = data.ArrayLayout(fp16_operand_layout(), lanes)
             fields["shift"] = data.ArrayLayout(unsigned(5), lanes)
         else:
             fields["high"] = data.ArrayLayout(signed(config.sq.high_bits), lanes)
-    fields |= {"fraction": 3, "exponent": 5, "clear": 1}
-    if config.dense.group:
-        fields |= {"group_last": 1, "clear_sum": 1}
-    fields |= {"last": 1, "error": 1}
+    fields |= {"fraction": 3, "exponent": 5, "clear": 1, "last": 1, "error": 1}
     return data.StructLayout(fields)
 
 
 def column_layout(config: PEConfig) -> data.StructLayout:
-    """What the column side hands to its units: ``codes`` in cycle 0, ``tau`` in cycle total."""
+    """What the column side hands to its units: codes and, with group scales, the scale where it is needed.
+
+    ============= ============== ==============================
+    field         cycle          meaning
+    ============= ============== ==============================
+    codes         0              dense codes
+    lane_fraction dense_sum      of the group scale, for outlier lanes
+    fraction      bank_sum + 1   of the group scale
+    exponent      bank_sum + 1   of the group scale
+    ============= ============== ==============================
+    """
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:
-        fields["tau"] = unsigned(TAU_BITS)
+        fields |= {"lane_fraction": 3, "fraction": 3, "exponent": 3}
     return data.StructLayout(fields)

@@ -37,5 +37,12 @@ class ColumnSide(wiring.Component):
         m = Module()
         m.d.comb += self.o.codes.eq(self.i.codes)
         if self._config.dense.group:
-            m.d.comb += self.o.tau.eq(delay(m, self.i.tau, Schedule(self._config).total, name="tau"))
+            at = Schedule(self._config)
+            lane = delay(m, self.i.tau, at.dense_sum, name="tau")
+            late = delay(m, lane, at.bank_sum + 1 - at.dense_sum, name="late_tau")
+            m.d.comb += [
+                self.o.lane_fraction.eq(lane[:3]),
+                self.o.fraction.eq(late[:3]),
+                self.o.exponent.eq(late[3:]),
+            ]
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Shape, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,16 +15,17 @@ from ..blocks.dense_lanes import DenseLanes
 from ..blocks.fp16_outlier_lane import FP16OutlierLane
 from ..blocks.gather import Gather
 from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.pipeline import register, signed_range
-from ..blocks.scale import Scale
+from ..blocks.pipeline import register
+from ..blocks.scale import ScaleMultiply, ScaleShift
 from ..config import PEConfig
 from .buses import column_layout, row_layout
+from .schedule import Schedule
 
 __all__ = ["MACUnit"]
 
 
 class MACUnit(wiring.Component):
-    """Dense lanes, gather, outlier lanes, scales and exact accumulators: the part an array repeats.
+    """Dense lanes, gather, outlier lanes, scales and the exact accumulator: the part an array repeats.
 
     Latency: from a step to ``acc`` :attr:`~sqhw.pe.schedule.Schedule.result` cycles. Throughput: one
     step per cycle; it never stops.
@@ -64,29 +65,13 @@ class MACUnit(wiring.Component):
         if config.slots and config.sq.high == "fp16":
             outliers = [self._fp16_lane(m, lane, d) for lane, d in enumerate(gathered)]
         elif config.slots:
-            m.submodules.outlier_lane = lane = INT8OutlierLane(
-                config.outlier_lanes,
-                config.sq.high_bits,
-                config.dense.bits,
-                dense.o.shape(),
-                gated=config.gated,
-            )
-            m.d.comb += [
-                Cat(lane.d.as_value()).eq(Cat(gathered)),
-                lane.take.eq(row.take),
-                lane.high.eq(row.high),
-                lane.active.eq(row.active),
-                lane.addend.eq(bank_sum),
-            ]
-            bank_sum = lane.o
-            bank_bound = 1 << (len(lane.o) - 1)
-        m.submodules.bank_scale = scale = Scale(bank_bound, exponent_bits=5, drop=3)
-        m.d.comb += [
-            scale.value.eq(bank_sum),
-            scale.fraction.eq(row.fraction),
-            scale.exponent.eq(row.exponent),
-        ]
-        self._accumulate(m, [scale.o, *outliers])
+            bank_sum = self._int8_lane(m, gathered, bank_sum, dense.o.shape())
+            bank_bound = 1 << (len(bank_sum) - 1)
+        terms = [self._scale(m, bank_sum, bank_bound), *outliers]
+        shapes = [term.shape() for term in terms]
+        m.submodules.accumulator = accumulator = Accumulator(shapes, config.acc_bits)
+        m.d.comb += [accumulator.terms[str(index)].eq(term) for index, term in enumerate(terms)]
+        m.d.comb += [accumulator.clear.eq(row.clear), self.acc.eq(accumulator.o)]
         return m
 
     def _gather(self, m: Module) -> list[Any]:
@@ -98,36 +83,48 @@ class MACUnit(wiring.Component):
         return gathered
 
     def _fp16_lane(self, m: Module, index: int, d: Any) -> Any:
+        config, row, column = self._config, self.row, self.column
         m.submodules[f"outlier_lane{index}"] = lane = FP16OutlierLane(
-            self._config.dense.bits, gated=self._config.gated
+            config.dense.bits, grouped=bool(config.dense.group), gated=config.gated
         )
+        assert lane.latency == Schedule(config).terms, "scaled sums and outlier products must meet"
+        shift = row.shift[index]
+        if config.dense.group:
+            m.d.comb += lane.fraction.eq(column.lane_fraction)
+            shift = register(m, shift + column.exponent, name=f"shift{index}")
         m.d.comb += [
             lane.d.eq(d),
-            lane.take.eq(self.row.take[index]),
-            lane.high.eq(self.row.high[index]),
-            lane.active.eq(self.row.active[index]),
-            lane.shift.eq(self.row.shift[index]),
+            lane.take.eq(row.take[index]),
+            lane.high.eq(row.high[index]),
+            lane.shift.eq(shift),
         ]
         return lane.o
 
-    def _accumulate(self, m: Module, terms: list[Any]) -> None:
-        """One accumulator, or with group scales two: of a group, and of groups times their scale."""
-        config = self._config
-        first = [term.shape() for term in terms]
-        width = config.acc_bits
-        if config.dense.group:
-            bound = config.banks_per_group * config.sq.bank_bound * -config.dense.code_min
-            m.submodules.group_accumulator = group = Accumulator(first, signed_range(bound).width)
-            m.submodules.group_scale = scale = Scale(bound, exponent_bits=3)
-            m.submodules.accumulator = total = Accumulator([scale.o.shape()], width)
-            m.d.comb += [
-                scale.value.eq(Mux(self.row.group_last, group.o, 0)),
-                scale.fraction.eq(self.column.tau[:3]),
-                scale.exponent.eq(register(m, self.column.tau[3:], name="tau_exponent")),
-                total.terms["0"].eq(scale.o),
-                total.clear.eq(self.row.clear_sum),
-            ]
-        else:
-            m.submodules.accumulator = group = total = Accumulator(first, width)
-        m.d.comb += [group.terms[str(index)].eq(term) for index, term in enumerate(terms)]
-        m.d.comb += [group.clear.eq(self.row.clear), self.acc.eq(total.o)]
+    def _int8_lane(self, m: Module, gathered: list[Any], bank_sum: Any, shape: Shape) -> Any:
+        config, row = self._config, self.row
+        m.submodules.outlier_lane = lane = INT8OutlierLane(
+            config.outlier_lanes, config.sq.high_bits, config.dense.bits, shape, gated=config.gated
+        )
+        m.d.comb += [
+            lane.d.as_value().eq(Cat(gathered)),
+            lane.take.eq(row.take),
+            lane.high.eq(row.high),
+            lane.addend.eq(bank_sum),
+        ]
+        return lane.o
+
+    def _scale(self, m: Module, value: Any, bound: int) -> Any:
+        """The dense sum times bank scale and group scale, both significands while it is narrow."""
+        row, column = self.row, self.column
+        m.submodules.bank_scale = scale = ScaleMultiply(bound)
+        m.d.comb += [scale.value.eq(value), scale.fraction.eq(row.fraction)]
+        exponent, exponent_max = row.exponent, 31
+        if self._config.dense.group:
+            product = scale
+            m.submodules.group_scale = scale = ScaleMultiply(product.bound)
+            m.d.comb += [scale.value.eq(product.o), scale.fraction.eq(column.fraction)]
+            exponent = register(m, row.exponent + column.exponent, name="exponent")
+            exponent_max += 7
+        m.submodules.scale_shift = shift = ScaleShift(scale.bound, exponent_max, drop=3)
+        m.d.comb += [shift.value.eq(scale.o), shift.exponent.eq(exponent)]
+        return shift.o

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..blocks.fp16_outlier_lane import fp16_operand_layout
 from ..blocks.fp16_unpack import FP16Unpack
 from ..blocks.pipeline import delay, register
 from ..config import PEConfig
@@ -60,7 +61,7 @@ class RowSide(wiring.Component):
     def _outliers(self, m: Module) -> Any:
         """Drives the outlier lanes' fields; returns, a cycle late, whether a high code was NaN or Inf."""
         step, row = self.i, self.o
-        m.d.comb += row.active.eq(register(m, row.take, name="active", reset=True))
+        at = Schedule(self._config)
         bad = []
         for lane in range(self._config.outlier_lanes):
             m.d.comb += row.select[lane].eq(step.select[lane] & self.valid.replicate(self._config.lanes))
@@ -75,11 +76,13 @@ class RowSide(wiring.Component):
                 m.d.comb += row.high[lane].eq(held)
                 continue
             m.submodules[f"unpack{lane}"] = unpack = FP16Unpack(gated=self._config.gated)
+            operand = Signal(fp16_operand_layout(), name=f"unpacked{lane}")
             m.d.comb += [
+                operand.sign.eq(unpack.sign),
+                operand.significand.eq(unpack.significand),
                 unpack.code.eq(step.high[lane]),
                 unpack.take.eq(row.take[lane]),
-                row.high[lane].sign.eq(unpack.sign),
-                row.high[lane].significand.eq(unpack.significand),
+                row.high[lane].eq(delay(m, operand, at.operands - unpack.latency, name=f"operand{lane}")),
                 row.shift[lane].eq(register(m, unpack.shift, name=f"shift{lane}")),
             ]
             bad.append(unpack.bad)
@@ -98,22 +101,7 @@ class RowSide(wiring.Component):
             row.last.eq(delay(m, ended, at.result - 1, name="last", reset=True)),
             row.error.eq(delay(m, error, at.result - 1, name="error")),
         ]
-        if not self._config.dense.group:
-            m.d.comb += row.clear.eq(delay(m, self._starts(m, self.valid, last), at.terms, name="clear"))
-            return
-        group_last = self.valid & step.done & step.group_last
-        starts_group = self._starts(m, self.valid, group_last, name="starts_group")
-        starts_sum = self._starts(m, group_last, last)
-        m.d.comb += [
-            row.clear.eq(delay(m, starts_group, at.terms, name="clear")),
-            row.group_last.eq(delay(m, group_last, at.total, name="group_last", reset=True)),
-            row.clear_sum.eq(delay(m, starts_sum, at.scaled_total, name="clear_sum")),
-        ]
-
-    @staticmethod
-    def _starts(m: Module, unit: Any, last: Any, *, name: str = "starts") -> Any:
-        """Whether this `unit` of work is the first since (or ever before) the last one."""
-        start = Signal(init=1, name=name)
-        with m.If(unit):
+        start = Signal(init=1)
+        with m.If(self.valid):
             m.d.sync += start.eq(last)
-        return unit & start
+        m.d.comb += row.clear.eq(delay(m, self.valid & start, at.terms, name="clear"))

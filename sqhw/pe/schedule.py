@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from ..blocks.accumulator import Accumulator
 from ..blocks.dense_lanes import DenseLanes
-from ..blocks.fp16_outlier_lane import FP16OutlierLane
 from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.scale import Scale
+from ..blocks.scale import ScaleMultiply, ScaleShift
 from ..config import PEConfig
 
 __all__ = ["Schedule"]
@@ -22,8 +21,14 @@ class Schedule:
 
     @property
     def dense_sum(self) -> int:
-        """The dense sum is there; high codes and gathered codes stand in their operand registers."""
+        """The dense lanes' sum is there, and gathered dense codes stand in their operand registers."""
         return DenseLanes.latency
+
+    @property
+    def operands(self) -> int:
+        """High codes meet dense codes (FP16: after those were multiplied by their group scale)."""
+        scaled = self.config.sq.high == "fp16" and self.config.dense.group
+        return self.dense_sum + (1 if scaled else 0)
 
     @property
     def bank_sum(self) -> int:
@@ -33,25 +38,11 @@ class Schedule:
 
     @property
     def terms(self) -> int:
-        """Scaled sums and FP16 outlier products enter the first accumulator."""
-        scaled = self.bank_sum + Scale.latency
-        if self.config.slots and self.config.sq.high == "fp16":
-            assert scaled == FP16OutlierLane.latency, "both terms must meet"
-        return scaled
-
-    @property
-    def total(self) -> int:
-        """The first accumulator shows the sum that this step completes."""
-        return self.terms + Accumulator.latency
-
-    @property
-    def scaled_total(self) -> int:
-        """The scaled group total enters the accumulator of the dot product (only with group scales)."""
-        return self.total + Scale.latency
+        """Scaled sums and FP16 outlier products enter the accumulator."""
+        factors = 2 if self.config.dense.group else 1
+        return self.bank_sum + factors * ScaleMultiply.latency + ScaleShift.latency
 
     @property
     def result(self) -> int:
-        """The last accumulator shows the dot product that this step completes."""
-        if not self.config.dense.group:
-            return self.total
-        return self.scaled_total + Accumulator.latency
+        """The accumulator shows the dot product that this step completes."""
+        return self.terms + Accumulator.latency
