@@ -48,7 +48,9 @@ def test_a_wrong_design_is_found(tmp_path, monkeypatch):
 
 def test_comparing_nothing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(sim.__main__, "simulate", lambda *args, **kwargs: [])
-    result = CliRunner().invoke(sim.__main__.main, ["--preset", "tiny", "--output", str(tmp_path / "sim.json")])
+    result = CliRunner().invoke(
+        sim.__main__.main, ["--preset", "tiny", "--output", str(tmp_path / "sim.json")]
+    )
     assert result.exit_code == 1
     assert "0 accumulators and float32 results compared" in result.output
 

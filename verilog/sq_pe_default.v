@@ -234,7 +234,7 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
 endmodule
 
 module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__ready, \o__valid$31 , \o__payload$29 , i__valid, i__payload, i_dense__valid, i_dense__payload, i_scales__valid, i_scales__payload, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$29  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$35  = 0;
   input r_en;
   wire r_en;
   input rst;
@@ -266,7 +266,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire \$1 ;
   wire [1:0] \$10 ;
   wire [71:0] \$11 ;
-  wire [34:0] \$12 ;
+  wire [33:0] \$12 ;
   wire [1:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
@@ -377,7 +377,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [3:0] \i_sq__payload.low[9] ;
   wire [7:0] \i_sq__payload.scale ;
   wire i_sq__valid;
-  wire [108:0] o__payload;
+  wire [107:0] o__payload;
   wire [32:0] \o__payload$25 ;
   wire \o__payload$25.error ;
   wire [31:0] \o__payload$25.y ;
@@ -386,7 +386,6 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire \o__payload.done ;
   wire \o__payload.error ;
   wire \o__payload.first ;
-  wire \o__payload.group_last ;
   wire [15:0] \o__payload.high ;
   wire [15:0] \o__payload.high[0] ;
   wire \o__payload.last ;
@@ -419,11 +418,10 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   reg [63:0] scales = 64'h0000000000000000;
   wire [31:0] \scales.column_scale ;
   wire [31:0] \scales.row_scale ;
-  wire [108:0] step;
+  wire [107:0] step;
   wire \step.done ;
   wire \step.error ;
   wire \step.first ;
-  wire \step.group_last ;
   wire [15:0] \step.high ;
   wire [15:0] \step.high[0] ;
   wire \step.last ;
@@ -451,8 +449,8 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [32:0] w_data;
   wire w_en;
   wire w_rdy;
-  assign \$1  = \$12 [33] != i_dense__payload[70];
-  assign \$2  = \$12 [34] | \$1 ;
+  assign \$1  = \$12 [32] != i_dense__payload[70];
+  assign \$2  = \$12 [33] | \$1 ;
   assign valid = o__valid & i_dense__valid;
   assign o__ready = i_dense__valid & en;
   assign \$3  = o__valid & \$10 [1];
@@ -484,7 +482,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .en(en),
     .i(step),
     .\i$4 (i_dense__payload),
-    .\port$4647$111 (\$13 ),
+    .\port$4490$108 (\$13 ),
     .rst(rst),
     .valid(valid)
   );
@@ -495,9 +493,9 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .i__valid(i__valid),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$4558$0 (\$10 ),
-    .\port$4562$0 (\$11 ),
-    .\port$4564$0 (\$12 ),
+    .\port$4431$0 (\$10 ),
+    .\port$4435$0 (\$11 ),
+    .\port$4437$0 (\$12 ),
     .rst(rst)
   );
   \sq_pe_default.pe.output_stage  output_stage (
@@ -510,14 +508,14 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
     \$8  = scales;
     if (i_scales__ready) begin
       \$8  = i_scales__payload;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
     \$9  = full;
     if (i_scales__ready) begin
       \$9  = i_scales__valid;
@@ -608,9 +606,8 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \step.select[0]  = step[89:74];
   assign \step.high  = step[105:90];
   assign \step.high[0]  = step[105:90];
-  assign \step.group_last  = step[106];
-  assign \step.last  = step[107];
-  assign \step.error  = step[108];
+  assign \step.last  = step[106];
+  assign \step.error  = step[107];
   assign \o__payload.low  = \$11 [63:0];
   assign \o__payload.low[0]  = \$11 [3:0];
   assign \o__payload.low[1]  = \$11 [7:4];
@@ -635,9 +632,8 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \o__payload.select[0]  = \$12 [15:0];
   assign \o__payload.high  = \$12 [31:16];
   assign \o__payload.high[0]  = \$12 [31:16];
-  assign \o__payload.group_last  = \$12 [32];
-  assign \o__payload.last  = \$12 [33];
-  assign \o__payload.error  = \$12 [34];
+  assign \o__payload.last  = \$12 [32];
+  assign \o__payload.error  = \$12 [33];
   assign \i_dense__payload.codes  = i_dense__payload[63:0];
   assign \i_dense__payload.codes[0]  = i_dense__payload[3:0];
   assign \i_dense__payload.codes[1]  = i_dense__payload[7:4];
@@ -692,12 +688,12 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \i__payload$20 [95:64] = scales[31:0];
   assign \i__payload$20 [128] = \$13 [1];
   assign \i__payload$20 [63:0] = acc;
-  assign step[108] = \$2 ;
-  assign step[107:0] = { \$12 [33:0], \$10 , \$11  };
+  assign step[107] = \$2 ;
+  assign step[106:0] = { \$12 [32:0], \$10 , \$11  };
 endmodule
 
 module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$30  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$36  = 0;
   input r_en;
   wire r_en;
   input rst;
@@ -779,7 +775,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$30 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -789,7 +785,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$30 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -799,7 +795,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$30 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
@@ -819,7 +815,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
   assign r_port__data = r_data;
 endmodule
 
-module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , acc, clk);
+module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4490$108 , acc, clk);
   input rst;
   wire rst;
   input valid;
@@ -828,10 +824,10 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire en;
   input [70:0] \i$4 ;
   wire [70:0] \i$4 ;
-  input [108:0] i;
-  wire [108:0] i;
-  output [1:0] \port$4647$111 ;
-  wire [1:0] \port$4647$111 ;
+  input [107:0] i;
+  wire [107:0] i;
+  output [1:0] \port$4490$108 ;
+  wire [1:0] \port$4490$108 ;
   output [63:0] acc;
   wire [63:0] acc;
   input clk;
@@ -859,7 +855,7 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire [3:0] \beat.codes[9] ;
   wire \beat.last ;
   wire [5:0] \beat.tau ;
-  wire [69:0] column;
+  wire [72:0] column;
   wire [63:0] \column.codes ;
   wire [3:0] \column.codes[0] ;
   wire [3:0] \column.codes[10] ;
@@ -877,7 +873,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire [3:0] \column.codes[7] ;
   wire [3:0] \column.codes[8] ;
   wire [3:0] \column.codes[9] ;
-  wire [5:0] \column.tau ;
+  wire [2:0] \column.exponent ;
+  wire [2:0] \column.fraction ;
+  wire [2:0] \column.lane_fraction ;
   wire [63:0] \i$4.codes ;
   wire [3:0] \i$4.codes[0] ;
   wire [3:0] \i$4.codes[10] ;
@@ -900,7 +898,6 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire \i.done ;
   wire \i.error ;
   wire \i.first ;
-  wire \i.group_last ;
   wire [15:0] \i.high ;
   wire [15:0] \i.high[0] ;
   wire \i.last ;
@@ -924,8 +921,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire [7:0] \i.scale ;
   wire [15:0] \i.select ;
   wire [15:0] \i.select[0] ;
-  wire [112:0] o;
-  wire [69:0] \o$9 ;
+  wire [109:0] o;
+  wire [72:0] \o$9 ;
   wire [63:0] \o$9.codes ;
   wire [3:0] \o$9.codes[0] ;
   wire [3:0] \o$9.codes[10] ;
@@ -943,15 +940,14 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire [3:0] \o$9.codes[7] ;
   wire [3:0] \o$9.codes[8] ;
   wire [3:0] \o$9.codes[9] ;
-  wire [5:0] \o$9.tau ;
-  wire \o.active ;
+  wire [2:0] \o$9.exponent ;
+  wire [2:0] \o$9.fraction ;
+  wire [2:0] \o$9.lane_fraction ;
   wire \o.clear ;
-  wire \o.clear_sum ;
   wire \o.dense ;
   wire \o.error ;
   wire [4:0] \o.exponent ;
   wire [2:0] \o.fraction ;
-  wire \o.group_last ;
   wire [11:0] \o.high ;
   wire [11:0] \o.high[0] ;
   wire \o.high[0].sign ;
@@ -979,15 +975,12 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire [4:0] \o.shift ;
   wire [4:0] \o.shift[0] ;
   wire \o.take ;
-  wire [112:0] row;
-  wire \row.active ;
+  wire [109:0] row;
   wire \row.clear ;
-  wire \row.clear_sum ;
   wire \row.dense ;
   wire \row.error ;
   wire [4:0] \row.exponent ;
   wire [2:0] \row.fraction ;
-  wire \row.group_last ;
   wire [11:0] \row.high ;
   wire [11:0] \row.high[0] ;
   wire \row.high[0].sign ;
@@ -1015,11 +1008,10 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   wire [4:0] \row.shift ;
   wire [4:0] \row.shift[0] ;
   wire \row.take ;
-  wire [108:0] step;
+  wire [107:0] step;
   wire \step.done ;
   wire \step.error ;
   wire \step.first ;
-  wire \step.group_last ;
   wire [15:0] \step.high ;
   wire [15:0] \step.high[0] ;
   wire \step.last ;
@@ -1073,9 +1065,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign o = row;
   assign \o$9  = column;
   assign \acc$11  = acc;
-  assign acc_valid = row[111];
-  assign acc_error = row[112];
-  assign \port$4647$111  = row[112:111];
+  assign acc_valid = row[108];
+  assign acc_error = row[109];
+  assign \port$4490$108  = row[109:108];
   assign \i.low  = i[63:0];
   assign \i.low[0]  = i[3:0];
   assign \i.low[1]  = i[7:4];
@@ -1100,9 +1092,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign \i.select[0]  = i[89:74];
   assign \i.high  = i[105:90];
   assign \i.high[0]  = i[105:90];
-  assign \i.group_last  = i[106];
-  assign \i.last  = i[107];
-  assign \i.error  = i[108];
+  assign \i.last  = i[106];
+  assign \i.error  = i[107];
   assign \step.low  = i[63:0];
   assign \step.low[0]  = i[3:0];
   assign \step.low[1]  = i[7:4];
@@ -1127,9 +1118,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign \step.select[0]  = i[89:74];
   assign \step.high  = i[105:90];
   assign \step.high[0]  = i[105:90];
-  assign \step.group_last  = i[106];
-  assign \step.last  = i[107];
-  assign \step.error  = i[108];
+  assign \step.last  = i[106];
+  assign \step.error  = i[107];
   assign \i$4.codes  = \i$4 [63:0];
   assign \i$4.codes[0]  = \i$4 [3:0];
   assign \i$4.codes[1]  = \i$4 [7:4];
@@ -1189,20 +1179,17 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign \row.select  = row[80:65];
   assign \row.select[0]  = row[80:65];
   assign \row.take  = row[81];
-  assign \row.active  = row[82];
-  assign \row.high  = row[94:83];
-  assign \row.high[0]  = row[94:83];
-  assign \row.high[0].significand  = row[93:83];
-  assign \row.high[0].sign  = row[94];
-  assign \row.shift  = row[99:95];
-  assign \row.shift[0]  = row[99:95];
-  assign \row.fraction  = row[102:100];
-  assign \row.exponent  = row[107:103];
-  assign \row.clear  = row[108];
-  assign \row.group_last  = row[109];
-  assign \row.clear_sum  = row[110];
-  assign \row.last  = row[111];
-  assign \row.error  = row[112];
+  assign \row.high  = row[93:82];
+  assign \row.high[0]  = row[93:82];
+  assign \row.high[0].significand  = row[92:82];
+  assign \row.high[0].sign  = row[93];
+  assign \row.shift  = row[98:94];
+  assign \row.shift[0]  = row[98:94];
+  assign \row.fraction  = row[101:99];
+  assign \row.exponent  = row[106:102];
+  assign \row.clear  = row[107];
+  assign \row.last  = row[108];
+  assign \row.error  = row[109];
   assign \o.low  = row[63:0];
   assign \o.low[0]  = row[3:0];
   assign \o.low[1]  = row[7:4];
@@ -1224,20 +1211,17 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign \o.select  = row[80:65];
   assign \o.select[0]  = row[80:65];
   assign \o.take  = row[81];
-  assign \o.active  = row[82];
-  assign \o.high  = row[94:83];
-  assign \o.high[0]  = row[94:83];
-  assign \o.high[0].significand  = row[93:83];
-  assign \o.high[0].sign  = row[94];
-  assign \o.shift  = row[99:95];
-  assign \o.shift[0]  = row[99:95];
-  assign \o.fraction  = row[102:100];
-  assign \o.exponent  = row[107:103];
-  assign \o.clear  = row[108];
-  assign \o.group_last  = row[109];
-  assign \o.clear_sum  = row[110];
-  assign \o.last  = row[111];
-  assign \o.error  = row[112];
+  assign \o.high  = row[93:82];
+  assign \o.high[0]  = row[93:82];
+  assign \o.high[0].significand  = row[92:82];
+  assign \o.high[0].sign  = row[93];
+  assign \o.shift  = row[98:94];
+  assign \o.shift[0]  = row[98:94];
+  assign \o.fraction  = row[101:99];
+  assign \o.exponent  = row[106:102];
+  assign \o.clear  = row[107];
+  assign \o.last  = row[108];
+  assign \o.error  = row[109];
   assign \column.codes  = column[63:0];
   assign \column.codes[0]  = column[3:0];
   assign \column.codes[1]  = column[7:4];
@@ -1255,7 +1239,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign \column.codes[13]  = column[55:52];
   assign \column.codes[14]  = column[59:56];
   assign \column.codes[15]  = column[63:60];
-  assign \column.tau  = column[69:64];
+  assign \column.lane_fraction  = column[66:64];
+  assign \column.fraction  = column[69:67];
+  assign \column.exponent  = column[72:70];
   assign \o$9.codes  = column[63:0];
   assign \o$9.codes[0]  = column[3:0];
   assign \o$9.codes[1]  = column[7:4];
@@ -1273,25 +1259,25 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4647$111 , ac
   assign \o$9.codes[13]  = column[55:52];
   assign \o$9.codes[14]  = column[59:56];
   assign \o$9.codes[15]  = column[63:60];
-  assign \o$9.tau  = column[69:64];
+  assign \o$9.lane_fraction  = column[66:64];
+  assign \o$9.fraction  = column[69:67];
+  assign \o$9.exponent  = column[72:70];
 endmodule
 
 module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$31  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$37  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
   input [70:0] i;
   wire [70:0] i;
-  output [69:0] o;
-  wire [69:0] o;
+  output [72:0] o;
+  wire [72:0] o;
   input clk;
   wire clk;
   reg [5:0] \$1 ;
   reg [5:0] \$2 ;
-  reg [5:0] \$3 ;
-  reg [5:0] \$4 ;
   wire [63:0] \i.codes ;
   wire [3:0] \i.codes[0] ;
   wire [3:0] \i.codes[10] ;
@@ -1311,6 +1297,7 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire [3:0] \i.codes[9] ;
   wire \i.last ;
   wire [5:0] \i.tau ;
+  reg [5:0] late_tau_1 = 6'h00;
   wire [63:0] \o.codes ;
   wire [3:0] \o.codes[0] ;
   wire [3:0] \o.codes[10] ;
@@ -1328,43 +1315,24 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire [3:0] \o.codes[7] ;
   wire [3:0] \o.codes[8] ;
   wire [3:0] \o.codes[9] ;
-  wire [5:0] \o.tau ;
+  wire [2:0] \o.exponent ;
+  wire [2:0] \o.fraction ;
+  wire [2:0] \o.lane_fraction ;
   reg [5:0] tau_1 = 6'h00;
-  reg [5:0] tau_2 = 6'h00;
-  reg [5:0] tau_3 = 6'h00;
-  reg [5:0] tau_4 = 6'h00;
-  always @(posedge clk)
-    tau_3 <= \$3 ;
-  always @(posedge clk)
-    tau_4 <= \$4 ;
   always @(posedge clk)
     tau_1 <= \$1 ;
   always @(posedge clk)
-    tau_2 <= \$2 ;
+    late_tau_1 <= \$2 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$31 ) begin end
-    \$3  = tau_3;
-    if (en) begin
-      \$3  = tau_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$31 ) begin end
-    \$4  = tau_4;
-    if (en) begin
-      \$4  = tau_3;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$31 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
     \$1  = tau_1;
     if (en) begin
       \$1  = i[69:64];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$31 ) begin end
-    \$2  = tau_2;
+    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
+    \$2  = late_tau_1;
     if (en) begin
       \$2  = tau_1;
     end
@@ -1386,7 +1354,9 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   assign \o.codes[13]  = o[55:52];
   assign \o.codes[14]  = o[59:56];
   assign \o.codes[15]  = o[63:60];
-  assign \o.tau  = o[69:64];
+  assign \o.lane_fraction  = o[66:64];
+  assign \o.fraction  = o[69:67];
+  assign \o.exponent  = o[72:70];
   assign \i.codes  = i[63:0];
   assign \i.codes[0]  = i[3:0];
   assign \i.codes[1]  = i[7:4];
@@ -1406,28 +1376,31 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   assign \i.codes[15]  = i[63:60];
   assign \i.tau  = i[69:64];
   assign \i.last  = i[70];
-  assign o[69:64] = tau_4;
+  assign o[72:70] = late_tau_1[5:3];
+  assign o[69:67] = late_tau_1[2:0];
+  assign o[66:64] = tau_1[2:0];
   assign o[63:0] = i[63:0];
 endmodule
 
 module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$32  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$38  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [112:0] row;
-  wire [112:0] row;
-  input [69:0] column;
-  wire [69:0] column;
+  input [109:0] row;
+  wire [109:0] row;
+  input [72:0] column;
+  wire [72:0] column;
   output [63:0] acc;
   wire [63:0] acc;
   input clk;
   wire clk;
-  reg [2:0] \$1 ;
-  wire active;
+  wire [5:0] \$1 ;
+  wire [5:0] \$2 ;
+  reg [5:0] \$3 ;
+  reg [5:0] \$4 ;
   wire clear;
-  wire \clear$27 ;
   wire [63:0] codes;
   wire [63:0] \codes$4 ;
   wire [3:0] \codes$4[0] ;
@@ -1479,11 +1452,15 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [3:0] \column.codes[7] ;
   wire [3:0] \column.codes[8] ;
   wire [3:0] \column.codes[9] ;
-  wire [5:0] \column.tau ;
+  wire [2:0] \column.exponent ;
+  wire [2:0] \column.fraction ;
+  wire [2:0] \column.lane_fraction ;
   wire [3:0] d;
-  wire [4:0] exponent;
-  reg [2:0] \exponent$19  = 3'h0;
+  reg [5:0] exponent = 6'h00;
+  (* init = 6'h00 *)
+  wire [5:0] \exponent$22 ;
   wire [2:0] fraction;
+  wire [2:0] \fraction$15 ;
   wire [2:0] \fraction$18 ;
   wire [11:0] high;
   wire \high.sign ;
@@ -1506,20 +1483,17 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [3:0] \low[8] ;
   wire [3:0] \low[9] ;
   wire [3:0] o;
-  wire [11:0] \o$13 ;
-  wire [46:0] \o$17 ;
-  wire [57:0] \o$22 ;
-  wire [42:0] \o$25 ;
-  wire [43:0] \o$26 ;
-  wire [63:0] \o$29 ;
-  wire \row.active ;
+  wire [11:0] \o$14 ;
+  wire [14:0] \o$17 ;
+  wire [18:0] \o$20 ;
+  wire [53:0] \o$24 ;
+  wire [54:0] \o$25 ;
+  wire [63:0] \o$28 ;
   wire \row.clear ;
-  wire \row.clear_sum ;
   wire \row.dense ;
   wire \row.error ;
   wire [4:0] \row.exponent ;
   wire [2:0] \row.fraction ;
-  wire \row.group_last ;
   wire [11:0] \row.high ;
   wire [11:0] \row.high[0] ;
   wire \row.high[0].sign ;
@@ -1548,23 +1522,25 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [4:0] \row.shift[0] ;
   wire \row.take ;
   wire [15:0] select;
-  wire [4:0] shift;
+  reg [5:0] shift = 6'h00;
+  (* init = 6'h00 *)
+  wire [5:0] shift0;
   wire take;
-  (* init = 3'h0 *)
-  wire [2:0] tau_exponent;
-  wire [57:0] terms;
-  wire [86:0] \terms$24 ;
-  wire [42:0] \terms$24.0 ;
-  wire [43:0] \terms$24.1 ;
-  wire [57:0] \terms.0 ;
+  wire [108:0] terms;
+  wire [53:0] \terms.0 ;
+  wire [54:0] \terms.1 ;
   wire [11:0] value;
-  wire [46:0] \value$16 ;
-  assign value = row[64] ? \o$13  : 12'h000;
-  assign \value$16  = row[109] ? \o$17  : 47'h000000000000;
+  wire [14:0] \value$16 ;
+  wire [18:0] \value$19 ;
   always @(posedge clk)
-    \exponent$19  <= \$1 ;
+    shift <= \$3 ;
+  always @(posedge clk)
+    exponent <= \$4 ;
+  assign value = row[64] ? \o$14  : 12'h000;
+  assign \$1  = row[98:94] + column[72:70];
+  assign \$2  = row[106:102] + column[72:70];
   \sq_pe_default.pe.datapath.mac.accumulator  accumulator (
-    .clear(row[110]),
+    .clear(row[107]),
     .clk(clk),
     .en(en),
     .rst(rst),
@@ -1574,8 +1550,8 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   \sq_pe_default.pe.datapath.mac.bank_scale  bank_scale (
     .clk(clk),
     .en(en),
-    .o(\o$25 ),
-    .\port$4647$100 (row[107:100]),
+    .fraction(row[101:99]),
+    .o(\value$16 ),
     .rst(rst),
     .value(value)
   );
@@ -1584,7 +1560,7 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .codes(column[63:0]),
     .en(en),
     .low(row[63:0]),
-    .o(\o$13 ),
+    .o(\o$14 ),
     .rst(rst)
   );
   \sq_pe_default.pe.datapath.mac.gather0  gather0 (
@@ -1592,20 +1568,11 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .o(d),
     .select(row[80:65])
   );
-  \sq_pe_default.pe.datapath.mac.group_accumulator  group_accumulator (
-    .clear(row[108]),
-    .clk(clk),
-    .en(en),
-    .rst(rst),
-    .terms(\terms$24 ),
-    .total(\o$17 )
-  );
   \sq_pe_default.pe.datapath.mac.group_scale  group_scale (
     .clk(clk),
     .en(en),
-    .exponent(\exponent$19 ),
-    .fraction(column[66:64]),
-    .o(terms),
+    .fraction(column[69:67]),
+    .o(\value$19 ),
     .rst(rst),
     .value(\value$16 )
   );
@@ -1613,34 +1580,50 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .clk(clk),
     .d(d),
     .en(en),
-    .\port$4647$81 (row[99:81]),
+    .exponent(shift),
+    .fraction(column[66:64]),
+    .o(\o$25 ),
+    .\port$4490$81 (row[93:81]),
+    .rst(rst)
+  );
+  \sq_pe_default.pe.datapath.mac.scale_shift  scale_shift (
+    .clk(clk),
+    .en(en),
+    .exponent(exponent),
     .rst(rst),
-    .shifted(\o$26 )
+    .shifted(\o$24 ),
+    .value(\value$19 )
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$32 ) begin end
-    \$1  = \exponent$19 ;
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
+    \$4  = exponent;
     if (en) begin
-      \$1  = column[69:67];
+      \$4  = \$2 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
+    \$3  = shift;
+    if (en) begin
+      \$3  = \$1 ;
     end
   end
   assign low = row[63:0];
   assign codes = column[63:0];
   assign \codes$4  = column[63:0];
   assign select = row[80:65];
+  assign fraction = column[66:64];
   assign o = d;
   assign take = row[81];
-  assign high = row[94:83];
-  assign active = row[82];
-  assign shift = row[99:95];
-  assign fraction = row[102:100];
-  assign exponent = row[107:103];
-  assign \fraction$18  = column[66:64];
-  assign tau_exponent = \exponent$19 ;
-  assign \o$22  = terms;
-  assign clear = row[110];
-  assign \clear$27  = row[108];
-  assign \o$29  = acc;
+  assign high = row[93:82];
+  assign shift0 = shift;
+  assign \fraction$15  = row[101:99];
+  assign \o$17  = \value$16 ;
+  assign \fraction$18  = column[69:67];
+  assign \o$20  = \value$19 ;
+  assign \exponent$22  = exponent;
+  assign clear = row[107];
+  assign \o$28  = acc;
   assign \low[0]  = row[3:0];
   assign \low[1]  = row[7:4];
   assign \low[2]  = row[11:8];
@@ -1678,20 +1661,17 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   assign \row.select  = row[80:65];
   assign \row.select[0]  = row[80:65];
   assign \row.take  = row[81];
-  assign \row.active  = row[82];
-  assign \row.high  = row[94:83];
-  assign \row.high[0]  = row[94:83];
-  assign \row.high[0].significand  = row[93:83];
-  assign \row.high[0].sign  = row[94];
-  assign \row.shift  = row[99:95];
-  assign \row.shift[0]  = row[99:95];
-  assign \row.fraction  = row[102:100];
-  assign \row.exponent  = row[107:103];
-  assign \row.clear  = row[108];
-  assign \row.group_last  = row[109];
-  assign \row.clear_sum  = row[110];
-  assign \row.last  = row[111];
-  assign \row.error  = row[112];
+  assign \row.high  = row[93:82];
+  assign \row.high[0]  = row[93:82];
+  assign \row.high[0].significand  = row[92:82];
+  assign \row.high[0].sign  = row[93];
+  assign \row.shift  = row[98:94];
+  assign \row.shift[0]  = row[98:94];
+  assign \row.fraction  = row[101:99];
+  assign \row.exponent  = row[106:102];
+  assign \row.clear  = row[107];
+  assign \row.last  = row[108];
+  assign \row.error  = row[109];
   assign \codes[0]  = column[3:0];
   assign \codes[1]  = column[7:4];
   assign \codes[2]  = column[11:8];
@@ -1725,7 +1705,9 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   assign \column.codes[13]  = column[55:52];
   assign \column.codes[14]  = column[59:56];
   assign \column.codes[15]  = column[63:60];
-  assign \column.tau  = column[69:64];
+  assign \column.lane_fraction  = column[66:64];
+  assign \column.fraction  = column[69:67];
+  assign \column.exponent  = column[72:70];
   assign \codes$4[0]  = column[3:0];
   assign \codes$4[1]  = column[7:4];
   assign \codes$4[2]  = column[11:8];
@@ -1742,33 +1724,57 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   assign \codes$4[13]  = column[55:52];
   assign \codes$4[14]  = column[59:56];
   assign \codes$4[15]  = column[63:60];
-  assign \high.significand  = row[93:83];
-  assign \high.sign  = row[94];
-  assign \terms.0  = terms;
-  assign \terms$24.0  = \terms$24 [42:0];
-  assign \terms$24.1  = \terms$24 [86:43];
-  assign \terms$24 [86:43] = \o$26 ;
-  assign \terms$24 [42:0] = \o$25 ;
+  assign \high.significand  = row[92:82];
+  assign \high.sign  = row[93];
+  assign \terms.0  = terms[53:0];
+  assign \terms.1  = terms[108:54];
+  assign terms[108:54] = \o$25 ;
+  assign terms[53:0] = \o$24 ;
 endmodule
 
 module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, clear, terms, total, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$33  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$39  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
   input clear;
   wire clear;
-  input [57:0] terms;
-  wire [57:0] terms;
+  input [108:0] terms;
+  wire [108:0] terms;
   output [63:0] total;
   reg [63:0] total = 64'h0000000000000000;
   input clk;
   wire clk;
-  wire \$1 ;
-  wire \$10 ;
+  wire [63:0] \$1 ;
+  wire [63:0] \$10 ;
+  wire [63:0] \$100 ;
+  wire [63:0] \$101 ;
+  wire [63:0] \$102 ;
+  wire [63:0] \$103 ;
+  wire [63:0] \$104 ;
+  wire [63:0] \$105 ;
+  wire [63:0] \$106 ;
+  wire \$107 ;
+  wire [63:0] \$108 ;
+  wire [63:0] \$109 ;
   wire [63:0] \$11 ;
+  wire \$110 ;
+  wire [63:0] \$111 ;
+  wire \$112 ;
+  wire [63:0] \$113 ;
+  wire [63:0] \$114 ;
+  wire [63:0] \$115 ;
+  wire [63:0] \$116 ;
+  wire [63:0] \$117 ;
+  wire [63:0] \$118 ;
+  wire [63:0] \$119 ;
   wire [63:0] \$12 ;
+  wire [63:0] \$120 ;
+  wire [63:0] \$121 ;
+  wire \$122 ;
+  wire [64:0] \$123 ;
+  reg [63:0] \$124 ;
   wire [63:0] \$13 ;
   wire [63:0] \$14 ;
   wire [63:0] \$15 ;
@@ -1829,157 +1835,598 @@ module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, clear, terms, total,
   wire [63:0] \$65 ;
   wire [63:0] \$66 ;
   wire [63:0] \$67 ;
-  wire [64:0] \$68 ;
-  reg [63:0] \$69 ;
+  wire [63:0] \$68 ;
+  wire [63:0] \$69 ;
   wire [63:0] \$7 ;
+  wire [63:0] \$70 ;
+  wire [63:0] \$71 ;
+  wire [63:0] \$72 ;
+  wire [63:0] \$73 ;
+  wire [63:0] \$74 ;
+  wire [63:0] \$75 ;
+  wire [63:0] \$76 ;
+  wire [63:0] \$77 ;
+  wire [63:0] \$78 ;
+  wire [63:0] \$79 ;
   wire [63:0] \$8 ;
+  wire [63:0] \$80 ;
+  wire [63:0] \$81 ;
+  wire [63:0] \$82 ;
+  wire [63:0] \$83 ;
+  wire [63:0] \$84 ;
+  wire [63:0] \$85 ;
+  wire [63:0] \$86 ;
+  wire [63:0] \$87 ;
+  wire [63:0] \$88 ;
+  wire [63:0] \$89 ;
   wire [63:0] \$9 ;
+  wire [63:0] \$90 ;
+  wire [63:0] \$91 ;
+  wire [63:0] \$92 ;
+  wire [63:0] \$93 ;
+  wire [63:0] \$94 ;
+  wire [63:0] \$95 ;
+  wire [63:0] \$96 ;
+  wire [63:0] \$97 ;
+  wire [63:0] \$98 ;
+  wire [63:0] \$99 ;
   wire \$auto$rtlil.cc:3337:Not$10 ;
   wire \$auto$rtlil.cc:3337:Not$12 ;
+  wire \$auto$rtlil.cc:3337:Not$14 ;
+  wire \$auto$rtlil.cc:3337:Not$16 ;
+  wire \$auto$rtlil.cc:3337:Not$18 ;
   wire \$auto$rtlil.cc:3337:Not$2 ;
   wire \$auto$rtlil.cc:3337:Not$4 ;
   wire \$auto$rtlil.cc:3337:Not$6 ;
   wire \$auto$rtlil.cc:3337:Not$8 ;
-  wire next_fa122_c;
-  wire next_fa122_h;
-  wire next_fa122_s;
-  wire next_fa124_c;
-  wire next_fa124_h;
-  wire next_fa124_s;
-  wire next_fa126_c;
-  wire next_fa126_h;
-  wire next_fa126_s;
-  wire next_fa128_c;
-  wire next_fa128_h;
-  wire next_fa128_s;
-  wire next_fa130_c;
-  wire next_fa130_h;
-  wire next_fa130_s;
-  wire next_fa132_c;
-  wire next_fa132_h;
-  wire next_fa132_s;
+  wire next_fa173_c;
+  wire next_fa173_h;
+  wire next_fa173_s;
+  wire next_fa175_c;
+  wire next_fa175_h;
+  wire next_fa175_s;
+  wire next_fa177_c;
+  wire next_fa177_h;
+  wire next_fa177_s;
+  wire next_fa179_c;
+  wire next_fa179_h;
+  wire next_fa179_s;
+  wire next_fa181_c;
+  wire next_fa181_h;
+  wire next_fa181_s;
+  wire next_fa183_c;
+  wire next_fa183_h;
+  wire next_fa183_s;
+  wire next_fa185_c;
+  wire next_fa185_h;
+  wire next_fa185_s;
+  wire next_fa187_c;
+  wire next_fa187_h;
+  wire next_fa187_s;
+  wire next_fa189_c;
+  wire next_fa189_h;
+  wire next_fa189_s;
+  wire next_fa191_c;
+  wire next_fa191_h;
+  wire next_fa191_s;
+  wire next_fa193_c;
+  wire next_fa193_h;
+  wire next_fa193_s;
+  wire next_fa195_c;
+  wire next_fa195_h;
+  wire next_fa195_s;
+  wire next_fa197_c;
+  wire next_fa197_h;
+  wire next_fa197_s;
+  wire next_fa199_c;
+  wire next_fa199_h;
+  wire next_fa199_s;
+  wire next_fa201_c;
+  wire next_fa201_h;
+  wire next_fa201_s;
+  wire next_fa203_c;
+  wire next_fa203_h;
+  wire next_fa203_s;
+  wire next_fa205_c;
+  wire next_fa205_h;
+  wire next_fa205_s;
+  wire next_fa207_c;
+  wire next_fa207_h;
+  wire next_fa207_s;
+  wire next_fa209_c;
+  wire next_fa209_h;
+  wire next_fa209_s;
+  wire next_fa211_c;
+  wire next_fa211_h;
+  wire next_fa211_s;
+  wire next_fa213_c;
+  wire next_fa213_h;
+  wire next_fa213_s;
+  wire next_fa215_c;
+  wire next_fa215_h;
+  wire next_fa215_s;
+  wire next_fa217_c;
+  wire next_fa217_h;
+  wire next_fa217_s;
+  wire next_fa219_c;
+  wire next_fa219_h;
+  wire next_fa219_s;
+  wire next_fa221_c;
+  wire next_fa221_h;
+  wire next_fa221_s;
+  wire next_fa223_c;
+  wire next_fa223_h;
+  wire next_fa223_s;
+  wire next_fa225_c;
+  wire next_fa225_h;
+  wire next_fa225_s;
+  wire next_fa227_c;
+  wire next_fa227_h;
+  wire next_fa227_s;
+  wire next_fa229_c;
+  wire next_fa229_h;
+  wire next_fa229_s;
+  wire next_fa231_c;
+  wire next_fa231_h;
+  wire next_fa231_s;
+  wire next_fa233_c;
+  wire next_fa233_h;
+  wire next_fa233_s;
+  wire next_fa235_c;
+  wire next_fa235_h;
+  wire next_fa235_s;
+  wire next_fa237_c;
+  wire next_fa237_h;
+  wire next_fa237_s;
+  wire next_fa239_c;
+  wire next_fa239_h;
+  wire next_fa239_s;
+  wire next_fa241_c;
+  wire next_fa241_h;
+  wire next_fa241_s;
+  wire next_fa243_c;
+  wire next_fa243_h;
+  wire next_fa243_s;
+  wire next_fa245_c;
+  wire next_fa245_h;
+  wire next_fa245_s;
+  wire next_fa247_c;
+  wire next_fa247_h;
+  wire next_fa247_s;
+  wire next_fa249_c;
+  wire next_fa249_h;
+  wire next_fa249_s;
+  wire next_fa251_c;
+  wire next_fa251_h;
+  wire next_fa251_s;
+  wire next_fa253_c;
+  wire next_fa253_h;
+  wire next_fa253_s;
+  wire next_fa255_c;
+  wire next_fa255_h;
+  wire next_fa255_s;
+  wire next_fa257_c;
+  wire next_fa257_h;
+  wire next_fa257_s;
+  wire next_fa259_c;
+  wire next_fa259_h;
+  wire next_fa259_s;
+  wire next_fa261_c;
+  wire next_fa261_h;
+  wire next_fa261_s;
+  wire next_fa263_c;
+  wire next_fa263_h;
+  wire next_fa263_s;
+  wire next_fa265_c;
+  wire next_fa265_h;
+  wire next_fa265_s;
+  wire next_fa267_c;
+  wire next_fa267_h;
+  wire next_fa267_s;
+  wire next_fa269_c;
+  wire next_fa269_h;
+  wire next_fa269_s;
+  wire next_fa271_c;
+  wire next_fa271_h;
+  wire next_fa271_s;
+  wire next_fa273_c;
+  wire next_fa273_h;
+  wire next_fa273_s;
+  wire next_fa275_c;
+  wire next_fa275_h;
+  wire next_fa275_s;
+  wire next_fa277_c;
+  wire next_fa277_h;
+  wire next_fa277_s;
+  wire next_fa279_c;
+  wire next_fa279_h;
+  wire next_fa279_s;
+  wire next_fa281_c;
+  wire next_fa281_h;
+  wire next_fa281_s;
+  wire next_fa283_c;
+  wire next_fa283_h;
+  wire next_fa283_s;
+  wire next_fa285_c;
+  wire next_fa285_h;
+  wire next_fa285_s;
+  wire next_fa287_c;
+  wire next_fa287_h;
+  wire next_fa287_s;
+  wire next_fa289_c;
+  wire next_fa289_h;
+  wire next_fa289_s;
+  wire next_fa291_c;
+  wire next_fa291_h;
+  wire next_fa291_s;
+  wire next_fa293_c;
+  wire next_fa293_h;
+  wire next_fa293_s;
+  wire next_fa295_c;
+  wire next_fa295_h;
+  wire next_fa295_s;
+  wire next_fa297_c;
+  wire next_fa297_h;
+  wire next_fa297_s;
+  wire next_fa299_c;
+  wire next_fa299_h;
+  wire next_fa299_s;
   wire [63:0] next_sum;
   (* init = 64'h0000000000000000 *)
   wire [63:0] o;
-  wire [57:0] \terms.0 ;
-  assign \$13  = clear ? 64'h0000000000000000 : total;
-  assign \$14  = clear ? 64'h0000000000000000 : total;
-  assign \$15  = clear ? 64'h0000000000000000 : total;
-  assign \$16  = clear ? 64'h0000000000000000 : total;
-  assign \$17  = clear ? 64'h0000000000000000 : total;
-  assign \$18  = clear ? 64'h0000000000000000 : total;
-  assign \$19  = clear ? 64'h0000000000000000 : total;
-  assign \$20  = clear ? 64'h0000000000000000 : total;
-  assign \$21  = clear ? 64'h0000000000000000 : total;
-  assign \$22  = clear ? 64'h0000000000000000 : total;
-  assign \$23  = clear ? 64'h0000000000000000 : total;
-  assign \$24  = clear ? 64'h0000000000000000 : total;
-  assign \$25  = clear ? 64'h0000000000000000 : total;
-  assign \$26  = clear ? 64'h0000000000000000 : total;
-  assign \$27  = clear ? 64'h0000000000000000 : total;
-  assign \$28  = clear ? 64'h0000000000000000 : total;
-  assign \$29  = clear ? 64'h0000000000000000 : total;
-  assign \$30  = clear ? 64'h0000000000000000 : total;
-  assign \$31  = clear ? 64'h0000000000000000 : total;
-  assign \$32  = clear ? 64'h0000000000000000 : total;
-  assign \$33  = clear ? 64'h0000000000000000 : total;
-  assign \$34  = clear ? 64'h0000000000000000 : total;
-  assign \$35  = clear ? 64'h0000000000000000 : total;
-  assign \$36  = clear ? 64'h0000000000000000 : total;
-  assign \$37  = clear ? 64'h0000000000000000 : total;
-  assign \$38  = clear ? 64'h0000000000000000 : total;
-  assign \$39  = clear ? 64'h0000000000000000 : total;
-  assign \$40  = clear ? 64'h0000000000000000 : total;
-  assign \$41  = clear ? 64'h0000000000000000 : total;
-  assign \$42  = clear ? 64'h0000000000000000 : total;
-  assign \$43  = clear ? 64'h0000000000000000 : total;
-  assign \$44  = clear ? 64'h0000000000000000 : total;
-  assign \$45  = clear ? 64'h0000000000000000 : total;
-  assign \$46  = clear ? 64'h0000000000000000 : total;
-  assign \$47  = clear ? 64'h0000000000000000 : total;
-  assign \$48  = clear ? 64'h0000000000000000 : total;
-  assign \$49  = clear ? 64'h0000000000000000 : total;
-  assign \$50  = clear ? 64'h0000000000000000 : total;
-  assign \$51  = clear ? 64'h0000000000000000 : total;
-  assign \$52  = clear ? 64'h0000000000000000 : total;
-  assign \$53  = clear ? 64'h0000000000000000 : total;
-  assign \$54  = clear ? 64'h0000000000000000 : total;
-  assign \$55  = clear ? 64'h0000000000000000 : total;
-  assign \$56  = clear ? 64'h0000000000000000 : total;
-  assign \$57  = clear ? 64'h0000000000000000 : total;
-  assign \$58  = clear ? 64'h0000000000000000 : total;
-  assign \$59  = clear ? 64'h0000000000000000 : total;
-  assign \$60  = clear ? 64'h0000000000000000 : total;
-  assign \$61  = clear ? 64'h0000000000000000 : total;
-  assign \$62  = clear ? 64'h0000000000000000 : total;
-  assign \$63  = clear ? 64'h0000000000000000 : total;
-  assign \$64  = clear ? 64'h0000000000000000 : total;
-  assign \$65  = clear ? 64'h0000000000000000 : total;
-  assign \$66  = clear ? 64'h0000000000000000 : total;
-  assign \$67  = clear ? 64'h0000000000000000 : total;
-  assign \$68  = { \$10 , next_fa132_s, next_fa130_s, next_fa128_s, next_fa126_s, next_fa124_s, next_fa122_s, terms[56:0] } + { next_fa132_c, 6'h00, \$67 [56], \$66 [55], \$65 [54], \$64 [53], \$63 [52], \$62 [51], \$61 [50], \$60 [49], \$59 [48], \$58 [47], \$57 [46], \$56 [45], \$55 [44], \$54 [43], \$53 [42], \$52 [41], \$51 [40], \$50 [39], \$49 [38], \$48 [37], \$47 [36], \$46 [35], \$45 [34], \$44 [33], \$43 [32], \$42 [31], \$41 [30], \$40 [29], \$39 [28], \$38 [27], \$37 [26], \$36 [25], \$35 [24], \$34 [23], \$33 [22], \$32 [21], \$31 [20], \$30 [19], \$29 [18], \$28 [17], \$27 [16], \$26 [15], \$25 [14], \$24 [13], \$23 [12], \$22 [11], \$21 [10], \$20 [9], \$19 [8], \$18 [7], \$17 [6], \$16 [5], \$15 [4], \$14 [3], \$13 [2], \$12 [1], \$11 [0] };
-  always @(posedge clk)
-    total <= \$69 ;
-  assign \$1  = ~ terms[57];
+  wire [53:0] \terms.0 ;
+  wire [54:0] \terms.1 ;
+  assign next_fa173_h = terms[0] ^ terms[54];
+  assign \$1  = clear ? 64'h0000000000000000 : total;
+  assign next_fa173_s = next_fa173_h ^ \$1 [0];
   assign \$2  = clear ? 64'h0000000000000000 : total;
-  assign next_fa122_s = next_fa122_h ^ \$2 [57];
+  assign next_fa173_c = next_fa173_h ? \$2 [0] : terms[0];
+  assign next_fa175_h = terms[1] ^ terms[55];
   assign \$3  = clear ? 64'h0000000000000000 : total;
-  assign next_fa122_c = next_fa122_h ? \$3 [57] : 1'h1;
+  assign next_fa175_s = next_fa175_h ^ \$3 [1];
   assign \$4  = clear ? 64'h0000000000000000 : total;
-  assign next_fa124_s = next_fa124_h ^ next_fa122_c;
-  assign next_fa124_c = \$4 [58] ? 1'h1 : next_fa122_c;
+  assign next_fa175_c = next_fa175_h ? \$4 [1] : terms[1];
+  assign next_fa177_h = terms[2] ^ terms[56];
   assign \$5  = clear ? 64'h0000000000000000 : total;
-  assign next_fa126_s = next_fa126_h ^ next_fa124_c;
-  assign next_fa126_c = \$5 [59] ? 1'h1 : next_fa124_c;
+  assign next_fa177_s = next_fa177_h ^ \$5 [2];
   assign \$6  = clear ? 64'h0000000000000000 : total;
-  assign next_fa128_s = next_fa128_h ^ next_fa126_c;
-  assign next_fa128_c = \$6 [60] ? 1'h1 : next_fa126_c;
+  assign next_fa177_c = next_fa177_h ? \$6 [2] : terms[2];
+  assign next_fa179_h = terms[3] ^ terms[57];
   assign \$7  = clear ? 64'h0000000000000000 : total;
-  assign next_fa130_s = next_fa130_h ^ next_fa128_c;
-  assign next_fa130_c = \$7 [61] ? 1'h1 : next_fa128_c;
+  assign next_fa179_s = next_fa179_h ^ \$7 [3];
   assign \$8  = clear ? 64'h0000000000000000 : total;
-  assign next_fa132_s = next_fa132_h ^ next_fa130_c;
-  assign next_fa132_c = \$8 [62] ? 1'h1 : next_fa130_c;
+  assign next_fa179_c = next_fa179_h ? \$8 [3] : terms[3];
+  assign next_fa181_h = terms[4] ^ terms[58];
   assign \$9  = clear ? 64'h0000000000000000 : total;
-  assign \$10  = ~ \$9 [63];
+  assign next_fa181_s = next_fa181_h ^ \$9 [4];
+  assign \$10  = clear ? 64'h0000000000000000 : total;
+  assign next_fa181_c = next_fa181_h ? \$10 [4] : terms[4];
+  assign next_fa183_h = terms[5] ^ terms[59];
   assign \$11  = clear ? 64'h0000000000000000 : total;
+  assign next_fa183_s = next_fa183_h ^ \$11 [5];
   assign \$12  = clear ? 64'h0000000000000000 : total;
-  assign \$auto$rtlil.cc:3337:Not$12  = ~ \$8 [62];
-  assign \$auto$rtlil.cc:3337:Not$4  = ~ \$4 [58];
-  assign \$auto$rtlil.cc:3337:Not$6  = ~ \$5 [59];
-  assign \$auto$rtlil.cc:3337:Not$8  = ~ \$6 [60];
-  assign \$auto$rtlil.cc:3337:Not$10  = ~ \$7 [61];
+  assign next_fa183_c = next_fa183_h ? \$12 [5] : terms[5];
+  assign next_fa185_h = terms[6] ^ terms[60];
+  assign \$13  = clear ? 64'h0000000000000000 : total;
+  assign next_fa185_s = next_fa185_h ^ \$13 [6];
+  assign \$14  = clear ? 64'h0000000000000000 : total;
+  assign next_fa185_c = next_fa185_h ? \$14 [6] : terms[6];
+  assign next_fa187_h = terms[7] ^ terms[61];
+  assign \$15  = clear ? 64'h0000000000000000 : total;
+  assign next_fa187_s = next_fa187_h ^ \$15 [7];
+  assign \$16  = clear ? 64'h0000000000000000 : total;
+  assign next_fa187_c = next_fa187_h ? \$16 [7] : terms[7];
+  assign next_fa189_h = terms[8] ^ terms[62];
+  assign \$17  = clear ? 64'h0000000000000000 : total;
+  assign next_fa189_s = next_fa189_h ^ \$17 [8];
+  assign \$18  = clear ? 64'h0000000000000000 : total;
+  assign next_fa189_c = next_fa189_h ? \$18 [8] : terms[8];
+  assign next_fa191_h = terms[9] ^ terms[63];
+  assign \$19  = clear ? 64'h0000000000000000 : total;
+  assign next_fa191_s = next_fa191_h ^ \$19 [9];
+  assign \$20  = clear ? 64'h0000000000000000 : total;
+  assign next_fa191_c = next_fa191_h ? \$20 [9] : terms[9];
+  assign next_fa193_h = terms[10] ^ terms[64];
+  assign \$21  = clear ? 64'h0000000000000000 : total;
+  assign next_fa193_s = next_fa193_h ^ \$21 [10];
+  assign \$22  = clear ? 64'h0000000000000000 : total;
+  assign next_fa193_c = next_fa193_h ? \$22 [10] : terms[10];
+  assign next_fa195_h = terms[11] ^ terms[65];
+  assign \$23  = clear ? 64'h0000000000000000 : total;
+  assign next_fa195_s = next_fa195_h ^ \$23 [11];
+  assign \$24  = clear ? 64'h0000000000000000 : total;
+  assign next_fa195_c = next_fa195_h ? \$24 [11] : terms[11];
+  assign next_fa197_h = terms[12] ^ terms[66];
+  assign \$25  = clear ? 64'h0000000000000000 : total;
+  assign next_fa197_s = next_fa197_h ^ \$25 [12];
+  assign \$26  = clear ? 64'h0000000000000000 : total;
+  assign next_fa197_c = next_fa197_h ? \$26 [12] : terms[12];
+  assign next_fa199_h = terms[13] ^ terms[67];
+  assign \$27  = clear ? 64'h0000000000000000 : total;
+  assign next_fa199_s = next_fa199_h ^ \$27 [13];
+  assign \$28  = clear ? 64'h0000000000000000 : total;
+  assign next_fa199_c = next_fa199_h ? \$28 [13] : terms[13];
+  assign next_fa201_h = terms[14] ^ terms[68];
+  assign \$29  = clear ? 64'h0000000000000000 : total;
+  assign next_fa201_s = next_fa201_h ^ \$29 [14];
+  assign \$30  = clear ? 64'h0000000000000000 : total;
+  assign next_fa201_c = next_fa201_h ? \$30 [14] : terms[14];
+  assign next_fa203_h = terms[15] ^ terms[69];
+  assign \$31  = clear ? 64'h0000000000000000 : total;
+  assign next_fa203_s = next_fa203_h ^ \$31 [15];
+  assign \$32  = clear ? 64'h0000000000000000 : total;
+  assign next_fa203_c = next_fa203_h ? \$32 [15] : terms[15];
+  assign next_fa205_h = terms[16] ^ terms[70];
+  assign \$33  = clear ? 64'h0000000000000000 : total;
+  assign next_fa205_s = next_fa205_h ^ \$33 [16];
+  assign \$34  = clear ? 64'h0000000000000000 : total;
+  assign next_fa205_c = next_fa205_h ? \$34 [16] : terms[16];
+  assign next_fa207_h = terms[17] ^ terms[71];
+  assign \$35  = clear ? 64'h0000000000000000 : total;
+  assign next_fa207_s = next_fa207_h ^ \$35 [17];
+  assign \$36  = clear ? 64'h0000000000000000 : total;
+  assign next_fa207_c = next_fa207_h ? \$36 [17] : terms[17];
+  assign next_fa209_h = terms[18] ^ terms[72];
+  assign \$37  = clear ? 64'h0000000000000000 : total;
+  assign next_fa209_s = next_fa209_h ^ \$37 [18];
+  assign \$38  = clear ? 64'h0000000000000000 : total;
+  assign next_fa209_c = next_fa209_h ? \$38 [18] : terms[18];
+  assign next_fa211_h = terms[19] ^ terms[73];
+  assign \$39  = clear ? 64'h0000000000000000 : total;
+  assign next_fa211_s = next_fa211_h ^ \$39 [19];
+  assign \$40  = clear ? 64'h0000000000000000 : total;
+  assign next_fa211_c = next_fa211_h ? \$40 [19] : terms[19];
+  assign next_fa213_h = terms[20] ^ terms[74];
+  assign \$41  = clear ? 64'h0000000000000000 : total;
+  assign next_fa213_s = next_fa213_h ^ \$41 [20];
+  assign \$42  = clear ? 64'h0000000000000000 : total;
+  assign next_fa213_c = next_fa213_h ? \$42 [20] : terms[20];
+  assign next_fa215_h = terms[21] ^ terms[75];
+  assign \$43  = clear ? 64'h0000000000000000 : total;
+  assign next_fa215_s = next_fa215_h ^ \$43 [21];
+  assign \$44  = clear ? 64'h0000000000000000 : total;
+  assign next_fa215_c = next_fa215_h ? \$44 [21] : terms[21];
+  assign next_fa217_h = terms[22] ^ terms[76];
+  assign \$45  = clear ? 64'h0000000000000000 : total;
+  assign next_fa217_s = next_fa217_h ^ \$45 [22];
+  assign \$46  = clear ? 64'h0000000000000000 : total;
+  assign next_fa217_c = next_fa217_h ? \$46 [22] : terms[22];
+  assign next_fa219_h = terms[23] ^ terms[77];
+  assign \$47  = clear ? 64'h0000000000000000 : total;
+  assign next_fa219_s = next_fa219_h ^ \$47 [23];
+  assign \$48  = clear ? 64'h0000000000000000 : total;
+  assign next_fa219_c = next_fa219_h ? \$48 [23] : terms[23];
+  assign next_fa221_h = terms[24] ^ terms[78];
+  assign \$49  = clear ? 64'h0000000000000000 : total;
+  assign next_fa221_s = next_fa221_h ^ \$49 [24];
+  assign \$50  = clear ? 64'h0000000000000000 : total;
+  assign next_fa221_c = next_fa221_h ? \$50 [24] : terms[24];
+  assign next_fa223_h = terms[25] ^ terms[79];
+  assign \$51  = clear ? 64'h0000000000000000 : total;
+  assign next_fa223_s = next_fa223_h ^ \$51 [25];
+  assign \$52  = clear ? 64'h0000000000000000 : total;
+  assign next_fa223_c = next_fa223_h ? \$52 [25] : terms[25];
+  assign next_fa225_h = terms[26] ^ terms[80];
+  assign \$53  = clear ? 64'h0000000000000000 : total;
+  assign next_fa225_s = next_fa225_h ^ \$53 [26];
+  assign \$54  = clear ? 64'h0000000000000000 : total;
+  assign next_fa225_c = next_fa225_h ? \$54 [26] : terms[26];
+  assign next_fa227_h = terms[27] ^ terms[81];
+  assign \$55  = clear ? 64'h0000000000000000 : total;
+  assign next_fa227_s = next_fa227_h ^ \$55 [27];
+  assign \$56  = clear ? 64'h0000000000000000 : total;
+  assign next_fa227_c = next_fa227_h ? \$56 [27] : terms[27];
+  assign next_fa229_h = terms[28] ^ terms[82];
+  assign \$57  = clear ? 64'h0000000000000000 : total;
+  assign next_fa229_s = next_fa229_h ^ \$57 [28];
+  assign \$58  = clear ? 64'h0000000000000000 : total;
+  assign next_fa229_c = next_fa229_h ? \$58 [28] : terms[28];
+  assign next_fa231_h = terms[29] ^ terms[83];
+  assign \$59  = clear ? 64'h0000000000000000 : total;
+  assign next_fa231_s = next_fa231_h ^ \$59 [29];
+  assign \$60  = clear ? 64'h0000000000000000 : total;
+  assign next_fa231_c = next_fa231_h ? \$60 [29] : terms[29];
+  assign next_fa233_h = terms[30] ^ terms[84];
+  assign \$61  = clear ? 64'h0000000000000000 : total;
+  assign next_fa233_s = next_fa233_h ^ \$61 [30];
+  assign \$62  = clear ? 64'h0000000000000000 : total;
+  assign next_fa233_c = next_fa233_h ? \$62 [30] : terms[30];
+  assign next_fa235_h = terms[31] ^ terms[85];
+  assign \$63  = clear ? 64'h0000000000000000 : total;
+  assign next_fa235_s = next_fa235_h ^ \$63 [31];
+  assign \$64  = clear ? 64'h0000000000000000 : total;
+  assign next_fa235_c = next_fa235_h ? \$64 [31] : terms[31];
+  assign next_fa237_h = terms[32] ^ terms[86];
+  assign \$65  = clear ? 64'h0000000000000000 : total;
+  assign next_fa237_s = next_fa237_h ^ \$65 [32];
+  assign \$66  = clear ? 64'h0000000000000000 : total;
+  assign next_fa237_c = next_fa237_h ? \$66 [32] : terms[32];
+  assign next_fa239_h = terms[33] ^ terms[87];
+  assign \$67  = clear ? 64'h0000000000000000 : total;
+  assign next_fa239_s = next_fa239_h ^ \$67 [33];
+  assign \$68  = clear ? 64'h0000000000000000 : total;
+  assign next_fa239_c = next_fa239_h ? \$68 [33] : terms[33];
+  assign next_fa241_h = terms[34] ^ terms[88];
+  assign \$69  = clear ? 64'h0000000000000000 : total;
+  assign next_fa241_s = next_fa241_h ^ \$69 [34];
+  assign \$70  = clear ? 64'h0000000000000000 : total;
+  assign next_fa241_c = next_fa241_h ? \$70 [34] : terms[34];
+  assign next_fa243_h = terms[35] ^ terms[89];
+  assign \$71  = clear ? 64'h0000000000000000 : total;
+  assign next_fa243_s = next_fa243_h ^ \$71 [35];
+  assign \$72  = clear ? 64'h0000000000000000 : total;
+  assign next_fa243_c = next_fa243_h ? \$72 [35] : terms[35];
+  assign next_fa245_h = terms[36] ^ terms[90];
+  assign \$73  = clear ? 64'h0000000000000000 : total;
+  assign next_fa245_s = next_fa245_h ^ \$73 [36];
+  assign \$74  = clear ? 64'h0000000000000000 : total;
+  assign next_fa245_c = next_fa245_h ? \$74 [36] : terms[36];
+  assign next_fa247_h = terms[37] ^ terms[91];
+  assign \$75  = clear ? 64'h0000000000000000 : total;
+  assign next_fa247_s = next_fa247_h ^ \$75 [37];
+  assign \$76  = clear ? 64'h0000000000000000 : total;
+  assign next_fa247_c = next_fa247_h ? \$76 [37] : terms[37];
+  assign next_fa249_h = terms[38] ^ terms[92];
+  assign \$77  = clear ? 64'h0000000000000000 : total;
+  assign next_fa249_s = next_fa249_h ^ \$77 [38];
+  assign \$78  = clear ? 64'h0000000000000000 : total;
+  assign next_fa249_c = next_fa249_h ? \$78 [38] : terms[38];
+  assign next_fa251_h = terms[39] ^ terms[93];
+  assign \$79  = clear ? 64'h0000000000000000 : total;
+  assign next_fa251_s = next_fa251_h ^ \$79 [39];
+  assign \$80  = clear ? 64'h0000000000000000 : total;
+  assign next_fa251_c = next_fa251_h ? \$80 [39] : terms[39];
+  assign next_fa253_h = terms[40] ^ terms[94];
+  assign \$81  = clear ? 64'h0000000000000000 : total;
+  assign next_fa253_s = next_fa253_h ^ \$81 [40];
+  assign \$82  = clear ? 64'h0000000000000000 : total;
+  assign next_fa253_c = next_fa253_h ? \$82 [40] : terms[40];
+  assign next_fa255_h = terms[41] ^ terms[95];
+  assign \$83  = clear ? 64'h0000000000000000 : total;
+  assign next_fa255_s = next_fa255_h ^ \$83 [41];
+  assign \$84  = clear ? 64'h0000000000000000 : total;
+  assign next_fa255_c = next_fa255_h ? \$84 [41] : terms[41];
+  assign next_fa257_h = terms[42] ^ terms[96];
+  assign \$85  = clear ? 64'h0000000000000000 : total;
+  assign next_fa257_s = next_fa257_h ^ \$85 [42];
+  assign \$86  = clear ? 64'h0000000000000000 : total;
+  assign next_fa257_c = next_fa257_h ? \$86 [42] : terms[42];
+  assign next_fa259_h = terms[43] ^ terms[97];
+  assign \$87  = clear ? 64'h0000000000000000 : total;
+  assign next_fa259_s = next_fa259_h ^ \$87 [43];
+  assign \$88  = clear ? 64'h0000000000000000 : total;
+  assign next_fa259_c = next_fa259_h ? \$88 [43] : terms[43];
+  assign next_fa261_h = terms[44] ^ terms[98];
+  assign \$89  = clear ? 64'h0000000000000000 : total;
+  assign next_fa261_s = next_fa261_h ^ \$89 [44];
+  assign \$90  = clear ? 64'h0000000000000000 : total;
+  assign next_fa261_c = next_fa261_h ? \$90 [44] : terms[44];
+  assign next_fa263_h = terms[45] ^ terms[99];
+  assign \$91  = clear ? 64'h0000000000000000 : total;
+  assign next_fa263_s = next_fa263_h ^ \$91 [45];
+  assign \$92  = clear ? 64'h0000000000000000 : total;
+  assign next_fa263_c = next_fa263_h ? \$92 [45] : terms[45];
+  assign next_fa265_h = terms[46] ^ terms[100];
+  assign \$93  = clear ? 64'h0000000000000000 : total;
+  assign next_fa265_s = next_fa265_h ^ \$93 [46];
+  assign \$94  = clear ? 64'h0000000000000000 : total;
+  assign next_fa265_c = next_fa265_h ? \$94 [46] : terms[46];
+  assign next_fa267_h = terms[47] ^ terms[101];
+  assign \$95  = clear ? 64'h0000000000000000 : total;
+  assign next_fa267_s = next_fa267_h ^ \$95 [47];
+  assign \$96  = clear ? 64'h0000000000000000 : total;
+  assign next_fa267_c = next_fa267_h ? \$96 [47] : terms[47];
+  assign next_fa269_h = terms[48] ^ terms[102];
+  assign \$97  = clear ? 64'h0000000000000000 : total;
+  assign next_fa269_s = next_fa269_h ^ \$97 [48];
+  assign \$98  = clear ? 64'h0000000000000000 : total;
+  assign next_fa269_c = next_fa269_h ? \$98 [48] : terms[48];
+  assign next_fa271_h = terms[49] ^ terms[103];
+  assign \$99  = clear ? 64'h0000000000000000 : total;
+  assign next_fa271_s = next_fa271_h ^ \$99 [49];
+  assign \$100  = clear ? 64'h0000000000000000 : total;
+  assign next_fa271_c = next_fa271_h ? \$100 [49] : terms[49];
+  assign next_fa273_h = terms[50] ^ terms[104];
+  assign \$101  = clear ? 64'h0000000000000000 : total;
+  assign next_fa273_s = next_fa273_h ^ \$101 [50];
+  assign \$102  = clear ? 64'h0000000000000000 : total;
+  assign next_fa273_c = next_fa273_h ? \$102 [50] : terms[50];
+  assign next_fa275_h = terms[51] ^ terms[105];
+  assign \$103  = clear ? 64'h0000000000000000 : total;
+  assign next_fa275_s = next_fa275_h ^ \$103 [51];
+  assign \$104  = clear ? 64'h0000000000000000 : total;
+  assign next_fa275_c = next_fa275_h ? \$104 [51] : terms[51];
+  assign next_fa277_h = terms[52] ^ terms[106];
+  assign \$105  = clear ? 64'h0000000000000000 : total;
+  assign next_fa277_s = next_fa277_h ^ \$105 [52];
+  assign \$106  = clear ? 64'h0000000000000000 : total;
+  assign next_fa277_c = next_fa277_h ? \$106 [52] : terms[52];
+  assign \$107  = ~ terms[53];
+  assign next_fa279_s = next_fa279_h ^ terms[107];
+  assign next_fa279_c = next_fa279_h ? terms[107] : 1'h1;
+  assign \$108  = clear ? 64'h0000000000000000 : total;
+  assign next_fa281_h = \$108 [53] ^ next_fa277_c;
+  assign next_fa281_s = next_fa281_h ^ next_fa279_s;
+  assign \$109  = clear ? 64'h0000000000000000 : total;
+  assign next_fa281_c = next_fa281_h ? next_fa279_s : \$109 [53];
+  assign \$110  = ~ terms[108];
+  assign \$111  = clear ? 64'h0000000000000000 : total;
+  assign next_fa283_h = \$110  ^ \$111 [54];
+  assign next_fa283_s = next_fa283_h ^ next_fa279_c;
+  assign \$112  = ~ terms[108];
+  assign next_fa283_c = next_fa283_h ? next_fa279_c : \$112 ;
+  assign \$113  = clear ? 64'h0000000000000000 : total;
+  assign next_fa285_s = next_fa285_h ^ next_fa283_c;
+  assign next_fa285_c = \$113 [55] ? 1'h1 : next_fa283_c;
+  assign \$114  = clear ? 64'h0000000000000000 : total;
+  assign next_fa287_s = next_fa287_h ^ next_fa285_c;
+  assign next_fa287_c = \$114 [56] ? 1'h1 : next_fa285_c;
+  assign \$115  = clear ? 64'h0000000000000000 : total;
+  assign next_fa289_s = next_fa289_h ^ next_fa287_c;
+  assign next_fa289_c = \$115 [57] ? 1'h1 : next_fa287_c;
+  assign \$116  = clear ? 64'h0000000000000000 : total;
+  assign next_fa291_s = next_fa291_h ^ next_fa289_c;
+  assign next_fa291_c = \$116 [58] ? 1'h1 : next_fa289_c;
+  assign \$117  = clear ? 64'h0000000000000000 : total;
+  assign next_fa293_s = next_fa293_h ^ next_fa291_c;
+  assign next_fa293_c = \$117 [59] ? 1'h1 : next_fa291_c;
+  assign \$118  = clear ? 64'h0000000000000000 : total;
+  assign next_fa295_s = next_fa295_h ^ next_fa293_c;
+  assign next_fa295_c = \$118 [60] ? 1'h1 : next_fa293_c;
+  assign \$119  = clear ? 64'h0000000000000000 : total;
+  assign next_fa297_s = next_fa297_h ^ next_fa295_c;
+  assign next_fa297_c = \$119 [61] ? 1'h1 : next_fa295_c;
+  assign \$120  = clear ? 64'h0000000000000000 : total;
+  assign next_fa299_s = next_fa299_h ^ next_fa297_c;
+  assign next_fa299_c = \$120 [62] ? 1'h1 : next_fa297_c;
+  assign \$121  = clear ? 64'h0000000000000000 : total;
+  assign \$122  = ~ \$121 [63];
+  assign \$123  = { \$122 , next_fa299_s, next_fa297_s, next_fa295_s, next_fa293_s, next_fa291_s, next_fa289_s, next_fa287_s, next_fa285_s, next_fa281_c, next_fa281_s, next_fa275_c, next_fa273_c, next_fa271_c, next_fa269_c, next_fa267_c, next_fa265_c, next_fa263_c, next_fa261_c, next_fa259_c, next_fa257_c, next_fa255_c, next_fa253_c, next_fa251_c, next_fa249_c, next_fa247_c, next_fa245_c, next_fa243_c, next_fa241_c, next_fa239_c, next_fa237_c, next_fa235_c, next_fa233_c, next_fa231_c, next_fa229_c, next_fa227_c, next_fa225_c, next_fa223_c, next_fa221_c, next_fa219_c, next_fa217_c, next_fa215_c, next_fa213_c, next_fa211_c, next_fa209_c, next_fa207_c, next_fa205_c, next_fa203_c, next_fa201_c, next_fa199_c, next_fa197_c, next_fa195_c, next_fa193_c, next_fa191_c, next_fa189_c, next_fa187_c, next_fa185_c, next_fa183_c, next_fa181_c, next_fa179_c, next_fa177_c, next_fa175_c, next_fa173_c, next_fa173_s } + { next_fa299_c, 8'h00, next_fa283_s, 1'h0, next_fa277_s, next_fa275_s, next_fa273_s, next_fa271_s, next_fa269_s, next_fa267_s, next_fa265_s, next_fa263_s, next_fa261_s, next_fa259_s, next_fa257_s, next_fa255_s, next_fa253_s, next_fa251_s, next_fa249_s, next_fa247_s, next_fa245_s, next_fa243_s, next_fa241_s, next_fa239_s, next_fa237_s, next_fa235_s, next_fa233_s, next_fa231_s, next_fa229_s, next_fa227_s, next_fa225_s, next_fa223_s, next_fa221_s, next_fa219_s, next_fa217_s, next_fa215_s, next_fa213_s, next_fa211_s, next_fa209_s, next_fa207_s, next_fa205_s, next_fa203_s, next_fa201_s, next_fa199_s, next_fa197_s, next_fa195_s, next_fa193_s, next_fa191_s, next_fa189_s, next_fa187_s, next_fa185_s, next_fa183_s, next_fa181_s, next_fa179_s, next_fa177_s, next_fa175_s, 1'h0 };
+  always @(posedge clk)
+    total <= \$124 ;
+  assign \$auto$rtlil.cc:3337:Not$12  = ~ \$117 [59];
+  assign \$auto$rtlil.cc:3337:Not$14  = ~ \$118 [60];
+  assign \$auto$rtlil.cc:3337:Not$16  = ~ \$119 [61];
+  assign \$auto$rtlil.cc:3337:Not$18  = ~ \$120 [62];
+  assign \$auto$rtlil.cc:3337:Not$4  = ~ \$113 [55];
+  assign \$auto$rtlil.cc:3337:Not$6  = ~ \$114 [56];
+  assign \$auto$rtlil.cc:3337:Not$8  = ~ \$115 [57];
+  assign \$auto$rtlil.cc:3337:Not$10  = ~ \$116 [58];
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
-    \$69  = total;
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
+    \$124  = total;
     if (en) begin
-      \$69  = \$68 [63:0];
+      \$124  = \$123 [63:0];
     end
   end
-  assign next_sum = \$68 [63:0];
+  assign next_sum = \$123 [63:0];
   assign o = total;
-  assign \terms.0  = terms;
-  assign next_fa122_h = \$auto$rtlil.cc:3337:Not$2 ;
-  assign next_fa124_h = \$auto$rtlil.cc:3337:Not$4 ;
-  assign next_fa126_h = \$auto$rtlil.cc:3337:Not$6 ;
-  assign next_fa128_h = \$auto$rtlil.cc:3337:Not$8 ;
-  assign next_fa130_h = \$auto$rtlil.cc:3337:Not$10 ;
-  assign next_fa132_h = \$auto$rtlil.cc:3337:Not$12 ;
-  assign \$auto$rtlil.cc:3337:Not$2  = terms[57];
+  assign \terms.0  = terms[53:0];
+  assign \terms.1  = terms[108:54];
+  assign next_fa279_h = \$auto$rtlil.cc:3337:Not$2 ;
+  assign next_fa285_h = \$auto$rtlil.cc:3337:Not$4 ;
+  assign next_fa287_h = \$auto$rtlil.cc:3337:Not$6 ;
+  assign next_fa289_h = \$auto$rtlil.cc:3337:Not$8 ;
+  assign next_fa291_h = \$auto$rtlil.cc:3337:Not$10 ;
+  assign next_fa293_h = \$auto$rtlil.cc:3337:Not$12 ;
+  assign next_fa295_h = \$auto$rtlil.cc:3337:Not$14 ;
+  assign next_fa297_h = \$auto$rtlil.cc:3337:Not$16 ;
+  assign next_fa299_h = \$auto$rtlil.cc:3337:Not$18 ;
+  assign \$auto$rtlil.cc:3337:Not$2  = terms[53];
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4647$100 , o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$34  = 0;
+module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, fraction, o, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$40  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
   input [11:0] value;
   wire [11:0] value;
-  input [7:0] \port$4647$100 ;
-  wire [7:0] \port$4647$100 ;
-  output [42:0] o;
-  reg [42:0] o = 43'h00000000000;
+  input [2:0] fraction;
+  wire [2:0] fraction;
+  output [14:0] o;
+  reg [14:0] o = 15'h0000;
   input clk;
   wire clk;
   wire \$1 ;
@@ -2042,16 +2489,13 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4647$100
   wire \$61 ;
   wire \$62 ;
   wire [15:0] \$63 ;
-  wire [45:0] \$64 ;
-  reg [14:0] \$65 ;
-  reg [42:0] \$66 ;
+  reg [14:0] \$64 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   wire \$auto$rtlil.cc:3337:Not$22 ;
-  wire [4:0] exponent;
-  wire [2:0] fraction;
-  reg [14:0] product = 15'h0000;
+  (* init = 15'h0000 *)
+  wire [14:0] product;
   wire product_fa48_c;
   wire product_fa48_h;
   wire product_fa48_s;
@@ -2122,168 +2566,154 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (rst, en, value, \port$4647$100
   wire product_fa92_h;
   wire product_fa92_s;
   wire [14:0] product_sum;
-  (* init = 43'h00000000000 *)
-  wire [42:0] shifted;
-  assign product_fa58_s = product_fa58_h ^ \$17 ;
-  assign \$18  = value[4] & \port$4647$100 [1];
   assign product_fa58_c = product_fa58_h ? \$18  : value[2];
-  assign \$19  = value[5] & \port$4647$100 [0];
+  assign \$19  = value[5] & fraction[0];
   assign product_fa60_h = \$19  ^ product_fa54_c;
   assign product_fa60_s = product_fa60_h ^ product_fa58_s;
-  assign \$20  = value[5] & \port$4647$100 [0];
+  assign \$20  = value[5] & fraction[0];
   assign product_fa60_c = product_fa60_h ? product_fa58_s : \$20 ;
-  assign \$21  = value[4] & \port$4647$100 [2];
+  assign \$21  = value[4] & fraction[2];
   assign product_fa62_h = value[3] ^ \$21 ;
-  assign \$22  = value[5] & \port$4647$100 [1];
+  assign \$22  = value[5] & fraction[1];
   assign product_fa62_s = product_fa62_h ^ \$22 ;
-  assign \$23  = value[5] & \port$4647$100 [1];
+  assign \$23  = value[5] & fraction[1];
   assign product_fa62_c = product_fa62_h ? \$23  : value[3];
-  assign \$24  = value[6] & \port$4647$100 [0];
+  assign \$24  = value[6] & fraction[0];
   assign product_fa64_h = \$24  ^ product_fa58_c;
   assign product_fa64_s = product_fa64_h ^ product_fa62_s;
-  assign \$25  = value[6] & \port$4647$100 [0];
+  assign \$25  = value[6] & fraction[0];
   assign product_fa64_c = product_fa64_h ? product_fa62_s : \$25 ;
-  assign \$26  = value[5] & \port$4647$100 [2];
+  assign \$26  = value[5] & fraction[2];
   assign product_fa66_h = value[4] ^ \$26 ;
-  assign \$27  = value[6] & \port$4647$100 [1];
+  assign \$27  = value[6] & fraction[1];
   assign product_fa66_s = product_fa66_h ^ \$27 ;
-  assign \$28  = value[6] & \port$4647$100 [1];
+  assign \$28  = value[6] & fraction[1];
   assign product_fa66_c = product_fa66_h ? \$28  : value[4];
-  assign \$29  = value[7] & \port$4647$100 [0];
+  assign \$29  = value[7] & fraction[0];
   assign product_fa68_h = \$29  ^ product_fa62_c;
   assign product_fa68_s = product_fa68_h ^ product_fa66_s;
-  assign \$30  = value[7] & \port$4647$100 [0];
+  assign \$30  = value[7] & fraction[0];
   assign product_fa68_c = product_fa68_h ? product_fa66_s : \$30 ;
-  assign \$31  = value[6] & \port$4647$100 [2];
+  assign \$31  = value[6] & fraction[2];
   assign product_fa70_h = value[5] ^ \$31 ;
-  assign \$32  = value[7] & \port$4647$100 [1];
+  assign \$32  = value[7] & fraction[1];
   assign product_fa70_s = product_fa70_h ^ \$32 ;
-  assign \$33  = value[7] & \port$4647$100 [1];
+  assign \$33  = value[7] & fraction[1];
   assign product_fa70_c = product_fa70_h ? \$33  : value[5];
-  assign \$34  = value[8] & \port$4647$100 [0];
+  assign \$34  = value[8] & fraction[0];
   assign product_fa72_h = \$34  ^ product_fa66_c;
   assign product_fa72_s = product_fa72_h ^ product_fa70_s;
-  assign \$35  = value[8] & \port$4647$100 [0];
+  assign \$35  = value[8] & fraction[0];
   assign product_fa72_c = product_fa72_h ? product_fa70_s : \$35 ;
-  assign \$36  = value[7] & \port$4647$100 [2];
+  assign \$36  = value[7] & fraction[2];
   assign product_fa74_h = value[6] ^ \$36 ;
-  assign \$37  = value[8] & \port$4647$100 [1];
+  assign \$37  = value[8] & fraction[1];
   assign product_fa74_s = product_fa74_h ^ \$37 ;
-  assign \$38  = value[8] & \port$4647$100 [1];
+  assign \$38  = value[8] & fraction[1];
   assign product_fa74_c = product_fa74_h ? \$38  : value[6];
-  assign \$39  = value[9] & \port$4647$100 [0];
+  assign \$39  = value[9] & fraction[0];
   assign product_fa76_h = \$39  ^ product_fa70_c;
   assign product_fa76_s = product_fa76_h ^ product_fa74_s;
-  assign \$40  = value[9] & \port$4647$100 [0];
+  assign \$40  = value[9] & fraction[0];
   assign product_fa76_c = product_fa76_h ? product_fa74_s : \$40 ;
-  assign \$41  = value[8] & \port$4647$100 [2];
+  assign \$41  = value[8] & fraction[2];
   assign product_fa78_h = value[7] ^ \$41 ;
-  assign \$42  = value[9] & \port$4647$100 [1];
+  assign \$42  = value[9] & fraction[1];
   assign product_fa78_s = product_fa78_h ^ \$42 ;
-  assign \$43  = value[9] & \port$4647$100 [1];
+  assign \$43  = value[9] & fraction[1];
   assign product_fa78_c = product_fa78_h ? \$43  : value[7];
-  assign \$44  = value[10] & \port$4647$100 [0];
+  assign \$44  = value[10] & fraction[0];
   assign product_fa80_h = \$44  ^ product_fa74_c;
   assign product_fa80_s = product_fa80_h ^ product_fa78_s;
-  assign \$45  = value[10] & \port$4647$100 [0];
+  assign \$45  = value[10] & fraction[0];
   assign product_fa80_c = product_fa80_h ? product_fa78_s : \$45 ;
-  assign \$46  = value[9] & \port$4647$100 [2];
+  assign \$46  = value[9] & fraction[2];
   assign product_fa82_s = product_fa82_h ^ \$46 ;
-  assign \$47  = value[9] & \port$4647$100 [2];
+  assign \$47  = value[9] & fraction[2];
   assign product_fa82_c = value[8] ? 1'h1 : \$47 ;
-  assign \$48  = value[10] & \port$4647$100 [1];
-  assign \$49  = value[11] & \port$4647$100 [0];
+  assign \$48  = value[10] & fraction[1];
+  assign \$49  = value[11] & fraction[0];
   assign \$50  = ~ \$49 ;
   assign product_fa84_h = \$48  ^ \$50 ;
   assign product_fa84_s = product_fa84_h ^ product_fa78_c;
-  assign \$51  = value[10] & \port$4647$100 [1];
+  assign \$51  = value[10] & fraction[1];
   assign product_fa84_c = product_fa84_h ? product_fa78_c : \$51 ;
   assign product_fa86_h = product_fa82_s ^ product_fa80_c;
   assign product_fa86_s = product_fa86_h ^ product_fa84_s;
   assign product_fa86_c = product_fa86_h ? product_fa84_s : product_fa82_s;
-  assign \$52  = value[10] & \port$4647$100 [2];
+  assign \$52  = value[10] & fraction[2];
   assign product_fa88_h = value[9] ^ \$52 ;
-  assign \$53  = value[11] & \port$4647$100 [1];
+  assign \$53  = value[11] & fraction[1];
   assign \$54  = ~ \$53 ;
   assign product_fa88_s = product_fa88_h ^ \$54 ;
-  assign \$55  = value[11] & \port$4647$100 [1];
+  assign \$55  = value[11] & fraction[1];
   assign \$56  = ~ \$55 ;
   assign product_fa88_c = product_fa88_h ? \$56  : value[9];
   assign product_fa90_h = product_fa82_c ^ product_fa84_c;
   assign product_fa90_s = product_fa90_h ^ product_fa88_s;
   assign product_fa90_c = product_fa90_h ? product_fa88_s : product_fa82_c;
-  assign \$57  = value[11] & \port$4647$100 [2];
+  assign \$57  = value[11] & fraction[2];
   assign \$58  = ~ \$57 ;
   assign product_fa92_h = value[10] ^ \$58 ;
   assign product_fa92_s = product_fa92_h ^ product_fa88_c;
   assign product_fa92_c = product_fa92_h ? product_fa88_c : value[10];
-  assign \$59  = value[0] & \port$4647$100 [0];
-  assign \$60  = value[0] & \port$4647$100 [1];
+  assign \$59  = value[0] & fraction[0];
+  assign \$60  = value[0] & fraction[1];
   assign \$61  = ~ value[11];
-  assign \$62  = value[1] & \port$4647$100 [0];
+  assign \$62  = value[1] & fraction[0];
   assign \$63  = { \$61 , product_fa90_c, product_fa86_c, product_fa86_s, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa60_c, product_fa56_c, product_fa52_c, product_fa52_s, product_fa48_s, \$60 , \$59  } + { product_fa92_c, product_fa92_s, product_fa90_s, 1'h0, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, product_fa64_s, product_fa60_s, product_fa56_s, 2'h0, \$62 , 1'h0 };
-  assign \$64  = $signed(product) << \port$4647$100 [7:3];
   always @(posedge clk)
-    product <= \$65 ;
-  always @(posedge clk)
-    o <= \$66 ;
-  assign \$1  = value[0] & \port$4647$100 [2];
-  assign \$2  = value[1] & \port$4647$100 [1];
+    o <= \$64 ;
+  assign \$1  = value[0] & fraction[2];
+  assign \$2  = value[1] & fraction[1];
   assign product_fa48_h = \$1  ^ \$2 ;
-  assign \$3  = value[2] & \port$4647$100 [0];
+  assign \$3  = value[2] & fraction[0];
   assign product_fa48_s = product_fa48_h ^ \$3 ;
-  assign \$4  = value[2] & \port$4647$100 [0];
-  assign \$5  = value[0] & \port$4647$100 [2];
+  assign \$4  = value[2] & fraction[0];
+  assign \$5  = value[0] & fraction[2];
   assign product_fa48_c = product_fa48_h ? \$4  : \$5 ;
-  assign \$6  = value[1] & \port$4647$100 [2];
+  assign \$6  = value[1] & fraction[2];
   assign product_fa50_h = value[0] ^ \$6 ;
-  assign \$7  = value[2] & \port$4647$100 [1];
+  assign \$7  = value[2] & fraction[1];
   assign product_fa50_s = product_fa50_h ^ \$7 ;
-  assign \$8  = value[2] & \port$4647$100 [1];
+  assign \$8  = value[2] & fraction[1];
   assign product_fa50_c = product_fa50_h ? \$8  : value[0];
-  assign \$9  = value[3] & \port$4647$100 [0];
+  assign \$9  = value[3] & fraction[0];
   assign product_fa52_h = \$9  ^ product_fa48_c;
   assign product_fa52_s = product_fa52_h ^ product_fa50_s;
-  assign \$10  = value[3] & \port$4647$100 [0];
+  assign \$10  = value[3] & fraction[0];
   assign product_fa52_c = product_fa52_h ? product_fa50_s : \$10 ;
-  assign \$11  = value[2] & \port$4647$100 [2];
+  assign \$11  = value[2] & fraction[2];
   assign product_fa54_h = value[1] ^ \$11 ;
-  assign \$12  = value[3] & \port$4647$100 [1];
+  assign \$12  = value[3] & fraction[1];
   assign product_fa54_s = product_fa54_h ^ \$12 ;
-  assign \$13  = value[3] & \port$4647$100 [1];
+  assign \$13  = value[3] & fraction[1];
   assign product_fa54_c = product_fa54_h ? \$13  : value[1];
-  assign \$14  = value[4] & \port$4647$100 [0];
+  assign \$14  = value[4] & fraction[0];
   assign product_fa56_h = \$14  ^ product_fa50_c;
   assign product_fa56_s = product_fa56_h ^ product_fa54_s;
-  assign \$15  = value[4] & \port$4647$100 [0];
+  assign \$15  = value[4] & fraction[0];
   assign product_fa56_c = product_fa56_h ? product_fa54_s : \$15 ;
-  assign \$16  = value[3] & \port$4647$100 [2];
+  assign \$16  = value[3] & fraction[2];
   assign product_fa58_h = value[2] ^ \$16 ;
-  assign \$17  = value[4] & \port$4647$100 [1];
+  assign \$17  = value[4] & fraction[1];
+  assign product_fa58_s = product_fa58_h ^ \$17 ;
+  assign \$18  = value[4] & fraction[1];
   assign \$auto$rtlil.cc:3337:Not$22  = ~ value[8];
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$34 ) begin end
-    \$65  = product;
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
+    \$64  = o;
     if (en) begin
-      \$65  = \$63 [14:0];
+      \$64  = \$63 [14:0];
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$34 ) begin end
-    \$66  = o;
-    if (en) begin
-      \$66  = \$64 [45:3];
-    end
-  end
-  assign fraction = \port$4647$100 [2:0];
   assign product_sum = \$63 [14:0];
-  assign shifted = o;
-  assign exponent = \port$4647$100 [7:3];
+  assign product = o;
   assign product_fa82_h = \$auto$rtlil.cc:3337:Not$22 ;
 endmodule
 
 module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, low, codes, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$35  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$41  = 0;
   input rst;
   wire rst;
   input en;
@@ -2896,7 +3326,7 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, low, codes, o, clk);
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
-  wire \$auto$rtlil.cc:3337:Not$28 ;
+  wire \$auto$rtlil.cc:3337:Not$34 ;
   wire [3:0] \codes[0] ;
   wire [3:0] \codes[10] ;
   wire [3:0] \codes[11] ;
@@ -4978,9 +5408,9 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, low, codes, o, clk);
   assign \$203  = low[17] & codes[18];
   assign \$204  = low[15] & codes[12];
   assign \$205  = ~ \$204 ;
-  assign \$auto$rtlil.cc:3337:Not$28  = ~ lanes_fa696_c;
+  assign \$auto$rtlil.cc:3337:Not$34  = ~ lanes_fa696_c;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$600  = o;
     if (en) begin
       \$600  = \$599 [11:0];
@@ -5020,7 +5450,7 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, low, codes, o, clk);
   assign \codes[13]  = codes[55:52];
   assign \codes[14]  = codes[59:56];
   assign \codes[15]  = codes[63:60];
-  assign lanes_fa722_h = \$auto$rtlil.cc:3337:Not$28 ;
+  assign lanes_fa722_h = \$auto$rtlil.cc:3337:Not$34 ;
 endmodule
 
 module \sq_pe_default.pe.datapath.mac.gather0 (codes, o, select);
@@ -5084,536 +5514,388 @@ module \sq_pe_default.pe.datapath.mac.gather0 (codes, o, select);
   assign o[0] = \$2 ;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.group_accumulator (rst, en, clear, terms, total, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$36  = 0;
+module \sq_pe_default.pe.datapath.mac.group_scale (rst, en, fraction, value, o, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$42  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input clear;
-  wire clear;
-  input [86:0] terms;
-  wire [86:0] terms;
-  output [46:0] total;
-  reg [46:0] total = 47'h000000000000;
-  input clk;
-  wire clk;
-  wire [46:0] \$1 ;
-  wire [46:0] \$10 ;
-  wire [46:0] \$11 ;
-  wire [46:0] \$12 ;
-  wire [46:0] \$13 ;
-  wire [46:0] \$14 ;
-  wire [46:0] \$15 ;
-  wire [46:0] \$16 ;
-  wire [46:0] \$17 ;
-  wire [46:0] \$18 ;
-  wire [46:0] \$19 ;
-  wire [46:0] \$2 ;
-  wire [46:0] \$20 ;
-  wire [46:0] \$21 ;
-  wire [46:0] \$22 ;
-  wire [46:0] \$23 ;
-  wire [46:0] \$24 ;
-  wire [46:0] \$25 ;
-  wire [46:0] \$26 ;
-  wire [46:0] \$27 ;
-  wire [46:0] \$28 ;
-  wire [46:0] \$29 ;
-  wire [46:0] \$3 ;
-  wire [46:0] \$30 ;
-  wire [46:0] \$31 ;
-  wire [46:0] \$32 ;
-  wire [46:0] \$33 ;
-  wire [46:0] \$34 ;
-  wire [46:0] \$35 ;
-  wire [46:0] \$36 ;
-  wire [46:0] \$37 ;
-  wire [46:0] \$38 ;
-  wire [46:0] \$39 ;
-  wire [46:0] \$4 ;
-  wire [46:0] \$40 ;
-  wire [46:0] \$41 ;
-  wire [46:0] \$42 ;
-  wire [46:0] \$43 ;
-  wire [46:0] \$44 ;
-  wire [46:0] \$45 ;
-  wire [46:0] \$46 ;
-  wire [46:0] \$47 ;
-  wire [46:0] \$48 ;
-  wire [46:0] \$49 ;
-  wire [46:0] \$5 ;
-  wire [46:0] \$50 ;
-  wire [46:0] \$51 ;
-  wire [46:0] \$52 ;
-  wire [46:0] \$53 ;
-  wire [46:0] \$54 ;
-  wire [46:0] \$55 ;
-  wire [46:0] \$56 ;
-  wire [46:0] \$57 ;
-  wire [46:0] \$58 ;
-  wire [46:0] \$59 ;
-  wire [46:0] \$6 ;
-  wire [46:0] \$60 ;
-  wire [46:0] \$61 ;
-  wire [46:0] \$62 ;
-  wire [46:0] \$63 ;
-  wire [46:0] \$64 ;
-  wire [46:0] \$65 ;
-  wire [46:0] \$66 ;
-  wire [46:0] \$67 ;
-  wire [46:0] \$68 ;
-  wire [46:0] \$69 ;
-  wire [46:0] \$7 ;
-  wire [46:0] \$70 ;
-  wire [46:0] \$71 ;
-  wire [46:0] \$72 ;
-  wire [46:0] \$73 ;
-  wire [46:0] \$74 ;
-  wire [46:0] \$75 ;
-  wire [46:0] \$76 ;
-  wire [46:0] \$77 ;
-  wire [46:0] \$78 ;
-  wire [46:0] \$79 ;
-  wire [46:0] \$8 ;
-  wire [46:0] \$80 ;
-  wire [46:0] \$81 ;
-  wire [46:0] \$82 ;
-  wire [46:0] \$83 ;
-  wire [46:0] \$84 ;
-  wire \$85 ;
-  wire [46:0] \$86 ;
-  wire [46:0] \$87 ;
-  wire \$88 ;
-  wire [46:0] \$89 ;
-  wire [46:0] \$9 ;
-  wire \$90 ;
-  wire [46:0] \$91 ;
-  wire [46:0] \$92 ;
-  wire [46:0] \$93 ;
-  wire \$94 ;
-  wire [47:0] \$95 ;
-  reg [46:0] \$96 ;
-  wire \$auto$rtlil.cc:3337:Not$16 ;
-  wire \$auto$rtlil.cc:3337:Not$18 ;
-  wire \$auto$rtlil.cc:3337:Not$20 ;
-  wire next_fa134_c;
-  wire next_fa134_h;
-  wire next_fa134_s;
-  wire next_fa136_c;
-  wire next_fa136_h;
-  wire next_fa136_s;
-  wire next_fa138_c;
-  wire next_fa138_h;
-  wire next_fa138_s;
-  wire next_fa140_c;
-  wire next_fa140_h;
-  wire next_fa140_s;
-  wire next_fa142_c;
-  wire next_fa142_h;
-  wire next_fa142_s;
-  wire next_fa144_c;
-  wire next_fa144_h;
-  wire next_fa144_s;
-  wire next_fa146_c;
-  wire next_fa146_h;
-  wire next_fa146_s;
-  wire next_fa148_c;
-  wire next_fa148_h;
-  wire next_fa148_s;
-  wire next_fa150_c;
-  wire next_fa150_h;
-  wire next_fa150_s;
-  wire next_fa152_c;
-  wire next_fa152_h;
-  wire next_fa152_s;
-  wire next_fa154_c;
-  wire next_fa154_h;
-  wire next_fa154_s;
-  wire next_fa156_c;
-  wire next_fa156_h;
-  wire next_fa156_s;
-  wire next_fa158_c;
-  wire next_fa158_h;
-  wire next_fa158_s;
-  wire next_fa160_c;
-  wire next_fa160_h;
-  wire next_fa160_s;
-  wire next_fa162_c;
-  wire next_fa162_h;
-  wire next_fa162_s;
-  wire next_fa164_c;
-  wire next_fa164_h;
-  wire next_fa164_s;
-  wire next_fa166_c;
-  wire next_fa166_h;
-  wire next_fa166_s;
-  wire next_fa168_c;
-  wire next_fa168_h;
-  wire next_fa168_s;
-  wire next_fa170_c;
-  wire next_fa170_h;
-  wire next_fa170_s;
-  wire next_fa172_c;
-  wire next_fa172_h;
-  wire next_fa172_s;
-  wire next_fa174_c;
-  wire next_fa174_h;
-  wire next_fa174_s;
-  wire next_fa176_c;
-  wire next_fa176_h;
-  wire next_fa176_s;
-  wire next_fa178_c;
-  wire next_fa178_h;
-  wire next_fa178_s;
-  wire next_fa180_c;
-  wire next_fa180_h;
-  wire next_fa180_s;
-  wire next_fa182_c;
-  wire next_fa182_h;
-  wire next_fa182_s;
-  wire next_fa184_c;
-  wire next_fa184_h;
-  wire next_fa184_s;
-  wire next_fa186_c;
-  wire next_fa186_h;
-  wire next_fa186_s;
-  wire next_fa188_c;
-  wire next_fa188_h;
-  wire next_fa188_s;
-  wire next_fa190_c;
-  wire next_fa190_h;
-  wire next_fa190_s;
-  wire next_fa192_c;
-  wire next_fa192_h;
-  wire next_fa192_s;
-  wire next_fa194_c;
-  wire next_fa194_h;
-  wire next_fa194_s;
-  wire next_fa196_c;
-  wire next_fa196_h;
-  wire next_fa196_s;
-  wire next_fa198_c;
-  wire next_fa198_h;
-  wire next_fa198_s;
-  wire next_fa200_c;
-  wire next_fa200_h;
-  wire next_fa200_s;
-  wire next_fa202_c;
-  wire next_fa202_h;
-  wire next_fa202_s;
-  wire next_fa204_c;
-  wire next_fa204_h;
-  wire next_fa204_s;
-  wire next_fa206_c;
-  wire next_fa206_h;
-  wire next_fa206_s;
-  wire next_fa208_c;
-  wire next_fa208_h;
-  wire next_fa208_s;
-  wire next_fa210_c;
-  wire next_fa210_h;
-  wire next_fa210_s;
-  wire next_fa212_c;
-  wire next_fa212_h;
-  wire next_fa212_s;
-  wire next_fa214_c;
-  wire next_fa214_h;
-  wire next_fa214_s;
-  wire next_fa216_c;
-  wire next_fa216_h;
-  wire next_fa216_s;
-  wire next_fa218_c;
-  wire next_fa218_h;
-  wire next_fa218_s;
-  wire next_fa220_c;
-  wire next_fa220_h;
-  wire next_fa220_s;
-  wire next_fa222_c;
-  wire next_fa222_h;
-  wire next_fa222_s;
-  wire next_fa224_c;
-  wire next_fa224_h;
-  wire next_fa224_s;
-  wire next_fa226_c;
-  wire next_fa226_h;
-  wire next_fa226_s;
-  wire [46:0] next_sum;
-  (* init = 47'h000000000000 *)
-  wire [46:0] o;
-  wire [42:0] \terms.0 ;
-  wire [43:0] \terms.1 ;
-  assign \$2  = clear ? 47'h000000000000 : total;
-  assign next_fa134_c = next_fa134_h ? \$2 [0] : terms[0];
-  assign next_fa136_h = terms[1] ^ terms[44];
-  assign \$3  = clear ? 47'h000000000000 : total;
-  assign next_fa136_s = next_fa136_h ^ \$3 [1];
-  assign \$4  = clear ? 47'h000000000000 : total;
-  assign next_fa136_c = next_fa136_h ? \$4 [1] : terms[1];
-  assign next_fa138_h = terms[2] ^ terms[45];
-  assign \$5  = clear ? 47'h000000000000 : total;
-  assign next_fa138_s = next_fa138_h ^ \$5 [2];
-  assign \$6  = clear ? 47'h000000000000 : total;
-  assign next_fa138_c = next_fa138_h ? \$6 [2] : terms[2];
-  assign next_fa140_h = terms[3] ^ terms[46];
-  assign \$7  = clear ? 47'h000000000000 : total;
-  assign next_fa140_s = next_fa140_h ^ \$7 [3];
-  assign \$8  = clear ? 47'h000000000000 : total;
-  assign next_fa140_c = next_fa140_h ? \$8 [3] : terms[3];
-  assign next_fa142_h = terms[4] ^ terms[47];
-  assign \$9  = clear ? 47'h000000000000 : total;
-  assign next_fa142_s = next_fa142_h ^ \$9 [4];
-  assign \$10  = clear ? 47'h000000000000 : total;
-  assign next_fa142_c = next_fa142_h ? \$10 [4] : terms[4];
-  assign next_fa144_h = terms[5] ^ terms[48];
-  assign \$11  = clear ? 47'h000000000000 : total;
-  assign next_fa144_s = next_fa144_h ^ \$11 [5];
-  assign \$12  = clear ? 47'h000000000000 : total;
-  assign next_fa144_c = next_fa144_h ? \$12 [5] : terms[5];
-  assign next_fa146_h = terms[6] ^ terms[49];
-  assign \$13  = clear ? 47'h000000000000 : total;
-  assign next_fa146_s = next_fa146_h ^ \$13 [6];
-  assign \$14  = clear ? 47'h000000000000 : total;
-  assign next_fa146_c = next_fa146_h ? \$14 [6] : terms[6];
-  assign next_fa148_h = terms[7] ^ terms[50];
-  assign \$15  = clear ? 47'h000000000000 : total;
-  assign next_fa148_s = next_fa148_h ^ \$15 [7];
-  assign \$16  = clear ? 47'h000000000000 : total;
-  assign next_fa148_c = next_fa148_h ? \$16 [7] : terms[7];
-  assign next_fa150_h = terms[8] ^ terms[51];
-  assign \$17  = clear ? 47'h000000000000 : total;
-  assign next_fa150_s = next_fa150_h ^ \$17 [8];
-  assign \$18  = clear ? 47'h000000000000 : total;
-  assign next_fa150_c = next_fa150_h ? \$18 [8] : terms[8];
-  assign next_fa152_h = terms[9] ^ terms[52];
-  assign \$19  = clear ? 47'h000000000000 : total;
-  assign next_fa152_s = next_fa152_h ^ \$19 [9];
-  assign \$20  = clear ? 47'h000000000000 : total;
-  assign next_fa152_c = next_fa152_h ? \$20 [9] : terms[9];
-  assign next_fa154_h = terms[10] ^ terms[53];
-  assign \$21  = clear ? 47'h000000000000 : total;
-  assign next_fa154_s = next_fa154_h ^ \$21 [10];
-  assign \$22  = clear ? 47'h000000000000 : total;
-  assign next_fa154_c = next_fa154_h ? \$22 [10] : terms[10];
-  assign next_fa156_h = terms[11] ^ terms[54];
-  assign \$23  = clear ? 47'h000000000000 : total;
-  assign next_fa156_s = next_fa156_h ^ \$23 [11];
-  assign \$24  = clear ? 47'h000000000000 : total;
-  assign next_fa156_c = next_fa156_h ? \$24 [11] : terms[11];
-  assign next_fa158_h = terms[12] ^ terms[55];
-  assign \$25  = clear ? 47'h000000000000 : total;
-  assign next_fa158_s = next_fa158_h ^ \$25 [12];
-  assign \$26  = clear ? 47'h000000000000 : total;
-  assign next_fa158_c = next_fa158_h ? \$26 [12] : terms[12];
-  assign next_fa160_h = terms[13] ^ terms[56];
-  assign \$27  = clear ? 47'h000000000000 : total;
-  assign next_fa160_s = next_fa160_h ^ \$27 [13];
-  assign \$28  = clear ? 47'h000000000000 : total;
-  assign next_fa160_c = next_fa160_h ? \$28 [13] : terms[13];
-  assign next_fa162_h = terms[14] ^ terms[57];
-  assign \$29  = clear ? 47'h000000000000 : total;
-  assign next_fa162_s = next_fa162_h ^ \$29 [14];
-  assign \$30  = clear ? 47'h000000000000 : total;
-  assign next_fa162_c = next_fa162_h ? \$30 [14] : terms[14];
-  assign next_fa164_h = terms[15] ^ terms[58];
-  assign \$31  = clear ? 47'h000000000000 : total;
-  assign next_fa164_s = next_fa164_h ^ \$31 [15];
-  assign \$32  = clear ? 47'h000000000000 : total;
-  assign next_fa164_c = next_fa164_h ? \$32 [15] : terms[15];
-  assign next_fa166_h = terms[16] ^ terms[59];
-  assign \$33  = clear ? 47'h000000000000 : total;
-  assign next_fa166_s = next_fa166_h ^ \$33 [16];
-  assign \$34  = clear ? 47'h000000000000 : total;
-  assign next_fa166_c = next_fa166_h ? \$34 [16] : terms[16];
-  assign next_fa168_h = terms[17] ^ terms[60];
-  assign \$35  = clear ? 47'h000000000000 : total;
-  assign next_fa168_s = next_fa168_h ^ \$35 [17];
-  assign \$36  = clear ? 47'h000000000000 : total;
-  assign next_fa168_c = next_fa168_h ? \$36 [17] : terms[17];
-  assign next_fa170_h = terms[18] ^ terms[61];
-  assign \$37  = clear ? 47'h000000000000 : total;
-  assign next_fa170_s = next_fa170_h ^ \$37 [18];
-  assign \$38  = clear ? 47'h000000000000 : total;
-  assign next_fa170_c = next_fa170_h ? \$38 [18] : terms[18];
-  assign next_fa172_h = terms[19] ^ terms[62];
-  assign \$39  = clear ? 47'h000000000000 : total;
-  assign next_fa172_s = next_fa172_h ^ \$39 [19];
-  assign \$40  = clear ? 47'h000000000000 : total;
-  assign next_fa172_c = next_fa172_h ? \$40 [19] : terms[19];
-  assign next_fa174_h = terms[20] ^ terms[63];
-  assign \$41  = clear ? 47'h000000000000 : total;
-  assign next_fa174_s = next_fa174_h ^ \$41 [20];
-  assign \$42  = clear ? 47'h000000000000 : total;
-  assign next_fa174_c = next_fa174_h ? \$42 [20] : terms[20];
-  assign next_fa176_h = terms[21] ^ terms[64];
-  assign \$43  = clear ? 47'h000000000000 : total;
-  assign next_fa176_s = next_fa176_h ^ \$43 [21];
-  assign \$44  = clear ? 47'h000000000000 : total;
-  assign next_fa176_c = next_fa176_h ? \$44 [21] : terms[21];
-  assign next_fa178_h = terms[22] ^ terms[65];
-  assign \$45  = clear ? 47'h000000000000 : total;
-  assign next_fa178_s = next_fa178_h ^ \$45 [22];
-  assign \$46  = clear ? 47'h000000000000 : total;
-  assign next_fa178_c = next_fa178_h ? \$46 [22] : terms[22];
-  assign next_fa180_h = terms[23] ^ terms[66];
-  assign \$47  = clear ? 47'h000000000000 : total;
-  assign next_fa180_s = next_fa180_h ^ \$47 [23];
-  assign \$48  = clear ? 47'h000000000000 : total;
-  assign next_fa180_c = next_fa180_h ? \$48 [23] : terms[23];
-  assign next_fa182_h = terms[24] ^ terms[67];
-  assign \$49  = clear ? 47'h000000000000 : total;
-  assign next_fa182_s = next_fa182_h ^ \$49 [24];
-  assign \$50  = clear ? 47'h000000000000 : total;
-  assign next_fa182_c = next_fa182_h ? \$50 [24] : terms[24];
-  assign next_fa184_h = terms[25] ^ terms[68];
-  assign \$51  = clear ? 47'h000000000000 : total;
-  assign next_fa184_s = next_fa184_h ^ \$51 [25];
-  assign \$52  = clear ? 47'h000000000000 : total;
-  assign next_fa184_c = next_fa184_h ? \$52 [25] : terms[25];
-  assign next_fa186_h = terms[26] ^ terms[69];
-  assign \$53  = clear ? 47'h000000000000 : total;
-  assign next_fa186_s = next_fa186_h ^ \$53 [26];
-  assign \$54  = clear ? 47'h000000000000 : total;
-  assign next_fa186_c = next_fa186_h ? \$54 [26] : terms[26];
-  assign next_fa188_h = terms[27] ^ terms[70];
-  assign \$55  = clear ? 47'h000000000000 : total;
-  assign next_fa188_s = next_fa188_h ^ \$55 [27];
-  assign \$56  = clear ? 47'h000000000000 : total;
-  assign next_fa188_c = next_fa188_h ? \$56 [27] : terms[27];
-  assign next_fa190_h = terms[28] ^ terms[71];
-  assign \$57  = clear ? 47'h000000000000 : total;
-  assign next_fa190_s = next_fa190_h ^ \$57 [28];
-  assign \$58  = clear ? 47'h000000000000 : total;
-  assign next_fa190_c = next_fa190_h ? \$58 [28] : terms[28];
-  assign next_fa192_h = terms[29] ^ terms[72];
-  assign \$59  = clear ? 47'h000000000000 : total;
-  assign next_fa192_s = next_fa192_h ^ \$59 [29];
-  assign \$60  = clear ? 47'h000000000000 : total;
-  assign next_fa192_c = next_fa192_h ? \$60 [29] : terms[29];
-  assign next_fa194_h = terms[30] ^ terms[73];
-  assign \$61  = clear ? 47'h000000000000 : total;
-  assign next_fa194_s = next_fa194_h ^ \$61 [30];
-  assign \$62  = clear ? 47'h000000000000 : total;
-  assign next_fa194_c = next_fa194_h ? \$62 [30] : terms[30];
-  assign next_fa196_h = terms[31] ^ terms[74];
-  assign \$63  = clear ? 47'h000000000000 : total;
-  assign next_fa196_s = next_fa196_h ^ \$63 [31];
-  assign \$64  = clear ? 47'h000000000000 : total;
-  assign next_fa196_c = next_fa196_h ? \$64 [31] : terms[31];
-  assign next_fa198_h = terms[32] ^ terms[75];
-  assign \$65  = clear ? 47'h000000000000 : total;
-  assign next_fa198_s = next_fa198_h ^ \$65 [32];
-  assign \$66  = clear ? 47'h000000000000 : total;
-  assign next_fa198_c = next_fa198_h ? \$66 [32] : terms[32];
-  assign next_fa200_h = terms[33] ^ terms[76];
-  assign \$67  = clear ? 47'h000000000000 : total;
-  assign next_fa200_s = next_fa200_h ^ \$67 [33];
-  assign \$68  = clear ? 47'h000000000000 : total;
-  assign next_fa200_c = next_fa200_h ? \$68 [33] : terms[33];
-  assign next_fa202_h = terms[34] ^ terms[77];
-  assign \$69  = clear ? 47'h000000000000 : total;
-  assign next_fa202_s = next_fa202_h ^ \$69 [34];
-  assign \$70  = clear ? 47'h000000000000 : total;
-  assign next_fa202_c = next_fa202_h ? \$70 [34] : terms[34];
-  assign next_fa204_h = terms[35] ^ terms[78];
-  assign \$71  = clear ? 47'h000000000000 : total;
-  assign next_fa204_s = next_fa204_h ^ \$71 [35];
-  assign \$72  = clear ? 47'h000000000000 : total;
-  assign next_fa204_c = next_fa204_h ? \$72 [35] : terms[35];
-  assign next_fa206_h = terms[36] ^ terms[79];
-  assign \$73  = clear ? 47'h000000000000 : total;
-  assign next_fa206_s = next_fa206_h ^ \$73 [36];
-  assign \$74  = clear ? 47'h000000000000 : total;
-  assign next_fa206_c = next_fa206_h ? \$74 [36] : terms[36];
-  assign next_fa208_h = terms[37] ^ terms[80];
-  assign \$75  = clear ? 47'h000000000000 : total;
-  assign next_fa208_s = next_fa208_h ^ \$75 [37];
-  assign \$76  = clear ? 47'h000000000000 : total;
-  assign next_fa208_c = next_fa208_h ? \$76 [37] : terms[37];
-  assign next_fa210_h = terms[38] ^ terms[81];
-  assign \$77  = clear ? 47'h000000000000 : total;
-  assign next_fa210_s = next_fa210_h ^ \$77 [38];
-  assign \$78  = clear ? 47'h000000000000 : total;
-  assign next_fa210_c = next_fa210_h ? \$78 [38] : terms[38];
-  assign next_fa212_h = terms[39] ^ terms[82];
-  assign \$79  = clear ? 47'h000000000000 : total;
-  assign next_fa212_s = next_fa212_h ^ \$79 [39];
-  assign \$80  = clear ? 47'h000000000000 : total;
-  assign next_fa212_c = next_fa212_h ? \$80 [39] : terms[39];
-  assign next_fa214_h = terms[40] ^ terms[83];
-  assign \$81  = clear ? 47'h000000000000 : total;
-  assign next_fa214_s = next_fa214_h ^ \$81 [40];
-  assign \$82  = clear ? 47'h000000000000 : total;
-  assign next_fa214_c = next_fa214_h ? \$82 [40] : terms[40];
-  assign next_fa216_h = terms[41] ^ terms[84];
-  assign \$83  = clear ? 47'h000000000000 : total;
-  assign next_fa216_s = next_fa216_h ^ \$83 [41];
-  assign \$84  = clear ? 47'h000000000000 : total;
-  assign next_fa216_c = next_fa216_h ? \$84 [41] : terms[41];
-  assign \$85  = ~ terms[42];
-  assign next_fa218_s = next_fa218_h ^ terms[85];
-  assign next_fa218_c = next_fa218_h ? terms[85] : 1'h1;
-  assign \$86  = clear ? 47'h000000000000 : total;
-  assign next_fa220_h = \$86 [42] ^ next_fa216_c;
-  assign next_fa220_s = next_fa220_h ^ next_fa218_s;
-  assign \$87  = clear ? 47'h000000000000 : total;
-  assign next_fa220_c = next_fa220_h ? next_fa218_s : \$87 [42];
-  assign \$88  = ~ terms[86];
-  assign \$89  = clear ? 47'h000000000000 : total;
-  assign next_fa222_h = \$88  ^ \$89 [43];
-  assign next_fa222_s = next_fa222_h ^ next_fa218_c;
-  assign \$90  = ~ terms[86];
-  assign next_fa222_c = next_fa222_h ? next_fa218_c : \$90 ;
-  assign \$91  = clear ? 47'h000000000000 : total;
-  assign next_fa224_s = next_fa224_h ^ next_fa222_c;
-  assign next_fa224_c = \$91 [44] ? 1'h1 : next_fa222_c;
-  assign \$92  = clear ? 47'h000000000000 : total;
-  assign next_fa226_s = next_fa226_h ^ next_fa224_c;
-  assign next_fa226_c = \$92 [45] ? 1'h1 : next_fa224_c;
-  assign \$93  = clear ? 47'h000000000000 : total;
-  assign \$94  = ~ \$93 [46];
-  assign \$95  = { \$94 , next_fa226_s, next_fa224_s, next_fa220_c, next_fa220_s, next_fa214_c, next_fa212_c, next_fa210_c, next_fa208_c, next_fa206_c, next_fa204_c, next_fa202_c, next_fa200_c, next_fa198_c, next_fa196_c, next_fa194_c, next_fa192_c, next_fa190_c, next_fa188_c, next_fa186_c, next_fa184_c, next_fa182_c, next_fa180_c, next_fa178_c, next_fa176_c, next_fa174_c, next_fa172_c, next_fa170_c, next_fa168_c, next_fa166_c, next_fa164_c, next_fa162_c, next_fa160_c, next_fa158_c, next_fa156_c, next_fa154_c, next_fa152_c, next_fa150_c, next_fa148_c, next_fa146_c, next_fa144_c, next_fa142_c, next_fa140_c, next_fa138_c, next_fa136_c, next_fa134_c, next_fa134_s } + { next_fa226_c, 2'h0, next_fa222_s, 1'h0, next_fa216_s, next_fa214_s, next_fa212_s, next_fa210_s, next_fa208_s, next_fa206_s, next_fa204_s, next_fa202_s, next_fa200_s, next_fa198_s, next_fa196_s, next_fa194_s, next_fa192_s, next_fa190_s, next_fa188_s, next_fa186_s, next_fa184_s, next_fa182_s, next_fa180_s, next_fa178_s, next_fa176_s, next_fa174_s, next_fa172_s, next_fa170_s, next_fa168_s, next_fa166_s, next_fa164_s, next_fa162_s, next_fa160_s, next_fa158_s, next_fa156_s, next_fa154_s, next_fa152_s, next_fa150_s, next_fa148_s, next_fa146_s, next_fa144_s, next_fa142_s, next_fa140_s, next_fa138_s, next_fa136_s, 1'h0 };
-  always @(posedge clk)
-    total <= \$96 ;
-  assign next_fa134_h = terms[0] ^ terms[43];
-  assign \$1  = clear ? 47'h000000000000 : total;
-  assign next_fa134_s = next_fa134_h ^ \$1 [0];
-  assign \$auto$rtlil.cc:3337:Not$18  = ~ \$91 [44];
-  assign \$auto$rtlil.cc:3337:Not$20  = ~ \$92 [45];
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
-    \$96  = total;
-    if (en) begin
-      \$96  = \$95 [46:0];
-    end
-  end
-  assign next_sum = \$95 [46:0];
-  assign o = total;
-  assign \terms.0  = terms[42:0];
-  assign \terms.1  = terms[86:43];
-  assign next_fa218_h = \$auto$rtlil.cc:3337:Not$16 ;
-  assign next_fa224_h = \$auto$rtlil.cc:3337:Not$18 ;
-  assign next_fa226_h = \$auto$rtlil.cc:3337:Not$20 ;
-  assign \$auto$rtlil.cc:3337:Not$16  = terms[42];
-endmodule
-
-module \sq_pe_default.pe.datapath.mac.group_scale (rst, en, value, fraction, exponent, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$37  = 0;
-  input rst;
-  wire rst;
-  input en;
-  wire en;
-  input [46:0] value;
-  wire [46:0] value;
   input [2:0] fraction;
   wire [2:0] fraction;
-  input [2:0] exponent;
-  wire [2:0] exponent;
-  output [57:0] o;
-  reg [57:0] o = 58'h000000000000000;
+  input [14:0] value;
+  wire [14:0] value;
+  output [18:0] o;
+  reg [18:0] o = 19'h00000;
   input clk;
   wire clk;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire \$38 ;
+  wire \$39 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  wire \$47 ;
+  wire \$48 ;
+  wire \$49 ;
+  wire \$5 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
+  wire \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire [19:0] \$78 ;
+  reg [18:0] \$79 ;
+  wire \$8 ;
+  wire \$9 ;
+  wire \$auto$rtlil.cc:3337:Not$20 ;
+  (* init = 19'h00000 *)
+  wire [18:0] product;
+  wire product_fa100_c;
+  wire product_fa100_h;
+  wire product_fa100_s;
+  wire product_fa102_c;
+  wire product_fa102_h;
+  wire product_fa102_s;
+  wire product_fa104_c;
+  wire product_fa104_h;
+  wire product_fa104_s;
+  wire product_fa106_c;
+  wire product_fa106_h;
+  wire product_fa106_s;
+  wire product_fa108_c;
+  wire product_fa108_h;
+  wire product_fa108_s;
+  wire product_fa110_c;
+  wire product_fa110_h;
+  wire product_fa110_s;
+  wire product_fa112_c;
+  wire product_fa112_h;
+  wire product_fa112_s;
+  wire product_fa114_c;
+  wire product_fa114_h;
+  wire product_fa114_s;
+  wire product_fa116_c;
+  wire product_fa116_h;
+  wire product_fa116_s;
+  wire product_fa60_c;
+  wire product_fa60_h;
+  wire product_fa60_s;
+  wire product_fa62_c;
+  wire product_fa62_h;
+  wire product_fa62_s;
+  wire product_fa64_c;
+  wire product_fa64_h;
+  wire product_fa64_s;
+  wire product_fa66_c;
+  wire product_fa66_h;
+  wire product_fa66_s;
+  wire product_fa68_c;
+  wire product_fa68_h;
+  wire product_fa68_s;
+  wire product_fa70_c;
+  wire product_fa70_h;
+  wire product_fa70_s;
+  wire product_fa72_c;
+  wire product_fa72_h;
+  wire product_fa72_s;
+  wire product_fa74_c;
+  wire product_fa74_h;
+  wire product_fa74_s;
+  wire product_fa76_c;
+  wire product_fa76_h;
+  wire product_fa76_s;
+  wire product_fa78_c;
+  wire product_fa78_h;
+  wire product_fa78_s;
+  wire product_fa80_c;
+  wire product_fa80_h;
+  wire product_fa80_s;
+  wire product_fa82_c;
+  wire product_fa82_h;
+  wire product_fa82_s;
+  wire product_fa84_c;
+  wire product_fa84_h;
+  wire product_fa84_s;
+  wire product_fa86_c;
+  wire product_fa86_h;
+  wire product_fa86_s;
+  wire product_fa88_c;
+  wire product_fa88_h;
+  wire product_fa88_s;
+  wire product_fa90_c;
+  wire product_fa90_h;
+  wire product_fa90_s;
+  wire product_fa92_c;
+  wire product_fa92_h;
+  wire product_fa92_s;
+  wire product_fa94_c;
+  wire product_fa94_h;
+  wire product_fa94_s;
+  wire product_fa96_c;
+  wire product_fa96_h;
+  wire product_fa96_s;
+  wire product_fa98_c;
+  wire product_fa98_h;
+  wire product_fa98_s;
+  wire [18:0] product_sum;
+  assign product_fa66_h = value[1] ^ \$11 ;
+  assign \$12  = value[3] & fraction[1];
+  assign product_fa66_s = product_fa66_h ^ \$12 ;
+  assign \$13  = value[3] & fraction[1];
+  assign product_fa66_c = product_fa66_h ? \$13  : value[1];
+  assign \$14  = value[4] & fraction[0];
+  assign product_fa68_h = \$14  ^ product_fa62_c;
+  assign product_fa68_s = product_fa68_h ^ product_fa66_s;
+  assign \$15  = value[4] & fraction[0];
+  assign product_fa68_c = product_fa68_h ? product_fa66_s : \$15 ;
+  assign \$16  = value[3] & fraction[2];
+  assign product_fa70_h = value[2] ^ \$16 ;
+  assign \$17  = value[4] & fraction[1];
+  assign product_fa70_s = product_fa70_h ^ \$17 ;
+  assign \$18  = value[4] & fraction[1];
+  assign product_fa70_c = product_fa70_h ? \$18  : value[2];
+  assign \$19  = value[5] & fraction[0];
+  assign product_fa72_h = \$19  ^ product_fa66_c;
+  assign product_fa72_s = product_fa72_h ^ product_fa70_s;
+  assign \$20  = value[5] & fraction[0];
+  assign product_fa72_c = product_fa72_h ? product_fa70_s : \$20 ;
+  assign \$21  = value[4] & fraction[2];
+  assign product_fa74_h = value[3] ^ \$21 ;
+  assign \$22  = value[5] & fraction[1];
+  assign product_fa74_s = product_fa74_h ^ \$22 ;
+  assign \$23  = value[5] & fraction[1];
+  assign product_fa74_c = product_fa74_h ? \$23  : value[3];
+  assign \$24  = value[6] & fraction[0];
+  assign product_fa76_h = \$24  ^ product_fa70_c;
+  assign product_fa76_s = product_fa76_h ^ product_fa74_s;
+  assign \$25  = value[6] & fraction[0];
+  assign product_fa76_c = product_fa76_h ? product_fa74_s : \$25 ;
+  assign \$26  = value[5] & fraction[2];
+  assign product_fa78_h = value[4] ^ \$26 ;
+  assign \$27  = value[6] & fraction[1];
+  assign product_fa78_s = product_fa78_h ^ \$27 ;
+  assign \$28  = value[6] & fraction[1];
+  assign product_fa78_c = product_fa78_h ? \$28  : value[4];
+  assign \$29  = value[7] & fraction[0];
+  assign product_fa80_h = \$29  ^ product_fa74_c;
+  assign product_fa80_s = product_fa80_h ^ product_fa78_s;
+  assign \$30  = value[7] & fraction[0];
+  assign product_fa80_c = product_fa80_h ? product_fa78_s : \$30 ;
+  assign \$31  = value[6] & fraction[2];
+  assign product_fa82_h = value[5] ^ \$31 ;
+  assign \$32  = value[7] & fraction[1];
+  assign product_fa82_s = product_fa82_h ^ \$32 ;
+  assign \$33  = value[7] & fraction[1];
+  assign product_fa82_c = product_fa82_h ? \$33  : value[5];
+  assign \$34  = value[8] & fraction[0];
+  assign product_fa84_h = \$34  ^ product_fa78_c;
+  assign product_fa84_s = product_fa84_h ^ product_fa82_s;
+  assign \$35  = value[8] & fraction[0];
+  assign product_fa84_c = product_fa84_h ? product_fa82_s : \$35 ;
+  assign \$36  = value[7] & fraction[2];
+  assign product_fa86_h = value[6] ^ \$36 ;
+  assign \$37  = value[8] & fraction[1];
+  assign product_fa86_s = product_fa86_h ^ \$37 ;
+  assign \$38  = value[8] & fraction[1];
+  assign product_fa86_c = product_fa86_h ? \$38  : value[6];
+  assign \$39  = value[9] & fraction[0];
+  assign product_fa88_h = \$39  ^ product_fa82_c;
+  assign product_fa88_s = product_fa88_h ^ product_fa86_s;
+  assign \$40  = value[9] & fraction[0];
+  assign product_fa88_c = product_fa88_h ? product_fa86_s : \$40 ;
+  assign \$41  = value[8] & fraction[2];
+  assign product_fa90_h = value[7] ^ \$41 ;
+  assign \$42  = value[9] & fraction[1];
+  assign product_fa90_s = product_fa90_h ^ \$42 ;
+  assign \$43  = value[9] & fraction[1];
+  assign product_fa90_c = product_fa90_h ? \$43  : value[7];
+  assign \$44  = value[10] & fraction[0];
+  assign product_fa92_h = \$44  ^ product_fa86_c;
+  assign product_fa92_s = product_fa92_h ^ product_fa90_s;
+  assign \$45  = value[10] & fraction[0];
+  assign product_fa92_c = product_fa92_h ? product_fa90_s : \$45 ;
+  assign \$46  = value[9] & fraction[2];
+  assign product_fa94_h = value[8] ^ \$46 ;
+  assign \$47  = value[10] & fraction[1];
+  assign product_fa94_s = product_fa94_h ^ \$47 ;
+  assign \$48  = value[10] & fraction[1];
+  assign product_fa94_c = product_fa94_h ? \$48  : value[8];
+  assign \$49  = value[11] & fraction[0];
+  assign product_fa96_h = \$49  ^ product_fa90_c;
+  assign product_fa96_s = product_fa96_h ^ product_fa94_s;
+  assign \$50  = value[11] & fraction[0];
+  assign product_fa96_c = product_fa96_h ? product_fa94_s : \$50 ;
+  assign \$51  = value[10] & fraction[2];
+  assign product_fa98_h = value[9] ^ \$51 ;
+  assign \$52  = value[11] & fraction[1];
+  assign product_fa98_s = product_fa98_h ^ \$52 ;
+  assign \$53  = value[11] & fraction[1];
+  assign product_fa98_c = product_fa98_h ? \$53  : value[9];
+  assign \$54  = value[12] & fraction[0];
+  assign product_fa100_h = \$54  ^ product_fa94_c;
+  assign product_fa100_s = product_fa100_h ^ product_fa98_s;
+  assign \$55  = value[12] & fraction[0];
+  assign product_fa100_c = product_fa100_h ? product_fa98_s : \$55 ;
+  assign \$56  = value[11] & fraction[2];
+  assign product_fa102_h = value[10] ^ \$56 ;
+  assign \$57  = value[12] & fraction[1];
+  assign product_fa102_s = product_fa102_h ^ \$57 ;
+  assign \$58  = value[12] & fraction[1];
+  assign product_fa102_c = product_fa102_h ? \$58  : value[10];
+  assign \$59  = value[13] & fraction[0];
+  assign product_fa104_h = \$59  ^ product_fa98_c;
+  assign product_fa104_s = product_fa104_h ^ product_fa102_s;
+  assign \$60  = value[13] & fraction[0];
+  assign product_fa104_c = product_fa104_h ? product_fa102_s : \$60 ;
+  assign \$61  = value[12] & fraction[2];
+  assign product_fa106_s = product_fa106_h ^ \$61 ;
+  assign \$62  = value[12] & fraction[2];
+  assign product_fa106_c = value[11] ? 1'h1 : \$62 ;
+  assign \$63  = value[13] & fraction[1];
+  assign \$64  = value[14] & fraction[0];
+  assign \$65  = ~ \$64 ;
+  assign product_fa108_h = \$63  ^ \$65 ;
+  assign product_fa108_s = product_fa108_h ^ product_fa102_c;
+  assign \$66  = value[13] & fraction[1];
+  assign product_fa108_c = product_fa108_h ? product_fa102_c : \$66 ;
+  assign product_fa110_h = product_fa106_s ^ product_fa104_c;
+  assign product_fa110_s = product_fa110_h ^ product_fa108_s;
+  assign product_fa110_c = product_fa110_h ? product_fa108_s : product_fa106_s;
+  assign \$67  = value[13] & fraction[2];
+  assign product_fa112_h = value[12] ^ \$67 ;
+  assign \$68  = value[14] & fraction[1];
+  assign \$69  = ~ \$68 ;
+  assign product_fa112_s = product_fa112_h ^ \$69 ;
+  assign \$70  = value[14] & fraction[1];
+  assign \$71  = ~ \$70 ;
+  assign product_fa112_c = product_fa112_h ? \$71  : value[12];
+  assign product_fa114_h = product_fa106_c ^ product_fa108_c;
+  assign product_fa114_s = product_fa114_h ^ product_fa112_s;
+  assign product_fa114_c = product_fa114_h ? product_fa112_s : product_fa106_c;
+  assign \$72  = value[14] & fraction[2];
+  assign \$73  = ~ \$72 ;
+  assign product_fa116_h = value[13] ^ \$73 ;
+  assign product_fa116_s = product_fa116_h ^ product_fa112_c;
+  assign product_fa116_c = product_fa116_h ? product_fa112_c : value[13];
+  assign \$74  = value[0] & fraction[0];
+  assign \$75  = value[0] & fraction[1];
+  assign \$76  = ~ value[14];
+  assign \$77  = value[1] & fraction[0];
+  assign \$78  = { 1'h1, \$76 , product_fa114_c, product_fa110_c, product_fa110_s, product_fa100_c, product_fa96_c, product_fa92_c, product_fa88_c, product_fa84_c, product_fa80_c, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa64_s, product_fa60_s, \$75 , \$74  } + { product_fa116_c, product_fa116_s, product_fa114_s, 1'h0, product_fa104_s, product_fa100_s, product_fa96_s, product_fa92_s, product_fa88_s, product_fa84_s, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, 2'h0, \$77 , 1'h0 };
+  always @(posedge clk)
+    o <= \$79 ;
+  assign \$1  = value[0] & fraction[2];
+  assign \$2  = value[1] & fraction[1];
+  assign product_fa60_h = \$1  ^ \$2 ;
+  assign \$3  = value[2] & fraction[0];
+  assign product_fa60_s = product_fa60_h ^ \$3 ;
+  assign \$4  = value[2] & fraction[0];
+  assign \$5  = value[0] & fraction[2];
+  assign product_fa60_c = product_fa60_h ? \$4  : \$5 ;
+  assign \$6  = value[1] & fraction[2];
+  assign product_fa62_h = value[0] ^ \$6 ;
+  assign \$7  = value[2] & fraction[1];
+  assign product_fa62_s = product_fa62_h ^ \$7 ;
+  assign \$8  = value[2] & fraction[1];
+  assign product_fa62_c = product_fa62_h ? \$8  : value[0];
+  assign \$9  = value[3] & fraction[0];
+  assign product_fa64_h = \$9  ^ product_fa60_c;
+  assign product_fa64_s = product_fa64_h ^ product_fa62_s;
+  assign \$10  = value[3] & fraction[0];
+  assign product_fa64_c = product_fa64_h ? product_fa62_s : \$10 ;
+  assign \$11  = value[2] & fraction[2];
+  assign \$auto$rtlil.cc:3337:Not$20  = ~ value[11];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
+    \$79  = o;
+    if (en) begin
+      \$79  = \$78 [18:0];
+    end
+  end
+  assign product_sum = \$78 [18:0];
+  assign product = o;
+  assign product_fa106_h = \$auto$rtlil.cc:3337:Not$20 ;
+endmodule
+
+module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4490$81 , fraction, exponent, d, o, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$43  = 0;
+  input rst;
+  wire rst;
+  input en;
+  wire en;
+  input [12:0] \port$4490$81 ;
+  wire [12:0] \port$4490$81 ;
+  input [2:0] fraction;
+  wire [2:0] fraction;
+  input [5:0] exponent;
+  wire [5:0] exponent;
+  input [3:0] d;
+  wire [3:0] d;
+  output [54:0] o;
+  wire [54:0] o;
+  input clk;
+  wire clk;
+  wire [18:0] \$1 ;
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
@@ -5767,1011 +6049,130 @@ module \sq_pe_default.pe.datapath.mac.group_scale (rst, en, value, fraction, exp
   wire \$235 ;
   wire \$236 ;
   wire \$237 ;
-  wire [51:0] \$238 ;
-  wire [57:0] \$239 ;
-  wire \$24 ;
-  reg [50:0] \$240 ;
-  reg [57:0] \$241 ;
+  wire \$238 ;
+  wire \$239 ;
+  wire [8:0] \$24 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$242 ;
+  wire \$243 ;
+  wire \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire \$247 ;
+  wire \$248 ;
+  wire \$249 ;
   wire \$25 ;
+  wire \$250 ;
+  wire \$251 ;
+  wire \$252 ;
+  wire \$253 ;
+  wire \$254 ;
+  wire \$255 ;
+  wire \$256 ;
+  wire \$257 ;
+  wire \$258 ;
+  wire \$259 ;
   wire \$26 ;
+  wire \$260 ;
+  wire \$261 ;
+  wire \$262 ;
+  wire \$263 ;
+  wire \$264 ;
+  wire \$265 ;
+  wire \$266 ;
+  wire \$267 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
+  wire \$270 ;
+  wire \$271 ;
+  wire \$272 ;
+  wire \$273 ;
+  wire \$274 ;
+  wire \$275 ;
+  wire \$276 ;
+  wire \$277 ;
+  wire \$278 ;
+  wire \$279 ;
   wire \$28 ;
+  wire \$280 ;
+  wire \$281 ;
+  wire \$282 ;
+  wire \$283 ;
+  wire \$284 ;
+  wire \$285 ;
+  wire \$286 ;
+  wire \$287 ;
+  wire \$288 ;
+  wire \$289 ;
   wire \$29 ;
+  wire \$290 ;
+  wire \$291 ;
+  wire \$292 ;
+  wire \$293 ;
+  wire \$294 ;
+  wire \$295 ;
+  wire \$296 ;
+  wire \$297 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire \$30 ;
+  wire \$300 ;
+  wire \$301 ;
+  wire \$302 ;
+  wire \$303 ;
+  wire \$304 ;
+  wire \$305 ;
+  wire \$306 ;
+  wire \$307 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
+  wire \$310 ;
+  wire \$311 ;
+  wire \$312 ;
+  wire \$313 ;
+  wire \$314 ;
+  wire \$315 ;
+  wire \$316 ;
+  wire \$317 ;
+  wire \$318 ;
+  wire \$319 ;
   wire \$32 ;
+  wire \$320 ;
+  wire \$321 ;
+  wire \$322 ;
+  wire \$323 ;
+  wire \$324 ;
+  wire \$325 ;
+  wire \$326 ;
+  wire \$327 ;
+  wire \$328 ;
+  wire \$329 ;
   wire \$33 ;
+  wire \$330 ;
+  wire \$331 ;
+  wire \$332 ;
+  wire \$333 ;
+  wire \$334 ;
+  wire \$335 ;
+  wire \$336 ;
+  wire \$337 ;
+  wire \$338 ;
+  wire \$339 ;
   wire \$34 ;
-  wire \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  wire \$40 ;
-  wire \$41 ;
-  wire \$42 ;
-  wire \$43 ;
-  wire \$44 ;
-  wire \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire \$48 ;
-  wire \$49 ;
-  wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire \$59 ;
-  wire \$6 ;
-  wire \$60 ;
-  wire \$61 ;
-  wire \$62 ;
-  wire \$63 ;
-  wire \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  wire \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  wire \$77 ;
-  wire \$78 ;
-  wire \$79 ;
-  wire \$8 ;
-  wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
-  wire \$89 ;
-  wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
-  wire \$92 ;
-  wire \$93 ;
-  wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire \$99 ;
-  wire \$auto$rtlil.cc:3337:Not$14 ;
-  reg [50:0] product = 51'h0000000000000;
-  wire product_fa188_c;
-  wire product_fa188_h;
-  wire product_fa188_s;
-  wire product_fa190_c;
-  wire product_fa190_h;
-  wire product_fa190_s;
-  wire product_fa192_c;
-  wire product_fa192_h;
-  wire product_fa192_s;
-  wire product_fa194_c;
-  wire product_fa194_h;
-  wire product_fa194_s;
-  wire product_fa196_c;
-  wire product_fa196_h;
-  wire product_fa196_s;
-  wire product_fa198_c;
-  wire product_fa198_h;
-  wire product_fa198_s;
-  wire product_fa200_c;
-  wire product_fa200_h;
-  wire product_fa200_s;
-  wire product_fa202_c;
-  wire product_fa202_h;
-  wire product_fa202_s;
-  wire product_fa204_c;
-  wire product_fa204_h;
-  wire product_fa204_s;
-  wire product_fa206_c;
-  wire product_fa206_h;
-  wire product_fa206_s;
-  wire product_fa208_c;
-  wire product_fa208_h;
-  wire product_fa208_s;
-  wire product_fa210_c;
-  wire product_fa210_h;
-  wire product_fa210_s;
-  wire product_fa212_c;
-  wire product_fa212_h;
-  wire product_fa212_s;
-  wire product_fa214_c;
-  wire product_fa214_h;
-  wire product_fa214_s;
-  wire product_fa216_c;
-  wire product_fa216_h;
-  wire product_fa216_s;
-  wire product_fa218_c;
-  wire product_fa218_h;
-  wire product_fa218_s;
-  wire product_fa220_c;
-  wire product_fa220_h;
-  wire product_fa220_s;
-  wire product_fa222_c;
-  wire product_fa222_h;
-  wire product_fa222_s;
-  wire product_fa224_c;
-  wire product_fa224_h;
-  wire product_fa224_s;
-  wire product_fa226_c;
-  wire product_fa226_h;
-  wire product_fa226_s;
-  wire product_fa228_c;
-  wire product_fa228_h;
-  wire product_fa228_s;
-  wire product_fa230_c;
-  wire product_fa230_h;
-  wire product_fa230_s;
-  wire product_fa232_c;
-  wire product_fa232_h;
-  wire product_fa232_s;
-  wire product_fa234_c;
-  wire product_fa234_h;
-  wire product_fa234_s;
-  wire product_fa236_c;
-  wire product_fa236_h;
-  wire product_fa236_s;
-  wire product_fa238_c;
-  wire product_fa238_h;
-  wire product_fa238_s;
-  wire product_fa240_c;
-  wire product_fa240_h;
-  wire product_fa240_s;
-  wire product_fa242_c;
-  wire product_fa242_h;
-  wire product_fa242_s;
-  wire product_fa244_c;
-  wire product_fa244_h;
-  wire product_fa244_s;
-  wire product_fa246_c;
-  wire product_fa246_h;
-  wire product_fa246_s;
-  wire product_fa248_c;
-  wire product_fa248_h;
-  wire product_fa248_s;
-  wire product_fa250_c;
-  wire product_fa250_h;
-  wire product_fa250_s;
-  wire product_fa252_c;
-  wire product_fa252_h;
-  wire product_fa252_s;
-  wire product_fa254_c;
-  wire product_fa254_h;
-  wire product_fa254_s;
-  wire product_fa256_c;
-  wire product_fa256_h;
-  wire product_fa256_s;
-  wire product_fa258_c;
-  wire product_fa258_h;
-  wire product_fa258_s;
-  wire product_fa260_c;
-  wire product_fa260_h;
-  wire product_fa260_s;
-  wire product_fa262_c;
-  wire product_fa262_h;
-  wire product_fa262_s;
-  wire product_fa264_c;
-  wire product_fa264_h;
-  wire product_fa264_s;
-  wire product_fa266_c;
-  wire product_fa266_h;
-  wire product_fa266_s;
-  wire product_fa268_c;
-  wire product_fa268_h;
-  wire product_fa268_s;
-  wire product_fa270_c;
-  wire product_fa270_h;
-  wire product_fa270_s;
-  wire product_fa272_c;
-  wire product_fa272_h;
-  wire product_fa272_s;
-  wire product_fa274_c;
-  wire product_fa274_h;
-  wire product_fa274_s;
-  wire product_fa276_c;
-  wire product_fa276_h;
-  wire product_fa276_s;
-  wire product_fa278_c;
-  wire product_fa278_h;
-  wire product_fa278_s;
-  wire product_fa280_c;
-  wire product_fa280_h;
-  wire product_fa280_s;
-  wire product_fa282_c;
-  wire product_fa282_h;
-  wire product_fa282_s;
-  wire product_fa284_c;
-  wire product_fa284_h;
-  wire product_fa284_s;
-  wire product_fa286_c;
-  wire product_fa286_h;
-  wire product_fa286_s;
-  wire product_fa288_c;
-  wire product_fa288_h;
-  wire product_fa288_s;
-  wire product_fa290_c;
-  wire product_fa290_h;
-  wire product_fa290_s;
-  wire product_fa292_c;
-  wire product_fa292_h;
-  wire product_fa292_s;
-  wire product_fa294_c;
-  wire product_fa294_h;
-  wire product_fa294_s;
-  wire product_fa296_c;
-  wire product_fa296_h;
-  wire product_fa296_s;
-  wire product_fa298_c;
-  wire product_fa298_h;
-  wire product_fa298_s;
-  wire product_fa300_c;
-  wire product_fa300_h;
-  wire product_fa300_s;
-  wire product_fa302_c;
-  wire product_fa302_h;
-  wire product_fa302_s;
-  wire product_fa304_c;
-  wire product_fa304_h;
-  wire product_fa304_s;
-  wire product_fa306_c;
-  wire product_fa306_h;
-  wire product_fa306_s;
-  wire product_fa308_c;
-  wire product_fa308_h;
-  wire product_fa308_s;
-  wire product_fa310_c;
-  wire product_fa310_h;
-  wire product_fa310_s;
-  wire product_fa312_c;
-  wire product_fa312_h;
-  wire product_fa312_s;
-  wire product_fa314_c;
-  wire product_fa314_h;
-  wire product_fa314_s;
-  wire product_fa316_c;
-  wire product_fa316_h;
-  wire product_fa316_s;
-  wire product_fa318_c;
-  wire product_fa318_h;
-  wire product_fa318_s;
-  wire product_fa320_c;
-  wire product_fa320_h;
-  wire product_fa320_s;
-  wire product_fa322_c;
-  wire product_fa322_h;
-  wire product_fa322_s;
-  wire product_fa324_c;
-  wire product_fa324_h;
-  wire product_fa324_s;
-  wire product_fa326_c;
-  wire product_fa326_h;
-  wire product_fa326_s;
-  wire product_fa328_c;
-  wire product_fa328_h;
-  wire product_fa328_s;
-  wire product_fa330_c;
-  wire product_fa330_h;
-  wire product_fa330_s;
-  wire product_fa332_c;
-  wire product_fa332_h;
-  wire product_fa332_s;
-  wire product_fa334_c;
-  wire product_fa334_h;
-  wire product_fa334_s;
-  wire product_fa336_c;
-  wire product_fa336_h;
-  wire product_fa336_s;
-  wire product_fa338_c;
-  wire product_fa338_h;
-  wire product_fa338_s;
-  wire product_fa340_c;
-  wire product_fa340_h;
-  wire product_fa340_s;
-  wire product_fa342_c;
-  wire product_fa342_h;
-  wire product_fa342_s;
-  wire product_fa344_c;
-  wire product_fa344_h;
-  wire product_fa344_s;
-  wire product_fa346_c;
-  wire product_fa346_h;
-  wire product_fa346_s;
-  wire product_fa348_c;
-  wire product_fa348_h;
-  wire product_fa348_s;
-  wire product_fa350_c;
-  wire product_fa350_h;
-  wire product_fa350_s;
-  wire product_fa352_c;
-  wire product_fa352_h;
-  wire product_fa352_s;
-  wire product_fa354_c;
-  wire product_fa354_h;
-  wire product_fa354_s;
-  wire product_fa356_c;
-  wire product_fa356_h;
-  wire product_fa356_s;
-  wire product_fa358_c;
-  wire product_fa358_h;
-  wire product_fa358_s;
-  wire product_fa360_c;
-  wire product_fa360_h;
-  wire product_fa360_s;
-  wire product_fa362_c;
-  wire product_fa362_h;
-  wire product_fa362_s;
-  wire product_fa364_c;
-  wire product_fa364_h;
-  wire product_fa364_s;
-  wire product_fa366_c;
-  wire product_fa366_h;
-  wire product_fa366_s;
-  wire product_fa368_c;
-  wire product_fa368_h;
-  wire product_fa368_s;
-  wire product_fa370_c;
-  wire product_fa370_h;
-  wire product_fa370_s;
-  wire product_fa372_c;
-  wire product_fa372_h;
-  wire product_fa372_s;
-  wire [50:0] product_sum;
-  (* init = 58'h000000000000000 *)
-  wire [57:0] shifted;
-  assign \$1  = value[0] & fraction[2];
-  assign \$2  = value[1] & fraction[1];
-  assign product_fa188_h = \$1  ^ \$2 ;
-  assign \$3  = value[2] & fraction[0];
-  assign product_fa188_s = product_fa188_h ^ \$3 ;
-  assign \$4  = value[2] & fraction[0];
-  assign \$5  = value[0] & fraction[2];
-  assign product_fa188_c = product_fa188_h ? \$4  : \$5 ;
-  assign \$6  = value[1] & fraction[2];
-  assign product_fa190_h = value[0] ^ \$6 ;
-  assign \$7  = value[2] & fraction[1];
-  assign product_fa190_s = product_fa190_h ^ \$7 ;
-  assign \$8  = value[2] & fraction[1];
-  assign product_fa190_c = product_fa190_h ? \$8  : value[0];
-  assign \$9  = value[3] & fraction[0];
-  assign product_fa192_h = \$9  ^ product_fa188_c;
-  assign product_fa192_s = product_fa192_h ^ product_fa190_s;
-  assign \$10  = value[3] & fraction[0];
-  assign product_fa192_c = product_fa192_h ? product_fa190_s : \$10 ;
-  assign \$11  = value[2] & fraction[2];
-  assign product_fa194_h = value[1] ^ \$11 ;
-  assign \$12  = value[3] & fraction[1];
-  assign product_fa194_s = product_fa194_h ^ \$12 ;
-  assign \$13  = value[3] & fraction[1];
-  assign product_fa194_c = product_fa194_h ? \$13  : value[1];
-  assign \$14  = value[4] & fraction[0];
-  assign product_fa196_h = \$14  ^ product_fa190_c;
-  assign product_fa196_s = product_fa196_h ^ product_fa194_s;
-  assign \$15  = value[4] & fraction[0];
-  assign product_fa196_c = product_fa196_h ? product_fa194_s : \$15 ;
-  assign \$16  = value[3] & fraction[2];
-  assign product_fa198_h = value[2] ^ \$16 ;
-  assign \$17  = value[4] & fraction[1];
-  assign product_fa198_s = product_fa198_h ^ \$17 ;
-  assign \$18  = value[4] & fraction[1];
-  assign product_fa198_c = product_fa198_h ? \$18  : value[2];
-  assign \$19  = value[5] & fraction[0];
-  assign product_fa200_h = \$19  ^ product_fa194_c;
-  assign product_fa200_s = product_fa200_h ^ product_fa198_s;
-  assign \$20  = value[5] & fraction[0];
-  assign product_fa200_c = product_fa200_h ? product_fa198_s : \$20 ;
-  assign \$21  = value[4] & fraction[2];
-  assign product_fa202_h = value[3] ^ \$21 ;
-  assign \$22  = value[5] & fraction[1];
-  assign product_fa202_s = product_fa202_h ^ \$22 ;
-  assign \$23  = value[5] & fraction[1];
-  assign product_fa202_c = product_fa202_h ? \$23  : value[3];
-  assign \$24  = value[6] & fraction[0];
-  assign product_fa204_h = \$24  ^ product_fa198_c;
-  assign product_fa204_s = product_fa204_h ^ product_fa202_s;
-  assign \$25  = value[6] & fraction[0];
-  assign product_fa204_c = product_fa204_h ? product_fa202_s : \$25 ;
-  assign \$26  = value[5] & fraction[2];
-  assign product_fa206_h = value[4] ^ \$26 ;
-  assign \$27  = value[6] & fraction[1];
-  assign product_fa206_s = product_fa206_h ^ \$27 ;
-  assign \$28  = value[6] & fraction[1];
-  assign product_fa206_c = product_fa206_h ? \$28  : value[4];
-  assign \$29  = value[7] & fraction[0];
-  assign product_fa208_h = \$29  ^ product_fa202_c;
-  assign product_fa208_s = product_fa208_h ^ product_fa206_s;
-  assign \$30  = value[7] & fraction[0];
-  assign product_fa208_c = product_fa208_h ? product_fa206_s : \$30 ;
-  assign \$31  = value[6] & fraction[2];
-  assign product_fa210_h = value[5] ^ \$31 ;
-  assign \$32  = value[7] & fraction[1];
-  assign product_fa210_s = product_fa210_h ^ \$32 ;
-  assign \$33  = value[7] & fraction[1];
-  assign product_fa210_c = product_fa210_h ? \$33  : value[5];
-  assign \$34  = value[8] & fraction[0];
-  assign product_fa212_h = \$34  ^ product_fa206_c;
-  assign product_fa212_s = product_fa212_h ^ product_fa210_s;
-  assign \$35  = value[8] & fraction[0];
-  assign product_fa212_c = product_fa212_h ? product_fa210_s : \$35 ;
-  assign \$36  = value[7] & fraction[2];
-  assign product_fa214_h = value[6] ^ \$36 ;
-  assign \$37  = value[8] & fraction[1];
-  assign product_fa214_s = product_fa214_h ^ \$37 ;
-  assign \$38  = value[8] & fraction[1];
-  assign product_fa214_c = product_fa214_h ? \$38  : value[6];
-  assign \$39  = value[9] & fraction[0];
-  assign product_fa216_h = \$39  ^ product_fa210_c;
-  assign product_fa216_s = product_fa216_h ^ product_fa214_s;
-  assign \$40  = value[9] & fraction[0];
-  assign product_fa216_c = product_fa216_h ? product_fa214_s : \$40 ;
-  assign \$41  = value[8] & fraction[2];
-  assign product_fa218_h = value[7] ^ \$41 ;
-  assign \$42  = value[9] & fraction[1];
-  assign product_fa218_s = product_fa218_h ^ \$42 ;
-  assign \$43  = value[9] & fraction[1];
-  assign product_fa218_c = product_fa218_h ? \$43  : value[7];
-  assign \$44  = value[10] & fraction[0];
-  assign product_fa220_h = \$44  ^ product_fa214_c;
-  assign product_fa220_s = product_fa220_h ^ product_fa218_s;
-  assign \$45  = value[10] & fraction[0];
-  assign product_fa220_c = product_fa220_h ? product_fa218_s : \$45 ;
-  assign \$46  = value[9] & fraction[2];
-  assign product_fa222_h = value[8] ^ \$46 ;
-  assign \$47  = value[10] & fraction[1];
-  assign product_fa222_s = product_fa222_h ^ \$47 ;
-  assign \$48  = value[10] & fraction[1];
-  assign product_fa222_c = product_fa222_h ? \$48  : value[8];
-  assign \$49  = value[11] & fraction[0];
-  assign product_fa224_h = \$49  ^ product_fa218_c;
-  assign product_fa224_s = product_fa224_h ^ product_fa222_s;
-  assign \$50  = value[11] & fraction[0];
-  assign product_fa224_c = product_fa224_h ? product_fa222_s : \$50 ;
-  assign \$51  = value[10] & fraction[2];
-  assign product_fa226_h = value[9] ^ \$51 ;
-  assign \$52  = value[11] & fraction[1];
-  assign product_fa226_s = product_fa226_h ^ \$52 ;
-  assign \$53  = value[11] & fraction[1];
-  assign product_fa226_c = product_fa226_h ? \$53  : value[9];
-  assign \$54  = value[12] & fraction[0];
-  assign product_fa228_h = \$54  ^ product_fa222_c;
-  assign product_fa228_s = product_fa228_h ^ product_fa226_s;
-  assign \$55  = value[12] & fraction[0];
-  assign product_fa228_c = product_fa228_h ? product_fa226_s : \$55 ;
-  assign \$56  = value[11] & fraction[2];
-  assign product_fa230_h = value[10] ^ \$56 ;
-  assign \$57  = value[12] & fraction[1];
-  assign product_fa230_s = product_fa230_h ^ \$57 ;
-  assign \$58  = value[12] & fraction[1];
-  assign product_fa230_c = product_fa230_h ? \$58  : value[10];
-  assign \$59  = value[13] & fraction[0];
-  assign product_fa232_h = \$59  ^ product_fa226_c;
-  assign product_fa232_s = product_fa232_h ^ product_fa230_s;
-  assign \$60  = value[13] & fraction[0];
-  assign product_fa232_c = product_fa232_h ? product_fa230_s : \$60 ;
-  assign \$61  = value[12] & fraction[2];
-  assign product_fa234_h = value[11] ^ \$61 ;
-  assign \$62  = value[13] & fraction[1];
-  assign product_fa234_s = product_fa234_h ^ \$62 ;
-  assign \$63  = value[13] & fraction[1];
-  assign product_fa234_c = product_fa234_h ? \$63  : value[11];
-  assign \$64  = value[14] & fraction[0];
-  assign product_fa236_h = \$64  ^ product_fa230_c;
-  assign product_fa236_s = product_fa236_h ^ product_fa234_s;
-  assign \$65  = value[14] & fraction[0];
-  assign product_fa236_c = product_fa236_h ? product_fa234_s : \$65 ;
-  assign \$66  = value[13] & fraction[2];
-  assign product_fa238_h = value[12] ^ \$66 ;
-  assign \$67  = value[14] & fraction[1];
-  assign product_fa238_s = product_fa238_h ^ \$67 ;
-  assign \$68  = value[14] & fraction[1];
-  assign product_fa238_c = product_fa238_h ? \$68  : value[12];
-  assign \$69  = value[15] & fraction[0];
-  assign product_fa240_h = \$69  ^ product_fa234_c;
-  assign product_fa240_s = product_fa240_h ^ product_fa238_s;
-  assign \$70  = value[15] & fraction[0];
-  assign product_fa240_c = product_fa240_h ? product_fa238_s : \$70 ;
-  assign \$71  = value[14] & fraction[2];
-  assign product_fa242_h = value[13] ^ \$71 ;
-  assign \$72  = value[15] & fraction[1];
-  assign product_fa242_s = product_fa242_h ^ \$72 ;
-  assign \$73  = value[15] & fraction[1];
-  assign product_fa242_c = product_fa242_h ? \$73  : value[13];
-  assign \$74  = value[16] & fraction[0];
-  assign product_fa244_h = \$74  ^ product_fa238_c;
-  assign product_fa244_s = product_fa244_h ^ product_fa242_s;
-  assign \$75  = value[16] & fraction[0];
-  assign product_fa244_c = product_fa244_h ? product_fa242_s : \$75 ;
-  assign \$76  = value[15] & fraction[2];
-  assign product_fa246_h = value[14] ^ \$76 ;
-  assign \$77  = value[16] & fraction[1];
-  assign product_fa246_s = product_fa246_h ^ \$77 ;
-  assign \$78  = value[16] & fraction[1];
-  assign product_fa246_c = product_fa246_h ? \$78  : value[14];
-  assign \$79  = value[17] & fraction[0];
-  assign product_fa248_h = \$79  ^ product_fa242_c;
-  assign product_fa248_s = product_fa248_h ^ product_fa246_s;
-  assign \$80  = value[17] & fraction[0];
-  assign product_fa248_c = product_fa248_h ? product_fa246_s : \$80 ;
-  assign \$81  = value[16] & fraction[2];
-  assign product_fa250_h = value[15] ^ \$81 ;
-  assign \$82  = value[17] & fraction[1];
-  assign product_fa250_s = product_fa250_h ^ \$82 ;
-  assign \$83  = value[17] & fraction[1];
-  assign product_fa250_c = product_fa250_h ? \$83  : value[15];
-  assign \$84  = value[18] & fraction[0];
-  assign product_fa252_h = \$84  ^ product_fa246_c;
-  assign product_fa252_s = product_fa252_h ^ product_fa250_s;
-  assign \$85  = value[18] & fraction[0];
-  assign product_fa252_c = product_fa252_h ? product_fa250_s : \$85 ;
-  assign \$86  = value[17] & fraction[2];
-  assign product_fa254_h = value[16] ^ \$86 ;
-  assign \$87  = value[18] & fraction[1];
-  assign product_fa254_s = product_fa254_h ^ \$87 ;
-  assign \$88  = value[18] & fraction[1];
-  assign product_fa254_c = product_fa254_h ? \$88  : value[16];
-  assign \$89  = value[19] & fraction[0];
-  assign product_fa256_h = \$89  ^ product_fa250_c;
-  assign product_fa256_s = product_fa256_h ^ product_fa254_s;
-  assign \$90  = value[19] & fraction[0];
-  assign product_fa256_c = product_fa256_h ? product_fa254_s : \$90 ;
-  assign \$91  = value[18] & fraction[2];
-  assign product_fa258_h = value[17] ^ \$91 ;
-  assign \$92  = value[19] & fraction[1];
-  assign product_fa258_s = product_fa258_h ^ \$92 ;
-  assign \$93  = value[19] & fraction[1];
-  assign product_fa258_c = product_fa258_h ? \$93  : value[17];
-  assign \$94  = value[20] & fraction[0];
-  assign product_fa260_h = \$94  ^ product_fa254_c;
-  assign product_fa260_s = product_fa260_h ^ product_fa258_s;
-  assign \$95  = value[20] & fraction[0];
-  assign product_fa260_c = product_fa260_h ? product_fa258_s : \$95 ;
-  assign \$96  = value[19] & fraction[2];
-  assign product_fa262_h = value[18] ^ \$96 ;
-  assign \$97  = value[20] & fraction[1];
-  assign product_fa262_s = product_fa262_h ^ \$97 ;
-  assign \$98  = value[20] & fraction[1];
-  assign product_fa262_c = product_fa262_h ? \$98  : value[18];
-  assign \$99  = value[21] & fraction[0];
-  assign product_fa264_h = \$99  ^ product_fa258_c;
-  assign product_fa264_s = product_fa264_h ^ product_fa262_s;
-  assign \$100  = value[21] & fraction[0];
-  assign product_fa264_c = product_fa264_h ? product_fa262_s : \$100 ;
-  assign \$101  = value[20] & fraction[2];
-  assign product_fa266_h = value[19] ^ \$101 ;
-  assign \$102  = value[21] & fraction[1];
-  assign product_fa266_s = product_fa266_h ^ \$102 ;
-  assign \$103  = value[21] & fraction[1];
-  assign product_fa266_c = product_fa266_h ? \$103  : value[19];
-  assign \$104  = value[22] & fraction[0];
-  assign product_fa268_h = \$104  ^ product_fa262_c;
-  assign product_fa268_s = product_fa268_h ^ product_fa266_s;
-  assign \$105  = value[22] & fraction[0];
-  assign product_fa268_c = product_fa268_h ? product_fa266_s : \$105 ;
-  assign \$106  = value[21] & fraction[2];
-  assign product_fa270_h = value[20] ^ \$106 ;
-  assign \$107  = value[22] & fraction[1];
-  assign product_fa270_s = product_fa270_h ^ \$107 ;
-  assign \$108  = value[22] & fraction[1];
-  assign product_fa270_c = product_fa270_h ? \$108  : value[20];
-  assign \$109  = value[23] & fraction[0];
-  assign product_fa272_h = \$109  ^ product_fa266_c;
-  assign product_fa272_s = product_fa272_h ^ product_fa270_s;
-  assign \$110  = value[23] & fraction[0];
-  assign product_fa272_c = product_fa272_h ? product_fa270_s : \$110 ;
-  assign \$111  = value[22] & fraction[2];
-  assign product_fa274_h = value[21] ^ \$111 ;
-  assign \$112  = value[23] & fraction[1];
-  assign product_fa274_s = product_fa274_h ^ \$112 ;
-  assign \$113  = value[23] & fraction[1];
-  assign product_fa274_c = product_fa274_h ? \$113  : value[21];
-  assign \$114  = value[24] & fraction[0];
-  assign product_fa276_h = \$114  ^ product_fa270_c;
-  assign product_fa276_s = product_fa276_h ^ product_fa274_s;
-  assign \$115  = value[24] & fraction[0];
-  assign product_fa276_c = product_fa276_h ? product_fa274_s : \$115 ;
-  assign \$116  = value[23] & fraction[2];
-  assign product_fa278_h = value[22] ^ \$116 ;
-  assign \$117  = value[24] & fraction[1];
-  assign product_fa278_s = product_fa278_h ^ \$117 ;
-  assign \$118  = value[24] & fraction[1];
-  assign product_fa278_c = product_fa278_h ? \$118  : value[22];
-  assign \$119  = value[25] & fraction[0];
-  assign product_fa280_h = \$119  ^ product_fa274_c;
-  assign product_fa280_s = product_fa280_h ^ product_fa278_s;
-  assign \$120  = value[25] & fraction[0];
-  assign product_fa280_c = product_fa280_h ? product_fa278_s : \$120 ;
-  assign \$121  = value[24] & fraction[2];
-  assign product_fa282_h = value[23] ^ \$121 ;
-  assign \$122  = value[25] & fraction[1];
-  assign product_fa282_s = product_fa282_h ^ \$122 ;
-  assign \$123  = value[25] & fraction[1];
-  assign product_fa282_c = product_fa282_h ? \$123  : value[23];
-  assign \$124  = value[26] & fraction[0];
-  assign product_fa284_h = \$124  ^ product_fa278_c;
-  assign product_fa284_s = product_fa284_h ^ product_fa282_s;
-  assign \$125  = value[26] & fraction[0];
-  assign product_fa284_c = product_fa284_h ? product_fa282_s : \$125 ;
-  assign \$126  = value[25] & fraction[2];
-  assign product_fa286_h = value[24] ^ \$126 ;
-  assign \$127  = value[26] & fraction[1];
-  assign product_fa286_s = product_fa286_h ^ \$127 ;
-  assign \$128  = value[26] & fraction[1];
-  assign product_fa286_c = product_fa286_h ? \$128  : value[24];
-  assign \$129  = value[27] & fraction[0];
-  assign product_fa288_h = \$129  ^ product_fa282_c;
-  assign product_fa288_s = product_fa288_h ^ product_fa286_s;
-  assign \$130  = value[27] & fraction[0];
-  assign product_fa288_c = product_fa288_h ? product_fa286_s : \$130 ;
-  assign \$131  = value[26] & fraction[2];
-  assign product_fa290_h = value[25] ^ \$131 ;
-  assign \$132  = value[27] & fraction[1];
-  assign product_fa290_s = product_fa290_h ^ \$132 ;
-  assign \$133  = value[27] & fraction[1];
-  assign product_fa290_c = product_fa290_h ? \$133  : value[25];
-  assign \$134  = value[28] & fraction[0];
-  assign product_fa292_h = \$134  ^ product_fa286_c;
-  assign product_fa292_s = product_fa292_h ^ product_fa290_s;
-  assign \$135  = value[28] & fraction[0];
-  assign product_fa292_c = product_fa292_h ? product_fa290_s : \$135 ;
-  assign \$136  = value[27] & fraction[2];
-  assign product_fa294_h = value[26] ^ \$136 ;
-  assign \$137  = value[28] & fraction[1];
-  assign product_fa294_s = product_fa294_h ^ \$137 ;
-  assign \$138  = value[28] & fraction[1];
-  assign product_fa294_c = product_fa294_h ? \$138  : value[26];
-  assign \$139  = value[29] & fraction[0];
-  assign product_fa296_h = \$139  ^ product_fa290_c;
-  assign product_fa296_s = product_fa296_h ^ product_fa294_s;
-  assign \$140  = value[29] & fraction[0];
-  assign product_fa296_c = product_fa296_h ? product_fa294_s : \$140 ;
-  assign \$141  = value[28] & fraction[2];
-  assign product_fa298_h = value[27] ^ \$141 ;
-  assign \$142  = value[29] & fraction[1];
-  assign product_fa298_s = product_fa298_h ^ \$142 ;
-  assign \$143  = value[29] & fraction[1];
-  assign product_fa298_c = product_fa298_h ? \$143  : value[27];
-  assign \$144  = value[30] & fraction[0];
-  assign product_fa300_h = \$144  ^ product_fa294_c;
-  assign product_fa300_s = product_fa300_h ^ product_fa298_s;
-  assign \$145  = value[30] & fraction[0];
-  assign product_fa300_c = product_fa300_h ? product_fa298_s : \$145 ;
-  assign \$146  = value[29] & fraction[2];
-  assign product_fa302_h = value[28] ^ \$146 ;
-  assign \$147  = value[30] & fraction[1];
-  assign product_fa302_s = product_fa302_h ^ \$147 ;
-  assign \$148  = value[30] & fraction[1];
-  assign product_fa302_c = product_fa302_h ? \$148  : value[28];
-  assign \$149  = value[31] & fraction[0];
-  assign product_fa304_h = \$149  ^ product_fa298_c;
-  assign product_fa304_s = product_fa304_h ^ product_fa302_s;
-  assign \$150  = value[31] & fraction[0];
-  assign product_fa304_c = product_fa304_h ? product_fa302_s : \$150 ;
-  assign \$151  = value[30] & fraction[2];
-  assign product_fa306_h = value[29] ^ \$151 ;
-  assign \$152  = value[31] & fraction[1];
-  assign product_fa306_s = product_fa306_h ^ \$152 ;
-  assign \$153  = value[31] & fraction[1];
-  assign product_fa306_c = product_fa306_h ? \$153  : value[29];
-  assign \$154  = value[32] & fraction[0];
-  assign product_fa308_h = \$154  ^ product_fa302_c;
-  assign product_fa308_s = product_fa308_h ^ product_fa306_s;
-  assign \$155  = value[32] & fraction[0];
-  assign product_fa308_c = product_fa308_h ? product_fa306_s : \$155 ;
-  assign \$156  = value[31] & fraction[2];
-  assign product_fa310_h = value[30] ^ \$156 ;
-  assign \$157  = value[32] & fraction[1];
-  assign product_fa310_s = product_fa310_h ^ \$157 ;
-  assign \$158  = value[32] & fraction[1];
-  assign product_fa310_c = product_fa310_h ? \$158  : value[30];
-  assign \$159  = value[33] & fraction[0];
-  assign product_fa312_h = \$159  ^ product_fa306_c;
-  assign product_fa312_s = product_fa312_h ^ product_fa310_s;
-  assign \$160  = value[33] & fraction[0];
-  assign product_fa312_c = product_fa312_h ? product_fa310_s : \$160 ;
-  assign \$161  = value[32] & fraction[2];
-  assign product_fa314_h = value[31] ^ \$161 ;
-  assign \$162  = value[33] & fraction[1];
-  assign product_fa314_s = product_fa314_h ^ \$162 ;
-  assign \$163  = value[33] & fraction[1];
-  assign product_fa314_c = product_fa314_h ? \$163  : value[31];
-  assign \$164  = value[34] & fraction[0];
-  assign product_fa316_h = \$164  ^ product_fa310_c;
-  assign product_fa316_s = product_fa316_h ^ product_fa314_s;
-  assign \$165  = value[34] & fraction[0];
-  assign product_fa316_c = product_fa316_h ? product_fa314_s : \$165 ;
-  assign \$166  = value[33] & fraction[2];
-  assign product_fa318_h = value[32] ^ \$166 ;
-  assign \$167  = value[34] & fraction[1];
-  assign product_fa318_s = product_fa318_h ^ \$167 ;
-  assign \$168  = value[34] & fraction[1];
-  assign product_fa318_c = product_fa318_h ? \$168  : value[32];
-  assign \$169  = value[35] & fraction[0];
-  assign product_fa320_h = \$169  ^ product_fa314_c;
-  assign product_fa320_s = product_fa320_h ^ product_fa318_s;
-  assign \$170  = value[35] & fraction[0];
-  assign product_fa320_c = product_fa320_h ? product_fa318_s : \$170 ;
-  assign \$171  = value[34] & fraction[2];
-  assign product_fa322_h = value[33] ^ \$171 ;
-  assign \$172  = value[35] & fraction[1];
-  assign product_fa322_s = product_fa322_h ^ \$172 ;
-  assign \$173  = value[35] & fraction[1];
-  assign product_fa322_c = product_fa322_h ? \$173  : value[33];
-  assign \$174  = value[36] & fraction[0];
-  assign product_fa324_h = \$174  ^ product_fa318_c;
-  assign product_fa324_s = product_fa324_h ^ product_fa322_s;
-  assign \$175  = value[36] & fraction[0];
-  assign product_fa324_c = product_fa324_h ? product_fa322_s : \$175 ;
-  assign \$176  = value[35] & fraction[2];
-  assign product_fa326_h = value[34] ^ \$176 ;
-  assign \$177  = value[36] & fraction[1];
-  assign product_fa326_s = product_fa326_h ^ \$177 ;
-  assign \$178  = value[36] & fraction[1];
-  assign product_fa326_c = product_fa326_h ? \$178  : value[34];
-  assign \$179  = value[37] & fraction[0];
-  assign product_fa328_h = \$179  ^ product_fa322_c;
-  assign product_fa328_s = product_fa328_h ^ product_fa326_s;
-  assign \$180  = value[37] & fraction[0];
-  assign product_fa328_c = product_fa328_h ? product_fa326_s : \$180 ;
-  assign \$181  = value[36] & fraction[2];
-  assign product_fa330_h = value[35] ^ \$181 ;
-  assign \$182  = value[37] & fraction[1];
-  assign product_fa330_s = product_fa330_h ^ \$182 ;
-  assign \$183  = value[37] & fraction[1];
-  assign product_fa330_c = product_fa330_h ? \$183  : value[35];
-  assign \$184  = value[38] & fraction[0];
-  assign product_fa332_h = \$184  ^ product_fa326_c;
-  assign product_fa332_s = product_fa332_h ^ product_fa330_s;
-  assign \$185  = value[38] & fraction[0];
-  assign product_fa332_c = product_fa332_h ? product_fa330_s : \$185 ;
-  assign \$186  = value[37] & fraction[2];
-  assign product_fa334_h = value[36] ^ \$186 ;
-  assign \$187  = value[38] & fraction[1];
-  assign product_fa334_s = product_fa334_h ^ \$187 ;
-  assign \$188  = value[38] & fraction[1];
-  assign product_fa334_c = product_fa334_h ? \$188  : value[36];
-  assign \$189  = value[39] & fraction[0];
-  assign product_fa336_h = \$189  ^ product_fa330_c;
-  assign product_fa336_s = product_fa336_h ^ product_fa334_s;
-  assign \$190  = value[39] & fraction[0];
-  assign product_fa336_c = product_fa336_h ? product_fa334_s : \$190 ;
-  assign \$191  = value[38] & fraction[2];
-  assign product_fa338_h = value[37] ^ \$191 ;
-  assign \$192  = value[39] & fraction[1];
-  assign product_fa338_s = product_fa338_h ^ \$192 ;
-  assign \$193  = value[39] & fraction[1];
-  assign product_fa338_c = product_fa338_h ? \$193  : value[37];
-  assign \$194  = value[40] & fraction[0];
-  assign product_fa340_h = \$194  ^ product_fa334_c;
-  assign product_fa340_s = product_fa340_h ^ product_fa338_s;
-  assign \$195  = value[40] & fraction[0];
-  assign product_fa340_c = product_fa340_h ? product_fa338_s : \$195 ;
-  assign \$196  = value[39] & fraction[2];
-  assign product_fa342_h = value[38] ^ \$196 ;
-  assign \$197  = value[40] & fraction[1];
-  assign product_fa342_s = product_fa342_h ^ \$197 ;
-  assign \$198  = value[40] & fraction[1];
-  assign product_fa342_c = product_fa342_h ? \$198  : value[38];
-  assign \$199  = value[41] & fraction[0];
-  assign product_fa344_h = \$199  ^ product_fa338_c;
-  assign product_fa344_s = product_fa344_h ^ product_fa342_s;
-  assign \$200  = value[41] & fraction[0];
-  assign product_fa344_c = product_fa344_h ? product_fa342_s : \$200 ;
-  assign \$201  = value[40] & fraction[2];
-  assign product_fa346_h = value[39] ^ \$201 ;
-  assign \$202  = value[41] & fraction[1];
-  assign product_fa346_s = product_fa346_h ^ \$202 ;
-  assign \$203  = value[41] & fraction[1];
-  assign product_fa346_c = product_fa346_h ? \$203  : value[39];
-  assign \$204  = value[42] & fraction[0];
-  assign product_fa348_h = \$204  ^ product_fa342_c;
-  assign product_fa348_s = product_fa348_h ^ product_fa346_s;
-  assign \$205  = value[42] & fraction[0];
-  assign product_fa348_c = product_fa348_h ? product_fa346_s : \$205 ;
-  assign \$206  = value[41] & fraction[2];
-  assign product_fa350_h = value[40] ^ \$206 ;
-  assign \$207  = value[42] & fraction[1];
-  assign product_fa350_s = product_fa350_h ^ \$207 ;
-  assign \$208  = value[42] & fraction[1];
-  assign product_fa350_c = product_fa350_h ? \$208  : value[40];
-  assign \$209  = value[43] & fraction[0];
-  assign product_fa352_h = \$209  ^ product_fa346_c;
-  assign product_fa352_s = product_fa352_h ^ product_fa350_s;
-  assign \$210  = value[43] & fraction[0];
-  assign product_fa352_c = product_fa352_h ? product_fa350_s : \$210 ;
-  assign \$211  = value[42] & fraction[2];
-  assign product_fa354_h = value[41] ^ \$211 ;
-  assign \$212  = value[43] & fraction[1];
-  assign product_fa354_s = product_fa354_h ^ \$212 ;
-  assign \$213  = value[43] & fraction[1];
-  assign product_fa354_c = product_fa354_h ? \$213  : value[41];
-  assign \$214  = value[44] & fraction[0];
-  assign product_fa356_h = \$214  ^ product_fa350_c;
-  assign product_fa356_s = product_fa356_h ^ product_fa354_s;
-  assign \$215  = value[44] & fraction[0];
-  assign product_fa356_c = product_fa356_h ? product_fa354_s : \$215 ;
-  assign \$216  = value[43] & fraction[2];
-  assign product_fa358_h = value[42] ^ \$216 ;
-  assign \$217  = value[44] & fraction[1];
-  assign product_fa358_s = product_fa358_h ^ \$217 ;
-  assign \$218  = value[44] & fraction[1];
-  assign product_fa358_c = product_fa358_h ? \$218  : value[42];
-  assign \$219  = value[45] & fraction[0];
-  assign product_fa360_h = \$219  ^ product_fa354_c;
-  assign product_fa360_s = product_fa360_h ^ product_fa358_s;
-  assign \$220  = value[45] & fraction[0];
-  assign product_fa360_c = product_fa360_h ? product_fa358_s : \$220 ;
-  assign \$221  = value[44] & fraction[2];
-  assign product_fa362_s = product_fa362_h ^ \$221 ;
-  assign \$222  = value[44] & fraction[2];
-  assign product_fa362_c = value[43] ? 1'h1 : \$222 ;
-  assign \$223  = value[45] & fraction[1];
-  assign \$224  = value[46] & fraction[0];
-  assign \$225  = ~ \$224 ;
-  assign product_fa364_h = \$223  ^ \$225 ;
-  assign product_fa364_s = product_fa364_h ^ product_fa358_c;
-  assign \$226  = value[45] & fraction[1];
-  assign product_fa364_c = product_fa364_h ? product_fa358_c : \$226 ;
-  assign product_fa366_h = product_fa362_s ^ product_fa360_c;
-  assign product_fa366_s = product_fa366_h ^ product_fa364_s;
-  assign product_fa366_c = product_fa366_h ? product_fa364_s : product_fa362_s;
-  assign \$227  = value[45] & fraction[2];
-  assign product_fa368_h = value[44] ^ \$227 ;
-  assign \$228  = value[46] & fraction[1];
-  assign \$229  = ~ \$228 ;
-  assign product_fa368_s = product_fa368_h ^ \$229 ;
-  assign \$230  = value[46] & fraction[1];
-  assign \$231  = ~ \$230 ;
-  assign product_fa368_c = product_fa368_h ? \$231  : value[44];
-  assign product_fa370_h = product_fa362_c ^ product_fa364_c;
-  assign product_fa370_s = product_fa370_h ^ product_fa368_s;
-  assign product_fa370_c = product_fa370_h ? product_fa368_s : product_fa362_c;
-  assign \$232  = value[46] & fraction[2];
-  assign \$233  = ~ \$232 ;
-  assign product_fa372_h = value[45] ^ \$233 ;
-  assign product_fa372_s = product_fa372_h ^ product_fa368_c;
-  assign product_fa372_c = product_fa372_h ? product_fa368_c : value[45];
-  assign \$234  = value[0] & fraction[0];
-  assign \$235  = value[0] & fraction[1];
-  assign \$236  = ~ value[46];
-  assign \$237  = value[1] & fraction[0];
-  assign \$238  = { 1'h1, \$236 , product_fa370_c, product_fa366_c, product_fa366_s, product_fa356_c, product_fa352_c, product_fa348_c, product_fa344_c, product_fa340_c, product_fa336_c, product_fa332_c, product_fa328_c, product_fa324_c, product_fa320_c, product_fa316_c, product_fa312_c, product_fa308_c, product_fa304_c, product_fa300_c, product_fa296_c, product_fa292_c, product_fa288_c, product_fa284_c, product_fa280_c, product_fa276_c, product_fa272_c, product_fa268_c, product_fa264_c, product_fa260_c, product_fa256_c, product_fa252_c, product_fa248_c, product_fa244_c, product_fa240_c, product_fa236_c, product_fa232_c, product_fa228_c, product_fa224_c, product_fa220_c, product_fa216_c, product_fa212_c, product_fa208_c, product_fa204_c, product_fa200_c, product_fa196_c, product_fa192_c, product_fa192_s, product_fa188_s, \$235 , \$234  } + { product_fa372_c, product_fa372_s, product_fa370_s, 1'h0, product_fa360_s, product_fa356_s, product_fa352_s, product_fa348_s, product_fa344_s, product_fa340_s, product_fa336_s, product_fa332_s, product_fa328_s, product_fa324_s, product_fa320_s, product_fa316_s, product_fa312_s, product_fa308_s, product_fa304_s, product_fa300_s, product_fa296_s, product_fa292_s, product_fa288_s, product_fa284_s, product_fa280_s, product_fa276_s, product_fa272_s, product_fa268_s, product_fa264_s, product_fa260_s, product_fa256_s, product_fa252_s, product_fa248_s, product_fa244_s, product_fa240_s, product_fa236_s, product_fa232_s, product_fa228_s, product_fa224_s, product_fa220_s, product_fa216_s, product_fa212_s, product_fa208_s, product_fa204_s, product_fa200_s, product_fa196_s, 2'h0, \$237 , 1'h0 };
-  assign \$239  = $signed(product) << exponent;
-  always @(posedge clk)
-    product <= \$240 ;
-  always @(posedge clk)
-    o <= \$241 ;
-  assign \$auto$rtlil.cc:3337:Not$14  = ~ value[43];
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
-    \$240  = product;
-    if (en) begin
-      \$240  = \$238 [50:0];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
-    \$241  = o;
-    if (en) begin
-      \$241  = \$239 ;
-    end
-  end
-  assign product_sum = \$238 [50:0];
-  assign shifted = o;
-  assign product_fa362_h = \$auto$rtlil.cc:3337:Not$14 ;
-endmodule
-
-module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4647$81 , d, shifted, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$38  = 0;
-  input rst;
-  wire rst;
-  input en;
-  wire en;
-  input [18:0] \port$4647$81 ;
-  wire [18:0] \port$4647$81 ;
-  input [3:0] d;
-  wire [3:0] d;
-  output [43:0] shifted;
-  reg [43:0] shifted = 44'h00000000000;
-  input clk;
-  wire clk;
-  wire [14:0] \$1 ;
-  wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  wire \$109 ;
-  wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
-  wire \$13 ;
-  wire \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  wire \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
-  wire \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire [15:0] \$147 ;
-  reg [3:0] \$148 ;
-  reg [14:0] \$149 ;
-  wire \$15 ;
-  reg [43:0] \$150 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire [45:0] \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
-  wire \$24 ;
-  wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
-  wire \$29 ;
-  wire \$3 ;
-  wire \$30 ;
-  wire \$31 ;
-  wire \$32 ;
-  wire \$33 ;
-  wire \$34 ;
+  wire \$340 ;
+  wire \$341 ;
+  wire \$342 ;
+  wire \$343 ;
+  wire [19:0] \$344 ;
+  reg \$345 ;
+  reg [3:0] \$346 ;
+  reg [7:0] \$347 ;
+  reg \$348 ;
+  reg [18:0] \$349 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
@@ -6845,325 +6246,821 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, \port$4647$81 , d,
   wire \$99 ;
   wire \$auto$rtlil.cc:3337:Not$24 ;
   wire \$auto$rtlil.cc:3337:Not$26 ;
-  wire active;
+  wire \$auto$rtlil.cc:3337:Not$28 ;
+  wire \$auto$rtlil.cc:3337:Not$30 ;
+  wire \$auto$rtlil.cc:3337:Not$32 ;
+  reg active = 1'h0;
+  reg active_scaled_1 = 1'h0;
   reg [3:0] held_d = 4'h0;
+  reg [7:0] held_scaled_d = 8'h00;
   wire [11:0] high;
   wire \high.sign ;
   wire [10:0] \high.significand ;
-  (* init = 44'h00000000000 *)
-  wire [43:0] o;
-  reg [14:0] product = 15'h0000;
+  wire [54:0] \o$156 ;
+  reg [18:0] product = 19'h00000;
   wire product_d0_minus;
   wire product_d0_one;
   wire product_d0_two;
   wire product_d14_minus;
   wire product_d14_one;
   wire product_d14_two;
-  wire product_fa28_c;
-  wire product_fa28_h;
-  wire product_fa28_s;
-  wire product_fa30_c;
-  wire product_fa30_h;
-  wire product_fa30_s;
-  wire product_fa32_c;
-  wire product_fa32_h;
-  wire product_fa32_s;
-  wire product_fa34_c;
-  wire product_fa34_h;
-  wire product_fa34_s;
-  wire product_fa36_c;
-  wire product_fa36_h;
-  wire product_fa36_s;
-  wire product_fa38_c;
-  wire product_fa38_h;
-  wire product_fa38_s;
-  wire product_fa40_c;
-  wire product_fa40_h;
-  wire product_fa40_s;
-  wire product_fa42_c;
-  wire product_fa42_h;
-  wire product_fa42_s;
-  wire product_fa44_c;
-  wire product_fa44_h;
-  wire product_fa44_s;
-  wire product_fa46_c;
-  wire product_fa46_h;
-  wire product_fa46_s;
-  wire product_fa48_c;
-  wire product_fa48_h;
-  wire product_fa48_s;
-  wire product_fa50_c;
-  wire product_fa50_h;
-  wire product_fa50_s;
-  wire [14:0] product_sum;
-  wire [4:0] shift;
+  wire product_d28_minus;
+  wire product_d28_one;
+  wire product_d28_two;
+  wire product_d42_minus;
+  wire product_d42_one;
+  wire product_d42_two;
+  wire product_fa100_c;
+  wire product_fa100_h;
+  wire product_fa100_s;
+  wire product_fa102_c;
+  wire product_fa102_h;
+  wire product_fa102_s;
+  wire product_fa104_c;
+  wire product_fa104_h;
+  wire product_fa104_s;
+  wire product_fa106_c;
+  wire product_fa106_h;
+  wire product_fa106_s;
+  wire product_fa108_c;
+  wire product_fa108_h;
+  wire product_fa108_s;
+  wire product_fa110_c;
+  wire product_fa110_h;
+  wire product_fa110_s;
+  wire product_fa112_c;
+  wire product_fa112_h;
+  wire product_fa112_s;
+  wire product_fa114_c;
+  wire product_fa114_h;
+  wire product_fa114_s;
+  wire product_fa116_c;
+  wire product_fa116_h;
+  wire product_fa116_s;
+  wire product_fa118_c;
+  wire product_fa118_h;
+  wire product_fa118_s;
+  wire product_fa120_c;
+  wire product_fa120_h;
+  wire product_fa120_s;
+  wire product_fa122_c;
+  wire product_fa122_h;
+  wire product_fa122_s;
+  wire product_fa124_c;
+  wire product_fa124_h;
+  wire product_fa124_s;
+  wire product_fa126_c;
+  wire product_fa126_h;
+  wire product_fa126_s;
+  wire product_fa56_c;
+  wire product_fa56_h;
+  wire product_fa56_s;
+  wire product_fa58_c;
+  wire product_fa58_h;
+  wire product_fa58_s;
+  wire product_fa60_c;
+  wire product_fa60_h;
+  wire product_fa60_s;
+  wire product_fa62_c;
+  wire product_fa62_h;
+  wire product_fa62_s;
+  wire product_fa64_c;
+  wire product_fa64_h;
+  wire product_fa64_s;
+  wire product_fa66_c;
+  wire product_fa66_h;
+  wire product_fa66_s;
+  wire product_fa68_c;
+  wire product_fa68_h;
+  wire product_fa68_s;
+  wire product_fa70_c;
+  wire product_fa70_h;
+  wire product_fa70_s;
+  wire product_fa72_c;
+  wire product_fa72_h;
+  wire product_fa72_s;
+  wire product_fa74_c;
+  wire product_fa74_h;
+  wire product_fa74_s;
+  wire product_fa76_c;
+  wire product_fa76_h;
+  wire product_fa76_s;
+  wire product_fa78_c;
+  wire product_fa78_h;
+  wire product_fa78_s;
+  wire product_fa80_c;
+  wire product_fa80_h;
+  wire product_fa80_s;
+  wire product_fa82_c;
+  wire product_fa82_h;
+  wire product_fa82_s;
+  wire product_fa84_c;
+  wire product_fa84_h;
+  wire product_fa84_s;
+  wire product_fa86_c;
+  wire product_fa86_h;
+  wire product_fa86_s;
+  wire product_fa88_c;
+  wire product_fa88_h;
+  wire product_fa88_s;
+  wire product_fa90_c;
+  wire product_fa90_h;
+  wire product_fa90_s;
+  wire product_fa92_c;
+  wire product_fa92_h;
+  wire product_fa92_s;
+  wire product_fa94_c;
+  wire product_fa94_h;
+  wire product_fa94_s;
+  wire product_fa96_c;
+  wire product_fa96_h;
+  wire product_fa96_s;
+  wire product_fa98_c;
+  wire product_fa98_h;
+  wire product_fa98_s;
+  wire [18:0] product_sum;
+  wire scaled_fa16_c;
+  wire scaled_fa16_h;
+  wire scaled_fa16_s;
+  wire scaled_fa18_c;
+  wire scaled_fa18_h;
+  wire scaled_fa18_s;
+  wire scaled_fa20_c;
+  wire scaled_fa20_h;
+  wire scaled_fa20_s;
+  wire scaled_fa22_c;
+  wire scaled_fa22_h;
+  wire scaled_fa22_s;
+  wire scaled_fa24_c;
+  wire scaled_fa24_h;
+  wire scaled_fa24_s;
+  wire scaled_fa26_c;
+  wire scaled_fa26_h;
+  wire scaled_fa26_s;
+  wire [7:0] scaled_sum;
+  wire [5:0] shift;
   wire take;
-  assign \$1  = \port$4647$81 [1] ? \$147 [14:0] : 15'h0000;
-  assign \$2  = $signed(product) << \port$4647$81 [18:14];
-  assign \$3  = ~ held_d[0];
-  assign product_d0_two = held_d[1] ? \$5  : 1'h0;
-  assign product_d0_minus = held_d[1] ^ \port$4647$81 [13];
-  assign product_d14_one = held_d[2] ^ held_d[1];
-  assign \$7  = ~ held_d[2];
-  assign \$8  = ~ held_d[1];
-  assign \$9  = \$7  & \$8 ;
-  assign \$10  = held_d[2] & held_d[1];
-  assign product_d14_two = held_d[3] ? \$9  : \$10 ;
-  assign product_d14_minus = held_d[3] ^ \port$4647$81 [13];
-  assign \$11  = \port$4647$81 [4] & product_d0_one;
-  assign \$12  = \port$4647$81 [3] & product_d0_two;
-  assign \$13  = \$11  | \$12 ;
-  assign \$14  = \$13  ^ product_d0_minus;
-  assign product_fa28_h = product_d14_minus ^ \$14 ;
-  assign \$15  = \port$4647$81 [2] & product_d14_one;
-  assign \$17  = \$16  ^ product_d14_minus;
-  assign product_fa28_s = product_fa28_h ^ \$17 ;
-  assign \$18  = \port$4647$81 [2] & product_d14_one;
-  assign \$20  = \$19  ^ product_d14_minus;
-  assign product_fa28_c = product_fa28_h ? \$20  : product_d14_minus;
-  assign \$21  = \port$4647$81 [5] & product_d0_one;
-  assign \$22  = \port$4647$81 [4] & product_d0_two;
-  assign \$23  = \$21  | \$22 ;
-  assign \$24  = \$23  ^ product_d0_minus;
-  assign \$25  = \port$4647$81 [3] & product_d14_one;
-  assign \$26  = \port$4647$81 [2] & product_d14_two;
-  assign \$27  = \$25  | \$26 ;
-  assign \$28  = \$27  ^ product_d14_minus;
-  assign product_fa30_h = \$24  ^ \$28 ;
-  assign product_fa30_s = product_fa30_h ^ product_fa28_c;
-  assign \$29  = \port$4647$81 [5] & product_d0_one;
-  assign \$30  = \port$4647$81 [4] & product_d0_two;
-  assign \$31  = \$29  | \$30 ;
-  assign \$32  = \$31  ^ product_d0_minus;
-  assign product_fa30_c = product_fa30_h ? product_fa28_c : \$32 ;
-  assign \$33  = \port$4647$81 [6] & product_d0_one;
-  assign \$34  = \port$4647$81 [5] & product_d0_two;
-  assign \$35  = \$33  | \$34 ;
-  assign \$36  = \$35  ^ product_d0_minus;
-  assign \$37  = \port$4647$81 [4] & product_d14_one;
-  assign \$38  = \port$4647$81 [3] & product_d14_two;
-  assign \$39  = \$37  | \$38 ;
-  assign \$40  = \$39  ^ product_d14_minus;
-  assign product_fa32_h = \$36  ^ \$40 ;
-  assign product_fa32_s = product_fa32_h ^ product_fa30_c;
-  assign \$41  = \port$4647$81 [6] & product_d0_one;
-  assign \$42  = \port$4647$81 [5] & product_d0_two;
+  (* init = 19'h00000 *)
+  wire [18:0] value;
+  assign \$1  = active_scaled_1 ? \$344 [18:0] : 19'h00000;
+  assign \$2  = held_d[0] & fraction[2];
+  assign \$3  = held_d[1] & fraction[1];
+  assign scaled_fa16_h = \$2  ^ \$3 ;
+  assign \$4  = held_d[2] & fraction[0];
+  assign scaled_fa16_s = scaled_fa16_h ^ \$4 ;
+  assign \$5  = held_d[2] & fraction[0];
+  assign \$6  = held_d[0] & fraction[2];
+  assign scaled_fa16_c = scaled_fa16_h ? \$5  : \$6 ;
+  assign \$7  = held_d[1] & fraction[2];
+  assign scaled_fa18_s = scaled_fa18_h ^ \$7 ;
+  assign \$8  = held_d[1] & fraction[2];
+  assign scaled_fa18_c = held_d[0] ? 1'h1 : \$8 ;
+  assign \$9  = held_d[2] & fraction[1];
+  assign \$10  = held_d[3] & fraction[0];
+  assign \$11  = ~ \$10 ;
+  assign scaled_fa20_h = \$9  ^ \$11 ;
+  assign scaled_fa20_s = scaled_fa20_h ^ scaled_fa16_c;
+  assign \$12  = held_d[2] & fraction[1];
+  assign scaled_fa20_c = scaled_fa20_h ? scaled_fa16_c : \$12 ;
+  assign \$13  = held_d[2] & fraction[2];
+  assign scaled_fa22_h = held_d[1] ^ \$13 ;
+  assign \$14  = held_d[3] & fraction[1];
+  assign \$15  = ~ \$14 ;
+  assign scaled_fa22_s = scaled_fa22_h ^ \$15 ;
+  assign \$16  = held_d[3] & fraction[1];
+  assign \$17  = ~ \$16 ;
+  assign scaled_fa22_c = scaled_fa22_h ? \$17  : held_d[1];
+  assign scaled_fa24_h = scaled_fa18_c ^ scaled_fa20_c;
+  assign scaled_fa24_s = scaled_fa24_h ^ scaled_fa22_s;
+  assign scaled_fa24_c = scaled_fa24_h ? scaled_fa22_s : scaled_fa18_c;
+  assign \$18  = held_d[3] & fraction[2];
+  assign \$19  = ~ \$18 ;
+  assign scaled_fa26_h = held_d[2] ^ \$19 ;
+  assign scaled_fa26_s = scaled_fa26_h ^ scaled_fa22_c;
+  assign scaled_fa26_c = scaled_fa26_h ? scaled_fa22_c : held_d[2];
+  assign \$20  = held_d[0] & fraction[0];
+  assign \$21  = held_d[0] & fraction[1];
+  assign \$22  = ~ held_d[3];
+  assign \$23  = held_d[1] & fraction[0];
+  assign \$24  = { 1'h1, \$22 , scaled_fa24_c, scaled_fa24_s, scaled_fa18_s, scaled_fa16_s, \$21 , \$20  } + { scaled_fa26_c, scaled_fa26_s, 1'h0, scaled_fa20_s, 1'h0, \$23 , 1'h0 };
+  assign \$25  = ~ held_scaled_d[0];
+  assign product_d0_two = held_scaled_d[1] ? \$27  : 1'h0;
+  assign product_d0_minus = held_scaled_d[1] ^ \port$4490$81 [12];
+  assign product_d14_one = held_scaled_d[2] ^ held_scaled_d[1];
+  assign \$29  = ~ held_scaled_d[2];
+  assign \$30  = ~ held_scaled_d[1];
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = held_scaled_d[2] & held_scaled_d[1];
+  assign product_d14_two = held_scaled_d[3] ? \$31  : \$32 ;
+  assign product_d14_minus = held_scaled_d[3] ^ \port$4490$81 [12];
+  assign product_d28_one = held_scaled_d[4] ^ held_scaled_d[3];
+  assign \$33  = ~ held_scaled_d[4];
+  assign \$34  = ~ held_scaled_d[3];
+  assign \$35  = \$33  & \$34 ;
+  assign \$36  = held_scaled_d[4] & held_scaled_d[3];
+  assign product_d28_two = held_scaled_d[5] ? \$35  : \$36 ;
+  assign product_d28_minus = held_scaled_d[5] ^ \port$4490$81 [12];
+  assign product_d42_one = held_scaled_d[6] ^ held_scaled_d[5];
+  assign \$37  = ~ held_scaled_d[6];
+  assign \$38  = ~ held_scaled_d[5];
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = held_scaled_d[6] & held_scaled_d[5];
+  assign product_d42_two = held_scaled_d[7] ? \$39  : \$40 ;
+  assign product_d42_minus = held_scaled_d[7] ^ \port$4490$81 [12];
+  assign \$41  = \port$4490$81 [3] & product_d0_one;
+  assign \$42  = \port$4490$81 [2] & product_d0_two;
   assign \$43  = \$41  | \$42 ;
   assign \$44  = \$43  ^ product_d0_minus;
-  assign product_fa32_c = product_fa32_h ? product_fa30_c : \$44 ;
-  assign \$45  = \port$4647$81 [7] & product_d0_one;
-  assign \$46  = \port$4647$81 [6] & product_d0_two;
-  assign \$47  = \$45  | \$46 ;
-  assign \$48  = \$47  ^ product_d0_minus;
-  assign \$49  = \port$4647$81 [5] & product_d14_one;
-  assign \$50  = \port$4647$81 [4] & product_d14_two;
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = \$51  ^ product_d14_minus;
-  assign product_fa34_h = \$48  ^ \$52 ;
-  assign product_fa34_s = product_fa34_h ^ product_fa32_c;
-  assign \$53  = \port$4647$81 [7] & product_d0_one;
-  assign \$54  = \port$4647$81 [6] & product_d0_two;
-  assign \$55  = \$53  | \$54 ;
-  assign \$56  = \$55  ^ product_d0_minus;
-  assign product_fa34_c = product_fa34_h ? product_fa32_c : \$56 ;
-  assign \$57  = \port$4647$81 [8] & product_d0_one;
-  assign \$58  = \port$4647$81 [7] & product_d0_two;
-  assign \$59  = \$57  | \$58 ;
-  assign \$60  = \$59  ^ product_d0_minus;
-  assign \$61  = \port$4647$81 [6] & product_d14_one;
-  assign \$62  = \port$4647$81 [5] & product_d14_two;
-  assign \$63  = \$61  | \$62 ;
-  assign \$64  = \$63  ^ product_d14_minus;
-  assign product_fa36_h = \$60  ^ \$64 ;
-  assign product_fa36_s = product_fa36_h ^ product_fa34_c;
-  assign \$65  = \port$4647$81 [8] & product_d0_one;
-  assign \$66  = \port$4647$81 [7] & product_d0_two;
-  assign \$67  = \$65  | \$66 ;
-  assign \$68  = \$67  ^ product_d0_minus;
-  assign product_fa36_c = product_fa36_h ? product_fa34_c : \$68 ;
-  assign \$69  = \port$4647$81 [9] & product_d0_one;
-  assign \$70  = \port$4647$81 [8] & product_d0_two;
-  assign \$71  = \$69  | \$70 ;
-  assign \$72  = \$71  ^ product_d0_minus;
-  assign \$73  = \port$4647$81 [7] & product_d14_one;
-  assign \$74  = \port$4647$81 [6] & product_d14_two;
-  assign \$75  = \$73  | \$74 ;
-  assign \$76  = \$75  ^ product_d14_minus;
-  assign product_fa38_h = \$72  ^ \$76 ;
-  assign product_fa38_s = product_fa38_h ^ product_fa36_c;
-  assign \$77  = \port$4647$81 [9] & product_d0_one;
-  assign \$78  = \port$4647$81 [8] & product_d0_two;
-  assign \$79  = \$77  | \$78 ;
-  assign \$80  = \$79  ^ product_d0_minus;
-  assign product_fa38_c = product_fa38_h ? product_fa36_c : \$80 ;
-  assign \$81  = \port$4647$81 [10] & product_d0_one;
-  assign \$82  = \port$4647$81 [9] & product_d0_two;
+  assign product_fa56_h = product_d14_minus ^ \$44 ;
+  assign \$45  = \port$4490$81 [1] & product_d14_one;
+  assign \$47  = \$46  ^ product_d14_minus;
+  assign product_fa56_s = product_fa56_h ^ \$47 ;
+  assign \$48  = \port$4490$81 [1] & product_d14_one;
+  assign \$50  = \$49  ^ product_d14_minus;
+  assign product_fa56_c = product_fa56_h ? \$50  : product_d14_minus;
+  assign \$51  = \port$4490$81 [4] & product_d0_one;
+  assign \$52  = \port$4490$81 [3] & product_d0_two;
+  assign \$53  = \$51  | \$52 ;
+  assign \$54  = \$53  ^ product_d0_minus;
+  assign \$55  = \port$4490$81 [2] & product_d14_one;
+  assign \$56  = \port$4490$81 [1] & product_d14_two;
+  assign \$57  = \$55  | \$56 ;
+  assign \$58  = \$57  ^ product_d14_minus;
+  assign product_fa58_h = \$54  ^ \$58 ;
+  assign product_fa58_s = product_fa58_h ^ product_fa56_c;
+  assign \$59  = \port$4490$81 [4] & product_d0_one;
+  assign \$60  = \port$4490$81 [3] & product_d0_two;
+  assign \$61  = \$59  | \$60 ;
+  assign \$62  = \$61  ^ product_d0_minus;
+  assign product_fa58_c = product_fa58_h ? product_fa56_c : \$62 ;
+  assign \$63  = \port$4490$81 [5] & product_d0_one;
+  assign \$64  = \port$4490$81 [4] & product_d0_two;
+  assign \$65  = \$63  | \$64 ;
+  assign \$66  = \$65  ^ product_d0_minus;
+  assign product_fa60_h = product_d28_minus ^ \$66 ;
+  assign \$67  = \port$4490$81 [3] & product_d14_one;
+  assign \$68  = \port$4490$81 [2] & product_d14_two;
+  assign \$69  = \$67  | \$68 ;
+  assign \$70  = \$69  ^ product_d14_minus;
+  assign product_fa60_s = product_fa60_h ^ \$70 ;
+  assign \$71  = \port$4490$81 [3] & product_d14_one;
+  assign \$72  = \port$4490$81 [2] & product_d14_two;
+  assign \$73  = \$71  | \$72 ;
+  assign \$74  = \$73  ^ product_d14_minus;
+  assign product_fa60_c = product_fa60_h ? \$74  : product_d28_minus;
+  assign \$75  = \port$4490$81 [1] & product_d28_one;
+  assign \$77  = \$76  ^ product_d28_minus;
+  assign product_fa62_h = \$77  ^ product_fa58_c;
+  assign product_fa62_s = product_fa62_h ^ product_fa60_s;
+  assign \$78  = \port$4490$81 [1] & product_d28_one;
+  assign \$80  = \$79  ^ product_d28_minus;
+  assign product_fa62_c = product_fa62_h ? product_fa60_s : \$80 ;
+  assign \$81  = \port$4490$81 [6] & product_d0_one;
+  assign \$82  = \port$4490$81 [5] & product_d0_two;
   assign \$83  = \$81  | \$82 ;
   assign \$84  = \$83  ^ product_d0_minus;
-  assign \$85  = \port$4647$81 [8] & product_d14_one;
-  assign \$86  = \port$4647$81 [7] & product_d14_two;
+  assign \$85  = \port$4490$81 [4] & product_d14_one;
+  assign \$86  = \port$4490$81 [3] & product_d14_two;
   assign \$87  = \$85  | \$86 ;
   assign \$88  = \$87  ^ product_d14_minus;
-  assign product_fa40_h = \$84  ^ \$88 ;
-  assign product_fa40_s = product_fa40_h ^ product_fa38_c;
-  assign \$89  = \port$4647$81 [10] & product_d0_one;
-  assign \$90  = \port$4647$81 [9] & product_d0_two;
+  assign product_fa64_h = \$84  ^ \$88 ;
+  assign \$89  = \port$4490$81 [2] & product_d28_one;
+  assign \$90  = \port$4490$81 [1] & product_d28_two;
   assign \$91  = \$89  | \$90 ;
-  assign \$92  = \$91  ^ product_d0_minus;
-  assign product_fa40_c = product_fa40_h ? product_fa38_c : \$92 ;
-  assign \$93  = \port$4647$81 [11] & product_d0_one;
-  assign \$94  = \port$4647$81 [10] & product_d0_two;
+  assign \$92  = \$91  ^ product_d28_minus;
+  assign product_fa64_s = product_fa64_h ^ \$92 ;
+  assign \$93  = \port$4490$81 [2] & product_d28_one;
+  assign \$94  = \port$4490$81 [1] & product_d28_two;
   assign \$95  = \$93  | \$94 ;
-  assign \$96  = \$95  ^ product_d0_minus;
-  assign \$97  = \port$4647$81 [9] & product_d14_one;
-  assign \$98  = \port$4647$81 [8] & product_d14_two;
+  assign \$96  = \$95  ^ product_d28_minus;
+  assign \$97  = \port$4490$81 [6] & product_d0_one;
+  assign \$98  = \port$4490$81 [5] & product_d0_two;
   assign \$99  = \$97  | \$98 ;
-  assign \$100  = \$99  ^ product_d14_minus;
-  assign product_fa42_h = \$96  ^ \$100 ;
-  assign product_fa42_s = product_fa42_h ^ product_fa40_c;
-  assign \$101  = \port$4647$81 [11] & product_d0_one;
-  assign \$102  = \port$4647$81 [10] & product_d0_two;
+  assign \$100  = \$99  ^ product_d0_minus;
+  assign product_fa64_c = product_fa64_h ? \$96  : \$100 ;
+  assign product_fa66_h = product_fa60_c ^ product_fa64_s;
+  assign product_fa66_s = product_fa66_h ^ product_fa62_c;
+  assign product_fa66_c = product_fa66_h ? product_fa62_c : product_fa60_c;
+  assign \$101  = \port$4490$81 [7] & product_d0_one;
+  assign \$102  = \port$4490$81 [6] & product_d0_two;
   assign \$103  = \$101  | \$102 ;
   assign \$104  = \$103  ^ product_d0_minus;
-  assign product_fa42_c = product_fa42_h ? product_fa40_c : \$104 ;
-  assign \$105  = \port$4647$81 [12] & product_d0_one;
-  assign \$106  = \port$4647$81 [11] & product_d0_two;
+  assign product_fa68_h = product_d42_minus ^ \$104 ;
+  assign \$105  = \port$4490$81 [5] & product_d14_one;
+  assign \$106  = \port$4490$81 [4] & product_d14_two;
   assign \$107  = \$105  | \$106 ;
-  assign \$108  = \$107  ^ product_d0_minus;
-  assign \$109  = \port$4647$81 [10] & product_d14_one;
-  assign \$110  = \port$4647$81 [9] & product_d14_two;
+  assign \$108  = \$107  ^ product_d14_minus;
+  assign product_fa68_s = product_fa68_h ^ \$108 ;
+  assign \$109  = \port$4490$81 [5] & product_d14_one;
+  assign \$110  = \port$4490$81 [4] & product_d14_two;
   assign \$111  = \$109  | \$110 ;
   assign \$112  = \$111  ^ product_d14_minus;
-  assign product_fa44_h = \$108  ^ \$112 ;
-  assign product_fa44_s = product_fa44_h ^ product_fa42_c;
-  assign \$113  = \port$4647$81 [12] & product_d0_one;
-  assign \$114  = \port$4647$81 [11] & product_d0_two;
+  assign product_fa68_c = product_fa68_h ? \$112  : product_d42_minus;
+  assign \$113  = \port$4490$81 [3] & product_d28_one;
+  assign \$114  = \port$4490$81 [2] & product_d28_two;
   assign \$115  = \$113  | \$114 ;
-  assign \$116  = \$115  ^ product_d0_minus;
-  assign product_fa44_c = product_fa44_h ? product_fa42_c : \$116 ;
-  assign \$117  = \port$4647$81 [12] & product_d0_two;
-  assign \$119  = \$118  ^ product_d0_minus;
-  assign \$120  = \port$4647$81 [11] & product_d14_one;
-  assign \$121  = \port$4647$81 [10] & product_d14_two;
+  assign \$116  = \$115  ^ product_d28_minus;
+  assign \$117  = \port$4490$81 [1] & product_d42_one;
+  assign \$119  = \$118  ^ product_d42_minus;
+  assign product_fa70_h = \$116  ^ \$119 ;
+  assign product_fa70_s = product_fa70_h ^ product_fa64_c;
+  assign \$120  = \port$4490$81 [3] & product_d28_one;
+  assign \$121  = \port$4490$81 [2] & product_d28_two;
   assign \$122  = \$120  | \$121 ;
-  assign \$123  = \$122  ^ product_d14_minus;
-  assign product_fa46_h = \$119  ^ \$123 ;
-  assign product_fa46_s = product_fa46_h ^ product_fa44_c;
-  assign \$124  = \port$4647$81 [12] & product_d0_two;
-  assign \$126  = \$125  ^ product_d0_minus;
-  assign product_fa46_c = product_fa46_h ? product_fa44_c : \$126 ;
-  assign \$127  = ~ product_d0_minus;
-  assign \$128  = \port$4647$81 [12] & product_d14_one;
-  assign \$129  = \port$4647$81 [11] & product_d14_two;
+  assign \$123  = \$122  ^ product_d28_minus;
+  assign product_fa70_c = product_fa70_h ? product_fa64_c : \$123 ;
+  assign product_fa72_h = product_fa68_s ^ product_fa70_s;
+  assign product_fa72_s = product_fa72_h ^ product_fa66_c;
+  assign product_fa72_c = product_fa72_h ? product_fa66_c : product_fa68_s;
+  assign \$124  = \port$4490$81 [8] & product_d0_one;
+  assign \$125  = \port$4490$81 [7] & product_d0_two;
+  assign \$126  = \$124  | \$125 ;
+  assign \$127  = \$126  ^ product_d0_minus;
+  assign \$128  = \port$4490$81 [6] & product_d14_one;
+  assign \$129  = \port$4490$81 [5] & product_d14_two;
   assign \$130  = \$128  | \$129 ;
   assign \$131  = \$130  ^ product_d14_minus;
-  assign product_fa48_s = product_fa48_h ^ \$131 ;
-  assign \$132  = \port$4647$81 [12] & product_d14_one;
-  assign \$133  = \port$4647$81 [11] & product_d14_two;
+  assign product_fa74_h = \$127  ^ \$131 ;
+  assign \$132  = \port$4490$81 [4] & product_d28_one;
+  assign \$133  = \port$4490$81 [3] & product_d28_two;
   assign \$134  = \$132  | \$133 ;
-  assign \$135  = \$134  ^ product_d14_minus;
-  assign product_fa48_c = product_fa48_h ? \$135  : 1'h1;
-  assign \$136  = \port$4647$81 [12] & product_d14_two;
-  assign \$138  = \$137  ^ product_d14_minus;
-  assign product_fa50_s = product_fa50_h ^ product_fa48_c;
-  assign product_fa50_c = \$138  ? 1'h1 : product_fa48_c;
-  assign \$139  = \port$4647$81 [3] & product_d0_one;
-  assign \$140  = \port$4647$81 [2] & product_d0_two;
-  assign \$141  = \$139  | \$140 ;
-  assign \$142  = \$141  ^ product_d0_minus;
-  assign \$143  = ~ product_d14_minus;
-  assign \$144  = \port$4647$81 [2] & product_d0_one;
-  assign \$146  = \$145  ^ product_d0_minus;
-  assign \$147  = { \$143 , product_fa50_s, product_fa48_s, product_fa46_s, product_fa44_s, product_fa42_s, product_fa40_s, product_fa38_s, product_fa36_s, product_fa34_s, product_fa32_s, product_fa30_s, product_fa28_s, \$142 , product_d0_minus } + { product_fa50_c, 1'h0, product_fa46_c, 11'h000, \$146  };
+  assign \$135  = \$134  ^ product_d28_minus;
+  assign product_fa74_s = product_fa74_h ^ \$135 ;
+  assign \$136  = \port$4490$81 [4] & product_d28_one;
+  assign \$137  = \port$4490$81 [3] & product_d28_two;
+  assign \$138  = \$136  | \$137 ;
+  assign \$139  = \$138  ^ product_d28_minus;
+  assign \$140  = \port$4490$81 [8] & product_d0_one;
+  assign \$141  = \port$4490$81 [7] & product_d0_two;
+  assign \$142  = \$140  | \$141 ;
+  assign \$143  = \$142  ^ product_d0_minus;
+  assign product_fa74_c = product_fa74_h ? \$139  : \$143 ;
+  assign \$144  = \port$4490$81 [2] & product_d42_one;
+  assign \$145  = \port$4490$81 [1] & product_d42_two;
+  assign \$146  = \$144  | \$145 ;
+  assign \$147  = \$146  ^ product_d42_minus;
+  assign product_fa76_h = \$147  ^ product_fa68_c;
+  assign product_fa76_s = product_fa76_h ^ product_fa70_c;
+  assign \$148  = \port$4490$81 [2] & product_d42_one;
+  assign \$149  = \port$4490$81 [1] & product_d42_two;
+  assign \$150  = \$148  | \$149 ;
+  assign \$151  = \$150  ^ product_d42_minus;
+  assign product_fa76_c = product_fa76_h ? product_fa70_c : \$151 ;
+  assign product_fa78_h = product_fa74_s ^ product_fa76_s;
+  assign product_fa78_s = product_fa78_h ^ product_fa72_c;
+  assign product_fa78_c = product_fa78_h ? product_fa72_c : product_fa74_s;
+  assign \$152  = \port$4490$81 [9] & product_d0_one;
+  assign \$153  = \port$4490$81 [8] & product_d0_two;
+  assign \$154  = \$152  | \$153 ;
+  assign \$155  = \$154  ^ product_d0_minus;
+  assign \$156  = \port$4490$81 [7] & product_d14_one;
+  assign \$157  = \port$4490$81 [6] & product_d14_two;
+  assign \$158  = \$156  | \$157 ;
+  assign \$159  = \$158  ^ product_d14_minus;
+  assign product_fa80_h = \$155  ^ \$159 ;
+  assign \$160  = \port$4490$81 [5] & product_d28_one;
+  assign \$161  = \port$4490$81 [4] & product_d28_two;
+  assign \$162  = \$160  | \$161 ;
+  assign \$163  = \$162  ^ product_d28_minus;
+  assign product_fa80_s = product_fa80_h ^ \$163 ;
+  assign \$164  = \port$4490$81 [5] & product_d28_one;
+  assign \$165  = \port$4490$81 [4] & product_d28_two;
+  assign \$166  = \$164  | \$165 ;
+  assign \$167  = \$166  ^ product_d28_minus;
+  assign \$168  = \port$4490$81 [9] & product_d0_one;
+  assign \$169  = \port$4490$81 [8] & product_d0_two;
+  assign \$170  = \$168  | \$169 ;
+  assign \$171  = \$170  ^ product_d0_minus;
+  assign product_fa80_c = product_fa80_h ? \$167  : \$171 ;
+  assign \$172  = \port$4490$81 [3] & product_d42_one;
+  assign \$173  = \port$4490$81 [2] & product_d42_two;
+  assign \$174  = \$172  | \$173 ;
+  assign \$175  = \$174  ^ product_d42_minus;
+  assign product_fa82_h = \$175  ^ product_fa74_c;
+  assign product_fa82_s = product_fa82_h ^ product_fa80_s;
+  assign \$176  = \port$4490$81 [3] & product_d42_one;
+  assign \$177  = \port$4490$81 [2] & product_d42_two;
+  assign \$178  = \$176  | \$177 ;
+  assign \$179  = \$178  ^ product_d42_minus;
+  assign product_fa82_c = product_fa82_h ? product_fa80_s : \$179 ;
+  assign product_fa84_h = product_fa76_c ^ product_fa82_s;
+  assign product_fa84_s = product_fa84_h ^ product_fa78_c;
+  assign product_fa84_c = product_fa84_h ? product_fa78_c : product_fa76_c;
+  assign \$180  = \port$4490$81 [10] & product_d0_one;
+  assign \$181  = \port$4490$81 [9] & product_d0_two;
+  assign \$182  = \$180  | \$181 ;
+  assign \$183  = \$182  ^ product_d0_minus;
+  assign \$184  = \port$4490$81 [8] & product_d14_one;
+  assign \$185  = \port$4490$81 [7] & product_d14_two;
+  assign \$186  = \$184  | \$185 ;
+  assign \$187  = \$186  ^ product_d14_minus;
+  assign product_fa86_h = \$183  ^ \$187 ;
+  assign \$188  = \port$4490$81 [6] & product_d28_one;
+  assign \$189  = \port$4490$81 [5] & product_d28_two;
+  assign \$190  = \$188  | \$189 ;
+  assign \$191  = \$190  ^ product_d28_minus;
+  assign product_fa86_s = product_fa86_h ^ \$191 ;
+  assign \$192  = \port$4490$81 [6] & product_d28_one;
+  assign \$193  = \port$4490$81 [5] & product_d28_two;
+  assign \$194  = \$192  | \$193 ;
+  assign \$195  = \$194  ^ product_d28_minus;
+  assign \$196  = \port$4490$81 [10] & product_d0_one;
+  assign \$197  = \port$4490$81 [9] & product_d0_two;
+  assign \$198  = \$196  | \$197 ;
+  assign \$199  = \$198  ^ product_d0_minus;
+  assign product_fa86_c = product_fa86_h ? \$195  : \$199 ;
+  assign \$200  = \port$4490$81 [4] & product_d42_one;
+  assign \$201  = \port$4490$81 [3] & product_d42_two;
+  assign \$202  = \$200  | \$201 ;
+  assign \$203  = \$202  ^ product_d42_minus;
+  assign product_fa88_h = \$203  ^ product_fa80_c;
+  assign product_fa88_s = product_fa88_h ^ product_fa86_s;
+  assign \$204  = \port$4490$81 [4] & product_d42_one;
+  assign \$205  = \port$4490$81 [3] & product_d42_two;
+  assign \$206  = \$204  | \$205 ;
+  assign \$207  = \$206  ^ product_d42_minus;
+  assign product_fa88_c = product_fa88_h ? product_fa86_s : \$207 ;
+  assign product_fa90_h = product_fa82_c ^ product_fa88_s;
+  assign product_fa90_s = product_fa90_h ^ product_fa84_c;
+  assign product_fa90_c = product_fa90_h ? product_fa84_c : product_fa82_c;
+  assign \$208  = \port$4490$81 [11] & product_d0_one;
+  assign \$209  = \port$4490$81 [10] & product_d0_two;
+  assign \$210  = \$208  | \$209 ;
+  assign \$211  = \$210  ^ product_d0_minus;
+  assign \$212  = \port$4490$81 [9] & product_d14_one;
+  assign \$213  = \port$4490$81 [8] & product_d14_two;
+  assign \$214  = \$212  | \$213 ;
+  assign \$215  = \$214  ^ product_d14_minus;
+  assign product_fa92_h = \$211  ^ \$215 ;
+  assign \$216  = \port$4490$81 [7] & product_d28_one;
+  assign \$217  = \port$4490$81 [6] & product_d28_two;
+  assign \$218  = \$216  | \$217 ;
+  assign \$219  = \$218  ^ product_d28_minus;
+  assign product_fa92_s = product_fa92_h ^ \$219 ;
+  assign \$220  = \port$4490$81 [7] & product_d28_one;
+  assign \$221  = \port$4490$81 [6] & product_d28_two;
+  assign \$222  = \$220  | \$221 ;
+  assign \$223  = \$222  ^ product_d28_minus;
+  assign \$224  = \port$4490$81 [11] & product_d0_one;
+  assign \$225  = \port$4490$81 [10] & product_d0_two;
+  assign \$226  = \$224  | \$225 ;
+  assign \$227  = \$226  ^ product_d0_minus;
+  assign product_fa92_c = product_fa92_h ? \$223  : \$227 ;
+  assign \$228  = \port$4490$81 [5] & product_d42_one;
+  assign \$229  = \port$4490$81 [4] & product_d42_two;
+  assign \$230  = \$228  | \$229 ;
+  assign \$231  = \$230  ^ product_d42_minus;
+  assign product_fa94_h = \$231  ^ product_fa86_c;
+  assign product_fa94_s = product_fa94_h ^ product_fa92_s;
+  assign \$232  = \port$4490$81 [5] & product_d42_one;
+  assign \$233  = \port$4490$81 [4] & product_d42_two;
+  assign \$234  = \$232  | \$233 ;
+  assign \$235  = \$234  ^ product_d42_minus;
+  assign product_fa94_c = product_fa94_h ? product_fa92_s : \$235 ;
+  assign product_fa96_h = product_fa88_c ^ product_fa94_s;
+  assign product_fa96_s = product_fa96_h ^ product_fa90_c;
+  assign product_fa96_c = product_fa96_h ? product_fa90_c : product_fa88_c;
+  assign \$236  = \port$4490$81 [11] & product_d0_two;
+  assign \$238  = \$237  ^ product_d0_minus;
+  assign \$239  = \port$4490$81 [10] & product_d14_one;
+  assign \$240  = \port$4490$81 [9] & product_d14_two;
+  assign \$241  = \$239  | \$240 ;
+  assign \$242  = \$241  ^ product_d14_minus;
+  assign product_fa98_h = \$238  ^ \$242 ;
+  assign \$243  = \port$4490$81 [8] & product_d28_one;
+  assign \$244  = \port$4490$81 [7] & product_d28_two;
+  assign \$245  = \$243  | \$244 ;
+  assign \$246  = \$245  ^ product_d28_minus;
+  assign product_fa98_s = product_fa98_h ^ \$246 ;
+  assign \$247  = \port$4490$81 [8] & product_d28_one;
+  assign \$248  = \port$4490$81 [7] & product_d28_two;
+  assign \$249  = \$247  | \$248 ;
+  assign \$250  = \$249  ^ product_d28_minus;
+  assign \$251  = \port$4490$81 [11] & product_d0_two;
+  assign \$253  = \$252  ^ product_d0_minus;
+  assign product_fa98_c = product_fa98_h ? \$250  : \$253 ;
+  assign \$254  = \port$4490$81 [6] & product_d42_one;
+  assign \$255  = \port$4490$81 [5] & product_d42_two;
+  assign \$256  = \$254  | \$255 ;
+  assign \$257  = \$256  ^ product_d42_minus;
+  assign product_fa100_h = \$257  ^ product_fa92_c;
+  assign product_fa100_s = product_fa100_h ^ product_fa98_s;
+  assign \$258  = \port$4490$81 [6] & product_d42_one;
+  assign \$259  = \port$4490$81 [5] & product_d42_two;
+  assign \$260  = \$258  | \$259 ;
+  assign \$261  = \$260  ^ product_d42_minus;
+  assign product_fa100_c = product_fa100_h ? product_fa98_s : \$261 ;
+  assign product_fa102_h = product_fa94_c ^ product_fa100_s;
+  assign product_fa102_s = product_fa102_h ^ product_fa96_c;
+  assign product_fa102_c = product_fa102_h ? product_fa96_c : product_fa94_c;
+  assign \$262  = ~ product_d0_minus;
+  assign \$263  = \port$4490$81 [11] & product_d14_one;
+  assign \$264  = \port$4490$81 [10] & product_d14_two;
+  assign \$265  = \$263  | \$264 ;
+  assign \$266  = \$265  ^ product_d14_minus;
+  assign product_fa104_s = product_fa104_h ^ \$266 ;
+  assign \$267  = \port$4490$81 [11] & product_d14_one;
+  assign \$268  = \port$4490$81 [10] & product_d14_two;
+  assign \$269  = \$267  | \$268 ;
+  assign \$270  = \$269  ^ product_d14_minus;
+  assign product_fa104_c = product_fa104_h ? \$270  : 1'h1;
+  assign \$271  = \port$4490$81 [9] & product_d28_one;
+  assign \$272  = \port$4490$81 [8] & product_d28_two;
+  assign \$273  = \$271  | \$272 ;
+  assign \$274  = \$273  ^ product_d28_minus;
+  assign \$275  = \port$4490$81 [7] & product_d42_one;
+  assign \$276  = \port$4490$81 [6] & product_d42_two;
+  assign \$277  = \$275  | \$276 ;
+  assign \$278  = \$277  ^ product_d42_minus;
+  assign product_fa106_h = \$274  ^ \$278 ;
+  assign product_fa106_s = product_fa106_h ^ product_fa98_c;
+  assign \$279  = \port$4490$81 [9] & product_d28_one;
+  assign \$280  = \port$4490$81 [8] & product_d28_two;
+  assign \$281  = \$279  | \$280 ;
+  assign \$282  = \$281  ^ product_d28_minus;
+  assign product_fa106_c = product_fa106_h ? product_fa98_c : \$282 ;
+  assign product_fa108_h = product_fa104_s ^ product_fa100_c;
+  assign product_fa108_s = product_fa108_h ^ product_fa106_s;
+  assign product_fa108_c = product_fa108_h ? product_fa106_s : product_fa104_s;
+  assign \$283  = \port$4490$81 [11] & product_d14_two;
+  assign \$285  = \$284  ^ product_d14_minus;
+  assign \$286  = \port$4490$81 [10] & product_d28_one;
+  assign \$287  = \port$4490$81 [9] & product_d28_two;
+  assign \$288  = \$286  | \$287 ;
+  assign \$289  = \$288  ^ product_d28_minus;
+  assign product_fa110_s = product_fa110_h ^ \$289 ;
+  assign \$290  = \port$4490$81 [10] & product_d28_one;
+  assign \$291  = \port$4490$81 [9] & product_d28_two;
+  assign \$292  = \$290  | \$291 ;
+  assign \$293  = \$292  ^ product_d28_minus;
+  assign product_fa110_c = \$285  ? 1'h1 : \$293 ;
+  assign \$294  = \port$4490$81 [8] & product_d42_one;
+  assign \$295  = \port$4490$81 [7] & product_d42_two;
+  assign \$296  = \$294  | \$295 ;
+  assign \$297  = \$296  ^ product_d42_minus;
+  assign product_fa112_h = \$297  ^ product_fa104_c;
+  assign product_fa112_s = product_fa112_h ^ product_fa106_c;
+  assign \$298  = \port$4490$81 [8] & product_d42_one;
+  assign \$299  = \port$4490$81 [7] & product_d42_two;
+  assign \$300  = \$298  | \$299 ;
+  assign \$301  = \$300  ^ product_d42_minus;
+  assign product_fa112_c = product_fa112_h ? product_fa106_c : \$301 ;
+  assign product_fa114_h = product_fa110_s ^ product_fa108_c;
+  assign product_fa114_s = product_fa114_h ^ product_fa112_s;
+  assign product_fa114_c = product_fa114_h ? product_fa112_s : product_fa110_s;
+  assign \$302  = ~ product_d14_minus;
+  assign \$303  = \port$4490$81 [11] & product_d28_one;
+  assign \$304  = \port$4490$81 [10] & product_d28_two;
+  assign \$305  = \$303  | \$304 ;
+  assign \$306  = \$305  ^ product_d28_minus;
+  assign product_fa116_h = \$302  ^ \$306 ;
+  assign \$307  = \port$4490$81 [9] & product_d42_one;
+  assign \$308  = \port$4490$81 [8] & product_d42_two;
+  assign \$309  = \$307  | \$308 ;
+  assign \$310  = \$309  ^ product_d42_minus;
+  assign product_fa116_s = product_fa116_h ^ \$310 ;
+  assign \$311  = \port$4490$81 [9] & product_d42_one;
+  assign \$312  = \port$4490$81 [8] & product_d42_two;
+  assign \$313  = \$311  | \$312 ;
+  assign \$314  = \$313  ^ product_d42_minus;
+  assign \$315  = ~ product_d14_minus;
+  assign product_fa116_c = product_fa116_h ? \$314  : \$315 ;
+  assign product_fa118_h = product_fa110_c ^ product_fa116_s;
+  assign product_fa118_s = product_fa118_h ^ product_fa112_c;
+  assign product_fa118_c = product_fa118_h ? product_fa112_c : product_fa110_c;
+  assign \$316  = \port$4490$81 [11] & product_d28_two;
+  assign \$318  = \$317  ^ product_d28_minus;
+  assign \$319  = \port$4490$81 [10] & product_d42_one;
+  assign \$320  = \port$4490$81 [9] & product_d42_two;
+  assign \$321  = \$319  | \$320 ;
+  assign \$322  = \$321  ^ product_d42_minus;
+  assign product_fa120_s = product_fa120_h ^ \$322 ;
+  assign \$323  = \port$4490$81 [10] & product_d42_one;
+  assign \$324  = \port$4490$81 [9] & product_d42_two;
+  assign \$325  = \$323  | \$324 ;
+  assign \$326  = \$325  ^ product_d42_minus;
+  assign product_fa120_c = \$318  ? 1'h1 : \$326 ;
+  assign product_fa122_h = product_fa116_c ^ product_fa120_s;
+  assign product_fa122_s = product_fa122_h ^ product_fa118_c;
+  assign product_fa122_c = product_fa122_h ? product_fa118_c : product_fa116_c;
+  assign \$327  = ~ product_d28_minus;
+  assign \$328  = \port$4490$81 [11] & product_d42_one;
+  assign \$329  = \port$4490$81 [10] & product_d42_two;
+  assign \$330  = \$328  | \$329 ;
+  assign \$331  = \$330  ^ product_d42_minus;
+  assign product_fa124_h = \$327  ^ \$331 ;
+  assign product_fa124_s = product_fa124_h ^ product_fa120_c;
+  assign \$332  = ~ product_d28_minus;
+  assign product_fa124_c = product_fa124_h ? product_fa120_c : \$332 ;
+  assign \$333  = \port$4490$81 [11] & product_d42_two;
+  assign \$335  = \$334  ^ product_d42_minus;
+  assign product_fa126_s = product_fa126_h ^ product_fa124_c;
+  assign product_fa126_c = \$335  ? 1'h1 : product_fa124_c;
+  assign \$336  = \port$4490$81 [2] & product_d0_one;
+  assign \$337  = \port$4490$81 [1] & product_d0_two;
+  assign \$338  = \$336  | \$337 ;
+  assign \$339  = \$338  ^ product_d0_minus;
+  assign \$340  = ~ product_d42_minus;
+  assign \$341  = \port$4490$81 [1] & product_d0_one;
+  assign \$343  = \$342  ^ product_d0_minus;
+  assign \$344  = { \$340 , product_fa126_s, product_fa124_s, product_fa122_s, product_fa114_c, product_fa114_s, product_fa108_s, product_fa102_s, product_fa96_s, product_fa90_s, product_fa84_s, product_fa78_s, product_fa72_s, product_fa66_s, product_fa62_s, product_fa58_s, product_fa56_s, \$339 , product_d0_minus } + { product_fa126_c, 1'h0, product_fa122_c, 1'h0, product_fa118_s, 1'h0, product_fa102_c, 11'h000, \$343  };
   always @(posedge clk)
-    held_d <= \$148 ;
+    active <= \$345 ;
   always @(posedge clk)
-    product <= \$149 ;
+    held_d <= \$346 ;
   always @(posedge clk)
-    shifted <= \$150 ;
-  assign \$auto$rtlil.cc:3337:Not$26  = ~ \$138 ;
+    held_scaled_d <= \$347 ;
+  always @(posedge clk)
+    active_scaled_1 <= \$348 ;
+  always @(posedge clk)
+    product <= \$349 ;
+  assign \$auto$rtlil.cc:3337:Not$26  = ~ \$285 ;
+  assign \$auto$rtlil.cc:3337:Not$28  = ~ \$318 ;
+  assign \$auto$rtlil.cc:3337:Not$30  = ~ \$335 ;
+  assign \$auto$rtlil.cc:3337:Not$32  = ~ held_d[0];
+  \sq_pe_default.pe.datapath.mac.outlier_lane0.shift$157  \shift$157  (
+    .clk(clk),
+    .en(en),
+    .exponent(exponent),
+    .rst(rst),
+    .shifted(o),
+    .value(product)
+  );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
-    \$148  = held_d;
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    \$345  = active;
     if (en) begin
-      if (\port$4647$81 [0]) begin
-        \$148  = d;
+      \$345  = \port$4490$81 [0];
+    end
+    if (rst) begin
+      \$345  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    \$346  = held_d;
+    if (en) begin
+      if (\port$4490$81 [0]) begin
+        \$346  = d;
       end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
-    \$149  = product;
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    \$347  = held_scaled_d;
     if (en) begin
-      \$149  = \$1 ;
+      if (active) begin
+        \$347  = \$24 [7:0];
+      end
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
-    \$150  = shifted;
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    \$348  = active_scaled_1;
     if (en) begin
-      \$150  = \$2 [43:0];
+      \$348  = active;
+    end
+    if (rst) begin
+      \$348  = 1'h0;
     end
   end
-  assign take = \port$4647$81 [0];
-  assign active = \port$4647$81 [1];
-  assign product_sum = \$147 [14:0];
-  assign shift = \port$4647$81 [18:14];
-  assign high = \port$4647$81 [13:2];
-  assign o = shifted;
-  assign \high.significand  = \port$4647$81 [12:2];
-  assign \high.sign  = \port$4647$81 [13];
-  assign product_d0_one = held_d[0];
-  assign \$4  = 1'h1;
-  assign \$5  = \$3 ;
-  assign \$6  = 1'h0;
-  assign \$16  = \$15 ;
-  assign \$19  = \$18 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    \$349  = product;
+    if (en) begin
+      \$349  = \$1 ;
+    end
+  end
+  assign take = \port$4490$81 [0];
+  assign scaled_sum = \$24 [7:0];
+  assign product_sum = \$344 [18:0];
+  assign high = \port$4490$81 [12:1];
+  assign value = product;
+  assign shift = exponent;
+  assign \o$156  = o;
+  assign \high.significand  = \port$4490$81 [11:1];
+  assign \high.sign  = \port$4490$81 [12];
+  assign product_d0_one = held_scaled_d[0];
+  assign \$26  = 1'h1;
+  assign \$27  = \$25 ;
+  assign \$28  = 1'h0;
+  assign \$46  = \$45 ;
+  assign \$49  = \$48 ;
+  assign \$76  = \$75 ;
+  assign \$79  = \$78 ;
   assign \$118  = \$117 ;
-  assign \$125  = \$124 ;
-  assign product_fa48_h = \$auto$rtlil.cc:3337:Not$24 ;
-  assign \$137  = \$136 ;
-  assign product_fa50_h = \$auto$rtlil.cc:3337:Not$26 ;
-  assign \$145  = \$144 ;
+  assign \$237  = \$236 ;
+  assign \$252  = \$251 ;
+  assign product_fa104_h = \$auto$rtlil.cc:3337:Not$24 ;
+  assign \$284  = \$283 ;
+  assign product_fa110_h = \$auto$rtlil.cc:3337:Not$26 ;
+  assign \$317  = \$316 ;
+  assign product_fa120_h = \$auto$rtlil.cc:3337:Not$28 ;
+  assign \$334  = \$333 ;
+  assign product_fa126_h = \$auto$rtlil.cc:3337:Not$30 ;
+  assign \$342  = \$341 ;
+  assign scaled_fa18_h = \$auto$rtlil.cc:3337:Not$32 ;
   assign \$auto$rtlil.cc:3337:Not$24  = product_d0_minus;
 endmodule
 
+module \sq_pe_default.pe.datapath.mac.outlier_lane0.shift$157 (rst, en, exponent, value, shifted, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$44  = 0;
+  input rst;
+  wire rst;
+  input en;
+  wire en;
+  input [5:0] exponent;
+  wire [5:0] exponent;
+  input [18:0] value;
+  wire [18:0] value;
+  output [54:0] shifted;
+  reg [54:0] shifted = 55'h00000000000000;
+  input clk;
+  wire clk;
+  wire [81:0] \$1 ;
+  reg [54:0] \$2 ;
+  (* init = 55'h00000000000000 *)
+  wire [54:0] o;
+  assign \$1  = $signed(value) << exponent;
+  always @(posedge clk)
+    shifted <= \$2 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    \$2  = shifted;
+    if (en) begin
+      \$2  = \$1 [54:0];
+    end
+  end
+  assign o = shifted;
+endmodule
+
+module \sq_pe_default.pe.datapath.mac.scale_shift (rst, en, exponent, value, shifted, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$45  = 0;
+  input rst;
+  wire rst;
+  input en;
+  wire en;
+  input [5:0] exponent;
+  wire [5:0] exponent;
+  input [18:0] value;
+  wire [18:0] value;
+  output [53:0] shifted;
+  reg [53:0] shifted = 54'h00000000000000;
+  input clk;
+  wire clk;
+  wire [81:0] \$1 ;
+  reg [53:0] \$2 ;
+  (* init = 54'h00000000000000 *)
+  wire [53:0] o;
+  assign \$1  = $signed(value) << exponent;
+  always @(posedge clk)
+    shifted <= \$2 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    \$2  = shifted;
+    if (en) begin
+      \$2  = \$1 [56:3];
+    end
+  end
+  assign o = shifted;
+endmodule
+
 module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$39  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$46  = 0;
   input rst;
   wire rst;
   input valid;
   wire valid;
   input en;
   wire en;
-  input [108:0] i;
-  wire [108:0] i;
-  output [112:0] o;
-  wire [112:0] o;
+  input [107:0] i;
+  wire [107:0] i;
+  output [109:0] o;
+  wire [109:0] o;
   input clk;
   wire clk;
   wire \$1 ;
-  wire \$10 ;
+  wire [15:0] \$10 ;
   wire \$11 ;
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire [15:0] \$19 ;
+  reg \$15 ;
+  reg [2:0] \$16 ;
+  reg [4:0] \$17 ;
+  reg [4:0] \$18 ;
+  reg [11:0] \$19 ;
   wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  wire \$22 ;
-  wire \$23 ;
+  reg [4:0] \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
   reg \$24 ;
-  reg [2:0] \$25 ;
-  reg [4:0] \$26 ;
-  reg [4:0] \$27 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
   reg \$28 ;
-  reg [4:0] \$29 ;
+  reg \$29 ;
   wire \$3 ;
   reg \$30 ;
   reg \$31 ;
@@ -7172,47 +7069,18 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   reg \$34 ;
   reg \$35 ;
   reg \$36 ;
-  reg \$37 ;
-  reg \$38 ;
-  reg \$39 ;
   wire \$4 ;
-  reg \$40 ;
-  reg \$41 ;
-  reg \$42 ;
-  reg \$43 ;
-  reg \$44 ;
-  reg \$45 ;
-  reg \$46 ;
-  reg \$47 ;
-  reg \$48 ;
-  reg \$49 ;
   wire \$5 ;
-  reg \$50 ;
-  reg \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg \$54 ;
-  reg \$55 ;
-  reg \$56 ;
-  reg \$57 ;
-  reg \$58 ;
-  reg \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   reg \$signal  = 1'h0;
-  reg active = 1'h0;
   wire bad;
   reg clear_1 = 1'h0;
   reg clear_2 = 1'h0;
   reg clear_3 = 1'h0;
-  reg clear_sum_1 = 1'h0;
-  reg clear_sum_2 = 1'h0;
-  reg clear_sum_3 = 1'h0;
-  reg clear_sum_4 = 1'h0;
-  reg clear_sum_5 = 1'h0;
-  reg clear_sum_6 = 1'h0;
+  reg clear_4 = 1'h0;
   wire [15:0] code;
   reg dense_1 = 1'h0;
   reg ended = 1'h0;
@@ -7221,19 +7089,12 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   reg error_2 = 1'h0;
   reg error_3 = 1'h0;
   reg error_4 = 1'h0;
-  reg error_5 = 1'h0;
-  reg error_6 = 1'h0;
   reg [4:0] exponent_1 = 5'h00;
   reg [4:0] exponent_2 = 5'h00;
   reg [2:0] fraction_1 = 3'h0;
-  reg group_last_1 = 1'h0;
-  reg group_last_2 = 1'h0;
-  reg group_last_3 = 1'h0;
-  reg group_last_4 = 1'h0;
   wire \i.done ;
   wire \i.error ;
   wire \i.first ;
-  wire \i.group_last ;
   wire [15:0] \i.high ;
   wire [15:0] \i.high[0] ;
   wire \i.last ;
@@ -7261,16 +7122,11 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   reg last_2 = 1'h0;
   reg last_3 = 1'h0;
   reg last_4 = 1'h0;
-  reg last_5 = 1'h0;
-  reg last_6 = 1'h0;
-  wire \o.active ;
   wire \o.clear ;
-  wire \o.clear_sum ;
   wire \o.dense ;
   wire \o.error ;
   wire [4:0] \o.exponent ;
   wire [2:0] \o.fraction ;
-  wire \o.group_last ;
   wire [11:0] \o.high ;
   wire [11:0] \o.high[0] ;
   wire \o.high[0].sign ;
@@ -7298,109 +7154,77 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire [4:0] \o.shift ;
   wire [4:0] \o.shift[0] ;
   wire \o.take ;
+  reg [11:0] operand0_1 = 12'h000;
+  wire \operand0_1.sign ;
+  wire [10:0] \operand0_1.significand ;
   wire [4:0] shift;
   reg [4:0] shift0 = 5'h00;
   wire sign;
   wire [10:0] significand;
-  reg starts = 1'h1;
-  reg starts_group = 1'h1;
+  reg start = 1'h1;
   wire take;
+  wire [11:0] unpacked0;
+  wire \unpacked0.sign ;
+  wire [10:0] \unpacked0.significand ;
   reg wrong = 1'h0;
-  always @(posedge clk)
-    \$signal  <= \$32 ;
-  always @(posedge clk)
-    last_1 <= \$33 ;
-  always @(posedge clk)
-    last_2 <= \$34 ;
-  always @(posedge clk)
-    last_3 <= \$35 ;
-  always @(posedge clk)
-    last_4 <= \$36 ;
-  always @(posedge clk)
-    last_5 <= \$37 ;
-  always @(posedge clk)
-    last_6 <= \$38 ;
-  always @(posedge clk)
-    error_1 <= \$39 ;
-  always @(posedge clk)
-    error_2 <= \$40 ;
-  always @(posedge clk)
-    error_3 <= \$41 ;
-  always @(posedge clk)
-    error_4 <= \$42 ;
-  always @(posedge clk)
-    error_5 <= \$43 ;
-  always @(posedge clk)
-    error_6 <= \$44 ;
-  always @(posedge clk)
-    starts_group <= \$45 ;
-  always @(posedge clk)
-    starts <= \$46 ;
-  always @(posedge clk)
-    clear_1 <= \$47 ;
-  always @(posedge clk)
-    clear_2 <= \$48 ;
-  always @(posedge clk)
-    clear_3 <= \$49 ;
-  always @(posedge clk)
-    group_last_1 <= \$50 ;
-  always @(posedge clk)
-    group_last_2 <= \$51 ;
-  always @(posedge clk)
-    group_last_3 <= \$52 ;
-  always @(posedge clk)
-    group_last_4 <= \$53 ;
-  always @(posedge clk)
-    clear_sum_1 <= \$54 ;
-  always @(posedge clk)
-    clear_sum_2 <= \$55 ;
-  always @(posedge clk)
-    clear_sum_3 <= \$56 ;
-  always @(posedge clk)
-    clear_sum_4 <= \$57 ;
-  always @(posedge clk)
-    clear_sum_5 <= \$58 ;
-  always @(posedge clk)
-    clear_sum_6 <= \$59 ;
   assign \$1  = valid & i[72];
-  assign \$2  = valid & i[108];
+  assign \$2  = valid & i[107];
   assign \$3  = valid & i[73];
-  assign \$4  = \$3  & i[107];
+  assign \$4  = \$3  & i[106];
   assign \$5  = ~ ended;
   assign \$6  = error & \$5 ;
   assign \$7  = valid & i[73];
   assign \$8  = \$7  & i[106];
-  assign \$9  = valid & i[73];
-  assign \$10  = \$9  & i[106];
-  assign \$11  = valid & i[73];
-  assign \$12  = \$11  & i[107];
-  assign \$13  = valid & starts_group;
-  assign \$14  = valid & i[73];
-  assign \$15  = \$14  & i[106];
-  assign \$16  = valid & i[73];
-  assign \$17  = \$16  & i[106];
-  assign \$18  = \$17  & starts;
-  assign \$19  = i[89:74] & { valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid };
-  assign \$20  = | i[89:74];
-  assign \$21  = valid & \$20 ;
-  assign \$23  = wrong | \$22 ;
-  assign error = \$signal  | \$23 ;
+  assign \$9  = valid & start;
+  assign \$10  = i[89:74] & { valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid };
+  assign \$11  = | i[89:74];
+  assign \$12  = valid & \$11 ;
+  assign \$14  = wrong | \$13 ;
+  assign error = \$signal  | \$14 ;
   always @(posedge clk)
-    dense_1 <= \$24 ;
+    dense_1 <= \$15 ;
   always @(posedge clk)
-    fraction_1 <= \$25 ;
+    fraction_1 <= \$16 ;
   always @(posedge clk)
-    exponent_1 <= \$26 ;
+    exponent_1 <= \$17 ;
   always @(posedge clk)
-    exponent_2 <= \$27 ;
+    exponent_2 <= \$18 ;
   always @(posedge clk)
-    active <= \$28 ;
+    operand0_1 <= \$19 ;
   always @(posedge clk)
-    shift0 <= \$29 ;
+    shift0 <= \$20 ;
   always @(posedge clk)
-    wrong <= \$30 ;
+    wrong <= \$21 ;
   always @(posedge clk)
-    ended <= \$31 ;
+    ended <= \$22 ;
+  always @(posedge clk)
+    \$signal  <= \$23 ;
+  always @(posedge clk)
+    last_1 <= \$24 ;
+  always @(posedge clk)
+    last_2 <= \$25 ;
+  always @(posedge clk)
+    last_3 <= \$26 ;
+  always @(posedge clk)
+    last_4 <= \$27 ;
+  always @(posedge clk)
+    error_1 <= \$28 ;
+  always @(posedge clk)
+    error_2 <= \$29 ;
+  always @(posedge clk)
+    error_3 <= \$30 ;
+  always @(posedge clk)
+    error_4 <= \$31 ;
+  always @(posedge clk)
+    start <= \$32 ;
+  always @(posedge clk)
+    clear_1 <= \$33 ;
+  always @(posedge clk)
+    clear_2 <= \$34 ;
+  always @(posedge clk)
+    clear_3 <= \$35 ;
+  always @(posedge clk)
+    clear_4 <= \$36 ;
   \sq_pe_default.pe.datapath.row_side.unpack0  unpack0 (
     .clk(clk),
     .code(i[105:90]),
@@ -7413,310 +7237,186 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
     .take(o[81])
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$32  = \$signal ;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$15  = dense_1;
     if (en) begin
-      \$32  = \$6 ;
+      \$15  = \$1 ;
     end
     if (rst) begin
-      \$32  = 1'h0;
+      \$15  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$33  = last_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$16  = fraction_1;
     if (en) begin
-      \$33  = ended;
+      \$16  = i[66:64];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$17  = exponent_1;
+    if (en) begin
+      \$17  = i[71:67];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$18  = exponent_2;
+    if (en) begin
+      \$18  = exponent_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$19  = operand0_1;
+    if (en) begin
+      \$19  = unpacked0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$20  = shift0;
+    if (en) begin
+      \$20  = shift;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$21  = wrong;
+    if (en) begin
+      \$21  = \$2 ;
     end
     if (rst) begin
-      \$33  = 1'h0;
+      \$21  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$34  = last_2;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$22  = ended;
     if (en) begin
-      \$34  = last_1;
+      \$22  = \$4 ;
     end
     if (rst) begin
-      \$34  = 1'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$35  = last_3;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$23  = \$signal ;
     if (en) begin
-      \$35  = last_2;
+      \$23  = \$6 ;
     end
     if (rst) begin
-      \$35  = 1'h0;
+      \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$36  = last_4;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$24  = last_1;
     if (en) begin
-      \$36  = last_3;
-    end
-    if (rst) begin
-      \$36  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$37  = last_5;
-    if (en) begin
-      \$37  = last_4;
-    end
-    if (rst) begin
-      \$37  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$38  = last_6;
-    if (en) begin
-      \$38  = last_5;
-    end
-    if (rst) begin
-      \$38  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$39  = error_1;
-    if (en) begin
-      \$39  = error;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$40  = error_2;
-    if (en) begin
-      \$40  = error_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$41  = error_3;
-    if (en) begin
-      \$41  = error_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$42  = error_4;
-    if (en) begin
-      \$42  = error_3;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$43  = error_5;
-    if (en) begin
-      \$43  = error_4;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$44  = error_6;
-    if (en) begin
-      \$44  = error_5;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$45  = starts_group;
-    if (en) begin
-      if (valid) begin
-        \$45  = \$8 ;
-      end
-    end
-    if (rst) begin
-      \$45  = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$46  = starts;
-    if (en) begin
-      if (\$10 ) begin
-        \$46  = \$12 ;
-      end
-    end
-    if (rst) begin
-      \$46  = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$47  = clear_1;
-    if (en) begin
-      \$47  = \$13 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$48  = clear_2;
-    if (en) begin
-      \$48  = clear_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$49  = clear_3;
-    if (en) begin
-      \$49  = clear_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$50  = group_last_1;
-    if (en) begin
-      \$50  = \$15 ;
-    end
-    if (rst) begin
-      \$50  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$51  = group_last_2;
-    if (en) begin
-      \$51  = group_last_1;
-    end
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$52  = group_last_3;
-    if (en) begin
-      \$52  = group_last_2;
-    end
-    if (rst) begin
-      \$52  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$53  = group_last_4;
-    if (en) begin
-      \$53  = group_last_3;
-    end
-    if (rst) begin
-      \$53  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$54  = clear_sum_1;
-    if (en) begin
-      \$54  = \$18 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$55  = clear_sum_2;
-    if (en) begin
-      \$55  = clear_sum_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$56  = clear_sum_3;
-    if (en) begin
-      \$56  = clear_sum_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$57  = clear_sum_4;
-    if (en) begin
-      \$57  = clear_sum_3;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$58  = clear_sum_5;
-    if (en) begin
-      \$58  = clear_sum_4;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$59  = clear_sum_6;
-    if (en) begin
-      \$59  = clear_sum_5;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$24  = dense_1;
-    if (en) begin
-      \$24  = \$1 ;
+      \$24  = ended;
     end
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$25  = fraction_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$25  = last_2;
     if (en) begin
-      \$25  = i[66:64];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$26  = exponent_1;
-    if (en) begin
-      \$26  = i[71:67];
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$27  = exponent_2;
-    if (en) begin
-      \$27  = exponent_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$28  = active;
-    if (en) begin
-      \$28  = o[81];
+      \$25  = last_1;
     end
     if (rst) begin
-      \$28  = 1'h0;
+      \$25  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$29  = shift0;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$26  = last_3;
     if (en) begin
-      \$29  = shift;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$30  = wrong;
-    if (en) begin
-      \$30  = \$2 ;
+      \$26  = last_2;
     end
     if (rst) begin
-      \$30  = 1'h0;
+      \$26  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$31  = ended;
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$27  = last_4;
     if (en) begin
-      \$31  = \$4 ;
+      \$27  = last_3;
     end
     if (rst) begin
-      \$31  = 1'h0;
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$28  = error_1;
+    if (en) begin
+      \$28  = error;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$29  = error_2;
+    if (en) begin
+      \$29  = error_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$30  = error_3;
+    if (en) begin
+      \$30  = error_2;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$31  = error_4;
+    if (en) begin
+      \$31  = error_3;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$32  = start;
+    if (en) begin
+      if (valid) begin
+        \$32  = \$8 ;
+      end
+    end
+    if (rst) begin
+      \$32  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$33  = clear_1;
+    if (en) begin
+      \$33  = \$9 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$34  = clear_2;
+    if (en) begin
+      \$34  = clear_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$35  = clear_3;
+    if (en) begin
+      \$35  = clear_2;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    \$36  = clear_4;
+    if (en) begin
+      \$36  = clear_3;
     end
   end
   assign code = i[105:90];
@@ -7745,9 +7445,12 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \i.select[0]  = i[89:74];
   assign \i.high  = i[105:90];
   assign \i.high[0]  = i[105:90];
-  assign \i.group_last  = i[106];
-  assign \i.last  = i[107];
-  assign \i.error  = i[108];
+  assign \i.last  = i[106];
+  assign \i.error  = i[107];
+  assign \operand0_1.significand  = operand0_1[10:0];
+  assign \operand0_1.sign  = operand0_1[11];
+  assign \unpacked0.significand  = unpacked0[10:0];
+  assign \unpacked0.sign  = unpacked0[11];
   assign \o.low  = o[63:0];
   assign \o.low[0]  = o[3:0];
   assign \o.low[1]  = o[7:4];
@@ -7769,40 +7472,35 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \o.select  = o[80:65];
   assign \o.select[0]  = o[80:65];
   assign \o.take  = o[81];
-  assign \o.active  = o[82];
-  assign \o.high  = o[94:83];
-  assign \o.high[0]  = o[94:83];
-  assign \o.high[0].significand  = o[93:83];
-  assign \o.high[0].sign  = o[94];
-  assign \o.shift  = o[99:95];
-  assign \o.shift[0]  = o[99:95];
-  assign \o.fraction  = o[102:100];
-  assign \o.exponent  = o[107:103];
-  assign \o.clear  = o[108];
-  assign \o.group_last  = o[109];
-  assign \o.clear_sum  = o[110];
-  assign \o.last  = o[111];
-  assign \o.error  = o[112];
-  assign o[110] = clear_sum_6;
-  assign o[109] = group_last_4;
-  assign o[108] = clear_3;
-  assign o[112] = error_6;
-  assign o[111] = last_6;
-  assign o[99:95] = shift0;
-  assign o[93:83] = significand;
-  assign o[94] = sign;
-  assign o[81] = \$21 ;
-  assign o[80:65] = \$19 ;
-  assign o[82] = active;
-  assign o[107:103] = exponent_2;
-  assign o[102:100] = fraction_1;
+  assign \o.high  = o[93:82];
+  assign \o.high[0]  = o[93:82];
+  assign \o.high[0].significand  = o[92:82];
+  assign \o.high[0].sign  = o[93];
+  assign \o.shift  = o[98:94];
+  assign \o.shift[0]  = o[98:94];
+  assign \o.fraction  = o[101:99];
+  assign \o.exponent  = o[106:102];
+  assign \o.clear  = o[107];
+  assign \o.last  = o[108];
+  assign \o.error  = o[109];
+  assign unpacked0[10:0] = significand;
+  assign unpacked0[11] = sign;
+  assign o[107] = clear_4;
+  assign o[109] = error_4;
+  assign o[108] = last_4;
+  assign o[98:94] = shift0;
+  assign o[93:82] = operand0_1;
+  assign o[81] = \$12 ;
+  assign o[80:65] = \$10 ;
+  assign o[106:102] = exponent_2;
+  assign o[101:99] = fraction_1;
   assign o[64] = dense_1;
   assign o[63:0] = i[63:0];
-  assign \$22  = bad;
+  assign \$13  = bad;
 endmodule
 
 module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_sign, held_significand, held_shift, held_bad, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$40  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$47  = 0;
   input rst;
   wire rst;
   input en;
@@ -7852,7 +7550,7 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
   always @(posedge clk)
     held_bad <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$6  = held_sign;
     if (en) begin
       if (take) begin
@@ -7861,7 +7559,7 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$7  = held_significand;
     if (en) begin
       if (take) begin
@@ -7870,7 +7568,7 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$8  = held_shift;
     if (en) begin
       if (take) begin
@@ -7879,7 +7577,7 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$9  = held_bad;
     if (en) begin
       \$9  = \$5 ;
@@ -7894,8 +7592,8 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
   assign bad = held_bad;
 endmodule
 
-module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$4558$0 , \port$4562$0 , \port$4564$0 , o__valid, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$41  = 0;
+module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$4431$0 , \port$4435$0 , \port$4437$0 , o__valid, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$48  = 0;
   input rst;
   wire rst;
   input o__ready;
@@ -7906,14 +7604,14 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire i__valid;
   input [105:0] i__payload;
   wire [105:0] i__payload;
-  output [1:0] \port$4558$0 ;
-  wire [1:0] \port$4558$0 ;
+  output [1:0] \port$4431$0 ;
+  wire [1:0] \port$4431$0 ;
   (* init = 72'h000000000000000000 *)
-  output [71:0] \port$4562$0 ;
-  wire [71:0] \port$4562$0 ;
-  (* init = 35'h000000000 *)
-  output [34:0] \port$4564$0 ;
-  wire [34:0] \port$4564$0 ;
+  output [71:0] \port$4435$0 ;
+  wire [71:0] \port$4435$0 ;
+  (* init = 34'h000000000 *)
+  output [33:0] \port$4437$0 ;
+  wire [33:0] \port$4437$0 ;
   output o__valid;
   reg o__valid = 1'h0;
   input clk;
@@ -7928,9 +7626,9 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [1:0] \$16 ;
   reg [71:0] \$17 ;
   reg [71:0] \$18  = 72'h000000000000000000;
-  reg [34:0] \$19 ;
+  reg [33:0] \$19 ;
   wire [5:0] \$2 ;
-  reg [34:0] \$20  = 35'h000000000;
+  reg [33:0] \$20  = 34'h000000000;
   reg \$21 ;
   wire \$3 ;
   wire \$4 ;
@@ -7976,7 +7674,6 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire count_fa36_s;
   wire [4:0] count_sum;
   wire error;
-  wire group_last;
   wire [15:0] \i__payload.bitmap ;
   wire [15:0] \i__payload.high ;
   wire [15:0] \i__payload.high[0] ;
@@ -8002,11 +7699,10 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [7:0] \i__payload.scale ;
   wire last;
   wire load;
-  wire [108:0] o__payload;
+  wire [107:0] o__payload;
   wire \o__payload.done ;
   wire \o__payload.error ;
   wire \o__payload.first ;
-  wire \o__payload.group_last ;
   wire [15:0] \o__payload.high ;
   wire [15:0] \o__payload.high[0] ;
   wire \o__payload.last ;
@@ -8091,13 +7787,12 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
     .beat(load),
     .clk(clk),
     .error(error),
-    .group_last(group_last),
     .last(i__payload[105]),
     .outliers(\$2 [4:0]),
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
     \$17  = \$18 ;
     if (load) begin
       \$17 [71:64] = i__payload[87:80];
@@ -8110,27 +7805,24 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
     \$19  = \$20 ;
     if (load) begin
-      \$19 [33] = i__payload[105];
+      \$19 [32] = i__payload[105];
     end
     if (load) begin
-      \$19 [32] = group_last;
-    end
-    if (load) begin
-      \$19 [34] = \$15 ;
+      \$19 [33] = \$15 ;
     end
     if (load) begin
       \$19 [31:16] = i__payload[103:88];
       \$19 [15:0] = i__payload[79:64];
     end
     if (rst) begin
-      \$19  = 35'h000000000;
+      \$19  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
     \$21  = o__valid;
     if (\$signal ) begin
       \$21  = i__valid;
@@ -8145,9 +7837,9 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   assign outliers = \$2 [4:0];
   assign o__payload = { \$20 , \$16 , \$18  };
   assign i__ready = \$signal ;
-  assign \port$4558$0  = \$16 ;
-  assign \port$4562$0  = \$18 ;
-  assign \port$4564$0  = \$20 ;
+  assign \port$4431$0  = \$16 ;
+  assign \port$4435$0  = \$18 ;
+  assign \port$4437$0  = \$20 ;
   assign \i__payload.low  = i__payload[63:0];
   assign \i__payload.low[0]  = i__payload[3:0];
   assign \i__payload.low[1]  = i__payload[7:4];
@@ -8195,23 +7887,20 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   assign \o__payload.select[0]  = \$20 [15:0];
   assign \o__payload.high  = \$20 [31:16];
   assign \o__payload.high[0]  = \$20 [31:16];
-  assign \o__payload.group_last  = \$20 [32];
-  assign \o__payload.last  = \$20 [33];
-  assign \o__payload.error  = \$20 [34];
+  assign \o__payload.last  = \$20 [32];
+  assign \o__payload.error  = \$20 [33];
   assign \$16 [1] = 1'h1;
   assign \$16 [0] = 1'h1;
 endmodule
 
-module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, group_last, error, last, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$42  = 0;
+module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, error, last, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$49  = 0;
   input rst;
   wire rst;
   input beat;
   wire beat;
   input [4:0] outliers;
   wire [4:0] outliers;
-  output group_last;
-  wire group_last;
   output error;
   wire error;
   input last;
@@ -8219,81 +7908,44 @@ module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, group_last, error
   input clk;
   wire clk;
   wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire [9:0] \$13 ;
-  reg [1:0] \$14 ;
-  reg [8:0] \$15 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
   wire \$5 ;
-  wire [1:0] \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire [2:0] \$9 ;
-  reg [1:0] bank_of_group = 2'h0;
-  wire bank_of_group_end;
+  wire \$6 ;
+  wire [9:0] \$7 ;
+  reg [8:0] \$8 ;
   reg [8:0] banks = 9'h000;
-  wire beat_of_bank_end;
   wire too_long;
-  assign bank_of_group_end = bank_of_group == 2'h3;
-  assign group_last = \$1  | last;
+  assign \$1  = outliers > 1'h1;
+  assign error = \$4  | too_long;
+  assign \$5  = ~ too_long;
+  assign \$7  = banks + 1'h1;
+  always @(posedge clk)
+    banks <= \$8 ;
   assign too_long = banks == 9'h100;
-  assign \$2  = outliers > 1'h1;
-  assign error = \$5  | too_long;
-  assign \$7  = beat & last;
-  assign \$9  = bank_of_group + 1'h1;
-  assign \$10  = beat & last;
-  assign \$11  = ~ too_long;
-  assign \$13  = banks + 1'h1;
-  always @(posedge clk)
-    bank_of_group <= \$14 ;
-  always @(posedge clk)
-    banks <= \$15 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
-    \$14  = bank_of_group;
-    if (\$8 ) begin
-      \$14  = \$9 [1:0];
-      if (bank_of_group_end) begin
-        \$14  = 2'h0;
-      end
-    end
-    if (\$10 ) begin
-      \$14  = 2'h0;
-    end
-    if (rst) begin
-      \$14  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
-    \$15  = banks;
+    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    \$8  = banks;
     if (beat) begin
       if (last) begin
-        \$15  = 9'h000;
-      end else if (\$12 ) begin
-        \$15  = \$13 [8:0];
+        \$8  = 9'h000;
+      end else if (\$6 ) begin
+        \$8  = \$7 [8:0];
       end
     end
     if (rst) begin
-      \$15  = 9'h000;
+      \$8  = 9'h000;
     end
   end
-  assign beat_of_bank_end = 1'h1;
-  assign \$1  = bank_of_group_end;
+  assign \$2  = 1'h0;
   assign \$3  = 1'h0;
-  assign \$4  = 1'h0;
-  assign \$5  = \$2 ;
-  assign \$6  = 2'h1;
-  assign \$8  = beat;
-  assign \$12  = \$11 ;
+  assign \$4  = \$1 ;
+  assign \$6  = \$5 ;
 endmodule
 
 module \sq_pe_default.pe.output_stage (rst, en, \i__payload$3 , i__valid, \o__payload$18 , \o__valid$16 , clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$43  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$50  = 0;
   input rst;
   wire rst;
   input en;
@@ -8508,133 +8160,133 @@ module \sq_pe_default.pe.output_stage (rst, en, \i__payload$3 , i__valid, \o__pa
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$4  = integer_1;
     if (en) begin
       \$4  = \o__payload$24 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$5  = error_1;
     if (en) begin
       \$5  = \i__payload$3 [128];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$6  = error_2;
     if (en) begin
       \$6  = error_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$7  = error_3;
     if (en) begin
       \$7  = error_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$8  = error_4;
     if (en) begin
       \$8  = error_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$9  = error_5;
     if (en) begin
       \$9  = error_4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$10  = error_6;
     if (en) begin
       \$10  = error_5;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$11  = error_7;
     if (en) begin
       \$11  = error_6;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$12  = error_8;
     if (en) begin
       \$12  = error_7;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$13  = error_9;
     if (en) begin
       \$13  = error_8;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$14  = error_10;
     if (en) begin
       \$14  = error_9;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$15  = error_11;
     if (en) begin
       \$15  = error_10;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$16  = error_12;
     if (en) begin
       \$16  = error_11;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$17  = error_13;
     if (en) begin
       \$17  = error_12;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$18  = error_14;
     if (en) begin
       \$18  = error_13;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$19  = late_error_1;
     if (en) begin
       \$19  = error_14;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$20  = late_error_2;
     if (en) begin
       \$20  = late_error_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$21  = late_error_3;
     if (en) begin
       \$21  = late_error_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
     \$22  = late_error_4;
     if (en) begin
       \$22  = late_error_3;
@@ -8734,7 +8386,7 @@ module \sq_pe_default.pe.output_stage (rst, en, \i__payload$3 , i__valid, \o__pa
 endmodule
 
 module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, rounded, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$44  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$51  = 0;
   input rst;
   wire rst;
   input en;
@@ -8931,25 +8583,26 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   reg [1:0] \$262 ;
   reg [28:0] \$263 ;
   reg \$264 ;
-  reg [3:0] \$265 ;
-  reg [25:0] \$266 ;
-  reg \$267 ;
-  reg [5:0] \$268 ;
-  reg [23:0] \$269 ;
+  reg [1:0] \$265 ;
+  reg [1:0] \$266 ;
+  reg [25:0] \$267 ;
+  reg \$268 ;
+  reg [5:0] \$269 ;
   wire [40:0] \$27 ;
-  reg \$270 ;
+  reg [22:0] \$270 ;
   reg \$271 ;
-  reg [6:0] \$272 ;
-  reg \$273 ;
+  reg \$272 ;
+  reg [6:0] \$273 ;
   reg \$274 ;
-  reg [37:0] \$275 ;
-  reg \$276 ;
+  reg \$275 ;
+  reg [37:0] \$276 ;
   reg \$277 ;
   reg \$278 ;
   reg \$279 ;
   wire \$28 ;
   reg \$280 ;
   reg \$281 ;
+  reg \$282 ;
   wire \$29 ;
   wire \$3 ;
   wire [40:0] \$30 ;
@@ -9032,8 +8685,8 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   reg [1:0] count_1 = 2'h0;
   reg [1:0] count_2 = 2'h0;
   reg [6:0] exponent = 7'h00;
+  reg [22:0] fraction = 23'h000000;
   reg full = 1'h0;
-  reg [23:0] kept = 24'h000000;
   reg late_sign = 1'h0;
   (* init = 38'h0000000000 *)
   wire [37:0] o__payload;
@@ -9053,7 +8706,8 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   wire \rounded.zero ;
   reg [5:0] shift = 6'h00;
   reg [1:0] shift_1 = 2'h0;
-  reg [3:0] shift_2 = 4'h0;
+  reg [1:0] shift_2 = 2'h0;
+  reg [1:0] \shift_2$15  = 2'h0;
   reg sign = 1'h0;
   reg sign_0 = 1'h0;
   reg sign_1 = 1'h0;
@@ -9275,7 +8929,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   assign \$249  = ~ sign;
   assign \$250  = ~ value[25];
   assign \$251  = \$249  & \$250 ;
-  assign \$252  = kept[22:0] + up;
+  assign \$252  = fraction + up;
   assign \$253  = full & up;
   assign \$254  = $signed(exponent) + $signed({ 1'h0, \$253  });
   always @(posedge clk)
@@ -9301,245 +8955,254 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   always @(posedge clk)
     shift_2 <= \$265 ;
   always @(posedge clk)
-    value <= \$266 ;
+    \shift_2$15  <= \$266 ;
   always @(posedge clk)
-    sign <= \$267 ;
+    value <= \$267 ;
   always @(posedge clk)
-    shift <= \$268 ;
+    sign <= \$268 ;
   always @(posedge clk)
-    kept <= \$269 ;
+    shift <= \$269 ;
   always @(posedge clk)
-    full <= \$270 ;
+    fraction <= \$270 ;
   always @(posedge clk)
-    up <= \$271 ;
+    full <= \$271 ;
   always @(posedge clk)
-    exponent <= \$272 ;
+    up <= \$272 ;
   always @(posedge clk)
-    late_sign <= \$273 ;
+    exponent <= \$273 ;
   always @(posedge clk)
-    zero <= \$274 ;
+    late_sign <= \$274 ;
   always @(posedge clk)
-    rounded <= \$275 ;
+    zero <= \$275 ;
   always @(posedge clk)
-    valid_1 <= \$276 ;
+    rounded <= \$276 ;
   always @(posedge clk)
-    valid_2 <= \$277 ;
+    valid_1 <= \$277 ;
   always @(posedge clk)
-    valid_3 <= \$278 ;
+    valid_2 <= \$278 ;
   always @(posedge clk)
-    valid_4 <= \$279 ;
+    valid_3 <= \$279 ;
   always @(posedge clk)
-    valid_5 <= \$280 ;
+    valid_4 <= \$280 ;
   always @(posedge clk)
-    valid_6 <= \$281 ;
+    valid_5 <= \$281 ;
+  always @(posedge clk)
+    valid_6 <= \$282 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$255  = count_0;
     if (en) begin
       \$255  = { \$24 , \$15  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$256  = value_0;
     if (en) begin
       \$256  = i__payload[62:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$257  = sign_0;
     if (en) begin
       \$257  = i__payload[63];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$258  = count_1;
     if (en) begin
       \$258  = { \$118 , \$81  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$259  = value_1;
     if (en) begin
       \$259  = \$125 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$260  = sign_1;
     if (en) begin
       \$260  = sign_0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$261  = shift_1;
     if (en) begin
       \$261  = count_0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$262  = count_2;
     if (en) begin
       \$262  = { \$219 , \$182  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$263  = value_2;
     if (en) begin
       \$263  = \$226 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$264  = sign_2;
     if (en) begin
       \$264  = sign_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
     \$265  = shift_2;
     if (en) begin
-      \$265  = { shift_1, count_1 };
+      \$265  = count_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$266  = value;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$266  = \shift_2$15 ;
     if (en) begin
-      \$266  = \$233 ;
+      \$266  = shift_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$267  = sign;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$267  = value;
     if (en) begin
-      \$267  = sign_2;
+      \$267  = \$233 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$268  = shift;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$268  = sign;
     if (en) begin
-      \$268  = { shift_2, count_2 };
+      \$268  = sign_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$269  = kept;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$269  = shift;
     if (en) begin
-      \$269  = \$234 ;
+      \$269  = { \shift_2$15 , shift_2, count_2 };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$270  = full;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$270  = fraction;
     if (en) begin
-      \$270  = \$236 ;
+      \$270  = \$234 [22:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$271  = up;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$271  = full;
     if (en) begin
-      \$271  = \$247 ;
+      \$271  = \$236 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$272  = exponent;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$272  = up;
     if (en) begin
-      \$272  = \$248 ;
+      \$272  = \$247 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$273  = late_sign;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$273  = exponent;
     if (en) begin
-      \$273  = sign;
+      \$273  = \$248 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$274  = zero;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$274  = late_sign;
     if (en) begin
-      \$274  = \$251 ;
+      \$274  = sign;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$275 [35:0] = rounded[35:0];
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$275  = zero;
     if (en) begin
-      \$275 [23:0] = { 1'h1, \$252 [22:0] };
-      \$275 [33:24] = { \$254 [7], \$254 [7], \$254  };
-      \$275 [34] = late_sign;
-      \$275 [35] = zero;
+      \$275  = \$251 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$276  = valid_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$276 [35:0] = rounded[35:0];
     if (en) begin
-      \$276  = i__valid;
-    end
-    if (rst) begin
-      \$276  = 1'h0;
+      \$276 [23:0] = { 1'h1, \$252 [22:0] };
+      \$276 [33:24] = { \$254 [7], \$254 [7], \$254  };
+      \$276 [34] = late_sign;
+      \$276 [35] = zero;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$277  = valid_2;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$277  = valid_1;
     if (en) begin
-      \$277  = valid_1;
+      \$277  = i__valid;
     end
     if (rst) begin
       \$277  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$278  = valid_3;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$278  = valid_2;
     if (en) begin
-      \$278  = valid_2;
+      \$278  = valid_1;
     end
     if (rst) begin
       \$278  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$279  = valid_4;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$279  = valid_3;
     if (en) begin
-      \$279  = valid_3;
+      \$279  = valid_2;
     end
     if (rst) begin
       \$279  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$280  = valid_5;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$280  = valid_4;
     if (en) begin
-      \$280  = valid_4;
+      \$280  = valid_3;
     end
     if (rst) begin
       \$280  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$281  = valid_6;
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$281  = valid_5;
     if (en) begin
-      \$281  = valid_5;
+      \$281  = valid_4;
     end
     if (rst) begin
       \$281  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    \$282  = valid_6;
+    if (en) begin
+      \$282  = valid_5;
+    end
+    if (rst) begin
+      \$282  = 1'h0;
     end
   end
   assign o__payload = rounded;
@@ -9557,7 +9220,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   assign \o__payload.infinite  = rounded[36];
   assign \o__payload.nan  = rounded[37];
   always @*
-    \$275 [37:36] = rounded[37:36];
+    \$276 [37:36] = rounded[37:36];
   assign \$25  = 1'h0;
   assign \$26  = 1'h0;
   assign \$33  = 1'h0;
@@ -9607,7 +9270,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
 endmodule
 
 module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, result, valid_4, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$45  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$52  = 0;
   input rst;
   wire rst;
   input en;
@@ -9673,7 +9336,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   reg [7:0] \$142 ;
   reg [7:0] \$143 ;
   reg [25:0] \$144 ;
-  reg [4:0] \$145 ;
+  reg [2:0] \$145 ;
   reg [22:0] \$146 ;
   reg \$147 ;
   reg [37:0] \$148 ;
@@ -9779,6 +9442,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   reg [25:0] coarse = 26'h0000000;
   reg [7:0] code_1 = 8'h00;
   reg [7:0] code_2 = 8'h00;
+  reg [2:0] fine_shift = 3'h0;
   reg [22:0] fraction = 23'h000000;
   wire [9:0] \i__payload.exponent ;
   wire \i__payload.infinite ;
@@ -9786,7 +9450,6 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   wire \i__payload.sign ;
   wire [23:0] \i__payload.significand ;
   wire \i__payload.zero ;
-  reg [4:0] late_shift = 5'h00;
   reg normal = 1'h0;
   reg [37:0] number = 38'h0000000000;
   wire [9:0] \number.exponent ;
@@ -9856,109 +9519,109 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   assign \$30  = shift[3] ? { 8'h00, number[23:7], \$29  } : { number[23:0], 2'h0 };
   assign \$31  = shift[4] ? { 16'h0000, \$28 [25:17], \$26  } : \$30 ;
   assign \$32  = | coarse[1:0];
-  assign \$33  = late_shift[0] ? { 1'h0, coarse[25:2], \$32  } : coarse;
+  assign \$33  = fine_shift[0] ? { 1'h0, coarse[25:2], \$32  } : coarse;
   assign \$34  = | \$33 [2:0];
   assign \$35  = | coarse[1:0];
-  assign \$36  = late_shift[0] ? { 1'h0, coarse[25:2], \$35  } : coarse;
+  assign \$36  = fine_shift[0] ? { 1'h0, coarse[25:2], \$35  } : coarse;
   assign \$37  = | coarse[1:0];
-  assign \$38  = late_shift[0] ? { 1'h0, coarse[25:2], \$37  } : coarse;
-  assign \$39  = late_shift[1] ? { 2'h0, \$36 [25:3], \$34  } : \$38 ;
+  assign \$38  = fine_shift[0] ? { 1'h0, coarse[25:2], \$37  } : coarse;
+  assign \$39  = fine_shift[1] ? { 2'h0, \$36 [25:3], \$34  } : \$38 ;
   assign \$40  = | \$39 [4:0];
   assign \$41  = | coarse[1:0];
-  assign \$42  = late_shift[0] ? { 1'h0, coarse[25:2], \$41  } : coarse;
+  assign \$42  = fine_shift[0] ? { 1'h0, coarse[25:2], \$41  } : coarse;
   assign \$43  = | \$42 [2:0];
   assign \$44  = | coarse[1:0];
-  assign \$45  = late_shift[0] ? { 1'h0, coarse[25:2], \$44  } : coarse;
+  assign \$45  = fine_shift[0] ? { 1'h0, coarse[25:2], \$44  } : coarse;
   assign \$46  = | coarse[1:0];
-  assign \$47  = late_shift[0] ? { 1'h0, coarse[25:2], \$46  } : coarse;
-  assign \$48  = late_shift[1] ? { 2'h0, \$45 [25:3], \$43  } : \$47 ;
+  assign \$47  = fine_shift[0] ? { 1'h0, coarse[25:2], \$46  } : coarse;
+  assign \$48  = fine_shift[1] ? { 2'h0, \$45 [25:3], \$43  } : \$47 ;
   assign \$49  = | coarse[1:0];
-  assign \$50  = late_shift[0] ? { 1'h0, coarse[25:2], \$49  } : coarse;
+  assign \$50  = fine_shift[0] ? { 1'h0, coarse[25:2], \$49  } : coarse;
   assign \$51  = | \$50 [2:0];
   assign \$52  = | coarse[1:0];
-  assign \$53  = late_shift[0] ? { 1'h0, coarse[25:2], \$52  } : coarse;
+  assign \$53  = fine_shift[0] ? { 1'h0, coarse[25:2], \$52  } : coarse;
   assign \$54  = | coarse[1:0];
-  assign \$55  = late_shift[0] ? { 1'h0, coarse[25:2], \$54  } : coarse;
-  assign \$56  = late_shift[1] ? { 2'h0, \$53 [25:3], \$51  } : \$55 ;
-  assign \$57  = late_shift[2] ? { 4'h0, \$48 [25:5], \$40  } : \$56 ;
+  assign \$55  = fine_shift[0] ? { 1'h0, coarse[25:2], \$54  } : coarse;
+  assign \$56  = fine_shift[1] ? { 2'h0, \$53 [25:3], \$51  } : \$55 ;
+  assign \$57  = fine_shift[2] ? { 4'h0, \$48 [25:5], \$40  } : \$56 ;
   assign \$58  = | coarse[1:0];
-  assign \$59  = late_shift[0] ? { 1'h0, coarse[25:2], \$58  } : coarse;
+  assign \$59  = fine_shift[0] ? { 1'h0, coarse[25:2], \$58  } : coarse;
   assign \$60  = | \$59 [2:0];
   assign \$61  = | coarse[1:0];
-  assign \$62  = late_shift[0] ? { 1'h0, coarse[25:2], \$61  } : coarse;
+  assign \$62  = fine_shift[0] ? { 1'h0, coarse[25:2], \$61  } : coarse;
   assign \$63  = | coarse[1:0];
-  assign \$64  = late_shift[0] ? { 1'h0, coarse[25:2], \$63  } : coarse;
-  assign \$65  = late_shift[1] ? { 2'h0, \$62 [25:3], \$60  } : \$64 ;
+  assign \$64  = fine_shift[0] ? { 1'h0, coarse[25:2], \$63  } : coarse;
+  assign \$65  = fine_shift[1] ? { 2'h0, \$62 [25:3], \$60  } : \$64 ;
   assign \$66  = | \$65 [4:0];
   assign \$67  = | coarse[1:0];
-  assign \$68  = late_shift[0] ? { 1'h0, coarse[25:2], \$67  } : coarse;
+  assign \$68  = fine_shift[0] ? { 1'h0, coarse[25:2], \$67  } : coarse;
   assign \$69  = | \$68 [2:0];
   assign \$70  = | coarse[1:0];
-  assign \$71  = late_shift[0] ? { 1'h0, coarse[25:2], \$70  } : coarse;
+  assign \$71  = fine_shift[0] ? { 1'h0, coarse[25:2], \$70  } : coarse;
   assign \$72  = | coarse[1:0];
-  assign \$73  = late_shift[0] ? { 1'h0, coarse[25:2], \$72  } : coarse;
-  assign \$74  = late_shift[1] ? { 2'h0, \$71 [25:3], \$69  } : \$73 ;
+  assign \$73  = fine_shift[0] ? { 1'h0, coarse[25:2], \$72  } : coarse;
+  assign \$74  = fine_shift[1] ? { 2'h0, \$71 [25:3], \$69  } : \$73 ;
   assign \$75  = | coarse[1:0];
-  assign \$76  = late_shift[0] ? { 1'h0, coarse[25:2], \$75  } : coarse;
+  assign \$76  = fine_shift[0] ? { 1'h0, coarse[25:2], \$75  } : coarse;
   assign \$77  = | \$76 [2:0];
   assign \$78  = | coarse[1:0];
-  assign \$79  = late_shift[0] ? { 1'h0, coarse[25:2], \$78  } : coarse;
+  assign \$79  = fine_shift[0] ? { 1'h0, coarse[25:2], \$78  } : coarse;
   assign \$80  = | coarse[1:0];
-  assign \$81  = late_shift[0] ? { 1'h0, coarse[25:2], \$80  } : coarse;
-  assign \$82  = late_shift[1] ? { 2'h0, \$79 [25:3], \$77  } : \$81 ;
-  assign \$83  = late_shift[2] ? { 4'h0, \$74 [25:5], \$66  } : \$82 ;
+  assign \$81  = fine_shift[0] ? { 1'h0, coarse[25:2], \$80  } : coarse;
+  assign \$82  = fine_shift[1] ? { 2'h0, \$79 [25:3], \$77  } : \$81 ;
+  assign \$83  = fine_shift[2] ? { 4'h0, \$74 [25:5], \$66  } : \$82 ;
   assign \$84  = | coarse[1:0];
-  assign \$85  = late_shift[0] ? { 1'h0, coarse[25:2], \$84  } : coarse;
+  assign \$85  = fine_shift[0] ? { 1'h0, coarse[25:2], \$84  } : coarse;
   assign \$86  = | \$85 [2:0];
   assign \$87  = | coarse[1:0];
-  assign \$88  = late_shift[0] ? { 1'h0, coarse[25:2], \$87  } : coarse;
+  assign \$88  = fine_shift[0] ? { 1'h0, coarse[25:2], \$87  } : coarse;
   assign \$89  = | coarse[1:0];
-  assign \$90  = late_shift[0] ? { 1'h0, coarse[25:2], \$89  } : coarse;
-  assign \$91  = late_shift[1] ? { 2'h0, \$88 [25:3], \$86  } : \$90 ;
+  assign \$90  = fine_shift[0] ? { 1'h0, coarse[25:2], \$89  } : coarse;
+  assign \$91  = fine_shift[1] ? { 2'h0, \$88 [25:3], \$86  } : \$90 ;
   assign \$92  = | \$91 [4:0];
   assign \$93  = | coarse[1:0];
-  assign \$94  = late_shift[0] ? { 1'h0, coarse[25:2], \$93  } : coarse;
+  assign \$94  = fine_shift[0] ? { 1'h0, coarse[25:2], \$93  } : coarse;
   assign \$95  = | \$94 [2:0];
   assign \$96  = | coarse[1:0];
-  assign \$97  = late_shift[0] ? { 1'h0, coarse[25:2], \$96  } : coarse;
+  assign \$97  = fine_shift[0] ? { 1'h0, coarse[25:2], \$96  } : coarse;
   assign \$98  = | coarse[1:0];
-  assign \$99  = late_shift[0] ? { 1'h0, coarse[25:2], \$98  } : coarse;
-  assign \$100  = late_shift[1] ? { 2'h0, \$97 [25:3], \$95  } : \$99 ;
+  assign \$99  = fine_shift[0] ? { 1'h0, coarse[25:2], \$98  } : coarse;
+  assign \$100  = fine_shift[1] ? { 2'h0, \$97 [25:3], \$95  } : \$99 ;
   assign \$101  = | coarse[1:0];
-  assign \$102  = late_shift[0] ? { 1'h0, coarse[25:2], \$101  } : coarse;
+  assign \$102  = fine_shift[0] ? { 1'h0, coarse[25:2], \$101  } : coarse;
   assign \$103  = | \$102 [2:0];
   assign \$104  = | coarse[1:0];
-  assign \$105  = late_shift[0] ? { 1'h0, coarse[25:2], \$104  } : coarse;
+  assign \$105  = fine_shift[0] ? { 1'h0, coarse[25:2], \$104  } : coarse;
   assign \$106  = | coarse[1:0];
-  assign \$107  = late_shift[0] ? { 1'h0, coarse[25:2], \$106  } : coarse;
-  assign \$108  = late_shift[1] ? { 2'h0, \$105 [25:3], \$103  } : \$107 ;
-  assign \$109  = late_shift[2] ? { 4'h0, \$100 [25:5], \$92  } : \$108 ;
+  assign \$107  = fine_shift[0] ? { 1'h0, coarse[25:2], \$106  } : coarse;
+  assign \$108  = fine_shift[1] ? { 2'h0, \$105 [25:3], \$103  } : \$107 ;
+  assign \$109  = fine_shift[2] ? { 4'h0, \$100 [25:5], \$92  } : \$108 ;
   assign \$110  = | coarse[1:0];
-  assign \$111  = late_shift[0] ? { 1'h0, coarse[25:2], \$110  } : coarse;
+  assign \$111  = fine_shift[0] ? { 1'h0, coarse[25:2], \$110  } : coarse;
   assign \$112  = | \$111 [2:0];
   assign \$113  = | coarse[1:0];
-  assign \$114  = late_shift[0] ? { 1'h0, coarse[25:2], \$113  } : coarse;
+  assign \$114  = fine_shift[0] ? { 1'h0, coarse[25:2], \$113  } : coarse;
   assign \$115  = | coarse[1:0];
-  assign \$116  = late_shift[0] ? { 1'h0, coarse[25:2], \$115  } : coarse;
-  assign \$117  = late_shift[1] ? { 2'h0, \$114 [25:3], \$112  } : \$116 ;
+  assign \$116  = fine_shift[0] ? { 1'h0, coarse[25:2], \$115  } : coarse;
+  assign \$117  = fine_shift[1] ? { 2'h0, \$114 [25:3], \$112  } : \$116 ;
   assign \$118  = | \$117 [4:0];
   assign \$119  = | coarse[1:0];
-  assign \$120  = late_shift[0] ? { 1'h0, coarse[25:2], \$119  } : coarse;
+  assign \$120  = fine_shift[0] ? { 1'h0, coarse[25:2], \$119  } : coarse;
   assign \$121  = | \$120 [2:0];
   assign \$122  = | coarse[1:0];
-  assign \$123  = late_shift[0] ? { 1'h0, coarse[25:2], \$122  } : coarse;
+  assign \$123  = fine_shift[0] ? { 1'h0, coarse[25:2], \$122  } : coarse;
   assign \$124  = | coarse[1:0];
-  assign \$125  = late_shift[0] ? { 1'h0, coarse[25:2], \$124  } : coarse;
-  assign \$126  = late_shift[1] ? { 2'h0, \$123 [25:3], \$121  } : \$125 ;
+  assign \$125  = fine_shift[0] ? { 1'h0, coarse[25:2], \$124  } : coarse;
+  assign \$126  = fine_shift[1] ? { 2'h0, \$123 [25:3], \$121  } : \$125 ;
   assign \$127  = | coarse[1:0];
-  assign \$128  = late_shift[0] ? { 1'h0, coarse[25:2], \$127  } : coarse;
+  assign \$128  = fine_shift[0] ? { 1'h0, coarse[25:2], \$127  } : coarse;
   assign \$129  = | \$128 [2:0];
   assign \$130  = | coarse[1:0];
-  assign \$131  = late_shift[0] ? { 1'h0, coarse[25:2], \$130  } : coarse;
+  assign \$131  = fine_shift[0] ? { 1'h0, coarse[25:2], \$130  } : coarse;
   assign \$132  = | coarse[1:0];
-  assign \$133  = late_shift[0] ? { 1'h0, coarse[25:2], \$132  } : coarse;
-  assign \$134  = late_shift[1] ? { 2'h0, \$131 [25:3], \$129  } : \$133 ;
-  assign \$135  = late_shift[2] ? { 4'h0, \$126 [25:5], \$118  } : \$134 ;
+  assign \$133  = fine_shift[0] ? { 1'h0, coarse[25:2], \$132  } : coarse;
+  assign \$134  = fine_shift[1] ? { 2'h0, \$131 [25:3], \$129  } : \$133 ;
+  assign \$135  = fine_shift[2] ? { 4'h0, \$126 [25:5], \$118  } : \$134 ;
   assign \$136  = \$109 [0] | \$135 [2];
   assign \$137  = \$83 [1] & \$136 ;
   assign \$138  = { code_2, fraction } + up;
@@ -9975,7 +9638,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   always @(posedge clk)
     coarse <= \$144 ;
   always @(posedge clk)
-    late_shift <= \$145 ;
+    fine_shift <= \$145 ;
   always @(posedge clk)
     fraction <= \$146 ;
   always @(posedge clk)
@@ -9995,84 +9658,84 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   always @(posedge clk)
     valid_4 <= \$154 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$139  = number;
     if (en) begin
       \$139  = i__payload;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$140  = shift;
     if (en) begin
       \$140  = \$19 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$141  = normal;
     if (en) begin
       \$141  = \$21 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$142  = code_1;
     if (en) begin
       \$142  = \$23 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$143  = code_2;
     if (en) begin
       \$143  = code_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$144  = coarse;
     if (en) begin
       \$144  = \$31 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
-    \$145  = late_shift;
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    \$145  = fine_shift;
     if (en) begin
-      \$145  = shift;
+      \$145  = shift[2:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$146  = fraction;
     if (en) begin
       \$146  = \$57 [24:2];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$147  = up;
     if (en) begin
       \$147  = \$137 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$148  = number_1;
     if (en) begin
       \$148  = number;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$149  = number_2;
     if (en) begin
       \$149  = number_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$150  = result;
     if (en) begin
       \$150 [22:0] = \$138 [22:0];
@@ -10092,7 +9755,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$151  = valid_1;
     if (en) begin
       \$151  = i__valid;
@@ -10102,7 +9765,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$152  = valid_2;
     if (en) begin
       \$152  = valid_1;
@@ -10112,7 +9775,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$153  = valid_3;
     if (en) begin
       \$153  = valid_2;
@@ -10122,7 +9785,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
     \$154  = valid_4;
     if (en) begin
       \$154  = valid_3;
@@ -10166,7 +9829,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
 endmodule
 
 module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid, o__payload, o__valid, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$46  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$53  = 0;
   input rst;
   wire rst;
   input en;
@@ -10894,13 +10557,13 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$4289$0 (\$315 ),
-    .\port$4922$9 (\$316 ),
+    .\port$4162$0 (\$315 ),
+    .\port$4770$9 (\$316 ),
     .rst(rst),
     .valid_5(\o__valid$20 )
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$305  = side;
     if (en) begin
       \$305 [10] = \$7 ;
@@ -10911,35 +10574,35 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$306  = side_1;
     if (en) begin
       \$306  = side;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$307  = side_2;
     if (en) begin
       \$307  = side_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$308  = side_3;
     if (en) begin
       \$308  = side_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$309  = side_4;
     if (en) begin
       \$309  = side_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$310  = rounding;
     if (en) begin
       \$310 [24:0] = \$31 ;
@@ -10950,14 +10613,14 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$311  = decided;
     if (en) begin
       \$311  = side_4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$312  = result;
     if (en) begin
       \$312 [23:0] = { 1'h1, \$168  };
@@ -10969,7 +10632,7 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$313  = valid_1;
     if (en) begin
       \$313  = \o__valid$20 ;
@@ -10979,7 +10642,7 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
     \$314  = o__valid;
     if (en) begin
       \$314  = valid_1;
@@ -11070,20 +10733,20 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$47  = { 26'h0000000, \$316 [25] };
 endmodule
 
-module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0 , i__valid, i__payload, \port$4922$9 , valid_5, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$47  = 0;
+module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4162$0 , i__valid, i__payload, \port$4770$9 , valid_5, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$54  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$4289$0 ;
-  wire \port$4289$0 ;
+  output \port$4162$0 ;
+  wire \port$4162$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$4922$9 ;
-  wire [25:0] \port$4922$9 ;
+  output [25:0] \port$4770$9 ;
+  wire [25:0] \port$4770$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
@@ -11342,12 +11005,12 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
   wire \$325 ;
   wire [32:0] \$326 ;
   wire [36:0] \$327 ;
-  wire [35:0] \$328 ;
-  wire [36:0] \$329 ;
+  wire [33:0] \$328 ;
+  wire [34:0] \$329 ;
   wire \$33 ;
   wire \$330 ;
   wire [37:0] \$331 ;
-  wire [45:0] \$332 ;
+  wire [38:0] \$332 ;
   wire \$333 ;
   reg [23:0] \$334 ;
   reg [23:0] \$335 ;
@@ -11357,15 +11020,15 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
   reg [30:0] \$339 ;
   wire \$34 ;
   reg [30:0] \$340 ;
-  reg [30:0] \$341 ;
+  reg [29:0] \$341 ;
   reg [25:0] \$342 ;
   reg [32:0] \$343 ;
   reg [35:0] \$344 ;
-  reg [35:0] \$345 ;
+  reg [33:0] \$345 ;
   reg [25:0] \$346 ;
   reg [37:0] \$347 ;
-  reg [44:0] \$348 ;
-  reg [46:0] \$349 ;
+  reg [33:0] \$348 ;
+  reg [34:0] \$349 ;
   wire [24:0] \$35 ;
   reg \$350 ;
   reg \$351 ;
@@ -11452,17 +11115,17 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
   reg [28:0] sum_0_0 = 29'h00000000;
   reg [30:0] sum_0_10 = 31'h00000000;
   reg [30:0] sum_0_14 = 31'h00000000;
-  reg [30:0] sum_0_18 = 31'h00000000;
+  reg [29:0] sum_0_18 = 30'h00000000;
   reg [30:0] sum_0_2 = 31'h00000000;
   reg [25:0] sum_0_22 = 26'h0000000;
   reg [30:0] sum_0_6 = 31'h00000000;
   reg [32:0] sum_1_1 = 33'h000000000;
-  reg [35:0] sum_1_14 = 36'h000000000;
+  reg [33:0] sum_1_14 = 34'h000000000;
   reg [25:0] sum_1_22 = 26'h0000000;
   reg [35:0] sum_1_6 = 36'h000000000;
-  reg [44:0] sum_2_14 = 45'h000000000000;
+  reg [33:0] sum_2_14 = 34'h000000000;
   reg [37:0] sum_2_5 = 38'h0000000000;
-  reg [46:0] sum_3_13 = 47'h000000000000;
+  reg [34:0] sum_3_13 = 35'h000000000;
   reg valid_1 = 1'h0;
   reg valid_2 = 1'h0;
   reg valid_3 = 1'h0;
@@ -11795,119 +11458,119 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
   always @(posedge clk)
     valid_5 <= \$354 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$334  = a;
     if (en) begin
       \$334  = i__payload[23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$335  = digits;
     if (en) begin
       \$335  = \$1 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$336  = sum_0_0;
     if (en) begin
       \$336  = \$50 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$337  = sum_0_2;
     if (en) begin
       \$337  = { \$103 , 1'h0, \$52  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$338  = sum_0_6;
     if (en) begin
       \$338  = { \$156 , 1'h0, \$105  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$339  = sum_0_10;
     if (en) begin
       \$339  = { \$209 , 1'h0, \$158  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$340  = sum_0_14;
     if (en) begin
       \$340  = { \$262 , 1'h0, \$211  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$341  = sum_0_18;
     if (en) begin
-      \$341  = { \$315 , 1'h0, \$264  };
+      \$341  = { \$315 [27:0], 1'h0, \$264  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$342  = sum_0_22;
     if (en) begin
       \$342  = { 1'h0, a, \$317  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$343  = sum_1_1;
     if (en) begin
       \$343  = { \$320 , \$318  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$344  = sum_1_6;
     if (en) begin
       \$344  = { \$322 , sum_0_6[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$345  = sum_1_14;
     if (en) begin
-      \$345  = { \$324 , sum_0_14[3:0] };
+      \$345  = { \$324 [29:0], sum_0_14[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$346  = sum_1_22;
     if (en) begin
       \$346  = sum_0_22;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$347  = sum_2_5;
     if (en) begin
       \$347  = { \$327 , \$325  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$348  = sum_2_14;
     if (en) begin
-      \$348  = { \$329 , sum_1_14[7:0] };
+      \$348  = { \$329 [25:0], sum_1_14[7:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$349  = sum_3_13;
     if (en) begin
-      \$349  = { \$332 , \$330  };
+      \$349  = { \$332 [33:0], \$330  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$350  = valid_1;
     if (en) begin
       \$350  = i__valid;
@@ -11917,7 +11580,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$351  = valid_2;
     if (en) begin
       \$351  = valid_1;
@@ -11927,7 +11590,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$352  = valid_3;
     if (en) begin
       \$352  = valid_2;
@@ -11937,7 +11600,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$353  = valid_4;
     if (en) begin
       \$353  = valid_3;
@@ -11947,7 +11610,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
     \$354  = valid_5;
     if (en) begin
       \$354  = valid_4;
@@ -11958,8 +11621,8 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
   end
   assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$4289$0  = \$333 ;
-  assign \port$4922$9  = sum_3_13[34:9];
+  assign \port$4162$0  = \$333 ;
+  assign \port$4770$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -12008,12 +11671,12 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$4289$0
   assign \$321  = { sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30:4] };
   assign \$323  = { sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30:4] };
   assign \$326  = { sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32:5] };
-  assign \$328  = { sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35:8] };
+  assign \$328  = { sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33:8] };
   assign \$331  = { sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37:9] };
 endmodule
 
 module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , o__payload, o__valid, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$48  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$55  = 0;
   input rst;
   wire rst;
   input en;
@@ -12030,41 +11693,46 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire clk;
   wire \$1 ;
   wire \$10 ;
-  wire \$101 ;
-  wire [2:0] \$102 ;
+  wire [26:0] \$100 ;
+  wire [26:0] \$101 ;
+  wire \$102 ;
+  wire \$103 ;
+  wire [24:0] \$104 ;
   wire \$105 ;
+  wire \$106 ;
+  wire \$107 ;
   wire \$108 ;
-  wire [2:0] \$109 ;
+  wire \$109 ;
   wire \$11 ;
-  wire [6:0] \$110 ;
-  wire [14:0] \$111 ;
-  wire [25:0] \$112 ;
-  wire [24:0] \$113 ;
-  wire [25:0] \$114 ;
-  wire [25:0] \$115 ;
-  wire [24:0] \$116 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire \$115 ;
+  wire \$116 ;
   wire \$117 ;
-  wire [25:0] \$118 ;
-  wire [25:0] \$119 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
-  wire [26:0] \$120 ;
-  wire [26:0] \$121 ;
-  wire [26:0] \$122 ;
-  wire [26:0] \$123 ;
+  wire \$120 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
   wire \$124 ;
-  wire [25:0] \$125 ;
-  wire [26:0] \$126 ;
-  wire [25:0] \$127 ;
-  wire [25:0] \$128 ;
-  wire [26:0] \$129 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
   wire \$13 ;
-  wire [26:0] \$130 ;
-  wire [26:0] \$131 ;
-  wire [26:0] \$132 ;
-  wire [26:0] \$133 ;
+  wire \$130 ;
+  wire \$131 ;
+  wire \$132 ;
+  wire \$133 ;
   wire \$134 ;
   wire \$135 ;
-  wire [24:0] \$136 ;
+  wire \$136 ;
   wire \$137 ;
   wire \$138 ;
   wire \$139 ;
@@ -12087,12 +11755,12 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$154 ;
   wire \$155 ;
   wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire \$159 ;
+  wire [24:0] \$157 ;
+  wire [25:0] \$158 ;
+  wire [23:0] \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
+  wire [23:0] \$160 ;
+  wire [24:0] \$161 ;
   wire \$162 ;
   wire \$163 ;
   wire \$164 ;
@@ -12122,12 +11790,12 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$186 ;
   wire \$187 ;
   wire \$188 ;
-  wire [24:0] \$189 ;
+  wire \$189 ;
   wire \$19 ;
-  wire [25:0] \$190 ;
-  wire [23:0] \$191 ;
-  wire [23:0] \$192 ;
-  wire [24:0] \$193 ;
+  wire \$190 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire \$193 ;
   wire \$194 ;
   wire \$195 ;
   wire \$196 ;
@@ -12151,11 +11819,11 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$211 ;
   wire \$212 ;
   wire \$213 ;
-  wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire \$217 ;
-  wire \$218 ;
+  wire [24:0] \$214 ;
+  wire [25:0] \$215 ;
+  wire [23:0] \$216 ;
+  wire [23:0] \$217 ;
+  wire [22:0] \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
@@ -12165,7 +11833,7 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$224 ;
   wire \$225 ;
   wire \$226 ;
-  wire \$227 ;
+  wire [10:0] \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
@@ -12186,12 +11854,12 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$243 ;
   wire \$244 ;
   wire \$245 ;
-  wire [24:0] \$246 ;
-  wire [25:0] \$247 ;
-  wire [23:0] \$248 ;
-  wire [23:0] \$249 ;
+  wire \$246 ;
+  wire \$247 ;
+  wire \$248 ;
+  wire \$249 ;
   wire \$25 ;
-  wire [22:0] \$250 ;
+  wire \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
@@ -12200,7 +11868,7 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [10:0] \$259 ;
+  wire \$259 ;
   wire \$26 ;
   wire \$260 ;
   wire \$261 ;
@@ -12229,8 +11897,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$282 ;
   wire \$283 ;
   wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
+  wire [24:0] \$285 ;
+  wire [25:0] \$286 ;
   wire \$287 ;
   wire \$288 ;
   wire \$289 ;
@@ -12265,8 +11933,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$314 ;
   wire \$315 ;
   wire \$316 ;
-  wire [24:0] \$317 ;
-  wire [25:0] \$318 ;
+  wire \$317 ;
+  wire \$318 ;
   wire \$319 ;
   wire [11:0] \$32 ;
   wire \$320 ;
@@ -12297,8 +11965,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$343 ;
   wire \$344 ;
   wire \$345 ;
-  wire \$346 ;
-  wire \$347 ;
+  wire [24:0] \$346 ;
+  wire [25:0] \$347 ;
   wire \$348 ;
   wire \$349 ;
   wire \$35 ;
@@ -12307,61 +11975,29 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire \$352 ;
   wire \$353 ;
   wire \$354 ;
-  wire \$355 ;
-  wire \$356 ;
-  wire \$357 ;
-  wire \$358 ;
-  wire \$359 ;
+  reg [13:0] \$355 ;
+  reg [13:0] \$356 ;
+  reg [13:0] \$357 ;
+  reg [13:0] \$358 ;
+  reg [13:0] \$359 ;
   wire [11:0] \$36 ;
-  wire \$360 ;
-  wire \$361 ;
-  wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
-  wire \$365 ;
-  wire \$366 ;
-  wire \$367 ;
-  wire \$368 ;
-  wire \$369 ;
+  reg [10:0] \$360 ;
+  reg [10:0] \$361 ;
+  reg [10:0] \$362 ;
+  reg [4:0] \$363 ;
+  reg [25:0] \$364 ;
+  reg [53:0] \$365 ;
+  reg [13:0] \$366 ;
+  reg [37:0] \$367 ;
+  reg \$368 ;
+  reg \$369 ;
   wire \$37 ;
   wire \$370 ;
-  wire \$371 ;
-  wire \$372 ;
-  wire \$373 ;
-  wire \$374 ;
-  wire \$375 ;
-  wire \$376 ;
-  wire \$377 ;
-  wire [24:0] \$378 ;
-  wire [25:0] \$379 ;
+  wire [25:0] \$371 ;
   wire [11:0] \$38 ;
-  wire \$380 ;
-  wire \$381 ;
-  wire \$382 ;
-  wire \$383 ;
-  wire \$384 ;
-  wire \$385 ;
-  wire \$386 ;
-  reg [13:0] \$387 ;
-  reg [13:0] \$388 ;
-  reg [13:0] \$389 ;
   wire \$39 ;
-  reg [13:0] \$390 ;
-  reg [13:0] \$391 ;
-  reg [10:0] \$392 ;
-  reg [10:0] \$393 ;
-  reg [10:0] \$394 ;
-  reg [4:0] \$395 ;
-  reg [25:0] \$396 ;
-  reg [53:0] \$397 ;
-  reg [13:0] \$398 ;
-  reg [37:0] \$399 ;
   wire \$4 ;
   wire [11:0] \$40 ;
-  reg \$400 ;
-  reg \$401 ;
-  wire \$402 ;
-  wire [25:0] \$403 ;
   wire \$41 ;
   wire [4:0] \$42 ;
   wire [11:0] \$43 ;
@@ -12372,33 +12008,60 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   wire [4:0] \$48 ;
   wire [4:0] \$49 ;
   wire \$5 ;
-  wire \$52 ;
-  wire \$55 ;
-  wire [2:0] \$56 ;
-  wire \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [2:0] \$52 ;
+  wire \$53 ;
+  wire \$54 ;
+  wire [2:0] \$55 ;
+  wire [6:0] \$56 ;
+  wire \$57 ;
+  wire \$58 ;
+  wire [2:0] \$59 ;
   wire \$6 ;
-  wire \$62 ;
-  wire [2:0] \$63 ;
-  wire [6:0] \$64 ;
-  wire \$67 ;
+  wire \$60 ;
+  wire \$61 ;
+  wire [2:0] \$62 ;
+  wire [6:0] \$63 ;
+  wire [14:0] \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire [2:0] \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  wire \$70 ;
-  wire [2:0] \$71 ;
-  wire \$74 ;
-  wire \$77 ;
-  wire [2:0] \$78 ;
-  wire [6:0] \$79 ;
+  wire [2:0] \$70 ;
+  wire [6:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire [2:0] \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire [2:0] \$77 ;
+  wire [6:0] \$78 ;
+  wire [14:0] \$79 ;
   wire \$8 ;
-  wire [14:0] \$80 ;
-  wire \$83 ;
-  wire \$86 ;
-  wire [2:0] \$87 ;
+  wire [25:0] \$80 ;
+  wire [24:0] \$81 ;
+  wire [25:0] \$82 ;
+  wire [25:0] \$83 ;
+  wire [24:0] \$84 ;
+  wire \$85 ;
+  wire [25:0] \$86 ;
+  wire [25:0] \$87 ;
+  wire [26:0] \$88 ;
+  wire [26:0] \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$93 ;
-  wire [2:0] \$94 ;
-  wire [6:0] \$95 ;
-  wire \$98 ;
+  wire [26:0] \$90 ;
+  wire [26:0] \$91 ;
+  wire \$92 ;
+  wire [25:0] \$93 ;
+  wire [26:0] \$94 ;
+  wire [25:0] \$95 ;
+  wire [25:0] \$96 ;
+  wire [26:0] \$97 ;
+  wire [26:0] \$98 ;
+  wire [26:0] \$99 ;
   reg [13:0] decided = 14'h0000;
   wire [9:0] \decided.exponent ;
   wire \decided.infinite ;
@@ -12531,59 +12194,91 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$47  = $signed(8'h82) - $signed(exponent_3);
   assign \$48  = ~ { \$47 [11], \$46 [11], \$45 [11], \$44 [11], \$43 [11] };
   assign \$49  = \$42  & \$48 ;
-  assign \$52  = places[0] | places[1];
-  assign \$55  = places[0] & places[1];
-  assign \$56  = { \$55 , places[1], \$52  } | { places[2], places[2], places[2] };
-  assign \$59  = places[0] | places[1];
-  assign \$62  = places[0] & places[1];
-  assign \$63  = { \$62 , places[1], \$59  } & { places[2], places[2], places[2] };
-  assign \$64  = { \$63 , places[2], \$56  } | { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
-  assign \$67  = places[0] | places[1];
-  assign \$70  = places[0] & places[1];
-  assign \$71  = { \$70 , places[1], \$67  } | { places[2], places[2], places[2] };
-  assign \$74  = places[0] | places[1];
-  assign \$77  = places[0] & places[1];
-  assign \$78  = { \$77 , places[1], \$74  } & { places[2], places[2], places[2] };
-  assign \$79  = { \$78 , places[2], \$71  } & { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
-  assign \$80  = { \$79 , places[3], \$64  } | { places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4] };
-  assign \$83  = places[0] | places[1];
-  assign \$86  = places[0] & places[1];
-  assign \$87  = { \$86 , places[1], \$83  } | { places[2], places[2], places[2] };
-  assign \$90  = places[0] | places[1];
-  assign \$93  = places[0] & places[1];
-  assign \$94  = { \$93 , places[1], \$90  } & { places[2], places[2], places[2] };
-  assign \$95  = { \$94 , places[2], \$87  } | { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
-  assign \$98  = places[0] | places[1];
-  assign \$101  = places[0] & places[1];
-  assign \$102  = { \$101 , places[1], \$98  } | { places[2], places[2], places[2] };
-  assign \$105  = places[0] | places[1];
-  assign \$108  = places[0] & places[1];
-  assign \$109  = { \$108 , places[1], \$105  } & { places[2], places[2], places[2] };
-  assign \$110  = { \$109 , places[2], \$102  } & { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
-  assign \$111  = { \$110 , places[3], \$95  } & { places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4] };
-  assign \$112  = mask | { 25'h0000000, \$403 [25] };
-  assign \$113  = \$403 [25:1] | \$112 [24:0];
-  assign \$114  = mask | { 25'h0000000, \$403 [25] };
-  assign \$115  = mask | { 25'h0000000, \$403 [25] };
-  assign \$116  = \$403 [25:1] | \$115 [24:0];
-  assign \$117  = & \$116 [23:0];
-  assign \$118  = mask | { 25'h0000000, \$403 [25] };
-  assign \$119  = mask | { 25'h0000000, \$403 [25] };
-  assign \$121  = ~ \$120 ;
-  assign \$122  = { \$118 , 1'h1 } & \$121 ;
-  assign \$123  = { 1'h0, \$403  } & \$122 ;
-  assign \$124  = | \$123 ;
-  assign \$125  = mask | { 25'h0000000, \$403 [25] };
-  assign \$126  = { 1'h0, \$403  } & { \$125 , 1'h1 };
-  assign \$127  = mask | { 25'h0000000, \$403 [25] };
-  assign \$128  = mask | { 25'h0000000, \$403 [25] };
-  assign \$130  = ~ \$129 ;
-  assign \$131  = { \$127 , 1'h1 } & \$130 ;
-  assign \$132  = ~ \$131 ;
-  assign \$133  = \$126  & \$132 ;
-  assign \$134  = | \$133 ;
-  assign \$135  = \$134  | \$402 ;
-  assign \$136  = rounding[23:0] + rounding[52];
+  assign \$50  = places[0] | places[1];
+  assign \$51  = places[0] & places[1];
+  assign \$52  = { \$51 , places[1], \$50  } | { places[2], places[2], places[2] };
+  assign \$53  = places[0] | places[1];
+  assign \$54  = places[0] & places[1];
+  assign \$55  = { \$54 , places[1], \$53  } & { places[2], places[2], places[2] };
+  assign \$56  = { \$55 , places[2], \$52  } | { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
+  assign \$57  = places[0] | places[1];
+  assign \$58  = places[0] & places[1];
+  assign \$59  = { \$58 , places[1], \$57  } | { places[2], places[2], places[2] };
+  assign \$60  = places[0] | places[1];
+  assign \$61  = places[0] & places[1];
+  assign \$62  = { \$61 , places[1], \$60  } & { places[2], places[2], places[2] };
+  assign \$63  = { \$62 , places[2], \$59  } & { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
+  assign \$64  = { \$63 , places[3], \$56  } | { places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4] };
+  assign \$65  = places[0] | places[1];
+  assign \$66  = places[0] & places[1];
+  assign \$67  = { \$66 , places[1], \$65  } | { places[2], places[2], places[2] };
+  assign \$68  = places[0] | places[1];
+  assign \$69  = places[0] & places[1];
+  assign \$70  = { \$69 , places[1], \$68  } & { places[2], places[2], places[2] };
+  assign \$71  = { \$70 , places[2], \$67  } | { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
+  assign \$72  = places[0] | places[1];
+  assign \$73  = places[0] & places[1];
+  assign \$74  = { \$73 , places[1], \$72  } | { places[2], places[2], places[2] };
+  assign \$75  = places[0] | places[1];
+  assign \$76  = places[0] & places[1];
+  assign \$77  = { \$76 , places[1], \$75  } & { places[2], places[2], places[2] };
+  assign \$78  = { \$77 , places[2], \$74  } & { places[3], places[3], places[3], places[3], places[3], places[3], places[3] };
+  assign \$79  = { \$78 , places[3], \$71  } & { places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4], places[4] };
+  assign \$80  = mask | { 25'h0000000, \$371 [25] };
+  assign \$81  = \$371 [25:1] | \$80 [24:0];
+  assign \$82  = mask | { 25'h0000000, \$371 [25] };
+  assign \$83  = mask | { 25'h0000000, \$371 [25] };
+  assign \$84  = \$371 [25:1] | \$83 [24:0];
+  assign \$85  = & \$84 [23:0];
+  assign \$86  = mask | { 25'h0000000, \$371 [25] };
+  assign \$87  = mask | { 25'h0000000, \$371 [25] };
+  assign \$89  = ~ \$88 ;
+  assign \$90  = { \$86 , 1'h1 } & \$89 ;
+  assign \$91  = { 1'h0, \$371  } & \$90 ;
+  assign \$92  = | \$91 ;
+  assign \$93  = mask | { 25'h0000000, \$371 [25] };
+  assign \$94  = { 1'h0, \$371  } & { \$93 , 1'h1 };
+  assign \$95  = mask | { 25'h0000000, \$371 [25] };
+  assign \$96  = mask | { 25'h0000000, \$371 [25] };
+  assign \$98  = ~ \$97 ;
+  assign \$99  = { \$95 , 1'h1 } & \$98 ;
+  assign \$100  = ~ \$99 ;
+  assign \$101  = \$94  & \$100 ;
+  assign \$102  = | \$101 ;
+  assign \$103  = \$102  | \$370 ;
+  assign \$104  = rounding[23:0] + rounding[52];
+  assign \$105  = ~ rounding[53];
+  assign \$106  = rounding[52] & \$105 ;
+  assign \$107  = ~ rounding[53];
+  assign \$108  = rounding[52] & \$107 ;
+  assign \$109  = ~ rounding[53];
+  assign \$110  = rounding[52] & \$109 ;
+  assign \$111  = ~ rounding[53];
+  assign \$112  = rounding[52] & \$111 ;
+  assign \$113  = ~ rounding[53];
+  assign \$114  = rounding[52] & \$113 ;
+  assign \$115  = ~ rounding[53];
+  assign \$116  = rounding[52] & \$115 ;
+  assign \$117  = ~ rounding[53];
+  assign \$118  = rounding[52] & \$117 ;
+  assign \$119  = ~ rounding[53];
+  assign \$120  = rounding[52] & \$119 ;
+  assign \$121  = ~ rounding[53];
+  assign \$122  = rounding[52] & \$121 ;
+  assign \$123  = ~ rounding[53];
+  assign \$124  = rounding[52] & \$123 ;
+  assign \$125  = ~ rounding[53];
+  assign \$126  = rounding[52] & \$125 ;
+  assign \$127  = ~ rounding[53];
+  assign \$128  = rounding[52] & \$127 ;
+  assign \$129  = ~ rounding[53];
+  assign \$130  = rounding[52] & \$129 ;
+  assign \$131  = ~ rounding[53];
+  assign \$132  = rounding[52] & \$131 ;
+  assign \$133  = ~ rounding[53];
+  assign \$134  = rounding[52] & \$133 ;
+  assign \$135  = ~ rounding[53];
+  assign \$136  = rounding[52] & \$135 ;
   assign \$137  = ~ rounding[53];
   assign \$138  = rounding[52] & \$137 ;
   assign \$139  = ~ rounding[53];
@@ -12604,43 +12299,43 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$154  = rounding[52] & \$153 ;
   assign \$155  = ~ rounding[53];
   assign \$156  = rounding[52] & \$155 ;
-  assign \$157  = ~ rounding[53];
-  assign \$158  = rounding[52] & \$157 ;
-  assign \$159  = ~ rounding[53];
-  assign \$160  = rounding[52] & \$159 ;
-  assign \$161  = ~ rounding[53];
-  assign \$162  = rounding[52] & \$161 ;
-  assign \$163  = ~ rounding[53];
-  assign \$164  = rounding[52] & \$163 ;
-  assign \$165  = ~ rounding[53];
-  assign \$166  = rounding[52] & \$165 ;
-  assign \$167  = ~ rounding[53];
-  assign \$168  = rounding[52] & \$167 ;
-  assign \$169  = ~ rounding[53];
-  assign \$170  = rounding[52] & \$169 ;
-  assign \$171  = ~ rounding[53];
-  assign \$172  = rounding[52] & \$171 ;
-  assign \$173  = ~ rounding[53];
-  assign \$174  = rounding[52] & \$173 ;
-  assign \$175  = ~ rounding[53];
-  assign \$176  = rounding[52] & \$175 ;
-  assign \$177  = ~ rounding[53];
-  assign \$178  = rounding[52] & \$177 ;
-  assign \$179  = ~ rounding[53];
-  assign \$180  = rounding[52] & \$179 ;
-  assign \$181  = ~ rounding[53];
-  assign \$182  = rounding[52] & \$181 ;
-  assign \$183  = ~ rounding[53];
-  assign \$184  = rounding[52] & \$183 ;
-  assign \$185  = ~ rounding[53];
-  assign \$186  = rounding[52] & \$185 ;
-  assign \$187  = ~ rounding[53];
-  assign \$188  = rounding[52] & \$187 ;
-  assign \$189  = rounding[49:25] & { \$188 , \$186 , \$184 , \$182 , \$180 , \$178 , \$176 , \$174 , \$172 , \$170 , \$168 , \$166 , \$164 , \$162 , \$160 , \$158 , \$156 , \$154 , \$152 , \$150 , \$148 , \$146 , \$144 , \$142 , \$140  };
-  assign \$190  = rounding[50:25] | { \$189 , \$138  };
-  assign \$191  = ~ \$190 [23:0];
-  assign \$192  = \$136 [23:0] & \$191 ;
-  assign \$193  = rounding[23:0] + rounding[52];
+  assign \$157  = rounding[49:25] & { \$156 , \$154 , \$152 , \$150 , \$148 , \$146 , \$144 , \$142 , \$140 , \$138 , \$136 , \$134 , \$132 , \$130 , \$128 , \$126 , \$124 , \$122 , \$120 , \$118 , \$116 , \$114 , \$112 , \$110 , \$108  };
+  assign \$158  = rounding[50:25] | { \$157 , \$106  };
+  assign \$159  = ~ \$158 [23:0];
+  assign \$160  = \$104 [23:0] & \$159 ;
+  assign \$161  = rounding[23:0] + rounding[52];
+  assign \$162  = ~ rounding[53];
+  assign \$163  = rounding[52] & \$162 ;
+  assign \$164  = ~ rounding[53];
+  assign \$165  = rounding[52] & \$164 ;
+  assign \$166  = ~ rounding[53];
+  assign \$167  = rounding[52] & \$166 ;
+  assign \$168  = ~ rounding[53];
+  assign \$169  = rounding[52] & \$168 ;
+  assign \$170  = ~ rounding[53];
+  assign \$171  = rounding[52] & \$170 ;
+  assign \$172  = ~ rounding[53];
+  assign \$173  = rounding[52] & \$172 ;
+  assign \$174  = ~ rounding[53];
+  assign \$175  = rounding[52] & \$174 ;
+  assign \$176  = ~ rounding[53];
+  assign \$177  = rounding[52] & \$176 ;
+  assign \$178  = ~ rounding[53];
+  assign \$179  = rounding[52] & \$178 ;
+  assign \$180  = ~ rounding[53];
+  assign \$181  = rounding[52] & \$180 ;
+  assign \$182  = ~ rounding[53];
+  assign \$183  = rounding[52] & \$182 ;
+  assign \$184  = ~ rounding[53];
+  assign \$185  = rounding[52] & \$184 ;
+  assign \$186  = ~ rounding[53];
+  assign \$187  = rounding[52] & \$186 ;
+  assign \$188  = ~ rounding[53];
+  assign \$189  = rounding[52] & \$188 ;
+  assign \$190  = ~ rounding[53];
+  assign \$191  = rounding[52] & \$190 ;
+  assign \$192  = ~ rounding[53];
+  assign \$193  = rounding[52] & \$192 ;
   assign \$194  = ~ rounding[53];
   assign \$195  = rounding[52] & \$194 ;
   assign \$196  = ~ rounding[53];
@@ -12661,57 +12356,57 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$211  = rounding[52] & \$210 ;
   assign \$212  = ~ rounding[53];
   assign \$213  = rounding[52] & \$212 ;
-  assign \$214  = ~ rounding[53];
-  assign \$215  = rounding[52] & \$214 ;
-  assign \$216  = ~ rounding[53];
-  assign \$217  = rounding[52] & \$216 ;
-  assign \$218  = ~ rounding[53];
-  assign \$219  = rounding[52] & \$218 ;
-  assign \$220  = ~ rounding[53];
-  assign \$221  = rounding[52] & \$220 ;
-  assign \$222  = ~ rounding[53];
-  assign \$223  = rounding[52] & \$222 ;
-  assign \$224  = ~ rounding[53];
-  assign \$225  = rounding[52] & \$224 ;
-  assign \$226  = ~ rounding[53];
-  assign \$227  = rounding[52] & \$226 ;
-  assign \$228  = ~ rounding[53];
-  assign \$229  = rounding[52] & \$228 ;
-  assign \$230  = ~ rounding[53];
-  assign \$231  = rounding[52] & \$230 ;
-  assign \$232  = ~ rounding[53];
-  assign \$233  = rounding[52] & \$232 ;
-  assign \$234  = ~ rounding[53];
-  assign \$235  = rounding[52] & \$234 ;
-  assign \$236  = ~ rounding[53];
-  assign \$237  = rounding[52] & \$236 ;
-  assign \$238  = ~ rounding[53];
-  assign \$239  = rounding[52] & \$238 ;
-  assign \$240  = ~ rounding[53];
-  assign \$241  = rounding[52] & \$240 ;
-  assign \$242  = ~ rounding[53];
-  assign \$243  = rounding[52] & \$242 ;
-  assign \$244  = ~ rounding[53];
-  assign \$245  = rounding[52] & \$244 ;
-  assign \$246  = rounding[49:25] & { \$245 , \$243 , \$241 , \$239 , \$237 , \$235 , \$233 , \$231 , \$229 , \$227 , \$225 , \$223 , \$221 , \$219 , \$217 , \$215 , \$213 , \$211 , \$209 , \$207 , \$205 , \$203 , \$201 , \$199 , \$197  };
-  assign \$247  = rounding[50:25] | { \$246 , \$195  };
-  assign \$248  = ~ \$247 [23:0];
-  assign \$249  = \$193 [23:0] & \$248 ;
-  assign \$250  = rounding[24] ? \$192 [23:1] : \$249 [22:0];
-  assign \$251  = rounding[51] & rounding[52];
-  assign \$252  = rounding[24] ^ \$251 ;
-  assign \$253  = ~ rounding[49];
-  assign \$254  = \$252  & \$253 ;
-  assign \$255  = rounding[51] & rounding[52];
-  assign \$256  = rounding[24] & \$255 ;
-  assign \$257  = ~ rounding[50];
-  assign \$258  = \$256  & \$257 ;
-  assign \$259  = $signed(decided[9:0]) + $signed({ 1'h0, \$258 , \$254  });
-  assign \$260  = rounding[51] & rounding[52];
-  assign \$261  = rounding[24] ^ \$260 ;
-  assign \$262  = ~ rounding[49];
-  assign \$263  = \$261  & \$262 ;
-  assign \$264  = ~ \$263 ;
+  assign \$214  = rounding[49:25] & { \$213 , \$211 , \$209 , \$207 , \$205 , \$203 , \$201 , \$199 , \$197 , \$195 , \$193 , \$191 , \$189 , \$187 , \$185 , \$183 , \$181 , \$179 , \$177 , \$175 , \$173 , \$171 , \$169 , \$167 , \$165  };
+  assign \$215  = rounding[50:25] | { \$214 , \$163  };
+  assign \$216  = ~ \$215 [23:0];
+  assign \$217  = \$161 [23:0] & \$216 ;
+  assign \$218  = rounding[24] ? \$160 [23:1] : \$217 [22:0];
+  assign \$219  = rounding[51] & rounding[52];
+  assign \$220  = rounding[24] ^ \$219 ;
+  assign \$221  = ~ rounding[49];
+  assign \$222  = \$220  & \$221 ;
+  assign \$223  = rounding[51] & rounding[52];
+  assign \$224  = rounding[24] & \$223 ;
+  assign \$225  = ~ rounding[50];
+  assign \$226  = \$224  & \$225 ;
+  assign \$227  = $signed(decided[9:0]) + $signed({ 1'h0, \$226 , \$222  });
+  assign \$228  = rounding[51] & rounding[52];
+  assign \$229  = rounding[24] ^ \$228 ;
+  assign \$230  = ~ rounding[49];
+  assign \$231  = \$229  & \$230 ;
+  assign \$232  = ~ \$231 ;
+  assign \$233  = ~ rounding[53];
+  assign \$234  = rounding[52] & \$233 ;
+  assign \$235  = ~ rounding[53];
+  assign \$236  = rounding[52] & \$235 ;
+  assign \$237  = ~ rounding[53];
+  assign \$238  = rounding[52] & \$237 ;
+  assign \$239  = ~ rounding[53];
+  assign \$240  = rounding[52] & \$239 ;
+  assign \$241  = ~ rounding[53];
+  assign \$242  = rounding[52] & \$241 ;
+  assign \$243  = ~ rounding[53];
+  assign \$244  = rounding[52] & \$243 ;
+  assign \$245  = ~ rounding[53];
+  assign \$246  = rounding[52] & \$245 ;
+  assign \$247  = ~ rounding[53];
+  assign \$248  = rounding[52] & \$247 ;
+  assign \$249  = ~ rounding[53];
+  assign \$250  = rounding[52] & \$249 ;
+  assign \$251  = ~ rounding[53];
+  assign \$252  = rounding[52] & \$251 ;
+  assign \$253  = ~ rounding[53];
+  assign \$254  = rounding[52] & \$253 ;
+  assign \$255  = ~ rounding[53];
+  assign \$256  = rounding[52] & \$255 ;
+  assign \$257  = ~ rounding[53];
+  assign \$258  = rounding[52] & \$257 ;
+  assign \$259  = ~ rounding[53];
+  assign \$260  = rounding[52] & \$259 ;
+  assign \$261  = ~ rounding[53];
+  assign \$262  = rounding[52] & \$261 ;
+  assign \$263  = ~ rounding[53];
+  assign \$264  = rounding[52] & \$263 ;
   assign \$265  = ~ rounding[53];
   assign \$266  = rounding[52] & \$265 ;
   assign \$267  = ~ rounding[53];
@@ -12732,47 +12427,47 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$282  = rounding[52] & \$281 ;
   assign \$283  = ~ rounding[53];
   assign \$284  = rounding[52] & \$283 ;
-  assign \$285  = ~ rounding[53];
-  assign \$286  = rounding[52] & \$285 ;
-  assign \$287  = ~ rounding[53];
-  assign \$288  = rounding[52] & \$287 ;
-  assign \$289  = ~ rounding[53];
-  assign \$290  = rounding[52] & \$289 ;
-  assign \$291  = ~ rounding[53];
-  assign \$292  = rounding[52] & \$291 ;
-  assign \$293  = ~ rounding[53];
-  assign \$294  = rounding[52] & \$293 ;
-  assign \$295  = ~ rounding[53];
-  assign \$296  = rounding[52] & \$295 ;
-  assign \$297  = ~ rounding[53];
-  assign \$298  = rounding[52] & \$297 ;
-  assign \$299  = ~ rounding[53];
-  assign \$300  = rounding[52] & \$299 ;
-  assign \$301  = ~ rounding[53];
-  assign \$302  = rounding[52] & \$301 ;
-  assign \$303  = ~ rounding[53];
-  assign \$304  = rounding[52] & \$303 ;
-  assign \$305  = ~ rounding[53];
-  assign \$306  = rounding[52] & \$305 ;
-  assign \$307  = ~ rounding[53];
-  assign \$308  = rounding[52] & \$307 ;
-  assign \$309  = ~ rounding[53];
-  assign \$310  = rounding[52] & \$309 ;
-  assign \$311  = ~ rounding[53];
-  assign \$312  = rounding[52] & \$311 ;
-  assign \$313  = ~ rounding[53];
-  assign \$314  = rounding[52] & \$313 ;
-  assign \$315  = ~ rounding[53];
-  assign \$316  = rounding[52] & \$315 ;
-  assign \$317  = rounding[49:25] & { \$316 , \$314 , \$312 , \$310 , \$308 , \$306 , \$304 , \$302 , \$300 , \$298 , \$296 , \$294 , \$292 , \$290 , \$288 , \$286 , \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268  };
-  assign \$318  = rounding[50:25] | { \$317 , \$266  };
-  assign \$319  = \$264  | \$318 [24];
-  assign \$320  = rounding[48] & \$319 ;
-  assign \$321  = rounding[51] & rounding[52];
-  assign \$322  = rounding[24] & \$321 ;
-  assign \$323  = ~ rounding[50];
-  assign \$324  = \$322  & \$323 ;
-  assign \$325  = ~ \$324 ;
+  assign \$285  = rounding[49:25] & { \$284 , \$282 , \$280 , \$278 , \$276 , \$274 , \$272 , \$270 , \$268 , \$266 , \$264 , \$262 , \$260 , \$258 , \$256 , \$254 , \$252 , \$250 , \$248 , \$246 , \$244 , \$242 , \$240 , \$238 , \$236  };
+  assign \$286  = rounding[50:25] | { \$285 , \$234  };
+  assign \$287  = \$232  | \$286 [24];
+  assign \$288  = rounding[48] & \$287 ;
+  assign \$289  = rounding[51] & rounding[52];
+  assign \$290  = rounding[24] & \$289 ;
+  assign \$291  = ~ rounding[50];
+  assign \$292  = \$290  & \$291 ;
+  assign \$293  = ~ \$292 ;
+  assign \$294  = ~ rounding[53];
+  assign \$295  = rounding[52] & \$294 ;
+  assign \$296  = ~ rounding[53];
+  assign \$297  = rounding[52] & \$296 ;
+  assign \$298  = ~ rounding[53];
+  assign \$299  = rounding[52] & \$298 ;
+  assign \$300  = ~ rounding[53];
+  assign \$301  = rounding[52] & \$300 ;
+  assign \$302  = ~ rounding[53];
+  assign \$303  = rounding[52] & \$302 ;
+  assign \$304  = ~ rounding[53];
+  assign \$305  = rounding[52] & \$304 ;
+  assign \$306  = ~ rounding[53];
+  assign \$307  = rounding[52] & \$306 ;
+  assign \$308  = ~ rounding[53];
+  assign \$309  = rounding[52] & \$308 ;
+  assign \$310  = ~ rounding[53];
+  assign \$311  = rounding[52] & \$310 ;
+  assign \$312  = ~ rounding[53];
+  assign \$313  = rounding[52] & \$312 ;
+  assign \$314  = ~ rounding[53];
+  assign \$315  = rounding[52] & \$314 ;
+  assign \$316  = ~ rounding[53];
+  assign \$317  = rounding[52] & \$316 ;
+  assign \$318  = ~ rounding[53];
+  assign \$319  = rounding[52] & \$318 ;
+  assign \$320  = ~ rounding[53];
+  assign \$321  = rounding[52] & \$320 ;
+  assign \$322  = ~ rounding[53];
+  assign \$323  = rounding[52] & \$322 ;
+  assign \$324  = ~ rounding[53];
+  assign \$325  = rounding[52] & \$324 ;
   assign \$326  = ~ rounding[53];
   assign \$327  = rounding[52] & \$326 ;
   assign \$328  = ~ rounding[53];
@@ -12793,214 +12488,182 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$343  = rounding[52] & \$342 ;
   assign \$344  = ~ rounding[53];
   assign \$345  = rounding[52] & \$344 ;
-  assign \$346  = ~ rounding[53];
-  assign \$347  = rounding[52] & \$346 ;
-  assign \$348  = ~ rounding[53];
-  assign \$349  = rounding[52] & \$348 ;
-  assign \$350  = ~ rounding[53];
-  assign \$351  = rounding[52] & \$350 ;
-  assign \$352  = ~ rounding[53];
-  assign \$353  = rounding[52] & \$352 ;
-  assign \$354  = ~ rounding[53];
-  assign \$355  = rounding[52] & \$354 ;
-  assign \$356  = ~ rounding[53];
-  assign \$357  = rounding[52] & \$356 ;
-  assign \$358  = ~ rounding[53];
-  assign \$359  = rounding[52] & \$358 ;
-  assign \$360  = ~ rounding[53];
-  assign \$361  = rounding[52] & \$360 ;
-  assign \$362  = ~ rounding[53];
-  assign \$363  = rounding[52] & \$362 ;
-  assign \$364  = ~ rounding[53];
-  assign \$365  = rounding[52] & \$364 ;
-  assign \$366  = ~ rounding[53];
-  assign \$367  = rounding[52] & \$366 ;
-  assign \$368  = ~ rounding[53];
-  assign \$369  = rounding[52] & \$368 ;
-  assign \$370  = ~ rounding[53];
-  assign \$371  = rounding[52] & \$370 ;
-  assign \$372  = ~ rounding[53];
-  assign \$373  = rounding[52] & \$372 ;
-  assign \$374  = ~ rounding[53];
-  assign \$375  = rounding[52] & \$374 ;
-  assign \$376  = ~ rounding[53];
-  assign \$377  = rounding[52] & \$376 ;
-  assign \$378  = rounding[49:25] & { \$377 , \$375 , \$373 , \$371 , \$369 , \$367 , \$365 , \$363 , \$361 , \$359 , \$357 , \$355 , \$353 , \$351 , \$349 , \$347 , \$345 , \$343 , \$341 , \$339 , \$337 , \$335 , \$333 , \$331 , \$329  };
-  assign \$379  = rounding[50:25] | { \$378 , \$327  };
-  assign \$380  = \$325  | \$379 [25];
-  assign \$381  = \$320  & \$380 ;
-  assign \$382  = decided[11] | decided[12];
-  assign \$383  = \$382  | decided[13];
-  assign \$384  = ~ \$383 ;
-  assign \$385  = \$381  & \$384 ;
-  assign \$386  = decided[11] | \$385 ;
+  assign \$346  = rounding[49:25] & { \$345 , \$343 , \$341 , \$339 , \$337 , \$335 , \$333 , \$331 , \$329 , \$327 , \$325 , \$323 , \$321 , \$319 , \$317 , \$315 , \$313 , \$311 , \$309 , \$307 , \$305 , \$303 , \$301 , \$299 , \$297  };
+  assign \$347  = rounding[50:25] | { \$346 , \$295  };
+  assign \$348  = \$293  | \$347 [25];
+  assign \$349  = \$288  & \$348 ;
+  assign \$350  = decided[11] | decided[12];
+  assign \$351  = \$350  | decided[13];
+  assign \$352  = ~ \$351 ;
+  assign \$353  = \$349  & \$352 ;
+  assign \$354  = decided[11] | \$353 ;
   always @(posedge clk)
-    side <= \$387 ;
+    side <= \$355 ;
   always @(posedge clk)
-    side_1 <= \$388 ;
+    side_1 <= \$356 ;
   always @(posedge clk)
-    side_2 <= \$389 ;
+    side_2 <= \$357 ;
   always @(posedge clk)
-    side_3 <= \$390 ;
+    side_3 <= \$358 ;
   always @(posedge clk)
-    side_4 <= \$391 ;
+    side_4 <= \$359 ;
   always @(posedge clk)
-    exponent_1 <= \$392 ;
+    exponent_1 <= \$360 ;
   always @(posedge clk)
-    exponent_2 <= \$393 ;
+    exponent_2 <= \$361 ;
   always @(posedge clk)
-    exponent_3 <= \$394 ;
+    exponent_3 <= \$362 ;
   always @(posedge clk)
-    places <= \$395 ;
+    places <= \$363 ;
   always @(posedge clk)
-    mask <= \$396 ;
+    mask <= \$364 ;
   always @(posedge clk)
-    rounding <= \$397 ;
+    rounding <= \$365 ;
   always @(posedge clk)
-    decided <= \$398 ;
+    decided <= \$366 ;
   always @(posedge clk)
-    result <= \$399 ;
+    result <= \$367 ;
   always @(posedge clk)
-    valid_1 <= \$400 ;
+    valid_1 <= \$368 ;
   always @(posedge clk)
-    o__valid <= \$401 ;
+    o__valid <= \$369 ;
   \sq_pe_default.pe.output_stage.scale.significand  significand (
     .clk(clk),
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$3648$0 (\$402 ),
-    .\port$4854$9 (\$403 ),
+    .\port$3521$0 (\$370 ),
+    .\port$4702$9 (\$371 ),
     .rst(rst),
     .valid_5(\o__valid$25 )
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$387  = side;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$355  = side;
     if (en) begin
-      \$387 [10] = \$7 ;
-      \$387 [13] = \$12 ;
-      \$387 [11] = \$20 ;
-      \$387 [12] = \$28 ;
-      \$387 [9:0] = \$29 [9:0];
+      \$355 [10] = \$7 ;
+      \$355 [13] = \$12 ;
+      \$355 [11] = \$20 ;
+      \$355 [12] = \$28 ;
+      \$355 [9:0] = \$29 [9:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$388  = side_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$356  = side_1;
     if (en) begin
-      \$388  = side;
+      \$356  = side;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$389  = side_2;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$357  = side_2;
     if (en) begin
-      \$389  = side_1;
+      \$357  = side_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$390  = side_3;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$358  = side_3;
     if (en) begin
-      \$390  = side_2;
+      \$358  = side_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$391  = side_4;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$359  = side_4;
     if (en) begin
-      \$391  = side_3;
+      \$359  = side_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$392  = exponent_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$360  = exponent_1;
     if (en) begin
-      \$392  = \$30 ;
+      \$360  = \$30 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$393  = exponent_2;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$361  = exponent_2;
     if (en) begin
-      \$393  = exponent_1;
+      \$361  = exponent_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$394  = exponent_3;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$362  = exponent_3;
     if (en) begin
-      \$394  = exponent_2;
+      \$362  = exponent_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$395  = places;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$363  = places;
     if (en) begin
-      \$395  = \$49 ;
+      \$363  = \$49 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$396  = mask;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$364  = mask;
     if (en) begin
-      \$396  = { \$111 [9:0], places[4], \$80  };
+      \$364  = { \$79 [9:0], places[4], \$64  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$397  = rounding;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$365  = rounding;
     if (en) begin
-      \$397 [24:0] = \$113 ;
-      \$397 [50:25] = \$114 ;
-      \$397 [51] = \$117 ;
-      \$397 [52] = \$124 ;
-      \$397 [53] = \$135 ;
+      \$365 [24:0] = \$81 ;
+      \$365 [50:25] = \$82 ;
+      \$365 [51] = \$85 ;
+      \$365 [52] = \$92 ;
+      \$365 [53] = \$103 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$398  = decided;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$366  = decided;
     if (en) begin
-      \$398  = side_4;
+      \$366  = side_4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$399  = result;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$367  = result;
     if (en) begin
-      \$399 [23:0] = { 1'h1, \$250  };
-      \$399 [33:24] = \$259 [9:0];
-      \$399 [34] = decided[10];
-      \$399 [35] = \$386 ;
-      \$399 [36] = decided[12];
-      \$399 [37] = decided[13];
+      \$367 [23:0] = { 1'h1, \$218  };
+      \$367 [33:24] = \$227 [9:0];
+      \$367 [34] = decided[10];
+      \$367 [35] = \$354 ;
+      \$367 [36] = decided[12];
+      \$367 [37] = decided[13];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$400  = valid_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$368  = valid_1;
     if (en) begin
-      \$400  = \o__valid$25 ;
+      \$368  = \o__valid$25 ;
     end
     if (rst) begin
-      \$400  = 1'h0;
+      \$368  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$401  = o__valid;
+    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    \$369  = o__valid;
     if (en) begin
-      \$401  = valid_1;
+      \$369  = valid_1;
     end
     if (rst) begin
-      \$401  = 1'h0;
+      \$369  = 1'h0;
     end
   end
   assign \i__valid$1  = i__valid;
   assign valid_2 = o__valid;
-  assign \o__payload$22  = { \$403 , \$402  };
+  assign \o__payload$22  = { \$371 , \$370  };
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \i__payload$3.a  = \i__payload$3 [37:0];
@@ -13068,24 +12731,24 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign { o__payload[37], o__payload[35:0] } = { result[37], result[35:0] };
   assign i__payload[47:24] = \i__payload$3 [61:38];
   assign i__payload[23:0] = \i__payload$3 [23:0];
-  assign \$120  = { 1'h0, \$119  };
-  assign \$129  = { 1'h0, \$128  };
+  assign \$88  = { 1'h0, \$87  };
+  assign \$97  = { 1'h0, \$96  };
 endmodule
 
-module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 , i__valid, i__payload, \port$4854$9 , valid_5, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$49  = 0;
+module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3521$0 , i__valid, i__payload, \port$4702$9 , valid_5, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$56  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$3648$0 ;
-  wire \port$3648$0 ;
+  output \port$3521$0 ;
+  wire \port$3521$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$4854$9 ;
-  wire [25:0] \port$4854$9 ;
+  output [25:0] \port$4702$9 ;
+  wire [25:0] \port$4702$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
@@ -13344,12 +13007,12 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
   wire \$325 ;
   wire [32:0] \$326 ;
   wire [36:0] \$327 ;
-  wire [35:0] \$328 ;
-  wire [36:0] \$329 ;
+  wire [33:0] \$328 ;
+  wire [34:0] \$329 ;
   wire \$33 ;
   wire \$330 ;
   wire [37:0] \$331 ;
-  wire [45:0] \$332 ;
+  wire [38:0] \$332 ;
   wire \$333 ;
   reg [23:0] \$334 ;
   reg [23:0] \$335 ;
@@ -13359,15 +13022,15 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
   reg [30:0] \$339 ;
   wire \$34 ;
   reg [30:0] \$340 ;
-  reg [30:0] \$341 ;
+  reg [29:0] \$341 ;
   reg [25:0] \$342 ;
   reg [32:0] \$343 ;
   reg [35:0] \$344 ;
-  reg [35:0] \$345 ;
+  reg [33:0] \$345 ;
   reg [25:0] \$346 ;
   reg [37:0] \$347 ;
-  reg [44:0] \$348 ;
-  reg [46:0] \$349 ;
+  reg [33:0] \$348 ;
+  reg [34:0] \$349 ;
   wire [24:0] \$35 ;
   reg \$350 ;
   reg \$351 ;
@@ -13454,17 +13117,17 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
   reg [28:0] sum_0_0 = 29'h00000000;
   reg [30:0] sum_0_10 = 31'h00000000;
   reg [30:0] sum_0_14 = 31'h00000000;
-  reg [30:0] sum_0_18 = 31'h00000000;
+  reg [29:0] sum_0_18 = 30'h00000000;
   reg [30:0] sum_0_2 = 31'h00000000;
   reg [25:0] sum_0_22 = 26'h0000000;
   reg [30:0] sum_0_6 = 31'h00000000;
   reg [32:0] sum_1_1 = 33'h000000000;
-  reg [35:0] sum_1_14 = 36'h000000000;
+  reg [33:0] sum_1_14 = 34'h000000000;
   reg [25:0] sum_1_22 = 26'h0000000;
   reg [35:0] sum_1_6 = 36'h000000000;
-  reg [44:0] sum_2_14 = 45'h000000000000;
+  reg [33:0] sum_2_14 = 34'h000000000;
   reg [37:0] sum_2_5 = 38'h0000000000;
-  reg [46:0] sum_3_13 = 47'h000000000000;
+  reg [34:0] sum_3_13 = 35'h000000000;
   reg valid_1 = 1'h0;
   reg valid_2 = 1'h0;
   reg valid_3 = 1'h0;
@@ -13797,119 +13460,119 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
   always @(posedge clk)
     valid_5 <= \$354 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$334  = a;
     if (en) begin
       \$334  = i__payload[23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$335  = digits;
     if (en) begin
       \$335  = \$1 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$336  = sum_0_0;
     if (en) begin
       \$336  = \$50 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$337  = sum_0_2;
     if (en) begin
       \$337  = { \$103 , 1'h0, \$52  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$338  = sum_0_6;
     if (en) begin
       \$338  = { \$156 , 1'h0, \$105  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$339  = sum_0_10;
     if (en) begin
       \$339  = { \$209 , 1'h0, \$158  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$340  = sum_0_14;
     if (en) begin
       \$340  = { \$262 , 1'h0, \$211  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$341  = sum_0_18;
     if (en) begin
-      \$341  = { \$315 , 1'h0, \$264  };
+      \$341  = { \$315 [27:0], 1'h0, \$264  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$342  = sum_0_22;
     if (en) begin
       \$342  = { 1'h0, a, \$317  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$343  = sum_1_1;
     if (en) begin
       \$343  = { \$320 , \$318  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$344  = sum_1_6;
     if (en) begin
       \$344  = { \$322 , sum_0_6[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$345  = sum_1_14;
     if (en) begin
-      \$345  = { \$324 , sum_0_14[3:0] };
+      \$345  = { \$324 [29:0], sum_0_14[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$346  = sum_1_22;
     if (en) begin
       \$346  = sum_0_22;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$347  = sum_2_5;
     if (en) begin
       \$347  = { \$327 , \$325  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$348  = sum_2_14;
     if (en) begin
-      \$348  = { \$329 , sum_1_14[7:0] };
+      \$348  = { \$329 [25:0], sum_1_14[7:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$349  = sum_3_13;
     if (en) begin
-      \$349  = { \$332 , \$330  };
+      \$349  = { \$332 [33:0], \$330  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$350  = valid_1;
     if (en) begin
       \$350  = i__valid;
@@ -13919,7 +13582,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$351  = valid_2;
     if (en) begin
       \$351  = valid_1;
@@ -13929,7 +13592,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$352  = valid_3;
     if (en) begin
       \$352  = valid_2;
@@ -13939,7 +13602,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$353  = valid_4;
     if (en) begin
       \$353  = valid_3;
@@ -13949,7 +13612,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
     \$354  = valid_5;
     if (en) begin
       \$354  = valid_4;
@@ -13960,8 +13623,8 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
   end
   assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$3648$0  = \$333 ;
-  assign \port$4854$9  = sum_3_13[34:9];
+  assign \port$3521$0  = \$333 ;
+  assign \port$4702$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -14010,12 +13673,12 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3648$0 ,
   assign \$321  = { sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30], sum_0_6[30:4] };
   assign \$323  = { sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30], sum_0_14[30:4] };
   assign \$326  = { sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32], sum_1_1[32:5] };
-  assign \$328  = { sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35], sum_1_14[35:8] };
+  assign \$328  = { sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33], sum_1_14[33:8] };
   assign \$331  = { sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37], sum_2_5[37:9] };
 endmodule
 
 module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$50  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$57  = 0;
   input w_en;
   wire w_en;
   input rst;
@@ -14097,7 +13760,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$57 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -14107,7 +13770,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$57 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -14117,7 +13780,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$57 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
@@ -14138,7 +13801,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
 endmodule
 
 module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy, r_rdy, r_data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$51  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$58  = 0;
   input [63:0] w_port__data;
   wire [63:0] w_port__data;
   input w_en;
@@ -14220,7 +13883,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$58 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -14230,7 +13893,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$58 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -14240,7 +13903,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$58 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
@@ -14261,7 +13924,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
 endmodule
 
 module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$52  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$59  = 0;
   input w_en;
   wire w_en;
   input rst;
@@ -14343,7 +14006,7 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$59 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -14353,7 +14016,7 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$59 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -14363,7 +14026,7 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$59 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
