@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ActivationSet", "Site", "dequantize_q4_1", "load_activations"]
+__all__ = ["ActivationSet", "Site", "dequantize_q4_1", "load_activations", "summary"]
 
 _BLOCK = 32
 """Elements of one Q4_1 block."""
@@ -152,6 +152,25 @@ def load_activations(path: str | PathLike[str] | None = None) -> ActivationSet:
             raise ValueError(f"Cannot read {source}: {reason}") from error
 
 
+def summary(activations: ActivationSet) -> str:
+    """Returns a Markdown table of the sites; ``python -m sw_reference.activations`` prints it."""
+    lines = [
+        "| layer | site | x | weight | largest | rms | massive channels | quiet banks of 16 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for site in activations.sites:
+        size, quiet = np.abs(site.x), site.quiet_banks(16)
+        rms = np.sqrt(np.mean(np.square(site.x, dtype=np.float64)))
+        loudest = {channel: size[:, channel].max() for _, channel in site.massive}
+        massive = ", ".join(f"{channel} ({value:.0f})" for channel, value in sorted(loudest.items())) or "-"
+        shapes = " | ".join(" x ".join(map(str, array.shape)) for array in (site.x, site.weight))
+        lines.append(
+            f"| {site.layer} | {site.name} | {shapes} | {size.max():.4g} | {rms:.3g} | {massive} "
+            f"| {quiet.sum()} of {quiet.size} |"
+        )
+    return "\n".join(lines)
+
+
 def _read(file: IO[bytes]) -> ActivationSet:
     if not zipfile.is_zipfile(file):
         raise ValueError("it is not an .npz file, or not a whole one")
@@ -193,3 +212,7 @@ def _read_array(arrays: Any, key: str, record: Any) -> NDArray[Any]:
         stored = f"{array.dtype.name}{list(array.shape)}"
         raise ValueError(f"{key} is {stored}, its record says {record['dtype']}{record['shape']}")
     return array
+
+
+if __name__ == "__main__":
+    print(summary(load_activations()))

@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sw_reference import capture
-from sw_reference.activations import dequantize_q4_1, load_activations
+from sw_reference.activations import dequantize_q4_1, load_activations, summary
 
 NAMES = ("attn_qkv", "attn_output", "ffn_gate_up", "ffn_down")
 LAYERS = (1, 11, 28)
@@ -100,6 +101,11 @@ def test_provenance(embedded):
     assert tuple(record["prompts"]) == capture.PROMPTS
     for token in record["tokens"]:
         assert token["text"] in record["prompts"][token["prompt"]]
+
+
+def test_the_table_in_the_docs_is_this_one(embedded):
+    page = Path(__file__).parents[1] / "docs" / "model.md"
+    assert summary(embedded) in page.read_text(encoding="utf-8")
 
 
 def test_unknown_site(embedded):
