@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from sim.report import as_report
 from sqhw.flows.verilog import emit
 
 SEED = 20251205
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
 def test_tiny_agrees_with_the_golden_model(tmp_path):
@@ -25,6 +27,11 @@ def test_tiny_agrees_with_the_golden_model(tmp_path):
         "ffn_gate_up",
         "ffn_down",
     }
+    committed = json.loads((RESULTS / "sim.json").read_text())
+    assert committed["totals"]["mismatches"] == 0
+    assert [row for row in committed["rows"] if row["preset"] == "tiny"] == rows, (
+        "renew it with: make sim && cp build/sim/sim.json docs/results/"
+    )
     log = (tmp_path / "simulation.log").read_text()
     assert "results received through cocotbext-axi" in log
     assert "'toggles while idle': 0" in log
