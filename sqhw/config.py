@@ -19,7 +19,7 @@ class PEConfig:
     Parameters
     ----------
     sq, dense
-        The formats of the two operands.
+        The formats of the two operands; the dense one without outliers.
     lanes
         INT4 multipliers, which is also the elements of one beat; a power of two up to the bank, so
         that a bank is one beat or several.
@@ -51,6 +51,7 @@ class PEConfig:
         if not isinstance(self.dense, DenseFormat):
             raise TypeError(f"Dense format must be a DenseFormat, not {self.dense!r}")
         check_pair(self.sq, self.dense)
+        check_int("Dense outliers of a processing element", self.dense.outliers, 0, 0)
         check_int("Lanes", self.lanes, 1, self.sq.bank, power_of_two=True)
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)

@@ -19,7 +19,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRACTION", "ScaleChoice", "checked_matrix", "column_dots", "error_change", "round_codes"]
+__all__ = [
+    "FRACTION",
+    "ScaleChoice",
+    "checked_matrix",
+    "column_dots",
+    "error_change",
+    "round_codes",
+    "sliced",
+]
 
 ScaleChoice = Literal["least_squares", "absmax"]
 """How scales are chosen: of least squared error among a few, or the smallest that saturates nothing."""
@@ -29,12 +37,18 @@ FRACTION = 2048.0
 
 
 def round_codes(
-    x: NDArray[Any], scale: NDArray[Any], limit: int, out: NDArray[Any] | None = None
+    x: NDArray[Any], scale: NDArray[Any], limit: int | NDArray[Any], out: NDArray[Any] | None = None
 ) -> NDArray[Any]:
     """Returns x / scale rounded to the nearest integer, ties to even, within -limit..limit."""
     codes: NDArray[Any] = np.divide(x, scale, out=out)
     np.rint(codes, out=codes)
     return np.clip(codes, -limit, limit, out=codes)
+
+
+def sliced(codes: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Returns the nibbles (lo, hi) of codes from -119 to 119: both -8..7, code = 16 * hi + lo."""
+    hi = (codes + np.int8(8)) >> np.int8(4)
+    return codes - (hi << np.int8(4)), hi
 
 
 def column_dots(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

@@ -156,27 +156,26 @@ class SQFormat:
     @property
     def element_bound(self) -> int:
         """Bound on the magnitude of one element, in units of row scale * 2**-24."""
-        low = -NIBBLE_MIN * SCALE_MAX_UNITS
         if self.outliers == 0:
-            return low
+            return self.regular_bound
         if self.high == "fp16":
-            return low + FP16_MAX_UNITS
+            return self.regular_bound + FP16_MAX_UNITS
         # 16 * hi + lo with both nibbles at -8, or one byte at -128: nothing that is stored exceeds this.
         return 136 * SCALE_MAX_UNITS
 
     @property
-    def bank_bound(self) -> int:
-        """Bound on the sum of magnitudes of one bank's elements, in units of row scale * 2**-24.
-
-        It covers whatever a bank within its capacity can hold, not only what the encoder writes.
-        """
-        low = -NIBBLE_MIN * SCALE_MAX_UNITS
-        return low * (self.bank - self.outliers) + self.element_bound * self.outliers
+    def regular_bound(self) -> int:
+        """The same for an element that is no outlier."""
+        return -NIBBLE_MIN * SCALE_MAX_UNITS
 
 
 @dataclass(frozen=True)
 class DenseFormat:
     """The format of a dense operand: integers with a row scale and, optionally, a scale per group.
+
+    With outliers it is a split operand too, for SQ x SQ products: its outliers are INT8 codes sliced into
+    nibbles, d = 16 * hi + lo, in the units of all its other codes (row scale times group scale). A bank
+    of it shares a bitmap and a capacity, no scale.
 
     Parameters
     ----------
@@ -185,10 +184,17 @@ class DenseFormat:
     group
         Consecutive elements along K that share one group scale, or None for none. It must be a
         multiple of the bank of the SQ operand it meets; 4..65536.
+    outliers
+        Outlier capacity of a bank: 0 for none, or 1..bank; outliers need `bits` 4.
+    bank
+        Consecutive elements along K that share one bitmap, a power of two, 4..128; the group, if any,
+        must be a multiple of it. None without outliers.
     """
 
     bits: int = 4
     group: int | None = None
+    outliers: int = 0
+    bank: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("Dense bits", self.bits, (4, 8))
@@ -196,6 +202,18 @@ class DenseFormat:
             check_int("Group", self.group, 4, 65536)
             if self.group % 4:
                 raise ValueError(f"Group must be a multiple of 4, not {self.group!r}")
+        check_int("Dense outliers", self.outliers, 0, 128)
+        if self.outliers == 0:
+            if self.bank is not None:
+                raise ValueError(f"Dense bank must be None without outliers, not {self.bank!r}")
+            return
+        check_int("Dense bank", self.bank, 4, 128, power_of_two=True)
+        assert self.bank is not None
+        check_int("Dense outliers", self.outliers, 1, self.bank)
+        if self.bits != 4:
+            raise ValueError(f"Dense bits must be 4 with outliers, not {self.bits!r}")
+        if self.group is not None and self.group % self.bank:
+            raise ValueError(f"Group must be a multiple of the dense bank ({self.bank}), not {self.group!r}")
 
     @property
     def code_min(self) -> int:
@@ -206,30 +224,75 @@ class DenseFormat:
         return (1 << (self.bits - 1)) - 1
 
     @property
+    def marks(self) -> SQFormat:
+        """The SQ format with the same outliers: their places, their number, their sliced INT8 codes.
+
+        Raises ValueError in a format without outliers.
+        """
+        if self.bank is None:
+            raise ValueError("A dense format without outliers has no marks")
+        return SQFormat(self.bank, self.outliers, "int8", "bitmap")
+
+    @property
+    def bank_bits(self) -> int:
+        """Bits of one packed bank: bitmap, low nibbles, high nibbles. Group scales are not in it."""
+        return self.marks.bank_bits - SCALE_BITS
+
+    @property
     def bits_per_element(self) -> float:
-        """Stored bits per element, group scale (one byte) included (a row scale adds 32/K)."""
-        return self.bits + (8 / self.group if self.group else 0)
+        """Stored bits per element, bitmap and group scale (one byte) included (a row scale adds 32/K)."""
+        bits = self.bank_bits / self.bank if self.bank else self.bits
+        return bits + (8 / self.group if self.group else 0)
 
     @property
     def element_bound(self) -> int:
         """Bound on the magnitude of one element times its group scale, in units of the row scale."""
+        # 16 * hi + lo with both nibbles at -8: nothing that is stored exceeds this.
+        code = 136 if self.outliers else -self.code_min
+        return code * (TAU_MAX if self.group else 1)
+
+    @property
+    def regular_bound(self) -> int:
+        """The same for an element that is no outlier."""
         return -self.code_min * (TAU_MAX if self.group else 1)
 
     def groups(self, k: int) -> int:
         """Groups that cover `k` elements (the last may be short); 0 without group scales."""
         return -(-k // self.group) if self.group else 0
 
+    def banks(self, k: int) -> int:
+        """Banks that hold `k` elements (the last one is padded with zeros); 0 without outliers."""
+        return -(-k // self.bank) if self.bank else 0
+
 
 def check_pair(sq: SQFormat, dense: DenseFormat) -> None:
-    """Raises ValueError unless the two operands' blocks fit each other."""
+    """Raises ValueError unless the two operands' blocks fit each other.
+
+    A group must be whole banks of the SQ operand. Banks of the two operands may differ: any two powers
+    of two nest.
+    """
     if dense.group is not None and dense.group % sq.bank:
         raise ValueError(f"Group must be a multiple of the bank ({sq.bank}), not {dense.group!r}")
 
 
 def accumulator_bound(sq: SQFormat, dense: DenseFormat, k: int) -> int:
-    """Bound on |acc| of a dot product of `k` elements, in units of row scales * 2**-24."""
+    """Bound on |acc| of a dot product of `k` elements, in units of row scales * 2**-24.
+
+    The largest sum that codes within the capacities can make, `k` rounded up to whole banks of both
+    operands: large elements of one operand meet large ones of the other as often as capacities allow.
+    """
     check_pair(sq, dense)
-    return sq.banks(k) * sq.bank_bound * dense.element_bound
+    block = max(sq.bank, dense.bank or 0)
+    sq_outliers = sq.outliers * (block // sq.bank)
+    dense_outliers = dense.outliers * (block // dense.bank) if dense.bank else 0
+    both = min(sq_outliers, dense_outliers)
+    total = (
+        both * sq.element_bound * dense.element_bound
+        + (sq_outliers - both) * sq.element_bound * dense.regular_bound
+        + (dense_outliers - both) * sq.regular_bound * dense.element_bound
+        + (block - max(sq_outliers, dense_outliers)) * sq.regular_bound * dense.regular_bound
+    )
+    return -(-k // block) * total
 
 
 def accumulator_bits(sq: SQFormat, dense: DenseFormat, k: int) -> int:

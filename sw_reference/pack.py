@@ -31,7 +31,18 @@ def sq_bytes_per_row(fmt: SQFormat, k: int) -> int:
 
 def dense_bytes_per_row(fmt: DenseFormat, k: int) -> int:
     """Bytes of a packed row of `k` elements of a dense operand."""
-    return fmt.groups(k) + -(-k * fmt.bits // 8)
+    return fmt.groups(k) + -(-_code_nibbles(fmt, k) // 2)
+
+
+def _code_nibbles(fmt: DenseFormat, k: int) -> int:
+    """Nibbles of the codes of `k` elements: without outliers no more than those, else whole banks."""
+    return k * fmt.bits // 4 if fmt.bank is None else fmt.banks(k) * fmt.bank_bits // 4
+
+
+def _group_nibbles(fmt: DenseFormat) -> int:
+    """Nibbles of a whole group of codes."""
+    assert fmt.group is not None
+    return _code_nibbles(fmt, fmt.group)
 
 
 def pack_sq(t: SQTensor) -> NDArray[np.uint8]:
@@ -39,9 +50,7 @@ def pack_sq(t: SQTensor) -> NDArray[np.uint8]:
     fmt = t.format
     fields = [_nibbles(t.scale[..., None], 2)]
     if fmt.has_bitmap:
-        weights = np.array([1, 2, 4, 8], np.uint8)
-        quads = t.bitmap.reshape(*t.bitmap.shape[:2], -1, 4)
-        fields.append((quads * weights).sum(axis=-1, dtype=np.uint8))
+        fields.append(_bitmap_nibbles(t.bitmap))
     fields += [_nibbles(t.low, 1), _nibbles(t.high, fmt.high_bits // 4)]
     return _to_bytes(np.concatenate(fields, axis=-1).reshape(t.rows, -1))
 
@@ -65,7 +74,7 @@ def unpack_sq(data: NDArray[np.uint8], fmt: SQFormat, k: int, row_scale: NDArray
     scale, mask, low, high = np.split(record, np.cumsum(sizes), axis=-1)
     low_codes = _signed_nibbles(low)
     if fmt.has_bitmap:
-        bitmap = ((mask[..., None] >> np.arange(4, dtype=np.uint8)) & 1).astype(np.bool_).reshape(low.shape)
+        bitmap = _bitmap(mask)
     else:
         bitmap = (low_codes == SENTINEL) if fmt.outliers else np.zeros(low.shape, np.bool_)
     scales = _join(scale, np.uint8)[..., 0]
@@ -74,18 +83,29 @@ def unpack_sq(data: NDArray[np.uint8], fmt: SQFormat, k: int, row_scale: NDArray
 
 def pack_dense(t: DenseTensor) -> NDArray[np.uint8]:
     """Returns uint8[rows, bytes per row]: the groups of each row one after the other."""
-    per_code = t.format.bits // 4
-    codes = _nibbles(t.codes, per_code)
+    fmt = t.format
+    codes = _dense_code_nibbles(t)
     if t.tau is None:
         return _to_bytes(codes)
-    assert t.format.group is not None
     # Groups of whole length, cut back at the end of the row: only the last group may be short.
-    width = t.format.group * per_code
+    width = _group_nibbles(fmt)
     padded = np.zeros((t.rows, t.tau.shape[1] * width), np.uint8)
     padded[:, : codes.shape[1]] = codes
     groups = padded.reshape(t.rows, -1, width)
     record = np.concatenate([_nibbles(t.tau[..., None], 2), groups], axis=-1).reshape(t.rows, -1)
     return _to_bytes(record[:, : 2 * t.tau.shape[1] + codes.shape[1]])
+
+
+def _dense_code_nibbles(t: DenseTensor) -> NDArray[np.uint8]:
+    """Returns the nibbles of all codes of each row, bank by bank where there are outliers."""
+    fmt = t.format
+    codes = _nibbles(t.codes, fmt.bits // 4)
+    if fmt.bank is None or t.bitmap is None or t.high is None:
+        return codes
+    low = np.zeros((t.rows, fmt.banks(t.k) * fmt.bank), np.uint8)
+    low[:, : t.k] = codes
+    fields = [_bitmap_nibbles(t.bitmap), low.reshape(t.bitmap.shape), _nibbles(t.high, 1)]
+    return np.concatenate(fields, axis=-1).reshape(t.rows, -1)
 
 
 def unpack_dense(
@@ -96,23 +116,47 @@ def unpack_dense(
     Raises
     ------
     TypeError, ValueError
-        If `data` has another dtype or length, a group scale is above 63, or padding is not zero. The
-        message names row and rule.
+        If `data` has another dtype or length, a group scale is above 63, a bank has more outliers than
+        its capacity, an unused high nibble or padding is not zero. The message names row and rule.
     """
     check_int("K", k, 1, K_MAX)
     _check_bytes(data, len(row_scale), dense_bytes_per_row(fmt, k))
-    per_code = fmt.bits // 4
-    nibbles = _from_bytes(data, 2 * fmt.groups(k) + k * per_code)
+    count = _code_nibbles(fmt, k)
+    nibbles = _from_bytes(data, 2 * fmt.groups(k) + count)
     tau = None
     if fmt.group is not None:
-        width = 2 + fmt.group * per_code
+        width = 2 + _group_nibbles(fmt)
         padded = np.zeros((len(data), fmt.groups(k) * width), np.uint8)
         padded[:, : nibbles.shape[1]] = nibbles
         record = padded.reshape(len(data), -1, width)
         tau = _join(record[..., :2], np.uint8)[..., 0]
-        nibbles = record[..., 2:].reshape(len(data), -1)[:, : k * per_code]
+        nibbles = record[..., 2:].reshape(len(data), -1)[:, :count]
+    if fmt.bank is not None:
+        banks = nibbles.reshape(len(data), fmt.banks(k), -1)
+        mask, low, high = np.split(banks, np.cumsum([fmt.bank // 4, fmt.bank]), axis=-1)
+        codes = _signed_nibbles(low).reshape(len(data), -1)
+        if codes[:, k:].any():
+            row = int(np.argmax(codes[:, k:].any(axis=1)))
+            raise ValueError(
+                f"Row {row}, bank {fmt.banks(k) - 1}: elements from {k} on are padding and must be zero"
+            )
+        codes = np.ascontiguousarray(codes[:, :k])
+        return DenseTensor(fmt, k, codes, tau, row_scale, _bitmap(mask), _signed_nibbles(high))
     codes = _signed_nibbles(nibbles) if fmt.bits == 4 else _join(nibbles, np.uint8).view(np.int8)
     return DenseTensor(fmt, k, codes, tau, row_scale)
+
+
+def _bitmap_nibbles(bitmap: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Returns [..., bank / 4] nibbles from bool[..., bank]: element 0 in the low bit of the first."""
+    quads = bitmap.reshape(*bitmap.shape[:-1], -1, 4)
+    nibbles: NDArray[np.uint8] = (quads * np.array([1, 2, 4, 8], np.uint8)).sum(axis=-1, dtype=np.uint8)
+    return nibbles
+
+
+def _bitmap(nibbles: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Returns bool[..., bank] from [..., bank / 4] nibbles."""
+    bits = ((nibbles[..., None] >> np.arange(4, dtype=np.uint8)) & 1).astype(np.bool_)
+    return bits.reshape(*nibbles.shape[:-1], -1)
 
 
 def _high_codes(nibbles: NDArray[np.uint8], fmt: SQFormat) -> NDArray[Any]:

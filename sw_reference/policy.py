@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sw_reference.format import SQFormat
 from sw_reference.tensors import outlier_counts
 
-__all__ = ["GivenMask", "LargestMagnitude", "Policy", "Threshold", "to_banks"]
+__all__ = ["GivenMask", "LargestImportance", "LargestMagnitude", "Policy", "Threshold", "to_banks"]
 
 
 class Policy(Protocol):
@@ -28,6 +28,31 @@ class LargestMagnitude:
 
     def mark(self, x: NDArray[np.float32], fmt: SQFormat) -> NDArray[np.bool_]:
         return _largest(np.abs(to_banks(x, fmt.bank)), fmt.outliers, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class LargestImportance:
+    """The elements of largest \\|x\\| * `importance`, one number per column, up to the
+    capacity; for weights, say, the root mean square of what their columns are multiplied by. The products are
+    compared exactly; of equal ones the lowest index wins, and a zero is never an outlier.
+    """
+
+    importance: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        array = self.importance
+        if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+            kind: Any = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise TypeError(f"Importance must be an array of float32, not {kind}")
+        bad = ~((array >= 0) & np.isfinite(array))
+        if bad.any():
+            raise ValueError(f"Importance must be finite and at least 0, not {array[bad][0]}")
+
+    def mark(self, x: NDArray[np.float32], fmt: SQFormat) -> NDArray[np.bool_]:
+        if self.importance.shape != x.shape[1:]:
+            raise ValueError(f"Importance must have shape {x.shape[1:]}, not {self.importance.shape}")
+        # Two 24-bit significands: exact in float64.
+        return _largest(to_banks(np.abs(x) * self.importance.astype(np.float64), fmt.bank), fmt.outliers, 0.0)
 
 
 @dataclass(frozen=True)
@@ -82,13 +107,13 @@ def to_banks(x: NDArray[Any], bank: int) -> NDArray[Any]:
     return np.ascontiguousarray(x).reshape(rows, -1, bank)
 
 
-def _largest(magnitude: NDArray[np.float32], count: int, limit: float) -> NDArray[np.bool_]:
+def _largest(magnitude: NDArray[Any], count: int, limit: float) -> NDArray[np.bool_]:
     """Marks the `count` largest of each bank among those above `limit`; the lowest index wins ties."""
     bank = magnitude.shape[-1]
     if count == 0:
         return np.zeros(magnitude.shape, np.bool_)
     smallest = _maximum(magnitude) if count == 1 else np.partition(magnitude, bank - count)[..., bank - count]
-    bound = np.maximum(smallest, _next_above(limit))[..., None]
+    bound = np.maximum(smallest, _next_above(limit, magnitude.dtype.type))[..., None]
     marked: NDArray[np.bool_] = magnitude >= bound
     tied = outlier_counts(marked) > count
     if tied.any():
@@ -99,7 +124,7 @@ def _largest(magnitude: NDArray[np.float32], count: int, limit: float) -> NDArra
     return marked
 
 
-def _maximum(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _maximum(x: NDArray[Any]) -> NDArray[Any]:
     """Returns x.max(axis=-1) for a last axis of a power of two; four times as fast on short ones."""
     pairs = x.reshape(-1)
     for _ in range(x.shape[-1].bit_length() - 1):
@@ -107,8 +132,8 @@ def _maximum(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return pairs.reshape(x.shape[:-1])
 
 
-def _next_above(limit: float) -> np.float32:
-    """Returns the smallest float32 above `limit`; a Python float is not rounded to float32 first."""
+def _next_above(limit: float, kind: Any) -> Any:
+    """Returns the smallest float of a kind above `limit`; a Python float is not rounded to float32 first."""
     with np.errstate(over="ignore"):
-        nearest = np.float32(limit)
-    return nearest if float(nearest) > limit else np.nextafter(nearest, np.float32(np.inf))
+        nearest = kind(limit)
+    return nearest if float(nearest) > limit else np.nextafter(nearest, kind(np.inf))

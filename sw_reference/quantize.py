@@ -14,15 +14,24 @@ from sw_reference.codes import (
     column_dots,
     error_change,
     round_codes,
+    sliced,
 )
 from sw_reference.format import LEGAL_SCALES, LOW_MAX, SENTINEL, SQFormat, check_choice
-from sw_reference.policy import GivenMask, LargestMagnitude, Policy, Threshold, to_banks
+from sw_reference.policy import (
+    GivenMask,
+    LargestImportance,
+    LargestMagnitude,
+    Policy,
+    Threshold,
+    to_banks,
+)
 from sw_reference.quantize_dense import quantize_dense
 from sw_reference.scales import LEGAL_SIGMA, covering_scale, power_of_two_scale
 from sw_reference.tensors import SQTensor, used_slots
 
 __all__ = [
     "GivenMask",
+    "LargestImportance",
     "LargestMagnitude",
     "Policy",
     "ScaleChoice",
@@ -97,8 +106,8 @@ def quantize_sq(
         whole = np.clip(np.rint(outliers / sigma[..., None]), -fmt.high_max, fmt.high_max).astype(np.int8)
         high = whole
         if fmt.sliced:
-            high = (whole + np.int8(8)) >> 4
-            low.ravel()[where] = (whole - (high << 4))[used]
+            nibble, high = sliced(whole)
+            low.ravel()[where] = nibble[used]
     if fmt.mask == "sentinel":
         low.ravel()[where] = SENTINEL
     row_scale = np.ldexp(np.float32(1), eta)

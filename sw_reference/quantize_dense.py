@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.codes import FRACTION, ScaleChoice, checked_matrix, error_change, round_codes
+from sw_reference.codes import FRACTION, ScaleChoice, checked_matrix, error_change, round_codes, sliced
 from sw_reference.format import TAU_MAX, DenseFormat, check_choice
-from sw_reference.policy import to_banks
+from sw_reference.policy import LargestMagnitude, Policy, to_banks
 from sw_reference.scales import TAU_VALUES
-from sw_reference.tensors import DenseTensor
+from sw_reference.tensors import DenseTensor, used_slots
 
 __all__ = ["ROW_STEPS", "TAU_STEPS", "quantize_dense"]
 
@@ -24,9 +24,12 @@ _TINY = np.finfo(np.float32).tiny
 
 
 def quantize_dense(
-    w: NDArray[np.floating[Any]], fmt: DenseFormat, scale: ScaleChoice = "least_squares"
+    w: NDArray[np.floating[Any]],
+    fmt: DenseFormat,
+    scale: ScaleChoice = "least_squares",
+    policy: Policy = LargestMagnitude(),  # noqa: B008
 ) -> DenseTensor:
-    """Quantizes a matrix to a dense operand with symmetric codes, -7..7 or -127..127.
+    """Quantizes a matrix to a dense operand with symmetric codes, -7..7 or -127..127, outliers -119..119.
 
     Parameters
     ----------
@@ -37,6 +40,8 @@ def quantize_dense(
     scale
         How scales are chosen: group scales, or row scales where there are no groups. ``"least_squares"``
         tries ``TAU_STEPS`` or ``ROW_STEPS``.
+    policy
+        Which elements are outliers, in a format that has some.
 
     Returns
     -------
@@ -51,39 +56,76 @@ def quantize_dense(
     check_choice("Scale", scale, ("least_squares", "absmax"))
     w = checked_matrix(w)
     rows, k = w.shape
-    limit = fmt.code_max
+    bitmap = policy.mark(w, fmt.marks) if fmt.bank else None
     blocks = to_banks(w, fmt.group or k).astype(np.float64)
-    maximum = np.abs(blocks).max(axis=2)
-    rho = _covering_row_scale(maximum.max(axis=1), limit * (TAU_MAX if fmt.group else 1)).astype(np.float64)
-    best: NDArray[Any]
+    if bitmap is None:
+        limits: NDArray[Any] = np.full((1, 1, 1), fmt.code_max)
+    else:
+        marks = to_banks(bitmap.reshape(rows, -1)[:, :k], fmt.group or k)
+        limits = np.where(marks, fmt.marks.high_max, fmt.code_max)
+    # The maximum of the elements that share a limit, by limit.
+    maxima = {
+        int(limit): np.abs(blocks).max(axis=2, where=limits == limit, initial=0)
+        for limit in np.unique(limits)
+    }
+    largest_tau = TAU_MAX if fmt.group else 1
+    rho = np.max([_covering_row_scale(m.max(axis=1), n * largest_tau) for n, m in maxima.items()], axis=0)
+    rho = np.where(rho > 0, rho, np.float32(1))
     if fmt.group is None:
-        numbers = np.array(ROW_STEPS if scale == "least_squares" else ROW_STEPS[:1])
-        # A row scale must stay normal; where it already is the smallest, all candidates are the same.
-        scales = np.maximum((rho[:, None] * numbers / numbers[0]).astype(np.float32), _TINY)
-        best = _best_block(blocks, scales[:, None, :].astype(np.float64), numbers.astype(np.float64), limit)
-        row_scale = np.take_along_axis(scales, best, axis=1)[:, 0]
-        codes = round_codes(w.astype(np.float64), row_scale[:, None].astype(np.float64), limit)
-        return DenseTensor(fmt, k, codes.astype(np.int8), None, row_scale)
+        row_scale = _row_scale(blocks, rho, limits, scale)
+        tau = None
+        codes = round_codes(blocks, row_scale[:, None, None].astype(np.float64), limits)
+    else:
+        row_scale = rho
+        tau, scales = _group_scale(blocks, rho.astype(np.float64), maxima, limits, scale)
+        codes = round_codes(blocks, scales[..., None], limits)
+    codes = codes.astype(np.int8).reshape(rows, -1)[:, :k].copy()
+    if bitmap is None:
+        return DenseTensor(fmt, k, codes, tau, row_scale)
+    marked = bitmap.reshape(rows, -1)[:, :k]
+    low, nibbles = sliced(codes[marked])
+    high = np.zeros((*bitmap.shape[:2], fmt.outliers), np.int8)
+    high[used_slots(bitmap, fmt.outliers)] = nibbles
+    codes[marked] = low
+    return DenseTensor(fmt, k, codes, tau, row_scale, bitmap, high)
+
+
+def _row_scale(
+    blocks: NDArray[np.float64], rho: NDArray[np.float32], limits: NDArray[Any], scale: ScaleChoice
+) -> NDArray[np.float32]:
+    """Returns the row scales of a format without groups; `rho` are the absmax ones."""
+    numbers = np.array(ROW_STEPS if scale == "least_squares" else ROW_STEPS[:1])
+    # A row scale must stay normal; where it already is the smallest, all candidates are the same.
+    scales = np.maximum((rho.astype(np.float64)[:, None] * numbers / numbers[0]).astype(np.float32), _TINY)
+    best = _best_block(blocks, scales[:, None, :].astype(np.float64), numbers.astype(np.float64), limits)
+    row_scale: NDArray[np.float32] = np.take_along_axis(scales, best, axis=1)[:, 0]
+    return row_scale
+
+
+def _group_scale(
+    blocks: NDArray[np.float64],
+    rho: NDArray[np.float64],
+    maxima: dict[int, NDArray[np.float64]],
+    limits: NDArray[Any],
+    scale: ScaleChoice,
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Returns the codes of the group scales, and their values times the row scale."""
     # Exact: 24-bit times 18-bit significands, in float64.
-    covered = limit * TAU_VALUES * rho[:, None, None]
-    covering = (covered < maximum[..., None]).sum(axis=2)
+    covered = TAU_VALUES * rho[:, None, None]
+    covering = np.max([(n * covered < m[..., None]).sum(axis=2) for n, m in maxima.items()], axis=0)
     steps = np.array(TAU_STEPS if scale == "least_squares" else TAU_STEPS[:1])
     candidates = np.clip(covering[..., None] + steps, 0, len(TAU_VALUES) - 1)
     numbers = TAU_VALUES[candidates].astype(np.float64)
-    best = _best_block(blocks, rho[:, None, None] * numbers, numbers, limit)
+    best = _best_block(blocks, rho[:, None, None] * numbers, numbers, limits)
     tau = np.take_along_axis(candidates, best[..., None], axis=2)[..., 0]
-    codes = round_codes(blocks, (rho[:, None] * TAU_VALUES[tau])[..., None], limit)
-    return DenseTensor(
-        fmt,
-        k,
-        codes.astype(np.int8).reshape(rows, -1)[:, :k].copy(),
-        tau.astype(np.uint8),
-        rho.astype(np.float32),
-    )
+    return tau.astype(np.uint8), rho[:, None] * TAU_VALUES[tau]
 
 
 def _best_block(
-    blocks: NDArray[np.float64], scales: NDArray[np.float64], numbers: NDArray[np.float64], limit: int
+    blocks: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    numbers: NDArray[np.float64],
+    limits: NDArray[Any],
 ) -> NDArray[np.intp]:
     """Returns which of the candidate scales [rows, groups, candidates] has the least squared error.
 
@@ -93,7 +135,7 @@ def _best_block(
     target = np.rint(blocks / scales[..., :1] * FRACTION)
     costs = []
     for step in range(scales.shape[-1]):
-        codes = round_codes(blocks, scales[..., step, None], limit)
+        codes = round_codes(blocks, scales[..., step, None], limits)
         squares, products = (codes * codes).sum(axis=2), (codes * target).sum(axis=2)
         costs.append(error_change(numbers[..., step], numbers[..., 0], squares, products))
     best: NDArray[np.intp] = np.argmin(costs, axis=0)
@@ -101,10 +143,10 @@ def _best_block(
 
 
 def _covering_row_scale(maximum: NDArray[np.float64], limit: int) -> NDArray[np.float32]:
-    """Returns the smallest normal float32 with maximum <= limit * scale; 1 where the maximum is 0."""
+    """Returns the smallest normal float32 with maximum <= limit * scale; 0 where the maximum is 0."""
     scale = (maximum / limit).astype(np.float32)
     short = limit * scale.astype(np.float64) < maximum
     scale = np.where(short, np.nextafter(scale, np.float32(np.inf)), scale)
     scale = np.maximum(scale, _TINY)
-    result: NDArray[np.float32] = np.where(maximum > 0, scale, np.float32(1))
+    result: NDArray[np.float32] = np.where(maximum > 0, scale, np.float32(0))
     return result

@@ -12,16 +12,25 @@ from sw_reference.format import SENTINEL, UNIT_EXPONENT
 from sw_reference.scales import SCALE_UNITS, TAU_VALUES
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
-__all__ = ["SplitParts", "dense_integers", "dequantize", "fp16_units", "split"]
+__all__ = [
+    "SplitParts",
+    "dense_codes",
+    "dense_integers",
+    "dequantize",
+    "fp16_units",
+    "split",
+    "split_dense",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class SplitParts:
-    """The two summands of an SQ operand, as the hardware's lanes see them.
+    """The two summands of an operand, as the hardware's lanes see them.
 
-    `low` and `high` are int64[rows, K], K padded to whole banks, in units of row scale * 2**-24. The
-    element is their sum. `low` is sigma * q (with sliced INT8 codes it includes the low nibbles of
-    outliers, which ride in the dense lanes), `high` what the outlier lane adds.
+    `low` and `high` are int64[rows, K], and the element is their sum. Of an SQ operand: K padded to whole
+    banks, in units of row scale * 2**-24; `low` is sigma * q (with sliced INT8 codes it includes the low
+    nibbles of outliers, which ride in the dense lanes), `high` what the outlier lane adds. Of a dense
+    operand: K as it is, in units of the row scale; `low` is tau * d_lo, `high` is tau * 16 * d_hi.
     """
 
     low: NDArray[np.int64]
@@ -51,13 +60,36 @@ def split(t: SQTensor) -> SplitParts:
     return SplitParts(low.reshape(t.rows, -1), high.reshape(t.rows, -1))
 
 
+def dense_codes(t: DenseTensor) -> NDArray[np.int64]:
+    """Returns the codes d of `t`: int64[rows, k], outliers put together from their nibbles."""
+    return t.codes + _high_nibbles(t)
+
+
+def split_dense(t: DenseTensor) -> SplitParts:
+    """Returns the low and high parts of `t`; exact."""
+    tau = _group_scales(t)
+    return SplitParts(t.codes * tau, _high_nibbles(t) * tau)
+
+
 def dense_integers(t: DenseTensor) -> NDArray[np.int64]:
     """Returns the codes of `t` times their group scales: int64[rows, k], in units of the row scale."""
-    codes = t.codes.astype(np.int64)
-    if t.tau is not None:
-        assert t.format.group is not None
-        codes *= np.repeat(TAU_VALUES[t.tau], t.format.group, axis=1)[:, : t.k]
-    return codes
+    return dense_codes(t) * _group_scales(t)
+
+
+def _high_nibbles(t: DenseTensor) -> NDArray[np.int64]:
+    """Returns 16 * d_hi at outliers and 0 elsewhere: int64[rows, k]."""
+    if t.bitmap is None or t.high is None:
+        return np.zeros(t.codes.shape, np.int64)
+    high = np.zeros(t.bitmap.shape, np.int64)
+    high[t.bitmap] = 16 * t.high.astype(np.int64)[used_slots(t.bitmap, t.format.outliers)]
+    return high.reshape(t.rows, -1)[:, : t.k]
+
+
+def _group_scales(t: DenseTensor) -> NDArray[np.int64]:
+    """Returns the group scale of each element, int64, to be broadcast with [rows, k]."""
+    if t.tau is None or t.format.group is None:
+        return np.ones(1, np.int64)
+    return np.repeat(TAU_VALUES[t.tau], t.format.group, axis=1)[:, : t.k]
 
 
 def dequantize(t: SQTensor | DenseTensor) -> NDArray[np.float64]:

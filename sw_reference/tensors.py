@@ -120,11 +120,16 @@ class DenseTensor:
     k
         Elements of a row.
     codes
-        int8[rows, k]: -8..7 (INT4) or -128..127 (INT8).
+        int8[rows, k]: -8..7 (INT4) or -128..127 (INT8). At outliers: the low nibble, -8..7.
     tau
         uint8[rows, groups]: group scales, e3m3 codes 0..63; None without groups.
     row_scale
         float32[rows]: positive, normal and finite.
+    bitmap
+        bool[rows, banks, bank]: True marks an outlier, padding is False; None without outliers.
+    high
+        int8[rows, banks, outliers]: high nibbles (-8..7) in order of element index, unused slots zero;
+        None without outliers.
 
     Raises
     ------
@@ -137,6 +142,8 @@ class DenseTensor:
     codes: NDArray[np.int8]
     tau: NDArray[np.uint8] | None
     row_scale: NDArray[np.float32]
+    bitmap: NDArray[np.bool_] | None = None
+    high: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         fmt = self.format
@@ -150,6 +157,11 @@ class DenseTensor:
                 f"Row {row}, column {column}: the dense code must be from {fmt.code_min} to "
                 f"{fmt.code_max}, not {self.codes[row, column]}"
             )
+        self._check_tau()
+        self._check_outliers()
+
+    def _check_tau(self) -> None:
+        fmt = self.format
         if fmt.group is None:
             if self.tau is not None:
                 raise ValueError("Group scales must be None in a format without groups")
@@ -163,6 +175,26 @@ class DenseTensor:
                 f"Row {row}, group {group}: the group scale must be a code from 0 to "
                 f"{(1 << TAU_BITS) - 1}, not {self.tau[row, group]}"
             )
+
+    def _check_outliers(self) -> None:
+        fmt = self.format
+        if fmt.bank is None:
+            if self.bitmap is not None or self.high is not None:
+                raise ValueError("Bitmap and high nibbles must be None in a format without outliers")
+            return
+        shape = (self.rows, fmt.banks(self.k))
+        _check_array("Bitmap", self.bitmap, np.bool_, (*shape, fmt.bank))
+        _check_array("High nibbles", self.high, np.int8, (*shape, fmt.outliers))
+        assert self.bitmap is not None
+        assert self.high is not None
+        counts = outlier_counts(self.bitmap)
+        _refuse(counts > fmt.outliers, f"at most {fmt.outliers} elements may be outliers")
+        unused = np.arange(fmt.outliers) >= counts[..., None]
+        _refuse((self.high != 0) & unused, "unused high nibbles must be zero")
+        _refuse((self.high < -8) | (self.high > 7), "a high nibble must be from -8 to 7")
+        outside = self.bitmap[:, -1:, fmt.bank - -self.k % fmt.bank :]
+        rule = f"elements from {self.k} on are padding and must be zero"
+        _refuse(outside, rule, first_bank=shape[1] - 1)
 
     @property
     def rows(self) -> int:

@@ -19,6 +19,11 @@ SQ_FORMATS = [
     for mask in ("bitmap", "sentinel")
 ]
 DENSE_FORMATS = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 128)]
+SPLIT_DENSE_FORMATS = [
+    DenseFormat(4, group, outliers, bank)
+    for bank, outliers in ((4, 1), (4, 4), (16, 1), (16, 16), (64, 8), (128, 1))
+    for group in (None, 128)
+]
 
 
 def exact(x: NDArray) -> list[list[Fraction]]:
@@ -84,7 +89,7 @@ def random_sq(
 def random_dense(
     rng: np.random.Generator, fmt: DenseFormat, rows: int, k: int, *, extreme: bool = False
 ) -> DenseTensor:
-    """Returns a tensor of random legal codes, or of the largest ones."""
+    """Returns a tensor of random legal codes, whatever an encoder would write; or of the largest ones."""
     limits = (fmt.code_min, fmt.code_max)
     codes = rng.choice(limits, (rows, k)) if extreme else rng.integers(limits[0], limits[1] + 1, (rows, k))
     tau = None
@@ -92,7 +97,24 @@ def random_dense(
         shape = (rows, fmt.groups(k))
         tau = (np.full(shape, 63) if extreme else rng.integers(0, 64, shape)).astype(np.uint8)
     row_scale = np.ldexp(rng.random(rows) + 0.5, rng.integers(-20, 20, rows)).astype(np.float32)
-    return DenseTensor(fmt, k, codes.astype(np.int8), tau, row_scale)
+    if fmt.bank is None:
+        return DenseTensor(fmt, k, codes.astype(np.int8), tau, row_scale)
+    marks = random_sq(rng, fmt.marks, rows, k, extreme=extreme)
+    low = np.where(marks.bitmap.reshape(rows, -1)[:, :k], marks.low.reshape(rows, -1)[:, :k], codes)
+    return DenseTensor(fmt, k, low.astype(np.int8), tau, row_scale, marks.bitmap, marks.high)
+
+
+def twin_codes(t: DenseTensor) -> list[list[int]]:
+    """Returns the whole code of every element, by the twin."""
+    if t.bitmap is None:
+        return t.codes.tolist()
+    rows = []
+    for low, bitmap, high in zip(t.codes.tolist(), t.bitmap.tolist(), t.high.tolist(), strict=True):
+        slots = [iter(bank) for bank in high]
+        marks = [(mark, slot) for bank, slot in zip(bitmap, slots, strict=True) for mark in bank]
+        pairs = zip(low, marks[: t.k], strict=True)
+        rows.append([twin.dense_code(lo, mark, next(slot) if mark else 0) for lo, (mark, slot) in pairs])
+    return rows
 
 
 def twin_rows(t: SQTensor) -> list[twin.Row]:

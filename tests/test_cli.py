@@ -77,7 +77,7 @@ def test_every_parameter_has_an_option(folder):
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["mine.json", "mine.v"]
     assert json.loads((folder / "out" / "mine.json").read_text())["parameters"] == {
         "sq": {"bank": 8, "outliers": 2, "high": "int8", "mask": "sentinel"},
-        "dense": {"bits": 8, "group": 32},
+        "dense": {"bits": 8, "group": 32, "outliers": 0, "bank": None},
         "lanes": 4,
         "outlier_lanes": 2,
         "k_max": 256,

@@ -3,14 +3,14 @@
 import doctest
 from pathlib import Path
 
-from sw_reference.format import LEGAL_SCALES, SQFormat
+from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
 PAGE = Path(__file__).parents[1] / "docs" / "format.md"
 
 
 def test_worked_example():
     failed, attempted = doctest.testfile(str(PAGE), module_relative=False)
-    assert (failed, attempted) == (0, 24)
+    assert (failed, attempted) == (0, 32)
 
 
 def test_reserved_bytes_and_sizes_are_as_printed():
@@ -22,3 +22,9 @@ def test_reserved_bytes_and_sizes_are_as_printed():
         plural = "" if outliers == 1 else "s"
         row = f"| bank {bank}, {outliers} {high.upper()} outlier{plural} | {sizes[0]:g} | {sizes[1]:g} |"
         assert row in PAGE.read_text()
+    for dense, text in (
+        (DenseFormat(4, 64), "INT4, group 64"),
+        (DenseFormat(4, 64, 1, 16), "INT4, group 64, bank 16, 1 outlier"),
+        (DenseFormat(4, 32, 2, 32), "INT4, group 32, bank 32, 2 outliers"),
+    ):
+        assert f"| {text} | {dense.bits_per_element:g} |" in PAGE.read_text()

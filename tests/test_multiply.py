@@ -1,5 +1,7 @@
 """Products are exact integers and their float32 results are rounded as the format says."""
 
+import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -10,11 +12,20 @@ from hypothesis import strategies as st
 from sw_reference.exact import exact_matmul, limbs
 from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, accumulator_bound
 from sw_reference.multiply import multiply
-from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.quantize import GivenMask, quantize_dense, quantize_sq
 from sw_reference.rounding import CANONICAL_NAN, round_result, to_float32
-from sw_reference.split import dense_integers
+from sw_reference.split import dense_codes, dense_integers
+from sw_reference.tensors import DenseTensor, SQTensor
 from tests import twin
-from tests.cases import DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_units
+from tests.cases import (
+    DENSE_FORMATS,
+    SPLIT_DENSE_FORMATS,
+    SQ_FORMATS,
+    random_dense,
+    random_sq,
+    twin_codes,
+    twin_units,
+)
 
 
 def bits(y):
@@ -28,13 +39,22 @@ def expected(sq, dense):
     ]
     taus = [[]] * dense.rows if dense.tau is None else dense.tau.tolist()
     return [
-        [twin.dot(x, d, tau, dense.format.group) for d, tau in zip(dense.codes.tolist(), taus, strict=True)]
+        [twin.dot(x, d, tau, dense.format.group) for d, tau in zip(twin_codes(dense), taus, strict=True)]
         for x in elements
     ]
 
 
-@pytest.mark.parametrize("dense_format", DENSE_FORMATS, ids=str)
-@pytest.mark.parametrize("sq_format", SQ_FORMATS, ids=str)
+SQ_TIMES_SQ = [
+    (sq_format, dense_format)
+    for sq_format in SQ_FORMATS
+    if sq_format.bank in (4, 32) and sq_format.outliers in (1, 32)
+    for dense_format in SPLIT_DENSE_FORMATS
+]
+
+
+@pytest.mark.parametrize(
+    ("sq_format", "dense_format"), [*itertools.product(SQ_FORMATS, DENSE_FORMATS), *SQ_TIMES_SQ], ids=str
+)
 def test_product_agrees_with_the_twin(sq_format, dense_format):
     rng = np.random.default_rng(sq_format.bank)
     compared = 0
@@ -56,6 +76,26 @@ def test_product_agrees_with_the_twin(sq_format, dense_format):
     assert compared == 3 * 2 * 4
 
 
+def aligned(sq, dense):
+    """Returns `dense` with its first row changed: large where the first row of `sq` is, and of its signs."""
+    lows, highs = twin_units(sq)
+    elements = np.array(lows[0], object) + np.array(highs[0], object)
+    positive = np.array([x > 0 for x in elements])[: sq.k]
+    fmt = dense.format
+    codes = dense.codes.copy()
+    codes[0] = np.where(positive, fmt.code_max, fmt.code_min)
+    if fmt.bank is None:
+        return dataclasses.replace(dense, codes=codes)
+    bitmap, high = dense.bitmap.copy(), dense.high.copy()
+    for bank in range(fmt.banks(sq.k)):
+        start = bank * fmt.bank
+        order = sorted(range(start, start + fmt.bank), key=lambda i: -abs(elements[i]))
+        marked = sorted(order[: fmt.outliers])
+        bitmap[0, bank] = np.isin(np.arange(start, start + fmt.bank), marked)
+        high[0, bank] = [7 if positive[i] else -8 for i in marked]
+    return dataclasses.replace(dense, codes=codes, bitmap=bitmap, high=high)
+
+
 @pytest.mark.parametrize(
     ("sq_format", "dense_format", "k"),
     [
@@ -63,6 +103,8 @@ def test_product_agrees_with_the_twin(sq_format, dense_format):
         (SQFormat(), DenseFormat(8, 64), 16384),
         (SQFormat(4, 4), DenseFormat(8, 64), 8192),
         (SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), 4096),
+        (SQFormat(), DenseFormat(4, 64, 1, 16), 4096),
+        (SQFormat(4, 4, "int8"), DenseFormat(4, 128, 128, 128), 4096),
     ],
 )
 def test_long_products_of_the_largest_codes_are_exact(sq_format, dense_format, k):
@@ -70,8 +112,7 @@ def test_long_products_of_the_largest_codes_are_exact(sq_format, dense_format, k
     sq = random_sq(rng, sq_format, 2, k, extreme=True)
     dense = random_dense(rng, dense_format, 2, k, extreme=True)
     # All terms of one sign: the sum itself is as large as it gets.
-    same = np.sign(np.array(twin_units(sq)[0][0]) + np.array(twin_units(sq)[1][0]))[:k]
-    dense.codes[0] = np.where(same > 0, dense_format.code_max, dense_format.code_min)
+    dense = aligned(sq, dense)
     product = multiply(sq, dense)
     acc = expected(sq, dense)
     assert product.acc.tolist() == acc
@@ -79,6 +120,50 @@ def test_long_products_of_the_largest_codes_are_exact(sq_format, dense_format, k
     assert bound / 2 < abs(acc[0][0]) <= bound
     scales = [sq.row_scale.view(np.uint32).tolist(), dense.row_scale.view(np.uint32).tolist()]
     assert bits(product.y[0]) == [twin.round_result(acc[0][n], scales[0][0], scales[1][n]) for n in range(2)]
+
+
+@pytest.mark.parametrize("dense_bank", [4, 16, 64])
+@pytest.mark.parametrize("group", [None, 128])
+@pytest.mark.parametrize(
+    "sq_format",
+    [
+        SQFormat(bank, 1, high, mask)
+        for bank in (4, 16)
+        for high in ("fp16", "int8")
+        for mask in ("bitmap", "sentinel")
+    ],
+    ids=str,
+)
+def test_outliers_meet_at_every_position(sq_format, dense_bank, group):
+    """Row i has its outlier at position i, column j at position j: alone, or both in one product."""
+    k = max(sq_format.bank, dense_bank)
+    rng = np.random.default_rng(k)
+    x, w = rng.integers(-7, 8, (k, k)).astype(np.float32), rng.integers(-7, 8, (k, k)).astype(np.float32)
+    x[:, 0] = 7  # the largest regular element fixes the scale
+    np.fill_diagonal(x, rng.choice([-100, 100], k))
+    np.fill_diagonal(w, rng.choice([-119, 119], k))
+    here = np.eye(k, dtype=bool)
+    sq = quantize_sq(x, sq_format, GivenMask(here), "absmax")
+    dense = quantize_dense(w, DenseFormat(4, group, 1, dense_bank), "absmax", GivenMask(here))
+    assert (sq.bitmap.reshape(k, k) == here).all()
+    assert (dense.bitmap.reshape(k, k) == here).all()
+    assert np.abs(dense_codes(dense))[here].min() > 16
+    assert multiply(sq, dense).acc.tolist() == expected(sq, dense)
+
+
+def test_an_outlier_may_meet_an_outlier():
+    """One product in numbers: sigma * (3 * 5 - 2 * 7) - 1000 * (16 * 7 - 5), in units of 2**-24."""
+    low = np.array([[[3, 0, 2, 0]]], np.int8)
+    mark = np.array([[[False, True, False, False]]])
+    one = np.ones(1, np.float32)
+    thousand = np.array([[[-1000]]], np.float16).view(np.uint16)
+    unit = np.array([[8 * 27]], np.uint8)  # sigma = 8
+    sq = SQTensor(SQFormat(4, 1), 4, low, mark, unit, thousand, one)
+    codes = np.array([[5, -5, -7, 0]], np.int8)
+    dense = DenseTensor(DenseFormat(4, None, 1, 4), 4, codes, None, one, mark, np.array([[[7]]], np.int8))
+    product = multiply(sq, dense)
+    assert product.acc.tolist() == [[(8 * 3 * 5 - 1000 * 107 - 8 * 2 * 7) << 24]]
+    assert product.y.tolist() == [[8 * 15 - 107000 - 8 * 14]]
 
 
 def test_quantized_matrices_multiply_like_real_ones():
@@ -199,5 +284,5 @@ def test_zero_times_infinity_is_the_canonical_nan():
 
 def test_dense_integers_stay_within_their_bound():
     rng = np.random.default_rng(0)
-    for fmt in DENSE_FORMATS:
-        assert np.abs(dense_integers(random_dense(rng, fmt, 2, 200, extreme=True))).max() == fmt.element_bound
+    for fmt in DENSE_FORMATS + SPLIT_DENSE_FORMATS:
+        assert np.abs(dense_integers(random_dense(rng, fmt, 8, 200, extreme=True))).max() == fmt.element_bound

@@ -16,9 +16,9 @@ from sw_reference.pack import (
 )
 from sw_reference.tensors import SQTensor
 from tests import twin
-from tests.cases import SQ_FORMATS, random_dense, random_sq, twin_rows
+from tests.cases import SPLIT_DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_rows
 
-DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)]
+DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)] + SPLIT_DENSE_FORMATS
 
 
 @pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
@@ -42,18 +42,24 @@ def test_dense_bytes_are_the_twins_and_come_back(fmt, k):
     data = pack_dense(t)
     assert data.shape == (3, dense_bytes_per_row(fmt, k))
     taus = [[]] * 3 if t.tau is None else t.tau.tolist()
-    want = [twin.pack_dense_row(codes, tau, fmt) for codes, tau in zip(t.codes.tolist(), taus, strict=True)]
+    marks = [([], [])] * 3 if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
+    want = [
+        twin.pack_dense_row(codes, tau, fmt, *mark)
+        for codes, tau, mark in zip(t.codes.tolist(), taus, marks, strict=True)
+    ]
     assert [row.tobytes() for row in data] == want
     back = unpack_dense(data, fmt, k, t.row_scale)
     assert back.codes.tolist() == t.codes.tolist()
-    assert (back.tau is None) if t.tau is None else (back.tau.tolist() == t.tau.tolist())
+    for name in ("tau", "bitmap", "high"):
+        before, after = getattr(t, name), getattr(back, name)
+        assert after is before is None or after.tolist() == before.tolist()
 
 
 def test_bits_per_element_are_what_is_stored():
     for fmt in SQ_FORMATS:
         assert sq_bytes_per_row(fmt, 256) * 8 / 256 == fmt.bits_per_element
     for fmt in DENSE:
-        assert dense_bytes_per_row(fmt, 384) * 8 / 384 == fmt.bits_per_element
+        assert dense_bytes_per_row(fmt, 768) * 8 / 768 == fmt.bits_per_element
 
 
 def record(fmt, scale=24, bitmap=(), low=None, high=()):
@@ -136,6 +142,26 @@ def test_a_large_group_scale_is_refused():
         unpack_dense(data, DenseFormat(8, 4), 1, np.ones(2, np.float32))
 
 
+SPLIT = DenseFormat(4, None, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("codes", "bitmap", "high", "message"),
+    [
+        ([0] * 4, {0, 1, 2}, [1, 1], "Row 0, bank 0: at most 2 elements may be outliers"),
+        ([0] * 4, {2}, [0, 1], "Row 0, bank 0: unused high nibbles must be zero"),
+        ([0, 0, 0, 5], {0}, [1, 0], "Row 0, bank 0: elements from 3 on are padding and must be zero"),
+        ([0] * 4, {3}, [1, 0], "Row 0, bank 0: elements from 3 on are padding and must be zero"),
+    ],
+)
+def test_malformed_banks_of_a_dense_operand_are_refused(codes, bitmap, high, message):
+    one = np.ones(1, np.float32)
+    marks = [[i in bitmap for i in range(4)]]
+    data = np.frombuffer(twin.pack_dense_row(codes, [], SPLIT, marks, [high]), np.uint8)[None]
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        unpack_dense(data, SPLIT, 3, one)
+
+
 @pytest.mark.parametrize("unpack", [(unpack_sq, SQFormat(16, 1), 13), (unpack_dense, DenseFormat(8), 13)])
 @pytest.mark.parametrize(
     ("data", "error", "message"),
@@ -169,3 +195,19 @@ def test_any_bytes_are_refused_or_come_back():
             assert (pack_sq(t) == data).all()
             accepted += 1
     assert accepted > 1000
+
+
+def test_any_bytes_of_a_split_dense_operand_are_refused_or_come_back():
+    rng = np.random.default_rng(0)
+    accepted = refused = 0
+    for _ in range(1500):
+        data = rng.integers(0, 256, (1, dense_bytes_per_row(SPLIT, 4)), np.uint8)
+        data[:, -1] &= 0x0F
+        try:
+            t = unpack_dense(data, SPLIT, 4, np.ones(1, np.float32))
+        except ValueError:
+            refused += 1
+            continue
+        assert (pack_dense(t) == data).all()
+        accepted += 1
+    assert (accepted + refused, accepted > 500, refused > 500) == (1500, True, True)

@@ -9,10 +9,18 @@ import pytest
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
 from sw_reference.scales import LEGAL_SIGMA, SCALE_UNITS, TAU_VALUES
-from sw_reference.split import dense_integers, dequantize, fp16_units, split
-from sw_reference.tensors import SQTensor
+from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
+from sw_reference.tensors import DenseTensor, SQTensor
 from tests import twin
-from tests.cases import DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_units
+from tests.cases import (
+    DENSE_FORMATS,
+    SPLIT_DENSE_FORMATS,
+    SQ_FORMATS,
+    random_dense,
+    random_sq,
+    twin_codes,
+    twin_units,
+)
 
 
 def test_every_finite_fp16_code_against_two_judges():
@@ -100,15 +108,30 @@ def test_every_int8_high_code():
         assert dequantize(t).tolist() == [[3 * 2.0**-21, h * 2.0**-21, 0, 0]]
 
 
-@pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 12)], ids=str)
+@pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 12), *SPLIT_DENSE_FORMATS], ids=str)
 def test_dense_integers_agree_with_the_twin(fmt):
     t = random_dense(np.random.default_rng(0), fmt, 3, 150)
     group = fmt.group or 150
     taus = [[1] * 2] * 3 if t.tau is None else [[twin.tau_value(c) for c in row] for row in t.tau.tolist()]
-    want = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(t.codes.tolist())]
+    want = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(twin_codes(t))]
     assert dense_integers(t).tolist() == want
+    parts = split_dense(t)
+    assert (parts.low + parts.high).tolist() == want
+    low = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(t.codes.tolist())]
+    assert parts.low.tolist() == low
     exact = [[Fraction(float(t.row_scale[r])) * v for v in row] for r, row in enumerate(want)]
     assert [[Fraction(v) for v in row] for row in dequantize(t).tolist()] == exact
+
+
+def test_every_code_of_a_dense_outlier():
+    fmt = DenseFormat(4, None, 1, 4)
+    mark = np.array([[[False, True, False, False]]])
+    one = np.ones(1, np.float32)
+    for d in range(-136, 120):
+        lo, hi = twin.slices(d)
+        codes, high = np.array([[3, lo, -8]], np.int8), np.array([[[hi]]], np.int8)
+        t = DenseTensor(fmt, 3, codes, None, one, mark, high)
+        assert dense_codes(t).tolist() == [[3, d, -8]]
 
 
 @pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)

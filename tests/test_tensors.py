@@ -114,6 +114,55 @@ def test_bad_dense_tensors_are_refused(field, value, error, message):
         dataclasses.replace(DENSE, **{field: value})
 
 
+SPLIT = random_dense(np.random.default_rng(0), DenseFormat(4, 16, 2, 8), 2, 20)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error", "message"),
+    [
+        ("bitmap", None, TypeError, "Bitmap must be an array of bool, not NoneType"),
+        ("bitmap", SPLIT.bitmap[:, :2], ValueError, "Bitmap must have shape (2, 3, 8), not (2, 2, 8)"),
+        ("high", None, TypeError, "High nibbles must be an array of int8, not NoneType"),
+        ("high", SPLIT.high[..., :1], ValueError, "High nibbles must have shape (2, 3, 2), not (2, 3, 1)"),
+        (
+            "high",
+            np.full_like(SPLIT.high, 8),
+            ValueError,
+            "Row 0, bank 0: a high nibble must be from -8 to 7",
+        ),
+        (
+            "bitmap",
+            np.ones_like(SPLIT.bitmap),
+            ValueError,
+            "Row 0, bank 0: at most 2 elements may be outliers",
+        ),
+        (
+            "bitmap",
+            np.zeros_like(SPLIT.bitmap),
+            ValueError,
+            "Row 0, bank 0: unused high nibbles must be zero",
+        ),
+        (
+            "bitmap",
+            np.tile(np.arange(8) >= 6, (2, 3, 1)),
+            ValueError,
+            "Row 0, bank 2: elements from 20 on are padding and must be zero",
+        ),
+        (
+            "format",
+            DenseFormat(4, 16),
+            ValueError,
+            "Bitmap and high nibbles must be None in a format without outliers",
+        ),
+    ],
+)
+def test_bad_split_dense_tensors_are_refused(field, value, error, message):
+    full = np.tile(np.arange(8) < 2, (2, 3, 1))
+    good = dataclasses.replace(SPLIT, bitmap=full)
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        dataclasses.replace(good, **{field: value})
+
+
 @pytest.mark.parametrize("code", [-9, 8])
 def test_dense_codes_keep_to_their_width(code):
     codes = np.zeros((2, 3), np.int8)

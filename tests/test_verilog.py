@@ -78,7 +78,7 @@ def test_manifest_gives_the_parameters():
     manifest = emitted("wide").manifest
     assert manifest["parameters"] == {
         "sq": {"bank": 32, "outliers": 2, "high": "fp16", "mask": "bitmap"},
-        "dense": {"bits": 4, "group": 64},
+        "dense": {"bits": 4, "group": 64, "outliers": 0, "bank": None},
         "lanes": 32,
         "outlier_lanes": 1,
         "k_max": 4096,

@@ -226,33 +226,46 @@ def f32_up(value: Fraction) -> Fraction:
 
 
 def quantize_dense_row(
-    row: list[Fraction], fmt: DenseFormat, tau_steps: tuple[int, ...], row_steps: tuple[int, ...]
+    row: list[Fraction],
+    fmt: DenseFormat,
+    tau_steps: tuple[int, ...],
+    row_steps: tuple[int, ...],
+    marks: list[bool] | None = None,
 ) -> tuple[list[int], list[int], int]:
-    """Returns the codes, the codes of tau, and the bit pattern of the row scale."""
-    limit = fmt.code_max
-    maximum = max(abs(x) for x in row)
-    rho = f32_up(maximum / (limit * (1920 if fmt.group else 1))) if maximum else Fraction(1)
+    """Returns the codes (outliers whole), the codes of tau, and the bit pattern of the row scale."""
+    limits = [119 if mark else fmt.code_max for mark in marks or [False] * len(row)]
+    both = list(zip(row, limits, strict=True))
 
-    def quantize(block: list[Fraction], scale: Fraction) -> list[int]:
-        return [clip(round(x / scale), limit) for x in block]
+    def covering(scale: int) -> Fraction:
+        """Returns the least row scale at which nothing exceeds its limit, with a group scale of `scale`."""
+        return f32_up(max(abs(x) / (limit * scale) for x, limit in both))
 
-    def error(block: list[Fraction], codes: list[int], share: Fraction, reference: Fraction) -> Fraction:
+    rho = covering(1920 if fmt.group else 1) if any(row) else Fraction(1)
+
+    def quantize(block: list[tuple[Fraction, int]], scale: Fraction) -> list[int]:
+        return [clip(round(x / scale), limit) for x, limit in block]
+
+    def error(
+        block: list[tuple[Fraction, int]], codes: list[int], share: Fraction, reference: Fraction
+    ) -> Fraction:
         """Squared error in units of `reference`, at a scale that nominally is `share` of it."""
         pairs = zip(block, codes, strict=True)
-        return sum((share * q - coarse(x / reference, Fraction(1))) ** 2 for x, q in pairs)
+        return sum((share * q - coarse(x / reference, Fraction(1))) ** 2 for (x, _), q in pairs)
 
     if fmt.group is None:
         scales = {n: max(f32(to_f32(rho * n / 16)), Fraction(2) ** -126) for n in row_steps}
-        best = min(row_steps, key=lambda n: error(row, quantize(row, scales[n]), Fraction(n, 16), rho))
-        return quantize(row, scales[best]), [], to_f32(scales[best])
+        best = min(row_steps, key=lambda n: error(both, quantize(both, scales[n]), Fraction(n, 16), rho))
+        return quantize(both, scales[best]), [], to_f32(scales[best])
     codes: list[int] = []
     taus: list[int] = []
     for start in range(0, len(row), fmt.group):
-        block = row[start : start + fmt.group]
-        position = next(t for t in range(64) if all(abs(x) <= limit * rho * tau_value(t) for x in block))
+        block = both[start : start + fmt.group]
+        position = next(
+            t for t in range(64) if all(abs(x) <= limit * rho * tau_value(t) for x, limit in block)
+        )
         reference = rho * tau_value(position)
 
-        def cost(t: int, block: list[Fraction] = block, reference: Fraction = reference) -> Fraction:
+        def cost(t: int, block: list = block, reference: Fraction = reference) -> Fraction:
             scale = rho * tau_value(t)
             return error(block, quantize(block, scale), scale / reference, reference)
 
@@ -260,6 +273,16 @@ def quantize_dense_row(
         taus.append(best)
         codes += quantize(block, rho * tau_value(best))
     return codes, taus, to_f32(rho)
+
+
+def slices(code: int) -> tuple[int, int]:
+    """Returns the nibbles (lo, hi) of an outlier of a dense operand."""
+    lo = (code + 8) % 16 - 8
+    return lo, (code - lo) // 16
+
+
+def dense_code(lo: int, outlier: bool, hi: int) -> int:
+    return 16 * hi + lo if outlier else lo
 
 
 # ---- the product --------------------------------------------------------------------------------
@@ -303,10 +326,24 @@ def pack_sq_row(row: Row, fmt: SQFormat) -> bytes:
     return to_bytes(bits)
 
 
-def pack_dense_row(codes: list[int], taus: list[int], fmt: DenseFormat) -> bytes:
+def pack_dense_row(
+    codes: list[int],
+    taus: list[int],
+    fmt: DenseFormat,
+    bitmap: list[list[bool]] | None = None,
+    high: list[list[int]] | None = None,
+) -> bytes:
+    """Packs a row; of outliers `codes` holds the low nibbles."""
     bits: list[int] = []
-    for i, code in enumerate(codes):
+    step = fmt.bank or 1
+    for i in range(0, len(codes), step):
         if fmt.group and i % fmt.group == 0:
             bits += field(taus[i // fmt.group], 8)
-        bits += field(code, fmt.bits)
+        if fmt.bank:
+            bits += [int(mark) for mark in bitmap[i // step]]
+        for code in (codes[i : i + step] + [0] * step)[:step]:
+            bits += field(code, fmt.bits)
+        if fmt.bank:
+            for code in high[i // step]:
+                bits += field(code, 4)
     return to_bytes(bits)
