@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,6 +48,8 @@ def check_module_name(name: str) -> None:
 def convert(component: wiring.Component, name: str) -> str:
     """Returns Verilog of any component; the same text on every run.
 
+    What it adds with :func:`~sqhw.blocks.repeated.repeated` has one module, however often it is used.
+
     Raises
     ------
     ValueError
@@ -56,8 +58,36 @@ def convert(component: wiring.Component, name: str) -> str:
         If Yosys is missing or is not the pinned version.
     """
     check_module_name(name)
+    modules = _Modules(name)
     with _yosys_of_amaranth():
-        text = str(verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True))
+        texts = [_convert(component, name, modules)]
+        texts += [_convert(unit, module, None) for module, unit in modules.units.items()]
+    return "\n".join(texts)
+
+
+class _Modules:
+    """What Amaranth knows as a platform: makes the modules that serve several instances."""
+
+    def __init__(self, top: str):
+        self._top = top
+        self._names: dict[Hashable, str] = {}
+        self.units: dict[str, wiring.Component] = {}
+
+    def module_of(
+        self, make: Callable[..., wiring.Component], *arguments: Hashable
+    ) -> tuple[str, wiring.Signature]:
+        key = make, arguments
+        if key not in self._names:
+            name = self._names[key] = f"{self._top}_{make.__name__}{len(self._names)}"
+            self.units[name] = make(*arguments)
+        name = self._names[key]
+        return name, self.units[name].signature
+
+
+def _convert(component: wiring.Component, name: str, platform: Any) -> str:
+    text = str(
+        verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
+    )
     # Zero-width intermediates are declared but never used; Verilog would read [-1:0] as two bits.
     return re.sub(r"^ *wire \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
 

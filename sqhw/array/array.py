@@ -1,0 +1,104 @@
+"""The array: an output-stationary tile of exact dot products."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..blocks.repeated import repeated
+from ..pe.column import ColumnSide
+from ..pe.mac import MACUnit
+from ..pe.row import RowSide
+from ..pe.schedule import Schedule
+from .config import ArrayConfig
+from .drain import Drain
+from .layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
+from .lockstep import Lockstep
+
+__all__ = ["ProcessingArray"]
+
+
+class ProcessingArray(wiring.Component):
+    """``rows`` x ``columns`` exact dot products at a time.
+
+    Each row of the SQ operand is decoded, unpacked and timed once for all its units, each column of the dense
+    operand once for all of its own. Finished tiles leave row by row while the next one is computed; a tile
+    can be computed as a whole while its predecessor leaves, and then waits in the accumulators.
+
+    Latency: :attr:`latency` cycles from taking a tile's last beats to its first row, when nothing stalls.
+    Throughput: one beat of all rows and columns per cycle, while no row's beat holds more outliers than there
+    are outlier lanes; else as many cycles as the fullest row needs. At least ``rows`` cycles per tile.
+    Backpressure: full. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the other stream's
+    ``valid``; no input depends on ``o.ready``.
+
+    Parameters
+    ----------
+    config
+        Formats, lanes, k_max, rows and columns.
+
+    Members
+    -------
+    i_sq : In(stream.Signature(sq_beats_layout(config)))
+        One beat of each row, all at the same position along K.
+    i_dense : In(stream.Signature(dense_beats_layout(config)))
+        One beat of each column for each beat of the rows. A ``last`` that differs from the SQ beats' is an
+        error.
+    o : Out(stream.Signature(tile_row_layout(config)))
+        One row of a tile, row 0 first.
+
+    Raises
+    ------
+    TypeError
+        If the configuration is not an ArrayConfig.
+    """
+
+    def __init__(self, config: ArrayConfig):
+        if not isinstance(config, ArrayConfig):
+            raise TypeError(f"Configuration must be an ArrayConfig, not {config!r}")
+        self._config = config
+        super().__init__(
+            {
+                "i_sq": In(stream.Signature(sq_beats_layout(config))),
+                "i_dense": In(stream.Signature(dense_beats_layout(config))),
+                "o": Out(stream.Signature(tile_row_layout(config))),
+            }
+        )
+
+    @property
+    def config(self) -> ArrayConfig:
+        return self._config
+
+    @property
+    def latency(self) -> int:
+        """Cycles through decoders, datapath and capture registers."""
+        return Lockstep.latency + Schedule(self._config.pe).result + Drain.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.lockstep = lockstep = Lockstep(config)
+        m.submodules.drain = drain = Drain(config)
+        connect(m, flipped(self.i_sq), lockstep.i_sq)
+        connect(m, flipped(self.i_dense), lockstep.i_dense)
+        connect(m, drain.o, flipped(self.o))
+        rows, columns = [], []
+        for r in range(config.rows):
+            rows.append(row := repeated(m, platform, f"row{r}", RowSide, config.pe))
+            m.d.comb += [row.i.eq(lockstep.steps[r]), row.valid.eq(lockstep.valid)]
+        for c in range(config.columns):
+            m.submodules[f"column{c}"] = column = ColumnSide(config.pe)
+            columns.append(column)
+            m.d.comb += column.i.eq(lockstep.beats[c])
+        for r, row in enumerate(rows):
+            for c, column in enumerate(columns):
+                mac = repeated(m, platform, f"mac{r}_{c}", MACUnit, config.pe)
+                m.d.comb += [mac.row.eq(row.o), mac.column.eq(column.o), drain.acc[r][c].eq(mac.acc)]
+        step = lockstep.steps[0]
+        m.d.comb += [
+            drain.error.eq(Cat(row.o.error for row in rows)),
+            drain.finished.eq(rows[0].o.last),
+            drain.ended.eq(lockstep.valid & step.done & step.last),
+            lockstep.hold.eq(drain.full),
+        ]
+        return m

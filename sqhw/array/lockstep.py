@@ -1,0 +1,110 @@
+"""Lockstep: the rows of an array take their beats together, however many steps each of them needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..blocks.bitmap_decoder import BitmapDecoder
+from ..layouts import step_layout
+from .config import ArrayConfig
+from .layouts import dense_beats_layout, sq_beats_layout
+
+__all__ = ["Lockstep"]
+
+
+class Lockstep(wiring.Component):
+    """One bitmap decoder per row, joined with each other and with the columns' beats.
+
+    A beat takes as many steps as its fullest row needs; a row that has done its part idles meanwhile. All
+    rows end a beat, and so a dot product, in the same cycle.
+
+    Latency: :attr:`latency` cycle from a beat to its first step. Throughput: one step per cycle.
+    Backpressure: full, through ``hold``. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on
+    ``hold`` and on the other stream's ``valid``.
+
+    Parameters
+    ----------
+    config
+        Formats, lanes, rows and columns.
+
+    Members
+    -------
+    i_sq : In(stream.Signature(sq_beats_layout(config)))
+    i_dense : In(stream.Signature(dense_beats_layout(config)))
+    hold : In(1)
+        No step may start a dot product this cycle.
+    steps : Out(ArrayLayout(step_layout, rows)), beats : Out(dense_beats_layout(config))
+        This cycle's work. ``done`` and ``last`` are the same for all rows. ``error`` of a row tells too that
+        operands do not end together.
+    valid : Out(1)
+        There is work.
+    """
+
+    latency = BitmapDecoder.latency
+
+    def __init__(self, config: ArrayConfig):
+        self._config = config
+        super().__init__(
+            {
+                "i_sq": In(stream.Signature(sq_beats_layout(config))),
+                "i_dense": In(stream.Signature(dense_beats_layout(config))),
+                "hold": In(1),
+                "steps": Out(data.ArrayLayout(step_layout(config.pe), config.rows)),
+                "beats": Out(dense_beats_layout(config)),
+                "valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        decoders = self._decode(m)
+        begun, done = Signal(), Signal()
+        start = Signal(init=1)
+        m.d.comb += [
+            begun.eq(decoders[0].valid & self.i_dense.valid),
+            self.valid.eq(begun & ~(start & self.hold)),
+            self.i_dense.ready.eq(decoders[0].valid & done & ~(start & self.hold)),
+            self.beats.eq(self.i_dense.p),
+        ]
+        with m.If(self.valid):
+            m.d.sync += start.eq(done & decoders[0].p.last)
+        m.d.comb += done.eq(Cat(self._row(m, row, step, done) for row, step in enumerate(decoders)).all())
+        return m
+
+    def _decode(self, m: Module) -> list[Any]:
+        """One decoder per row; they take beats together and so have steps together. Returns their outputs."""
+        decoders = [BitmapDecoder(self._config.pe) for _ in range(self._config.rows)]
+        for row, decoder in enumerate(decoders):
+            m.submodules[f"decoder{row}"] = decoder
+            m.d.comb += [
+                decoder.i.p.eq(self.i_sq.p[row]),
+                decoder.i.valid.eq(self.i_sq.valid & self.i_sq.ready),
+            ]
+        m.d.comb += self.i_sq.ready.eq(Cat(decoder.i.ready for decoder in decoders).all())
+        return [decoder.o for decoder in decoders]
+
+    def _row(self, m: Module, row: int, step: Any, done: Any) -> Any:
+        """Hands on a row's step, or an empty one after its last; returns whether the row is through."""
+        out = self.steps[row]
+        idle = Signal(name=f"idle{row}")
+        lasts = Cat(beat.last for beat in self.i_dense.p)
+        unequal = (lasts != step.p.last.replicate(len(lasts))) | (step.p.last != self.steps[0].last)
+        with m.If(self.valid):
+            m.d.sync += idle.eq(step.p.done & ~done)
+        m.d.comb += [
+            out.eq(step.p),
+            out.first.eq(step.p.first & ~idle),
+            out.done.eq(done),
+            out.error.eq(step.p.error | unequal),
+            step.ready.eq(self.valid & (done | ~step.p.done)),
+        ]
+        if row:
+            m.d.comb += out.last.eq(self.steps[0].last)
+        if self._config.pe.slots:
+            mask = (~idle).replicate(self._config.pe.lanes)
+            m.d.comb += [select.eq(of & mask) for select, of in zip(out.select, step.p.select, strict=True)]
+        return step.p.done

@@ -1,0 +1,69 @@
+"""Tiles for tests of the array: operands, payloads of its streams, and the rows that must come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sqhw.array.config import ArrayConfig
+from sqhw.array.layouts import tile_row_layout
+from sqhw.beats import dense_beats, sq_beats
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sw_reference.multiply import multiply
+from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+
+__all__ = ["Tile", "random_tile", "tile_rows"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile: beats of each row and column as integers, its exact sums."""
+
+    config: ArrayConfig
+    sq: list[list[int]]
+    dense: list[list[int]]
+    acc: Any
+
+    @property
+    def inputs(self) -> dict[str, list[int]]:
+        """Payloads of the array's input streams."""
+        pe = self.config.pe
+        return {
+            "i_sq": _pack(self.sq, sq_beat_layout(pe).size),
+            "i_dense": _pack(self.dense, dense_beat_layout(pe).size),
+        }
+
+    def rows(self, errors: Any = ()) -> list[tuple[int, bool, list[int] | None]]:
+        """What comes out: (error, last, sums) per row; the sums of a row with an error are not told."""
+        count = self.config.rows
+        return [
+            (int(row in errors), row == count - 1, None if row in errors else [int(a) for a in self.acc[row]])
+            for row in range(count)
+        ]
+
+
+def _pack(streams: list[list[int]], size: int) -> list[int]:
+    return [
+        sum(word << index * size for index, word in enumerate(words)) for words in zip(*streams, strict=True)
+    ]
+
+
+def random_tile(config: ArrayConfig, k: int, rng: np.random.Generator, share: float = 0.2) -> Tile:
+    """Heavy-tailed operands, `share` of whose elements exceed the outliers' threshold: some rows have few."""
+    x = rng.standard_t(1.5, (config.rows, k)).astype(np.float32)
+    w = rng.standard_normal((config.columns, k)).astype(np.float32)
+    sq = quantize_sq(x, config.pe.sq, policy=Threshold(float(np.quantile(np.abs(x), 1 - share))))
+    dense = quantize_dense(w, config.pe.dense)
+    return Tile(config, sq_beats(config.pe, sq), dense_beats(config.pe, dense), multiply(sq, dense).acc)
+
+
+def tile_rows(config: ArrayConfig, payloads: list[int]) -> list[tuple[int, bool, list[int] | None]]:
+    """Reads the output stream's payloads as :meth:`Tile.rows` writes them."""
+    layout = tile_row_layout(config)
+    rows = []
+    for payload in payloads:
+        row = layout.from_bits(payload)
+        rows.append((row.error, bool(row.last), None if row.error else list(row.acc)))
+    return rows
