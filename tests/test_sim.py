@@ -10,15 +10,18 @@ from click.testing import CliRunner
 import sim.__main__
 from sim import runner
 from sim.report import as_report
-from sqhw.flows.verilog import emit
+from sqhw.config import PRESETS
+from sqhw.flows.verilog import emit, module_name
 
 SEED = 20251205
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+RENEW = "renew it with: make sim && cp build/sim/sim.json docs/results/"
 
 
 def test_tiny_agrees_with_the_golden_model(tmp_path):
-    rows = runner.simulate("tiny", simulator="verilator", seed=SEED, waves=False, folder=tmp_path)
-    report = as_report({"tiny": rows}, simulator="verilator", seed=SEED)
+    simulation = runner.simulate("tiny", simulator="verilator", seed=SEED, waves=False, folder=tmp_path)
+    rows = simulation.rows
+    report = as_report({"tiny": simulation}, simulator="verilator", seed=SEED)
     assert report["totals"]["mismatches"] == 0
     assert report["totals"]["compared_on_real_activations"] == 12 * 120
     assert {row["site"] for row in rows if row["layer"] == "layer 11"} == {
@@ -29,12 +32,18 @@ def test_tiny_agrees_with_the_golden_model(tmp_path):
     }
     committed = json.loads((RESULTS / "sim.json").read_text())
     assert committed["totals"]["mismatches"] == 0
-    assert [row for row in committed["rows"] if row["preset"] == "tiny"] == rows, (
-        "renew it with: make sim && cp build/sim/sim.json docs/results/"
-    )
+    assert [row for row in committed["rows"] if row["preset"] == "tiny"] == rows, RENEW
     log = (tmp_path / "simulation.log").read_text()
     assert "results received through cocotbext-axi" in log
     assert "'toggles while idle': 0" in log
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_committed_report_is_of_this_verilog(name):
+    committed = json.loads((RESULTS / "sim.json").read_text())
+    assert committed["verilog_sha256"][name] == emit(PRESETS[name], module_name(name)).manifest["sha256"], (
+        RENEW
+    )
 
 
 def test_a_wrong_design_is_found(tmp_path, monkeypatch):
@@ -54,7 +63,7 @@ def test_a_wrong_design_is_found(tmp_path, monkeypatch):
 
 
 def test_comparing_nothing_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(sim.__main__, "simulate", lambda *args, **kwargs: [])
+    monkeypatch.setattr(sim.__main__, "simulate", lambda *args, **kwargs: runner.Simulation("", []))
     result = CliRunner().invoke(
         sim.__main__.main, ["--preset", "tiny", "--output", str(tmp_path / "sim.json")]
     )
