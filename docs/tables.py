@@ -1,0 +1,80 @@
+"""Fills the marked regions of README.md from the committed reports: ``python -m docs.tables``.
+
+A region stands between ``<!-- NAME: made by docs/tables.py -->`` and ``<!-- end of NAME -->``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sim.report import as_table
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+README = ROOT / "README.md"
+WIDTH = 116
+
+
+def _load(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def sim() -> str:
+    """Lines of what `make sim` prints: the header, the default preset's middle layer, the total."""
+    report = _load("sim")
+    console = Console(width=WIDTH, record=True, file=io.StringIO())
+    console.print(as_table(report))
+    lines = console.export_text().splitlines()
+    shown = lines[:4] + [line for line in lines if "default" in line and "layer 11" in line]
+    totals = report["totals"]
+    total = (
+        f"{totals['compared']:,} accumulators and float32 results compared, "
+        f"{totals['mismatches']} mismatches; build/sim/sim.json"
+    )
+    return "\n".join(f"    {line}".rstrip() for line in [*shown, "...", total])
+
+
+def synth() -> str:
+    """Totals of every preset on every target."""
+    report = _load("synth")
+    columns = [
+        ("gates", "GE", "gates (NAND2 = 1)"),
+        ("ecp5", "LUT", "ECP5 LUT"),
+        ("ice40", "LUT", "iCE40 LUT"),
+        ("xc7", "LUT", "Xilinx 7 LUT"),
+        ("xc7", "FF", "registers (Xilinx 7)"),
+    ]
+    lines = [
+        "| preset | " + " | ".join(title for *_, title in columns) + " |",
+        "|---|" + "---:|" * len(columns),
+    ]
+    for design in report["designs"]:
+        numbers = (f"{design['results'][target]['total'][resource]:,.0f}" for target, resource, _ in columns)
+        lines.append(f"| `{design['module'].removeprefix('sq_pe_')}` | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+REGIONS: dict[str, Callable[[], str]] = {"sim": sim, "synth": synth}
+
+
+def filled(text: str) -> str:
+    """Returns `text` with every region made anew; raises ValueError if one is missing."""
+    for name, make in REGIONS.items():
+        begin, end = f"<!-- {name}: made by docs/tables.py -->", f"<!-- end of {name} -->"
+        pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
+        region = f"{begin}\n\n{make()}\n\n{end}"
+        text, count = re.subn(pattern, lambda _, region=region: region, text, flags=re.DOTALL)
+        if count != 1:
+            raise ValueError(f"README must have one region {name!r}, not {count}")
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))

@@ -1,0 +1,35 @@
+"""The README's tables are those of the committed reports, and its commands exist."""
+
+import re
+from pathlib import Path
+
+from docs.tables import README, filled
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_tables_are_up_to_date():
+    text = README.read_text()
+    assert filled(text) == text, "renew them with: python -m docs.tables"
+    assert "@@" not in text
+
+
+def test_targets_exist():
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`make ([a-z0-9-]+)", README.read_text()))
+    named |= set(re.findall(r"^    make ([a-z0-9-]+)", README.read_text(), re.M))
+    assert len(named) >= 8
+    assert named <= targets
+
+
+def test_linked_files_exist():
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README.read_text()) if "://" not in link]
+    assert len(links) >= 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_python_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    names = {}
+    exec(code, names)
+    assert names["product"].y.shape == (8, 8)
