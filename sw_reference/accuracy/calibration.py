@@ -1,0 +1,183 @@
+"""What calibration windows tell about the input of each linear layer: means, ranges, Hessians."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.llm.model import Float32, Model, product
+
+__all__ = ["MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
+
+PERCENTILES = (80.0, 90.0, 93.75, 95.0, 96.0, 97.0, 97.5, 98.0, 98.5, 99.0, 99.5)
+"""Percentiles of the magnitudes that are recorded for threshold policies."""
+
+MARKED = 97.5
+"""The percentile of its window above which an element counts as one of the largest (``Calibration.positions``)."""
+
+SITES = {
+    "attn_qkv": ("attn_q", "attn_k", "attn_v"),
+    "attn_output": ("attn_output",),
+    "ffn_gate_up": ("ffn_gate", "ffn_up"),
+    "ffn_down": ("ffn_down",),
+}
+"""The linear layers of a block that share one input."""
+
+_SITE_OF = {layer: site for site, layers in SITES.items() for layer in layers}
+
+
+def site_of(name: str) -> str:
+    """Returns the site of a tensor: ``blk.3.attn_k.weight`` belongs to ``blk.3.attn_qkv``."""
+    _, block, layer, _ = name.split(".")
+    return f"blk.{block}.{_SITE_OF[layer]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """The input x of the layers of one site over all calibration tokens, and the layers' weights.
+
+    Parameters
+    ----------
+    mean, rms, peak
+        float64[k]: mean, root of the mean square, largest magnitude of each channel.
+    percentiles
+        float64[len(PERCENTILES)]: of the magnitudes of all elements, the mean over the windows.
+    weight
+        float32[outputs of all layers, k].
+    inverse_hessian
+        Returns float64[k, k], (H + d)^-1: H the mean of x x^T over all tokens, d 1 % of its mean diagonal.
+    """
+
+    mean: NDArray[np.float64]
+    rms: NDArray[np.float64]
+    peak: NDArray[np.float64]
+    percentiles: NDArray[np.float64]
+    weight: Float32
+    inverse_hessian: Callable[[], NDArray[np.float64]]
+
+    def percentile(self, percent: float) -> float:
+        """Returns a recorded percentile; ValueError if it was not recorded."""
+        if percent not in PERCENTILES:
+            raise ValueError(f"Percentile must be one of {PERCENTILES}, not {percent!r}")
+        return float(self.percentiles[PERCENTILES.index(percent)])
+
+    def smoothed(self, factor: NDArray[np.float64]) -> Site:
+        """Returns the site after x / factor and weight * factor; percentiles are not known then."""
+        return Site(
+            self.mean / factor,
+            self.rms / factor,
+            self.peak / factor,
+            np.full(len(PERCENTILES), np.nan),
+            (self.weight * factor).astype(np.float32),
+            lambda: self.inverse_hessian() * factor * factor[:, None],
+        )
+
+    def rotated(self, matrix: NDArray[np.float64]) -> Site:
+        """Returns the site after x @ matrix and weight @ matrix (orthogonal); ranges are not known then."""
+        unknown = np.full(len(matrix), np.nan)
+        return Site(
+            self.mean @ matrix,
+            unknown,
+            unknown,
+            np.full(len(PERCENTILES), np.nan),
+            (self.weight @ matrix).astype(np.float32),
+            lambda: matrix.T @ self.inverse_hessian() @ matrix,
+        )
+
+
+class Calibration:
+    """Statistics by site, in a file that is made once.
+
+    Parameters
+    ----------
+    path
+        The file. ``make`` writes it, ``site`` reads it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def make(self, model: Model, windows: Sequence[Sequence[int]], progress: Callable[[], Any]) -> None:
+        """Runs the model on the windows and writes the file; calls `progress` after each window."""
+        sums: dict[str, NDArray[Any]] = {}
+        seen = None
+
+        def watch(name: str, x: Float32, weight: Float32) -> Float32:
+            nonlocal seen
+            if x is not seen:
+                seen = x
+                _add(sums, site_of(name), x)
+            return product(name, x, weight)
+
+        for window in windows:
+            model.hidden(window, linear=watch)
+            progress()
+        tokens = sum(len(window) for window in windows)
+        arrays = {}
+        for key, total in sums.items():
+            kind = key.rpartition("/")[2]
+            count = {"peak": 1, "percentiles": len(windows)}.get(kind, tokens)
+            mean = total / count
+            if kind == "hessian":
+                damping = _DAMPING * np.diag(mean).mean()
+                mean = np.linalg.inv(mean + damping * np.eye(len(mean)))
+            arrays[key] = mean.astype(np.float32)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        neighbour = self.path.with_name(f".{os.getpid()}.npz")
+        np.savez(neighbour, **arrays)  # type: ignore[arg-type]
+        neighbour.replace(self.path)
+
+    def site(self, name: str, model: Model) -> Site:
+        """Returns the statistics of a site such as ``blk.3.ffn_down``."""
+        block, layer = name.rsplit(".", 1)
+        with np.load(self.path) as file:
+            read = {kind: file[f"{name}/{kind}"].astype(np.float64) for kind in _SMALL}
+        weight = np.concatenate([model.weights[f"{block}.{tensor}.weight"] for tensor in SITES[layer]])
+        return Site(
+            read["sum"],
+            np.sqrt(read["squares"]),
+            read["peak"],
+            read["percentiles"],
+            weight,
+            lambda: self._inverse_hessian(name),
+        )
+
+    def positions(self, name: str) -> NDArray[np.float32]:
+        """Returns in which share of the tokens each channel of a site is above the percentile ``MARKED``."""
+        with np.load(self.path) as file:
+            above: NDArray[np.float32] = file[f"{name}/above"]
+        return above
+
+    def _inverse_hessian(self, name: str) -> NDArray[np.float64]:
+        with np.load(self.path) as file:
+            inverse: NDArray[np.float64] = file[f"{name}/hessian"].astype(np.float64)
+        return inverse
+
+
+_DAMPING = 0.01
+_SMALL = ("sum", "squares", "peak", "percentiles")
+
+
+def _add(sums: dict[str, NDArray[Any]], site: str, x: Float32) -> None:
+    wide = x.astype(np.float64)
+    magnitude = np.abs(x)
+    percentiles = np.percentile(magnitude, PERCENTILES)
+    new = {
+        "sum": wide.sum(axis=0),
+        "squares": np.square(wide).sum(axis=0),
+        "percentiles": percentiles,
+        "above": (magnitude > percentiles[PERCENTILES.index(MARKED)]).sum(axis=0),
+        "hessian": wide.T @ wide,
+    }
+    for kind, value in new.items():
+        key = f"{site}/{kind}"
+        sums[key] = sums[key] + value if key in sums else value
+    peak = magnitude.max(axis=0).astype(np.float64)
+    key = f"{site}/peak"
+    sums[key] = np.maximum(sums[key], peak) if key in sums else peak

@@ -1,0 +1,90 @@
+"""The formats of the golden model, ready for a linear layer of a language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.accuracy.calibration import Site
+from sw_reference.accuracy.operand import Operand
+from sw_reference.accuracy.selection import Largest, Selection
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.quantize import ScaleChoice, quantize_dense, quantize_sq
+
+__all__ = ["SQ", "Dense", "Format", "Plain"]
+
+
+class Format(Protocol):
+    """Quantizes the activations or the weights of a site."""
+
+    @property
+    def bits(self) -> float:
+        """Stored bits per element, masks and scales of banks and groups included, row scales (32 / K) not."""
+
+    @property
+    def hardware(self) -> bool:
+        """Whether the processing element takes this operand as it is."""
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand: ...
+
+
+@dataclass(frozen=True)
+class Plain:
+    """float32, left alone."""
+
+    bits: float = 32
+    hardware: bool = False
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        return Operand.from_values(x)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The dense operand: integers with a scale per row (token) and, optionally, per group."""
+
+    width: Literal[4, 8]
+    group: int | None = None
+    scale: ScaleChoice = "absmax"
+
+    @property
+    def bits(self) -> float:
+        return DenseFormat(self.width, self.group).bits_per_element
+
+    @property
+    def hardware(self) -> bool:
+        return True
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        return Operand.from_tensor(quantize_dense(x, DenseFormat(self.width, self.group), self.scale))
+
+
+@dataclass(frozen=True)
+class SQ:
+    """The SQ operand."""
+
+    bank: int
+    outliers: int
+    selection: Selection = Largest()  # noqa: RUF009
+    high: Literal["fp16", "int8"] = "fp16"
+    mask: Literal["bitmap", "sentinel"] = "bitmap"
+    scale: ScaleChoice = "least_squares"
+
+    @property
+    def format(self) -> SQFormat:
+        return SQFormat(self.bank, self.outliers, self.high, self.mask)
+
+    @property
+    def bits(self) -> float:
+        return self.format.bits_per_element
+
+    @property
+    def hardware(self) -> bool:
+        return True
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        policy = self.selection.policy(x, self.format, site)
+        return Operand.from_tensor(quantize_sq(x, self.format, policy, self.scale))

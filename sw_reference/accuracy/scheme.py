@@ -1,0 +1,185 @@
+"""A scheme: how activations and weights of every linear layer are quantized; and a model that follows it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.accuracy.calibration import SITES, Calibration, Site, site_of
+from sw_reference.accuracy.formats import Dense, Format, Plain
+from sw_reference.accuracy.operand import Operand, product
+from sw_reference.accuracy.rotation import rotation
+from sw_reference.llm.model import Float32, Model
+
+__all__ = ["QuantizedLinear", "Scheme", "token_losses"]
+
+MEANING = 1
+"""Raised when the same scheme would give other numbers: results of an earlier meaning are not reused."""
+
+_SMOOTHING = 0.5
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One row of the study.
+
+    Parameters
+    ----------
+    name
+        What the tables call it; unique.
+    activation, weight
+        Their formats.
+    transform
+        ``"smooth"``: activations divided and weights multiplied, channel by channel, by sqrt(largest activation
+        / largest weight), after SmoothQuant. ``"rotate"``: both multiplied by an orthogonal matrix, after QuaRot.
+    """
+
+    name: str
+    activation: Format = Plain()  # noqa: RUF009
+    weight: Format = Plain()  # noqa: RUF009
+    transform: Literal["none", "smooth", "rotate"] = "none"
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The scheme as data."""
+        return {
+            "activation": _described(self.activation),
+            "weight": _described(self.weight),
+            "transform": self.transform,
+        }
+
+    @property
+    def hardware(self) -> bool:
+        """Whether the processing element computes it: an SQ operand times a dense one, bit for bit."""
+        operands = self.activation, self.weight
+        dense = [isinstance(operand, Dense) for operand in operands]
+        return all(operand.hardware for operand in operands) and sum(dense) == 1 and self.transform != "rotate"
+
+    @property
+    def weight_key(self) -> str:
+        """Schemes of the same weight key have the same quantized weights."""
+        return json.dumps([_described(self.weight), self.transform], sort_keys=True)
+
+    @property
+    def key(self) -> str:
+        """A hash of everything but the name."""
+        text = json.dumps([MEANING, self.configuration], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _described(value: Any) -> Any:
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    return {"format": type(value).__name__} | {
+        field.name: _described(getattr(value, field.name)) for field in fields(value)
+    }
+
+
+class QuantizedLinear:
+    """Linear layers after a scheme: the ``linear`` of ``Model.hidden``.
+
+    The layers of a site share their input, so they are quantized and multiplied together.
+
+    Parameters
+    ----------
+    scheme, model, calibration
+        The scheme, the model whose layers it quantizes, and statistics of their inputs.
+    weights
+        Quantized weights by site, of the same weight format and transform; filled as they are made.
+
+    Members
+    -------
+    counts: Counter[str]
+        Over all calls: activation ``elements``, their ``outliers``, ``banks``, banks ``without`` outliers, products'
+        ``rows`` and those that needed ``limbs``.
+    """
+
+    def __init__(
+        self,
+        scheme: Scheme,
+        model: Model,
+        calibration: Calibration,
+        weights: dict[str, Operand] | None = None,
+    ) -> None:
+        self._scheme = scheme
+        self._model = model
+        self._calibration = calibration
+        self._sites: dict[str, tuple[Site, Operand, Callable[[Float32], Float32]]] = {}
+        self._weights = {} if weights is None else weights
+        self._x: Float32 | None = None
+        self._y: dict[str, Float32] = {}
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, name: str, x: Float32, weight: Float32) -> Float32:
+        if x is not self._x:
+            self._x = x
+            self._y = self._outputs(site_of(name), x)
+        return self._y.pop(name)
+
+    def _outputs(self, site: str, x: Float32) -> dict[str, Float32]:
+        if site not in self._sites:
+            self._sites[site] = self._prepare(site)
+        known, weight, transform = self._sites[site]
+        activation = self._scheme.activation.quantize(transform(x), known)
+        y, limbs = product(activation, weight)
+        self._count(activation, limbs)
+        block, layer = site.rsplit(".", 1)
+        names = [f"{block}.{tensor}.weight" for tensor in SITES[layer]]
+        ends = np.cumsum([len(self._model.weights[name]) for name in names])
+        parts = np.split(y, ends[:-1], axis=1)
+        return dict(zip(names, parts, strict=True))
+
+    def _prepare(self, name: str) -> tuple[Site, Operand, Callable[[Float32], Float32]]:
+        """Returns the statistics of a site, its quantized weights, and what is done to its input."""
+        site = self._calibration.site(name, self._model)
+        transform: Callable[[Float32], Float32] = _same
+        if self._scheme.transform == "smooth":
+            peak_weight = np.abs(site.weight).max(axis=0)
+            factor = (np.maximum(site.peak, 1e-5) / np.maximum(peak_weight, 1e-5)) ** _SMOOTHING
+            site = site.smoothed(factor)
+            divisor = factor.astype(np.float32)
+            transform = lambda x: x / divisor  # noqa: E731
+        elif self._scheme.transform == "rotate":
+            matrix = rotation(site.weight.shape[1])
+            site = site.rotated(matrix)
+            narrow = matrix.astype(np.float32)
+            transform = lambda x: x @ narrow  # noqa: E731
+        if name not in self._weights:
+            self._weights[name] = self._scheme.weight.quantize(site.weight, site)
+        return site, self._weights[name], transform
+
+    def _count(self, activation: Operand, limbs: int) -> None:
+        self.counts["rows"] += len(activation.units)
+        self.counts["limbs"] += limbs
+        if activation.bitmap is not None:
+            per_bank = np.einsum("ijk->ij", activation.bitmap.view(np.uint8))
+            self.counts["elements"] += activation.units.size
+            self.counts["outliers"] += int(per_bank.sum(dtype=np.int64))
+            self.counts["banks"] += per_bank.size
+            self.counts["without"] += int((per_bank == 0).sum())
+
+
+def _same(x: Float32) -> Float32:
+    return x
+
+
+def token_losses(model: Model, tokens: Sequence[int], linear: Any) -> NDArray[np.float64]:
+    """Returns the negative log likelihood of each token but the first, float64[tokens - 1]."""
+    hidden = model.hidden(tokens, linear=linear)[:-1]
+    targets = np.asarray(tokens[1:])
+    losses = np.empty(len(targets))
+    for start in range(0, len(targets), 256):  # bounds the memory of the logits
+        rows = slice(start, start + 256)
+        logits = model.logits(hidden[rows])
+        top = logits.max(axis=1, keepdims=True)
+        total = np.log(np.exp(logits - top).sum(axis=1, dtype=np.float64))
+        own = np.take_along_axis(logits, targets[rows, None], axis=1)
+        losses[rows] = total + (top - own)[:, 0]
+    return losses
