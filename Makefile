@@ -1,11 +1,12 @@
 # Every target makes its own .venv from the pinned requirements; nothing needs root.
-# Variables: PRESET=name, SIM=verilator|icarus, WAVES=1, PYTHON=python3.11, VENV=.venv
+# Variables: PRESET=name, SIM=verilator|icarus, WAVES=1, QUICK=1, PYTHON=python3.11, VENV=.venv
 
 PYTHON ?= python3
 VENV ?= .venv
 SIM ?= verilator
 PRESET ?=
 WAVES ?=
+QUICK ?=
 SYNTH ?= build/synth
 
 PY := $(VENV)/bin/python
@@ -13,10 +14,11 @@ READY := $(VENV)/.ready
 PIP := -m pip --disable-pip-version-check
 PRESET_OPTION := $(if $(PRESET),--preset $(PRESET))
 WAVES_OPTION := $(if $(filter-out 0,$(WAVES)),--waves)
+QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim synth test lint bench-reference capture lock clean distclean host compiler
+.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -49,6 +51,10 @@ bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 
 capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
 	@$(PY) -m sw_reference.capture
+
+# The committed report: python -m sw_reference.accuracy --output docs/results/accuracy.json
+accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an hour; QUICK=1: five minutes)
+	@$(PY) -m sw_reference.accuracy $(QUICK_OPTION) --output build/accuracy/accuracy.json
 
 # A folder without its stamp is a half-made one: it starts over. With a stamp, pip brings it up to date.
 $(READY): requirements.txt pyproject.toml | host

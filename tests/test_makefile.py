@@ -45,7 +45,7 @@ def python(tmp_path) -> Path:
 
 def test_help_is_the_default():
     assert make().stdout == make("help").stdout
-    targets = ("verilog", "sim", "synth", "test", "lint", "bench-reference", "capture", "clean", "distclean")
+    targets = ("verilog", "sim", "synth", "test", "lint", "bench-reference", "capture", "accuracy", "clean")
     assert all(f"\n  {target} " in make().stdout for target in targets)
 
 
@@ -96,6 +96,8 @@ def test_variables_reach_the_commands(python, tmp_path):
     plain = make("sim", "WAVES=0", *common).stdout
     assert "-m sim --simulator verilator --output build/sim/sim.json" in spaced(plain)
     assert "-m sqhw.flows.tools g++ make perl" in plain
+    quick = make("accuracy", "QUICK=1", *common).stdout
+    assert "-m sw_reference.accuracy --quick --output build/accuracy/accuracy.json" in quick
     assert "-m sqhw synth --preset wide" in make("synth", "PRESET=wide", *common).stdout
 
 

@@ -19,7 +19,7 @@ PERCENTILES = (80.0, 90.0, 93.75, 95.0, 96.0, 97.0, 97.5, 98.0, 98.5, 99.0, 99.5
 """Percentiles of the magnitudes that are recorded for threshold policies."""
 
 MARKED = 97.5
-"""The percentile of its window above which an element counts as one of the largest (``Calibration.positions``)."""
+"""The percentile of a window above which ``Calibration.positions`` counts an element."""
 
 SITES = {
     "attn_qkv": ("attn_q", "attn_k", "attn_v"),

@@ -14,8 +14,8 @@ __all__ = ["compensated"]
 
 Float64 = NDArray[np.float64]
 BankCoder = Callable[[slice, Float64], Callable[[int, Float64], Float64]]
-"""Is given the columns of a bank and its weights [bank, rows] when the turn comes to it, and returns what rounds
-its i-th column."""
+"""Is given the columns of a bank and its weights [bank, rows] when their turn comes, and returns what
+rounds the i-th of them."""
 
 
 def compensated(weight: Float64, inverse_hessian: Float64, bank: int, coder: BankCoder) -> Float64:

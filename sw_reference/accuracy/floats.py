@@ -27,7 +27,8 @@ class SmallFloat:
         wide = x.astype(np.float64)
         exponent = np.maximum(np.frexp(wide)[1] - 1, self.smallest_exponent) - self.fraction
         rounded = np.ldexp(np.rint(np.ldexp(wide, -exponent)), exponent)
-        return np.clip(rounded, -self.largest, self.largest)
+        result: NDArray[np.float64] = np.clip(rounded, -self.largest, self.largest)
+        return result
 
 
 E2M1 = SmallFloat("e2m1", 4, 1, 0, 6.0)

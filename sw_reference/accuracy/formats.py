@@ -51,15 +51,19 @@ class Dense:
     scale: ScaleChoice = "absmax"
 
     @property
+    def format(self) -> DenseFormat:
+        return DenseFormat(self.width, self.group)
+
+    @property
     def bits(self) -> float:
-        return DenseFormat(self.width, self.group).bits_per_element
+        return self.format.bits_per_element
 
     @property
     def hardware(self) -> bool:
         return True
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        return Operand.from_tensor(quantize_dense(x, DenseFormat(self.width, self.group), self.scale))
+        return Operand.from_tensor(quantize_dense(x, self.format, self.scale))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sw_reference.exact import exact_matmul
 from sw_reference.format import UNIT_EXPONENT
-from sw_reference.rounding import to_float32
+from sw_reference.rounding import CANONICAL_NAN, to_float32
 from sw_reference.split import dense_integers, split
 from sw_reference.tensors import DenseTensor, SQTensor
 
@@ -100,11 +100,12 @@ def product(a: Operand, b: Operand) -> tuple[Float32, int]:
         acc = (a.units @ b.units.T).astype(np.float32)
         beyond = a.row_sum * b.largest >= _EXACT
         if beyond.any():
-            acc[beyond] = _by_limbs(a.units[beyond], b.units)
+            acc[beyond] = _by_limbs(a.units[beyond], b.units)  # type: ignore[arg-type]
     else:
         acc = a.units.astype(np.float32, copy=False) @ b.units.astype(np.float32, copy=False).T
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         y = acc * (a.scale[:, None] * b.scale) * np.float32(2.0 ** (a.exponent + b.exponent))
+    y[np.isnan(y)] = CANONICAL_NAN
     return y, int(beyond.sum())
 
 

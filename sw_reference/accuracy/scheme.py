@@ -37,8 +37,9 @@ class Scheme:
     activation, weight
         Their formats.
     transform
-        ``"smooth"``: activations divided and weights multiplied, channel by channel, by sqrt(largest activation
-        / largest weight), after SmoothQuant. ``"rotate"``: both multiplied by an orthogonal matrix, after QuaRot.
+        ``"smooth"``: activations divided and weights multiplied, channel by channel, by sqrt(largest
+        activation / largest weight), after SmoothQuant. ``"rotate"``: both multiplied by an orthogonal
+        matrix, after QuaRot.
     """
 
     name: str
@@ -60,7 +61,8 @@ class Scheme:
         """Whether the processing element computes it: an SQ operand times a dense one, bit for bit."""
         operands = self.activation, self.weight
         dense = [isinstance(operand, Dense) for operand in operands]
-        return all(operand.hardware for operand in operands) and sum(dense) == 1 and self.transform != "rotate"
+        hardware = all(operand.hardware for operand in operands)
+        return hardware and sum(dense) == 1 and self.transform != "rotate"
 
     @property
     def weight_key(self) -> str:
@@ -97,8 +99,8 @@ class QuantizedLinear:
     Members
     -------
     counts: Counter[str]
-        Over all calls: activation ``elements``, their ``outliers``, ``banks``, banks ``without`` outliers, products'
-        ``rows`` and those that needed ``limbs``.
+        Over all calls: activation ``elements``, their ``outliers``, ``banks``, banks ``without`` outliers,
+        ``rows`` of products and those that needed ``limbs``.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class Largest:
 
 @dataclass(frozen=True)
 class AbovePercentile:
-    """Magnitudes above a percentile of the site's inputs in calibration, the largest first up to the capacity."""
+    """Magnitudes above a percentile of the site's inputs in calibration, the largest up to the capacity."""
 
     percent: float
 
@@ -64,8 +64,8 @@ class OnePerSegment:
 class Static:
     """A mask for all tokens, from calibration.
 
-    ``"product"`` is the paper's: \\|mean(A)_j * sum_i W_ji\\|, the signed sum inside the absolute value, over the
-    outputs of all layers of the site. ``"mean"`` is \\|mean(A)_j\\| alone, ``"rms"`` the channel's rms.
+    ``"product"`` is the paper's: \\|mean(A)_j * sum_i W_ji\\|, the signed sum inside the absolute value, over
+    the outputs of all layers of the site. ``"mean"`` is \\|mean(A)_j\\| alone, ``"rms"`` the channel's rms.
     """
 
     rule: Literal["product", "mean", "rms"] = "product"

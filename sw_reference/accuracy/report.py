@@ -1,0 +1,153 @@
+"""Results for people (tables) and programs (JSON), from the same rows."""
+
+from __future__ import annotations
+
+import base64
+import platform
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from sw_reference.accuracy.calibration import MARKED, PERCENTILES, Calibration
+from sw_reference.accuracy.rotation import SEED
+from sw_reference.accuracy.runner import Result
+from sw_reference.accuracy.scheme import Scheme
+from sw_reference.accuracy.study import INT8
+
+__all__ = ["Row", "outlier_positions", "rows", "table", "versions"]
+
+_POSITION_SITES = ("attn_qkv", "ffn_down")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report.
+
+    Parameters
+    ----------
+    scheme
+        Its name.
+    perplexity
+        exp of the mean loss over all windows.
+    delta_percent, standard_error
+        By how much it exceeds the unquantized model's, and the standard error of that from the differences
+        token by token.
+    int8_percent, int8_standard_error
+        The same against the scheme ``W8 A8``.
+    bits_activation, bits_weight
+        Stored bits per element, masks and scales of banks and groups included, row scales not.
+    hardware
+        Whether the processing element computes this product, bit for bit.
+    outliers_percent, gate_rate
+        Share of the activations that are outliers, and of banks without any; None without banks.
+    seconds
+        Time of all windows on the machine of the report, quantization of weights included.
+    configuration
+        The scheme as data.
+    """
+
+    scheme: str
+    perplexity: float
+    delta_percent: float
+    standard_error: float
+    int8_percent: float
+    int8_standard_error: float
+    bits_activation: float
+    bits_weight: float
+    hardware: bool
+    outliers_percent: float | None
+    gate_rate: float | None
+    seconds: float
+    configuration: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def rows(results: dict[Scheme, Result]) -> list[Row]:
+    """Returns the rows, in order; the schemes ``float`` and ``W8 A8`` must be among them."""
+    by_name = {scheme.name: result for scheme, result in results.items()}
+    return [_row(scheme, result, by_name["float"], by_name[INT8]) for scheme, result in results.items()]
+
+
+def _row(scheme: Scheme, result: Result, plain: Result, int8: Result) -> Row:
+    delta, error = _change(result.losses, plain.losses)
+    int8_delta, int8_error = _change(result.losses, int8.losses)
+    counts = result.counts
+    banks = counts.get("banks")
+    return Row(
+        scheme=scheme.name,
+        perplexity=round(float(np.exp(result.losses.mean())), 4),
+        delta_percent=delta,
+        standard_error=error,
+        int8_percent=int8_delta,
+        int8_standard_error=int8_error,
+        bits_activation=round(scheme.activation.bits, 4),
+        bits_weight=round(scheme.weight.bits, 4),
+        hardware=scheme.hardware,
+        outliers_percent=round(100 * counts["outliers"] / counts["elements"], 3) if banks else None,
+        gate_rate=round(counts["without"] / banks, 4) if banks else None,
+        seconds=round(result.seconds, 1),
+        configuration=scheme.configuration,
+    )
+
+
+def _change(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the change of perplexity in percent and its standard error, from paired losses."""
+    difference = losses - reference
+    ratio = np.exp(difference.mean())
+    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    return round(float(100 * (ratio - 1)), 3), round(float(100 * ratio * error), 3)
+
+
+def table(lines: Sequence[Row]) -> Table:
+    """Returns the rows as a table for a terminal."""
+    result = Table(title="Perplexity (lower is better)")
+    result.add_column("scheme", no_wrap=True)
+    for name in ("perplexity", "vs float", "±", "vs W8 A8", "±", "bits A", "bits W", "outliers", "gate rate"):
+        result.add_column(name, justify="right")
+    result.add_column("hardware")
+    for row in lines:
+        result.add_row(
+            row.scheme,
+            f"{row.perplexity:.2f}",
+            f"{row.delta_percent:+.2f} %",
+            f"{row.standard_error:.2f}",
+            f"{row.int8_percent:+.2f} %",
+            f"{row.int8_standard_error:.2f}",
+            f"{row.bits_activation:.4g}",
+            f"{row.bits_weight:.4g}",
+            "" if row.outliers_percent is None else f"{row.outliers_percent:.2f} %",
+            "" if row.gate_rate is None else f"{row.gate_rate:.3f}",
+            "yes" if row.hardware else "",
+        )
+    return result
+
+
+def outlier_positions(calibration: Calibration, blocks: int) -> dict[str, Any]:
+    """Returns where the largest activations are, in which share of the tokens, by block and channel.
+
+    uint8[blocks, channels], 255 for all tokens, row by row, compressed with zlib, in base64.
+    """
+    maps: dict[str, Any] = {"percentile": MARKED, "encoding": "base64(zlib(uint8[blocks, channels]))"}
+    for site in _POSITION_SITES:
+        share = np.stack([calibration.positions(f"blk.{i}.{site}") for i in range(blocks)])
+        packed = zlib.compress(np.rint(share * 255).astype(np.uint8).tobytes(), 9)
+        maps[site] = {"shape": list(share.shape), "data": base64.b64encode(packed).decode()}
+    return maps
+
+
+def versions() -> dict[str, Any]:
+    """What the numbers may depend on."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "seed": SEED,
+        "percentiles": PERCENTILES,
+    }

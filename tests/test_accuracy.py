@@ -1,0 +1,350 @@
+"""The accuracy study: its fast product against the golden model, its formats against judges, its runner."""
+
+import hashlib
+import json
+import re
+import struct
+import zlib
+
+import ml_dtypes
+import numpy as np
+import pytest
+from rich.console import Console
+
+from sw_reference.accuracy import runner, text, verify
+from sw_reference.accuracy.__main__ import main
+from sw_reference.accuracy.blocks import MX, NVFP4
+from sw_reference.accuracy.calibration import PERCENTILES, Site
+from sw_reference.accuracy.compensation import compensated
+from sw_reference.accuracy.floats import E2M1, E4M3, E5M2, FP16
+from sw_reference.accuracy.formats import SQ, Dense
+from sw_reference.accuracy.operand import Operand, product
+from sw_reference.accuracy.report import rows
+from sw_reference.accuracy.rotation import rotation
+from sw_reference.accuracy.runner import Result, Study
+from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
+from sw_reference.accuracy.selection import AbovePercentile, OnePerSegment, Static, Unstructured
+from sw_reference.accuracy.study import default, grid, quick
+from sw_reference.accuracy.variants import Variant
+from sw_reference.activations import load_activations
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.llm import Model
+from sw_reference.multiply import multiply
+from sw_reference.quantize import quantize_sq
+from sw_reference.split import dequantize
+from tests.cases import random_dense, random_sq
+from tests.test_llm import TINY, tiny_weights
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Model(TINY, tiny_weights())
+
+
+def site_for(x, weight):
+    wide = x.astype(np.float64)
+    return Site(
+        wide.mean(axis=0),
+        np.sqrt(np.square(wide).mean(axis=0)),
+        np.abs(wide).max(axis=0),
+        np.percentile(np.abs(x), PERCENTILES),
+        weight,
+        lambda: np.linalg.inv(wide.T @ wide / len(x) + 0.01 * np.eye(x.shape[1])),
+    )
+
+
+# The product
+
+
+def test_fast_product_is_the_golden_one_on_real_activations():
+    pairs = [
+        (SQ(16, 1), Dense(8)),
+        (SQ(32, 2), Dense(4, 64)),
+        (SQ(128, 8, AbovePercentile(97.5)), Dense(8, 128)),
+        (SQ(16, 1, high="int8"), Dense(4)),
+        (SQ(16, 4, high="int8", mask="sentinel"), Dense(8)),
+    ]
+    compared = 0
+    for data in load_activations().sites[::3]:
+        site = site_for(data.x, data.weight)
+        for sq, dense in pairs:
+            found = verify.compare(data.name, sq, dense, data.x, data.weight, site)
+            assert (found.different, found.limbs) == (0, 0)
+            compared += found.results
+    assert compared == 5 * 4 * 24 * 72
+
+
+@pytest.mark.parametrize("extreme", [False, True])
+def test_rows_beyond_the_bound_take_limbs(extreme):
+    rng = np.random.default_rng(1)
+    compared = limbs = 0
+    for sq in (SQFormat(16, 1), SQFormat(4, 4), SQFormat(16, 4, "int8", "sentinel")):
+        for dense in (DenseFormat(4, 64), DenseFormat(8, 64), DenseFormat(8)):
+            a = random_sq(rng, sq, 5, 300, extreme=extreme)
+            b = random_dense(rng, dense, 7, 300, extreme=extreme)
+            golden = multiply(a, b).y.view(np.uint32)
+            y, count = product(Operand.from_tensor(a), Operand.from_tensor(b))
+            assert np.array_equal(y.view(np.uint32), golden)
+            y, _ = product(Operand.from_tensor(b), Operand.from_tensor(a))
+            assert np.array_equal(y.T.view(np.uint32), golden)
+            compared += y.size
+            limbs += count
+    assert compared == 9 * 35
+    assert (limbs > 0) == (not extreme)  # the largest codes have many zeros at their end
+
+
+# Formats
+
+
+@pytest.mark.parametrize(
+    ("ours", "judge"),
+    [
+        (E2M1, ml_dtypes.float4_e2m1fn),
+        (E4M3, ml_dtypes.float8_e4m3fn),
+        (E5M2, ml_dtypes.float8_e5m2),
+        (FP16, np.float16),
+    ],
+)
+def test_small_floats(ours, judge):
+    codes = np.arange(1 << ours.bits).astype(np.uint8 if ours.bits <= 8 else np.uint16)
+    values = codes.view(judge).astype(np.float64)
+    values = np.unique(values[np.isfinite(values)])
+    middles = ((values[1:] + values[:-1]) / 2).astype(np.float32)
+    infinity = np.float32(np.inf)
+    x = np.concatenate([values, middles, np.nextafter(middles, infinity), np.nextafter(middles, -infinity)])
+    assert len(x) == 4 * len(values) - 3
+    assert np.array_equal(ours.round(x), x.astype(np.float32).astype(judge).astype(np.float64))
+    assert ours.round(np.array([1e9, -1e9])).tolist() == [ours.largest, -ours.largest]
+
+
+def test_mx_is_what_ml_dtypes_makes_of_it():
+    x = np.random.default_rng(2).standard_t(3, (8, 128)).astype(np.float32)
+    blocks = x.reshape(8, 4, 32)
+    scale = 2.0 ** (np.floor(np.log2(np.abs(blocks).max(axis=2, keepdims=True))) - 2)
+    assert np.array_equal(scale, scale.astype(ml_dtypes.float8_e8m0fnu).astype(np.float64))
+    scaled = np.clip(blocks / scale, -6, 6)  # saturates
+    expected = scaled.astype(ml_dtypes.float4_e2m1fn).astype(np.float64) * scale
+    assert np.array_equal(MX("fp4").quantize(x, None).units, expected.reshape(8, 128))
+    assert MX("fp4").bits == 4.25
+
+
+def test_nvfp4_adaptive_is_never_worse_by_block():
+    x = np.random.default_rng(3).standard_t(3, (8, 128)).astype(np.float32)
+
+    def errors(fmt):
+        return np.square(fmt.quantize(x, None).units - x).sum()
+
+    assert errors(NVFP4(adaptive=True)) < errors(NVFP4())
+    scale = np.abs(x[0, :16]).max() / 6
+    y = NVFP4().quantize(x, None).units[0, :16]
+    assert np.abs(y - x[0, :16]).max() <= 1.07 * scale
+
+
+@pytest.mark.parametrize(("bank", "outliers"), [(16, 1), (32, 2)])
+def test_variant_with_the_formats_own_choices_is_the_format(bank, outliers):
+    for data in load_activations().sites[:3]:
+        fmt = SQFormat(bank, outliers)
+        golden = dequantize(quantize_sq(data.x, fmt, scale="absmax"))
+        assert np.array_equal(Variant(bank, outliers, search=False).quantize(data.x, None).units, golden)
+
+
+def test_bits():
+    assert Variant(16, 1).bits == SQFormat(16, 1).bits_per_element == 6.5
+    assert Variant(32, 2, mask="sentinel").bits == SQFormat(32, 2, mask="sentinel").bits_per_element
+    assert Variant(16, 0, selection=Unstructured(0.01)).bits == pytest.approx(4.5 + 0.32)
+    assert Variant(32, 8, high="int8_own", mask="sentinel").bits == 4 + 8 / 32 + 8 * 8 / 32 + 16 / 32
+    assert (Dense(4, 64).bits, Dense(8).bits) == (4.125, 8)
+
+
+# The paper's algorithms
+
+
+def test_static_mask_is_the_papers_rule():
+    rng = np.random.default_rng(4)
+    x, weight = (rng.standard_normal((n, 32)).astype(np.float32) for n in (50, 20))
+    site = site_for(x, weight)
+    marked = Static().policy(x, SQFormat(8, 2), site).mark(x, SQFormat(8, 2))
+    importance = np.abs(x.astype(float).mean(axis=0) * weight.astype(float).sum(axis=0)).reshape(4, 8)
+    assert (marked == marked[:1]).all()
+    assert [set(np.flatnonzero(m)) for m in marked[0]] == [set(np.argsort(i)[-2:]) for i in importance]
+
+
+def test_one_per_segment():
+    x = np.zeros((1, 64), np.float32)
+    x[0, [3, 5, 20, 40, 41]] = 9, 8, 7, 6, 5
+    marked = OnePerSegment(16).policy(x, SQFormat(32, 2), site_for(x, x)).mark(x, SQFormat(32, 2))
+    assert marked.shape == (1, 2, 32)
+    assert np.flatnonzero(marked).tolist() == [3, 20, 40]
+
+
+def test_compensation():
+    rng = np.random.default_rng(5)
+    weight = rng.standard_normal((40, 64))
+    x = rng.standard_normal((300, 64)) @ rng.standard_normal((64, 64)) / 8
+    hessian = x.T @ x / 300 + 0.01 * np.eye(64)
+
+    def start_bank(columns, block):
+        return lambda i, column: np.rint(column * 4) / 4
+
+    plain = np.rint(weight * 4) / 4
+    assert np.array_equal(compensated(weight, np.eye(64), 16, start_bank), plain)
+    better = compensated(weight, np.linalg.inv(hessian), 16, start_bank)
+    assert np.array_equal(better * 4, np.rint(better * 4))
+    error, plain_error = (np.square(x @ (w - weight).T).sum() for w in (better, plain))
+    assert error < 0.7 * plain_error
+
+
+@pytest.mark.parametrize("size", [24, 64, 576])
+def test_rotation_is_orthogonal(size):
+    matrix = rotation(size)
+    assert np.allclose(matrix @ matrix.T, np.eye(size), atol=1e-12)
+    assert np.abs(matrix).max() <= np.sqrt(2 / size) + 1e-12
+
+
+# Schemes and the runner
+
+
+def test_schemes_are_different():
+    for schemes in (default(), grid()):
+        assert len({scheme.name for scheme in schemes}) == len(schemes)
+        assert len({scheme.key for scheme in schemes}) == len(schemes)
+    assert len(quick()) == 10
+    assert set(default()) <= set(grid())
+    json.dumps([scheme.configuration for scheme in grid()])
+
+
+@pytest.fixture(scope="module")
+def study(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    path = folder / "model"
+    path.touch()
+    tokens = np.random.default_rng(6).integers(0, 40, (4, 32))
+    study = Study(
+        path, tuple(map(tuple, tokens[:2].tolist())), tuple(map(tuple, tokens[2:].tolist())), folder / "cache"
+    )
+    ticks = []
+    study.calibrated().make(model, study.calibration, lambda: ticks.append(1))
+    assert len(ticks) == 2
+    return study
+
+
+@pytest.fixture
+def in_process(monkeypatch, model):
+    """Runs schemes here instead of in processes of their own; notes which."""
+    done = []
+
+    def run(study, schemes, jobs, tick):
+        monkeypatch.setattr(runner, "_MODEL", model)
+        for scheme in schemes:
+            done.append(scheme.name)
+            runner._evaluate(study, scheme)
+        tick()
+
+    monkeypatch.setattr(runner, "_in_processes", run)
+    return done
+
+
+def test_transforms_change_nothing_without_quantization(model, study):
+    tokens = study.evaluation[0]
+    plain = token_losses(model, tokens, lambda name, x, weight: x @ weight.T)
+    for transform in ("none", "smooth", "rotate"):
+        linear = QuantizedLinear(Scheme("x", transform=transform), model, study.calibrated())
+        assert np.allclose(token_losses(model, tokens, linear), plain, atol=1e-4)
+    logits = model.logits(model.hidden(tokens)).astype(np.float64)[:-1]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.allclose(plain, -np.log(probabilities[np.arange(31), tokens[1:]]), atol=1e-5)
+
+
+def test_every_scheme_runs(model, study):
+    tokens = study.evaluation[0][:8]
+    for scheme in default():
+        losses = token_losses(model, tokens, QuantizedLinear(scheme, model, study.calibrated()))
+        assert np.isfinite(losses).all(), scheme.name
+
+
+def test_run_resumes_and_reports(study, in_process):
+    schemes = quick()[:3]
+    console = Console(quiet=True)
+    runner.run(study, schemes, 1, console)
+    assert in_process == [scheme.name for scheme in schemes]
+    runner.run(study, schemes, 1, console)
+    study.result_path(schemes[1], 1).unlink()
+    assert Result.read(study, schemes[1]) is None
+    runner.run(study, schemes, 1, console)
+    assert in_process[3:] == [schemes[1].name]
+    results = {scheme: Result.read(study, scheme) for scheme in schemes}
+    lines = rows(results)
+    assert [line.scheme for line in lines] == ["float", "W8 A8", "W8 A-SQ 16/1"]
+    assert (lines[0].delta_percent, lines[0].standard_error, lines[1].int8_percent) == (0, 0, 0)
+    a, b = (results[scheme].losses for scheme in schemes[:2])
+    assert len(a) == 62
+    assert lines[1].delta_percent == pytest.approx(100 * (np.exp(b.mean() - a.mean()) - 1), abs=1e-3)
+    assert (lines[2].hardware, lines[2].gate_rate, lines[2].bits_activation) == (True, 0.0, 6.5)
+    assert lines[2].outliers_percent == pytest.approx(100 * 2 * (3 * 2 + 2) / (2 * (3 * 24 + 20)), rel=0.2)
+
+
+def test_statistics_are_those_of_the_inputs(model, study):
+    inputs = {}
+
+    def keep(name, x, weight):
+        inputs.setdefault(name, []).append(x)
+        return x @ weight.T
+
+    for window in study.calibration:
+        model.hidden(window, linear=keep)
+    x = np.concatenate(inputs["blk.1.ffn_up.weight"]).astype(np.float64)
+    site = study.calibrated().site("blk.1.ffn_gate_up", model)
+    assert np.allclose(site.mean, x.mean(axis=0), atol=1e-6)
+    assert np.allclose(site.rms, np.sqrt(np.square(x).mean(axis=0)), atol=1e-6)
+    assert np.allclose(site.peak, np.abs(x).max(axis=0), atol=1e-6)
+    assert site.weight.shape == (40, 24)
+    with pytest.raises(ValueError) as error:
+        site.percentile(12.0)
+    assert str(error.value) == f"Percentile must be one of {PERCENTILES}, not 12.0"
+
+
+# The text
+
+
+def r_strings(lines):
+    """A character vector as R's lazy-load databases store it."""
+    data = b"X\n" + struct.pack(">iii", 3, 0x40201, 0x30500) + struct.pack(">i", 5) + b"UTF-8"
+    data += struct.pack(">ii", 16, len(lines))
+    for line in lines:
+        raw = line.encode()
+        data += struct.pack(">ii", 0x40009, len(raw)) + raw
+    return struct.pack(">I", len(data)) + zlib.compress(data)
+
+
+def test_novel(tmp_path, monkeypatch):
+    data = r_strings(["One", "", "first"]) + r_strings(["Two", "é"])
+    package = tmp_path / f"{text.PACKAGE}_{text.VERSION}_all.deb"
+    package.write_bytes(b"deb")
+    with pytest.raises(ValueError) as error:
+        text.novel("Two", tmp_path)
+    assert str(error.value).startswith(f"{package} must have the SHA-256 {text.SHA256}, not ")
+    monkeypatch.setattr(text, "_unpack", lambda package: data)
+    monkeypatch.setattr(text, "SHA256", hashlib.sha256(b"deb").hexdigest())
+    assert text.novel("Two", tmp_path).text == "Two\né"
+    with pytest.raises(ValueError) as error:
+        text.novel("Three", tmp_path)
+    assert str(error.value) == f"{text.PACKAGE} has no novel that begins with 'Three'"
+
+
+def test_missing_tools(tmp_path, monkeypatch):
+    monkeypatch.setattr(text.shutil, "which", lambda name: None)
+    with pytest.raises(FileNotFoundError) as error:
+        text.novel("Two", tmp_path)
+    assert str(error.value).startswith("apt-get is not on PATH; fetch r-cran-janeaustenr 1.0.0-1 ")
+
+
+def test_bad_options(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--windows", "0"])
+    assert "Windows must be at least 1, not 0" in capsys.readouterr().err
+    (tmp_path / "latin").write_bytes(b"\xe9")
+    with pytest.raises(ValueError) as error:
+        text.read_text(tmp_path / "latin")
+    assert str(error.value).startswith(f"{tmp_path / 'latin'} must be a text in UTF-8: ")
+    assert main(["--list"]) == 0
+    assert re.findall(r"^W8 A8$", capsys.readouterr().out, re.MULTILINE)
