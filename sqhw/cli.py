@@ -13,6 +13,7 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElaps
 from rich.table import Table
 
 from . import __version__
+from .commands import quantize as quantize_commands
 from .config import PRESETS, PEConfig
 from .flows import resources
 from .flows.files import as_json, write_text
@@ -121,6 +122,10 @@ def synth(targets: tuple[str, ...], output: Path, **options: Any) -> None:
     write_text(output / "synth.json", as_json(document))
     write_text(output / "synth.md", resources.markdown(document))
     click.echo(f"{output / 'synth.json'}, {output / 'synth.md'}")
+
+
+cli.add_command(quantize_commands.quantize)
+cli.add_command(quantize_commands.inspect)
 
 
 def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:

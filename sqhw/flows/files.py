@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["as_json", "write_text"]
+__all__ = ["as_json", "replacing", "write_text"]
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes `text` to `path`, making its folder; an error leaves the file as it was.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives the path of a file to write; after the block it takes the name `path` in one step.
 
-    The text goes to a neighbour first, which then takes the file's name in one step.
+    It is a neighbour, in the same folder (which is made). An error or an interruption removes it and
+    leaves what was at `path` as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     neighbour = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        neighbour.write_text(text, encoding="utf-8", newline="\n")
+        yield neighbour
         neighbour.replace(path)
     finally:
         neighbour.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path`, making its folder; an error leaves the file as it was."""
+    with replacing(path) as neighbour:
+        neighbour.write_text(text, encoding="utf-8", newline="\n")
 
 
 def as_json(value: Any) -> str:

@@ -98,6 +98,21 @@ class GGUFFile:
         values = self._gguf.dequantize(tensor.data, tensor.tensor_type)
         return np.ascontiguousarray(values, dtype=np.float32)
 
+    def part(self, name: str, rows: slice) -> NDArray[np.float32]:
+        """Returns some rows of a matrix, dequantized to float32."""
+        tensor = self._find(name)
+        values = self._gguf.dequantize(np.ascontiguousarray(tensor.data[rows]), tensor.tensor_type)
+        return np.ascontiguousarray(values, dtype=np.float32)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of a tensor in elements, outputs first."""
+        return tuple(int(n) for n in reversed(self._find(name).shape))
+
+    def stored(self, name: str) -> tuple[str, NDArray[np.uint8]]:
+        """Returns GGUF's name of a tensor's type and its bytes as they are in the file."""
+        tensor = self._find(name)
+        return tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8)
+
     def rows(self, name: str) -> int:
         """Returns the number of rows (outputs) of a matrix."""
         return len(self._find(name).data)

@@ -1,0 +1,1 @@
+"""The commands of ``python -m sqhw`` that stand in files of their own."""

@@ -1,0 +1,191 @@
+"""From a model file to a file with packed SQ tensors, in pieces that do not depend on the model's size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.codes import ScaleChoice
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.pack import pack_dense, pack_sq
+from sw_reference.policy import LargestImportance, LargestMagnitude, Policy, Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.split import dequantize
+from sw_reference.tensors import DenseTensor, SQTensor
+
+from ..flows.files import replacing
+from .packed_file import KEY, Packed, bytes_per_row, description, packed_entries
+from .sources import Source, is_matrix
+from .tensor_file import Entry, TensorFile, TensorFileWriter
+
+__all__ = ["LINEAR", "Recipe", "convert", "selected"]
+
+LINEAR = r"\.\d+\..*weight$"
+"""Matches the linear layers of numbered blocks, in the names of GGUF and of Hugging Face; embeddings and
+output layers stand outside the blocks."""
+
+_ELEMENTS = 1 << 20  # worked on at once
+_LONGEST = 0.12345678901234567e-300  # no number takes more characters in JSON
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the matrices are quantized.
+
+    Parameters
+    ----------
+    format
+        SQ or dense.
+    scale
+        ``"least_squares"`` or ``"absmax"``.
+    threshold
+        If given, outliers are only elements above this multiple of their matrix's root mean square.
+    importance
+        If given, a file with one number per column for each matrix, under the matrix's name: outliers are
+        the elements of largest magnitude times that.
+    """
+
+    format: SQFormat | DenseFormat
+    scale: ScaleChoice = "least_squares"
+    threshold: float | None = None
+    importance: TensorFile | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            if self.importance is not None:
+                raise ValueError("Threshold must stand without importance")
+            Threshold(self.threshold)  # checks it
+        if not self.format.outliers and (self.threshold is not None or self.importance is not None):
+            raise ValueError("Threshold and importance must stand with a format that has outliers")
+
+    @property
+    def policy(self) -> str:
+        """The policy in words."""
+        if self.threshold is not None:
+            return f"above {self.threshold:g} times the root mean square"
+        return "largest importance" if self.importance else "largest magnitude"
+
+
+def selected(source: Source, pattern: str) -> list[str]:
+    """Returns the names of the matrices that `pattern` matches somewhere, numbers in rising order.
+
+    Raises ValueError if there is none.
+    """
+    try:
+        search = re.compile(pattern).search
+    except re.error as error:
+        raise ValueError(f"Tensors must be a regular expression, not {pattern}: {error}") from error
+    matrices = [name for name, entry in source.entries.items() if is_matrix(entry)]
+    names = [name for name in matrices if search(name)]
+    if not names:
+        listed = "; ".join(matrices[:3]) or "none"
+        raise ValueError(
+            f"No matrix has a name that matches {pattern}; the first of {len(matrices)} matrices: {listed}"
+        )
+    return sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
+
+
+def convert(
+    source: Source,
+    names: list[str],
+    output: Path,
+    recipe: Recipe,
+    *,
+    made: Mapping[str, Any],
+    done: Callable[[str, int], None],
+) -> dict[str, Packed]:
+    """Writes `output`: the matrices `names` packed, everything else in `source` as it is.
+
+    Parameters
+    ----------
+    made
+        How the file came about, for its metadata.
+    done
+        Called with the name of a tensor and a number of its elements that are finished.
+
+    Returns
+    -------
+    What became of each matrix.
+
+    Raises
+    ------
+    ValueError
+        If a matrix holds NaN or Inf, or the importance lacks one; the message names it. No file is left.
+    """
+    if KEY in source.metadata:
+        raise ValueError("The model holds packed tensors already: quantize what it was made from")
+    policies = {name: _policy(source, name, recipe) for name in names}
+    shapes = {name: source.entries[name].shape for name in names}
+    packed = {name: Packed(recipe.format, rows, k, _LONGEST, _LONGEST) for name, (rows, k) in shapes.items()}
+    entries: dict[str, Entry] = {}
+    for name, entry in source.entries.items():
+        parts = packed_entries(name, recipe.format, *shapes[name]) if name in packed else {name: entry}
+        if entries.keys() & parts.keys():
+            raise ValueError(f"Two tensors would be called {min(entries.keys() & parts.keys())}")
+        entries |= parts
+    how = {"policy": recipe.policy, "scale": recipe.scale, **made}
+
+    def metadata() -> dict[str, str]:
+        return source.metadata | {KEY: description(packed, **how)}
+
+    with replacing(output) as path, TensorFileWriter(path, entries, metadata()) as writer:
+        for name, entry in source.entries.items():
+            if name not in packed:
+                writer.write(name, source.raw(name))
+                continue
+            error = squares = outliers = 0.0
+            for start, w in _parts(source, name):
+                t = _quantize(w, policies[name], recipe, name)
+                error += float(((dequantize(t) - w) ** 2).sum())
+                squares += float((w.astype(np.float64) ** 2).sum())
+                outliers += 0 if t.bitmap is None else int(t.bitmap.sum())
+                data = pack_sq(t) if isinstance(t, SQTensor) else pack_dense(t)
+                writer.write(f"{name}.packed", data, start * bytes_per_row(recipe.format, t.k))
+                writer.write(f"{name}.row_scale", t.row_scale, start * t.row_scale.itemsize)
+                done(name, w.size)
+            share = outliers / (entry.shape[0] * entry.shape[1])
+            relative = error / squares if squares else 0.0
+            packed[name] = replace(packed[name], relative_error=relative, outlier_share=share)
+        writer.finish(metadata())
+    return packed
+
+
+def _parts(source: Source, name: str) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Gives the rows of a matrix a few at a time, each with the number of its first row.
+
+    Rows are quantized each for itself, so how many come at once does not change a bit.
+    """
+    rows, k = source.entries[name].shape
+    step = max(1, _ELEMENTS // k)
+    for start in range(0, rows, step):
+        yield start, source.part(name, slice(start, min(start + step, rows)))
+
+
+def _policy(source: Source, name: str, recipe: Recipe) -> Policy:
+    if recipe.importance is not None:
+        entry = recipe.importance.entries.get(name)
+        k = source.entries[name].shape[1]
+        if entry is None or entry.dtype != "F32" or entry.shape != (k,):
+            found = "nothing" if entry is None else f"{entry.dtype} {list(entry.shape)}"
+            raise ValueError(f"{recipe.importance.path}: {name} must be F32 [{k}], not {found}")
+        return LargestImportance(recipe.importance.part(name, slice(None)))
+    if recipe.threshold is not None:
+        rows, k = source.entries[name].shape
+        squares = sum(float((w.astype(np.float64) ** 2).sum()) for _, w in _parts(source, name))
+        return Threshold(recipe.threshold * float(np.sqrt(squares / (rows * k))))
+    return LargestMagnitude()
+
+
+def _quantize(w: NDArray[Any], policy: Policy, recipe: Recipe, name: str) -> SQTensor | DenseTensor:
+    try:
+        if isinstance(recipe.format, SQFormat):
+            return quantize_sq(w, recipe.format, policy, recipe.scale)
+        return quantize_dense(w, recipe.format, recipe.scale, policy)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -1,0 +1,133 @@
+"""Packed SQ tensors in a safetensors file: what is stored under which name, and reading it back.
+
+A tensor NAME of [rows, k] becomes NAME.packed, uint8[rows, bytes per row] as ``sw_reference.pack`` lays it
+out, and NAME.row_scale, float32[rows]. The metadata's entry ``sqhw`` describes them all, in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.pack import dense_bytes_per_row, sq_bytes_per_row, unpack_dense, unpack_sq
+from sw_reference.tensors import DenseTensor, SQTensor
+
+from .tensor_file import Entry, TensorFile
+
+__all__ = ["KEY", "Packed", "PackedFile", "bytes_per_row", "packed_entries"]
+
+KEY = "sqhw"
+"""The metadata's entry that describes the packed tensors."""
+_VERSION = 1
+_FORMATS: dict[str, Any] = {"sq": SQFormat, "dense": DenseFormat}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a file says of a packed tensor.
+
+    Parameters
+    ----------
+    format
+        Its format, which also says which operand of a product it is.
+    rows, k
+        Its shape before packing.
+    relative_error
+        Sum of the squared errors of its elements, over the sum of their squares before quantization.
+    outlier_share
+        The share of elements that are outliers.
+    """
+
+    format: SQFormat | DenseFormat
+    rows: int
+    k: int
+    relative_error: float
+    outlier_share: float
+
+    @property
+    def operand(self) -> str:
+        return "sq" if isinstance(self.format, SQFormat) else "dense"
+
+    @property
+    def bits_per_element(self) -> float:
+        """All that is stored, row scales and padding included."""
+        return 8 * (bytes_per_row(self.format, self.k) + 4) / self.k
+
+
+def bytes_per_row(fmt: SQFormat | DenseFormat, k: int) -> int:
+    """Bytes of a packed row of k elements, its row scale not included."""
+    return sq_bytes_per_row(fmt, k) if isinstance(fmt, SQFormat) else dense_bytes_per_row(fmt, k)
+
+
+def packed_entries(name: str, fmt: SQFormat | DenseFormat, rows: int, k: int) -> dict[str, Entry]:
+    """Returns the tensors of a file that hold the tensor `name`."""
+    width = bytes_per_row(fmt, k)
+    return {
+        f"{name}.packed": Entry("U8", (rows, width), rows * width),
+        f"{name}.row_scale": Entry("F32", (rows,), 4 * rows),
+    }
+
+
+def description(packed: Mapping[str, Packed], **more: Any) -> str:
+    """Returns the metadata's entry KEY: the packed tensors by name, and how they were made."""
+    tensors = {name: {"operand": t.operand, **asdict(t)} for name, t in packed.items()}
+    return json.dumps({"version": _VERSION, **more, "tensors": tensors})
+
+
+class PackedFile:
+    """A file with packed tensors, opened for reading.
+
+    Members
+    -------
+    packed: dict[str, Packed]
+        The packed tensors by name.
+    others: dict[str, Entry]
+        The other tensors.
+    made: dict[str, Any]
+        How the packed tensors were made: command, source, policy, scale.
+
+    Raises
+    ------
+    ValueError
+        If the file is not safetensors, is cut short, holds no packed tensors, or its description is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = TensorFile(path)
+        if KEY not in self.file.metadata:
+            raise ValueError(f"{path} holds no packed tensors: its metadata has no entry {KEY}")
+        try:
+            self.made: dict[str, Any] = json.loads(self.file.metadata[KEY])
+            version, tensors = self.made.pop("version"), self.made.pop("tensors")
+            if version != _VERSION:
+                raise ValueError(f"Version must be {_VERSION}, not {version!r}")
+            self.packed = {name: self._described(name, dict(fields)) for name, fields in tensors.items()}
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path}: the description of its packed tensors is damaged: {error}") from error
+        used = {f"{name}{part}" for name in self.packed for part in (".packed", ".row_scale")}
+        self.others = {name: entry for name, entry in self.file.entries.items() if name not in used}
+
+    def _described(self, name: str, fields: dict[str, Any]) -> Packed:
+        fmt = _FORMATS[fields.pop("operand")](**fields.pop("format"))
+        packed = Packed(fmt, **fields)
+        for part, entry in packed_entries(name, fmt, packed.rows, packed.k).items():
+            found = self.file.entries.get(part)
+            if found != entry:
+                raise ValueError(f"{part} must be {entry}, not {found}")
+        return packed
+
+    def tensor(self, name: str) -> SQTensor | DenseTensor:
+        """Returns a packed tensor; ValueError names what breaks a rule of the format."""
+        packed = self.packed[name]
+        data = self.file.part(f"{name}.packed", slice(None))
+        row_scale = self.file.part(f"{name}.row_scale", slice(None))
+        try:
+            if isinstance(packed.format, SQFormat):
+                return unpack_sq(data, packed.format, packed.k, row_scale)
+            return unpack_dense(data, packed.format, packed.k, row_scale)
+        except ValueError as error:
+            raise ValueError(f"{self.file.path}: {name}: {error}") from error

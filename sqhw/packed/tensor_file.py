@@ -1,0 +1,154 @@
+"""safetensors files, one tensor at a time and never a whole file in memory.
+
+The library judges whether a file is whole; what it has no part for is done here: tensors whose type
+NumPy lacks (bfloat16), and writing a file piece by piece. The format: 8 bytes with the header's length,
+the header in JSON (name → type, shape, place), the tensors' bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+__all__ = ["FLOATS", "Entry", "TensorFile", "TensorFileWriter"]
+
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""The types whose values :meth:`TensorFile.part` gives as numbers."""
+
+_NUMPY: dict[str, Any] = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "U8": np.uint8}
+_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a file says of a tensor: its type in safetensors' words, its shape, its size in bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    size: int
+
+    @property
+    def alignment(self) -> int:
+        """Bytes of an element; 1 where elements are no whole bytes."""
+        return max(1, self.size // max(1, math.prod(self.shape)))
+
+
+class TensorFile:
+    """A safetensors file, opened for reading.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Members
+    -------
+    metadata: dict[str, str]
+    entries: dict[str, Entry]
+        The tensors by name, in the header's order.
+
+    Raises
+    ------
+    ValueError
+        If the file is not safetensors, or is cut short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with safe_open(path, framework="np"):
+                pass
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a safetensors file, or not a whole one: {error}") from error
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH), "little")
+            header = json.loads(file.read(length))
+        self.path = path
+        self.metadata: dict[str, str] = header.pop("__metadata__", {})
+        self.entries: dict[str, Entry] = {}
+        self._starts: dict[str, int] = {}
+        for name, fields in header.items():
+            start, end = fields["data_offsets"]
+            self.entries[name] = Entry(fields["dtype"], tuple(fields["shape"]), end - start)
+            self._starts[name] = _LENGTH + length + start
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """Returns a tensor's bytes, read when they are used."""
+        size, start = self.entries[name].size, self._starts[name]
+        return np.memmap(self.path, np.uint8, "r", start, (size,)) if size else np.empty(0, np.uint8)
+
+    def part(self, name: str, rows: slice) -> NDArray[Any]:
+        """Returns some rows of a tensor of one of the types FLOATS, or of bytes; bfloat16 as float32."""
+        entry = self.entries[name]
+        data = self.raw(name).reshape(entry.shape[0], -1)[rows]
+        shape = (len(data), *entry.shape[1:])
+        if entry.dtype == "BF16":
+            # The upper half of a float32.
+            wide = data.view(np.uint16).astype(np.uint32) << np.uint32(16)
+            return wide.view(np.float32).reshape(shape)
+        return np.array(data).view(_NUMPY[entry.dtype]).reshape(shape)
+
+
+class TensorFileWriter:
+    """A safetensors file that is written piece by piece, in any order.
+
+    Parameters
+    ----------
+    path
+        The file to make.
+    entries
+        All tensors it will hold.
+    metadata
+        A stand-in for the metadata, of the greatest length it may have: the header comes first in
+        the file, and shorter metadata is followed by blanks, as the format allows.
+
+    The file is whole after :meth:`finish`, which may be called when every byte has been written.
+    """
+
+    def __init__(self, path: Path, entries: Mapping[str, Entry], metadata: Mapping[str, str]) -> None:
+        self._header: dict[str, Any] = {}
+        self._starts: dict[str, int] = {}
+        self._missing = {name: entry.size for name, entry in entries.items()}
+        end = 0
+        # Wide types first, so that every tensor lies at a multiple of its element's size.
+        for name, entry in sorted(entries.items(), key=lambda item: -item[1].alignment):
+            self._starts[name] = end
+            end += entry.size
+            offsets = [self._starts[name], end]
+            self._header[name] = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": offsets}
+        self._room = -(-len(self._encoded(metadata)) // 8) * 8
+        self._file = path.open("wb")
+
+    def __enter__(self) -> TensorFileWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, name: str, data: NDArray[Any], offset: int = 0) -> None:
+        """Writes bytes of the tensor `name`, from its byte `offset` on; every byte once."""
+        data = np.ascontiguousarray(data)
+        self._file.seek(_LENGTH + self._room + self._starts[name] + offset)
+        self._file.write(data.data.cast("B") if data.size else b"")
+        self._missing[name] -= data.nbytes
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Writes the header."""
+        header = self._encoded(metadata)
+        if any(self._missing.values()) or len(header) > self._room:
+            raise RuntimeError("A tensor is not complete, or the metadata is longer than announced")
+        self._file.seek(0)
+        self._file.write(self._room.to_bytes(_LENGTH, "little") + header.ljust(self._room))
+
+    def _encoded(self, metadata: Mapping[str, str]) -> bytes:
+        return json.dumps({"__metadata__": dict(metadata), **self._header}, separators=(",", ":")).encode()
