@@ -91,16 +91,17 @@ def mx_dot(
     scale_a: Sequence[int],
     scale_b: Sequence[int],
 ) -> np.float32:
-    """Returns an MX dot product: every block exact, added to a float32 with one rounding.
+    """Returns an MX dot product: every beat exact, added to a float32 with one rounding.
 
-    A NaN scale makes the result NaN. A sum that overflowed stays infinite.
+    A beat is a block, or a part of one that is added by itself. A NaN scale makes the result NaN. A sum that
+    overflowed stays infinite. Zero is +0.
 
     Parameters
     ----------
     a, b
-        Values of the elements, [blocks][elements].
+        Values of the elements, [beats][elements].
     scale_a, scale_b
-        E8M0 codes, [blocks].
+        E8M0 codes of the beats' blocks, [beats].
     """
     if E8M0_NAN in (*scale_a, *scale_b):
         return np.float32(np.nan)
@@ -108,9 +109,9 @@ def mx_dot(
     for xs, ys, p, q in zip(a, b, scale_a, scale_b, strict=True):
         if np.isinf(total):
             break
-        block = sum((x * y for x, y in zip(xs, ys, strict=True)), Fraction(0))
-        total = round_float32(Fraction(float(total)) + block * Fraction(2) ** (p + q - 254))
-    return total
+        beat = sum((x * y for x, y in zip(xs, ys, strict=True)), Fraction(0))
+        total = round_float32(Fraction(float(total)) + beat * Fraction(2) ** (p + q - 254))
+    return total + np.float32(0)  # turns -0 into +0
 
 
 def nvfp4_dot(
@@ -121,7 +122,7 @@ def nvfp4_dot(
     Parameters
     ----------
     a, b
-        FP4 codes, [blocks][elements].
+        FP4 codes, [blocks][elements]; a block may be given in parts.
     scale_a, scale_b
         E4M3 codes without sign, [blocks].
     """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+from .products import named
 
 __all__ = ["SIGNIFICAND_BITS", "FloatAdd", "float_layout", "mask_float"]
 
@@ -71,21 +73,21 @@ class FloatAdd(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         a, b = self.a, self.b
-        difference = _named(m, a.exponent - b.exponent, "difference")
+        difference = named(m, a.exponent - b.exponent, "difference")
         swap = difference[-1]
-        exponent = _named(m, Mux(swap, b.exponent, a.exponent), "exponent")
-        big = _named(m, Mux(swap, b.significand, a.significand), "big")
-        small = _named(m, Mux(swap, a.significand, b.significand), "small")
-        distance = _named(m, Mux(swap, ~difference, difference)[:-1] + swap, "distance")
+        exponent = named(m, Mux(swap, b.exponent, a.exponent), "exponent")
+        big = named(m, Mux(swap, b.significand, a.significand), "big")
+        small = named(m, Mux(swap, a.significand, b.significand), "small")
+        distance = named(m, Mux(swap, ~difference, difference)[:-1] + swap, "distance")
 
-        subtract = _named(m, a.sign ^ b.sign, "subtract")
+        subtract = named(m, a.sign ^ b.sign, "subtract")
         aligned = self._align(m, small, distance)
         addend = Cat(aligned ^ subtract.replicate(len(aligned)), subtract).as_signed()
         # One bit more to the right, for the carry that completes the two's complement.
         left, right = Cat(Const(1, 1), Const(0, _GUARD_BITS), big), Cat(subtract, addend).as_signed()
-        total = _named(m, (left + right)[1:], "total")[: SIGNIFICAND_BITS + _GUARD_BITS + 2]
+        total = named(m, (left + right)[1:], "total")[: SIGNIFICAND_BITS + _GUARD_BITS + 2]
         negative = total[-1]
-        inverted = _named(m, total[:-1] ^ negative.replicate(len(total) - 1), "inverted")
+        inverted = named(m, total[:-1] ^ negative.replicate(len(total) - 1), "inverted")
         value, count = self._normalise(m, inverted, negative, exponent)
         m.d.comb += self.o.sign.eq(Mux(swap, b.sign, a.sign) ^ negative)
         self._round(m, value, negative, exponent + 1 - count)
@@ -96,12 +98,12 @@ class FloatAdd(wiring.Component):
         value: Value = Cat(Const(0, _GUARD_BITS), small)
         for step in _STEPS:
             fallen = value[: (1 << step) + 1].any()
-            value = _named(
+            value = named(
                 m, Mux(distance[step], Cat(fallen, value[(1 << step) + 1 :]), value), f"aligned_{1 << step}"
             )
         if len(distance) > len(_STEPS):
             far = distance[len(_STEPS) :].any()
-            value = _named(m, Mux(far, small.any(), value), "aligned")
+            value = named(m, Mux(far, small.any(), value), "aligned")
         return value
 
     def _normalise(self, m: Module, value: Value, fill: Value, exponent: Value) -> tuple[Value, Value]:
@@ -115,28 +117,22 @@ class FloatAdd(wiring.Component):
                 # The exponent's low bits are what may still be shifted, until a bit of it is left unused.
                 limit = exponent[step]
                 take &= free | limit
-                free = _named(m, free | (limit & ~take), f"free_{bits}")
-            take = _named(m, take, f"take_{bits}")
+                free = named(m, free | (limit & ~take), f"free_{bits}")
+            take = named(m, take, f"take_{bits}")
             count.append(take)
             shifted = Cat(fill.replicate(bits), value)[: len(value)]
-            value = _named(m, Mux(take, shifted, value), f"normal_{bits}")
+            value = named(m, Mux(take, shifted, value), f"normal_{bits}")
         return value, Cat(reversed(count))
 
     def _round(self, m: Module, value: Value, negative: Value, exponent: Value) -> None:
         split = len(value) - SIGNIFICAND_BITS
         kept, guard, rest = value[split:], value[split - 1], value[: split - 1]
         # A negative sum's magnitude is `value` and one more in the lowest place.
-        up = _named(m, Mux(negative, guard | (rest.all() & kept[0]), guard & (rest.any() | kept[0])), "up")
-        rounded = _named(m, (kept + up)[:SIGNIFICAND_BITS], "rounded")
+        up = named(m, Mux(negative, guard | (rest.all() & kept[0]), guard & (rest.any() | kept[0])), "up")
+        rounded = named(m, (kept + up)[:SIGNIFICAND_BITS], "rounded")
         leading = kept[-1] | rounded[-1]
         carry = leading & ~rounded[-1]
         m.d.comb += [
             self.o.significand.eq(Cat(rounded[:-1], leading)),
             self.o.exponent.eq(Mux(leading, exponent + carry, 0)),
         ]
-
-
-def _named(m: Module, value: Value, name: str) -> Signal:
-    signal = Signal(value.shape(), name=name)
-    m.d.comb += signal.eq(value)
-    return signal

@@ -8,7 +8,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 
 from ..blocks.bit_heap import BitHeap
 
-__all__ = ["add_booth_product", "add_signed_product"]
+__all__ = ["add_booth_product", "add_signed_product", "named"]
 
 _PLAIN_BITS = 4
 """The widest factors whose product takes fewer gates as plain ANDs.
@@ -45,8 +45,8 @@ def add_booth_product(m: Module, heap: BitHeap, a: Any, b: Any, *, name: str) ->
     bits = [Const(0, 1), *(b[index] for index in range(len(b))), *([b[-1]] if len(b) % 2 else [])]
     for digit in range(len(bits) // 2):
         low, mid, high = bits[2 * digit : 2 * digit + 3]
-        one = _named(m, mid ^ low, f"{name}_digit{digit}_one")
-        two = _named(m, Mux(high, ~mid & ~low, mid & low), f"{name}_digit{digit}_two")
+        one = named(m, mid ^ low, f"{name}_digit{digit}_one")
+        two = named(m, Mux(high, ~mid & ~low, mid & low), f"{name}_digit{digit}_two")
         for index in range(len(a) + 1):
             single = a[min(index, len(a) - 1)] & one
             double = a[index - 1] & two if index else Const(0, 1)
@@ -56,7 +56,9 @@ def add_booth_product(m: Module, heap: BitHeap, a: Any, b: Any, *, name: str) ->
         heap.add_bit(high, 2 * digit, arrival=_DIGIT_ARRIVAL)
 
 
-def _named(m: Module, value: Any, name: str) -> Signal:
-    signal = Signal(1, name=name)
+def named(m: Module, value: Any, name: str) -> Signal:
+    """Returns `value` as a signal called `name`."""
+    value = Value.cast(value)
+    signal = Signal(value.shape(), name=name)
     m.d.comb += signal.eq(value)
     return signal
