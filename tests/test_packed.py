@@ -2,6 +2,11 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from types import MappingProxyType
 
 import ml_dtypes
@@ -23,6 +28,7 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from tests.cases import random_dense, random_sq
 
+ROOT = Path(__file__).parents[1]
 FORMATS = [
     SQFormat(),
     SQFormat(16, 4, "int8", "sentinel"),
@@ -501,6 +507,42 @@ def test_small_gguf_files(tmp_path, kind):
     path.write_bytes(whole[:-100])
     with pytest.raises(ValueError, match="is not a GGUF file, or not a whole one"):
         open_source(path)
+
+
+def test_termination_leaves_nothing(tmp_path):
+    """A signal in the middle of the work: as a batch system sends it."""
+    model = tmp_path / "m.safetensors"
+    save_file(
+        {"h.0.a.weight": np.random.default_rng(0).standard_normal((4000, 4096)).astype(np.float32)}, model
+    )
+    command = [sys.executable, "-m", "sqhw", "quantize", str(model), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while len(list(tmp_path.iterdir())) == 1 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "\nInterrupted\n")
+    assert list(tmp_path.iterdir()) == [model]
+
+
+@pytest.mark.llm
+def test_the_page(tmp_path, capsys, monkeypatch):
+    """The Python of docs/quantize.md runs as it stands and prints what the page says."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "quantize.md").read_text()
+    importance, use = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(importance, {})
+    model = gguf_file.find_model()
+    options = ("--operand", "dense", "--tensors", "blk.11.ffn_down")
+    status, table, _ = run(capsys, "quantize", model, "-o", "dense.safetensors", *options)
+    assert status == 0
+    assert re.search(r"blk.11.ffn_down.weight +576 x 1536 +4\.", table)
+    exec(use, {})
+    assert f"prints `{capsys.readouterr().out.strip()}`" in page
+    options = ("--bank", 32, "--outliers", 2, "--importance", "importance.safetensors")
+    status, table, _ = run(capsys, "quantize", model, "-o", "weighted.safetensors", *options)
+    assert status == 0
+    assert "4.792e-03" in table.splitlines()[-3]
 
 
 @pytest.mark.llm
