@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .synth import CACHE, Report, synthesize
+from .cache import CACHE
+from .jobs import run
+from .synth import Report, synthesize
 from .targets import TARGETS
 from .verilog import Design
 
@@ -61,21 +62,15 @@ def survey(
     Returns reports by design and target; `done` is told of each that is ready. Raises ToolError as
     :func:`~sqhw.flows.synth.synthesize`; what is finished by then stays in the cache.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = {}
-        for design in designs:
-            for target in targets:
-                job = pool.submit(synthesize, design.verilog, design.name, TARGETS[target], cache=cache)
-                jobs[job] = design, target
-        reports: dict[str, dict[str, Report]] = {design.name: {} for design in designs}
-        try:
-            for job in as_completed(jobs):
-                design, target = jobs[job]
-                reports[design.name][target] = job.result()
-                done(f"{design.name} for {TARGETS[target].title}")
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return {name: {target: found[target] for target in targets} for name, found in reports.items()}
+    jobs = {
+        (design.name, target): partial(synthesize, design.verilog, design.name, TARGETS[target], cache=cache)
+        for design in designs
+        for target in targets
+    }
+    found = run(jobs, done=lambda job: done(f"{job[0]} for {TARGETS[job[1]].title}"))
+    return {
+        design.name: {target: found[design.name, target] for target in targets} for design in designs
+    }
 
 
 def blocks(report: Report) -> dict[str, dict[str, int]]:

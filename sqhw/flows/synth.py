@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .files import as_json, write_text
-from .targets import LIBERTY, Target
+from . import cache as store
+from .cache import CACHE
+from .targets import Target
 from .tools import Tool, ToolError, yosys
 
-__all__ = ["CACHE", "Report", "cached", "synthesize"]
-
-CACHE = Path("build/synth/cache")
-"""Where reports are kept, below the current folder. Deleting it costs time only."""
+__all__ = ["CACHE", "Report", "cached", "run_yosys", "synthesize"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,18 @@ class Report:
     modules : dict of (dict of int by cell type) by module name
         Of each module with its borders kept, without its submodules, times the number of its instances.
         Their sum is not ``cells``: the borders cost logic. Empty without breakdown.
+    depth : int
+        Gates on the longest path between registers or ports; 0 where the target is not gates.
+    longest : list of str
+        The signals on that path, first to last.
     """
 
     top: str
     target: str
     cells: dict[str, int]
     modules: dict[str, dict[str, int]]
+    depth: int = 0
+    longest: list[str] = field(default_factory=list)
 
 
 def synthesize(
@@ -65,22 +69,20 @@ def synthesize(
         If Yosys is missing, is not the pinned version, or fails; the message names its log.
     """
     tool = yosys()
-    folder = cache / _key(verilog, top, target, breakdown, tool)
-    found = _load(folder)
-    if found is not None:
-        return found
-    _run(tool, verilog, _script(top, target, breakdown), folder)
-    modules = {}
-    if breakdown:
-        modules = _by_module(_stat(folder / "hierarchy.json"), top)
-    report = Report(top, target.name, _by_module(_stat(folder / "flat.json"), top)[top], modules)
-    write_text(folder / "report.json", as_json(asdict(report)))
-    return report
+
+    def make(folder: Path) -> dict[str, Any]:
+        _run(tool, verilog, _script(top, target, breakdown), target.liberty, folder)
+        modules = _by_module(_stat(folder / "hierarchy.json"), top) if breakdown else {}
+        cells = _by_module(_stat(folder / "flat.json"), top)[top]
+        path = _longest(folder / "depth.txt") if target.liberty else []
+        return asdict(Report(top, target.name, cells, modules, max(0, len(path) - 1), path))
+
+    return Report(**store.result(cache / _key(verilog, top, target, breakdown, tool), make))
 
 
 def cached(verilog: str, top: str, target: Target, *, breakdown: bool = True, cache: Path = CACHE) -> bool:
     """Whether :func:`synthesize` would return at once."""
-    return _load(cache / _key(verilog, top, target, breakdown, yosys())) is not None
+    return store.find(cache / _key(verilog, top, target, breakdown, yosys())) is not None
 
 
 def _script(top: str, target: Target, breakdown: bool) -> str:
@@ -89,29 +91,31 @@ def _script(top: str, target: Target, breakdown: bool) -> str:
 
     lines = ["read_verilog design.v", f"hierarchy -check -top {top}", "design -save source"]
     lines += steps(True, "flat")
+    if target.liberty:
+        # Without its registers, the netlist's longest path is the longest one between registers.
+        lines += [f"read_liberty -lib -ignore_miss_func {target.liberty.name}"]
+        lines += ["delete t:DFF*", "tee -q -o depth.txt ltp"]
     if breakdown:
         lines += ["design -load source", *steps(False, "hierarchy")]
     return "\n".join(lines) + "\n"
 
 
 def _key(verilog: str, top: str, target: Target, breakdown: bool, tool: Tool) -> str:
-    content = [verilog, _script(top, target, breakdown), tool.version, LIBERTY.read_text()]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    library = target.liberty.read_text() if target.liberty else ""
+    return store.key([verilog, _script(top, target, breakdown), tool.version, library])
 
 
-def _load(folder: Path) -> Report | None:
-    try:
-        return Report(**json.loads((folder / "report.json").read_text()))
-    except FileNotFoundError:
-        return None
-
-
-def _run(tool: Tool, verilog: str, script: str, folder: Path) -> None:
+def _run(tool: Tool, verilog: str, script: str, library: Path | None, folder: Path) -> None:
     """Runs Yosys inside `folder`: compiled to WebAssembly, it does not see every absolute path."""
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "design.v").write_text(verilog)
+    if library:
+        (folder / library.name).write_text(library.read_text())
+    run_yosys(tool, script, folder)
+
+
+def run_yosys(tool: Tool, script: str, folder: Path) -> None:
+    """Runs a Yosys script on the files of `folder`; raises ToolError with its log's name if it fails."""
     (folder / "script.ys").write_text(script)
-    (folder / LIBERTY.name).write_text(LIBERTY.read_text())
     result = subprocess.run(
         [tool.path, "-q", "-l", "yosys.log", "script.ys"],
         cwd=folder,
@@ -124,6 +128,11 @@ def _run(tool: Tool, verilog: str, script: str, folder: Path) -> None:
         lines = (folder / "yosys.log").read_text().split("\n") if (folder / "yosys.log").exists() else []
         reason = [line for line in lines if line.startswith("ERROR")] or result.stderr.splitlines()[-1:]
         raise ToolError(f"Yosys failed: {' '.join(reason)} (log: {folder / 'yosys.log'})")
+
+
+def _longest(path: Path) -> list[str]:
+    """Signals of the path that ``ltp`` printed."""
+    return [signal.lstrip("\\") for signal in re.findall(r"^ *\d+: (\S+)", path.read_text(), re.MULTILINE)]
 
 
 def _stat(path: Path) -> dict[str, Any]:

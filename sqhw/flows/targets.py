@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-__all__ = ["LIBERTY", "TARGETS", "Target"]
+from .osu018 import NAND2_AREA, cell_library
+
+__all__ = ["LIBERTY", "TARGETS", "Target", "standard_cells"]
 
 LIBERTY = Path(__file__).with_name("nand2.lib")
 """Generic cells with their areas in NAND2 equivalents."""
 
 
-def _gate_equivalents() -> dict[str, float]:
-    cells = re.findall(r"cell \((\w+)\)\s*{ area : ([0-9.]+);", LIBERTY.read_text())
-    return {name: float(area) for name, area in cells}
+def _gate_equivalents(liberty: Path, nand2_area: float) -> dict[str, float]:
+    cells = re.findall(r"cell \((\w+)\)\s*{\s*area : ([0-9.]+);", liberty.read_text())
+    return {name: float(area) / nand2_area for name, area in cells}
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Target:
         What ``{flatten}`` becomes.
     weights
         For each resource, how much of it a cell takes, by cell type (shell patterns).
+    liberty
+        Library of the cells that ``commands`` map to, if they are gates; they find it by its file name.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Target:
     flat: str
     hierarchical: str
     weights: Mapping[str, Mapping[str, float]]
+    liberty: Path | None = None
 
     def script(self, *, flatten: bool) -> str:
         return self.commands.format(flatten=self.flat if flatten else self.hierarchical)
@@ -66,8 +71,28 @@ attrmap -remove init
 dfflegalize -cell $_DFF_P_ x
 opt -full
 simplemap
-dfflibmap -liberty nand2.lib
-abc -liberty nand2.lib -script +strash;dc2;dc2;&get,-n;&dch,-f;&nf;&put"""
+dfflibmap -liberty {liberty}
+abc -liberty {liberty} -script +strash;dc2;dc2;&get,-n;&dch,-f;&nf;&put"""
+
+
+def _gates(name: str, title: str, liberty: Path, nand2_area: float, registers: str) -> Target:
+    """Gates of a library, one mapping script for all; GE are areas in NAND2 gates."""
+    return Target(
+        name,
+        title,
+        _GATES.replace("{liberty}", liberty.name),
+        "-flatten",
+        "",
+        {"GE": _gate_equivalents(liberty, nand2_area), "FF": {registers: 1}},
+        liberty,
+    )
+
+
+def standard_cells() -> Target:
+    """OSU018 standard cells, fetched when they are not there yet; raises ToolError if that fails."""
+    liberty = cell_library().liberty
+    return _gates("osu018", "OSU018 standard cells", liberty, NAND2_AREA, "DFFPOSX1")
+
 
 # FPGA flows stop before their last stage, which only renames and prints, and takes a third of the time.
 _ECP5_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}
@@ -76,14 +101,7 @@ _ECP5 = {"LUT": _ECP5_LUTS, "FF": {"TRELLIS_FF": 1}, "DSP": {"MULT18X18D": 1}, "
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target(
-            "gates",
-            "Generic gates",
-            _GATES,
-            "-flatten",
-            "",
-            {"GE": _gate_equivalents(), "FF": {"DFF": 1}},
-        ),
+        _gates("gates", "Generic gates", LIBERTY, 1.0, "DFF"),
         Target("ecp5", "ECP5", "synth_ecp5 -run begin:check {flatten}", "", "-noflatten", _ECP5),
         Target(
             "ecp5-nodsp",

@@ -1,0 +1,35 @@
+"""Many independent runs of tools, some at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+__all__ = ["run"]
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+def run(
+    jobs: Mapping[K, Callable[[], T]],
+    *,
+    workers: int | None = None,
+    done: Callable[[K], None] = lambda _: None,
+) -> dict[K, T]:
+    """Runs all jobs, as many at a time as there are processors (or `workers`); results by key, in order.
+
+    `done` is told of each key that is ready. The first exception ends it: no further job starts.
+    """
+    results: dict[K, T] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        futures = {pool.submit(job): name for name, job in jobs.items()}
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                done(futures[future])
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return {name: results[name] for name in jobs}
