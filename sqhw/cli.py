@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 from rich.table import Table
 
 from . import __version__
 from .commands import quantize as quantize_commands
+from .commands.common import command_line
+from .commands.common import progress as progress_display
+from .commands.ppa import ppa
 from .config import PRESETS, PEConfig
 from .flows import resources
 from .flows.files import as_json, write_text
@@ -105,7 +107,7 @@ def synth(targets: tuple[str, ...], output: Path, **options: Any) -> None:
     """Report resources in gates and on FPGAs."""
     designs = _designs(options)
     chosen = targets or tuple(TARGETS)
-    with _progress() as progress:
+    with progress_display() as progress:
         task = progress.add_task("Synthesizing", total=len(designs) * len(chosen))
 
         def done(what: str) -> None:
@@ -114,7 +116,7 @@ def synth(targets: tuple[str, ...], output: Path, **options: Any) -> None:
                 progress.console.print(f"Synthesized {what}")
 
         reports = resources.survey(designs, chosen, done=done)
-    document = resources.document(designs, reports, command=_command())
+    document = resources.document(designs, reports, command=command_line())
     console = Console()
     console.width = max(console.width, resources.TABLE_WIDTH)
     for table in resources.tables(document):
@@ -126,6 +128,7 @@ def synth(targets: tuple[str, ...], output: Path, **options: Any) -> None:
 
 cli.add_command(quantize_commands.quantize)
 cli.add_command(quantize_commands.inspect)
+cli.add_command(ppa)
 
 
 def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:
@@ -138,25 +141,13 @@ def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:
                 raise ValueError("Module name must stand with one configuration: add --preset or parameters")
     except (TypeError, ValueError) as error:
         raise _Refused(str(error)) from error
-    with _progress() as progress:
+    with progress_display() as progress:
         task = progress.add_task("Emitting Verilog", total=len(configurations))
         designs = []
         for label, config in configurations.items():
             designs.append(emit(config, name or module_name(label)))
             progress.advance(task)
     return designs
-
-
-def _progress() -> Progress:
-    text, bar = Progress.get_default_columns()[:2]
-    columns = (SpinnerColumn(), text, bar, MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _command() -> str:
-    """The command line as it was typed, for the record."""
-    return " ".join(["python -m sqhw", *click.get_current_context().find_root().obj])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

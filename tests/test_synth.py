@@ -6,7 +6,7 @@ import pytest
 
 from sqhw.flows import synth
 from sqhw.flows.resources import BLOCKS, OTHER, blocks, document, markdown, survey
-from sqhw.flows.synth import Report, cached, synthesize
+from sqhw.flows.synth import Report, synthesize
 from sqhw.flows.targets import LIBERTY, TARGETS
 from sqhw.flows.tools import ToolError
 from sqhw.flows.verilog import Design
@@ -42,10 +42,18 @@ def test_counts(tmp_path, target, total, pairs):
     assert sorted(report.modules) == ["pair", "top"]
 
 
+def test_shared_modules_are_counted_as_cells(tmp_path):
+    gates = TARGETS["gates"]
+    report = synthesize(TEXT, "top", gates, breakdown=False, shared=["pair"], cache=tmp_path)
+    assert report.cells == {"DFF": 2, "pair": 2}
+    alone = synthesize(TEXT, "pair", gates, breakdown=False, cache=tmp_path)
+    assert gates.resources(alone.cells) == pytest.approx({"GE": 3 * 4 + 3 * 2.35, "FF": 3})
+    assert (alone.depth, alone.longest[-1]) == (1, "o")
+
+
 def test_second_time_is_from_the_cache(tmp_path, monkeypatch):
     gates = TARGETS["gates"]
     options = {"breakdown": False, "cache": tmp_path}
-    assert not cached(TEXT, "top", gates, **options)
     first = synthesize(TEXT, "top", gates, **options)
     assert first.modules == {}
 
@@ -53,7 +61,6 @@ def test_second_time_is_from_the_cache(tmp_path, monkeypatch):
         raise AssertionError("Yosys ran")
 
     monkeypatch.setattr(synth, "_run", run)
-    assert cached(TEXT, "top", gates, **options)
     assert synthesize(TEXT, "top", gates, **options) == first
     with pytest.raises(AssertionError, match=r"^Yosys ran$"):
         synthesize(TEXT + "\n", "top", gates, **options)

@@ -27,7 +27,8 @@ class Baseline:
     unit, arguments
         The unit's class and the arguments of its constructor. It has a member ``acc``.
     row, column
-        Names of the members that a row and a column drive, each with the cycle in which the unit wants it.
+        Names of the members that a row and a column drive, each with the cycle in which the unit wants it;
+        -1 is the one before the sum shows.
     decode
         Member → class and arguments of a combinational decoder (members ``i``, ``o``) in front of its
         operand register, so that it stands once per row or column.
@@ -119,14 +120,14 @@ class BaselineArray(wiring.Component):
         sums = Signal(self._sums)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
-                mac = repeated(m, platform, f"mac{r}_{c}", self._unit_once)
+                mac = repeated(m, platform, f"mac{r}_{c}", self.unit)
                 m.d.comb += [getattr(mac, name).eq(value) for name, value in (row | column).items()]
                 m.d.comb += sums[r][c].eq(mac.acc)
         m.d.comb += self.o.eq(self._drain(m, sums) if self._drained else sums)
         return m
 
-    def _unit_once(self) -> wiring.Component:
-        """A unit: first the one that was made to learn its ports."""
+    def unit(self) -> wiring.Component:
+        """Makes a unit: first the one that was made already, to learn its ports."""
         unit, self._unit = self._unit, None
         return unit or self._baseline.make()
 
@@ -143,7 +144,7 @@ class BaselineArray(wiring.Component):
                 m.d.comb += decoder.i.eq(value)
                 value = decoder.o
             operand = register(m, value, name=f"{side}{index}_{member}")
-            values[member] = delay(m, operand, cycle, name=f"{side}{index}_{member}_late")
+            values[member] = delay(m, operand, cycle % self._latency, name=f"{side}{index}_{member}_late")
         return values
 
     def _drain(self, m: Module, sums: Any) -> Any:

@@ -1,26 +1,32 @@
-"""SQ hardware as it is measured: operand registers on both sides, no output stage, no stream buffers."""
+"""SQ hardware as it is measured: between operand registers, without output stage and stream buffers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Module, Signal, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..array.array import ProcessingArray
+from ..array.config import ArrayConfig
+from ..array.layouts import dense_beats_layout
 from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.repeated import repeated
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, sq_beat_layout
-from ..pe.datapath import Datapath
+from ..pe.column import ColumnSide
+from ..pe.mac import MACUnit
+from ..pe.row import RowSide
 
-__all__ = ["BarePE"]
+__all__ = ["BareArray", "BarePE", "ShiftHarness"]
 
 
 class BarePE(wiring.Component):
-    """Decoder, operand registers and datapath: what an exact dot product takes.
+    """Decoder, operand registers, row side, column side and multiply-accumulate unit.
 
-    The decoder's output register is the SQ operand's; the dense operand gets one that holds while a beat takes
-    several steps. Beats of both operands come together.
+    The decoder's output register is the SQ operand's; the dense operand gets one that holds while a beat
+    takes several steps. Beats of both operands come together.
 
     Members
     -------
@@ -45,22 +51,91 @@ class BarePE(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.decoder = decoder = BitmapDecoder(self._config)
-        m.submodules.datapath = datapath = Datapath(self._config)
-        dense: Any = Signal(dense_beat_layout(self._config), reset_less=True)
+        config = self._config
+        m.submodules.decoder = decoder = BitmapDecoder(config)
+        row = repeated(m, platform, "row", RowSide, config)
+        mac = repeated(m, platform, "mac", MACUnit, config)
+        m.submodules.column = column = ColumnSide(config)
+        dense: Any = Signal(dense_beat_layout(config), reset_less=True)
         with m.If(self.valid & self.ready):
             m.d.sync += dense.eq(self.dense)
+        step = decoder.o.p
         m.d.comb += [
             decoder.i.p.eq(self.sq),
             decoder.i.valid.eq(self.valid),
             self.ready.eq(decoder.i.ready),
             decoder.o.ready.eq(1),
-            datapath.step.eq(decoder.o.p),
-            datapath.step.error.eq(decoder.o.p.error | (decoder.o.p.last != dense.last)),
-            datapath.valid.eq(decoder.o.valid),
-            datapath.beat.eq(dense),
-            self.acc.eq(datapath.acc),
-            self.acc_valid.eq(datapath.acc_valid),
-            self.acc_error.eq(datapath.acc_error),
+            row.i.eq(step),
+            row.i.error.eq(step.error | (step.last != dense.last)),
+            row.valid.eq(decoder.o.valid),
+            column.i.eq(dense),
+            mac.row.eq(row.o),
+            mac.column.eq(column.o),
+            self.acc.eq(mac.acc),
+            self.acc_valid.eq(row.o.last),
+            self.acc_error.eq(row.o.error),
         ]
+        return m
+
+
+class BareArray(wiring.Component):
+    """A processing array with a register for the dense operand (that of the SQ operand is inside).
+
+    Members are those of :class:`~sqhw.array.array.ProcessingArray`.
+    """
+
+    def __init__(self, config: ArrayConfig):
+        self._config = config
+        self._array = ProcessingArray(config)
+        super().__init__(self._array.signature)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.array = array = self._array
+        dense: Any = stream.Signature(dense_beats_layout(self._config)).create(path=("dense",))
+        connect(m, flipped(self.i_sq), array.i_sq)
+        connect(m, array.o, flipped(self.o))
+        m.d.comb += [
+            array.i_dense.p.eq(dense.p),
+            array.i_dense.valid.eq(dense.valid),
+            self.i_dense.ready.eq(array.i_dense.ready | ~dense.valid),
+        ]
+        with m.If(self.i_dense.ready):
+            m.d.sync += [dense.p.eq(self.i_dense.p), dense.valid.eq(self.i_dense.valid)]
+        return m
+
+
+class ShiftHarness(wiring.Component):
+    """A component between shift registers, so that pins neither limit its clock nor its number of ports.
+
+    Parameters
+    ----------
+    component
+        Any component with plain or stream members.
+
+    Members
+    -------
+    i : In(1)
+        Shifted through a register per input bit.
+    load : In(1)
+        Takes the outputs into a register per bit; otherwise that shifts towards ``o``.
+    o : Out(1)
+    """
+
+    def __init__(self, component: wiring.Component):
+        self._component = component
+        super().__init__({"i": In(1), "load": In(1), "o": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.unit = unit = self._component
+        ports: dict[wiring.Flow, list[Value]] = {In: [], Out: []}
+        for _, member, value in unit.signature.flatten(unit):
+            ports[member.flow].append(Value.cast(value))
+        inputs, outputs = Cat(ports[In]), Cat(ports[Out])
+        stimulus, response = Signal(len(inputs), reset_less=True), Signal(len(outputs), reset_less=True)
+        m.d.comb += [inputs.eq(stimulus), self.o.eq(response[-1])]
+        m.d.sync += [stimulus.eq(Cat(self.i, stimulus)), response.eq(response << 1)]
+        with m.If(self.load):
+            m.d.sync += response.eq(outputs)
         return m

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from .cache import CACHE
 from .targets import Target
 from .tools import Tool, ToolError, yosys
 
-__all__ = ["CACHE", "Report", "cached", "run_yosys", "synthesize"]
+__all__ = ["CACHE", "Report", "run_yosys", "synthesize"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,13 @@ class Report:
 
 
 def synthesize(
-    verilog: str, top: str, target: Target, *, breakdown: bool = True, cache: Path = CACHE
+    verilog: str,
+    top: str,
+    target: Target,
+    *,
+    breakdown: bool = True,
+    shared: Sequence[str] = (),
+    cache: Path = CACHE,
 ) -> Report:
     """Synthesizes a design, or returns the report of an earlier run of the same text and tools.
 
@@ -60,6 +66,8 @@ def synthesize(
         What to synthesize for.
     breakdown
         Whether to synthesize a second time with module borders kept, for ``Report.modules``.
+    shared
+        Modules that are left out, since they are synthesized on their own: they are counted as cells.
     cache
         Folder of reports and logs.
 
@@ -69,27 +77,25 @@ def synthesize(
         If Yosys is missing, is not the pinned version, or fails; the message names its log.
     """
     tool = yosys()
+    script = _script(top, target, breakdown, shared)
 
     def make(folder: Path) -> dict[str, Any]:
-        _run(tool, verilog, _script(top, target, breakdown), target.liberty, folder)
+        _run(tool, verilog, script, target.liberty, folder)
         modules = _by_module(_stat(folder / "hierarchy.json"), top) if breakdown else {}
         cells = _by_module(_stat(folder / "flat.json"), top)[top]
         path = _longest(folder / "depth.txt") if target.liberty else []
         return asdict(Report(top, target.name, cells, modules, max(0, len(path) - 1), path))
 
-    return Report(**store.result(cache / _key(verilog, top, target, breakdown, tool), make))
+    return Report(**store.result(cache / _key(verilog, script, target, tool), make))
 
 
-def cached(verilog: str, top: str, target: Target, *, breakdown: bool = True, cache: Path = CACHE) -> bool:
-    """Whether :func:`synthesize` would return at once."""
-    return store.find(cache / _key(verilog, top, target, breakdown, yosys())) is not None
-
-
-def _script(top: str, target: Target, breakdown: bool) -> str:
+def _script(top: str, target: Target, breakdown: bool, shared: Sequence[str]) -> str:
     def steps(flatten: bool, name: str) -> list[str]:
         return [target.script(flatten=flatten), "clean -purge", f"tee -q -o {name}.json stat -json"]
 
-    lines = ["read_verilog design.v", f"hierarchy -check -top {top}", "design -save source"]
+    lines = ["read_verilog design.v", f"hierarchy -check -top {top}"]
+    lines += [f"blackbox {name}" for name in shared]
+    lines += ["design -save source"]
     lines += steps(True, "flat")
     if target.liberty:
         # Without its registers, the netlist's longest path is the longest one between registers.
@@ -100,9 +106,9 @@ def _script(top: str, target: Target, breakdown: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _key(verilog: str, top: str, target: Target, breakdown: bool, tool: Tool) -> str:
+def _key(verilog: str, script: str, target: Target, tool: Tool) -> str:
     library = target.liberty.read_text() if target.liberty else ""
-    return store.key([verilog, _script(top, target, breakdown), tool.version, library])
+    return store.key([verilog, script, tool.version, library])
 
 
 def _run(tool: Tool, verilog: str, script: str, library: Path | None, folder: Path) -> None:
@@ -131,8 +137,13 @@ def run_yosys(tool: Tool, script: str, folder: Path) -> None:
 
 
 def _longest(path: Path) -> list[str]:
-    """Signals of the path that ``ltp`` printed."""
-    return [signal.lstrip("\\") for signal in re.findall(r"^ *\d+: (\S+)", path.read_text(), re.MULTILINE)]
+    """Signals of the longest path that ``ltp`` printed, which prints one of each module."""
+    paths: list[list[str]] = [[]]
+    for number, signal in re.findall(r"^ *(\d+): (\S+)", path.read_text(), re.MULTILINE):
+        if number == "0":
+            paths.append([])
+        paths[-1].append(signal.lstrip("\\"))
+    return max(paths, key=len)
 
 
 def _stat(path: Path) -> dict[str, Any]:
@@ -160,3 +171,4 @@ def _by_module(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, 
         for module, cells in modules.items()
         if instances[module]
     }
+

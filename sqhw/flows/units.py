@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 
 from amaranth.lib import wiring
 
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat
 
+from ..array.config import ArrayConfig
 from ..baselines.array import Baseline, BaselineArray
 from ..baselines.fp16_decode import FP16Decode
 from ..baselines.fp16_dot import FP16Dot
 from ..baselines.integer_mac import IntegerMAC
+from ..baselines.mx_dot import MXDot
+from ..baselines.nvfp4_dot import NVFP4Dot
 from ..config import PEConfig, preset
-from .bare import BarePE
+from .bare import BareArray, BarePE, ShiftHarness
 
-__all__ = ["BASELINES", "FAMILIES", "SQ", "Unit", "pe_units"]
+__all__ = [
+    "BASELINES",
+    "CONFIGS",
+    "FAMILIES",
+    "SIZES",
+    "SQ",
+    "Unit",
+    "harnessed",
+    "row_bits",
+    "unit",
+    "units",
+]
 
 GROUP = 64
 """Elements per group scale of INT4 weights, on all sides."""
@@ -32,21 +47,20 @@ class Unit:
         What it computes: ``sq``, ``sq-dense``, ``paper``, or the name of a baseline.
     lanes
         Multiplications per cycle of one processing element.
-    rows, columns
-        Size of the array; None for a processing element without capture registers.
+    shape
+        Rows and columns of the array; None for a processing element without capture registers.
     make
         Makes the component.
     """
 
     family: str
     lanes: int
-    rows: int | None
-    columns: int | None
+    shape: tuple[int, int] | None
     make: Callable[[], wiring.Component]
 
     @property
     def size(self) -> str:
-        return "pe" if self.rows is None else f"{self.rows}x{self.columns}"
+        return "x".join(map(str, self.shape)) if self.shape else "pe"
 
     @property
     def name(self) -> str:
@@ -56,12 +70,20 @@ class Unit:
     @property
     def macs(self) -> int:
         """Multiplications per cycle."""
-        return self.lanes * (self.rows or 1) * (self.columns or 1)
+        return self.lanes * prod(self.shape or (1,))
 
 
 @dataclass(frozen=True)
 class Family:
-    """Hardware for one pair of number formats: title for tables, bits that an element of each operand moves."""
+    """Hardware for one pair of number formats.
+
+    Attributes
+    ----------
+    title : str
+        For tables.
+    row_bits, column_bits : float
+        What an element of each operand moves, scales included; SQ operands: see :func:`row_bits`.
+    """
 
     title: str
     row_bits: float
@@ -69,16 +91,19 @@ class Family:
 
 
 def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baseline:
-    row = {"a": 0, "valid": 1, "clear": 2 if group else 1}
     column = {"b": 0, "tau": 1} if group else {"b": 0}
-    return Baseline(IntegerMAC, (a_bits, b_bits, lanes, group), row, column)
+    return Baseline(IntegerMAC, (a_bits, b_bits, lanes, group), {"a": 0, "valid": 1, "clear": -1}, column)
 
 
 def _fp16(lanes: int) -> Baseline:
-    marks = FP16Dot(lanes).latency - 1
     decode = (FP16Decode, (lanes,))
-    row = {"a": 0, "valid": marks, "clear": marks}
+    row = {"a": 0, "valid": -1, "clear": -1}
     return Baseline(FP16Dot, (lanes,), row, {"b": 0}, {"a": decode, "b": decode})
+
+
+def _mx(element: str, lanes: int) -> Baseline:
+    row = {"a": 0, "scale_a": 0, "valid": 0, "clear": -1}
+    return Baseline(MXDot, (element, lanes), row, {"b": 0, "scale_b": 0})
 
 
 BASELINES: dict[str, Callable[[int], Baseline]] = {
@@ -87,6 +112,11 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
     "w6a6": lambda lanes: _integer(6, 6, lanes, None),
     "w8a8": lambda lanes: _integer(8, 8, lanes, None),
     "fp16": _fp16,
+    "mxfp4": lambda lanes: _mx("fp4", lanes),
+    "mxint8": lambda lanes: _mx("int8", lanes),
+    "nvfp4": lambda lanes: Baseline(
+        NVFP4Dot, (lanes,), {"a": 0, "scale_a": 1, "valid": 1, "clear": -1}, {"b": 0, "scale_b": 1}
+    ),
 }
 """Baselines by name, given the lanes. Rows hold activations, columns weights."""
 
@@ -123,6 +153,9 @@ FAMILIES: dict[str, Family] = {
     "w6a6": Family("INT6 x INT6", 6, 6),
     "w8a8": Family("INT8 x INT8", 8, 8),
     "fp16": Family("FP16 x FP16, float32 sums", 16, 16),
+    "mxfp4": Family("MXFP4 x MXFP4, float32 sums", 4.25, 4.25),
+    "mxint8": Family("MXINT8 x MXINT8, float32 sums", 8.25, 8.25),
+    "nvfp4": Family("NVFP4 x NVFP4", 4.5, 4.5),
 }
 
 
@@ -133,17 +166,38 @@ def row_bits(unit: Unit) -> float:
     return FAMILIES[unit.family].row_bits
 
 
-def pe_units() -> list[Unit]:
-    """Processing elements of every family."""
-    units = [
-        Unit(family, lanes, None, None, lambda config=CONFIGS[family](lanes): BarePE(config))
-        for family in CONFIGS
+SIZES: tuple[tuple[int, int] | None, ...] = (None, (4, 4), (8, 8))
+"""A processing element, and arrays."""
+
+
+def units() -> list[Unit]:
+    """Everything that is measured, at every size."""
+    return [
+        unit(family, lanes, size)
+        for size in SIZES
         for lanes in SQ
-        if family != "paper" or lanes == preset("paper").lanes
+        for family in FAMILIES
+        if _exists(family, lanes)
     ]
-    units += [
-        Unit(family, lanes, None, None, lambda baseline=make(lanes): BaselineArray(baseline))
-        for family, make in BASELINES.items()
-        for lanes in SQ
-    ]
-    return units
+
+
+def harnessed(measured: Unit) -> Unit:
+    """The same between shift registers, for place and route."""
+    return replace(measured, family=f"{measured.family}-placed", make=lambda: ShiftHarness(measured.make()))
+
+
+def _exists(family: str, lanes: int) -> bool:
+    return family != "paper" or lanes == preset("paper").lanes
+
+
+def unit(family: str, lanes: int, size: tuple[int, int] | None) -> Unit:
+    """One family's hardware."""
+    rows, columns = size or (1, 1)
+
+    def make() -> wiring.Component:
+        if family in BASELINES:
+            return BaselineArray(BASELINES[family](lanes), rows, columns, drained=size is not None)
+        config = CONFIGS[family](lanes)
+        return BareArray(ArrayConfig(config, rows, columns)) if size else BarePE(config)
+
+    return Unit(family, lanes, size, make)

@@ -1,0 +1,52 @@
+"""``python -m sqhw ppa``: area and clock frequency against every baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..flows import ppa as flow
+from ..flows import ppa_figures, ppa_report
+from ..flows.files import as_json, write_text
+from ..flows.ppa_targets import verdicts
+from ..flows.units import unit, units
+from .common import command_line, progress, stages
+
+__all__ = ["ppa"]
+
+
+@click.command()
+@click.option(
+    "--jobs", type=click.IntRange(1), default=2, show_default=True, help="Tools that run at a time."
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="build/ppa",
+    show_default=True,
+    help="Folder of ppa.json, ppa.md and figures.",
+)
+def ppa(jobs: int, output: Path) -> None:
+    """Measure area and clock frequency against baselines.
+
+    Results are kept under build/synth/cache: a run that was stopped goes on where it was.
+    """
+    measured = units()
+    checked = [unit(family, 16, (2, 2)) for family in ("sq", "w4a8")]
+    with progress() as display:
+        survey = flow.survey(
+            [*measured, *checked], flow.placed_units(), checked, workers=jobs, begin=stages(display)
+        )
+    document = flow.document(survey, measured, command=command_line())
+    document["targets"] = verdicts(document)
+    console = Console()
+    console.width = max(console.width, ppa_report.TABLE_WIDTH)
+    for table in ppa_report.tables(document):
+        console.print(table)
+    figures = ppa_figures.draw(document, output)
+    write_text(output / "ppa.json", as_json(document))
+    write_text(output / "ppa.md", ppa_report.page(document))
+    click.echo(", ".join(map(str, [output / "ppa.json", output / "ppa.md", *figures])))

@@ -1,0 +1,111 @@
+"""Clock frequency on a Lattice ECP5: place and route with nextpnr, between registers, over several seeds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from . import cache as store
+from .cache import CACHE
+from .synth import run_yosys
+from .tools import ToolError, nextpnr_ecp5, yosys
+
+__all__ = ["DEVICES", "Netlist", "device", "netlist", "place", "typical"]
+
+DEVICES: dict[str, tuple[str, int]] = {
+    "25k": ("CABGA256", 24288),
+    "45k": ("CABGA256", 43848),
+    "85k": ("CABGA756", 83640),
+}
+"""ECP5 by nextpnr's name: a package, and its LUTs. Speed grade 6."""
+_FILL = 0.9
+"""A device is taken to be full at this share of its LUTs."""
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """A design mapped to ECP5 cells.
+
+    Attributes
+    ----------
+    path : str
+        JSON for nextpnr.
+    luts : int
+        Lookup tables, two per carry cell.
+    """
+
+    path: str
+    luts: int
+
+
+def netlist(verilog: str, top: str, *, cache: Path = CACHE) -> Netlist:
+    """Maps a design to ECP5 without DSP blocks; raises ToolError as Yosys does."""
+    tool = yosys()
+    script = "\n".join(
+        [
+            "read_verilog design.v",
+            f"synth_ecp5 -nodsp -top {top}",
+            "tee -q -o stat.json stat -json",
+            "write_json netlist.json",
+        ]
+    )
+
+    def make(folder: Path) -> dict[str, Any]:
+        (folder / "design.v").write_text(verilog)
+        run_yosys(tool, script + "\n", folder)
+        cells = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+        luts = cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0)
+        return asdict(Netlist(str(folder / "netlist.json"), luts))
+
+    return Netlist(**store.result(cache / store.key([verilog, script, tool.version]), make))
+
+
+def device(luts: int) -> str | None:
+    """The smallest device that holds that many lookup tables; None if there is none."""
+    return next((name for name, (_, size) in DEVICES.items() if luts <= _FILL * size), None)
+
+
+def place(design: Netlist, part: str, seed: int, *, cache: Path = CACHE) -> float:
+    """Places and routes once; returns the clock's largest frequency in MHz, by static timing analysis.
+
+    Raises
+    ------
+    ToolError
+        If nextpnr is missing, is not the pinned version, or fails; the message names its log.
+    """
+    tool = nextpnr_ecp5()
+    package, _ = DEVICES[part]
+    options = [f"--{part}", "--package", package, "--speed", "6", "--seed", str(seed), "--freq", "250"]
+    options += ["--timing-allow-fail", "--lpf-allow-unconstrained", "--json", "netlist.json"]
+    options += ["--report", "timing.json", "--quiet", "--log", "nextpnr.log"]
+    text = Path(design.path).read_text()
+
+    def make(folder: Path) -> dict[str, float]:
+        shutil.copyfile(design.path, folder / "netlist.json")
+        ran = subprocess.run(
+            [tool.path, *options],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        (folder / "netlist.json").unlink()
+        if ran.returncode:
+            reason = (ran.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ToolError(f"nextpnr failed: {reason} (log: {folder / 'nextpnr.log'})")
+        clocks = json.loads((folder / "timing.json").read_text())["fmax"]
+        return {"mhz": min(clock["achieved"] for clock in clocks.values())}
+
+    found: dict[str, float] = store.result(cache / store.key([text, options, tool.version]), make)
+    return found["mhz"]
+
+
+def typical(frequencies: list[float]) -> float:
+    """The median over seeds."""
+    return round(median(frequencies), 1)

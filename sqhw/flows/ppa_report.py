@@ -1,0 +1,269 @@
+"""The survey of area and frequency for people: tables for a terminal and a page, from the same JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from .units import BASELINES, CONFIGS
+
+__all__ = ["TABLE_WIDTH", "page", "tables"]
+
+TABLE_WIDTH = 120
+"""Columns of text that the tables want."""
+
+Rows = tuple[list[str], list[list[str]]]
+"""Header and rows."""
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _units(document: Mapping[str, Any], size: str) -> list[Mapping[str, Any]]:
+    return [u for u in document["units"] if u.get("size") == size]
+
+
+def unit_rows(document: Mapping[str, Any], size: str) -> Rows:
+    """Resources of every unit of one size."""
+    header = ["unit", "lanes", "gates (GE)", "GE per MAC", "depth", "OSU018 (GE)"]
+    columns = [
+        (label, title, resource)
+        for label, title, resource in (
+            ("ecp5", "ECP5 LUT", "LUT"),
+            ("ecp5", "ECP5 FF", "FF"),
+            ("ecp5", "ECP5 DSP", "DSP"),
+            ("ecp5-nodsp", "ECP5 LUT without DSP", "LUT"),
+            ("ice40", "iCE40 LUT", "LUT"),
+            ("xc7", "Xilinx 7 LUT", "LUT"),
+        )
+        if any(u.get(label, {}).get(resource) for u in _units(document, size))
+    ]
+    header += [title for _, title, _ in columns]
+    placed = any("mhz" in u for u in _units(document, size))
+    rows = []
+    for u in _units(document, size):
+        row = [u["title"], str(u["lanes"]), _number(u["gates"]), _number(u["gates_per_mac"], 1)]
+        row += [str(u["depth"]), _number(u["osu018"])]
+        row += [_number(u.get(label, {}).get(resource)) for label, _, resource in columns]
+        rows.append([*row, _number(u.get("mhz"), 1)] if placed else row)
+    return [*header, "ECP5-6 MHz"] if placed else header, rows
+
+
+def ratio_rows(document: Mapping[str, Any]) -> Rows:
+    """Gates of SQ hardware in units of each baseline."""
+    found = {(r["unit"], r["to"]): r["gates"] for r in document["ratios"]}
+    rows = []
+    for u in document["units"]:
+        if u.get("family") in CONFIGS:
+            suffix = f"_{u['lanes']}_{u['size']}"
+            rows.append(
+                [u["title"], str(u["lanes"]), u["size"]]
+                + [_number(found.get((u["name"], f"{baseline}{suffix}")), 3) for baseline in BASELINES]
+            )
+    titles = {u["family"]: u["title"] for u in document["units"] if "family" in u}
+    return ["gates of", "lanes", "size", *(f"/ {titles[baseline]}" for baseline in BASELINES)], rows
+
+
+def target_rows(document: Mapping[str, Any]) -> Rows:
+    rows = []
+    for verdict in document["targets"]:
+        least = "MHz" in verdict["target"]
+        rows.append(
+            [
+                verdict["target"],
+                f"{'at least' if least else 'at most'} {verdict['limit']}",
+                "fits no ECP5" if verdict["measured"] is None else str(verdict["measured"]),
+                "met" if verdict["met"] else "missed",
+                f"{verdict['floor']} ({verdict['floor_is']})" if "floor" in verdict else "",
+            ]
+        )
+    return ["target", "limit", "measured", "verdict", "floor"], rows
+
+
+def block_rows(document: Mapping[str, Any], size: str) -> Rows:
+    """Gates of each block of SQ hardware, borders kept."""
+    chosen = [u for u in _units(document, size) if "blocks" in u]
+    names = list(dict.fromkeys(block for u in chosen for block in u["blocks"]))
+    rows = [[name, *(_number(u["blocks"].get(name, 0)) for u in chosen)] for name in names]
+    return ["block (GE)", *(f"{u['title']}, {u['lanes']}" for u in chosen)], rows
+
+
+def bits_rows(document: Mapping[str, Any]) -> Rows:
+    sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
+    found = {(u["title"], u["lanes"], u["size"]): u["bits_per_mac"] for u in document["units"] if "size" in u}
+    keys = dict.fromkeys((title, lanes) for title, lanes, _ in found)
+    rows = [
+        [title, str(lanes), *(_number(found.get((title, lanes, size)), 3) for size in sizes)]
+        for title, lanes in keys
+    ]
+    return ["bits moved per MAC", "lanes", *sizes], rows
+
+
+def decode_rows(document: Mapping[str, Any]) -> Rows:
+    rows = []
+    for d in document["decode"]:
+        rows.append(
+            [
+                d["title"],
+                str(d["lanes"]),
+                d["mask"],
+                _number(d["bits_per_element"], 3),
+                _number(d["mask_bits_per_element"], 3),
+                _number(d["decoder_gates"]),
+                _number(d["gather_gates"]),
+                f"{d['share_of_pe_percent']:.1f} %",
+                f"{d['share_of_array_percent']:.1f} %",
+                str(d["latency_cycles"]),
+                str(d["extra_cycles"]),
+            ]
+        )
+    header = ["configuration", "lanes", "mask", "bits per element", "of them mask", "decoder (GE)"]
+    header += ["gather (GE)", "of the PE", "of an 8x8 array", "latency", "cycles per beat that stalls"]
+    return header, rows
+
+
+def part_rows(document: Mapping[str, Any], size: str) -> Rows:
+    rows = [
+        [
+            u["title"],
+            str(u["lanes"]),
+            part,
+            str(p["count"]),
+            _number(p["gates"]),
+            _number(p["count"] * p["gates"]),
+        ]
+        for u in _units(document, size)
+        for part, p in u["parts"].items()
+    ]
+    return ["array", "lanes", "part", "count", "GE each", "GE in all"], rows
+
+
+def sum_rows(document: Mapping[str, Any]) -> Rows:
+    rows = [
+        [s["unit"], _number(s["parts"]), _number(s["whole"]), f"{s['difference_percent']:+.2f} %"]
+        for s in document["sums"]
+    ]
+    return ["array", "sum of parts (GE)", "whole, flat (GE)", "difference"], rows
+
+
+def tables(document: Mapping[str, Any]) -> list[Table]:
+    """What a terminal shows."""
+    sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
+    result = [_table(f"Size: {size}", *unit_rows(document, size)) for size in sizes]
+    return [*result, _table("Ratios", *ratio_rows(document)), _table("Targets", *target_rows(document))]
+
+
+def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(header[0], no_wrap=True)
+    for name in header[1:]:
+        table.add_column(name, justify="right", max_width=10)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def page(document: Mapping[str, Any]) -> str:
+    """The survey as a page."""
+    tools = ", ".join(f"{name} {version}" for name, version in document["tools"].items())
+    lines = [
+        "# Area and clock frequency",
+        "",
+        f"Made by `{document['command']}` with {tools}; place and route with seeds "
+        f"{', '.join(map(str, document['seeds']))}.",
+        "",
+        *_METHOD.splitlines(),
+        "",
+        "## Targets",
+        "",
+        *_markdown(*target_rows(document)),
+        "",
+        *_FLOORS.splitlines(),
+        "",
+        "## Ratios, in gates",
+        "",
+        *_markdown(*ratio_rows(document)),
+    ]
+    sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
+    for size in sizes:
+        title = "Processing elements" if size == "pe" else f"Arrays of {size}"
+        lines += ["", f"## {title}", "", *_markdown(*unit_rows(document, size))]
+    lines += [
+        "",
+        "## Where the gates are",
+        "",
+        "![gates by block](figures/ppa-blocks.svg)",
+        "",
+        *_markdown(*block_rows(document, "pe")),
+        "",
+        *_markdown(*block_rows(document, "8x8")),
+        "",
+        *_markdown(*part_rows(document, "8x8")),
+        "",
+        *_CHECK.splitlines(),
+        "",
+        *_markdown(*sum_rows(document)),
+        "",
+        "## What decoding costs",
+        "",
+        *_DECODE.splitlines(),
+        "",
+        *_markdown(*decode_rows(document)),
+        "",
+        "## Bits moved",
+        "",
+        *_BITS.splitlines(),
+        "",
+        "![bits moved per multiplication](figures/ppa-bits.svg)",
+        "",
+        *_markdown(*bits_rows(document)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_METHOD = """\
+What is compared: a unit with a register for each operand, decoders, scaling and an accumulator that is
+exact (float32 for the floating-point baselines) up to K = 4096. Nobody has an output stage or stream
+buffers. Arrays add, on all sides, one set of operand registers, decoders and delay lines per row and
+column, and a register per sum that captures it while the next tile is computed. INT4 weights carry a
+group scale per 64 elements on all sides; INT6 and INT8 do without. The SQ side pays for flow control
+and for error checks; baselines have neither.
+
+* **Gates**: NAND2 equivalents (`sqhw/flows/nand2.lib`: NAND2 = 1, register = 4) after Yosys and ABC.
+* **OSU018**: the same script on standard cells of a 0.18 um process from Debian's `qflow-tech-osu018`;
+  area by NAND2X1.
+* **Depth**: cells on the longest path between registers, generic gates, mapped for area (carry chains
+  ripple).
+* **ECP5, iCE40, Xilinx 7**: after mapping, before packing. A carry cell of ECP5 counts as two LUTs. No
+  unit holds a multiplication that a DSP block could take unless a column shows it: products are sums of
+  partial products.
+* **MHz**: nextpnr for ECP5, speed grade 6, between shift registers, median over the seeds. No
+  constraint on placement.
+* Parts that stand many times in an array are synthesized once, with their borders kept, and counted."""
+
+_FLOORS = """\
+The floor of a ratio is what the hardware contains in any case: for SQ, the same hardware for a format
+without outliers (dense lanes, bank and group scales, accumulator, drain); for the paper's
+configuration, INT4 x INT8 lanes."""
+
+_CHECK = """\
+The sum of parts against a small array that was synthesized as a whole:"""
+
+_DECODE = """\
+Decoder: mask to one-hot positions, high codes handed to lanes, and the checks of capacity and length.
+In an array it stands once per row. With the sentinel mask it also compares each low code with -8; the
+mask takes no bits then. A beat with more outliers than outlier lanes takes one more cycle for each
+further set; others are never held up."""
+
+_BITS = """\
+Per multiplication, scales and masks included, results not: an array of R x C reuses each row operand C
+times and each column operand R times."""

@@ -1,0 +1,61 @@
+"""What SQ hardware should cost, as ratios and frequencies, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["verdicts"]
+
+_RATIOS = (
+    ("sq", 16, "pe", "w4a8", 0.95),
+    ("sq", 16, "pe", "w8a8", 0.50),
+    ("sq", 32, "pe", "w4a8", 0.75),
+    ("sq", 32, "pe", "w8a8", 0.38),
+    ("sq", 32, "8x8", "w4a8", 0.68),
+    ("sq", 32, "8x8", "w8a8", 0.35),
+    ("sq", 32, "8x8", "fp16", 0.06),
+    ("sq", 32, "8x8", "w4a4", 1.30),
+    ("paper", 16, "8x8", "w6a6", 0.64),
+)
+"""Family, lanes, size, baseline, the most gates in units of the baseline's."""
+
+_MHZ = (("sq", 16, "pe", 180), ("sq", 32, "pe", 180), ("sq", 32, "8x8", 150))
+
+_OUTLIER_PATH = ("sq", 32, "8x8", 0.22)
+"""The most of an array that the outlier path may take: what it has more than one without outliers."""
+
+_FLOORS = {"sq": "sq-dense", "paper": "w4a8"}
+"""Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator."""
+
+
+def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every target with what was measured, whether it is met, and the floor where there is one."""
+    gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
+    mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
+    result = []
+    for family, lanes, size, baseline, limit in _RATIOS:
+        base = gates[baseline, lanes, size]
+        floor = gates.get((_FLOORS[family], lanes, size))
+        value = gates[family, lanes, size] / base
+        result.append(
+            _verdict(f"{family}_{lanes}_{size} / {baseline}, gates", value, limit, value <= limit)
+            | ({"floor": round(floor / base, 3), "floor_is": _FLOORS[family]} if floor else {})
+        )
+    family, lanes, size, limit = _OUTLIER_PATH
+    path = 1 - gates["sq-dense", lanes, size] / gates[family, lanes, size]
+    result.append(
+        _verdict(f"outlier path of {family}_{lanes}_{size}, share of gates", path, limit, path <= limit)
+    )
+    for family, lanes, size, least in _MHZ:
+        value = mhz.get(f"{family}_{lanes}_{size}")
+        result.append(
+            _verdict(
+                f"{family}_{lanes}_{size}, ECP5-6 MHz", value, least, value is not None and value >= least
+            )
+        )
+    return result
+
+
+def _verdict(name: str, value: float | None, limit: float, met: bool) -> dict[str, Any]:
+    return {"target": name, "limit": limit, "measured": value and round(value, 3), "met": met}
