@@ -8,6 +8,7 @@ PRESET ?=
 WAVES ?=
 QUICK ?=
 SYNTH ?= build/synth
+PPA ?= build/ppa
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -18,7 +19,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy lock clean distclean host compiler
+.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy ppa lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -56,6 +57,10 @@ capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model'
 accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an hour; QUICK=1: five minutes)
 	@$(PY) -m sw_reference.accuracy $(QUICK_OPTION) --output build/accuracy/accuracy.json
 
+# The committed report: make ppa PPA=docs
+ppa: $(READY) $(VENV)/.ppa  ## area and clock frequency against every baseline (half an hour; then seconds)
+	@$(PY) -m sqhw ppa --output $(PPA)
+
 # A folder without its stamp is a half-made one: it starts over. With a stamp, pip brings it up to date.
 $(READY): requirements.txt pyproject.toml | host
 	@test -e $@ || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
@@ -68,6 +73,10 @@ $(READY): requirements.txt pyproject.toml | host
 
 $(VENV)/.llm: requirements-llm.txt $(READY)
 	@$(PY) $(PIP) install --no-deps -r requirements-llm.txt
+	@touch $@
+
+$(VENV)/.ppa: requirements-ppa.txt $(READY)
+	@$(PY) $(PIP) install --no-deps -r requirements-ppa.txt
 	@touch $@
 
 host:

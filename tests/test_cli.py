@@ -142,7 +142,7 @@ def test_synth_writes_both_reports(folder, capsys, monkeypatch):
 
 
 def test_help(capsys):
-    for command in ([], ["presets"], ["verilog"], ["lint"], ["synth"], ["quantize"], ["inspect"]):
+    for command in ([], ["presets"], ["verilog"], ["lint"], ["synth"], ["quantize"], ["inspect"], ["ppa"]):
         assert cli.main([*command, "--help"]) == 0
         assert capsys.readouterr().out.startswith("Usage: python -m sqhw")
 

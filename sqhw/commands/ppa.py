@@ -11,6 +11,7 @@ from ..flows import ppa as flow
 from ..flows import ppa_figures, ppa_report
 from ..flows.files import as_json, write_text
 from ..flows.ppa_targets import verdicts
+from ..flows.tools import nextpnr_ecp5
 from ..flows.units import unit, units
 from .common import command_line, progress, stages
 
@@ -27,13 +28,15 @@ __all__ = ["ppa"]
     type=click.Path(file_okay=False, path_type=Path),
     default="build/ppa",
     show_default=True,
-    help="Folder of ppa.json, ppa.md and figures.",
+    help="Folder of ppa.md, results/ppa.json and figures/.",
 )
 def ppa(jobs: int, output: Path) -> None:
     """Measure area and clock frequency against baselines.
 
     Results are kept under build/synth/cache: a run that was stopped goes on where it was.
     """
+    nextpnr_ecp5()  # what is missing is said before work starts
+    ppa_figures.check()
     measured = units()
     checked = [unit(family, 16, (2, 2)) for family in ("sq", "w4a8")]
     with progress() as display:
@@ -46,7 +49,6 @@ def ppa(jobs: int, output: Path) -> None:
     console.width = max(console.width, ppa_report.TABLE_WIDTH)
     for table in ppa_report.tables(document):
         console.print(table)
-    figures = ppa_figures.draw(document, output)
-    write_text(output / "ppa.json", as_json(document))
-    write_text(output / "ppa.md", ppa_report.page(document))
-    click.echo(", ".join(map(str, [output / "ppa.json", output / "ppa.md", *figures])))
+    files = [*ppa_figures.draw(document, output / "figures"), output / "results" / "ppa.json"]
+    write_text(files[-1], as_json(document))
+    click.echo(", ".join(map(str, [*files, ppa_report.write(output)])))

@@ -99,7 +99,7 @@ def survey(
     cells = standard_cells()
     result = Survey()
     every = {u.name: u for u in (*measured, *checked)}
-    emitted = _emit(every, begin, cache)
+    emitted = _emit(every, workers, begin, cache)
     plan = {
         (u.name, target.name): target for u in measured for target in targets_of(u, emitted[u.name], cells)
     }
@@ -111,6 +111,7 @@ def survey(
             key = (text, top, label)
             runs[key] = job(emitted[name], top, target, breakdown=breakdown, cache=cache)
             needed.setdefault((name, label), {})[top] = key
+    runs = dict(sorted(runs.items(), key=lambda run: -len(run[0][0])))  # the longest first
     found = jobs.run(runs, workers=workers, done=_told(begin("Synthesizing", len(runs))))
     for (name, label), tops in needed.items():
         own = {top: found[key] for top, key in tops.items()}
@@ -123,11 +124,10 @@ def survey(
 
 
 def _emit(
-    emitted: Mapping[str, Unit], begin: Callable[[str, int], Progress], cache: Path
+    emitted: Mapping[str, Unit], workers: int | None, begin: Callable[[str, int], Progress], cache: Path
 ) -> dict[str, Emitted]:
-    """One after the other: Amaranth does not share a processor with itself."""
     runs = {name: partial(emit, u, cache=cache) for name, u in emitted.items()}
-    return jobs.run(runs, workers=1, done=begin("Emitting Verilog", len(runs)))
+    return jobs.run(runs, workers=workers, python=True, done=begin("Emitting Verilog", len(runs)))
 
 
 def _told(progress: Progress) -> Callable[[tuple[str, str, str]], None]:
@@ -171,7 +171,7 @@ def _place(
     begin: Callable[[str, int], Progress],
     cache: Path,
 ) -> None:
-    texts = _emit({u.name: harnessed(u) for u in placed}, begin, cache)
+    texts = _emit({u.name: harnessed(u) for u in placed}, workers, begin, cache)
     mapping = {
         name: partial(pnr.netlist, text.verilog, text.top, cache=cache) for name, text in texts.items()
     }

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["draw"]
+from .tools import ToolError
+
+__all__ = ["check", "draw"]
+
+
+def check() -> None:
+    """Raises ToolError if figures cannot be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ToolError("matplotlib is needed, but it is not installed: run `make ppa`")
 
 
 def draw(document: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -15,9 +24,8 @@ def draw(document: Mapping[str, Any], folder: Path) -> list[Path]:
     pyplot = _pyplot()
     # The same bytes on every run.
     pyplot.rcParams.update({"svg.hashsalt": "sqhw", "font.size": 9, "axes.spines.top": False})
-    target = folder / "figures"
-    target.mkdir(parents=True, exist_ok=True)
-    return [_blocks(document, target / "ppa-blocks.svg"), _bits(document, target / "ppa-bits.svg")]
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_blocks(document, folder / "ppa-blocks.svg"), _bits(document, folder / "ppa-bits.svg")]
 
 
 def _blocks(document: Mapping[str, Any], path: Path) -> Path:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from .files import write_text
 from .units import BASELINES, CONFIGS
 
-__all__ = ["TABLE_WIDTH", "page", "tables"]
+__all__ = ["TABLE_WIDTH", "page", "tables", "write"]
 
 TABLE_WIDTH = 120
 """Columns of text that the tables want."""
@@ -170,6 +173,13 @@ def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def write(folder: Path) -> Path:
+    """Writes ``ppa.md`` from the reports that stand in ``results`` below `folder`; returns its path."""
+    document = json.loads((folder / "results" / "ppa.json").read_text())
+    write_text(folder / "ppa.md", page(document))
+    return folder / "ppa.md"
 
 
 def page(document: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 
 from amaranth.lib import wiring
@@ -50,7 +51,7 @@ class Unit:
     shape
         Rows and columns of the array; None for a processing element without capture registers.
     make
-        Makes the component.
+        Makes the component. Picklable.
     """
 
     family: str
@@ -183,21 +184,25 @@ def units() -> list[Unit]:
 
 def harnessed(measured: Unit) -> Unit:
     """The same between shift registers, for place and route."""
-    return replace(measured, family=f"{measured.family}-placed", make=lambda: ShiftHarness(measured.make()))
+    return replace(measured, family=f"{measured.family}-placed", make=partial(_harness, measured))
 
 
 def _exists(family: str, lanes: int) -> bool:
     return family != "paper" or lanes == preset("paper").lanes
 
 
-def unit(family: str, lanes: int, size: tuple[int, int] | None) -> Unit:
+def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
     """One family's hardware."""
-    rows, columns = size or (1, 1)
+    return Unit(family, lanes, shape, partial(_make, family, lanes, shape))
 
-    def make() -> wiring.Component:
-        if family in BASELINES:
-            return BaselineArray(BASELINES[family](lanes), rows, columns, drained=size is not None)
-        config = CONFIGS[family](lanes)
-        return BareArray(ArrayConfig(config, rows, columns)) if size else BarePE(config)
 
-    return Unit(family, lanes, size, make)
+def _make(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
+    rows, columns = shape or (1, 1)
+    if family in BASELINES:
+        return BaselineArray(BASELINES[family](lanes), rows, columns, drained=shape is not None)
+    config = CONFIGS[family](lanes)
+    return BareArray(ArrayConfig(config, rows, columns)) if shape else BarePE(config)
+
+
+def _harness(measured: Unit) -> wiring.Component:
+    return ShiftHarness(measured.make())

@@ -1,0 +1,264 @@
+# amaranth: UnusedElaboratable=no
+"""The survey of area and frequency: parts against wholes, stand-in tools, targets, the committed page."""
+
+import hashlib
+import json
+import os
+import stat
+from functools import partial
+
+import pytest
+
+from sqhw.baselines.array import BaselineArray
+from sqhw.commands.common import progress, stages
+from sqhw.flows import jobs, measure, osu018, pnr, ppa
+from sqhw.flows.cache import result
+from sqhw.flows.measure import Emitted, combine, emit, multiplies, parts
+from sqhw.flows.ppa_targets import verdicts
+from sqhw.flows.synth import Report, synthesize
+from sqhw.flows.targets import TARGETS
+from sqhw.flows.tools import Tool, ToolError
+from sqhw.flows.units import Unit, _integer, unit
+
+GATES = TARGETS["gates"]
+
+
+def small(shape):
+    rows, columns = shape or (1, 1)
+    make = partial(BaselineArray, _integer(4, 4, 2, None), rows, columns, drained=shape is not None)
+    return Unit("small", 2, shape, make)
+
+
+def test_sum_of_parts_is_the_whole(tmp_path):
+    emitted = emit(small((2, 2)), cache=tmp_path)
+    assert (emitted.top, list(emitted.shared)) == ("small_2", ["small_2_unit0"])
+    assert not multiplies(emitted)
+    reports = {
+        top: measure.job(emitted, top, GATES, breakdown=False, cache=tmp_path)() for top in parts(emitted)
+    }
+    assert reports["small_2"].cells["small_2_unit0"] == 4
+    total = GATES.resources(combine(emitted, reports).cells)
+    whole = GATES.resources(
+        synthesize(emitted.verilog, emitted.top, GATES, breakdown=False, cache=tmp_path).cells
+    )
+    assert total["FF"] == whole["FF"]
+    assert total["GE"] == pytest.approx(whole["GE"], rel=0.03)
+
+
+def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
+    pe, array = emit(small(None), cache=tmp_path), emit(small((1, 2)), cache=tmp_path)
+    assert pe.shared == array.shared
+    assert pe.verilog != array.verilog
+    monkeypatch.setattr(measure, "convert", None)
+    assert emit(small(None), cache=tmp_path) == pe
+    monkeypatch.setattr(measure, "_sources", lambda: "other sources")
+    with pytest.raises(TypeError):
+        emit(small(None), cache=tmp_path)
+
+
+def test_combine_multiplies_shared_modules():
+    emitted = Emitted("t", "", {"t_unit": ""})
+    reports = {
+        "t": Report(
+            "t", "gates", {"DFF": 5, "t_unit": 6}, {"t": {"DFF": 5}, "t.drain": {"DFF": 1}}, 3, ["a"]
+        ),
+        "t_unit": Report(
+            "t_unit", "gates", {"DFF": 2, "INV": 1}, {"t_unit.lanes": {"DFF": 2}}, 9, ["b", "c"]
+        ),
+    }
+    assert combine(emitted, reports) == Report(
+        "t",
+        "gates",
+        {"DFF": 17, "INV": 6},
+        {"t": {"DFF": 5}, "t.drain": {"DFF": 1}, "t_unit.lanes": {"DFF": 12}},
+        9,
+        ["b", "c"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [("o = a * b;", True), ("o = x[3:0] * \\y ;", True), ("(* full_case = 32'd1 *)", False)],
+)
+def test_multiplications_are_seen(line, found):
+    assert multiplies(Emitted("t", f"module t;\n{line}\nendmodule\n", {})) is found
+
+
+def test_jobs_end_with_the_first_failure():
+    told = []
+    assert jobs.run({"a": lambda: 1, "b": lambda: 2}, workers=1, done=told.append) == {"a": 1, "b": 2}
+    assert told == ["a", "b"]
+
+    def fail():
+        raise ToolError("broken")
+
+    with pytest.raises(ToolError, match=r"^broken$"):
+        jobs.run({"a": fail, "b": lambda: 1}, workers=1)
+    assert jobs.run({"a": partial(divmod, 7, 3)}, workers=1, python=True) == {"a": (2, 1)}
+
+
+def test_a_failed_run_is_not_kept(tmp_path):
+    def fail(folder):
+        (folder / "log").write_text("why")
+        raise ToolError("broken")
+
+    with pytest.raises(ToolError, match=r"^broken$"):
+        result(tmp_path / "x", fail)
+    assert (tmp_path / "x" / "log").read_text() == "why"
+    assert result(tmp_path / "x", lambda _: {"a": 1}) == {"a": 1}
+    assert result(tmp_path / "x", fail) == {"a": 1}
+
+
+def program(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def library(monkeypatch):
+    osu018.cell_library.cache_clear()
+    content = {name: f"text of {name}".encode() for name in osu018._FILES}
+    digests = {name: hashlib.sha256(text).hexdigest() for name, text in content.items()}
+    monkeypatch.setattr(osu018, "_FILES", digests)
+    yield content
+    osu018.cell_library.cache_clear()
+
+
+def stand_ins(folder, content, *, download="touch p.deb", files=None):
+    folder.mkdir()
+    program(folder / "apt-get", download)
+    target = osu018._FOLDER
+    lines = [f"mkdir -p {target}"]
+    lines += [f"printf '{(files or content)[name].decode()}' > {target}/{name}" for name in content]
+    program(folder / "dpkg-deb", "\n".join(lines))
+
+
+def test_cells_are_fetched_once(tmp_path, monkeypatch, library):
+    stand_ins(tmp_path / "bin", library)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    cells = osu018.cell_library(tmp_path)
+    assert cells.liberty.read_bytes() == library["osu018_stdcells.lib"]
+    assert sorted(path.name for path in (tmp_path / osu018.PACKAGE).iterdir()) == sorted(library)
+    osu018.cell_library.cache_clear()
+    program(tmp_path / "bin" / "apt-get", "exit 1")
+    assert osu018.cell_library(tmp_path) == cells
+
+
+def test_wrong_cells_are_refused(tmp_path, monkeypatch, library):
+    stand_ins(tmp_path / "bin", library, files=dict.fromkeys(library, b"other"))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(ToolError) as caught:
+        osu018.cell_library(tmp_path)
+    name, digest = next(iter(osu018._FILES.items()))
+    assert str(caught.value) == f"{name} of p.deb must have the SHA-256 {digest}, but it has not"
+    assert list((tmp_path / osu018.PACKAGE).iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_no_debian(tmp_path, monkeypatch, library, missing):
+    (tmp_path / "bin").mkdir()
+    if not missing:
+        for name in ("apt-get", "dpkg-deb"):
+            program(tmp_path / "bin" / name, "echo 'E: Unable to locate package' >&2; exit 100")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(ToolError) as caught:
+        osu018.cell_library(tmp_path)
+    instead = (
+        "put osu018_stdcells.lib and osu018_stdcells.v of Debian's qflow-tech-osu018 into "
+        f"{tmp_path / 'qflow-tech-osu018'}"
+    )
+    assert str(caught.value) == (
+        f"apt-get is needed to fetch standard cells, but it is not on PATH: {instead}"
+        if missing
+        else "apt-get download qflow-tech-osu018 failed: E: Unable to locate package. "
+        f"Run apt-get update first, or {instead}"
+    )
+
+
+def test_devices():
+    assert [pnr.device(luts) for luts in (100, 21859, 21860, 60000, 80000)] == [
+        "25k",
+        "25k",
+        "45k",
+        "85k",
+        None,
+    ]
+
+
+def test_place_reads_the_clock_and_keeps_it(tmp_path, monkeypatch):
+    design = tmp_path / "netlist.json"
+    design.write_text("{}")
+    report = json.dumps({"fmax": {"clk": {"achieved": 123.5}, "other": {"achieved": 150.0}}})
+    program(tmp_path / "nextpnr", f"test -f netlist.json && echo '{report}' > timing.json")
+    tool = Tool("nextpnr", str(tmp_path / "nextpnr"), "1")
+    monkeypatch.setattr(pnr, "nextpnr_ecp5", lambda: tool)
+    netlist = pnr.Netlist(str(design), 10)
+    assert pnr.place(netlist, "25k", 1, cache=tmp_path) == 123.5
+    program(tmp_path / "nextpnr", "echo 'no place' >&2; exit 1")
+    assert pnr.place(netlist, "25k", 1, cache=tmp_path) == 123.5
+    with pytest.raises(ToolError, match=r"^nextpnr failed: no place \(log: .*nextpnr.log\)$"):
+        pnr.place(netlist, "25k", 2, cache=tmp_path)
+    assert pnr.typical([3.0, 1.04, 2.0]) == 2.0
+
+
+def described(family, lanes, size, gates):
+    return {
+        "name": f"{family}_{lanes}_{size}",
+        "family": family,
+        "lanes": lanes,
+        "size": size,
+        "gates": gates,
+    }
+
+
+def test_verdicts():
+    units = [
+        described(family, lanes, size, gates)
+        for lanes in (16, 32)
+        for size in ("pe", "8x8")
+        for family, gates in {
+            "sq": 70,
+            "sq-dense": 60,
+            "paper": 64,
+            "w4a4": 50,
+            "w4a8": 100,
+            "w6a6": 100,
+            "w8a8": 200,
+            "fp16": 1000,
+        }.items()
+    ]
+    units[0]["mhz"] = 181.0
+    found = {v["target"]: v for v in verdicts({"units": units})}
+    assert found["sq_16_pe / w4a8, gates"] == {
+        "target": "sq_16_pe / w4a8, gates",
+        "limit": 0.95,
+        "measured": 0.7,
+        "met": True,
+        "floor": 0.6,
+        "floor_is": "sq-dense",
+    }
+    assert not found["sq_32_8x8 / w4a8, gates"]["met"]
+    assert found["paper_16_8x8 / w6a6, gates"]["floor"] == 1.0
+    path = found["outlier path of sq_32_8x8, share of gates"]
+    assert (path["measured"], path["met"]) == (round(10 / 70, 3), True)
+    assert found["sq_16_pe, ECP5-6 MHz"]["met"]
+    assert found["sq_32_8x8, ECP5-6 MHz"]["measured"] is None
+    assert not found["sq_32_8x8, ECP5-6 MHz"]["met"]
+
+
+def test_stages_without_a_terminal(capsys):
+    with progress() as display:
+        done = stages(display)("Working", 20)
+        for index in range(20):
+            done(str(index))
+    assert capsys.readouterr().err.splitlines() == [f"Working: {2 * n} of 20" for n in range(1, 11)]
+
+
+def test_what_is_placed_and_measured():
+    placed = {u.name for u in ppa.placed_units()}
+    assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "fp16_16_pe", "sq_32_2x2"} <= placed
+    emitted = Emitted("t", "", {})
+    cells = TARGETS["gates"]
+    names = [t.name for t in ppa.targets_of(unit("sq", 16, None), emitted, cells)]
+    assert names == ["gates", "gates", "ecp5", "ice40", "xc7"]
+    assert len(ppa.targets_of(unit("sq", 16, (8, 8)), emitted, cells)) == 3
