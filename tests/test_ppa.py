@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -18,7 +19,7 @@ from sqhw.flows.ppa_targets import verdicts
 from sqhw.flows.synth import Report, synthesize
 from sqhw.flows.targets import TARGETS
 from sqhw.flows.tools import Tool, ToolError
-from sqhw.flows.units import Unit, _integer, unit
+from sqhw.flows.units import Unit, _integer, unit, units
 
 GATES = TARGETS["gates"]
 
@@ -49,11 +50,15 @@ def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
     pe, array = emit(small(None), cache=tmp_path), emit(small((1, 2)), cache=tmp_path)
     assert pe.shared == array.shared
     assert pe.verilog != array.verilog
-    monkeypatch.setattr(measure, "convert", None)
-    assert emit(small(None), cache=tmp_path) == pe
+
+    def made_again():
+        raise AssertionError("made again")
+
+    again = replace(small(None), make=made_again)
+    assert emit(again, cache=tmp_path) == pe
     monkeypatch.setattr(measure, "_sources", lambda: "other sources")
-    with pytest.raises(TypeError):
-        emit(small(None), cache=tmp_path)
+    with pytest.raises(AssertionError, match=r"^made again$"):
+        emit(again, cache=tmp_path)
 
 
 def test_combine_multiplies_shared_modules():
@@ -256,9 +261,11 @@ def test_stages_without_a_terminal(capsys):
 
 def test_what_is_placed_and_measured():
     placed = {u.name for u in ppa.placed_units()}
-    assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "fp16_16_pe", "sq_32_2x2"} <= placed
+    assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "mxfp4_16_pe", "sq_32_2x2"} <= placed
     emitted = Emitted("t", "", {})
     cells = TARGETS["gates"]
     names = [t.name for t in ppa.targets_of(unit("sq", 16, None), emitted, cells)]
     assert names == ["gates", "gates", "ecp5", "ice40", "xc7"]
-    assert len(ppa.targets_of(unit("sq", 16, (8, 8)), emitted, cells)) == 3
+    counts = {u.name: len(ppa.targets_of(u, emitted, cells)) for u in units()}
+    assert (counts["sq_16_4x4"], counts["sq_16_8x8"], counts["w8a8_32_pe"]) == (2, 3, 3)
+    assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (2, 2)

@@ -53,22 +53,29 @@ class Survey:
     flat: dict[str, float] = field(default_factory=dict)
 
 
+_VARIANTS = ("sq-sentinel", "sq-dense")
+"""What is measured in gates only, to be set against ``sq``."""
+
+
 def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
-    """What a unit is synthesized for."""
+    """What a unit is synthesized for: all that is compared in gates, FPGAs where they tell something new."""
+    narrow = unit.lanes == min(SQ)
     chosen = [TARGETS["gates"], cells]
-    if unit.family == "fp16" and unit.lanes > min(SQ):
-        return chosen  # twenty minutes for numbers that are twice those of half the lanes
+    large = unit.family == "fp16"
+    if unit.family in _VARIANTS or (large and not narrow) or unit.size == "4x4":
+        return chosen
     chosen.append(TARGETS["ecp5"])
     if multiplies(emitted):
         chosen.append(TARGETS["ecp5-nodsp"])
-    return chosen if unit.shape else [*chosen, TARGETS["ice40"], TARGETS["xc7"]]
+    return chosen + ([TARGETS["ice40"], TARGETS["xc7"]] if narrow and not unit.shape and not large else [])
 
 
 def placed_units() -> list[Unit]:
     """What is placed and routed."""
-    found = [u for u in units() if not u.shape and u.family not in ("sq-sentinel", "sq-dense")]
-    found = [u for u in found if u.family != "fp16" or u.lanes == min(SQ)]
-    return found + [unit("sq", lanes, PLACED_ARRAY) for lanes in SQ]
+    elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
+    wide = ("sq", "w4a8", "w8a8")
+    chosen = [u for u in elements if u.lanes == min(SQ) or u.family in wide]
+    return chosen + [unit("sq", lanes, PLACED_ARRAY) for lanes in SQ]
 
 
 def survey(

@@ -142,7 +142,7 @@ def _longest(path: Path) -> list[str]:
     for number, signal in re.findall(r"^ *(\d+): (\S+)", path.read_text(), re.MULTILINE):
         if number == "0":
             paths.append([])
-        paths[-1].append(signal.lstrip("\\"))
+        paths[-1].append(signal.split("\\")[-1].split("[")[0])
     return max(paths, key=len)
 
 
