@@ -14,7 +14,7 @@ from sw_reference.accuracy.selection import Largest, Selection
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import ScaleChoice, quantize_dense, quantize_sq
 
-__all__ = ["SQ", "Dense", "Format", "Plain"]
+__all__ = ["SQ", "Dense", "DenseSQ", "Format", "Plain"]
 
 
 class Format(Protocol):
@@ -64,6 +64,32 @@ class Dense:
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         return Operand.from_tensor(quantize_dense(x, self.format, self.scale))
+
+
+@dataclass(frozen=True)
+class DenseSQ:
+    """The dense operand with outliers, for SQ x SQ: INT8 codes in nibbles, in units of the group scale."""
+
+    bank: int
+    outliers: int
+    group: int
+    selection: Selection = Largest()  # noqa: RUF009
+
+    @property
+    def format(self) -> DenseFormat:
+        return DenseFormat(4, self.group, self.outliers, self.bank)
+
+    @property
+    def bits(self) -> float:
+        return self.format.bits_per_element
+
+    @property
+    def hardware(self) -> bool:
+        return True
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        policy = self.selection.policy(x, self.format.marks, site)
+        return Operand.from_tensor(quantize_dense(x, self.format, "least_squares", policy))
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,9 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
         path = study.result_path(scheme, window)
         if path.is_file():
             continue
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            return
         linear.counts.clear()
         start = time.perf_counter()
         losses = token_losses(_MODEL, tokens, linear)

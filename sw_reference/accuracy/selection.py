@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sw_reference.accuracy.calibration import Site
 from sw_reference.format import SQFormat
-from sw_reference.policy import GivenMask, LargestMagnitude, Policy, Threshold, to_banks
+from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Policy, Threshold, to_banks
 
 __all__ = [
     "AbovePercentile",
@@ -84,7 +84,7 @@ class ByRms:
     """Weights: the largest \\|w\\| * rms(x) of each bank."""
 
     def policy(self, x: NDArray[np.float32], fmt: SQFormat, site: Site) -> Policy:
-        return GivenMask(_most_important(np.abs(x) * site.rms, fmt))
+        return LargestImportance(site.rms.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sw_reference.accuracy.blocks import MX, NVFP4, ColumnSplit
-from sw_reference.accuracy.formats import SQ, Dense
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.selection import (
     AbovePercentile,
@@ -46,14 +46,24 @@ def _activations() -> Iterator[Scheme]:
 
 def _both() -> Iterator[Scheme]:
     """Both operands in few bits."""
-    weights = SQ(32, 2, ByRms(), mask="sentinel")
-    gptq = Variant(32, 2, selection=ByHessian(), compensate=True, mask="sentinel")
-    yield Scheme("W-SQ 32/2 rms, A-SQ 32/2", SQ(32, 2), weights)
-    yield Scheme("W-SQ 32/2 GPTQ, A-SQ 32/2", SQ(32, 2), gptq)
+    for bank, outliers in ((32, 2), (16, 1)):
+        weights = DenseSQ(bank, outliers, bank, ByRms())
+        yield Scheme(f"SQ {bank}/{outliers} both", SQ(bank, outliers), weights)
+    yield Scheme("SQ 32/2 p97.5 both", SQ(32, 2, AbovePercentile(97.5)), DenseSQ(32, 2, 32, ByRms()))
+    yield Scheme("W-SQ 32/2 rms FP16, A-SQ 32/2", SQ(32, 2), SQ(32, 2, ByRms(), mask="sentinel"))
+    gptq = Variant(32, 2, selection=ByRms(), compensate=True, mask="sentinel")
+    yield Scheme("W-SQ 32/2 rms GPTQ FP16, A-SQ 32/2", SQ(32, 2), gptq)
     yield Scheme("NVFP4 both", NVFP4(), NVFP4())
     yield Scheme("NVFP4 4/6 both", NVFP4(adaptive=True), NVFP4(adaptive=True))
-    yield Scheme("W-SQ 16/1 rms, A-SQ 16/1", SQ(16, 1), SQ(16, 1, ByRms(), mask="sentinel"))
-    yield Scheme("W-SQ 32/2 GPTQ, A-SQ 32/2 p97.5", SQ(32, 2, AbovePercentile(97.5)), gptq)
+
+
+def _hardware() -> Iterator[Scheme]:
+    """What the units are whose area is measured: INT4 weights with a scale per 64."""
+    weights = Dense(4, 64, "least_squares")
+    yield Scheme("W4 g64 A-SQ 16/1", SQ(16, 1), weights)
+    yield Scheme("W4 g64 A-SQ 32/2", SQ(32, 2), weights)
+    yield Scheme("W4 g64 A8", _A8, weights)
+    yield Scheme("W4 g64 A4", Dense(4), weights)
 
 
 def _weights() -> Iterator[Scheme]:
@@ -66,6 +76,7 @@ def _weights() -> Iterator[Scheme]:
     yield Scheme("W-SQ 32/2 Hessian, A8", _A8, fmt)
     gptq = Variant(32, 2, selection=ByHessian(), compensate=True, mask="sentinel")
     yield Scheme("W-SQ 32/2 Hessian GPTQ, A8", _A8, gptq)
+    yield Scheme("W-SQ 32/2 rms GPTQ, A8", _A8, replace(gptq, selection=ByRms()))
     yield Scheme("W-SQ 32/2 Hessian GPTQ smooth, A8", _A8, gptq, "smooth")
     yield Scheme("W-SQ 32/2 rms INT8 codes, A8", _A8, SQ(32, 2, ByRms(), "int8", "sentinel"))
     own = replace(gptq, high="int8_own")
@@ -74,7 +85,6 @@ def _weights() -> Iterator[Scheme]:
 
 def _rivals() -> Iterator[Scheme]:
     yield Scheme("W4 A8", _A8, Dense(4, None, "least_squares"))
-    yield Scheme("W4 g64 A8", _A8, Dense(4, 64, "least_squares"))
     yield Scheme("W4 A4", Dense(4), Dense(4, None, "least_squares"))
     for group in (16, 32):
         fmt = Dense(4, group, "least_squares")
@@ -133,7 +143,7 @@ def _paper_weights(low: int, bank: int, outliers: int, high: str = "int8_own") -
 
 def default() -> tuple[Scheme, ...]:
     """The schemes of the default study, those first that most depends on."""
-    return (*_activations(), *_both(), *_weights(), *_rivals(), *_choices(), *_paper())
+    return (*_activations(), *_both(), *_hardware(), *_weights(), *_rivals(), *_choices(), *_paper())
 
 
 def quick() -> tuple[Scheme, ...]:
@@ -144,7 +154,7 @@ def quick() -> tuple[Scheme, ...]:
         "W8 A-SQ 16/1",
         "W8 A-SQ 32/2",
         "W8 A-SQ 32/2 p97.5",
-        "W-SQ 32/2 rms, A-SQ 32/2",
+        "SQ 32/2 both",
         "NVFP4 both",
         "MXFP4 both",
         "W4 A4 g32",
@@ -175,7 +185,8 @@ def _grid() -> Iterator[Scheme]:
             yield Scheme(f"W8 A-SQ {bank}/{outliers} static", static, _W8)
             weights = SQ(bank, outliers, ByRms(), mask="sentinel")
             yield Scheme(f"W-SQ {bank}/{outliers} rms, A8", _A8, weights)
-            yield Scheme(f"W-SQ {bank}/{outliers} rms, A-SQ {bank}/{outliers}", SQ(bank, outliers), weights)
+            both = DenseSQ(bank, outliers, bank, ByRms())
+            yield Scheme(f"SQ {bank}/{outliers} both", SQ(bank, outliers), both)
             for low in (4, 3, 2):
                 fmt = _paper_weights(low, bank, outliers)
                 yield Scheme(f"W-SQ (8/{low}) s={s:g} b={bank}, A8", _A8, fmt)

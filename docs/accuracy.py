@@ -1,0 +1,245 @@
+"""Tables and claims of docs/accuracy.md, from docs/results/accuracy.json: ``python -m docs.accuracy``.
+
+``python -m docs.accuracy --figures`` draws the figures too (the extra ``figures``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+PAGE = ROOT / "accuracy.md"
+REPORT = ROOT / "results" / "accuracy.json"
+AREA = ROOT / "results" / "ppa.json"
+
+Rows = dict[str, dict[str, Any]]
+
+UNITS = {
+    "W4 g64 A-SQ 16/1": ("sq", 16),
+    "W4 g64 A-SQ 32/2": ("sq", 32),
+    "W4 g64 A8": ("w4a8", 16),
+    "W4 g64 A4": ("w4a4", 16),
+    "W8 A8": ("w8a8", 16),
+    "MXFP4 both": ("mxfp4", 16),
+    "MXINT8 both": ("mxint8", 16),
+    "NVFP4 both": ("nvfp4", 16),
+}
+"""Family and lanes of the unit, in the survey of area, that computes a scheme."""
+ARRAY = "8x8"
+
+LLAMA_70B = {"blocks": 80, "hidden": 8192, "ffn": 28672}
+MASK_CLAIM = 5.94  # MB, the paper's masks of Llama-3-70B
+
+
+def load() -> dict[str, Any]:
+    return json.loads(REPORT.read_text())
+
+
+def by_name(report: dict[str, Any]) -> Rows:
+    return {row["scheme"]: row for row in report["rows"]}
+
+
+def gates_per_mac() -> dict[str, float]:
+    """Returns gates (NAND2 = 1) per multiplication and cycle by scheme, as far as they are measured."""
+    if not AREA.is_file():
+        return {}
+    units = json.loads(AREA.read_text())["units"]
+    found = {(u.get("family"), u.get("lanes")): u["gates_per_mac"] for u in units if u.get("size") == ARRAY}
+    return {name: found[unit] for name, unit in UNITS.items() if unit in found}
+
+
+def section(row: dict[str, Any]) -> str:
+    """Which table a row belongs to, by what it leaves at eight bits or more."""
+    activation, weight = row["bits_activation"] < 8.25, row["bits_weight"] < 8
+    if row["bits_activation"] >= 8 and weight:
+        return "weights"
+    return "both" if activation and weight else "activations"
+
+
+def table(report: dict[str, Any], name: str) -> str:
+    gates = gates_per_mac()
+    heads = ("bits A", "bits W", "perplexity", "against float", "against W8 A8", "outliers", "gate rate")
+    lines = [
+        f"| scheme | {' | '.join(heads)} | gates per MAC | hardware |",
+        "|---|" + "---:|" * (len(heads) + 1) + "---|",
+    ]
+    for row in report["rows"]:
+        if section(row) != name:
+            continue
+        share, gate = row["outliers_percent"], row["gate_rate"]
+        lines.append(
+            f"| {row['scheme']} | {row['bits_activation']:.4g} | {row['bits_weight']:.4g} | "
+            f"{row['perplexity']:.2f} | {row['delta_percent']:+.2f} ± {row['standard_error']:.2f} % | "
+            f"{row['int8_percent']:+.2f} ± {row['int8_standard_error']:.2f} % | "
+            f"{'' if share is None else f'{share:.2f} %'} | {'' if gate is None else f'{100 * gate:.0f} %'} | "
+            f"{gates.get(row['scheme'], '')} | {'yes' if row['hardware'] else ''} |"
+        )
+    return "\n".join(lines)
+
+
+def conditions(report: dict[str, Any]) -> str:
+    configuration = report["configuration"]
+    return (
+        f"{configuration['schemes']} of the default study's {configuration['of']} schemes; "
+        f"{configuration['windows']} windows of {configuration['tokens_per_window']:,} tokens of "
+        f"{report['text']['source']} (SHA-256 of the text {report['text']['sha256'][:12]}), calibrated on "
+        f"{configuration['calibration_windows']} windows of {report['calibration_text']['source']}; "
+        f"model {report['model']['sha256'][:12]}, NumPy {report['versions']['numpy']}, "
+        f"seed {report['versions']['seed']}. Command: `{report['command']}`."
+    )
+
+
+# The claims
+
+
+def _ppl(rows: Rows, name: str) -> str:
+    row = rows[name]
+    return f"{name} {row['delta_percent']:+.1f} ± {row['standard_error']:.1f} %"
+
+
+def _verdict(rows: Rows, needed: tuple[str, ...], check: Callable[[Rows], bool]) -> tuple[str, str]:
+    """Returns the verdict and the numbers of the rows it rests on."""
+    missing = [name for name in needed if name not in rows]
+    if missing:
+        return "not measured", f"needs {', '.join(missing)}"
+    return ("confirmed" if check(rows) else "not confirmed"), "; ".join(_ppl(rows, name) for name in needed)
+
+
+def mask_megabytes() -> tuple[float, float]:
+    """Static activation masks of Llama-3-70B: MiB at a byte and at a bit for each input of each layer."""
+    inputs = 6 * LLAMA_70B["hidden"] + LLAMA_70B["ffn"]  # q, k, v, output, gate, up; down
+    total = LLAMA_70B["blocks"] * inputs
+    return total / 2**20, total / 8 / 2**20
+
+
+def claims(report: dict[str, Any]) -> str:
+    """Returns the table of the paper's claims."""
+    rows = by_name(report)
+
+    def rising(*names: str) -> Callable[[Rows], bool]:
+        return lambda r: all(
+            r[a]["perplexity"] < r[b]["perplexity"] for a, b in zip(names, names[1:], strict=False)
+        )
+
+    def order(*names: str) -> tuple[str, str]:
+        return _verdict(rows, names, rising(*names))
+
+    def within(percent: float, *names: str) -> tuple[str, str]:
+        return _verdict(rows, names, lambda r: all(r[n]["int8_percent"] <= percent for n in names))
+
+    byte, bit = mask_megabytes()
+    mask = (
+        "confirmed" if round(byte, 2) == MASK_CLAIM else "not confirmed",
+        f"{byte:.2f} MiB at a byte per input channel of every layer; a bit each takes {bit:.2f} MiB",
+    )
+    static = tuple(f"W8 A-SQ {b} static" for b in ("8/1", "16/1", "32/2", "64/4"))
+    listed = [
+        ("SQ activations within 1 % of INT8 activations (bank 16, s = 0.9375)", within(1, "W8 A-SQ 16/1")),
+        ("the same with a bank of 8 (s = 0.875)", within(1, "W8 A-SQ 8/1")),
+        ("Dynamic selection beats a static mask", order("W8 A-SQ 16/1", "W8 A-SQ 16/1 static")),
+        ("Static masks want small banks", order(*static)),
+        (
+            "A static mask by the product with the weights beats one by the activations alone",
+            order("W8 A-SQ 16/1 static", "W8 A-SQ 16/1 static by mean"),
+        ),
+        (
+            "Importance w²/(H⁻¹)² beats the magnitude of weights",
+            order("W-SQ 32/2 Hessian, A8", "W-SQ 32/2 magnitude, A8"),
+        ),
+        ("GPTQ compensation helps", order("W-SQ 32/2 Hessian GPTQ, A8", "W-SQ 32/2 Hessian, A8")),
+        (
+            "Smoothing helps SQ weights",
+            order("W-SQ 32/2 Hessian GPTQ smooth, A8", "W-SQ 32/2 Hessian GPTQ, A8"),
+        ),
+        ("At s = 0.9375 weights want the larger bank", order("W-SQ 32/2 rms, A8", "W-SQ 16/1 rms, A8")),
+        (
+            "SQ6, SQ5, SQ4.5 (8/4): accuracy falls with s",
+            order(*(f"W-SQ (8/4) s={s} b=32, A8" for s in ("0.5", "0.75", "0.875"))),
+        ),
+        ("SQ6 weights within 1 % of INT8 ones", within(1, "W-SQ (8/4) s=0.5 b=32, A8")),
+        (
+            "INT2 low codes only under INT8 high codes",
+            order("W-SQ (8/2) s=0.5 b=32, A8", "W-SQ (4/2) s=0.5 b=32, A8"),
+        ),
+        (f"Masks of Llama-3-70B take {MASK_CLAIM} MB", mask),
+        ("48 s, 41 s, 38 s for W4A8, SQ, W4A4 on a GPU", ("not checkable", "no such GPU, no code of the paper")),
+        (
+            "35.8 % less area than an INT6 MAC array, in TSMC 12 nm",
+            ("not checkable", "no such library here; area by open tools is a report of its own"),
+        ),
+    ]
+    lines = ["| claim | verdict | numbers (perplexity against float) |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {claim} | {v} | {numbers} |" for claim, (v, numbers) in listed)])
+
+
+# The goals
+
+
+def goals(report: dict[str, Any]) -> str:
+    """Returns what was aimed at, and whether it is reached."""
+    rows = by_name(report)
+    lines = ["| goal | reached | numbers |", "|---|---|---|"]
+    fitting = [
+        row
+        for name, row in rows.items()
+        if name.startswith("W8 A-SQ ") and row["hardware"] and row["bits_activation"] <= 6.5
+        and "static" not in name and "8/1" not in name.split()
+    ]
+    if fitting:
+        best = min(fitting, key=lambda row: row["perplexity"])
+        good = best["int8_percent"] <= 1
+        numbers = (
+            f"best: {best['scheme']}, {best['bits_activation']:.4g} bits, "
+            f"{best['int8_percent']:+.2f} ± {best['int8_standard_error']:.2f} % against W8 A8"
+        )
+        goal = "SQ activations, bank 16 or larger, at most 6.5 bits: within 1 % of INT8 activations"
+        lines.append(f"| {goal} | {'yes' if good else 'no'} | {numbers} |")
+    pair = ("SQ 32/2 both", "NVFP4 both")
+    if all(name in rows for name in pair):
+        sq, nv = (rows[name] for name in pair)
+        numbers = "; ".join(_ppl(rows, name) for name in pair)
+        good = sq["delta_percent"] + 2 * (sq["standard_error"] + nv["standard_error"]) < nv["delta_percent"]
+        goal = "SQ on both operands well ahead of NVFP4 on both"
+        lines.append(f"| {goal} | {'yes' if good else 'no'} | {numbers} |")
+    return "\n".join(lines)
+
+
+REGIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "conditions": conditions,
+    "goals": goals,
+    "activations": lambda report: table(report, "activations"),
+    "weights": lambda report: table(report, "weights"),
+    "both": lambda report: table(report, "both"),
+    "claims": claims,
+}
+
+
+def filled(text: str, report: dict[str, Any]) -> str:
+    """Returns the page with every region made anew; ValueError if one is missing."""
+    for name, make in REGIONS.items():
+        begin, end = f"<!-- {name}: made by docs/accuracy.py -->", f"<!-- end of {name} -->"
+        region = f"{begin}\n\n{make(report)}\n\n{end}"
+        text, count = re.subn(
+            f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, region=region: region, text, flags=re.DOTALL
+        )
+        if count != 1:
+            raise ValueError(f"The page must have one region {name!r}, not {count}")
+    return text
+
+
+def main() -> None:
+    report = load()
+    PAGE.write_text(filled(PAGE.read_text(), report))
+    if "--figures" in sys.argv[1:]:
+        from docs import accuracy_figures
+
+        accuracy_figures.draw(report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""docs/accuracy.md: its tables are those of the committed report, its verdicts follow from the rows."""
+
+import json
+
+import pytest
+
+from docs import accuracy
+
+
+def row(name, perplexity, *, error=0.3, int8=None):
+    delta = 100 * (perplexity / 30 - 1)
+    return {
+        "scheme": name,
+        "perplexity": perplexity,
+        "delta_percent": delta,
+        "standard_error": error,
+        "int8_percent": delta if int8 is None else int8,
+        "int8_standard_error": error,
+        "bits_activation": 6.5,
+        "bits_weight": 8.0,
+        "hardware": True,
+        "outliers_percent": 6.25,
+        "gate_rate": 0.5,
+    }
+
+
+def test_page_is_made_from_the_report():
+    report = accuracy.load()
+    text = accuracy.PAGE.read_text()
+    assert accuracy.filled(text, report) == text
+    compared = sum(f"\n| {row['scheme']} |" in text for row in report["rows"])
+    assert compared == len(report["rows"]) >= 2
+    with pytest.raises(ValueError) as error:
+        accuracy.filled("", report)
+    assert str(error.value) == "The page must have one region 'conditions', not 0"
+
+
+def test_verdicts():
+    rows = [row("W8 A-SQ 16/1", 31, int8=0.9), row("W8 A-SQ 16/1 static", 32)]
+    text = accuracy.claims({"rows": rows})
+    line = next(line for line in text.splitlines() if line.startswith("| Dynamic "))
+    numbers = "W8 A-SQ 16/1 +3.3 ± 0.3 %; W8 A-SQ 16/1 static +6.7 ± 0.3 %"
+    assert line == f"| Dynamic selection beats a static mask | confirmed | {numbers} |"
+    rows[1]["perplexity"] = 30.5
+    assert "| Dynamic selection beats a static mask | not confirmed |" in accuracy.claims({"rows": rows})
+    assert "| GPTQ compensation helps | not measured | needs W-SQ 32/2" in text
+    assert "| yes | best: W8 A-SQ 16/1, 6.5 bits, +0.90 ± 0.30 % against W8 A8 |" in accuracy.goals({"rows": rows})
+    rows[0]["int8_percent"] = 1.1
+    assert "| no | best: W8 A-SQ 16/1" in accuracy.goals({"rows": rows})
+
+
+def test_masks_of_llama_70b():
+    byte, bit = accuracy.mask_megabytes()
+    assert (round(byte, 2), round(bit, 2)) == (5.94, 0.74)
+
+
+def test_gates(tmp_path, monkeypatch):
+    monkeypatch.setattr(accuracy, "AREA", tmp_path / "ppa.json")
+    assert accuracy.gates_per_mac() == {}
+    units = [{"family": "sq", "lanes": 16, "size": "8x8", "gates_per_mac": 250.5}, {"name": "other"}]
+    (tmp_path / "ppa.json").write_text(json.dumps({"units": units}))
+    assert accuracy.gates_per_mac() == {"W4 g64 A-SQ 16/1": 250.5}
