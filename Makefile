@@ -19,7 +19,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy ppa lock clean distclean host compiler
+.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy accuracy-page ppa lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -60,6 +60,9 @@ accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an 
 # The committed report: make ppa PPA=docs
 ppa: $(READY) $(VENV)/.ppa  ## area and clock frequency against every baseline (half an hour; then seconds)
 	@$(PY) -m sqhw ppa --output $(PPA)
+
+accuracy-page: $(READY) $(VENV)/.ppa  ## tables and figures of docs/accuracy.md from the committed report
+	@$(PY) -m docs.accuracy --figures
 
 # A folder without its stamp is a half-made one: it starts over. With a stamp, pip brings it up to date.
 $(READY): requirements.txt pyproject.toml | host

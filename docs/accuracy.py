@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def table(report: dict[str, Any], name: str) -> str:
             f"| {row['scheme']} | {row['bits_activation']:.4g} | {row['bits_weight']:.4g} | "
             f"{row['perplexity']:.2f} | {row['delta_percent']:+.2f} ± {row['standard_error']:.2f} % | "
             f"{row['int8_percent']:+.2f} ± {row['int8_standard_error']:.2f} % | "
-            f"{'' if share is None else f'{share:.2f} %'} | {'' if gate is None else f'{100 * gate:.0f} %'} | "
+            f"{'' if share is None else f'{share:.2f} %'} | "
+            f"{'' if gate is None else f'{100 * gate:.0f} %'} | "
             f"{gates.get(row['scheme'], '')} | {'yes' if row['hardware'] else ''} |"
         )
     return "\n".join(lines)
@@ -123,7 +125,7 @@ def claims(report: dict[str, Any]) -> str:
 
     def rising(*names: str) -> Callable[[Rows], bool]:
         return lambda r: all(
-            r[a]["perplexity"] < r[b]["perplexity"] for a, b in zip(names, names[1:], strict=False)
+            r[a]["perplexity"] < r[b]["perplexity"] for a, b in pairwise(names)
         )
 
     def order(*names: str) -> tuple[str, str]:
@@ -167,7 +169,10 @@ def claims(report: dict[str, Any]) -> str:
             order("W-SQ (8/2) s=0.5 b=32, A8", "W-SQ (4/2) s=0.5 b=32, A8"),
         ),
         (f"Masks of Llama-3-70B take {MASK_CLAIM} MB", mask),
-        ("48 s, 41 s, 38 s for W4A8, SQ, W4A4 on a GPU", ("not checkable", "no such GPU, no code of the paper")),
+        (
+            "48 s, 41 s, 38 s for W4A8, SQ, W4A4 on a GPU",
+            ("not checkable", "no such GPU, no code of the paper"),
+        ),
         (
             "35.8 % less area than an INT6 MAC array, in TSMC 12 nm",
             ("not checkable", "no such library here; area by open tools is a report of its own"),

@@ -84,7 +84,8 @@ def area(report: dict[str, Any]) -> None:
         axes.errorbar(*point, rows[name]["standard_error"], fmt="o", ms=5, lw=0.8, color=color)
         axes.annotate(name, point, xytext=(5, 3), textcoords="offset points", fontsize=7)
     axes.plot(*zip(*frontier(points), strict=True), color=GREY, lw=0.8, zorder=0)
-    axes.set(xlabel=f"gates (NAND2 = 1) per MAC, {ARRAY} array", ylabel="perplexity above float, %", yscale="log")
+    axes.set(xlabel=f"gates (NAND2 = 1) per MAC, {ARRAY} array", ylabel="perplexity above float, %")
+    axes.set_yscale("log")
     save(figure, "accuracy_area")
 
 
@@ -153,7 +154,8 @@ def gate(report: dict[str, Any]) -> None:
             text = f"p{label}" if label else "largest"
             axes.annotate(text, point, xytext=(5, 4), textcoords="offset points", fontsize=7)
     axes.set(xlabel="banks without an outlier, %", ylabel="perplexity above INT8 activations, %")
-    axes.legend(frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
     save(figure, "accuracy_gate")
 
 

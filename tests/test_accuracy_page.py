@@ -44,7 +44,8 @@ def test_verdicts():
     rows[1]["perplexity"] = 30.5
     assert "| Dynamic selection beats a static mask | not confirmed |" in accuracy.claims({"rows": rows})
     assert "| GPTQ compensation helps | not measured | needs W-SQ 32/2" in text
-    assert "| yes | best: W8 A-SQ 16/1, 6.5 bits, +0.90 ± 0.30 % against W8 A8 |" in accuracy.goals({"rows": rows})
+    reached = "| yes | best: W8 A-SQ 16/1, 6.5 bits, +0.90 ± 0.30 % against W8 A8 |"
+    assert reached in accuracy.goals({"rows": rows})
     rows[0]["int8_percent"] = 1.1
     assert "| no | best: W8 A-SQ 16/1" in accuracy.goals({"rows": rows})
 

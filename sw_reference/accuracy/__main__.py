@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from sw_reference.accuracy.report import outlier_positions, rows, table, versions
+from sw_reference.accuracy.report import TABLE_WIDTH, outlier_positions, rows, table, versions
 from sw_reference.accuracy.runner import Result, Study, run, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8, default, grid, quick
@@ -157,7 +157,7 @@ def _report(
     neighbour = options.output.with_suffix(".part")
     neighbour.write_text(json.dumps(report, indent=1) + "\n")
     neighbour.replace(options.output)
-    console.print(table(lines))
+    Console(width=max(console.width, TABLE_WIDTH)).print(table(lines))
     console.print(f"{options.output}: {len(lines)} of {len(schemes)} schemes")
     return 0
 

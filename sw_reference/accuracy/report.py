@@ -19,7 +19,10 @@ from sw_reference.accuracy.runner import Result
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8
 
-__all__ = ["Row", "outlier_positions", "rows", "table", "versions"]
+__all__ = ["TABLE_WIDTH", "Row", "outlier_positions", "rows", "table", "versions"]
+
+TABLE_WIDTH = 130
+"""Columns of text that the table wants."""
 
 _POSITION_SITES = ("attn_qkv", "ffn_down")
 
@@ -110,7 +113,7 @@ def table(lines: Sequence[Row]) -> Table:
     result = Table(title="Perplexity (lower is better)")
     result.add_column("scheme", no_wrap=True)
     for name in ("perplexity", "vs float", "±", "vs W8 A8", "±", "bits A", "bits W", "outliers", "gate rate"):
-        result.add_column(name, justify="right")
+        result.add_column(name, justify="right", no_wrap=True)
     result.add_column("hardware")
     for row in lines:
         result.add_row(
