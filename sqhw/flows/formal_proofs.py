@@ -1,0 +1,137 @@
+"""The list of proofs: which claim, about which configuration, by induction or to which depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+
+from sw_reference.format import DenseFormat, SQFormat
+
+from ..config import PRESETS, PEConfig
+from .formal import Build, Proof
+from .formal_accumulator import AccumulatorProof
+from .formal_decoder import DECODER_BUGS, Bug, DecoderProof
+from .formal_streams import (
+    AXIResultProof,
+    BufferProof,
+    PEResultProof,
+    PETokenProof,
+    stream_buffer,
+)
+
+__all__ = ["PROOFS", "QUICK"]
+
+CONFIGS: dict[str, PEConfig] = {
+    **PRESETS,
+    "steps": PEConfig(SQFormat(8, 3, "int8", "sentinel"), DenseFormat(4), 4, 2, 32),
+    "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256),
+    "all outliers": PEConfig(SQFormat(8, 8), DenseFormat(4), 8, 3, 64),
+    "small": PEConfig(SQFormat(4, 0), DenseFormat(4), 4, 0, 16),
+    "narrow": PEConfig(k_max=32),
+}
+"""What proofs are about: the presets, and what the presets do not have."""
+
+_STEPS = ("default", "tiny", "wide", "paper", "steps", "no outliers", "all outliers")
+
+
+def _decoder(name: str) -> Proof:
+    config = CONFIGS[name]
+    bugs: dict[str, Build] = {}
+    if name == "steps":
+        bugs = {label: _with_bug(config, bug) for label, bug in DECODER_BUGS.items()}
+        looser = replace(config, sq=replace(config.sq, outliers=4))
+        bugs["capacity not checked"] = lambda: DecoderProof(config, decoder=looser)
+    return Proof(
+        f"decoder[{name}]",
+        "each beat becomes steps with exactly its marked elements, in order, each with its high code; none "
+        "lost, doubled or reordered; an error exactly when a rule is broken",
+        lambda: DecoderProof(config),
+        depth=2,
+        bugs=bugs,
+    )
+
+
+def _with_bug(config: PEConfig, bug: Bug) -> Build:
+    return lambda: DecoderProof(config, bug=bug)
+
+
+def _accumulator(name: str, bugs: Mapping[str, Build]) -> Proof:
+    config = CONFIGS[name]
+    return Proof(
+        f"accumulator[{name}]",
+        f"a sum of up to k_max = {config.k_max} elements never overflows {config.acc_bits} bits",
+        lambda: AccumulatorProof(config),
+        depth=2,
+        bugs=bugs,
+    )
+
+
+def _stale(m: Module, buffer: Any) -> Any:
+    """What is seen if a word replaces the one that waits."""
+    seen = Signal(len(buffer.r_data))
+    full = buffer.level == 2
+    m.d.comb += seen.eq(buffer.r_data)
+    with m.If(full & buffer.w_en):
+        m.d.comb += seen.eq(buffer.w_data)
+    return seen
+
+
+_SMALL = CONFIGS["small"]
+
+PROOFS: tuple[Proof, ...] = (
+    *(_decoder(name) for name in _STEPS),
+    *(_accumulator(name, {}) for name in PRESETS),
+    _accumulator("narrow", {"a bit too narrow": lambda: AccumulatorProof(CONFIGS["narrow"], missing_bits=1)}),
+    Proof(
+        "buffer",
+        "a stream buffer gives every word once, in order, and holds it until it is taken",
+        lambda: BufferProof(stream_buffer, 2),
+        depth=20,
+        induction=False,
+        bugs={"waiting word replaced": lambda: BufferProof(stream_buffer, 2, bug=_stale)},
+    ),
+    Proof(
+        "pe.result",
+        "a result stays as it is until it is taken",
+        lambda: PEResultProof(_SMALL),
+        depth=2,
+        bugs={"result withdrawn": lambda: PEResultProof(_SMALL, withdraw=True)},
+        cut=("pe/output_stage",),
+    ),
+    Proof(
+        "axi.result",
+        "TVALID stays and TDATA and TUSER hold until TREADY",
+        lambda: AXIResultProof(_SMALL),
+        depth=2,
+        bugs={"result withdrawn": lambda: AXIResultProof(_SMALL, withdraw=True)},
+        cut=("axi.pe/output_stage",),
+    ),
+    Proof(
+        "pe.order",
+        "one result per dot product, in order, none lost or doubled; the error flag stands with the dot "
+        "product that broke a rule and with no other",
+        lambda: PETokenProof(_SMALL),
+        depth=28,
+        induction=False,
+        bugs={
+            "result lost": lambda: PETokenProof(_SMALL, bug="lost"),
+            "result doubled": lambda: PETokenProof(_SMALL, bug="doubled"),
+        },
+        reach=28,
+    ),
+    Proof(
+        "pe.completion",
+        "after any 6 cycles of beats, stalls and resets every dot product has its result within the latency",
+        lambda: PETokenProof(_SMALL, active=6),
+        depth=38,
+        induction=False,
+        bugs={"result lost": lambda: PETokenProof(_SMALL, active=6, bug="lost")},
+        reach=38,
+    ),
+)
+
+QUICK = ("decoder[tiny]", "decoder[steps]", "accumulator[narrow]", "buffer", "pe.result", "axi.result")
+"""Proofs that the quick tests run, with their bugs."""

@@ -1,0 +1,244 @@
+"""Formal contracts of streams: nothing lost, duplicated or reordered, payloads held until they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.hdl import Assert, Assume, ClockSignal, Cover, Module, Mux, ResetSignal, Signal
+from amaranth.lib import fifo, wiring
+from amaranth.lib.wiring import In
+
+from ..config import PEConfig
+from ..layouts import dense_beat_layout, scales_layout, sq_beat_layout
+from ..pe.axi import AXIProcessingElement
+from ..pe.pe import ProcessingElement
+from .formal_harness import assert_buffer, assert_held, embed
+
+__all__ = ["AXIResultProof", "BufferProof", "PEResultProof", "PETokenProof", "stream_buffer"]
+
+
+class BufferProof(wiring.Component):
+    """A stream buffer against a queue of the words it has taken and not yet given.
+
+    Parameters
+    ----------
+    buffer
+        Makes the buffer: ``w_data``, ``w_en``, ``w_rdy``, ``r_data``, ``r_rdy``, ``r_en``.
+    depth
+        Words that it must hold.
+    bug
+        Returns what is seen instead of a word given: a planted bug.
+    """
+
+    WIDTH = 3
+
+    def __init__(
+        self, buffer: Callable[[], Any], depth: int, *, bug: Callable[[Module, Any], Any] | None = None
+    ):
+        self._buffer, self._depth, self._bug = buffer, depth, bug
+        super().__init__({"word": In(self.WIDTH), "valid": In(1), "ready": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        dut = self._buffer()
+        embed(m, "buffer", dut)
+        m.d.comb += [dut.w_data.eq(self.word), dut.w_en.eq(self.valid), dut.r_en.eq(self.ready)]
+        given = self._bug(m, dut) if self._bug else dut.r_data
+        queue = [Signal(self.WIDTH, name=f"queue_{place}") for place in range(self._depth)]
+        level = Signal(range(self._depth + 1))
+        put, get = dut.w_rdy & self.valid, dut.r_rdy & self.ready
+        end = level - get
+        m.d.sync += level.eq(level + put - get)
+        for place, word in enumerate(queue):
+            after = queue[place + 1] if place + 1 < self._depth else word
+            m.d.sync += word.eq(Mux(put & (end == place), self.word, Mux(get, after, word)))
+        m.d.comb += [
+            Assert(dut.w_rdy == (level != self._depth), "it takes a word until it is full"),
+            Assert(dut.r_rdy == (level != 0), "it gives a word until it is empty"),
+            Cover((level == self._depth) & get, "full, and one leaves"),
+        ]
+        with m.If(level != 0):
+            m.d.comb += Assert(given == queue[0], "words leave in the order in which they came")
+        assert_held(m, "word", dut.r_rdy, given, self.ready)
+        return m
+
+
+def stream_buffer() -> Any:
+    """The buffer at the processing element's end and at the AXI wrapper's inputs."""
+    return fifo.SyncFIFO(width=BufferProof.WIDTH, depth=2)
+
+
+class _PEHarness(wiring.Component):
+    """A processing element, all of whose inputs are free."""
+
+    def __init__(self, config: PEConfig):
+        self._config = config
+        super().__init__(
+            {
+                "sq": In(sq_beat_layout(config)),
+                "dense": In(dense_beat_layout(config)),
+                "scales": In(scales_layout()),
+                "sq_valid": In(1),
+                "dense_valid": In(1),
+                "scales_valid": In(1),
+                "ready": In(1),
+            }
+        )
+
+    def _embed(self, m: Module) -> ProcessingElement:
+        dut = ProcessingElement(self._config)
+        self._fragment = embed(m, "pe", dut)
+        m.d.comb += [
+            dut.i_sq.payload.eq(self.sq),
+            dut.i_sq.valid.eq(self.sq_valid),
+            dut.i_dense.payload.eq(self.dense),
+            dut.i_dense.valid.eq(self.dense_valid),
+            dut.i_scales.payload.eq(self.scales),
+            dut.i_scales.valid.eq(self.scales_valid),
+            dut.o.ready.eq(self.ready),
+        ]
+        return dut
+
+
+class PEResultProof(_PEHarness):
+    """A result that is offered stays as it is until it is taken, whatever happens at the inputs."""
+
+    def __init__(self, config: PEConfig, *, withdraw: bool = False):
+        super().__init__(config)
+        self._withdraw = withdraw
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        dut = self._embed(m)
+        valid = dut.o.valid & ~(dut.i_sq.valid & dut.i_dense.valid) if self._withdraw else dut.o.valid
+        assert_held(m, "result", valid, dut.o.payload, self.ready)
+        assert_buffer(m, self._fragment, "buffer")
+        m.d.comb += Cover(valid & ~self.ready, "a result waits")
+        return m
+
+
+class PETokenProof(_PEHarness):
+    """One result per dot product, in order: none lost, none twice.
+
+    Every beat carries a legal or a reserved bank scale, as it likes, and so every dot product a mark of its
+    own: its error flag. The harness queues the marks of the dot products taken and compares them with
+    those of the results. Operands end together and dot products are not too long, so that nothing else
+    raises the flag; results must come when scales are there and the sink takes them.
+
+    Parameters
+    ----------
+    config
+        A format without outliers.
+    bug
+        Every fourth result is not seen (``"lost"``), or every other one is seen twice (``"doubled"``).
+    active
+        If not 0, beats come in this many cycles from power-up only: then every result must have come within
+        the latency.
+    """
+
+    WAITING_MAX = 31
+    LEGAL, RESERVED = 0xF8, 0x01
+
+    def __init__(self, config: PEConfig, *, bug: str = "", active: int = 0):
+        super().__init__(config)
+        self._bug = bug
+        self._active = active
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        dut = self._embed(m)
+        taken_sq = dut.i_sq.valid & dut.i_sq.ready
+        taken_dense = dut.i_dense.valid & dut.i_dense.ready
+        result = self._result(m, dut)
+        # The beat that waits in the decoder for its dense beat.
+        pending, pending_last = Signal(), Signal()
+        with m.If(taken_dense):
+            m.d.sync += pending.eq(0)
+        with m.If(taken_sq):
+            m.d.sync += [pending.eq(1), pending_last.eq(self.sq.last)]
+        place, mark = Signal(range(self._config.banks_max * self._config.beats_per_bank + 1)), Signal()
+        marked = mark | (self.sq.scale == self.RESERVED)
+        with m.If(taken_sq):
+            m.d.sync += [mark.eq(marked & ~self.sq.last), place.eq(Mux(self.sq.last, 0, place + 1))]
+        m.d.comb += [
+            Assume((self.sq.scale == self.LEGAL) | (self.sq.scale == self.RESERVED)),
+            Assume(self.sq.last | (place < self._config.banks_max * self._config.beats_per_bank - 1)),
+            Assume(~taken_dense | (self.dense.last == pending_last)),
+            Assert(~taken_dense | pending, "a dense beat is taken with the SQ beat that it meets"),
+            Assert(~taken_sq | ~pending | taken_dense, "an SQ beat waits for its dense beat"),
+        ]
+        self._queue(m, taken_sq & self.sq.last, marked, result, dut.o.payload.error)
+        if self._active:
+            self._comes(m, dut, pending)
+        return m
+
+    def _result(self, m: Module, dut: ProcessingElement) -> Any:
+        seen = dut.o.valid & self.ready
+        if self._bug == "lost":
+            count = Signal(2)
+            m.d.sync += count.eq(count + seen)
+            return seen & (count != 2)
+        if self._bug == "doubled":
+            before = Signal()
+            m.d.sync += before.eq(seen & ~before)
+            return seen | before
+        return seen
+
+    def _queue(self, m: Module, put: Any, mark: Any, get: Any, error: Any) -> None:
+        level = self._level = Signal(range(self.WAITING_MAX + 1))
+        queue = Signal(self.WAITING_MAX + 1)
+        end = (level - get)[: level.shape().width]
+        m.d.sync += [
+            level.eq(level + put - get),
+            queue.eq(((queue >> get) & ~(1 << end)) | ((put & mark) << end)),
+        ]
+        in_order = ~get | (level == 0) | (error == queue[0])
+        m.d.comb += [
+            Assert(~get | (level != 0), "no result without a dot product"),
+            Assert(in_order, "results leave in the order of dot products"),
+            Assert(level < self.WAITING_MAX, "not more dot products inside than there is room for"),
+        ]
+        m.d.comb += Cover(get & error), Cover(get & ~error & (level == 1))
+
+    def _comes(self, m: Module, dut: ProcessingElement, pending: Any) -> None:
+        """With scales there and the sink ready, what is complete leaves within the latency."""
+        limit = dut.latency + 4
+        quiet, age = Signal(range(limit + 1)), Signal(range(self._active + 1), reset_less=True)
+        idle = self.ready & self.scales_valid & ~self.sq_valid & ~pending
+        late = age == self._active
+        m.d.sync += [age.eq(age + ~late), quiet.eq(Mux(idle, Mux(quiet == limit, limit, quiet + 1), 0))]
+        m.d.comb += Assume(~late | (self.ready & self.scales_valid & ~self.sq_valid & self.dense_valid))
+        with m.If(quiet == limit):
+            m.d.comb += Assert(self._level == 0, "every dot product has its result")
+
+
+class AXIResultProof(wiring.Component):
+    """A result on the AXI wrapper's output stays until it is taken, whatever happens at the inputs."""
+
+    def __init__(self, config: PEConfig, *, withdraw: bool = False):
+        self._dut = AXIProcessingElement(config)
+        self._withdraw = withdraw
+        ports = {
+            name: member for name, member in self._dut.signature.members.items() if member.flow is In
+        }
+        del ports["aclk"], ports["aresetn"]
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        dut = self._dut
+        fragment = embed(m, "axi", dut)
+        m.d.comb += [dut.aclk.eq(ClockSignal("check")), dut.aresetn.eq(~ResetSignal("check"))]
+        for name in self.signature.members:
+            m.d.comb += getattr(dut, name).eq(getattr(self, name))
+        payload = Signal(33)
+        m.d.comb += [payload[:32].eq(dut.m_axis_y_tdata), payload[32].eq(dut.m_axis_y_tuser)]
+        valid, ready = dut.m_axis_y_tvalid, self.m_axis_y_tready
+        if self._withdraw:
+            valid &= ~self.s_axis_scale_tvalid
+        # The wrapper's own domain is called sync, so the harness needs another one.
+        assert_held(m, "m_axis_y", valid, payload, ready, domain="check")
+        assert_buffer(m, fragment, "pe.buffer")
+        m.d.comb += Cover(valid & ~ready, "a result waits")
+        return m

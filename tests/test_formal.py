@@ -1,0 +1,100 @@
+# amaranth: UnusedElaboratable=no
+"""Formal proofs: claims hold, planted bugs do not get through, and the search itself can be trusted."""
+
+import json
+
+import pytest
+from amaranth.hdl import Assert, Assume, Cover, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+from sqhw.cli import main
+from sqhw.flows.formal import Proof, prove, refute
+from sqhw.flows.formal_proofs import PROOFS, QUICK
+
+BY_NAME = {proof.name: proof for proof in PROOFS}
+BUGS = [(proof.name, bug) for proof in PROOFS for bug in proof.bugs]
+
+
+def marked(name):
+    return pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in BY_NAME])
+def test_proof(name, tmp_path):
+    outcome = prove(BY_NAME[name], folder=tmp_path)
+    assert outcome.violated == ()
+    assert outcome.proven
+
+
+@pytest.mark.parametrize(
+    ("name", "bug"), [pytest.param(name, bug, marks=marked(name).marks) for name, bug in BUGS]
+)
+def test_planted_bug_is_found(name, bug, tmp_path):
+    outcome = refute(BY_NAME[name], bug, folder=tmp_path)
+    assert outcome.violated
+    assert (outcome.folder / "trace.vcd").exists()
+
+
+def test_every_kind_of_proof_has_a_planted_bug():
+    kinds = {name.partition("[")[0] for name in BY_NAME}
+    assert {name.partition("[")[0] for name, _ in BUGS} == kinds
+
+
+class Counter(wiring.Component):
+    """Counts to a limit; what is asserted and assumed is up to the test."""
+
+    enable: In(1)
+
+    def __init__(self, top, *, assumption=1, cover=3, asserts=True, covers=True):
+        self._top, self._assumption, self._cover = top, assumption, cover
+        self._asserts, self._covers = asserts, covers
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(4)
+        with m.If(self.enable & (count != 5)):
+            m.d.sync += count.eq(count + 1)
+        m.d.comb += Assume(self._assumption)
+        if self._covers:
+            m.d.comb += Cover(count == self._cover, "the count is reached")
+        if self._asserts:
+            m.d.comb += Assert(count <= self._top, "the count stays below")
+        return m
+
+
+def test_what_holds_for_a_while_is_no_proof(tmp_path):
+    """The bound 4 is broken in the sixth cycle: a shorter search misses it, induction does not."""
+    bounded = Proof("short", "", lambda: Counter(4), depth=4, induction=False)
+    assert prove(bounded, folder=tmp_path).proven
+    unbounded = Proof("for ever", "", lambda: Counter(4), depth=3)
+    assert prove(unbounded, folder=tmp_path).violated == ("the count stays below",)
+    right = Proof("right", "", lambda: Counter(5), depth=1)
+    assert prove(right, folder=tmp_path).proven
+
+
+def test_a_cover_that_is_not_reached_is_no_proof(tmp_path):
+    outcome = prove(Proof("cover", "", lambda: Counter(5, cover=6), depth=1), folder=tmp_path)
+    assert (outcome.proven, outcome.violated) == (False, ("the count is reached",))
+
+
+def test_contradictory_assumptions_are_no_proof(tmp_path):
+    """Nothing is violated where nothing is possible, but then no cover is reached either."""
+    outcome = prove(Proof("vacuous", "", lambda: Counter(2, assumption=0), depth=2), folder=tmp_path)
+    assert (outcome.proven, outcome.violated) == (False, ("the count is reached",))
+
+
+@pytest.mark.parametrize("missing", ["asserts", "covers"])
+def test_an_empty_harness_is_refused(missing, tmp_path):
+    with pytest.raises(ValueError, match=rf"^A harness must hold an assertion and a cover, .* no {missing}$"):
+        prove(Proof("empty", "", lambda: Counter(2, **{missing: False}), depth=2), folder=tmp_path)
+
+
+def test_command_writes_a_report(tmp_path, capsys):
+    assert main(["formal", "--only", "buffer", "--output", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "formal.json").read_text())
+    assert [row["name"] for row in report["proofs"]] == ["buffer"]
+    assert (report["proven"], report["bugs_found"], report["bugs_planted"]) == (1, 1, 1)
+    out = capsys.readouterr().out
+    assert "1 of 1 claims proven, 0 of them by induction; 1 of 1 planted bugs found" in out
