@@ -17,7 +17,7 @@ from sw_reference.accuracy.blocks import MX, NVFP4
 from sw_reference.accuracy.calibration import PERCENTILES, Site
 from sw_reference.accuracy.compensation import compensated
 from sw_reference.accuracy.floats import E2M1, E4M3, E5M2, FP16
-from sw_reference.accuracy.formats import SQ, Dense
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.report import rows
 from sw_reference.accuracy.rotation import rotation
@@ -62,6 +62,7 @@ def test_fast_product_is_the_golden_one_on_real_activations():
         (SQ(32, 2), Dense(4, 64)),
         (SQ(128, 8, AbovePercentile(97.5)), Dense(8, 128)),
         (SQ(16, 1, high="int8"), Dense(4)),
+        (SQ(32, 2), DenseSQ(32, 2, 32)),
         (SQ(16, 4, high="int8", mask="sentinel"), Dense(8)),
     ]
     compared = 0
@@ -71,7 +72,7 @@ def test_fast_product_is_the_golden_one_on_real_activations():
             found = verify.compare(data.name, sq, dense, data.x, data.weight, site)
             assert (found.different, found.limbs) == (0, 0)
             compared += found.results
-    assert compared == 5 * 4 * 24 * 72
+    assert compared == 6 * 4 * 24 * 72
 
 
 @pytest.mark.parametrize("extreme", [False, True])

@@ -18,7 +18,7 @@ from sw_reference.accuracy.runner import Result, Study, run, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8, default, grid, quick
 from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, novel, read_text
-from sw_reference.accuracy.verify import verify
+from sw_reference.accuracy.verify import PAIRS, verify
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model
 
 __all__ = ["main"]
@@ -119,8 +119,10 @@ def _verify(study: Study, console: Console) -> int:
             console.print(f"{comparison.layer}, {comparison.formats}: {comparison.different} results differ")
     rows_by_limbs = sum(c.limbs for c in found)
     console.print(
-        f"{len(found)} layers, {total} float32 results compared both ways round, "
-        f"{different} differ in a bit; {rows_by_limbs} rows needed limbs"
+        f"{len(found)} products of {len(found) // len(PAIRS)} layers, {total} float32 results compared "
+        f"both ways round, {different} differ in a bit; {rows_by_limbs} rows needed limbs",
+        soft_wrap=True,
+        highlight=False,
     )
     return int(different > 0 or total == 0)
 

@@ -47,12 +47,12 @@ def _activations() -> Iterator[Scheme]:
 def _both() -> Iterator[Scheme]:
     """Both operands in few bits."""
     for bank, outliers in ((32, 2), (16, 1)):
-        weights = DenseSQ(bank, outliers, bank, ByRms())
-        yield Scheme(f"SQ {bank}/{outliers} both", SQ(bank, outliers), weights)
-    yield Scheme("SQ 32/2 p97.5 both", SQ(32, 2, AbovePercentile(97.5)), DenseSQ(32, 2, 32, ByRms()))
-    yield Scheme("W-SQ 32/2 rms FP16, A-SQ 32/2", SQ(32, 2), SQ(32, 2, ByRms(), mask="sentinel"))
+        yield Scheme(f"SQ {bank}/{outliers} both", SQ(bank, outliers), DenseSQ(bank, outliers, bank))
+    yield Scheme("SQ 32/2 p97.5 both", SQ(32, 2, AbovePercentile(97.5)), DenseSQ(32, 2, 32))
+    yield Scheme("SQ 32/2 both, weights by rms", SQ(32, 2), DenseSQ(32, 2, 32, ByRms()))
+    yield Scheme("SQ 32/2 both, FP16 weights by rms", SQ(32, 2), SQ(32, 2, ByRms(), mask="sentinel"))
     gptq = Variant(32, 2, selection=ByRms(), compensate=True, mask="sentinel")
-    yield Scheme("W-SQ 32/2 rms GPTQ FP16, A-SQ 32/2", SQ(32, 2), gptq)
+    yield Scheme("SQ 32/2 both, FP16 weights by rms GPTQ", SQ(32, 2), gptq)
     yield Scheme("NVFP4 both", NVFP4(), NVFP4())
     yield Scheme("NVFP4 4/6 both", NVFP4(adaptive=True), NVFP4(adaptive=True))
 
@@ -69,32 +69,24 @@ def _hardware() -> Iterator[Scheme]:
 def _weights() -> Iterator[Scheme]:
     """SQ weights under INT8 activations, the paper's W(SQ)A8."""
     for bank, outliers in ((16, 1), (32, 2)):
-        fmt = SQ(bank, outliers, mask="sentinel")
-        yield Scheme(f"W-SQ {bank}/{outliers} magnitude, A8", _A8, fmt)
-        yield Scheme(f"W-SQ {bank}/{outliers} rms, A8", _A8, replace(fmt, selection=ByRms()))
-    fmt = SQ(32, 2, ByHessian(), mask="sentinel")
-    yield Scheme("W-SQ 32/2 Hessian, A8", _A8, fmt)
+        yield Scheme(f"W-SQ {bank}/{outliers} rms, A8", _A8, SQ(bank, outliers, ByRms(), mask="sentinel"))
+    yield Scheme("W-SQ 32/2 magnitude, A8", _A8, SQ(32, 2, mask="sentinel"))
+    yield Scheme("W-SQ 32/2 Hessian, A8", _A8, SQ(32, 2, ByHessian(), mask="sentinel"))
     gptq = Variant(32, 2, selection=ByHessian(), compensate=True, mask="sentinel")
     yield Scheme("W-SQ 32/2 Hessian GPTQ, A8", _A8, gptq)
     yield Scheme("W-SQ 32/2 rms GPTQ, A8", _A8, replace(gptq, selection=ByRms()))
     yield Scheme("W-SQ 32/2 Hessian GPTQ smooth, A8", _A8, gptq, "smooth")
     yield Scheme("W-SQ 32/2 rms INT8 codes, A8", _A8, SQ(32, 2, ByRms(), "int8", "sentinel"))
-    own = replace(gptq, high="int8_own")
-    yield Scheme("W-SQ 32/2 Hessian GPTQ INT8 own scale, A8", _A8, own)
 
 
 def _rivals() -> Iterator[Scheme]:
-    yield Scheme("W4 A8", _A8, Dense(4, None, "least_squares"))
     yield Scheme("W4 A4", Dense(4), Dense(4, None, "least_squares"))
-    for group in (16, 32):
-        fmt = Dense(4, group, "least_squares")
-        yield Scheme(f"W4 A4 g{group}", fmt, fmt)
+    fmt = Dense(4, 32, "least_squares")
+    yield Scheme("W4 A4 g32", fmt, fmt)
     yield Scheme("MXFP4 both", MX("fp4"), MX("fp4"))
     yield Scheme("MXINT8 both", MX("int8"), MX("int8"))
     yield Scheme("W8 A-NVFP4", NVFP4(), _W8)
-    yield Scheme("W8 A-MXFP4", MX("fp4"), _W8)
-    yield Scheme("W4 A4 rotated", Dense(4, None, "least_squares"), Dense(4, None, "least_squares"), "rotate")
-    fmt = Dense(4, 32, "least_squares")
+    yield Scheme("W4 A4 rotated", Dense(4), Dense(4, None, "least_squares"), "rotate")
     yield Scheme("W4 A4 g32 rotated", fmt, fmt, "rotate")
     yield Scheme("LLM.int8() columns", ColumnSplit(), ColumnSplit())
     spqr = Variant(16, 0, selection=Unstructured(0.01), compensate=True)
@@ -108,17 +100,28 @@ def _choices() -> Iterator[Scheme]:
         static = Variant(bank, outliers, selection=Static(), mask="static")
         yield Scheme(f"W8 A-SQ {bank}/{outliers} static", static, _W8)
     yield Scheme("W8 A-SQ 16/1 static by mean", Variant(selection=Static("mean"), mask="static"), _W8)
-    yield Scheme("W8 A-SQ 16/1 static by rms", Variant(selection=Static("rms"), mask="static"), _W8)
     yield Scheme("W8 A-SQ 16/1 absmax scale", SQ(16, 1, scale="absmax"), _W8)
-    yield Scheme("W8 A-SQ 16/1 power of two, rounded up", Variant(scale="e8m0", search=False), _W8)
     yield Scheme("W8 A-SQ 16/1 power of two", Variant(scale="e8m0"), _W8)
     yield Scheme("W8 A-SQ 16/1 scale per row", Variant(shared=0), _W8)
+    yield Scheme("W8 A-SQ 16/1 INT8 codes", SQ(16, 1, high="int8"), _W8)
+    yield Scheme("W8 A-SQ 16/1 E4M3", Variant(high="e4m3"), _W8)
+
+
+def _more() -> Iterator[Scheme]:
+    """Choices and rivals that the default study has no time for."""
     yield Scheme("W8 A-SQ 16/1 scale per 64", Variant(shared=64), _W8)
     yield Scheme("W8 A-SQ 16/1 FP16 scale", Variant(scale="fp16"), _W8)
-    yield Scheme("W8 A-SQ 16/1 INT8 codes", SQ(16, 1, high="int8"), _W8)
     yield Scheme("W8 A-SQ 16/1 INT8 row scale", Variant(high="int8_row"), _W8)
-    yield Scheme("W8 A-SQ 16/1 E4M3", Variant(high="e4m3"), _W8)
     yield Scheme("W8 A-SQ 16/1 E5M2", Variant(high="e5m2"), _W8)
+    yield Scheme("W8 A-MXFP4", MX("fp4"), _W8)
+    yield Scheme("W4 A8", _A8, Dense(4, None, "least_squares"))
+    yield Scheme("W8 A-SQ 16/1 power of two, rounded up", Variant(scale="e8m0", search=False), _W8)
+    yield Scheme("W8 A-SQ 16/1 static by rms", Variant(selection=Static("rms"), mask="static"), _W8)
+    own = Variant(32, 2, high="int8_own", selection=ByHessian(), compensate=True, mask="sentinel")
+    yield Scheme("W-SQ 32/2 Hessian GPTQ INT8 own scale, A8", _A8, own)
+    yield Scheme("W-SQ 16/1 magnitude, A8", _A8, SQ(16, 1, mask="sentinel"))
+    fmt = Dense(4, 16, "least_squares")
+    yield Scheme("W4 A4 g16", fmt, fmt)
 
 
 def _paper() -> Iterator[Scheme]:
@@ -167,7 +170,7 @@ def grid() -> tuple[Scheme, ...]:
     """The default study and the grid around it: banks 4 to 128, s from 0.5 to 0.96875, all widths."""
     known = default()
     keys = {scheme.key for scheme in known}
-    return (*known, *(scheme for scheme in _grid() if scheme.key not in keys))
+    return (*known, *(scheme for scheme in (*_more(), *_grid()) if scheme.key not in keys))
 
 
 def _grid() -> Iterator[Scheme]:
@@ -185,7 +188,7 @@ def _grid() -> Iterator[Scheme]:
             yield Scheme(f"W8 A-SQ {bank}/{outliers} static", static, _W8)
             weights = SQ(bank, outliers, ByRms(), mask="sentinel")
             yield Scheme(f"W-SQ {bank}/{outliers} rms, A8", _A8, weights)
-            both = DenseSQ(bank, outliers, bank, ByRms())
+            both = DenseSQ(bank, outliers, bank)
             yield Scheme(f"SQ {bank}/{outliers} both", SQ(bank, outliers), both)
             for low in (4, 3, 2):
                 fmt = _paper_weights(low, bank, outliers)
