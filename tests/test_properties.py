@@ -1,0 +1,385 @@
+"""Properties of the golden model on any legal input that hypothesis finds, shrunk to the smallest that fails.
+
+Quantize, pack, unpack and multiply against the twin and against each other. What the hardware computes has
+its own tests; this is the model that they compare it with.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
+from sw_reference.multiply import multiply
+from sw_reference.pack import (
+    dense_bytes_per_row,
+    pack_dense,
+    pack_sq,
+    sq_bytes_per_row,
+    unpack_dense,
+    unpack_sq,
+)
+from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
+from sw_reference.quantize import SCALE_STEPS, quantize_dense, quantize_sq
+from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
+from sw_reference.split import dense_codes, dense_integers, dequantize, split
+from sw_reference.tensors import DenseTensor, SQTensor
+from tests import twin
+from tests.cases import exact, twin_codes, twin_rows, twin_units
+
+SCALES = st.sampled_from(["least_squares", "absmax"])
+
+
+def examples(count):
+    """Settings of a test: as many examples, the same ones every time."""
+    return settings(derandomize=True, deadline=None, max_examples=count)
+
+
+# ---- what there is --------------------------------------------------------------------------------
+
+
+@st.composite
+def sq_formats(draw, banks=(4, 8, 16)):
+    bank = draw(st.sampled_from(banks))
+    outliers = draw(st.integers(0, bank))
+    return SQFormat(
+        bank, outliers, draw(st.sampled_from(["fp16", "int8"])), draw(st.sampled_from(["bitmap", "sentinel"]))
+    )
+
+
+@st.composite
+def dense_formats(draw, sq_bank=4):
+    bank = draw(st.sampled_from([None, 4, 8, 16]))
+    whole = max(sq_bank, bank or 4)
+    group = draw(st.sampled_from([None, whole, 3 * whole]))
+    if bank is None:
+        return DenseFormat(draw(st.sampled_from([4, 8])), group)
+    return DenseFormat(4, group, draw(st.integers(1, bank)), bank)
+
+
+def matrices(shape):
+    """Numbers of every size, and small multiples of a quarter, which meet ties and equal each other."""
+    any_float = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    quarter = st.integers(-30, 30).map(lambda n: n / 4)
+    return st.one_of(arrays(np.float32, shape, elements=e) for e in (any_float, quarter))
+
+
+def positive_floats(count):
+    """Row scales: any normal positive float32."""
+    return arrays(np.uint32, count, elements=st.integers(0x00800000, 0x7F7FFFFF)).map(
+        lambda x: x.view(np.float32)
+    )
+
+
+@st.composite
+def bitmaps(draw, fmt, rows, k):
+    """bool[rows, banks, bank] within the capacity, none in the padding."""
+    bitmap = np.zeros((rows, fmt.banks(k), fmt.bank), bool)
+    for row in range(rows):
+        for bank in range(fmt.banks(k)):
+            inside = min(fmt.bank, k - bank * fmt.bank)
+            marked = st.sets(st.integers(0, inside - 1), max_size=min(fmt.outliers, inside))
+            bitmap[row, bank, sorted(draw(marked))] = True
+    return bitmap
+
+
+def high_codes(fmt):
+    if fmt.high == "fp16":
+        return st.integers(0, 0xFFFF).filter(lambda code: code & 0x7C00 != 0x7C00)
+    return st.integers(-8, 7) if fmt.mask == "bitmap" else st.integers(-128, 127)
+
+
+@st.composite
+def sq_tensors(draw, fmt, rows, k):
+    """Any legal SQ operand, whatever an encoder would write."""
+    bitmap = draw(bitmaps(fmt, rows, k))
+    inside = (np.arange(bitmap[0].size) < k).reshape(1, *bitmap.shape[1:])
+    low = np.where(inside, draw(arrays(np.int8, bitmap.shape, elements=st.integers(-7, 7))), 0)
+    if fmt.mask == "sentinel":
+        low[bitmap] = -8
+    elif fmt.high == "fp16":
+        low[bitmap] = 0
+    else:
+        low[bitmap] = draw(arrays(np.int8, int(bitmap.sum()), elements=st.integers(-8, 7)))
+    kind = np.uint16 if fmt.high == "fp16" else np.int8
+    high = draw(arrays(kind, (*bitmap.shape[:2], fmt.outliers), elements=high_codes(fmt)))
+    high[np.arange(fmt.outliers) >= bitmap.sum(axis=-1, keepdims=True)] = 0
+    scale = draw(arrays(np.uint8, bitmap.shape[:2], elements=st.sampled_from(LEGAL_SCALES)))
+    return SQTensor(fmt, k, low.astype(np.int8), bitmap, scale, high, draw(positive_floats(rows)))
+
+
+@st.composite
+def dense_tensors(draw, fmt, rows, k):
+    """Any legal dense operand."""
+    codes = draw(arrays(np.int8, (rows, k), elements=st.integers(fmt.code_min, fmt.code_max)))
+    tau = draw(arrays(np.uint8, (rows, fmt.groups(k)), elements=st.integers(0, 63))) if fmt.group else None
+    row_scale = draw(positive_floats(rows))
+    if fmt.bank is None:
+        return DenseTensor(fmt, k, codes, tau, row_scale)
+    bitmap = draw(bitmaps(fmt, rows, k))
+    high = draw(arrays(np.int8, (rows, fmt.banks(k), fmt.outliers), elements=st.integers(-8, 7)))
+    high[np.arange(fmt.outliers) >= bitmap.sum(axis=-1, keepdims=True)] = 0
+    return DenseTensor(fmt, k, codes, tau, row_scale, bitmap, high)
+
+
+@st.composite
+def pairs(draw):
+    """Two operands of a product."""
+    sq_format = draw(sq_formats())
+    dense_format = draw(dense_formats(sq_format.bank))
+    k = draw(st.integers(1, 40))
+    sq = draw(sq_tensors(sq_format, draw(st.integers(1, 2)), k))
+    return sq, draw(dense_tensors(dense_format, draw(st.integers(1, 2)), k))
+
+
+@st.composite
+def quantizations(draw, formats):
+    """A matrix, a format, a policy, and what the policy marks by the twin: bool lists [rows][banks][bank]."""
+    fmt = draw(formats)
+    k = draw(st.integers(1, 20))
+    x = draw(matrices((draw(st.integers(1, 2)), k)))
+    kind = (
+        draw(st.sampled_from(["magnitude", "threshold", "importance", "mask"]))
+        if fmt.outliers
+        else "magnitude"
+    )
+    importance, limit = np.ones(k, np.float32), Fraction(0)
+    if kind == "mask":
+        bitmap = draw(bitmaps(fmt, len(x), k))
+        return x, fmt, GivenMask(bitmap.reshape(len(x), -1)[:, :k]), bitmap.tolist()
+    policy = LargestMagnitude()
+    if kind == "threshold":
+        threshold = draw(st.floats(0, 1e39))
+        policy, limit = Threshold(threshold), Fraction(threshold)
+    elif kind == "importance":
+        importance = draw(arrays(np.float32, k, elements=st.floats(0, 2.0**120, width=32)))
+        policy = LargestImportance(importance)
+    weighted = [
+        [abs(v) * Fraction(float(i)) for v, i in zip(row, importance, strict=True)] for row in exact(x)
+    ]
+    bank = fmt.bank or k
+    marks = [[twin.largest(b, fmt.outliers, limit) for b in twin.to_banks(row, bank)] for row in weighted]
+    return x, fmt, policy, marks
+
+
+# ---- quantize -------------------------------------------------------------------------------------
+
+
+@given(quantizations(sq_formats()), SCALES)
+@examples(150)
+def test_quantize_sq_agrees_with_the_twin(case, scale):
+    x, fmt, policy, marks = case
+    steps = SCALE_STEPS if scale == "least_squares" else (0,)
+    zeros = [set(np.flatnonzero(np.signbit(row))) for row in x]
+    want = [twin.quantize_row(r, m, fmt, steps, z) for r, m, z in zip(exact(x), marks, zeros, strict=True)]
+    assert twin_rows(quantize_sq(x, fmt, policy, scale)) == want
+
+
+@given(quantizations(dense_formats()), SCALES)
+@examples(150)
+def test_quantize_dense_agrees_with_the_twin(case, scale):
+    x, fmt, policy, marks = case
+    steps = (TAU_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
+    t = quantize_dense(x, fmt, scale, policy)
+    tau = t.tau.tolist() if t.tau is not None else [[]] * len(x)
+    got = list(zip(dense_codes(t).tolist(), tau, t.row_scale.view(np.uint32).tolist(), strict=True))
+    flat = [[mark for bank in row for mark in bank][: t.k] for row in marks]
+    assert got == [twin.quantize_dense_row(r, fmt, *steps, m) for r, m in zip(exact(x), flat, strict=True)]
+    if fmt.bank:
+        assert t.bitmap.tolist() == marks
+
+
+@given(st.data())
+@examples(60)
+def test_quantize_takes_each_row_for_itself(data):
+    x = data.draw(matrices((3, data.draw(st.integers(1, 20)))))
+    fmt, dense = data.draw(sq_formats()), data.draw(dense_formats())
+    assert twin_rows(quantize_sq(x, fmt)) == [twin_rows(quantize_sq(x[i : i + 1], fmt))[0] for i in range(3)]
+    whole, parts = (
+        dequantize(quantize_dense(x, dense)),
+        [quantize_dense(x[i : i + 1], dense) for i in range(3)],
+    )
+    assert whole.tolist() == [dequantize(part)[0].tolist() for part in parts]
+
+
+@given(st.data())
+@examples(60)
+def test_quantize_commutes_with_signs_and_powers_of_two(data):
+    x = data.draw(arrays(np.float32, (2, 17), elements=st.floats(-1e4, 1e4, width=16)))
+    factor = data.draw(st.sampled_from([-1.0, 2.0**-9, -(2.0**11)]))
+    fmt, dense = data.draw(sq_formats()), data.draw(dense_formats())
+    for quantize in (lambda v: quantize_sq(v, fmt), lambda v: quantize_dense(v, dense)):
+        scaled = dequantize(quantize(x * np.float32(factor)))
+        assert scaled.tolist() == (dequantize(quantize(x)) * factor).tolist()
+
+
+@given(st.data())
+@examples(60)
+def test_absmax_is_off_by_half_a_step_at_most(data):
+    fmt = data.draw(sq_formats())
+    x = data.draw(arrays(np.float32, (1, 16), elements=st.floats(-60000, 60000, width=16)))
+    t = quantize_sq(x, fmt, scale="absmax")
+    steps = [twin.sigma(code) for code in t.scale[0].tolist()]
+    eta = Fraction(float(t.row_scale[0]))
+    for i, (value, got) in enumerate(zip(exact(x)[0], dequantize(t)[0].tolist(), strict=True)):
+        if t.bitmap.reshape(-1)[i] and fmt.high == "fp16":
+            assert Fraction(got) == value  # FP16 numbers are kept as they are
+        else:
+            assert abs(Fraction(got) - value) <= eta * steps[i // fmt.bank] / 2
+
+
+# ---- pack and unpack ------------------------------------------------------------------------------
+
+
+@given(st.data())
+@examples(100)
+def test_packed_sq_banks_are_the_twins_and_come_back(data):
+    fmt = data.draw(sq_formats())
+    k = data.draw(st.integers(1, 40))
+    t = data.draw(sq_tensors(fmt, data.draw(st.integers(1, 2)), k))
+    packed = pack_sq(t)
+    assert [row.tobytes() for row in packed] == [twin.pack_sq_row(row, fmt) for row in twin_rows(t)]
+    assert twin_rows(unpack_sq(packed, fmt, k, t.row_scale)) == twin_rows(t)
+
+
+@given(st.data())
+@examples(100)
+def test_packed_dense_groups_are_the_twins_and_come_back(data):
+    fmt = data.draw(dense_formats())
+    k = data.draw(st.integers(1, 40))
+    t = data.draw(dense_tensors(fmt, data.draw(st.integers(1, 2)), k))
+    packed = pack_dense(t)
+    tau = t.tau.tolist() if t.tau is not None else [[]] * t.rows
+    marks = [()] * t.rows if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
+    rows = zip(t.codes.tolist(), tau, marks, strict=True)
+    assert [row.tobytes() for row in packed] == [twin.pack_dense_row(c, g, fmt, *m) for c, g, m in rows]
+    back = unpack_dense(packed, fmt, k, t.row_scale)
+    for name in ("codes", "tau", "row_scale", "bitmap", "high"):
+        before, after = getattr(t, name), getattr(back, name)
+        assert after is before is None or after.tolist() == before.tolist()
+
+
+@given(st.data())
+@examples(200)
+def test_any_bytes_unpack_to_themselves_or_are_refused(data):
+    """A legal row with some of its bytes replaced by any others."""
+    sq = data.draw(st.booleans())
+    fmt = data.draw(sq_formats() if sq else dense_formats())
+    k = data.draw(st.integers(1, 20))
+    one = np.ones(1, np.float32)
+    size = sq_bytes_per_row(fmt, k) if sq else dense_bytes_per_row(fmt, k)
+    t = data.draw((sq_tensors if sq else dense_tensors)(fmt, 1, k))
+    packed = (pack_sq if sq else pack_dense)(t)
+    changes = st.dictionaries(st.integers(0, size - 1), st.integers(0, 255), max_size=3)
+    for place, byte in data.draw(changes).items():
+        packed[0, place] = byte
+    try:
+        back = (unpack_sq if sq else unpack_dense)(packed, fmt, k, one)
+    except ValueError as error:
+        message = str(error)
+    else:
+        assert (pack_sq if sq else pack_dense)(back).tobytes() == packed.tobytes()
+        return
+    assert message.startswith("Row 0")
+
+
+# ---- multiply -------------------------------------------------------------------------------------
+
+
+def kinds(sq, dense):
+    """Returns which of the cases worth reaching a product is."""
+    both = dense.bitmap is not None and np.any(flat(sq)[:, None] & flat(dense)).item()
+    short = dense.format.group is not None and dense.k % dense.format.group > 0
+    full = sq.format.outliers > 0 and sq.bitmap.all(axis=-1).any().item()
+    cases = {"outlier times outlier": both, "short group": short, "bank of outliers": full}
+    return {name for name, reached in cases.items() if reached}
+
+
+def flat(t):
+    return t.bitmap.reshape(t.rows, -1)[:, : t.k]
+
+
+def test_multiply_agrees_with_the_twin():
+    reached = set()
+
+    @given(pairs())
+    @examples(150)
+    def agrees(pair):
+        sq, dense = pair
+        product = multiply(sq, dense)
+        lows, highs = twin_units(sq)
+        elements = [
+            [a + b for a, b in zip(*row, strict=True)][: sq.k] for row in zip(lows, highs, strict=True)
+        ]
+        taus = [[]] * dense.rows if dense.tau is None else dense.tau.tolist()
+        columns = list(zip(twin_codes(dense), taus, strict=True))
+        acc = [[twin.dot(x, d, tau, dense.format.group) for d, tau in columns] for x in elements]
+        assert product.acc.tolist() == acc
+        etas, rhos = (t.row_scale.view(np.uint32).tolist() for t in (sq, dense))
+        want = [
+            [twin.round_result(v, eta, rho) for v, rho in zip(row, rhos, strict=True)]
+            for row, eta in zip(acc, etas, strict=True)
+        ]
+        assert product.y.view(np.uint32).tolist() == want
+        reached.update(kinds(sq, dense))
+
+    agrees()
+    assert reached == {"outlier times outlier", "short group", "bank of outliers"}
+
+
+@given(pairs())
+@examples(100)
+def test_multiply_is_the_product_of_what_is_dequantized(pair):
+    """In fractions, from the numbers that the two operands stand for."""
+    sq, dense = pair
+    parts = split(sq)
+    eta = [Fraction(float(s)) / 2**24 for s in sq.row_scale]
+    rho = [Fraction(float(s)) for s in dense.row_scale]
+    x = [
+        [e * int(v) for v in row[: sq.k]]
+        for e, row in zip(eta, parts.low.astype(object) + parts.high, strict=True)
+    ]
+    w = [[r * int(v) for v in row] for r, row in zip(rho, dense_integers(dense), strict=True)]
+    acc = multiply(sq, dense).acc.tolist()
+    for m, a in enumerate(x):
+        for n, b in enumerate(w):
+            assert acc[m][n] * eta[m] * rho[n] == sum(p * q for p, q in zip(a, b, strict=True))
+
+
+@given(st.data())
+@examples(60)
+def test_multiply_does_not_care_where_the_sum_is_cut(data):
+    """The first banks and the rest, each multiplied for itself, add up to the whole."""
+    sq_format = data.draw(sq_formats())
+    dense_format = data.draw(dense_formats(sq_format.bank))
+    block = dense_format.group or max(sq_format.bank, dense_format.bank or 4)
+    k = block + data.draw(st.integers(1, 20))
+    sq, dense = data.draw(sq_tensors(sq_format, 1, k)), data.draw(dense_tensors(dense_format, 1, k))
+
+    def cut(start, end):
+        banks = slice(start // sq_format.bank, -(-end // sq_format.bank))
+        high = None if dense.high is None else slice(start // dense_format.bank, -(-end // dense_format.bank))
+        group = None if dense.tau is None else slice(start // block, -(-end // block))
+        part = SQTensor(
+            sq_format,
+            end - start,
+            sq.low[:, banks],
+            sq.bitmap[:, banks],
+            sq.scale[:, banks],
+            sq.high[:, banks],
+            sq.row_scale,
+        )
+        other = DenseTensor(
+            dense_format,
+            end - start,
+            dense.codes[:, start:end],
+            None if group is None else dense.tau[:, group],
+            dense.row_scale,
+            None if high is None else dense.bitmap[:, high],
+            None if high is None else dense.high[:, high],
+        )
+        return multiply(part, other).acc.tolist()[0][0]
+
+    assert multiply(sq, dense).acc.tolist()[0][0] == cut(0, block) + cut(block, k)
