@@ -168,9 +168,10 @@ def quick() -> tuple[Scheme, ...]:
 
 def grid() -> tuple[Scheme, ...]:
     """The default study and the grid around it: banks 4 to 128, s from 0.5 to 0.96875, all widths."""
-    known = default()
-    keys = {scheme.key for scheme in known}
-    return (*known, *(scheme for scheme in (*_more(), *_grid()) if scheme.key not in keys))
+    schemes: dict[str, Scheme] = {}
+    for scheme in (*default(), *_more(), *_grid()):
+        schemes.setdefault(scheme.key, scheme)
+    return tuple(schemes.values())
 
 
 def _grid() -> Iterator[Scheme]:
