@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import struct
 import zlib
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from sw_reference.accuracy import __main__ as command
 from sw_reference.accuracy import runner, text, verify
-from sw_reference.accuracy.__main__ import main
 from sw_reference.accuracy.blocks import MX, NVFP4
 from sw_reference.accuracy.calibration import PERCENTILES, Site
 from sw_reference.accuracy.compensation import compensated
@@ -284,6 +285,42 @@ def test_run_resumes_and_reports(study, in_process):
     assert lines[2].outliers_percent == pytest.approx(100 * 2 * (3 * 2 + 2) / (2 * (3 * 24 + 20)), rel=0.2)
 
 
+def test_command_writes_the_report(study, in_process, monkeypatch, tmp_path, capsys):
+    texts = {name: text.Text(name, name) for name in ("text", "calibration_text")}
+    monkeypatch.setattr(command, "_study", lambda options: (study, texts))
+    monkeypatch.setattr(command, "_blocks", lambda study: TINY.blocks)
+    output = tmp_path / "results" / "accuracy.json"
+    arguments = ["--only", "A-SQ 64/4", "--windows", "2", "--output", str(output)]
+    assert command.main(arguments) == 0
+    report = json.loads(output.read_text())
+    names = [row["scheme"] for row in report["rows"]]
+    assert names == ["float", "W8 A8", *(s.name for s in default() if "A-SQ 64/4" in s.name)]
+    assert report["command"] == f"python -m sw_reference.accuracy {shlex.join(arguments)}"
+    assert report["configuration"]["windows"] == 2
+    assert report["outlier_positions"]["ffn_down"]["shape"] == [2, 20]
+    assert re.search(r"W8 A-SQ 64/4 .* 6\.125 ", capsys.readouterr().out)
+    for scheme in command._schemes(command._options(arguments)):
+        study.result_path(scheme, 0).unlink(missing_ok=True)
+    with pytest.raises(SystemExit) as error:
+        command.main([*arguments, "--report"])
+    message = "error: A report needs the schemes 'float' and 'W8 A8', which are not complete"
+    assert error.value.code == message
+
+
+def test_stopped_run_leaves_whole_files(study, model, monkeypatch):
+    class Stop:
+        def is_set(self):
+            return True
+
+    scheme = quick()[0]
+    for window in range(2):
+        study.result_path(scheme, window).unlink(missing_ok=True)
+    monkeypatch.setattr(runner, "_MODEL", model)
+    monkeypatch.setattr(runner, "_STOP", Stop())
+    runner._evaluate(study, scheme)
+    assert not study.result_path(scheme, 0).exists()
+
+
 def test_statistics_are_those_of_the_inputs(model, study):
     inputs = {}
 
@@ -341,11 +378,11 @@ def test_missing_tools(tmp_path, monkeypatch):
 
 def test_bad_options(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        main(["--windows", "0"])
+        command.main(["--windows", "0"])
     assert "Windows must be at least 1, not 0" in capsys.readouterr().err
     (tmp_path / "latin").write_bytes(b"\xe9")
     with pytest.raises(ValueError) as error:
         text.read_text(tmp_path / "latin")
     assert str(error.value).startswith(f"{tmp_path / 'latin'} must be a text in UTF-8: ")
-    assert main(["--list"]) == 0
+    assert command.main(["--list"]) == 0
     assert re.findall(r"^W8 A8$", capsys.readouterr().out, re.MULTILINE)

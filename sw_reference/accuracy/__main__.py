@@ -16,6 +16,7 @@ from rich.progress import Progress
 from sw_reference.accuracy.report import TABLE_WIDTH, outlier_positions, rows, table, versions
 from sw_reference.accuracy.runner import Result, Study, run, windows
 from sw_reference.accuracy.scheme import Scheme
+from sw_reference.accuracy.storage import save_text
 from sw_reference.accuracy.study import INT8, default, grid, quick
 from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, novel, read_text
 from sw_reference.accuracy.verify import PAIRS, verify
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     schemes = _schemes(options)
     if options.list:
         for scheme in schemes:
-            console.print(scheme.name, markup=False, highlight=False)
+            console.print(scheme.name, markup=False, highlight=False, soft_wrap=True)
         return 0
     try:
         study, texts = _study(options)
@@ -155,12 +156,9 @@ def _report(
         "rows": [row.as_dict() for row in lines],
         "outlier_positions": outlier_positions(study.calibrated(), _blocks(study)),
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    neighbour = options.output.with_suffix(".part")
-    neighbour.write_text(json.dumps(report, indent=1) + "\n")
-    neighbour.replace(options.output)
+    save_text(options.output, json.dumps(report, indent=1) + "\n")
     Console(width=max(console.width, TABLE_WIDTH)).print(table(lines))
-    console.print(f"{options.output}: {len(lines)} of {len(schemes)} schemes")
+    console.print(f"{options.output}: {len(lines)} of {len(schemes)} schemes", soft_wrap=True)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.accuracy.storage import save_arrays
 from sw_reference.llm.model import Float32, Model, product
 
 __all__ = ["MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
@@ -128,10 +128,7 @@ class Calibration:
                 damping = _DAMPING * np.diag(mean).mean()
                 mean = np.linalg.inv(mean + damping * np.eye(len(mean)))
             arrays[key] = mean.astype(np.float32)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        neighbour = self.path.with_name(f".{os.getpid()}.npz")
-        np.savez(neighbour, **arrays)  # type: ignore[arg-type]
-        neighbour.replace(self.path)
+        save_arrays(self.path, arrays)
 
     def site(self, name: str, model: Model) -> Site:
         """Returns the statistics of a site such as ``blk.3.ffn_down``."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,16 +17,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from sw_reference.accuracy.calibration import Calibration
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
+from sw_reference.accuracy.storage import save_arrays
 from sw_reference.llm import GGUFFile, Model, Tokenizer
 
 __all__ = ["Result", "Study", "run", "windows"]
 
+# What a process that evaluates schemes holds.
 _MODEL: Model | None = None
+_STOP: Any = None
 _WEIGHTS: dict[str, dict[str, Operand]] = {}  # of the latest weight format, by its key and by site
 
 
@@ -117,8 +128,8 @@ def run(study: Study, schemes: Sequence[Scheme], jobs: int, console: Console) ->
         if not study.result_path(scheme, window).is_file()
     ]
     todo = list(dict.fromkeys(scheme for scheme, _ in missing))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         if todo and not study.calibrated().path.is_file():
             bar = progress.add_task("Calibration windows", total=len(study.calibration))
             model = Model.from_gguf(GGUFFile(study.model))
@@ -138,7 +149,10 @@ def _in_processes(study: Study, schemes: Sequence[Scheme], jobs: int, tick: Any)
     # Fresh processes, because BLAS reads the number of its threads when it is loaded.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(schemes)), context, initializer=_load, initargs=(study.model,))
+    stop = context.Event()
+    pool = ProcessPoolExecutor(
+        min(jobs, len(schemes)), context, initializer=_load, initargs=(study.model, stop)
+    )
     try:
         waiting: list[Future[None]] = [pool.submit(_evaluate, study, scheme) for scheme in schemes]
         while waiting:
@@ -147,13 +161,23 @@ def _in_processes(study: Study, schemes: Sequence[Scheme], jobs: int, tick: Any)
             for future in [future for future in waiting if future.done()]:
                 future.result()
                 waiting.remove(future)
+        tick()
     finally:
+        stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _load(path: Path) -> None:
-    global _MODEL
+def _load(path: Path, stop: Any) -> None:
+    global _MODEL, _STOP
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and sets `stop`
+    _STOP = stop
     _MODEL = Model.from_gguf(GGUFFile(path))
+
+
+def _stopped() -> bool:
+    parent = multiprocessing.parent_process()
+    orphan = parent is not None and not parent.is_alive()
+    return orphan or (_STOP is not None and _STOP.is_set())
 
 
 def _evaluate(study: Study, scheme: Scheme) -> None:
@@ -166,14 +190,11 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
         path = study.result_path(scheme, window)
         if path.is_file():
             continue
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():
+        if _stopped():
             return
         linear.counts.clear()
         start = time.perf_counter()
         losses = token_losses(_MODEL, tokens, linear)
         seconds = time.perf_counter() - start
-        path.parent.mkdir(parents=True, exist_ok=True)
-        neighbour = path.with_name(f".{os.getpid()}.npz")
-        np.savez(neighbour, losses=losses, counts=json.dumps(dict(linear.counts)), seconds=seconds)
-        neighbour.replace(path)
+        counts = json.dumps(dict(linear.counts))
+        save_arrays(path, {"losses": losses, "counts": counts, "seconds": seconds})
