@@ -58,16 +58,15 @@ def quantize_dense(
     rows, k = w.shape
     bitmap = policy.mark(w, fmt.marks) if fmt.bank else None
     blocks = to_banks(w, fmt.group or k).astype(np.float64)
-    if bitmap is None:
-        limits: NDArray[Any] = np.full((1, 1, 1), fmt.code_max)
-    else:
+    magnitudes = np.abs(blocks)
+    limits: int | NDArray[Any] = fmt.code_max
+    maxima = {fmt.code_max: magnitudes.max(axis=2)}
+    if bitmap is not None:
         marks = to_banks(bitmap.reshape(rows, -1)[:, :k], fmt.group or k)
         limits = np.where(marks, fmt.marks.high_max, fmt.code_max)
-    # The maximum of the elements that share a limit, by limit.
-    maxima = {
-        int(limit): np.abs(blocks).max(axis=2, where=limits == limit, initial=0)
-        for limit in np.unique(limits)
-    }
+        # The maximum of the elements that share a limit, by limit.
+        by_limit = ((fmt.code_max, ~marks), (fmt.marks.high_max, marks))
+        maxima = {limit: magnitudes.max(axis=2, where=where, initial=0) for limit, where in by_limit}
     largest_tau = TAU_MAX if fmt.group else 1
     rho = np.max([_covering_row_scale(m.max(axis=1), n * largest_tau) for n, m in maxima.items()], axis=0)
     rho = np.where(rho > 0, rho, np.float32(1))
@@ -91,7 +90,7 @@ def quantize_dense(
 
 
 def _row_scale(
-    blocks: NDArray[np.float64], rho: NDArray[np.float32], limits: NDArray[Any], scale: ScaleChoice
+    blocks: NDArray[np.float64], rho: NDArray[np.float32], limits: int | NDArray[Any], scale: ScaleChoice
 ) -> NDArray[np.float32]:
     """Returns the row scales of a format without groups; `rho` are the absmax ones."""
     numbers = np.array(ROW_STEPS if scale == "least_squares" else ROW_STEPS[:1])
@@ -106,7 +105,7 @@ def _group_scale(
     blocks: NDArray[np.float64],
     rho: NDArray[np.float64],
     maxima: dict[int, NDArray[np.float64]],
-    limits: NDArray[Any],
+    limits: int | NDArray[Any],
     scale: ScaleChoice,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Returns the codes of the group scales, and their values times the row scale."""
@@ -125,7 +124,7 @@ def _best_block(
     blocks: NDArray[np.float64],
     scales: NDArray[np.float64],
     numbers: NDArray[np.float64],
-    limits: NDArray[Any],
+    limits: int | NDArray[Any],
 ) -> NDArray[np.intp]:
     """Returns which of the candidate scales [rows, groups, candidates] has the least squared error.
 
