@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from ..flows import ppa as flow
 from ..flows import ppa_figures, ppa_report
+from ..flows.cache import frozen
 from ..flows.files import as_json, write_text
 from ..flows.ppa_targets import verdicts
 from ..flows.tools import nextpnr_ecp5
@@ -30,7 +32,8 @@ __all__ = ["ppa"]
     show_default=True,
     help="Folder of ppa.md, results/ppa.json and figures/.",
 )
-def ppa(jobs: int, output: Path) -> None:
+@click.option("--finished", is_flag=True, help="Report what earlier runs have finished; start no tool.")
+def ppa(jobs: int, output: Path, finished: bool) -> None:
     """Measure area and clock frequency against baselines.
 
     Results are kept under build/synth/cache: a run that was stopped goes on where it was.
@@ -39,7 +42,7 @@ def ppa(jobs: int, output: Path) -> None:
     ppa_figures.check()
     measured = units()
     checked = [unit(family, 16, (2, 2)) for family in ("sq", "w4a8")]
-    with progress() as display:
+    with progress() as display, frozen() if finished else nullcontext():
         survey = flow.survey(
             [*measured, *checked], flow.placed_units(), checked, workers=jobs, begin=stages(display)
         )

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .files import as_json, write_text
 
-__all__ = ["CACHE", "find", "key", "result"]
+__all__ = ["CACHE", "Unfinished", "find", "frozen", "is_frozen", "key", "result"]
 
 CACHE = Path("build/synth/cache")
 """Where results are kept, below the current folder. Deleting it costs time only."""
 
 _RESULT = "report.json"
+_frozen = False
+
+
+class Unfinished(Exception):
+    """A result is not there, and may not be made now."""
+
+
+@contextmanager
+def frozen() -> Iterator[None]:
+    """While this lasts, no result is made: what is not stored raises Unfinished."""
+    global _frozen
+    _frozen = True
+    try:
+        yield
+    finally:
+        _frozen = False
+
+
+def is_frozen() -> bool:
+    return _frozen
 
 
 def key(content: Sequence[Any]) -> str:
@@ -38,6 +59,8 @@ def result(folder: Path, make: Callable[[Path], Any]) -> Any:
     """
     found = find(folder)
     if found is None:
+        if _frozen:
+            raise Unfinished(str(folder))
         folder.mkdir(parents=True, exist_ok=True)
         found = make(folder)
         write_text(folder / _RESULT, as_json(found))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import TypeVar
+
+from .cache import Unfinished, is_frozen
 
 __all__ = ["run"]
 
@@ -25,9 +28,14 @@ def run(
 
     With `python` the jobs are work for Python itself and run in processes, so they must be picklable;
     otherwise they wait for other programs. `done` is told of each key that is ready. The first exception
-    ends it: no further job starts.
+    ends it: no further job starts. While the cache is frozen, jobs that are not finished are left out.
     """
     results: dict[K, T] = {}
+    if is_frozen():
+        for name, job in jobs.items():
+            with suppress(Unfinished):
+                results[name] = job()
+        return results
     with _pool(workers or os.cpu_count() or 1, python) as pool:
         futures = {pool.submit(job): name for name, job in jobs.items()}
         try:

@@ -107,6 +107,7 @@ def survey(
     result = Survey()
     every = {u.name: u for u in (*measured, *checked)}
     emitted = _emit(every, workers, begin, cache)
+    measured = [u for u in measured if u.name in emitted]
     plan = {
         (u.name, target.name): target for u in measured for target in targets_of(u, emitted[u.name], cells)
     }
@@ -118,14 +119,16 @@ def survey(
             key = (text, top, label)
             runs[key] = job(emitted[name], top, target, breakdown=breakdown, cache=cache)
             needed.setdefault((name, label), {})[top] = key
-    runs = dict(sorted(runs.items(), key=lambda run: -len(run[0][0])))  # the longest first
+    order = {label: place for place, label in enumerate(("gates", "ecp5", cells.name))}
+    runs = dict(sorted(runs.items(), key=lambda run: (order.get(run[0][2], len(order)), -len(run[0][0]))))
     found = jobs.run(runs, workers=workers, done=_told(begin("Synthesizing", len(runs))))
     for (name, label), tops in needed.items():
-        own = {top: found[key] for top, key in tops.items()}
-        result.reports.setdefault(name, {})[label] = combine(emitted[name], own)
-        if label == "gates":
-            result.counts[name] = _counts(emitted[name], own)
-    _check(result, [(u, emitted[u.name]) for u in checked], workers, begin, cache)
+        if all(key in found for key in tops.values()):
+            own = {top: found[key] for top, key in tops.items()}
+            result.reports.setdefault(name, {})[label] = combine(emitted[name], own)
+            if label == "gates":
+                result.counts[name] = _counts(emitted[name], own)
+    _check(result, [(u, emitted[u.name]) for u in checked if u.name in emitted], workers, begin, cache)
     _place(result, placed, workers, begin, cache)
     return result
 
@@ -187,17 +190,17 @@ def _place(
     for name, design in netlists.items():
         part = pnr.device(design.luts)
         if part:
-            result.mhz[name] = part, []
             runs |= {(name, seed): partial(pnr.place, design, part, seed, cache=cache) for seed in SEEDS}
     progress = begin("Placing and routing", len(runs))
     found = jobs.run(runs, workers=workers, done=lambda key: progress(f"{key[0]}, seed {key[1]}"))
     for (name, _), frequency in found.items():
-        result.mhz[name][1].append(frequency)
+        part = pnr.device(netlists[name].luts)
+        result.mhz.setdefault(name, (str(part), []))[1].append(frequency)
 
 
 def document(result: Survey, measured: Sequence[Unit], *, command: str) -> dict[str, Any]:
     """Everything as JSON types: units, ratios, targets, and what follows."""
-    described = {u.name: _describe(u, result) for u in measured}
+    described = {u.name: _describe(u, result) for u in measured if "gates" in result.reports.get(u.name, {})}
     for name, (part, frequencies) in result.mhz.items():
         numbers = {
             "mhz": pnr.typical(frequencies),
@@ -224,6 +227,7 @@ def document(result: Survey, measured: Sequence[Unit], *, command: str) -> dict[
                 "difference_percent": round(100 * (_gates(result.reports[name]) / gates - 1), 2),
             }
             for name, gates in result.flat.items()
+            if "gates" in result.reports.get(name, {})
         ],
     }
 
@@ -286,7 +290,8 @@ def _ratios(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "to": other["name"],
                     "gates": round(sq["gates"] / other["gates"], 3),
                 }
-                ratio["osu018"] = round(sq["osu018"] / other["osu018"], 3)
+                if "osu018" in sq and "osu018" in other:
+                    ratio["osu018"] = round(sq["osu018"] / other["osu018"], 3)
                 if "ecp5" in sq and "ecp5" in other:
                     ratio["ecp5_luts"] = round(sq["ecp5"]["LUT"] / other["ecp5"]["LUT"], 3)
                 result.append(ratio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.table import Table
 from .files import write_text
 from .units import BASELINES, CONFIGS
 
-__all__ = ["TABLE_WIDTH", "page", "tables", "write"]
+__all__ = ["TABLE_WIDTH", "Rows", "markdown_table", "page", "table", "tables", "write"]
 
 TABLE_WIDTH = 120
 """Columns of text that the tables want."""
@@ -50,7 +51,7 @@ def unit_rows(document: Mapping[str, Any], size: str) -> Rows:
     rows = []
     for u in _units(document, size):
         row = [u["title"], str(u["lanes"]), _number(u["gates"]), _number(u["gates_per_mac"], 1)]
-        row += [str(u["depth"]), _number(u["osu018"])]
+        row += [str(u["depth"]), _number(u.get("osu018"))]
         row += [_number(u.get(label, {}).get(resource)) for label, _, resource in columns]
         rows.append([*row, _number(u.get("mhz"), 1)] if placed else row)
     return [*header, "ECP5-6 MHz"] if placed else header, rows
@@ -79,7 +80,7 @@ def target_rows(document: Mapping[str, Any]) -> Rows:
             [
                 verdict["target"],
                 f"{'at least' if least else 'at most'} {verdict['limit']}",
-                "fits no ECP5" if verdict["measured"] is None else str(verdict["measured"]),
+                "not measured" if verdict["measured"] is None else str(verdict["measured"]),
                 "met" if verdict["met"] else "missed",
                 f"{verdict['floor']} ({verdict['floor_is']})" if "floor" in verdict else "",
             ]
@@ -156,29 +157,40 @@ def sum_rows(document: Mapping[str, Any]) -> Rows:
 def tables(document: Mapping[str, Any]) -> list[Table]:
     """What a terminal shows."""
     sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
-    result = [_table(f"Size: {size}", *unit_rows(document, size)) for size in sizes]
-    return [*result, _table("Ratios", *ratio_rows(document)), _table("Targets", *target_rows(document))]
+    result = [table(f"Size: {size}", *unit_rows(document, size)) for size in sizes]
+    return [*result, table("Ratios", *ratio_rows(document)), table("Targets", *target_rows(document))]
 
 
-def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column(header[0], no_wrap=True)
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table for a terminal."""
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    result.add_column(header[0], no_wrap=True)
     for name in header[1:]:
-        table.add_column(name, justify="right", max_width=10)
+        result.add_column(name, justify="right", max_width=10)
     for row in rows:
-        table.add_row(*row)
-    return table
+        result.add_row(*row)
+    return result
 
 
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table for a page."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
+_SECTIONS = {"energy": "energy_report", "explore": "explore_report"}
+"""Further reports, by name, and the modules that make a section of the page from them."""
+
+
 def write(folder: Path) -> Path:
     """Writes ``ppa.md`` from the reports that stand in ``results`` below `folder`; returns its path."""
-    document = json.loads((folder / "results" / "ppa.json").read_text())
-    write_text(folder / "ppa.md", page(document))
+    text = page(json.loads((folder / "results" / "ppa.json").read_text()))
+    for name, module in _SECTIONS.items():
+        report = folder / "results" / f"{name}.json"
+        if report.exists():
+            section = importlib.import_module(f".{module}", __package__).section
+            text += "\n" + "\n".join(section(json.loads(report.read_text()))) + "\n"
+    write_text(folder / "ppa.md", text)
     return folder / "ppa.md"
 
 
@@ -195,39 +207,39 @@ def page(document: Mapping[str, Any]) -> str:
         "",
         "## Targets",
         "",
-        *_markdown(*target_rows(document)),
+        *markdown_table(*target_rows(document)),
         "",
         *_FLOORS.splitlines(),
         "",
         "## Ratios, in gates",
         "",
-        *_markdown(*ratio_rows(document)),
+        *markdown_table(*ratio_rows(document)),
     ]
     sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
     for size in sizes:
         title = "Processing elements" if size == "pe" else f"Arrays of {size}"
-        lines += ["", f"## {title}", "", *_markdown(*unit_rows(document, size))]
+        lines += ["", f"## {title}", "", *markdown_table(*unit_rows(document, size))]
     lines += [
         "",
         "## Where the gates are",
         "",
         "![gates by block](figures/ppa-blocks.svg)",
         "",
-        *_markdown(*block_rows(document, "pe")),
+        *markdown_table(*block_rows(document, "pe")),
         "",
-        *_markdown(*block_rows(document, "8x8")),
+        *markdown_table(*block_rows(document, "8x8")),
         "",
-        *_markdown(*part_rows(document, "8x8")),
+        *markdown_table(*part_rows(document, "8x8")),
         "",
         *_CHECK.splitlines(),
         "",
-        *_markdown(*sum_rows(document)),
+        *markdown_table(*sum_rows(document)),
         "",
         "## What decoding costs",
         "",
         *_DECODE.splitlines(),
         "",
-        *_markdown(*decode_rows(document)),
+        *markdown_table(*decode_rows(document)),
         "",
         "## Bits moved",
         "",
@@ -235,7 +247,7 @@ def page(document: Mapping[str, Any]) -> str:
         "",
         "![bits moved per multiplication](figures/ppa-bits.svg)",
         "",
-        *_markdown(*bits_rows(document)),
+        *markdown_table(*bits_rows(document)),
     ]
     return "\n".join(lines) + "\n"
 

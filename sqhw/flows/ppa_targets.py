@@ -35,27 +35,24 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
     result = []
     for family, lanes, size, baseline, limit in _RATIOS:
-        base = gates[baseline, lanes, size]
+        base, own = gates.get((baseline, lanes, size)), gates.get((family, lanes, size))
         floor = gates.get((_FLOORS[family], lanes, size))
-        value = gates[family, lanes, size] / base
-        result.append(
-            _verdict(f"{family}_{lanes}_{size} / {baseline}, gates", value, limit, value <= limit)
-            | ({"floor": round(floor / base, 3), "floor_is": _FLOORS[family]} if floor else {})
-        )
+        value = own / base if own and base else None
+        verdict = _verdict(f"{family}_{lanes}_{size} / {baseline}, gates", value, limit, most=True)
+        if floor and base:
+            verdict |= {"floor": round(floor / base, 3), "floor_is": _FLOORS[family]}
+        result.append(verdict)
     family, lanes, size, limit = _OUTLIER_PATH
-    path = 1 - gates["sq-dense", lanes, size] / gates[family, lanes, size]
-    result.append(
-        _verdict(f"outlier path of {family}_{lanes}_{size}, share of gates", path, limit, path <= limit)
-    )
+    own, without = gates.get((family, lanes, size)), gates.get(("sq-dense", lanes, size))
+    path = 1 - without / own if own and without else None
+    name = f"outlier path of {family}_{lanes}_{size}, share of gates"
+    result.append(_verdict(name, path, limit, most=True))
     for family, lanes, size, least in _MHZ:
         value = mhz.get(f"{family}_{lanes}_{size}")
-        result.append(
-            _verdict(
-                f"{family}_{lanes}_{size}, ECP5-6 MHz", value, least, value is not None and value >= least
-            )
-        )
+        result.append(_verdict(f"{family}_{lanes}_{size}, ECP5-6 MHz", value, least, most=False))
     return result
 
 
-def _verdict(name: str, value: float | None, limit: float, met: bool) -> dict[str, Any]:
+def _verdict(name: str, value: float | None, limit: float, *, most: bool) -> dict[str, Any]:
+    met = value is not None and (value <= limit if most else value >= limit)
     return {"target": name, "limit": limit, "measured": value and round(value, 3), "met": met}

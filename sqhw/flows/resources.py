@@ -17,7 +17,7 @@ from .synth import Report, synthesize
 from .targets import TARGETS
 from .verilog import Design
 
-__all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "blocks", "document", "markdown", "survey", "tables"]
+__all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "block_of", "blocks", "document", "markdown", "survey", "tables"]
 
 BLOCKS: dict[str, tuple[str, ...]] = {
     "dense lanes": ("dense_lanes",),
@@ -68,22 +68,21 @@ def survey(
         for target in targets
     }
     found = run(jobs, done=lambda job: done(f"{job[0]} for {TARGETS[job[1]].title}"))
-    return {
-        design.name: {target: found[design.name, target] for target in targets} for design in designs
-    }
+    return {design.name: {target: found[design.name, target] for target in targets} for design in designs}
 
 
 def blocks(report: Report) -> dict[str, dict[str, int]]:
     """Cells of each block, by cell type; the outermost submodule with a block's name decides."""
     result: dict[str, dict[str, int]] = {name: {} for name in (*BLOCKS, OTHER)}
     for module, cells in report.modules.items():
-        own = result[_block(module.removeprefix(report.top))]
+        own = result[block_of(module.removeprefix(report.top))]
         for cell, count in cells.items():
             own[cell] = own.get(cell, 0) + count
     return result
 
 
-def _block(path: str) -> str:
+def block_of(path: str) -> str:
+    """Block that a submodule, or a cell inside it, belongs to: the first name on its path that is known."""
     for part in path.split("."):
         for block, patterns in BLOCKS.items():
             if any(fnmatchcase(part, pattern) for pattern in patterns):
@@ -105,9 +104,7 @@ def document(
         "designs": [
             {
                 **{key: design.manifest[key] for key in ("module", "sha256", "parameters", "format")},
-                "results": {
-                    target: _numbers(report) for target, report in reports[design.name].items()
-                },
+                "results": {target: _numbers(report) for target, report in reports[design.name].items()},
             }
             for design in designs
         ],

@@ -1,0 +1,83 @@
+"""The energy report for people: tables for a terminal and a section of a page, from the same JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .ppa_report import Rows, markdown_table
+
+__all__ = ["gating_rows", "ratio_rows", "section", "unit_rows"]
+
+
+def gating_rows(document: Mapping[str, Any]) -> Rows:
+    rows = [
+        [
+            str(g["lanes"]),
+            f"{g['ungated']:.1f}",
+            f"{g['gated']:.1f}",
+            f"{g['saved_percent']:.1f} %",
+            f"{g['target_percent']} %",
+            "met" if g["met"] else "missed",
+        ]
+        for g in document["gating"]
+    ]
+    return ["lanes", "outlier lane ungated (fJ)", "gated (fJ)", "saved", "target", "verdict"], rows
+
+
+def unit_rows(document: Mapping[str, Any]) -> Rows:
+    blocks = list(dict.fromkeys(block for u in document["units"] for block in u["blocks"]))
+    rows = [
+        [
+            u["title"],
+            str(u["lanes"]),
+            *(f"{u['blocks'][block]:.1f}" if block in u["blocks"] else "" for block in blocks),
+            f"{u['switching_per_mac']:.1f}",
+            f"{u['clock_per_mac']:.1f}",
+        ]
+        for u in document["units"]
+    ]
+    return ["fJ per MAC at 1 V", "lanes", *blocks, "switching", "clock pins"], rows
+
+
+def ratio_rows(document: Mapping[str, Any]) -> Rows:
+    rows = [
+        [r["unit"], r["to"], f"{r['switching']:.3f}", f"{r['with_clock']:.3f}"] for r in document["ratios"]
+    ]
+    return ["energy per MAC of", "to", "switching", "with clock pins"], rows
+
+
+def section(document: Mapping[str, Any]) -> list[str]:
+    """Lines of the section on energy."""
+    return [
+        "## Energy",
+        "",
+        f"Made by `{document['command']}`; data: {'; '.join(document['data'])}; "
+        f"{document['elements_per_dot_product']} elements per dot product; outliers by {document['policy']}.",
+        "",
+        *_METHOD.splitlines(),
+        "",
+        "### The gate",
+        "",
+        *markdown_table(*gating_rows(document)),
+        "",
+        *_GATE.splitlines(),
+        "",
+        "### Against baselines, on the same data",
+        "",
+        *markdown_table(*ratio_rows(document)),
+        "",
+        *markdown_table(*unit_rows(document)),
+    ]
+
+
+_METHOD = """\
+Each element is mapped to OSU018 cells and simulated, gate by gate, on activations and weights of the model.
+Every net that switches costs half the capacitance of the input pins that it drives (from the liberty file)
+times V^2, here at 1 V; clock pins switch twice in every cycle. What this leaves out, on all sides: wires,
+glitches (gates have no delay), what happens inside cells, leakage, and clock gating. So ratios mean something
+and femtojoules do not."""
+
+_GATE = """\
+Ungated, the same lane multiplies by the zero that the gather hands it when there is no outlier: what gating
+saves is what the high code's and the code's operand registers, and the logic behind them, still do then."""
