@@ -7,6 +7,7 @@ import os
 import stat
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,7 @@ GATES = TARGETS["gates"]
 def small(shape):
     rows, columns = shape or (1, 1)
     make = partial(BaselineArray, _integer(4, 4, 2, None), rows, columns, drained=shape is not None)
-    return Unit("small", 2, shape, make)
+    return Unit("small", 2, shape, "4 x 4", (BaselineArray.__module__,), make)
 
 
 def test_sum_of_parts_is_the_whole(tmp_path):
@@ -56,9 +57,28 @@ def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
 
     again = replace(small(None), make=made_again)
     assert emit(again, cache=tmp_path) == pe
-    monkeypatch.setattr(measure, "_sources", lambda: "other sources")
+    monkeypatch.setattr(measure, "sources", lambda _: "other sources")
     with pytest.raises(AssertionError, match=r"^made again$"):
         emit(again, cache=tmp_path)
+
+
+def test_imports_are_followed(monkeypatch):
+    baseline, element = measure.sources("sqhw.baselines.array"), measure.sources("sqhw.flows.bare")
+    assert baseline != element
+    seen = []
+    read = Path.read_text
+
+    def watch(path, *args, **kwargs):
+        seen.append(path.stem)
+        return read(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", watch)
+    measure.sources.cache_clear()
+    assert measure.sources("sqhw.baselines.array") == baseline
+    assert {"array", "pipeline", "repeated", "format"} <= set(seen)
+    assert "mac" not in seen
+    measure.sources("sqhw.flows.bare")
+    assert {"bare", "mac", "row", "drain", "bit_heap"} <= set(seen)
 
 
 def test_combine_multiplies_shared_modules():

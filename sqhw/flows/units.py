@@ -50,6 +50,10 @@ class Unit:
         Multiplications per cycle of one processing element.
     shape
         Rows and columns of the array; None for a processing element without capture registers.
+    parameters
+        What it is made with, as text.
+    modules
+        Names of the modules whose code, imports included, decides what hardware comes out.
     make
         Makes the component. Picklable.
     """
@@ -57,6 +61,8 @@ class Unit:
     family: str
     lanes: int
     shape: tuple[int, int] | None
+    parameters: str
+    modules: tuple[str, ...]
     make: Callable[[], wiring.Component]
 
     @property
@@ -184,7 +190,12 @@ def units() -> list[Unit]:
 
 def harnessed(measured: Unit) -> Unit:
     """The same between shift registers, for place and route."""
-    return replace(measured, family=f"{measured.family}-placed", make=partial(_harness, measured))
+    return replace(
+        measured,
+        family=f"{measured.family}-placed",
+        modules=(*measured.modules, ShiftHarness.__module__),
+        make=partial(_harness, measured),
+    )
 
 
 def _exists(family: str, lanes: int) -> bool:
@@ -193,7 +204,14 @@ def _exists(family: str, lanes: int) -> bool:
 
 def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
     """One family's hardware."""
-    return Unit(family, lanes, shape, partial(_make, family, lanes, shape))
+    make = partial(_make, family, lanes, shape)
+    if family in BASELINES:
+        baseline = BASELINES[family](lanes)
+        decoders = [decoder.__module__ for decoder, _ in baseline.decode.values()]
+        modules = (BaselineArray.__module__, baseline.unit.__module__, *decoders)
+        sides = [baseline.arguments, sorted(baseline.row.items()), sorted(baseline.column.items())]
+        return Unit(family, lanes, shape, repr(sides), modules, make)
+    return Unit(family, lanes, shape, repr(CONFIGS[family](lanes)), (BarePE.__module__,), make)
 
 
 def _make(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
