@@ -19,7 +19,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy accuracy-page ppa energy lock clean distclean host compiler
+.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -67,6 +67,9 @@ ppa: $(READY) $(VENV)/.ppa  ## area and clock frequency against every baseline (
 
 energy: $(READY)  ## switching energy on real activations, gated and against baselines (five minutes)
 	@$(PY) -m sqhw energy --output $(PPA)
+
+explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of hundreds of configurations (half an hour)
+	@$(PY) -m sqhw explore --output $(PPA)
 
 accuracy-page: $(READY) $(VENV)/.ppa  ## tables and figures of docs/accuracy.md from the committed report
 	@$(PY) -m docs.accuracy --figures

@@ -16,6 +16,7 @@ from .commands import quantize as quantize_commands
 from .commands.common import command_line
 from .commands.common import progress as progress_display
 from .commands.energy import energy
+from .commands.explore import explore
 from .commands.formal import formal
 from .commands.ppa import ppa
 from .config import PRESETS, PEConfig
@@ -133,6 +134,7 @@ cli.add_command(quantize_commands.inspect)
 cli.add_command(ppa)
 cli.add_command(formal)
 cli.add_command(energy)
+cli.add_command(explore)
 
 
 def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:

@@ -142,7 +142,8 @@ def test_synth_writes_both_reports(folder, capsys, monkeypatch):
 
 
 def test_help(capsys):
-    for command in ("", "presets", "verilog", "lint", "synth", "quantize", "inspect", "ppa", "energy"):
+    commands = ("presets", "verilog", "lint", "synth", "quantize", "inspect", "ppa", "energy", "explore")
+    for command in ("", *commands):
         assert cli.main([*command.split(), "--help"]) == 0
         assert capsys.readouterr().out.startswith("Usage: python -m sqhw")
 

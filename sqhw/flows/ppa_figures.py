@@ -10,7 +10,7 @@ from typing import Any
 
 from .tools import ToolError
 
-__all__ = ["check", "draw"]
+__all__ = ["check", "draw", "pyplot", "save"]
 
 
 def check() -> None:
@@ -21,19 +21,15 @@ def check() -> None:
 
 def draw(document: Mapping[str, Any], folder: Path) -> list[Path]:
     """Draws gates by block and bits moved per multiplication; returns the files."""
-    pyplot = _pyplot()
-    # The same bytes on every run.
-    pyplot.rcParams.update({"svg.hashsalt": "sqhw", "font.size": 9, "axes.spines.top": False})
-    folder.mkdir(parents=True, exist_ok=True)
     return [_blocks(document, folder / "ppa-blocks.svg"), _bits(document, folder / "ppa-bits.svg")]
 
 
 def _blocks(document: Mapping[str, Any], path: Path) -> Path:
     """Stacked bars of gates per MAC: SQ hardware by block, baselines whole."""
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 4), sharey=True)
+    plot = pyplot()
+    figure, axes = plot.subplots(1, 2, figsize=(9, 4), sharey=True)
     names = list(dict.fromkeys(b for u in document["units"] for b in u.get("blocks", {})))
-    colours = dict(zip(names, pyplot.get_cmap("tab10").colors, strict=False))
+    colours = dict(zip(names, plot.get_cmap("tab10").colors, strict=False))
     for axis, (lanes, size) in zip(axes, ((16, "pe"), (32, "8x8")), strict=True):
         chosen = [
             u
@@ -53,14 +49,14 @@ def _blocks(document: Mapping[str, Any], path: Path) -> Path:
         axis.set_xticks(range(len(chosen)), [u["title"] for u in chosen], rotation=35, ha="right")
         axis.set_title(f"{size}, {lanes} lanes")
     axes[0].set_ylabel("GE per multiplication")
-    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
+    handles = [plot.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.6), frameon=False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _bits(document: Mapping[str, Any], path: Path) -> Path:
-    pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(7, 3.5))
+    plot = pyplot()
+    figure, axis = plot.subplots(figsize=(7, 3.5))
     sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
     lanes = min(u["lanes"] for u in document["units"] if "size" in u)
     families = list(dict.fromkeys(u["family"] for u in document["units"] if u.get("lanes") == lanes))
@@ -78,17 +74,22 @@ def _bits(document: Mapping[str, Any], path: Path) -> Path:
     axis.set_xticks(range(len(families)), [titles[family] for family in families], rotation=35, ha="right")
     axis.set_ylabel("bits moved per multiplication")
     axis.legend(frameon=False)
-    return _save(figure, path)
+    return save(figure, path)
 
 
-def _save(figure: Any, path: Path) -> Path:
-    pyplot = _pyplot()
+def save(figure: Any, path: Path) -> Path:
+    """Writes a figure and forgets it; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plot = pyplot()
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
-    pyplot.close(figure)
+    plot.close(figure)
     return path
 
 
-def _pyplot() -> Any:
-    """Matplotlib, which only ``make ppa`` installs."""
+def pyplot() -> Any:
+    """Matplotlib, which only ``make ppa`` and its like install."""
     importlib.import_module("matplotlib").use("svg")
-    return importlib.import_module("matplotlib.pyplot")
+    plot = importlib.import_module("matplotlib.pyplot")
+    # The same bytes on every run.
+    plot.rcParams.update({"svg.hashsalt": "sqhw", "font.size": 9, "axes.spines.top": False})
+    return plot
