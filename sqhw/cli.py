@@ -65,6 +65,7 @@ def presets() -> None:
         "lanes": lambda config: config.lanes,
         "outlier lanes": lambda config: config.outlier_lanes,
         "k max": lambda config: config.k_max,
+        "output stage": lambda config: config.output,
     }
     derived: dict[str, Callable[[PEConfig], object]] = {
         "bits per SQ element": lambda config: f"{config.sq.bits_per_element:g}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_int, check_pair
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_choice, check_int, check_pair
 
 __all__ = ["K_LIMIT", "PRESETS", "PEConfig", "preset"]
 
@@ -31,6 +31,12 @@ class PEConfig:
     gated
         Whether the outlier lanes' operand registers hold while there is no outlier. An ungated lane
         multiplies zeros instead; it exists to be measured against.
+    output
+        ``"pipelined"``: an output stage that takes a sum every cycle. ``"serial"``: one with the same results
+        and an eighth of the gates that takes a sum every
+        :attr:`~sqhw.blocks.serial_output_stage.SerialOutputStage.interval` cycles; it costs no throughput
+        where dot products are longer than that many beats, K >= interval * lanes, and holds the beats back
+        where they are not.
 
     Raises
     ------
@@ -44,6 +50,7 @@ class PEConfig:
     outlier_lanes: int = 1
     k_max: int = 4096
     gated: bool = True
+    output: str = "pipelined"
 
     def __post_init__(self) -> None:
         if not isinstance(self.sq, SQFormat):
@@ -55,6 +62,7 @@ class PEConfig:
         check_int("Lanes", self.lanes, 1, self.sq.bank, power_of_two=True)
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
+        check_choice("Output", self.output, ("pipelined", "serial"))
 
     @property
     def slots(self) -> int:
@@ -78,14 +86,14 @@ class PEConfig:
 
 PRESETS: dict[str, PEConfig] = {
     "default": PEConfig(),
-    "tiny": PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=2048),
+    "tiny": PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=2048, output="serial"),
     "wide": PEConfig(SQFormat(32, 2), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
     "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
 }
 """Design points by name.
 
 ``default``: 16 elements per bank, 1 FP16 outlier, 16 lanes; never stalls. ``tiny``: the smallest useful
-one, INT8 outliers, a bank in two beats. ``wide``: twice the lanes for the same outlier lane. ``paper``:
+one, INT8 outliers, a bank in two beats, a serial output stage. ``wide``: twice the lanes for the same outlier lane. ``paper``:
 the configuration of the paper's area claim, in-band mask, s = 0.75, INT8 high codes and INT8 dense operand.
 """
 

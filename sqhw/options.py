@@ -24,6 +24,7 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "outlier_lanes": ("pe", "outlier_lanes"),
     "k_max": ("pe", "k_max"),
     "gated": ("pe", "gated"),
+    "output_stage": ("pe", "output"),
 }
 
 
@@ -41,6 +42,7 @@ def pe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--outlier-lanes", type=int, help="High-code multipliers."),
         click.option("--k-max", type=int, help="Longest dot product, in elements."),
         click.option("--gated/--ungated", default=None, help="Whether idle outlier lanes hold still."),
+        click.option("--output-stage", help="Output stage: pipelined, or serial in an eighth of the gates."),
     ]
     for option in reversed(options):
         command = option(command)

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..blocks.bitmap_decoder import BitmapDecoder
 from ..blocks.output_stage import OutputStage
+from ..blocks.serial_output_stage import SerialOutputStage
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .datapath import Datapath
@@ -21,16 +22,22 @@ class ProcessingElement(wiring.Component):
     """One SQ dot product after the other, exact, rounded to float32 at the very end.
 
     Latency: :attr:`latency` cycles from taking the last beat of a dot product to its result, when nothing
-    stalls. Throughput: one beat per cycle while no beat holds more outliers than there are outlier lanes;
-    such a beat takes one cycle per ``outlier_lanes`` outliers.
+    stalls; a serial output stage takes up to :attr:`subnormal_cycles` more where the scales' product or the
+    result is subnormal. Throughput: one beat per cycle while no beat holds more outliers than there are
+    outlier lanes; such a beat takes one cycle per ``outlier_lanes`` outliers; and one result per
+    :attr:`interval` cycles.
     Backpressure: full. A waiting result stops the whole datapath, and so does a finished sum without its
-    scales. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the other stream's ``valid``; no
-    input depends on ``o.ready``.
+    scales. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the other stream's ``valid``, and
+    with a serial output stage on that of ``i_scales``; no input depends on ``o.ready``.
 
     Parameters
     ----------
     config
-        Formats, lanes and k_max.
+        Formats, lanes, k_max and output stage.
+
+    Attributes
+    ----------
+    latency, subnormal_cycles, interval : int
 
     Members
     -------
@@ -48,7 +55,8 @@ class ProcessingElement(wiring.Component):
         self._config = config
         self._decoder = BitmapDecoder(config)
         self._datapath = Datapath(config)
-        self._output_stage = OutputStage(config.acc_bits)
+        serial = config.output == "serial"
+        self._output_stage = SerialOutputStage(config.acc_bits) if serial else OutputStage(config.acc_bits)
         super().__init__(
             {
                 "i_sq": In(stream.Signature(sq_beat_layout(config))),
@@ -65,17 +73,37 @@ class ProcessingElement(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles through decoder, datapath, output stage and output buffer."""
-        return self._decoder.latency + self._datapath.latency + self._output_stage.latency + 1
+        buffer = 0 if self._config.output == "serial" else 1
+        return self._decoder.latency + self._datapath.latency + self._output_stage.latency + buffer
+
+    @property
+    def subnormal_cycles(self) -> int:
+        return SerialOutputStage.subnormal_cycles if self._config.output == "serial" else 0
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one result to the next, at least."""
+        return SerialOutputStage.interval if self._config.output == "serial" else 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         en = Signal()
         m.submodules.decoder = decoder = self._decoder
         datapath, output_stage = self._datapath, self._output_stage
+        serial = self._config.output == "serial"
         m.submodules.datapath = EnableInserter(en)(datapath)
-        m.submodules.output_stage = EnableInserter(en)(output_stage)
+        m.submodules.output_stage = output_stage if serial else EnableInserter(en)(output_stage)
         connect(m, flipped(self.i_sq), decoder.i)
         self._join(m, decoder, datapath, en)
+        if serial:
+            self._serial_output(m, en)
+        else:
+            self._pipelined_output(m, en)
+        return m
+
+    def _pipelined_output(self, m: Module, en: Any) -> None:
+        """The output stage moves with the datapath."""
+        datapath, output_stage = self._datapath, self._output_stage
         scales, full = self._hold_scales(m, datapath.acc_valid & en)
         m.d.comb += [
             output_stage.i.valid.eq(datapath.acc_valid),
@@ -94,7 +122,22 @@ class ProcessingElement(wiring.Component):
             self.o.valid.eq(buffer.r_rdy),
             buffer.r_en.eq(self.o.ready),
         ]
-        return m
+
+    def _serial_output(self, m: Module, en: Any) -> None:
+        """The output stage takes a sum and its scales at once, and holds its result: nothing else has to."""
+        datapath, output_stage = self._datapath, self._output_stage
+        m.d.comb += [
+            output_stage.i.valid.eq(datapath.acc_valid & self.i_scales.valid),
+            output_stage.i.p.acc.eq(datapath.acc),
+            output_stage.i.p.error.eq(datapath.acc_error),
+            output_stage.i.p.row_scale.eq(self.i_scales.p.row_scale),
+            output_stage.i.p.column_scale.eq(self.i_scales.p.column_scale),
+            self.i_scales.ready.eq(datapath.acc_valid & output_stage.i.ready),
+            en.eq((self.i_scales.valid & output_stage.i.ready) | ~datapath.acc_valid),
+            self.o.p.eq(output_stage.o.p),
+            self.o.valid.eq(output_stage.o.valid),
+            output_stage.o.ready.eq(self.o.ready),
+        ]
 
     def _join(self, m: Module, decoder: BitmapDecoder, datapath: Datapath, en: Any) -> None:
         """A step goes ahead when its dense beat is there; the beat leaves with its last step."""
