@@ -33,10 +33,8 @@ class PEConfig:
         multiplies zeros instead; it exists to be measured against.
     output
         ``"pipelined"``: an output stage that takes a sum every cycle. ``"serial"``: one with the same results
-        and an eighth of the gates that takes a sum every
-        :attr:`~sqhw.blocks.serial_output_stage.SerialOutputStage.interval` cycles; it costs no throughput
-        where dot products are longer than that many beats, K >= interval * lanes, and holds the beats back
-        where they are not.
+        and an eighth of the gates, but a sum every 32 cycles. It costs no throughput where dot products have
+        at least 32 beats (K >= 32 * lanes), and holds the beats back where they are shorter.
 
     Raises
     ------
@@ -93,8 +91,9 @@ PRESETS: dict[str, PEConfig] = {
 """Design points by name.
 
 ``default``: 16 elements per bank, 1 FP16 outlier, 16 lanes; never stalls. ``tiny``: the smallest useful
-one, INT8 outliers, a bank in two beats, a serial output stage. ``wide``: twice the lanes for the same outlier lane. ``paper``:
-the configuration of the paper's area claim, in-band mask, s = 0.75, INT8 high codes and INT8 dense operand.
+one, INT8 outliers, a bank in two beats, a serial output stage. ``wide``: twice the lanes for the same outlier
+lane. ``paper``: the configuration of the paper's area claim, in-band mask, s = 0.75, INT8 high codes and INT8
+dense operand.
 """
 
 

@@ -15,9 +15,9 @@ from sw_reference.format import DenseFormat, SQFormat
 
 EVERY_OPTION = """
     --bank 8 --outliers 2 --high int8 --mask sentinel --dense-bits 8 --group 32
-    --lanes 4 --outlier-lanes 2 --k-max 256 --ungated
+    --lanes 4 --outlier-lanes 2 --k-max 256 --ungated --output-stage serial
 """
-EVERY_PARAMETER = PEConfig(SQFormat(8, 2, "int8", "sentinel"), DenseFormat(8, 32), 4, 2, 256, gated=False)
+EVERY_PARAMETER = PEConfig(SQFormat(8, 2, "int8", "sentinel"), DenseFormat(8, 32), 4, 2, 256, False, "serial")
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,7 @@ def folder(tmp_path, monkeypatch):
         ("--outlier-lanes 2", "Outlier lanes must be an integer from 1 to 1, not 2"),
         ("--outliers 0", "Outlier lanes must be an integer from 0 to 0, not 1"),
         ("--k-max 8", "K_max must be an integer from 16 to 1048576, not 8"),
+        ("--output-stage none", "Output must be 'pipelined' or 'serial', not 'none'"),
         ("--preset huge", "Preset must be one of default, tiny, wide, paper, not 'huge'"),
         ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
         ("--name pe", "Module name must stand with one configuration: add --preset or parameters"),
@@ -82,6 +83,7 @@ def test_every_parameter_has_an_option(folder):
         "outlier_lanes": 2,
         "k_max": 256,
         "gated": False,
+        "output": "serial",
     }
 
 
@@ -111,6 +113,7 @@ def test_selection_of_everything():
         "outlier_lanes": 2,
         "k_max": 256,
         "gated": False,
+        "output_stage": "serial",
     }
     assert selected(None, **names) == {"custom": EVERY_PARAMETER}
 

@@ -2,6 +2,7 @@
 """The processing element in the Amaranth simulator: every parameter, alone and combined, bit for bit."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ CONFIGS = {
     "bank 128": PEConfig(SQFormat(128, 8, "int8", "sentinel"), DenseFormat(8, 128), 32, 2, 4096),
     "wide accumulator": PEConfig(SQFormat(16, 16), DenseFormat(8, 16), 8, 8, 1 << 16),
     "ungated": PEConfig(gated=False),
+    "serial output": PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 8, 1, 512, output="serial"),
     "ungated int8": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), 8, 1, 128, gated=False),
 }
 
@@ -121,6 +123,20 @@ def test_default_takes_a_beat_every_cycle(k, results):
     assert np.diff(when).tolist() == [k // 16] * (results - 1)
 
 
+@pytest.mark.parametrize(("k", "interval"), [(4 * 32, 32), (4 * 40, 40), (8, 32)])
+def test_serial_output_takes_a_beat_every_cycle_of_long_dot_products(k, interval):
+    """And one result per interval of short ones."""
+    config = PRESETS["tiny"]
+    sq, dense = operands(config, k, np.random.default_rng(SEED), rows=3, columns=1)
+    pairs = [(row, 0) for row in range(3)]
+    dut = ProcessingElement(config)
+    got, when = drive_stream(dut, streams(config, sq, dense, pairs), 3)
+    assert got == [bits(y) for y in multiply(sq, dense).y[:, 0]]
+    assert when[0] == dut.latency + k // 4 - 1
+    assert np.diff(when).tolist() == [interval] * 2
+    assert (dut.interval, dut.latency_max - dut.latency) == (32, 72)
+
+
 def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs():
     config = PRESETS["wide"]
     rng = np.random.default_rng(SEED)
@@ -137,9 +153,7 @@ def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs()
 def test_faults_are_flagged_and_leave_no_trace(name):
     config = (PRESETS | CONFIGS)[name]
     if config.banks_max > 300:
-        config = PEConfig(
-            config.sq, config.dense, config.lanes, config.outlier_lanes, 16 * config.sq.bank, config.gated
-        )
+        config = replace(config, k_max=16 * config.sq.bank)
     rng = np.random.default_rng(SEED)
     sq, dense = operands(config, min(4 * config.sq.bank, config.k_max), rng)
     good = bits(multiply(sq, dense).y[1, 1])

@@ -24,6 +24,7 @@ from sqhw.flows.verilog import Design, convert, emit, module_name, write
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "verilog"
 REPORT = ROOT / "docs" / "results" / "synth.json"
+TIMING = ("latency", "latency_max", "result_interval")
 
 
 @cache
@@ -83,6 +84,7 @@ def test_manifest_gives_the_parameters():
         "outlier_lanes": 1,
         "k_max": 4096,
         "gated": True,
+        "output": "pipelined",
     }
     assert manifest["format"] == {
         "sq_bits_per_element": 6.25,
@@ -92,6 +94,11 @@ def test_manifest_gives_the_parameters():
         "high_codes_per_beat": 2,
         "accumulator_bits": PRESETS["wide"].acc_bits,
     }
+
+
+def test_manifest_gives_the_timing():
+    timing = {name: [emitted(name).manifest[key] for key in TIMING] for name in ("default", "tiny")}
+    assert timing == {"default": [26, 26, 1], "tiny": [38, 110, 32]}
 
 
 def test_committed_verilog_is_up_to_date(default, tmp_path):

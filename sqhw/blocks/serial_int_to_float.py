@@ -20,8 +20,8 @@ _ROUNDING_BITS = SIGNIFICAND_BITS + 2
 class SerialIntToFloat(wiring.Component):
     """``f32(i)``: converts a two's complement integer to float32, one shift by 16, 4 or 1 place per cycle.
 
-    Latency: ``o`` is right :attr:`latency` cycles after ``load``, at most, and until the next one. Throughput:
-    one number at a time. No combinational path.
+    Latency: ``o`` is right :attr:`latency` cycles after ``load`` at the latest, and until the next one.
+    Throughput: one number at a time. No combinational path.
 
     Parameters
     ----------

@@ -35,9 +35,9 @@ class Step(enum.Enum, shape=3):  # type: ignore[call-arg]
 class SignificandUnit(wiring.Component):
     """A 24-bit significand that is multiplied, moved and rounded, one step per cycle.
 
-    A product is ``LOAD`` and :attr:`digits` times ``MULTIPLY``; it comes out in 0.5..2, the top bit counting 1.
-    Two bits of ``b`` in a step: with one, or with three, the serial output stage would take 2,452 GE and a
-    result every 56 cycles, or 2,844 GE and 24 cycles, instead of 2,637 GE and 32 cycles.
+    A product of factors in 1..2 is ``LOAD`` and :attr:`digits` times ``MULTIPLY``; the top bit then stands
+    for 2. Two bits of ``b`` are multiplied in a step: with one, or with three, the serial output stage would
+    take 2,452 GE and a result every 56 cycles, or 2,844 GE and 24 cycles, instead of 2,637 GE and 32 cycles.
 
     Latency: one cycle. ``o`` and ``carry`` depend on registers only.
 

@@ -200,5 +200,6 @@ def _parameters(design: Mapping[str, Any]) -> str:
     return (
         f"Bank {sq['bank']}, outlier capacity {sq['outliers']} ({sq['high']}, {sq['mask']}), "
         f"dense INT{dense['bits']}{group}, {lanes}, "
-        f"K up to {parameters['k_max']}, accumulator {design['format']['accumulator_bits']} bits"
+        f"K up to {parameters['k_max']}, accumulator {design['format']['accumulator_bits']} bits, "
+        f"{parameters['output']} output stage"
     )

@@ -110,6 +110,8 @@ def emit(config: PEConfig, name: str) -> Design:
         "parameters": asdict(config),
         "format": format_facts(config),
         "latency": component.latency,
+        "latency_max": component.latency_max,
+        "result_interval": component.interval,
         "clock": "aclk",
         "reset": {"port": "aresetn", "active": "low", "synchronous": True},
         "ports": [

@@ -28,7 +28,8 @@ class AXIProcessingElement(wiring.Component):
     TLAST. Each input passes a buffer of two beats, so that no output port depends combinationally on an
     input port.
 
-    Latency: :attr:`latency` cycles from the last beat to its result. Throughput: as the processing element.
+    Latency: :attr:`latency` cycles from the last beat to its result, :attr:`latency_max` for the slowest.
+    Throughput: as the processing element.
 
     Parameters
     ----------
@@ -73,6 +74,14 @@ class AXIProcessingElement(wiring.Component):
     def latency(self) -> int:
         """One cycle more than the processing element's: the input buffer."""
         return self._pe.latency + 1
+
+    @property
+    def latency_max(self) -> int:
+        return self._pe.latency_max + 1
+
+    @property
+    def interval(self) -> int:
+        return self._pe.interval
 
     def _inputs(self) -> dict[str, Any]:
         return {

@@ -22,8 +22,8 @@ class ProcessingElement(wiring.Component):
     """One SQ dot product after the other, exact, rounded to float32 at the very end.
 
     Latency: :attr:`latency` cycles from taking the last beat of a dot product to its result, when nothing
-    stalls; a serial output stage takes up to :attr:`subnormal_cycles` more where the scales' product or the
-    result is subnormal. Throughput: one beat per cycle while no beat holds more outliers than there are
+    stalls; with a serial output stage up to :attr:`latency_max`, where the scales' product or the result is
+    subnormal. Throughput: one beat per cycle while no beat holds more outliers than there are
     outlier lanes; such a beat takes one cycle per ``outlier_lanes`` outliers; and one result per
     :attr:`interval` cycles.
     Backpressure: full. A waiting result stops the whole datapath, and so does a finished sum without its
@@ -37,7 +37,7 @@ class ProcessingElement(wiring.Component):
 
     Attributes
     ----------
-    latency, subnormal_cycles, interval : int
+    latency, latency_max, interval : int
 
     Members
     -------
@@ -77,8 +77,10 @@ class ProcessingElement(wiring.Component):
         return self._decoder.latency + self._datapath.latency + self._output_stage.latency + buffer
 
     @property
-    def subnormal_cycles(self) -> int:
-        return SerialOutputStage.subnormal_cycles if self._config.output == "serial" else 0
+    def latency_max(self) -> int:
+        """The latency of the slowest result."""
+        extra = SerialOutputStage.subnormal_cycles if self._config.output == "serial" else 0
+        return self.latency + extra
 
     @property
     def interval(self) -> int:
