@@ -91,6 +91,7 @@ def pe_design(name: str) -> Design:
         "outlier_lanes": 1,
         "k_max": 4096,
         "gated": True,
+        "output": "pipelined",
     }
     manifest = {
         "module": name,
