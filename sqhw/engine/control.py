@@ -1,0 +1,162 @@
+"""Control: starts, ends and aborts jobs, and notices what goes wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import EngineConfig
+from .registers import Format, register
+
+__all__ = ["Control", "stream_errors_layout"]
+
+
+def stream_errors_layout() -> data.StructLayout:
+    """The errors of the operands' streams, as in the register ERRORS."""
+    return data.StructLayout({"sq_early": 1, "sq_late": 1, "dense_early": 1, "dense_late": 1})
+
+
+class Control(wiring.Component):
+    """A job's life: idle, preparing, running; or ending, closing the results' packet, discarding.
+
+    A job that is ended early finishes the tiles that were begun, and if its packet is still open then, a word
+    of its own ends it (``close``). Until ``recover`` the streams are discarded.
+
+    Members
+    -------
+    command : In
+        The register CONTROL.
+    m, n, k, format : In
+        The registers of these names.
+    stream_errors : In(stream_errors_layout()), malformed : In(1)
+    drained : In(1)
+        No tile is on its way any more.
+    row_last : In(1), word_last : In(1)
+        The last row of the packet went to the sender; its last word was taken.
+    closed : In(1)
+        The word that ends the packet was taken by the sender.
+    job : Out
+        ``m``, ``n``, ``k``, ``format`` and ``beats`` of the job.
+    start : Out(1), active : Out(1), abort : Out(1), close : Out(1)
+        A job begins; it is being worked on; discard the streams; end the packet.
+    errors : Out(8), done : Out(1)
+        Bits to set in ERRORS; a job is done.
+    busy : Out(1), discarding : Out(1)
+    """
+
+    PLAN_CYCLES = 3
+    """From K to all that the loaders derive from it."""
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        sizes = {
+            "m": range(config.m_max + 1),
+            "n": range(config.n_max + 1),
+            "k": range(config.pe.k_max + 1),
+            "format": 2,
+            "beats": range(config.beats_max + 1),
+        }
+        inputs = ("malformed", "drained", "row_last", "word_last", "closed")
+        outputs = ("start", "active", "abort", "close", "done", "busy", "discarding")
+        super().__init__(
+            {
+                "command": In(data.StructLayout({"start": 1, "abort": 1, "recover": 1})),
+                **{name: In(register(name.upper()).bits) for name in ("m", "n", "k")},
+                "format": In(2),
+                "stream_errors": In(stream_errors_layout()),
+                **{name: In(1) for name in inputs},
+                **{name: Out(1) for name in outputs},
+                "job": Out(data.StructLayout(sizes)),
+                "errors": Out(register("ERRORS").bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fits, wrong, aborted = Signal(), Signal(), Signal()
+        m.d.comb += fits.eq(self._fits())
+        sent_row, sent_word = self._sent(m)
+        countdown = Signal(range(self.PLAN_CYCLES))
+        stream_error = self.stream_errors.as_value().any() & self.active
+        with m.FSM():
+            with m.State("IDLE"), m.If(self.command.start):
+                m.d.comb += wrong.eq(~fits)
+                m.d.sync += countdown.eq(self.PLAN_CYCLES - 1)
+                with m.If(fits):
+                    m.next = "PREPARE"
+                    self._latch(m)
+            with m.State("PREPARE"):
+                m.d.comb += self.busy.eq(1)
+                m.d.sync += countdown.eq(countdown - 1)
+                with m.If(countdown == 0):
+                    m.d.comb += self.start.eq(1)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += [self.busy.eq(1), self.active.eq(1)]
+                m.d.comb += aborted.eq(self.command.abort & ~sent_row)
+                with m.If(sent_word):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.Elif(stream_error | aborted):
+                    m.next = "END"
+            with m.State("END"):
+                m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
+                with m.If(self.drained & sent_row):
+                    m.next = "LEAVE"
+                with m.Elif(self.drained):
+                    m.next = "CLOSE"
+            with m.State("CLOSE"):
+                m.d.comb += [self.busy.eq(1), self.abort.eq(1), self.close.eq(1)]
+                with m.If(self.closed):
+                    m.next = "LEAVE"
+            with m.State("LEAVE"):
+                m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
+                with m.If(sent_word):
+                    m.next = "DISCARD"
+            with m.State("DISCARD"):
+                m.d.comb += [self.discarding.eq(1), self.abort.eq(1)]
+                with m.If(self.command.recover):
+                    m.next = "IDLE"
+        refused = self.command.start & (self.busy | self.discarding)
+        events = [
+            *(flag & self.active for flag in self.stream_errors.as_value()),
+            self.malformed,
+            wrong,
+            refused,
+            aborted,
+        ]
+        m.d.comb += self.errors.eq(Cat(events))
+        return m
+
+    def _fits(self) -> Any:
+        config = self._config
+        limits = ((self.m, config.m_max), (self.n, config.n_max), (self.k, config.pe.k_max))
+        fits: Any = self.format <= max(Format)
+        for size, limit in limits:
+            fits = fits & (size != 0) & (size <= limit)
+        return fits
+
+    def _latch(self, m: Module) -> None:
+        pe = self._config.pe
+        banks = (self.k + pe.sq.bank - 1) >> (pe.sq.bank.bit_length() - 1)
+        m.d.sync += [
+            self.job.m.eq(self.m),
+            self.job.n.eq(self.n),
+            self.job.k.eq(self.k),
+            self.job.format.eq(self.format),
+            self.job.beats.eq(banks << (pe.beats_per_bank.bit_length() - 1)),
+        ]
+
+    def _sent(self, m: Module) -> tuple[Any, Any]:
+        """Whether the last row of the job's packet is on its way, and whether its last word has gone."""
+        row, word = Signal(), Signal()
+        with m.If(self.row_last):
+            m.d.sync += row.eq(1)
+        with m.If(self.word_last):
+            m.d.sync += word.eq(1)
+        with m.If(self.start):
+            m.d.sync += [row.eq(0), word.eq(0)]
+        return row, word

@@ -1,0 +1,248 @@
+"""The matrix engine: everything between its streams and its registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..array.array import ProcessingArray
+from ..array.layouts import dense_beats_layout, sq_beats_layout
+from ..layouts import dense_beat_layout, sq_beat_layout
+from .config import EngineConfig
+from .control import Control
+from .counters import COUNTERS, Counters
+from .dense_rows import DenseRows
+from .layouts import dense_word_layout, input_word_layout, output_word_layout, sq_word_layout
+from .loader import Loader
+from .operand_buffer import OperandBuffer
+from .register_file import RegisterFile
+from .registers import constants
+from .results import Results
+from .row_sender import RowSender
+from .sequencer import Sequencer
+from .sq_rows import SQRows
+
+__all__ = ["Engine"]
+
+SCALE_TILES = 4
+"""Column tiles whose scales are kept: two that are loaded or read, two whose results are on their way."""
+
+
+class Engine(wiring.Component):
+    """Y = X W^T for an SQ operand X and a dense operand W of any size up to the limits.
+
+    X is kept in two blocks of ``block_tiles`` row tiles: one is multiplied with all of W, tile by tile, while the
+    next one arrives. W passes by once per block, in two tiles: one is multiplied while the next arrives.
+    The array's results are converted while it computes the next tile. Padding happens here: rows and columns that
+    a tile lacks are fed zeros and their results are dropped.
+
+    Throughput: one beat of all rows and columns per cycle while operands arrive and results leave in time.
+
+    Parameters
+    ----------
+    config
+        The array, the buffers, the streams.
+
+    Members
+    -------
+    sq, dense : In(stream.Signature(input_word_layout(config.axi_bits)))
+        The operands' packets, see docs/integration.md.
+    y : Out(stream.Signature(output_word_layout(config.axi_bits)))
+        The results' packet.
+    registers : In
+        The ports of :class:`~sqhw.engine.register_file.RegisterFile`'s streams.
+    interrupt : Out(1)
+    """
+
+    def __init__(self, config: EngineConfig):
+        if not isinstance(config, EngineConfig):
+            raise TypeError(f"Configuration must be an EngineConfig, not {config!r}")
+        self._config = config
+        self._registers = RegisterFile()
+        names = ("write_address", "write_data", "write_response", "read_address", "read_data")
+        bus = {name: self._registers.signature.members[name] for name in names}
+        super().__init__(
+            {
+                "sq": In(stream.Signature(input_word_layout(config.axi_bits))),
+                "dense": In(stream.Signature(input_word_layout(config.axi_bits))),
+                "y": Out(stream.Signature(output_word_layout(config.axi_bits))),
+                "registers": Out(wiring.Signature(bus).flip()),
+                "interrupt": Out(1),
+            }
+        )
+
+    @property
+    def config(self) -> EngineConfig:
+        return self._config
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.registers = registers = self._registers
+        m.submodules.control = control = Control(config)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.array = array = ProcessingArray(config.array)
+        m.submodules.results = results = Results(config)
+        m.submodules.sender = sender = RowSender(config)
+        for name in self.signature.members["registers"].signature.members:
+            connect(m, getattr(flipped(self.registers), name), getattr(registers, name))
+        self._registers_and_control(m, registers, control)
+        sq, dense = self._operands(m, control, sequencer, results)
+        connect(m, sq.o, array.i_sq)
+        connect(m, dense.o, array.i_dense)
+        connect(m, array.o, results.i)
+        connect(m, sequencer.tile, results.tile)
+        self._results(m, control, sequencer, results, sender)
+        self._count(m, control, registers, array)
+        return m
+
+    def _registers_and_control(self, m: Module, registers: RegisterFile, control: Control) -> None:
+        value, errors = registers.value, Signal.like(control.errors)
+        m.d.comb += [
+            control.command.eq(registers.command.CONTROL),
+            control.m.eq(value.M),
+            control.n.eq(value.N),
+            control.k.eq(value.K),
+            control.format.eq(value.OUTPUT),
+            errors.eq(control.errors),
+            registers.set.ERRORS.eq(errors),
+            registers.set.INTERRUPT_STATUS.eq(Cat(control.done, errors.any())),
+            self.interrupt.eq((value.INTERRUPT_STATUS & value.INTERRUPT_ENABLE).any()),
+            registers.get.STATUS.eq(Cat(control.busy, control.discarding, self.interrupt)),
+        ]
+        m.d.comb += [getattr(registers.get, name).eq(number) for name, number in constants(self._config).items()]
+
+    def _operands(
+        self, m: Module, control: Control, sequencer: Sequencer, results: Results
+    ) -> tuple[OperandBuffer, OperandBuffer]:
+        """Loaders and buffers of both operands, and the room that each loader has."""
+        config, array = self._config, self._config.array
+        m.submodules.sq_loader = sq_loader = Loader(
+            config,
+            SQRows(config),
+            vectors=array.rows,
+            block_tiles=config.block_tiles,
+            block_words=config.sq_block_words,
+            scale_blocks=2,
+            count_max=config.m_max,
+        )
+        m.submodules.dense_loader = dense_loader = Loader(
+            config,
+            DenseRows(config),
+            vectors=array.columns,
+            block_tiles=1,
+            block_words=config.dense_tile_words,
+            scale_blocks=SCALE_TILES,
+            count_max=config.n_max,
+        )
+        m.submodules.sq_buffer = sq_buffer = OperandBuffer(
+            sq_word_layout(config),
+            sq_beat_layout(config.pe),
+            beats_per_word=config.sq_beats_per_word,
+            words=2 * config.sq_block_words,
+            vectors=array.rows,
+        )
+        m.submodules.dense_buffer = dense_buffer = OperandBuffer(
+            dense_word_layout(config),
+            dense_beat_layout(config.pe),
+            beats_per_word=config.dense_beats_per_word,
+            words=2 * config.dense_tile_words,
+            vectors=array.columns,
+        )
+        for loader, buffer, source, read in (
+            (sq_loader, sq_buffer, self.sq, sequencer.sq),
+            (dense_loader, dense_buffer, self.dense, sequencer.dense),
+        ):
+            connect(m, flipped(source), loader.i)
+            connect(m, read, buffer.i)
+            m.d.comb += [
+                buffer.write.eq(loader.write),
+                loader.k.eq(control.job.k),
+                loader.start.eq(control.start),
+                loader.abort.eq(control.abort),
+            ]
+        start = control.start
+        m.d.comb += [
+            sq_loader.count.eq(control.job.m),
+            dense_loader.count.eq(control.job.n),
+            results.write_row_scales.eq(sq_loader.write_scales),
+            results.write_column_scales.eq(dense_loader.write_scales),
+            sequencer.sq_loaded.eq(sq_loader.loaded),
+            sequencer.dense_loaded.eq(dense_loader.loaded),
+            sq_loader.room.eq(_room(m, start, sq_loader.begun, results.block_done, 2, "blocks")),
+            dense_loader.room.eq(
+                _room(m, start, dense_loader.begun, dense_buffer.released, 2, "tiles")
+                & _room(m, start, dense_loader.begun, results.column_done, SCALE_TILES, "scales")
+            ),
+            dense_loader.more.eq(self._more_passes(m, control, dense_loader.passed)),
+            control.stream_errors.sq_early.eq(sq_loader.early),
+            control.stream_errors.sq_late.eq(sq_loader.late),
+            control.stream_errors.dense_early.eq(dense_loader.early),
+            control.stream_errors.dense_late.eq(dense_loader.late),
+        ]
+        return sq_buffer, dense_buffer
+
+    def _more_passes(self, m: Module, control: Control, passed: Any) -> Any:
+        """Whether rows are left for another pass over W: those beyond the block that this pass is for."""
+        block = self._config.array.rows * self._config.block_tiles
+        rows = Signal.like(control.job.m)
+        with m.If(passed):
+            m.d.sync += rows.eq(rows - block)
+        with m.If(control.start):
+            m.d.sync += rows.eq(control.job.m)
+        return rows > block
+
+    def _results(
+        self, m: Module, control: Control, sequencer: Sequencer, results: Results, sender: RowSender
+    ) -> None:
+        """Rows of results, or the word that ends the packet of a job that was ended."""
+        connect(m, sender.o, flipped(self.y))
+        m.d.comb += [
+            sequencer.m.eq(control.job.m),
+            sequencer.n.eq(control.job.n),
+            sequencer.beats.eq(control.job.beats),
+            sequencer.start.eq(control.start),
+            sequencer.abort.eq(control.abort),
+            results.format.eq(control.job.format),
+            control.malformed.eq(results.flagged),
+            control.drained.eq(~sequencer.busy & results.idle),
+            control.row_last.eq(results.o.valid & results.o.ready & results.o.p.last),
+            control.word_last.eq(self.y.valid & self.y.ready & self.y.p.last),
+            control.closed.eq(control.close & sender.i.ready),
+            sender.i.valid.eq(results.o.valid | control.close),
+            sender.i.p.eq(results.o.p),
+            results.o.ready.eq(sender.i.ready),
+        ]
+        with m.If(control.close):
+            m.d.comb += [
+                sender.i.p.data.eq(0),
+                sender.i.p.words.eq(0),
+                sender.i.p.error.eq(1),
+                sender.i.p.last.eq(1),
+            ]
+
+    def _count(self, m: Module, control: Control, registers: RegisterFile, array: ProcessingArray) -> None:
+        rows = self._config.array.rows
+        m.submodules.counters = counters = Counters(rows)
+        m.d.comb += [
+            counters.clear.eq(control.start),
+            counters.running.eq(control.active),
+            counters.valid.eq(array.i_sq.valid),
+            counters.ready.eq(array.i_sq.ready),
+        ]
+        for row in range(rows):
+            beat = array.i_sq.p[row]
+            m.d.comb += counters.idle[row].eq(beat.high_count == 0 if self._config.pe.slots else 1)
+        m.d.comb += [getattr(registers.get, name).eq(getattr(counters.value, name)) for name in COUNTERS]
+
+
+def _room(m: Module, clear: Any, taken: Any, freed: Any, places: int, name: str) -> Any:
+    """Whether one of `places` is free: counts those taken and not yet freed."""
+    used = Signal(range(places + 1), name=f"{name}_used")
+    m.d.sync += used.eq(used + taken - freed)
+    with m.If(clear):
+        m.d.sync += used.eq(0)
+    return used != places

@@ -1,0 +1,123 @@
+"""Gearbox: from words of a stream to pieces of any number of bytes."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sw_reference.format import check_int
+
+from .layouts import input_word_layout
+
+__all__ = ["Gearbox", "piece_layout"]
+
+
+def piece_layout(piece_bytes: int) -> data.StructLayout:
+    """Asks for a piece: how many bytes; ``align``: what follows them in their word is padding; ``end``: they
+    are the last of the packet."""
+    return data.StructLayout({"bytes": range(piece_bytes + 1), "align": 1, "end": 1})
+
+
+class Gearbox(wiring.Component):
+    """Collects words in a ring and hands out pieces of the length that is asked for.
+
+    Latency: a word can be asked for in the cycle after it came; a piece leaves in the cycle after it was
+    granted. Throughput: one word and one piece per cycle. Backpressure: words wait while the ring is full; a
+    request waits until its bytes are there; pieces cannot wait. ``request.ready`` depends combinationally on the
+    request; ``i.ready`` depends on registers and ``discard``.
+
+    Parameters
+    ----------
+    word_bytes
+        Bytes of a word, a power of two.
+    piece_bytes
+        The most bytes of a piece.
+
+    Members
+    -------
+    i : In(stream.Signature(input_word_layout(8 * word_bytes)))
+    request : In(stream.Signature(piece_layout(piece_bytes)))
+        No bytes is a request, too. ``end`` empties the ring; the next word begins a packet.
+    o : Out(stream.Signature(8 * piece_bytes, always_ready=True))
+        Bits beyond the bytes asked for are undefined.
+    early : Out(1)
+        The packet has ended and lacks bytes of the request, which will never be granted.
+    late : Out(1)
+        With the grant of ``end``: the packet has not ended in the word that holds the last bytes.
+    discard : In(1)
+        Take all words and forget them, and what is in the ring.
+    """
+
+    def __init__(self, word_bytes: int, piece_bytes: int):
+        check_int("Word bytes", word_bytes, 1, 64, power_of_two=True)
+        check_int("Piece bytes", piece_bytes, 1, 1 << 16)
+        self._word_bytes = word_bytes
+        self._piece_bytes = piece_bytes
+        super().__init__(
+            {
+                "i": In(stream.Signature(input_word_layout(8 * word_bytes))),
+                "request": In(stream.Signature(piece_layout(piece_bytes))),
+                "o": Out(stream.Signature(8 * piece_bytes, always_ready=True)),
+                "early": Out(1),
+                "late": Out(1),
+                "discard": In(1),
+            }
+        )
+
+    @property
+    def ring_words(self) -> int:
+        """Words that a piece can touch and one more, which arrives meanwhile; a power of two."""
+        touched = -(-(self._piece_bytes - 1) // self._word_bytes) + 1
+        return 1 << touched.bit_length()
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        word_bytes, words = self._word_bytes, self.ring_words
+        ring = Signal(data.ArrayLayout(8 * word_bytes, words), reset_less=True)
+        # One bit more than the ring needs: full and empty differ in it.
+        head = Signal(range(2 * words))
+        tail = Signal(range(2 * words * word_bytes))
+        ended = Signal()
+        low = word_bytes.bit_length() - 1
+        room, available = Signal(), Signal(range(words * word_bytes + 1))
+        m.d.comb += [
+            room.eq((head ^ tail[low:]) != words),
+            available.eq((head << low) - tail),
+            self.i.ready.eq(room & ~ended | self.discard),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                ring[head[: len(head) - 1]].eq(self.i.p.data),
+                head.eq(head + 1),
+                ended.eq(self.i.p.last),
+            ]
+
+        wanted = self.request.p
+        granted = Signal()
+        enough = available >= wanted.bytes
+        m.d.comb += [
+            self.request.ready.eq(enough),
+            granted.eq(self.request.valid & enough),
+            self.early.eq(self.request.valid & ~enough & ended),
+            self.late.eq(granted & wanted.end & ~(ended & (available - wanted.bytes < word_bytes))),
+        ]
+        after = Signal.like(tail)
+        m.d.comb += after.eq(tail + wanted.bytes)
+        m.d.sync += self.o.valid.eq(granted)
+        with m.If(granted):
+            m.d.sync += self.o.p.eq(self._window(ring, tail[: len(tail) - 1]))
+            m.d.sync += tail.eq(Mux(wanted.align, (after + word_bytes - 1)[low:] << low, after))
+        with m.If(granted & wanted.end | self.discard):
+            m.d.sync += [head.eq(0), tail.eq(0), ended.eq(0)]
+        return m
+
+    def _window(self, ring: data.View, position: Signal) -> Signal:
+        """The bytes from `position` on: shifted by the largest steps first, and no wider than needed."""
+        flat = ring.as_value()
+        value = Cat(flat, flat)[: 8 * (self._piece_bytes + len(flat) // 8 - 1)]
+        for level in reversed(range(len(position))):
+            step = 8 << level
+            kept = 8 * (self._piece_bytes - 1) + step
+            value = Mux(position[level], value[step:], value)[:kept]
+        return value

@@ -1,0 +1,111 @@
+"""Operand buffer: words of beats for every row of a tile, written one row at a time, read in lockstep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .layouts import read_layout
+
+__all__ = ["OperandBuffer"]
+
+
+class OperandBuffer(wiring.Component):
+    """A block RAM per row: one write port, one registered read port.
+
+    Latency: two cycles from a request to its beats. Throughput: one write and one beat of all rows per cycle.
+    Backpressure: full; two requests wait inside. ``i.ready`` depends on registers alone; the memories'
+    enable depends combinationally on ``o.ready``.
+
+    Parameters
+    ----------
+    word
+        Layout of a word: an array of beats, or the ``codes`` of its beats and what they share.
+    beat
+        Layout of a beat of ``o``; ``last`` comes from the request.
+    beats_per_word, words, vectors
+        Beats in a word, words per row, rows.
+
+    Members
+    -------
+    write : In
+        ``enable`` (a bit per row), ``address``, ``data``.
+    i : In(stream.Signature(read_layout(words, beats_per_word, vectors)))
+        Beats to read, in order. The word must have been written before.
+    released : Out(1)
+        A request with ``release`` was read: its word may be overwritten.
+    o : Out(stream.Signature(ArrayLayout(beat, vectors)))
+    """
+
+    def __init__(self, word: Any, beat: data.StructLayout, *, beats_per_word: int, words: int, vectors: int):
+        self._word, self._beat = word, beat
+        self._beats_per_word, self._words, self._vectors = beats_per_word, words, vectors
+        width = Shape.cast(word).width
+        super().__init__(
+            {
+                "write": In(
+                    data.StructLayout({"enable": vectors, "address": range(words), "data": width})
+                ),
+                "i": In(stream.Signature(read_layout(words, beats_per_word, vectors))),
+                "released": Out(1),
+                "o": Out(stream.Signature(data.ArrayLayout(beat, vectors))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        layout = read_layout(self._words, self._beats_per_word, self._vectors)
+        m.submodules.requests = requests = fifo.SyncFIFO(width=layout.size, depth=2)
+        request = Signal(layout)
+        advance = Signal()
+        m.d.comb += [
+            requests.w_data.eq(self.i.p),
+            requests.w_en.eq(self.i.valid),
+            self.i.ready.eq(requests.w_rdy),
+            request.eq(requests.r_data),
+            requests.r_en.eq(advance),
+            advance.eq(self.o.ready | ~self.o.valid),
+            self.released.eq(advance & requests.r_rdy & request.release),
+        ]
+        beat = Signal(range(self._beats_per_word))
+        mask, last = Signal(self._vectors), Signal()
+        with m.If(advance):
+            m.d.sync += [
+                self.o.valid.eq(requests.r_rdy),
+                beat.eq(request.beat),
+                mask.eq(request.mask),
+                last.eq(request.last),
+            ]
+        for index in range(self._vectors):
+            m.submodules[f"memory{index}"] = rows = memory.Memory(
+                shape=Shape.cast(self._word).width, depth=self._words, init=[]
+            )
+            write, read = rows.write_port(), rows.read_port()
+            m.d.comb += [
+                write.addr.eq(self.write.address),
+                write.data.eq(self.write.data),
+                write.en.eq(self.write.enable[index]),
+                read.addr.eq(request.word),
+                read.en.eq(advance & requests.r_rdy),
+            ]
+            word = data.View(self._word, read.data)
+            for name, value in self._fields(word, beat).items():
+                m.d.comb += getattr(self.o.p[index], name).eq(Mux(mask[index], value, 0))
+            m.d.comb += self.o.p[index].last.eq(last)
+        return m
+
+    def _fields(self, word: Any, beat: Signal) -> dict[str, Any]:
+        """The fields of one beat of a word, but for ``last``."""
+        names = [name for name, _ in self._beat if name != "last"]
+        if isinstance(self._word, data.ArrayLayout):
+            chosen = word[beat]
+            return {name: _flat(getattr(chosen, name)) for name in names}
+        codes = word.codes.as_value().word_select(beat, self._beat["codes"].width)
+        return {name: codes if name == "codes" else getattr(word, name) for name in names}
+
+
+def _flat(value: Any) -> Any:
+    return value.as_value() if isinstance(value, data.View) else value

@@ -1,0 +1,203 @@
+"""The register map, written once: hardware, driver, C header and documentation all read it here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from .. import __version__
+from .config import EngineConfig
+
+__all__ = ["ADDRESS_BITS", "IDENTITY", "REGISTERS", "Field", "Format", "Register", "constants", "register"]
+
+ADDRESS_BITS = 8
+IDENTITY = int.from_bytes(b"SQHW", "big")
+_ACCESS = {
+    "ro": "read only",
+    "rw": "read and write",
+    "w1c": "read; writing 1 clears a bit",
+    "wo": "write only; reads as 0",
+}
+
+
+class Format(IntEnum):
+    """What leaves: the OUTPUT register's values."""
+
+    FLOAT32 = 0
+    FLOAT16 = 1
+    INT64 = 2
+
+
+@dataclass(frozen=True)
+class Field:
+    """Some bits of a register."""
+
+    name: str
+    bits: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Register:
+    """A 32-bit register: fields from bit 0 up, without gaps."""
+
+    name: str
+    offset: int
+    access: Literal["ro", "rw", "w1c", "wo"]
+    text: str
+    fields: tuple[Field, ...]
+
+    @property
+    def access_text(self) -> str:
+        return _ACCESS[self.access]
+
+    @property
+    def bits(self) -> int:
+        return sum(field.bits for field in self.fields)
+
+    def shift(self, name: str) -> int:
+        """Position of the field called `name`; raises ValueError if there is none."""
+        position = 0
+        for field in self.fields:
+            if field.name == name:
+                return position
+            position += field.bits
+        raise ValueError(f"Field of {self.name} must be one of {', '.join(f.name for f in self.fields)}, not {name!r}")
+
+    def pack(self, **values: int) -> int:
+        """The register's value with the fields of these names set and all others 0."""
+        return sum(value << self.shift(name) for name, value in values.items())
+
+    def unpack(self, value: int) -> dict[str, int]:
+        """The fields of a value."""
+        return {field.name: value >> self.shift(field.name) & ((1 << field.bits) - 1) for field in self.fields}
+
+
+def _one(name: str, offset: int, access: Literal["ro", "rw"], text: str, bits: int = 32) -> Register:
+    return Register(name, offset, access, text, (Field("value", bits, text),))
+
+
+REGISTERS: tuple[Register, ...] = (
+    _one("ID", 0x00, "ro", 'The letters "SQHW": 0x53514857.'),
+    Register(
+        "VERSION", 0x04, "ro", "Version of the generator.",
+        (Field("patch", 8, "Patch."), Field("minor", 8, "Minor."), Field("major", 16, "Major.")),
+    ),
+    Register(
+        "ARRAY", 0x08, "ro", "The array.",
+        (
+            Field("rows", 8, "Rows of the SQ operand in a tile."),
+            Field("columns", 8, "Rows of the dense operand in a tile."),
+            Field("lanes", 8, "Elements of a beat."),
+            Field("block_tiles", 8, "Row tiles in a block."),
+        ),
+    ),
+    Register(
+        "SQ_FORMAT", 0x0C, "ro", "Format of the SQ operand.",
+        (
+            Field("bank", 8, "Elements of a bank."),
+            Field("outliers", 8, "Outlier capacity."),
+            Field("int8", 1, "High codes are INT8, not FP16."),
+            Field("sentinel", 1, "The mask is in band."),
+        ),
+    ),
+    Register(
+        "DENSE_FORMAT", 0x10, "ro", "Format of the dense operand.",
+        (Field("group", 24, "Elements of a group, 0 for none."), Field("bits", 8, "Bits of a code.")),
+    ),
+    Register(
+        "STREAMS", 0x14, "ro", "The streams.",
+        (
+            Field("bytes", 8, "Bytes of a word."),
+            Field("output_stages", 8, "Results converted per cycle."),
+            Field("acc_bits", 8, "Width of the exact sums."),
+        ),
+    ),
+    _one("M_MAX", 0x18, "ro", "Largest M."),
+    _one("N_MAX", 0x1C, "ro", "Largest N."),
+    _one("K_MAX", 0x20, "ro", "Largest K."),
+    Register(
+        "CONTROL", 0x40, "wo", "Commands; one at a time.",
+        (
+            Field("start", 1, "Begin a job with M, N, K and OUTPUT as they stand."),
+            Field("abort", 1, "End the job; the streams are discarded from now on."),
+            Field("recover", 1, "Stop discarding: ready for a job."),
+        ),
+    ),
+    Register(
+        "STATUS", 0x44, "ro", "What the engine does.",
+        (
+            Field("busy", 1, "A job runs, or is being ended."),
+            Field("discarding", 1, "A job was ended early; both operands' streams are discarded until `recover`."),
+            Field("interrupt", 1, "The interrupt line."),
+        ),
+    ),
+    Register(
+        "ERRORS", 0x48, "w1c", "What went wrong since these bits were cleared.",
+        (
+            Field("sq_early", 1, "The SQ packet ended before its last word. The job was ended."),
+            Field("sq_late", 1, "The SQ packet did not end with its last word. The job was ended."),
+            Field("dense_early", 1, "A dense packet ended before its last word. The job was ended."),
+            Field("dense_late", 1, "A dense packet did not end with its last word. The job was ended."),
+            Field("malformed", 1, "A row of results was flagged: a malformed bank. The job went on."),
+            Field("dimensions", 1, "A start with M, N, K or OUTPUT out of range. Nothing was begun."),
+            Field("busy", 1, "A start while a job ran, or while streams were discarded. Nothing was begun."),
+            Field("aborted", 1, "A job was ended by `abort`."),
+        ),
+    ),
+    Register(
+        "INTERRUPT_ENABLE", 0x4C, "rw", "Which bits of INTERRUPT_STATUS raise the interrupt line.",
+        (Field("done", 1, "A job is done."), Field("error", 1, "A bit of ERRORS was set.")),
+    ),
+    Register(
+        "INTERRUPT_STATUS", 0x50, "w1c", "Why an interrupt was raised.",
+        (
+            Field("done", 1, "A job is done: its last result was taken."),
+            Field("error", 1, "A bit of ERRORS was set."),
+        ),
+    ),
+    _one("M", 0x54, "rw", "Rows of the SQ operand.", 17),
+    _one("N", 0x58, "rw", "Rows of the dense operand.", 17),
+    _one("K", 0x5C, "rw", "Elements of a row.", 21),
+    _one("OUTPUT", 0x60, "rw", "Results: 0 float32, 1 float16, 2 the exact sums as int64.", 2),
+    _one("CYCLES", 0x80, "ro", "Cycles from the start to the last result of the job. Like all counters it stops at 2^32 - 1."),
+    _one("BEATS", 0x84, "ro", "Cycles in which the array took a beat."),
+    _one("STARVED", 0x88, "ro", "Cycles in which no beat was there for the array."),
+    _one("HELD", 0x8C, "ro", "Cycles in which the array held a beat back."),
+    _one("GATED", 0x90, "ro", "Beats of rows without an outlier, summed over the rows: the outlier lanes held still."),
+)
+
+
+def register(name: str) -> Register:
+    """Returns the register called `name`; raises ValueError if there is none."""
+    for candidate in REGISTERS:
+        if candidate.name == name:
+            return candidate
+    raise ValueError(f"Register must be one of {', '.join(r.name for r in REGISTERS)}, not {name!r}")
+
+
+def constants(config: EngineConfig) -> dict[str, int]:
+    """The values of the registers that tell what the engine is."""
+    pe = config.pe
+    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
+    return {
+        "ID": IDENTITY,
+        "VERSION": register("VERSION").pack(major=major, minor=minor, patch=patch),
+        "ARRAY": register("ARRAY").pack(
+            rows=config.array.rows, columns=config.array.columns, lanes=pe.lanes, block_tiles=config.block_tiles
+        ),
+        "SQ_FORMAT": register("SQ_FORMAT").pack(
+            bank=pe.sq.bank,
+            outliers=pe.sq.outliers,
+            int8=int(pe.sq.high == "int8"),
+            sentinel=int(pe.sq.mask == "sentinel"),
+        ),
+        "DENSE_FORMAT": register("DENSE_FORMAT").pack(group=pe.dense.group or 0, bits=pe.dense.bits),
+        "STREAMS": register("STREAMS").pack(
+            bytes=config.axi_bytes, output_stages=config.output_stages, acc_bits=pe.acc_bits
+        ),
+        "M_MAX": config.m_max,
+        "N_MAX": config.n_max,
+        "K_MAX": pe.k_max,
+    }

@@ -1,0 +1,213 @@
+"""Results: exact sums of a tile row to numbers in the format that is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, signed
+from amaranth.lib import data, fifo, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..array.layouts import tile_row_layout
+from .config import EngineConfig
+from .layouts import RAW_BITS, output_row_layout, scale_words, tile_layout
+from .registers import Format
+from .result_lanes import ResultLanes, mark_layout
+
+__all__ = ["Results"]
+
+_RAW_VOID = 1 << (RAW_BITS - 1)
+"""What a flagged row's sums are in the int64 format: the one number that no accumulator holds."""
+
+
+class Results(wiring.Component):
+    """Converts the rows of tiles that are wanted, with their scales; drops the others.
+
+    Latency: in float formats ``ResultLanes.latency`` + 2 cycles for the first ``output_stages`` results of a row.
+    Throughput: ``output_stages`` results per cycle; a row per cycle as int64, and of those that are dropped.
+    Backpressure: full; ``o`` stops everything behind it within the cycle.
+
+    Members
+    -------
+    i : In(stream.Signature(tile_row_layout(config.array)))
+    tile : In(stream.Signature(tile_layout(config)))
+        Of each tile, in order; up to four wait here.
+    format : In(Format)
+        Constant while there is anything inside.
+    write_row_scales, write_column_scales : In
+        ``enable``, ``address``, ``data``: scale words from the loaders.
+    o : Out(stream.Signature(output_row_layout(config)))
+    column_done, block_done : Out(1)
+        The scales of a column tile, of a block, are not needed any more.
+    flagged : Out(1)
+        A wanted row was flagged.
+    idle : Out(1)
+        Nothing is inside, and no tile is to come.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        array = config.array
+        self._row_words = 2 * config.block_tiles * scale_words(config, array.rows)
+        self._column_words = 4 * scale_words(config, array.columns)
+
+        def write(words: int) -> data.StructLayout:
+            return data.StructLayout({"enable": 1, "address": range(words), "data": config.axi_bits})
+
+        super().__init__(
+            {
+                "i": In(stream.Signature(tile_row_layout(array))),
+                "tile": In(stream.Signature(tile_layout(config))),
+                "format": In(2),
+                "write_row_scales": In(write(self._row_words)),
+                "write_column_scales": In(write(self._column_words)),
+                "o": Out(stream.Signature(output_row_layout(config))),
+                **{name: Out(1) for name in ("column_done", "block_done", "flagged", "idle")},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        tile, waiting = self._tiles(m)
+        row = Signal(range(config.array.rows))
+        step = Signal(range(config.array.columns // config.output_stages))
+        raw, wanted, advance = Signal(), Signal(), Signal()
+        last_step, inside = Signal(), Signal()
+        last_index = tile.columns >> (config.output_stages.bit_length() - 1)
+        m.d.comb += [
+            raw.eq(self.format == Format.INT64),
+            wanted.eq(row <= tile.rows),
+            advance.eq(~self.o.valid | self.o.ready),
+            last_step.eq(raw | (step == last_index)),
+            self.i.ready.eq(waiting & (~wanted | advance & last_step)),
+            self.flagged.eq(self.i.valid & self.i.ready & wanted & self.i.p.error),
+            self.idle.eq(~waiting & ~inside & ~self.o.valid),
+        ]
+        with m.If(self.i.valid & waiting & wanted & advance):
+            m.d.sync += step.eq(Mux(last_step, 0, step + 1))
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += row.eq(Mux(self.i.p.last, 0, row + 1))
+        mark = Signal(mark_layout(config))
+        m.d.comb += [
+            mark.step.eq(step),
+            mark.done.eq(last_step),
+            mark.columns.eq(tile.columns),
+            mark.words.eq(self._words(tile.columns)),
+            mark.error.eq(self.i.p.error),
+            mark.last.eq(tile.last & (row == tile.rows)),
+        ]
+        valid = self.i.valid & waiting & wanted
+        lanes = self._convert(m, tile, row, mark, valid & ~raw, advance)
+        m.d.comb += inside.eq(lanes.busy)
+        self._collect(m, lanes, mark, raw & valid, advance)
+        return m
+
+    def _tiles(self, m: Module) -> tuple[Any, Any]:
+        """The tile whose rows arrive, and whether there is one; it goes with its last row."""
+        m.submodules.tiles = tiles = fifo.SyncFIFO(width=self.tile.p.shape().size, depth=4)
+        tile = Signal(self.tile.p.shape())
+        gone = Signal()
+        m.d.comb += [
+            tiles.w_data.eq(self.tile.p),
+            tiles.w_en.eq(self.tile.valid),
+            self.tile.ready.eq(tiles.w_rdy),
+            tile.eq(tiles.r_data),
+            gone.eq(self.i.valid & self.i.ready & self.i.p.last),
+            tiles.r_en.eq(gone),
+            self.column_done.eq(gone & tile.column_done),
+            self.block_done.eq(gone & tile.block_done),
+        ]
+        return tile, tiles.r_rdy
+
+    def _words(self, columns: Any) -> Any:
+        """Words of a row's results, less one, from their number, less one."""
+        counts = []
+        for bits in (32, 16, RAW_BITS):
+            per_word = self._config.axi_bits // bits
+            counts.append(columns >> (per_word.bit_length() - 1) if per_word else (columns << 1) + 1)
+        return Mux(self.format == Format.INT64, counts[2], Mux(self.format == Format.FLOAT16, counts[1], counts[0]))
+
+    def _convert(self, m: Module, tile: Any, row: Any, mark: Any, valid: Any, advance: Any) -> ResultLanes:
+        """Reads the scales of a step and sends them after its sums."""
+        config = self._config
+        stages, per_word = config.output_stages, config.scales_per_word
+        lanes = ResultLanes(config)
+        m.submodules.lanes = EnableInserter(advance)(lanes)
+        first = Signal(range(config.array.columns))
+        m.d.comb += first.eq(mark.step * stages)
+        log = per_word.bit_length() - 1
+        row_word = self._scales(m, "row", self._row_words, self.write_row_scales, tile.row_scales + (row >> log), advance)
+        column_word = self._scales(
+            m,
+            "column",
+            self._column_words,
+            self.write_column_scales,
+            tile.column_scales + (first >> log),
+            advance,
+        )
+        row_place, column_place = Signal(range(per_word)), Signal(range(max(1, per_word // stages)))
+        sums = data.ArrayLayout(signed(config.pe.acc_bits), stages)
+        acc = Signal(sums, reset_less=True)
+        with m.If(advance):
+            m.d.sync += [
+                lanes.valid.eq(valid),
+                lanes.mark.eq(mark),
+                row_place.eq(row),
+                column_place.eq(mark.step),
+                acc.eq(self.i.p.acc.as_value().word_select(mark.step, sums.size)),
+            ]
+        m.d.comb += [
+            lanes.acc.eq(acc),
+            lanes.row_scale.eq(row_word.word_select(row_place, 32)),
+            lanes.column_scales.eq(column_word.word_select(column_place, 32 * stages)),
+            lanes.half.eq(self.format == Format.FLOAT16),
+        ]
+        return lanes
+
+    def _scales(self, m: Module, name: str, words: int, write: Any, address: Any, advance: Any) -> Any:
+        """A scale buffer; returns the word at `address` a step later."""
+        m.submodules[f"{name}_scales"] = scales = memory.Memory(
+            shape=self._config.axi_bits, depth=words, init=[]
+        )
+        port, read = scales.write_port(), scales.read_port()
+        m.d.comb += [
+            port.addr.eq(write.address),
+            port.data.eq(write.data),
+            port.en.eq(write.enable),
+            read.addr.eq(address),
+            read.en.eq(advance),
+        ]
+        return read.data
+
+    def _collect(self, m: Module, lanes: ResultLanes, mark: Any, raw: Any, advance: Any) -> None:
+        """Puts a row together: step by step, or at once when its sums are wanted as they are."""
+        config, row = self._config, self.o.p
+        step_bits = 32 * config.output_stages
+        out = lanes.o_mark
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(lanes.o_valid & out.done | raw)
+            with m.If(lanes.o_valid):
+                with m.Switch(out.step):
+                    with m.Case(0):
+                        m.d.sync += row.data.eq(lanes.o)
+                    for step in range(1, config.array.columns // config.output_stages):
+                        with m.Case(step):
+                            whole, half = row.data[step * step_bits :], row.data[step * step_bits // 2 :]
+                            with m.If(lanes.half):
+                                m.d.sync += half[: step_bits // 2].eq(lanes.o)
+                            with m.Else():
+                                m.d.sync += whole[:step_bits].eq(lanes.o)
+                m.d.sync += [getattr(row, name).eq(getattr(out, name)) for name in ("words", "error", "last")]
+            with m.If(raw):
+                m.d.sync += row.data.eq(Cat(self._raw(mark)))
+                m.d.sync += [getattr(row, name).eq(getattr(mark, name)) for name in ("words", "error", "last")]
+
+    def _raw(self, mark: Any) -> list[Any]:
+        """The sums of a row as they are, sign-extended; zero where none is wanted."""
+        sums = []
+        for index in range(self._config.array.columns):
+            acc = self.i.p.acc[index]
+            extended = Cat(acc, acc[-1].replicate(RAW_BITS))[:RAW_BITS]
+            sums.append(Mux(index <= mark.columns, Mux(mark.error, _RAW_VOID, extended), 0))
+        return sums

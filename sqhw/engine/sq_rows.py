@@ -1,0 +1,136 @@
+"""Rows of the SQ operand: how a packed row is cut into pieces, and what a piece unpacks to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sw_reference.format import LOW_BITS, SCALE_BITS, SENTINEL
+
+from .config import EngineConfig
+from .layouts import sq_word_layout
+
+__all__ = ["SQRows"]
+
+
+class SQRows(wiring.Component):
+    """Cuts a packed row of the SQ operand into pieces of ``sq_banks_per_word`` banks and unpacks them.
+
+    Latency: pieces and words are combinational functions of inputs and counters; the plan of a job is ready two
+    cycles after ``k`` is. Throughput: one piece per cycle.
+
+    Members
+    -------
+    k : In(range(k_max + 1))
+        Elements of a row, at least 1.
+    load : In(1)
+        Begin with the first piece of a row.
+    next : In(1)
+        The piece is taken; the first piece of a row follows the last one.
+    bytes : Out(range(piece_bytes + 1)), last : Out(1)
+        Bytes of the piece, and whether it is the row's last.
+    piece : In(8 * piece_bytes), word : Out(sq_word_layout(config))
+        A piece as it came, with anything behind it, and the word of beats that it holds.
+    words : Out(range)
+        Pieces of a row.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__(
+            {
+                "k": In(range(config.pe.k_max + 1)),
+                "load": In(1),
+                "next": In(1),
+                "bytes": Out(range(self.piece_bytes + 1)),
+                "last": Out(1),
+                "piece": In(8 * self.piece_bytes),
+                "word": Out(sq_word_layout(config)),
+                "words": Out(range(self.words_max + 1)),
+            }
+        )
+
+    @property
+    def piece_bytes(self) -> int:
+        return self._config.sq_banks_per_word * self._config.pe.sq.bank_bits // 8
+
+    @property
+    def words_max(self) -> int:
+        """Pieces of the longest row."""
+        return -(-self._config.pe.banks_max // self._config.sq_banks_per_word)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        sq, per_word = self._config.pe.sq, self._config.sq_banks_per_word
+        banks = Signal(range(self._config.pe.banks_max + 1))
+        shift = per_word.bit_length() - 1
+        tail = Signal(range(self.piece_bytes + 1))
+        rest = banks[:shift]
+        m.d.sync += [
+            banks.eq((self.k + sq.bank - 1) >> (sq.bank.bit_length() - 1)),
+            self.words.eq((banks + per_word - 1) >> shift),
+            tail.eq(self.piece_bytes),
+        ]
+        for count in range(1, per_word):
+            with m.If(rest == count):
+                m.d.sync += tail.eq(-(-count * sq.bank_bits // 8))
+        done = Signal(range(self.words_max))
+        m.d.comb += [
+            self.last.eq(done + 1 == self.words),
+            self.bytes.eq(Mux(self.last, tail, self.piece_bytes)),
+        ]
+        with m.If(self.next):
+            m.d.sync += done.eq(done + 1)
+        with m.If(self.load | self.next & self.last):
+            m.d.sync += done.eq(0)
+        for bank in range(per_word):
+            record = self.piece[bank * sq.bank_bits :][: sq.bank_bits]
+            for beat, fields in enumerate(self._beats(m, record, f"bank{bank}")):
+                word_beat = self.word[bank * self._config.pe.beats_per_bank + beat]
+                m.d.comb += [getattr(word_beat, name).eq(value) for name, value in fields.items()]
+        return m
+
+    def _beats(self, m: Module, record: Any, name: str) -> list[dict[str, Any]]:
+        """The beats of one bank, their fields by name."""
+        config, sq = self._config.pe, self._config.pe.sq
+        position = SCALE_BITS
+        bitmap = record[position : position + sq.bank] if sq.has_bitmap else None
+        position += sq.bank if sq.has_bitmap else 0
+        low = record[position : position + LOW_BITS * sq.bank]
+        high = record[position + LOW_BITS * sq.bank :]
+        beats = []
+        before: Any = Const(0, 1)
+        for beat in range(config.beats_per_bank):
+            lanes = slice(beat * config.lanes, (beat + 1) * config.lanes)
+            codes = low[LOW_BITS * lanes.start : LOW_BITS * lanes.stop]
+            fields: dict[str, Any] = {"low": codes, "scale": record[:SCALE_BITS]}
+            if bitmap is not None:
+                fields["bitmap"] = bitmap[lanes]
+            if config.slots:
+                marks = bitmap[lanes] if bitmap is not None else self._sentinels(codes)
+                total = Signal(range(config.lanes + 1), name=f"{name}_marks{beat}")
+                count = Signal(range(config.slots + 1), name=f"{name}_count{beat}")
+                m.d.comb += total.eq(sum(marks[lane] for lane in range(config.lanes)))
+                m.d.comb += count.eq(Mux(total > config.slots, config.slots, total))
+                fields["high_count"] = count
+                fields["high"] = self._codes(high, before, count)
+                behind = Signal(range(sq.bank + 1), name=f"{name}_taken{beat}")
+                m.d.comb += behind.eq(before + total)
+                before = behind
+            beats.append(fields)
+        return beats
+
+    def _sentinels(self, codes: Any) -> Any:
+        sentinel = SENTINEL & ((1 << LOW_BITS) - 1)
+        lanes = range(0, len(codes), LOW_BITS)
+        return Cat(codes[lane : lane + LOW_BITS] == sentinel for lane in lanes)
+
+    def _codes(self, high: Any, before: Any, count: Any) -> Any:
+        """The high codes of a beat: `count` of them, behind those of the bank's beats before it."""
+        bits = self._config.pe.sq.high_bits
+        arriving = high >> Cat(Const(0, bits.bit_length() - 1), before)
+        slots = range(self._config.pe.slots)
+        return Cat(Mux(slot < count, arriving[slot * bits : (slot + 1) * bits], 0) for slot in slots)
