@@ -46,7 +46,7 @@ class EngineConfig:
         If a parameter is out of its range; the message names the value and the limit.
     """
 
-    array: ArrayConfig = ArrayConfig()
+    array: ArrayConfig
     axi_bits: int = 128
     block_tiles: int = 8
     m_max: int = 4096

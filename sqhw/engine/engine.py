@@ -69,7 +69,7 @@ class Engine(wiring.Component):
                 "sq": In(stream.Signature(input_word_layout(config.axi_bits))),
                 "dense": In(stream.Signature(input_word_layout(config.axi_bits))),
                 "y": Out(stream.Signature(output_word_layout(config.axi_bits))),
-                "registers": Out(wiring.Signature(bus).flip()),
+                "registers": Out(wiring.Signature(bus)),
                 "interrupt": Out(1),
             }
         )

