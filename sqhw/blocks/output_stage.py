@@ -14,7 +14,7 @@ from .float_pack import FloatPack
 from .int_to_float import IntToFloat, conversion_latency
 from .pipeline import delay
 
-__all__ = ["OutputStage", "output_stage_input", "output_stage_output"]
+__all__ = ["OutputStage", "output_latency", "output_stage_input", "output_stage_output"]
 
 
 def output_stage_input(acc_bits: int) -> data.StructLayout:
@@ -27,6 +27,12 @@ def output_stage_input(acc_bits: int) -> data.StructLayout:
 def output_stage_output() -> data.StructLayout:
     """A float32 result, and whether it is void."""
     return data.StructLayout({"y": FLOAT32_BITS, "error": 1})
+
+
+def output_latency(acc_bits: int) -> int:
+    """Returns the latency of :class:`OutputStage`."""
+    factors = max(conversion_latency(acc_bits), FloatMultiply.latency)
+    return factors + FloatMultiply.latency + FloatPack.latency
 
 
 class OutputStage(wiring.Component):
@@ -86,8 +92,7 @@ class OutputStage(wiring.Component):
 
     @property
     def latency(self) -> int:
-        factors = max(conversion_latency(self._acc_bits), FloatMultiply.latency)
-        return factors + FloatMultiply.latency + FloatPack.latency
+        return output_latency(self._acc_bits)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

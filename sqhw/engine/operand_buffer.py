@@ -8,9 +8,55 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..blocks.repeated import repeated
 from .layouts import read_layout
 
-__all__ = ["OperandBuffer"]
+__all__ = ["BlockRAM", "OperandBuffer"]
+
+
+class BlockRAM(wiring.Component):
+    """A memory with one write port and one registered read port, which holds while it is not enabled.
+
+    Latency: one cycle. Throughput: one write and one read per cycle. A word that is read while it is
+    written is undefined.
+
+    Parameters
+    ----------
+    width, depth
+        Bits of a word, words.
+
+    Members
+    -------
+    write_enable : In(1), write_address : In(range(depth)), write_data : In(width)
+    read_enable : In(1), read_address : In(range(depth)), read_data : Out(width)
+    """
+
+    def __init__(self, width: int, depth: int):
+        self._width, self._depth = width, depth
+        super().__init__(
+            {
+                "write_enable": In(1),
+                "write_address": In(range(depth)),
+                "write_data": In(width),
+                "read_enable": In(1),
+                "read_address": In(range(depth)),
+                "read_data": Out(width),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.memory = words = memory.Memory(shape=self._width, depth=self._depth, init=[])
+        write, read = words.write_port(), words.read_port()
+        m.d.comb += [
+            write.addr.eq(self.write_address),
+            write.data.eq(self.write_data),
+            write.en.eq(self.write_enable),
+            read.addr.eq(self.read_address),
+            read.en.eq(self.read_enable),
+            self.read_data.eq(read.data),
+        ]
+        return m
 
 
 class OperandBuffer(wiring.Component):
@@ -80,18 +126,15 @@ class OperandBuffer(wiring.Component):
                 last.eq(request.last),
             ]
         for index in range(self._vectors):
-            m.submodules[f"memory{index}"] = rows = memory.Memory(
-                shape=Shape.cast(self._word).width, depth=self._words, init=[]
-            )
-            write, read = rows.write_port(), rows.read_port()
+            ram = repeated(m, platform, f"ram{index}", BlockRAM, Shape.cast(self._word).width, self._words)
             m.d.comb += [
-                write.addr.eq(self.write.address),
-                write.data.eq(self.write.data),
-                write.en.eq(self.write.enable[index]),
-                read.addr.eq(request.word),
-                read.en.eq(advance & requests.r_rdy),
+                ram.write_address.eq(self.write.address),
+                ram.write_data.eq(self.write.data),
+                ram.write_enable.eq(self.write.enable[index]),
+                ram.read_address.eq(request.word),
+                ram.read_enable.eq(advance & requests.r_rdy),
             ]
-            word = data.View(self._word, read.data)
+            word = data.View(self._word, ram.read_data)
             for name, value in self._fields(word, beat).items():
                 m.d.comb += getattr(self.o.p[index], name).eq(Mux(mask[index], value, 0))
             m.d.comb += self.o.p[index].last.eq(last)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..blocks.float16_round import FLOAT16_BITS, Float16Round
-from ..blocks.output_stage import OutputStage
+from ..blocks.output_stage import OutputStage, output_latency
 from ..blocks.pipeline import delay
+from ..blocks.repeated import repeated
 from .config import EngineConfig
 from .layouts import output_row_layout
 
-__all__ = ["ResultLanes", "mark_layout"]
+__all__ = ["ResultLane", "ResultLanes", "mark_layout"]
 
 
 def mark_layout(config: EngineConfig) -> data.StructLayout:
@@ -33,14 +36,71 @@ def mark_layout(config: EngineConfig) -> data.StructLayout:
     )
 
 
-class ResultLanes(wiring.Component):
-    """``output_stages`` results at a time.
+class ResultLane(wiring.Component):
+    """An output stage and float16 rounding that stop together.
 
-    Latency: :attr:`latency` cycles. Throughput: one step per cycle. Backpressure: none: a parent that has to
-    wait stops it as a whole (``EnableInserter``). No combinational path but from ``half``.
+    Latency: :attr:`latency` cycles in which ``advance`` is high. Throughput: one result per such cycle.
+
+    Parameters
+    ----------
+    acc_bits
+        Bits of a sum.
 
     Members
     -------
+    advance : In(1)
+        Everything moves one step.
+    acc : In(signed(acc_bits)), row_scale : In(32), column_scale : In(32), error : In(1)
+        See :class:`~sqhw.blocks.output_stage.OutputStage`.
+    single : Out(32), half : Out(16)
+        The result as float32, and rounded to float16.
+    """
+
+    def __init__(self, acc_bits: int):
+        self._acc_bits = acc_bits
+        super().__init__(
+            {
+                "advance": In(1),
+                "acc": In(signed(acc_bits)),
+                "row_scale": In(32),
+                "column_scale": In(32),
+                "error": In(1),
+                "single": Out(32),
+                "half": Out(FLOAT16_BITS),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        return output_latency(self._acc_bits) + Float16Round.latency
+
+    def elaborate(self, platform: object) -> Any:
+        m = Module()
+        m.submodules.stage = stage = OutputStage(self._acc_bits)
+        m.submodules.round = rounding = Float16Round()
+        m.d.comb += [
+            stage.i.valid.eq(1),
+            stage.i.p.acc.eq(self.acc),
+            stage.i.p.row_scale.eq(self.row_scale),
+            stage.i.p.column_scale.eq(self.column_scale),
+            stage.i.p.error.eq(self.error),
+            rounding.i.eq(stage.o.p.y),
+            self.single.eq(delay(m, stage.o.p.y, Float16Round.latency, name="single")),
+            self.half.eq(rounding.o),
+        ]
+        return EnableInserter(self.advance)(m)
+
+
+class ResultLanes(wiring.Component):
+    """``output_stages`` results at a time.
+
+    Latency: :attr:`latency` cycles in which ``advance`` is high. Throughput: one step per such cycle. No
+    combinational path but from ``half``.
+
+    Members
+    -------
+    advance : In(1)
+        Everything moves one step.
     valid : In(1), mark : In(mark_layout(config))
     acc : In(ArrayLayout(signed(acc_bits), output_stages))
     row_scale : In(32), column_scales : In(32 * output_stages)
@@ -59,6 +119,7 @@ class ResultLanes(wiring.Component):
         stages = config.output_stages
         super().__init__(
             {
+                "advance": In(1),
                 "valid": In(1),
                 "mark": In(mark_layout(config)),
                 "acc": In(data.ArrayLayout(signed(config.pe.acc_bits), stages)),
@@ -74,36 +135,31 @@ class ResultLanes(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return OutputStage(self._config.pe.acc_bits).latency + Float16Round.latency
+        return output_latency(self._config.pe.acc_bits) + Float16Round.latency
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Any:
         m = Module()
         config = self._config
-        wide, narrow = [], []
-        for index in range(config.output_stages):
-            m.submodules[f"stage{index}"] = stage = OutputStage(config.pe.acc_bits)
-            m.submodules[f"round{index}"] = rounding = Float16Round()
-            m.d.comb += [
-                stage.i.valid.eq(self.valid),
-                stage.i.p.acc.eq(self.acc[index]),
-                stage.i.p.row_scale.eq(self.row_scale),
-                stage.i.p.column_scale.eq(self.column_scales.word_select(index, 32)),
-                stage.i.p.error.eq(self.mark.error),
-                rounding.i.eq(stage.o.p.y),
-            ]
-            wide.append(delay(m, stage.o.p.y, Float16Round.latency, name=f"y{index}"))
-            narrow.append(rounding.o)
-        total = stage.latency + Float16Round.latency
-        mark = delay(m, self.mark, total, name="mark")
-        wanted = [mark.step * config.output_stages + index <= mark.columns for index in range(len(wide))]
-        wide, narrow = ([Mux(w, y, 0) for w, y in zip(wanted, side, strict=True)] for side in (wide, narrow))
-        ages = Signal(total)
+        ages = Signal(self.latency)
         m.d.sync += ages.eq(Cat(self.valid, ages))
+        mark = delay(m, self.mark, self.latency, name="mark")
+        singles, halves = [], []
+        for index in range(config.output_stages):
+            lane = repeated(m, platform, f"lane{index}", ResultLane, config.pe.acc_bits)
+            m.d.comb += [
+                lane.advance.eq(self.advance),
+                lane.acc.eq(self.acc[index]),
+                lane.row_scale.eq(self.row_scale),
+                lane.column_scale.eq(self.column_scales.word_select(index, 32)),
+                lane.error.eq(self.mark.error),
+            ]
+            wanted = mark.step * config.output_stages + index <= mark.columns
+            singles.append(Mux(wanted, lane.single, 0))
+            halves.append(Mux(wanted, lane.half, 0))
         m.d.comb += [
             self.o_valid.eq(ages[-1]),
             self.busy.eq(self.valid | ages.any()),
             self.o_mark.eq(mark),
-            self.o.eq(Mux(self.half, Cat(narrow), Cat(wide))),
+            self.o.eq(Mux(self.half, Cat(halves), Cat(singles))),
         ]
-        assert len(Cat(narrow)) == FLOAT16_BITS * config.output_stages
-        return m
+        return EnableInserter(self.advance)(m)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -132,8 +132,7 @@ class Results(wiring.Component):
         """Reads the scales of a step and sends them after its sums."""
         config = self._config
         stages, per_word = config.output_stages, config.scales_per_word
-        lanes = ResultLanes(config)
-        m.submodules.lanes = EnableInserter(advance)(lanes)
+        m.submodules.lanes = lanes = ResultLanes(config)
         first = Signal(range(config.array.columns))
         m.d.comb += first.eq(mark.step * stages)
         log = per_word.bit_length() - 1
@@ -158,6 +157,7 @@ class Results(wiring.Component):
                 acc.eq(self.i.p.acc.as_value().word_select(mark.step, sums.size)),
             ]
         m.d.comb += [
+            lanes.advance.eq(advance),
             lanes.acc.eq(acc),
             lanes.row_scale.eq(row_word.word_select(row_place, 32)),
             lanes.column_scales.eq(column_word.word_select(column_place, 32 * stages)),
