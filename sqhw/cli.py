@@ -16,6 +16,7 @@ from .commands import quantize as quantize_commands
 from .commands.common import command_line
 from .commands.common import progress as progress_display
 from .commands.energy import energy
+from .commands.engine import engine, registers
 from .commands.explore import explore
 from .commands.formal import formal
 from .commands.ppa import ppa
@@ -136,6 +137,8 @@ cli.add_command(ppa)
 cli.add_command(formal)
 cli.add_command(energy)
 cli.add_command(explore)
+cli.add_command(engine)
+cli.add_command(registers)
 
 
 def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:

@@ -11,10 +11,17 @@ def interesting() -> np.ndarray:
     rng = np.random.default_rng(16)
     codes = np.concatenate([np.arange(0, 0x7C00, 61), [0, 1, 2, 3, 0x3FF, 0x400, 0x401, 0x7BFE, 0x7BFF]])
     below = codes.astype(np.uint16).view(np.float16).astype(np.float64)
-    above = np.where(codes == 0x7BFF, 65536.0, (codes + 1).astype(np.uint16).view(np.float16).astype(np.float64))
+    above = np.where(
+        codes == 0x7BFF, 65536.0, (codes + 1).astype(np.uint16).view(np.float16).astype(np.float64)
+    )
     half = ((below + above) / 2).astype(np.float32)
     patterns = np.concatenate(
-        [below.astype(np.float32), half, np.nextafter(half, np.float32(0)), np.nextafter(half, np.float32(np.inf))]
+        [
+            below.astype(np.float32),
+            half,
+            np.nextafter(half, np.float32(0)),
+            np.nextafter(half, np.float32(np.inf)),
+        ]
     ).view(np.uint32)
     special = np.array([0x7F800000, 0x7FC00000, 0x7F800001, 1, 0x007FFFFF, 0x00800000, 0x7F7FFFFF], np.uint32)
     patterns = np.concatenate([patterns, special, rng.integers(0, 1 << 31, 2000, dtype=np.uint32)])

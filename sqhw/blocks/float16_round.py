@@ -25,9 +25,9 @@ _SHIFT_MAX = _FRACTION_BITS + 2
 class Float16Round(wiring.Component):
     """``f16(i)``: rounds to nearest, ties to even, with subnormals and with overflow to Inf.
 
-    Every NaN becomes 0x7E00. A float32 subnormal is far below half the smallest float16: it becomes a zero of its
-    sign. Latency: :attr:`latency` cycles. Throughput: one number per cycle. Backpressure: none. No combinational
-    path.
+    Every NaN becomes 0x7E00. A float32 subnormal is far below half the smallest float16: it becomes a zero of
+    its sign. Latency: :attr:`latency` cycles. Throughput: one number per cycle. Backpressure: none. No
+    combinational path.
 
     Members
     -------

@@ -23,8 +23,8 @@ _RAW_BITS = 64
 class EngineConfig:
     """Parameters of a matrix engine.
 
-    The engine keeps two *blocks* of the SQ operand (one in use, one being loaded) and two *tiles* of the dense
-    operand. Its operand buffers hold *words*: as many beats as one step of unpacking yields.
+    The engine keeps two *blocks* of the SQ operand (one in use, one being loaded) and two *tiles* of the
+    dense operand. Its operand buffers hold *words*: as many beats as one step of unpacking yields.
 
     Parameters
     ----------

@@ -23,7 +23,8 @@ class Control(wiring.Component):
     """A job's life: idle, preparing, running; or ending, closing the results' packet, discarding.
 
     A job that is ended early finishes the tiles that were begun, and if its packet is still open then, a word
-    of its own ends it (``close``). Until ``recover`` the streams are discarded.
+    of its own ends it (``close``). Until ``recover`` the streams are discarded; without a job, ``abort`` begins
+    that at once.
 
     Members
     -------
@@ -82,12 +83,15 @@ class Control(wiring.Component):
         countdown = Signal(range(self.PLAN_CYCLES))
         stream_error = self.stream_errors.as_value().any() & self.active
         with m.FSM():
-            with m.State("IDLE"), m.If(self.command.start):
-                m.d.comb += wrong.eq(~fits)
+            with m.State("IDLE"):
                 m.d.sync += countdown.eq(self.PLAN_CYCLES - 1)
-                with m.If(fits):
-                    m.next = "PREPARE"
-                    self._latch(m)
+                with m.If(self.command.abort):
+                    m.next = "DISCARD"
+                with m.Elif(self.command.start):
+                    m.d.comb += wrong.eq(~fits)
+                    with m.If(fits):
+                        m.next = "PREPARE"
+                        self._latch(m)
             with m.State("PREPARE"):
                 m.d.comb += self.busy.eq(1)
                 m.d.sync += countdown.eq(countdown - 1)
@@ -95,13 +99,12 @@ class Control(wiring.Component):
                     m.d.comb += self.start.eq(1)
                     m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += [self.busy.eq(1), self.active.eq(1)]
-                m.d.comb += aborted.eq(self.command.abort & ~sent_row)
-                with m.If(sent_word):
+                m.d.comb += [self.busy.eq(1), self.active.eq(1), aborted.eq(self.command.abort)]
+                with m.If(stream_error | aborted):
+                    m.next = "END"
+                with m.Elif(sent_word):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
-                with m.Elif(stream_error | aborted):
-                    m.next = "END"
             with m.State("END"):
                 m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
                 with m.If(self.drained & sent_row):

@@ -37,7 +37,7 @@ class Counters(wiring.Component):
             {
                 **{name: In(1) for name in ("clear", "running", "valid", "ready")},
                 "idle": In(rows),
-                "value": Out(data.StructLayout({name: COUNTER_BITS for name in COUNTERS})),
+                "value": Out(data.StructLayout(dict.fromkeys(COUNTERS, COUNTER_BITS))),
             }
         )
 

@@ -16,8 +16,9 @@ class DenseRows(wiring.Component):
     """Cuts a packed row of the dense operand into pieces of ``dense_beats_per_word`` beats and unpacks them.
 
     The first piece of a group brings the group scale along. Elements beyond K are zeros, which no memory
-    holds. Latency: pieces are a combinational function of counters, and the plan of a job is ready two cycles after
-    ``k`` is; a word belongs to the piece that was taken one cycle before. Throughput: one piece per cycle.
+    holds. Latency: pieces are a combinational function of counters, and the plan of a job is ready two cycles
+    after ``k`` is; a word belongs to the piece that was taken one cycle before. Throughput: one piece per
+    cycle.
 
     Members
     -------

@@ -9,7 +9,6 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array.array import ProcessingArray
-from ..array.layouts import dense_beats_layout, sq_beats_layout
 from ..layouts import dense_beat_layout, sq_beat_layout
 from .config import EngineConfig
 from .control import Control
@@ -34,10 +33,10 @@ SCALE_TILES = 4
 class Engine(wiring.Component):
     """Y = X W^T for an SQ operand X and a dense operand W of any size up to the limits.
 
-    X is kept in two blocks of ``block_tiles`` row tiles: one is multiplied with all of W, tile by tile, while the
-    next one arrives. W passes by once per block, in two tiles: one is multiplied while the next arrives.
-    The array's results are converted while it computes the next tile. Padding happens here: rows and columns that
-    a tile lacks are fed zeros and their results are dropped.
+    X is kept in two blocks of ``block_tiles`` row tiles: one is multiplied with all of W, tile by tile, while
+    the next one arrives. W passes by once per block, in two tiles: one is multiplied while the next arrives.
+    The array's results are converted while it computes the next tile. Padding happens here: rows and columns
+    that a tile lacks are fed zeros and their results are dropped.
 
     Throughput: one beat of all rows and columns per cycle while operands arrive and results leave in time.
 
@@ -113,7 +112,9 @@ class Engine(wiring.Component):
             self.interrupt.eq((value.INTERRUPT_STATUS & value.INTERRUPT_ENABLE).any()),
             registers.get.STATUS.eq(Cat(control.busy, control.discarding, self.interrupt)),
         ]
-        m.d.comb += [getattr(registers.get, name).eq(number) for name, number in constants(self._config).items()]
+        m.d.comb += [
+            getattr(registers.get, name).eq(number) for name, number in constants(self._config).items()
+        ]
 
     def _operands(
         self, m: Module, control: Control, sequencer: Sequencer, results: Results

@@ -24,8 +24,8 @@ class Gearbox(wiring.Component):
 
     Latency: a word can be asked for in the cycle after it came; a piece leaves in the cycle after it was
     granted. Throughput: one word and one piece per cycle. Backpressure: words wait while the ring is full; a
-    request waits until its bytes are there; pieces cannot wait. ``request.ready`` depends combinationally on the
-    request; ``i.ready`` depends on registers and ``discard``.
+    request waits until its bytes are there; pieces cannot wait. ``request.ready`` depends combinationally on
+    the request; ``i.ready`` depends on registers and ``discard``.
 
     Parameters
     ----------

@@ -20,8 +20,9 @@ __all__ = ["Loader"]
 class Loader(wiring.Component):
     """Unpacks the tiles of one operand: row scales first, then the rows, each word of beats to its place.
 
-    Tiles lie in *blocks*: one behind the other from the start of one half of the buffer, the next block in the other
-    half. A block of the dense operand is a single tile. The scales of the tiles go round in a buffer of their own.
+    Tiles lie in *blocks*: one behind the other from the start of one half of the buffer, the next block in
+    the other half. A block of the dense operand is a single tile. The scales of the tiles go round in a
+    buffer of their own.
 
     Latency: two cycles from the grant of a piece to its write. Throughput: one word of the stream per cycle,
     or one row's piece. Backpressure: full; a block waits for ``room``.
@@ -179,10 +180,8 @@ class Loader(wiring.Component):
         }
         return {name: Signal(range(limit), name=name) for name, limit in limits.items()}
 
-    def _advance(
-        self, m: Module, at: dict[str, Signal], scale: Any, row: Any, tile: Any, block: Any
-    ) -> None:
-        """Moves the counters when a scale word or a row's piece is taken; `row`, `tile`, `block` end there."""
+    def _advance(self, m: Module, at: dict[str, Signal], scale: Any, row: Any, tile: Any, block: Any) -> None:
+        """Moves the counters when a scale word or a piece is taken; `row`, `tile`, `block` end there."""
         per_tile = scale_words(self._config, self._vectors)
         with m.If(scale):
             m.d.sync += at["scale"].eq(at["scale"] + 1)

@@ -92,9 +92,7 @@ class OperandBuffer(wiring.Component):
         width = Shape.cast(word).width
         super().__init__(
             {
-                "write": In(
-                    data.StructLayout({"enable": vectors, "address": range(words), "data": width})
-                ),
+                "write": In(data.StructLayout({"enable": vectors, "address": range(words), "data": width})),
                 "i": In(stream.Signature(read_layout(words, beats_per_word, vectors))),
                 "released": Out(1),
                 "o": Out(stream.Signature(data.ArrayLayout(beat, vectors))),

@@ -27,9 +27,9 @@ class RegisterFile(wiring.Component):
     """Answers reads and writes, keeps what is written, gathers what is set.
 
     An address without a register, a write to one that is read only, and a write of some bytes of a word are
-    answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from the later of a write's
-    address and data, to the answer. Throughput: one read and one write every third cycle. Backpressure: full, no
-    combinational path from a stream to another.
+    answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from the later of a
+    write's address and data, to the answer. Throughput: one read and one write every third cycle.
+    Backpressure: full, no combinational path from a stream to another.
 
     Members
     -------
@@ -79,7 +79,10 @@ class RegisterFile(wiring.Component):
             with m.Switch(address[2:]):
                 for register in REGISTERS:
                     with m.Case(register.offset >> 2):
-                        m.d.sync += [answer.p.data.eq(self._current(register.name)), answer.p.response.eq(OKAY)]
+                        m.d.sync += [
+                            answer.p.data.eq(self._current(register.name)),
+                            answer.p.response.eq(OKAY),
+                        ]
         with m.If(answer.valid & answer.ready):
             m.d.sync += answer.valid.eq(0)
 

@@ -63,7 +63,9 @@ class Register:
             if field.name == name:
                 return position
             position += field.bits
-        raise ValueError(f"Field of {self.name} must be one of {', '.join(f.name for f in self.fields)}, not {name!r}")
+        raise ValueError(
+            f"Field of {self.name} must be one of {', '.join(f.name for f in self.fields)}, not {name!r}"
+        )
 
     def pack(self, **values: int) -> int:
         """The register's value with the fields of these names set and all others 0."""
@@ -71,7 +73,9 @@ class Register:
 
     def unpack(self, value: int) -> dict[str, int]:
         """The fields of a value."""
-        return {field.name: value >> self.shift(field.name) & ((1 << field.bits) - 1) for field in self.fields}
+        return {
+            field.name: value >> self.shift(field.name) & ((1 << field.bits) - 1) for field in self.fields
+        }
 
 
 def _one(name: str, offset: int, access: Literal["ro", "rw"], text: str, bits: int = 32) -> Register:
@@ -81,11 +85,17 @@ def _one(name: str, offset: int, access: Literal["ro", "rw"], text: str, bits: i
 REGISTERS: tuple[Register, ...] = (
     _one("ID", 0x00, "ro", 'The letters "SQHW": 0x53514857.'),
     Register(
-        "VERSION", 0x04, "ro", "Version of the generator.",
+        "VERSION",
+        0x04,
+        "ro",
+        "Version of the generator.",
         (Field("patch", 8, "Patch."), Field("minor", 8, "Minor."), Field("major", 16, "Major.")),
     ),
     Register(
-        "ARRAY", 0x08, "ro", "The array.",
+        "ARRAY",
+        0x08,
+        "ro",
+        "The array.",
         (
             Field("rows", 8, "Rows of the SQ operand in a tile."),
             Field("columns", 8, "Rows of the dense operand in a tile."),
@@ -94,7 +104,10 @@ REGISTERS: tuple[Register, ...] = (
         ),
     ),
     Register(
-        "SQ_FORMAT", 0x0C, "ro", "Format of the SQ operand.",
+        "SQ_FORMAT",
+        0x0C,
+        "ro",
+        "Format of the SQ operand.",
         (
             Field("bank", 8, "Elements of a bank."),
             Field("outliers", 8, "Outlier capacity."),
@@ -103,11 +116,17 @@ REGISTERS: tuple[Register, ...] = (
         ),
     ),
     Register(
-        "DENSE_FORMAT", 0x10, "ro", "Format of the dense operand.",
+        "DENSE_FORMAT",
+        0x10,
+        "ro",
+        "Format of the dense operand.",
         (Field("group", 24, "Elements of a group, 0 for none."), Field("bits", 8, "Bits of a code.")),
     ),
     Register(
-        "STREAMS", 0x14, "ro", "The streams.",
+        "STREAMS",
+        0x14,
+        "ro",
+        "The streams.",
         (
             Field("bytes", 8, "Bytes of a word."),
             Field("output_stages", 8, "Results converted per cycle."),
@@ -118,23 +137,36 @@ REGISTERS: tuple[Register, ...] = (
     _one("N_MAX", 0x1C, "ro", "Largest N."),
     _one("K_MAX", 0x20, "ro", "Largest K."),
     Register(
-        "CONTROL", 0x40, "wo", "Commands; one at a time.",
+        "CONTROL",
+        0x40,
+        "wo",
+        "Commands; one at a time.",
         (
             Field("start", 1, "Begin a job with M, N, K and OUTPUT as they stand."),
-            Field("abort", 1, "End the job; the streams are discarded from now on."),
+            Field("abort", 1, "End the job, if there is one; the streams are discarded from then on."),
             Field("recover", 1, "Stop discarding: ready for a job."),
         ),
     ),
     Register(
-        "STATUS", 0x44, "ro", "What the engine does.",
+        "STATUS",
+        0x44,
+        "ro",
+        "What the engine does.",
         (
             Field("busy", 1, "A job runs, or is being ended."),
-            Field("discarding", 1, "A job was ended early; both operands' streams are discarded until `recover`."),
+            Field(
+                "discarding",
+                1,
+                "Both operands' streams are discarded until `recover`.",
+            ),
             Field("interrupt", 1, "The interrupt line."),
         ),
     ),
     Register(
-        "ERRORS", 0x48, "w1c", "What went wrong since these bits were cleared.",
+        "ERRORS",
+        0x48,
+        "w1c",
+        "What went wrong since these bits were cleared.",
         (
             Field("sq_early", 1, "The SQ packet ended before its last word. The job was ended."),
             Field("sq_late", 1, "The SQ packet did not end with its last word. The job was ended."),
@@ -147,11 +179,17 @@ REGISTERS: tuple[Register, ...] = (
         ),
     ),
     Register(
-        "INTERRUPT_ENABLE", 0x4C, "rw", "Which bits of INTERRUPT_STATUS raise the interrupt line.",
+        "INTERRUPT_ENABLE",
+        0x4C,
+        "rw",
+        "Which bits of INTERRUPT_STATUS raise the interrupt line.",
         (Field("done", 1, "A job is done."), Field("error", 1, "A bit of ERRORS was set.")),
     ),
     Register(
-        "INTERRUPT_STATUS", 0x50, "w1c", "Why an interrupt was raised.",
+        "INTERRUPT_STATUS",
+        0x50,
+        "w1c",
+        "Why an interrupt was raised.",
         (
             Field("done", 1, "A job is done: its last result was taken."),
             Field("error", 1, "A bit of ERRORS was set."),
@@ -161,11 +199,21 @@ REGISTERS: tuple[Register, ...] = (
     _one("N", 0x58, "rw", "Rows of the dense operand.", 17),
     _one("K", 0x5C, "rw", "Elements of a row.", 21),
     _one("OUTPUT", 0x60, "rw", "Results: 0 float32, 1 float16, 2 the exact sums as int64.", 2),
-    _one("CYCLES", 0x80, "ro", "Cycles from the start to the last result of the job. Like all counters it stops at 2^32 - 1."),
+    _one(
+        "CYCLES",
+        0x80,
+        "ro",
+        "Cycles from the start to the last result of the job. Like all counters it stops at 2^32 - 1.",
+    ),
     _one("BEATS", 0x84, "ro", "Cycles in which the array took a beat."),
     _one("STARVED", 0x88, "ro", "Cycles in which no beat was there for the array."),
     _one("HELD", 0x8C, "ro", "Cycles in which the array held a beat back."),
-    _one("GATED", 0x90, "ro", "Beats of rows without an outlier, summed over the rows: the outlier lanes held still."),
+    _one(
+        "GATED",
+        0x90,
+        "ro",
+        "Beats of rows without an outlier, summed over the rows: the outlier lanes held still.",
+    ),
 )
 
 
@@ -185,7 +233,10 @@ def constants(config: EngineConfig) -> dict[str, int]:
         "ID": IDENTITY,
         "VERSION": register("VERSION").pack(major=major, minor=minor, patch=patch),
         "ARRAY": register("ARRAY").pack(
-            rows=config.array.rows, columns=config.array.columns, lanes=pe.lanes, block_tiles=config.block_tiles
+            rows=config.array.rows,
+            columns=config.array.columns,
+            lanes=pe.lanes,
+            block_tiles=config.block_tiles,
         ),
         "SQ_FORMAT": register("SQ_FORMAT").pack(
             bank=pe.sq.bank,

@@ -109,7 +109,8 @@ class ResultLanes(wiring.Component):
         Results are float16. Constant while there is anything inside.
     o_valid : Out(1), o_mark : Out(mark_layout(config))
     o : Out(32 * output_stages)
-        Results, the first one in the low bits, zero where none is wanted; as float16 they fill the lower half.
+        Results, the first one in the low bits, zero where none is wanted; as float16 they fill the lower
+        half.
     busy : Out(1)
         There is something inside.
     """

@@ -23,9 +23,9 @@ _RAW_VOID = 1 << (RAW_BITS - 1)
 class Results(wiring.Component):
     """Converts the rows of tiles that are wanted, with their scales; drops the others.
 
-    Latency: in float formats ``ResultLanes.latency`` + 2 cycles for the first ``output_stages`` results of a row.
-    Throughput: ``output_stages`` results per cycle; a row per cycle as int64, and of those that are dropped.
-    Backpressure: full; ``o`` stops everything behind it within the cycle.
+    Latency: in float formats ``ResultLanes.latency`` + 2 cycles for the first ``output_stages`` results of a
+    row. Throughput: ``output_stages`` results per cycle; a row per cycle as int64, and of those that are
+    dropped. Backpressure: full; ``o`` stops everything behind it within the cycle.
 
     Members
     -------
@@ -126,7 +126,9 @@ class Results(wiring.Component):
         for bits in (32, 16, RAW_BITS):
             per_word = self._config.axi_bits // bits
             counts.append(columns >> (per_word.bit_length() - 1) if per_word else (columns << 1) + 1)
-        return Mux(self.format == Format.INT64, counts[2], Mux(self.format == Format.FLOAT16, counts[1], counts[0]))
+        return Mux(
+            self.format == Format.INT64, counts[2], Mux(self.format == Format.FLOAT16, counts[1], counts[0])
+        )
 
     def _convert(self, m: Module, tile: Any, row: Any, mark: Any, valid: Any, advance: Any) -> ResultLanes:
         """Reads the scales of a step and sends them after its sums."""
@@ -136,7 +138,9 @@ class Results(wiring.Component):
         first = Signal(range(config.array.columns))
         m.d.comb += first.eq(mark.step * stages)
         log = per_word.bit_length() - 1
-        row_word = self._scales(m, "row", self._row_words, self.write_row_scales, tile.row_scales + (row >> log), advance)
+        row_word = self._scales(
+            m, "row", self._row_words, self.write_row_scales, tile.row_scales + (row >> log), advance
+        )
         column_word = self._scales(
             m,
             "column",
@@ -201,7 +205,9 @@ class Results(wiring.Component):
                 m.d.sync += [getattr(row, name).eq(getattr(out, name)) for name in ("words", "error", "last")]
             with m.If(raw):
                 m.d.sync += row.data.eq(Cat(self._raw(mark)))
-                m.d.sync += [getattr(row, name).eq(getattr(mark, name)) for name in ("words", "error", "last")]
+                m.d.sync += [
+                    getattr(row, name).eq(getattr(mark, name)) for name in ("words", "error", "last")
+                ]
 
     def _raw(self, mark: Any) -> list[Any]:
         """The sums of a row as they are, sign-extended; zero where none is wanted."""

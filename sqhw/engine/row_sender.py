@@ -15,8 +15,8 @@ __all__ = ["RowSender"]
 class RowSender(wiring.Component):
     """Cuts a row into the words it needs; the last word of the last row ends the packet.
 
-    Latency: two cycles. Throughput: one word per cycle, also from row to row. Backpressure: full; two words wait
-    inside, so that ``i.ready`` does not depend on ``o.ready``.
+    Latency: two cycles. Throughput: one word per cycle, also from row to row. Backpressure: full; two words
+    wait inside, so that ``i.ready`` does not depend on ``o.ready``.
 
     Members
     -------

@@ -17,11 +17,11 @@ __all__ = ["Sequencer"]
 class Sequencer(wiring.Component):
     """For each block of SQ rows, each column tile, each row tile of the block, each beat: two reads.
 
-    A tile begins when its operands stand in the buffers, and then runs to its end: nothing that happens on the
-    streams can stop it half-way. Its description goes to the results with its last beat.
+    A tile begins when its operands stand in the buffers, and then runs to its end: nothing that happens on
+    the streams can stop it half-way. Its description goes to the results with its last beat.
 
-    Latency: reads are combinational functions of registers. Throughput: one beat per cycle. Backpressure: full;
-    a beat is issued when both buffers take it.
+    Latency: reads are combinational functions of registers. Throughput: one beat per cycle. Backpressure:
+    full; a beat is issued when both buffers take it.
 
     Members
     -------
@@ -88,7 +88,7 @@ class Sequencer(wiring.Component):
         return m
 
     def _tiles(self, m: Module, done: Any, last_beat: Any) -> dict[str, Any]:
-        """Counts tiles; returns whether the one at hand is in the first column tile, and what ends with it."""
+        """Counts tiles; returns whether the one at hand is in the first column tile, and what it ends."""
         config = self._config
         rows, columns = config.array.rows, config.array.columns
         tile = Signal(range(config.block_tiles))
@@ -159,7 +159,10 @@ class Sequencer(wiring.Component):
         block_base = Mux(half, config.sq_block_words, 0)
         next_block_base = Mux(half, 0, config.sq_block_words)
         slot_base = Mux(slot, config.dense_tile_words, 0)
-        for side, per_word in ((self.sq.p, config.sq_beats_per_word), (self.dense.p, config.dense_beats_per_word)):
+        for side, per_word in (
+            (self.sq.p, config.sq_beats_per_word),
+            (self.dense.p, config.dense_beats_per_word),
+        ):
             word, beat = Signal.like(side.word), Signal(range(per_word))
             m.d.comb += [side.word.eq(word), side.beat.eq(beat)]
             with m.If(issue):

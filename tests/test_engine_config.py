@@ -1,0 +1,98 @@
+"""The engine's configuration, and the texts made from its register map."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sqhw.array.config import ArrayConfig
+from sqhw.config import PRESETS
+from sqhw.engine.config import ENGINE_PRESETS, EngineConfig, engine_preset
+from sqhw.engine.register_texts import c_header, markdown
+from sqhw.engine.registers import REGISTERS, register
+from sw_reference.format import DenseFormat
+
+ROOT = Path(__file__).parents[1]
+BIG = ENGINE_PRESETS["8x8"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"axi_bits": 100}, "AXI bits must be 32, 64, 128, 256 or 512, not 100"),
+        ({"block_tiles": 0}, "Block tiles must be an integer from 1 to 64, not 0"),
+        ({"m_max": 65537}, "M_max must be an integer from 1 to 65536, not 65537"),
+        ({"n_max": 0}, "N_max must be an integer from 1 to 65536, not 0"),
+        ({"output_stages": 8}, "Output stages must be a power of two from 1 to 4, not 8"),
+        (
+            {"array": ArrayConfig(PRESETS["default"], 8, 6)},
+            "Output stages must divide the columns (6), not 4",
+        ),
+        (
+            {"array": ArrayConfig(replace(PRESETS["default"], k_max=1 << 20), 8, 8)},
+            "Accumulator must have 64 bits at most, not 72: lower K_max",
+        ),
+    ],
+)
+def test_refuses(changes, message):
+    with pytest.raises(ValueError) as error:
+        replace(BIG, **changes)
+    assert str(error.value) == message
+
+
+def test_refuses_other_types():
+    with pytest.raises(TypeError) as error:
+        EngineConfig(BIG.pe)
+    assert str(error.value) == f"Array configuration must be an ArrayConfig, not {BIG.pe!r}"
+
+
+def test_presets_by_name():
+    assert engine_preset("8x8") is BIG
+    with pytest.raises(ValueError, match=r"^Engine preset must be one of tiny, 8x8, not '4x4'$"):
+        engine_preset("4x4")
+
+
+def test_unpacking_keeps_up_with_the_stream():
+    """A word of the buffer is at least a word of the stream, and whole bytes."""
+    for config in ENGINE_PRESETS.values():
+        assert config.sq_banks_per_word * config.pe.sq.bank_bits >= config.axi_bits
+        assert config.sq_banks_per_word * config.pe.sq.bank_bits % 8 == 0
+        assert config.dense_beats_per_word * config.pe.lanes * config.pe.dense.bits >= config.axi_bits
+    narrow = replace(BIG.pe, dense=DenseFormat(4, 16))
+    assert replace(BIG, array=replace(BIG.array, pe=narrow)).dense_beats_per_word == 1  # one group
+
+
+def test_derived_sizes():
+    assert (BIG.sq_banks_per_word, BIG.dense_beats_per_word) == (2, 2)
+    assert (BIG.sq_block_words, BIG.dense_tile_words) == (8 * 64, 64)
+    assert [BIG.passes(m) for m in (1, 64, 65)] == [1, 1, 2]
+    # Per row two halves of 512 words of 2 beats of 105 bits; per column two of 64 words of 134 bits.
+    assert BIG.buffer_bits == 8 * 2 * 512 * 210 + 8 * 2 * 64 * 134
+
+
+def test_registers_do_not_overlap():
+    assert len({r.offset for r in REGISTERS}) == len(REGISTERS)
+    assert len({r.name for r in REGISTERS}) == len(REGISTERS)
+    assert all(r.offset % 4 == 0 and r.bits <= 32 for r in REGISTERS)
+    assert register("ARRAY").unpack(register("ARRAY").pack(columns=3, lanes=16)) == {
+        "rows": 0,
+        "columns": 3,
+        "lanes": 16,
+        "block_tiles": 0,
+    }
+    with pytest.raises(ValueError, match=r"^Register must be one of ID, VERSION, .*, not 'X'$"):
+        register("X")
+    with pytest.raises(
+        ValueError, match=r"^Field of CONTROL must be one of start, abort, recover, not 'go'$"
+    ):
+        register("CONTROL").shift("go")
+
+
+def test_committed_register_page_is_up_to_date():
+    page = (ROOT / "docs" / "registers.md").read_text()
+    assert page == markdown(), "python -m sqhw registers --language markdown > docs/registers.md"
+
+
+def test_committed_header_is_up_to_date():
+    header = (ROOT / "verilog" / "sq_engine_registers.h").read_text()
+    assert header == c_header(), "python -m sqhw registers > verilog/sq_engine_registers.h"
