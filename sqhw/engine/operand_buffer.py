@@ -63,7 +63,7 @@ class OperandBuffer(wiring.Component):
     """A block RAM per row: one write port, one registered read port.
 
     Latency: two cycles from a request to its beats. Throughput: one write and one beat of all rows per cycle.
-    Backpressure: full; two requests wait inside. ``i.ready`` depends on registers alone; the memories'
+    Backpressure: full; four requests wait inside. ``i.ready`` depends on registers alone; the memories'
     enable depends combinationally on ``o.ready``.
 
     Parameters
@@ -102,7 +102,8 @@ class OperandBuffer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layout = read_layout(self._words, self._beats_per_word, self._vectors)
-        m.submodules.requests = requests = fifo.SyncFIFO(width=layout.size, depth=2)
+        # The array takes a beat of one operand a cycle before the other, and both are requested together.
+        m.submodules.requests = requests = fifo.SyncFIFO(width=layout.size, depth=4)
         request = Signal(layout)
         advance = Signal()
         m.d.comb += [
