@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -133,21 +133,21 @@ class OperandBuffer(wiring.Component):
                 ram.read_address.eq(request.word),
                 ram.read_enable.eq(advance & requests.r_rdy),
             ]
-            word = data.View(self._word, ram.read_data)
-            for name, value in self._fields(word, beat).items():
-                m.d.comb += getattr(self.o.p[index], name).eq(Mux(mask[index], value, 0))
+            for name, choices in self._beats(data.View(self._word, ram.read_data)).items():
+                field = getattr(self.o.p[index], name)
+                with m.If(mask[index]), m.Switch(beat):
+                    for position, choice in enumerate(choices):
+                        with m.Case(position):
+                            m.d.comb += field.eq(choice)
             m.d.comb += self.o.p[index].last.eq(last)
         return m
 
-    def _fields(self, word: Any, beat: Signal) -> dict[str, Any]:
-        """The fields of one beat of a word, but for ``last``."""
+    def _beats(self, word: Any) -> dict[str, list[Any]]:
+        """The fields of a beat, but for ``last``, in each of the word's beats."""
         names = [name for name, _ in self._beat if name != "last"]
+        beats = range(self._beats_per_word)
         if isinstance(self._word, data.ArrayLayout):
-            chosen = word[beat]
-            return {name: _flat(getattr(chosen, name)) for name in names}
-        codes = word.codes.as_value().word_select(beat, self._beat["codes"].width)
-        return {name: codes if name == "codes" else getattr(word, name) for name in names}
-
-
-def _flat(value: Any) -> Any:
-    return value.as_value() if isinstance(value, data.View) else value
+            return {name: [getattr(word[beat], name) for beat in beats] for name in names}
+        width = self._beat["codes"].width
+        codes = [word.codes.as_value().word_select(beat, width) for beat in beats]
+        return {name: codes if name == "codes" else [getattr(word, name)] * len(beats) for name in names}
