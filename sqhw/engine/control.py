@@ -23,8 +23,8 @@ class Control(wiring.Component):
     """A job's life: idle, preparing, running; or ending, closing the results' packet, discarding.
 
     A job that is ended early finishes the tiles that were begun, and if its packet is still open then, a word
-    of its own ends it (``close``). Until ``recover`` the streams are discarded; without a job, ``abort`` begins
-    that at once.
+    of its own ends it (``close``). Until ``recover`` the streams are discarded; without a job, ``abort``
+    begins that at once.
 
     Members
     -------
