@@ -226,12 +226,20 @@ def goals(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def area(report: dict[str, Any]) -> str:
+    """Returns the figure against area, once both are measured."""
+    if not gates_per_mac().keys() & by_name(report).keys():
+        return "Perplexity against area: no report of area is committed yet."
+    return "![perplexity against area](figures/accuracy_area.svg)"
+
+
 REGIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "conditions": conditions,
     "goals": goals,
     "activations": lambda report: table(report, "activations"),
     "weights": lambda report: table(report, "weights"),
     "both": lambda report: table(report, "both"),
+    "area": area,
     "claims": claims,
 }
 
