@@ -112,6 +112,12 @@ def _verdict(rows: Rows, needed: tuple[str, ...], check: Callable[[Rows], bool])
     return ("confirmed" if check(rows) else "not confirmed"), "; ".join(_ppl(rows, name) for name in needed)
 
 
+def _close(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether two rows differ by less than twice the larger of their standard errors."""
+    error = max(a["standard_error"], b["standard_error"])
+    return abs(a["delta_percent"] - b["delta_percent"]) < 2 * error
+
+
 def mask_megabytes() -> tuple[float, float]:
     """Static activation masks of Llama-3-70B: MiB at a byte and at a bit for each input of each layer."""
     inputs = 6 * LLAMA_70B["hidden"] + LLAMA_70B["ffn"]  # q, k, v, output, gate, up; down
@@ -140,7 +146,9 @@ def claims(report: dict[str, Any]) -> str:
         )
 
     def order(*names: str) -> tuple[str, str]:
-        return _verdict(rows, names, rising(*names))
+        verdict, numbers = _verdict(rows, names, rising(*names))
+        close = verdict != "not measured" and any(_close(rows[a], rows[b]) for a, b in pairwise(names))
+        return (f"{verdict} (not resolved)" if close else verdict), numbers
 
     def within(percent: float, *names: str) -> tuple[str, str]:
         return _verdict(rows, names, lambda r: all(r[n]["int8_percent"] <= percent for n in names))
