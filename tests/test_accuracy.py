@@ -15,7 +15,7 @@ from rich.console import Console
 from sw_reference.accuracy import __main__ as command
 from sw_reference.accuracy import runner, text, verify
 from sw_reference.accuracy.blocks import MX, NVFP4
-from sw_reference.accuracy.calibration import PERCENTILES, Site
+from sw_reference.accuracy.calibration import FIRST, PERCENTILES, Site
 from sw_reference.accuracy.compensation import compensated
 from sw_reference.accuracy.floats import E2M1, E4M3, E5M2, FP16
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
@@ -336,6 +336,10 @@ def test_statistics_are_those_of_the_inputs(model, study):
     assert np.allclose(site.rms, np.sqrt(np.square(x).mean(axis=0)), atol=1e-6)
     assert np.allclose(site.peak, np.abs(x).max(axis=0), atol=1e-6)
     assert site.weight.shape == (40, 24)
+    counted = np.concatenate([x, *([x[[0, 32]]] * (FIRST - 1))])
+    hessian = counted.T @ counted / len(counted)
+    damped = hessian + 0.01 * np.median(np.diag(hessian)) * np.eye(24)
+    assert np.allclose(site.inverse_hessian() @ damped, np.eye(24), atol=1e-3)
     with pytest.raises(ValueError) as error:
         site.percentile(12.0)
     assert str(error.value) == f"Percentile must be one of {PERCENTILES}, not 12.0"

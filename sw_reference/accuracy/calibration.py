@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from sw_reference.accuracy.storage import save_arrays
 from sw_reference.llm.model import Float32, Model, product
 
-__all__ = ["MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
+__all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
 
 PERCENTILES = (80.0, 90.0, 93.75, 95.0, 96.0, 97.0, 97.5, 98.0, 98.5, 99.0, 99.5)
 """Percentiles of the magnitudes that are recorded for threshold policies."""
+
+FIRST = 32
+"""How often the first token of a window counts in the Hessian: unlike all others, and all attend to it."""
 
 MARKED = 97.5
 """The percentile of a window above which ``Calibration.positions`` counts an element."""
@@ -51,7 +54,8 @@ class Site:
     weight
         float32[outputs of all layers, k].
     inverse_hessian
-        Returns float64[k, k], (H + d)^-1: H the mean of x x^T over all tokens, d 1 % of its mean diagonal.
+        Returns float64[k, k], (H + d)^-1: H the mean of x x^T over all tokens, the first token of each window
+        counted ``FIRST`` times; d 1 % of the median of its diagonal.
     """
 
     mean: NDArray[np.float64]
@@ -123,9 +127,12 @@ class Calibration:
         for key, total in sums.items():
             kind = key.rpartition("/")[2]
             count = {"peak": 1, "percentiles": len(windows)}.get(kind, tokens)
-            mean = total / count
             if kind == "hessian":
-                damping = _DAMPING * np.diag(mean).mean()
+                count += len(windows) * (FIRST - 1)
+            mean: NDArray[Any] = total / count
+            if kind == "hessian":
+                # Not of the mean, which massive activations make a hundred times as large.
+                damping = _DAMPING * np.median(np.diag(mean))
                 mean = np.linalg.inv(mean + damping * np.eye(len(mean)))
             arrays[key] = mean.astype(np.float32)
         save_arrays(self.path, arrays)
@@ -170,7 +177,7 @@ def _add(sums: dict[str, NDArray[Any]], site: str, x: Float32) -> None:
         "squares": np.square(wide).sum(axis=0),
         "percentiles": percentiles,
         "above": (magnitude > percentiles[PERCENTILES.index(MARKED)]).sum(axis=0),
-        "hessian": wide.T @ wide,
+        "hessian": wide.T @ wide + (FIRST - 1) * np.outer(wide[0], wide[0]),
     }
     for kind, value in new.items():
         key = f"{site}/{kind}"
