@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 
 from docs.accuracy import ARRAY, by_name, gates_per_mac, section
 from sw_reference.activations import load_activations
@@ -34,6 +35,14 @@ mpl.rcParams |= {
 def save(figure: Any, name: str) -> None:
     figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
+
+
+def percent_axis(axes: Any) -> None:
+    """A logarithmic axis with plain numbers."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -66,7 +75,11 @@ def bits(report: dict[str, Any]) -> None:
         for row, point in zip(rows, points, strict=True):
             if point in frontier(points) or "SQ " not in row["scheme"]:
                 axes.annotate(row["scheme"], point, xytext=(4, 3), textcoords="offset points", fontsize=6)
-        axes.set(title=title, xlabel="stored bits per element", yscale="log")
+        axes.set(title=title, xlabel="stored bits per element")
+        percent_axis(axes)
+    for color, label in ((INK, "SQ, in hardware"), (GREY, "SQ, variants"), (ACCENT, "rivals")):
+        panels[0].plot([], [], "o", ms=4, color=color, label=label)
+    panels[0].legend(frameon=False, fontsize=7)
     panels[0].set_ylabel("perplexity above float, %")
     save(figure, "accuracy_bits")
 
@@ -85,7 +98,7 @@ def area(report: dict[str, Any]) -> None:
         axes.annotate(name, point, xytext=(5, 3), textcoords="offset points", fontsize=7)
     axes.plot(*zip(*frontier(points), strict=True), color=GREY, lw=0.8, zorder=0)
     axes.set(xlabel=f"gates (NAND2 = 1) per MAC, {ARRAY} array", ylabel="perplexity above float, %")
-    axes.set_yscale("log")
+    percent_axis(axes)
     save(figure, "accuracy_area")
 
 
