@@ -47,9 +47,15 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
-.PHONY: formal
+.PHONY: formal exhaustive mutation
 formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
 	@$(PY) -m sqhw formal
+
+exhaustive: $(READY) | compiler  ## every input of small spaces, on Verilog under Verilator
+	@$(PY) -m sim.exhaustive
+
+mutation: $(READY) | compiler  ## plant hundreds of faults in the processing element; a bench must notice each
+	@$(PY) -m sim.mutation
 
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 	@$(PY) -m sw_reference.bench --output build/reference.json

@@ -165,9 +165,7 @@ def _model(proof: Proof, harness: Any, place: Path) -> dict[str, tuple[str, str]
     return properties
 
 
-def _search(
-    place: Path, names: Mapping[str, tuple[str, str]], step: str, *arguments: str
-) -> tuple[str, ...]:
+def _search(place: Path, names: Mapping[str, tuple[str, str]], step: str, *arguments: str) -> tuple[str, ...]:
     """Runs yosys-smtbmc; returns the messages of violated assertions or of covers not reached."""
     log = f"{step}.log"
     command = [f"{yosys().path}-smtbmc", "-s", "bitwuzla", "--noprogress", "--dump-vcd", "trace.vcd"]

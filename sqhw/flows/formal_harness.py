@@ -35,9 +35,7 @@ def inner(fragment: Fragment, path: str) -> Any:
     return signals[0]
 
 
-def assert_held(
-    m: Module, what: str, valid: Any, payload: Any, ready: Any, *, domain: str = "sync"
-) -> None:
+def assert_held(m: Module, what: str, valid: Any, payload: Any, ready: Any, *, domain: str = "sync") -> None:
     """Asserts the stream rule: once offered, a payload stays as it is until it is taken."""
     payload = Value.cast(payload)
     waiting = Signal(name=f"{what}_waiting")

@@ -219,9 +219,7 @@ class AXIResultProof(wiring.Component):
     def __init__(self, config: PEConfig, *, withdraw: bool = False):
         self._dut = AXIProcessingElement(config)
         self._withdraw = withdraw
-        ports = {
-            name: member for name, member in self._dut.signature.members.items() if member.flow is In
-        }
+        ports = {name: member for name, member in self._dut.signature.members.items() if member.flow is In}
         del ports["aclk"], ports["aresetn"]
         super().__init__(ports)
 

@@ -1,0 +1,248 @@
+"""``python -m sim.exhaustive``: every input of small spaces, on Verilog under Verilator, against NumPy."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from sim.exhaustive_blocks import CAPACITIES, DecoderRow, FP16Times, IntegerToFloat, Scales
+from sqhw.blocks.dense_lanes import DenseLanes
+from sqhw.flows.files import as_json, write_text
+from sqhw.flows.tools import ToolError, package_version
+from sqhw.flows.verilated import CYCLES, build, play, ports_of
+from sqhw.flows.verilog import convert
+
+__all__ = ["CHECKS", "run"]
+
+SEED = 20251205
+FOLDER = Path("build/exhaustive")
+Counts = tuple[int, int]
+"""Results compared, and how many of them were wrong."""
+
+
+def _play(
+    block: Any, folder: Path, stimulus: dict[str, NDArray[Any]], latency: int
+) -> dict[str, NDArray[Any]]:
+    """Plays a stimulus and returns the outputs that belong to it."""
+    ports = ports_of(block)
+    text = convert(block, "top")
+    program = build(text, "top", ports, CYCLES, folder, defines={"CLOCK": 1})
+    longer = {
+        name: np.concatenate([values, np.repeat(values[-1:], latency)]) for name, values in stimulus.items()
+    }
+    outputs = play(program, ports, longer)
+    cycles = len(next(iter(stimulus.values())))
+    return {name: values[latency : latency + cycles] for name, values in outputs.items()}
+
+
+def _signed(values: NDArray[Any], bits: int) -> NDArray[np.int64]:
+    shift = 64 - bits
+    return (values.astype(np.uint64) << np.uint64(shift)).view(np.int64) >> shift
+
+
+def _bits(values: NDArray[Any], bits: int) -> NDArray[np.uint64]:
+    return values.astype(np.int64).view(np.uint64) & np.uint64((1 << bits) - 1)
+
+
+def fp16_times_int4(folder: Path) -> Counts:
+    """All 2**16 FP16 codes times all 16 INT4 codes."""
+    block = FP16Times(4)
+    code, d = np.divmod(np.arange(1 << 20), 16)
+    d -= 8
+    stimulus = {
+        "code": code.astype(np.uint16),
+        "d": _bits(d, 4).astype(np.uint8),
+        "take": np.ones(1 << 20, np.uint8),
+    }
+    seen = _signed(_play(block, folder, stimulus, block.latency)["o"], len(block.o))
+    value = code.astype(np.uint16).view(np.float16)
+    finite = np.isfinite(value)
+    expected = np.where(finite, value, 0).astype(np.float64) * 2.0**24 * d
+    return int(finite.sum()), int((seen != expected)[finite].sum())
+
+
+def fp16_to_fixed(folder: Path) -> Counts:
+    """All 2**16 FP16 codes to fixed point, NaN and Inf flagged."""
+    block = FP16Times(4)
+    code = np.arange(1 << 16, dtype=np.uint16)
+    ones = np.ones(1 << 16, np.uint8)
+    stimulus = {"code": code, "d": ones, "take": ones}
+    seen = _signed(_play(block, folder, stimulus, block.latency)["o"], len(block.o))
+    bad = _play(block, folder, stimulus, 1)["bad"]
+    exponent, fraction, sign = (code >> 10 & 31).astype(np.int64), (code & 1023).astype(np.int64), code >> 15
+    magnitude = np.where(exponent == 0, fraction, (1024 + fraction) << np.maximum(exponent - 1, 0))
+    expected = np.where(sign == 1, -magnitude, magnitude)
+    wrong = (bad != (exponent == 31)) | ((exponent != 31) & (seen != expected))
+    return len(code), int(wrong.sum())
+
+
+def int_pairs(folder: Path) -> Counts:
+    """All pairs of INT4 x INT4 and INT4 x INT8 codes in every lane, the others random."""
+    compared = wrong = 0
+    rng = np.random.default_rng(SEED)
+    lanes = 16
+    for bits in (4, 8):
+        block = DenseLanes(lanes, bits)
+        low, code = (grid.ravel() for grid in np.mgrid[-8:8, -(1 << (bits - 1)) : 1 << (bits - 1)])
+        lows = rng.integers(-8, 8, (lanes, len(low), lanes))
+        codes = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), lows.shape)
+        for lane in range(lanes):
+            lows[lane, :, lane], codes[lane, :, lane] = low, code
+        lows, codes = lows.reshape(-1, lanes), codes.reshape(-1, lanes)
+        stimulus = {"low": _pack(lows, 4), "codes": _pack(codes, bits)}
+        seen = _signed(_play(block, folder, stimulus, block.latency)["o"], len(block.o))
+        compared += len(seen)
+        wrong += int((seen != (lows * codes).sum(axis=1)).sum())
+    return compared, wrong
+
+
+def _pack(codes: NDArray[np.int64], bits: int) -> NDArray[Any]:
+    """Codes [n, lanes] as one integer (up to 64 bits) or one block of bytes each, first lane lowest."""
+    if bits == 8:
+        block = np.ascontiguousarray(codes.astype(np.int8))
+        return block.view(np.dtype((np.void, block.shape[1])))[:, 0]
+    nibbles = (codes & 15).astype(np.uint8)
+    block = np.ascontiguousarray(nibbles[:, ::2] | nibbles[:, 1::2] << 4)
+    return block.view("<u8")[:, 0]
+
+
+def scales(folder: Path) -> Counts:
+    """All legal bank scales times all group scales times extreme and small sums."""
+    block = Scales()
+    sums = [
+        sign * size for size in (block.BOUND, block.BOUND - 1, 896, 784, 64, 49, 3, 1) for sign in (1, -1)
+    ]
+    scale, tau, value = (grid.ravel() for grid in np.meshgrid(np.arange(256), np.arange(64), [0, *sums]))
+    units = (8 + scale % 8) << (scale // 8)
+    legal = units % 8 == 0
+    scale, tau, value, units = scale[legal], tau[legal], value[legal], units[legal] >> 3
+    stimulus = {
+        "value": _bits(value, len(block.value)).astype(np.uint16),
+        "scale": scale.astype(np.uint8),
+        "tau": tau.astype(np.uint8),
+    }
+    outputs = _play(block, folder, stimulus, block.latency)["o"]
+    seen = _signed(outputs, len(block.o))
+    return len(seen), int((seen != value * units * ((8 + tau % 8) << (tau // 8))).sum())
+
+
+def integer_to_float(folder: Path) -> Counts:
+    """64-bit integers of every exponent and sign: ties, their neighbours, many significands."""
+    block = IntegerToFloat()
+    rng = np.random.default_rng(SEED)
+    values = [np.array([0, -1, 1, -(2**63), 2**63 - 1], np.int64)]
+    for exponent in range(63):
+        power = 1 << exponent
+        heads = np.concatenate([rng.integers(1 << 23, 1 << 24, 600), [1 << 23, (1 << 24) - 1, (1 << 24) - 2]])
+        if exponent < 24:
+            values.append(np.arange(power, min(2 * power, power + 4096)))
+            continue
+        unit = 1 << (exponent - 23)
+        half = unit >> 1
+        tails = {0, 1, half - 1, half, half + 1, unit - 1, int(rng.integers(0, unit))}
+        values += [heads * unit + tail for tail in sorted(tails) if 0 <= tail < unit]
+    magnitudes = np.concatenate(values)
+    integers = np.concatenate([magnitudes, -magnitudes])
+    seen = _play(block, folder, {"integer": integers.view(np.uint64)}, block.latency)["o"]
+    return len(integers), int((seen != integers.astype(np.float32).view(np.uint32)).sum())
+
+
+def bitmaps(folder: Path) -> Counts:
+    """All 2**16 bitmaps of a bank of 16 with every capacity from 1 to 16, one outlier at a time."""
+    block = DecoderRow()
+    wait = 18
+    bitmap = np.repeat(np.arange(1 << 16, dtype=np.uint16), wait)
+    valid = np.tile(np.arange(wait) == 0, 1 << 16).astype(np.uint8)
+    outputs = _play(block, folder, {"bitmap": bitmap, "valid": valid}, 1)
+    marked = (np.arange(1 << 16)[:, None] >> np.arange(16)) & 1
+    count = marked.sum(axis=1)
+    # Where the n-th marked element is: one-hot, 0 if there is none.
+    order = np.argsort(1 - marked, axis=1, kind="stable")
+    select = np.where(np.arange(16) < count[:, None], 1 << order, 0)
+    step = np.arange(wait - 1)
+    steps = np.maximum(count, 1)
+    compared = wrong = 0
+    for capacity in CAPACITIES:
+        seen = outputs[f"o{capacity}"].reshape(-1, wait)[:, : wait - 1].astype(np.int64)
+        single = capacity == 1
+        fits = count <= capacity
+        expected_steps = np.where(single, 1, steps)
+        is_valid = step < expected_steps[:, None]
+        error = (seen >> 2) & 1
+        good = (seen & 1) == is_valid
+        good &= ~is_valid | (error == ~fits[:, None])
+        good &= ~is_valid | (((seen >> 1) & 1) == (step == expected_steps[:, None] - 1))
+        good &= ~is_valid | (((seen >> 3) & 1) == (step == 0))
+        chosen = is_valid & fits[:, None]
+        padded = np.pad(select, ((0, 0), (0, 1)))
+        good &= ~chosen | (seen >> 10 == padded)
+        good &= ~chosen | (padded == 0) | (((seen >> 4) & 63) == step + 1)
+        compared += int(is_valid.sum())
+        wrong += int((~good).sum())
+    return compared, wrong
+
+
+CHECKS: dict[str, Callable[[Path], Counts]] = {
+    "FP16 x INT4": fp16_times_int4,
+    "FP16 to fixed point": fp16_to_fixed,
+    "INT4 x INT4 and INT4 x INT8, each lane": int_pairs,
+    "bank scale x group scale x sums": scales,
+    "int64 to float32": integer_to_float,
+    "bitmaps of 16, capacities 1 to 16": bitmaps,
+}
+
+
+def run(names: list[str], *, folder: Path = FOLDER) -> Iterator[dict[str, Any]]:
+    """Yields one row per check."""
+    for name in names:
+        start = time.monotonic()
+        compared, wrong = CHECKS[name](folder)
+        yield {
+            "check": name,
+            "what": (CHECKS[name].__doc__ or "").strip(),
+            "compared": compared,
+            "wrong": wrong,
+            "seconds": round(time.monotonic() - start, 1),
+        }
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(list(CHECKS)), help="These checks.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=FOLDER / "exhaustive.json", show_default=True
+)
+def main(only: tuple[str, ...], output: Path) -> None:
+    """Try every input of small spaces on Verilog under Verilator."""
+    console = Console()
+    console.width = max(console.width, 110)
+    rows = []
+    try:
+        for row in run(list(only) or list(CHECKS)):
+            rows.append(row)
+            console.print(f"{row['check']}: {row['compared']:,} compared", highlight=False)
+    except ToolError as error:
+        console.print(str(error), style="red", soft_wrap=True)
+        sys.exit(1)
+    table = Table("check", "compared", "wrong", "s")
+    for row in rows:
+        table.add_row(row["what"], f"{row['compared']:,}", str(row["wrong"]), f"{row['seconds']:.0f}")
+    console.print(table)
+    total, wrong = sum(row["compared"] for row in rows), sum(row["wrong"] for row in rows)
+    tools = {name: package_version(name) for name in ("amaranth", "verilator")}
+    document = {"command": "python -m sim.exhaustive", "seed": SEED, "tools": tools, "checks": rows}
+    write_text(output, as_json(document | {"compared": total, "wrong": wrong}))
+    console.print(f"{total:,} results compared, {wrong} wrong (seed {SEED}); {output}", highlight=False)
+    sys.exit(0 if total and not wrong else 1)
+
+
+if __name__ == "__main__":
+    main()

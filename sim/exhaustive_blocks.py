@@ -1,0 +1,177 @@
+"""Small circuits of blocks, each of which has an input space that can be tried as a whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sqhw.blocks.bitmap_decoder import BitmapDecoder
+from sqhw.blocks.float_pack import FloatPack
+from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
+from sqhw.blocks.fp16_unpack import FP16Unpack
+from sqhw.blocks.int_to_float import IntToFloat
+from sqhw.blocks.pipeline import delay, signed_range
+from sqhw.blocks.scale import ScaleMultiply, ScaleShift
+from sqhw.config import PEConfig
+from sw_reference.format import DenseFormat, SQFormat
+
+__all__ = ["CAPACITIES", "DecoderRow", "FP16Times", "IntegerToFloat", "Scales"]
+
+
+class FP16Times(wiring.Component):
+    """An FP16 code times a dense code, as an integer in units of 2**-24: unpacking and the outlier lane.
+
+    Members
+    -------
+    code : In(16), d : In(signed(dense_bits)), take : In(1)
+    o : Out(signed)
+        ``latency`` cycles later.
+    bad : Out(1)
+        NaN or Inf, as late as unpacking.
+    """
+
+    def __init__(self, dense_bits: int):
+        self._unpack = FP16Unpack()
+        self._lane = FP16OutlierLane(dense_bits)
+        product = self._lane.o.shape()
+        super().__init__(
+            {"code": In(16), "d": In(signed(dense_bits)), "take": In(1), "o": Out(product), "bad": Out(1)}
+        )
+
+    @property
+    def latency(self) -> int:
+        return self._lane.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.unpack = unpack = self._unpack
+        m.submodules.lane = lane = self._lane
+        wait = lane.latency - 2 - unpack.latency
+        m.d.comb += [
+            unpack.code.eq(self.code),
+            unpack.take.eq(self.take),
+            lane.d.eq(self.d),
+            lane.take.eq(self.take),
+            lane.high.significand.eq(delay(m, unpack.significand, wait, name="significand")),
+            lane.high.sign.eq(delay(m, unpack.sign, wait, name="sign")),
+            lane.shift.eq(delay(m, unpack.shift, wait + 1, name="shift")),
+            self.o.eq(lane.o),
+            self.bad.eq(unpack.bad),
+        ]
+        return m
+
+
+class Scales(wiring.Component):
+    """A dense sum times bank scale times group scale, in units of 2**-24.
+
+    Members
+    -------
+    value : In(signed_range(bound)), scale : In(8), tau : In(6)
+    o : Out(signed)
+        ``latency`` cycles later.
+    """
+
+    BOUND = 16 * 64
+    latency = 2 * ScaleMultiply.latency + ScaleShift.latency
+
+    def __init__(self) -> None:
+        self._bank = ScaleMultiply(self.BOUND)
+        self._group = ScaleMultiply(self._bank.bound)
+        self._shift = ScaleShift(self._group.bound, 38, drop=3)
+        super().__init__(
+            {
+                "value": In(signed_range(self.BOUND)),
+                "scale": In(8),
+                "tau": In(6),
+                "o": Out(self._shift.o.shape()),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.bank, m.submodules.group, m.submodules.shift = self._bank, self._group, self._shift
+        bank, group, shift = self._bank, self._group, self._shift
+        exponent = Signal(range(39))
+        m.d.comb += exponent.eq(self.scale[3:] + self.tau[3:])
+        m.d.comb += [
+            bank.value.eq(self.value),
+            bank.fraction.eq(self.scale[:3]),
+            group.value.eq(bank.o),
+            group.fraction.eq(delay(m, self.tau[:3], bank.latency, name="tau")),
+            shift.value.eq(group.o),
+            shift.exponent.eq(delay(m, exponent, bank.latency + group.latency, name="exponent")),
+            self.o.eq(shift.o),
+        ]
+        return m
+
+
+class IntegerToFloat(wiring.Component):
+    """A 64-bit integer as a packed float32: conversion and packing."""
+
+    def __init__(self) -> None:
+        self._convert, self._pack = IntToFloat(64), FloatPack(0)
+        super().__init__({"integer": In(signed(64)), "o": Out(32)})
+
+    @property
+    def latency(self) -> int:
+        return self._convert.latency + self._pack.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.convert, m.submodules.pack = self._convert, self._pack
+        m.d.comb += [
+            self._convert.i.p.eq(self.integer),
+            self._convert.i.valid.eq(1),
+            self._pack.i.p.eq(self._convert.o.p),
+            self._pack.i.valid.eq(self._convert.o.valid),
+            self.o.eq(self._pack.o.p),
+        ]
+        return m
+
+
+CAPACITIES = range(1, 17)
+
+
+class DecoderRow(wiring.Component):
+    """Decoders of banks of 16 with every capacity from 1 to 16, side by side, one outlier lane each.
+
+    Slot s carries the high code s + 1 and ``high_count`` is what the bitmap marks, up to the capacity.
+
+    Members
+    -------
+    bitmap : In(16), valid : In(1)
+    ready : Out(16)
+        Of each decoder.
+    o<capacity> : Out(26)
+        valid, done, error, first, high code (6 bits), select (16 bits).
+    """
+
+    def __init__(self) -> None:
+        ports: dict[str, Any] = {"bitmap": In(16), "valid": In(1), "ready": Out(len(CAPACITIES))}
+        super().__init__(ports | {f"o{capacity}": Out(26) for capacity in CAPACITIES})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        count = Signal(range(17))
+        m.d.comb += count.eq(sum(self.bitmap[bit] for bit in range(16)))
+        for index, capacity in enumerate(CAPACITIES):
+            config = PEConfig(SQFormat(16, capacity), DenseFormat(4), 16, 1)
+            m.submodules[f"decoder{capacity}"] = decoder = BitmapDecoder(config)
+            beat, step = decoder.i.p, decoder.o.p
+            m.d.comb += [
+                beat.bitmap.eq(self.bitmap),
+                beat.scale.eq(0xF8),
+                beat.last.eq(1),
+                beat.high_count.eq(count),
+                *(beat.high[slot].eq(slot + 1) for slot in range(capacity)),
+                decoder.i.valid.eq(self.valid),
+                decoder.o.ready.eq(1),
+                self.ready[index].eq(decoder.i.ready),
+                getattr(self, f"o{capacity}").eq(
+                    Cat(decoder.o.valid, step.done, step.error, step.first, step.high[0][:6], step.select[0])
+                ),
+            ]
+        return m

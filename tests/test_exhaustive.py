@@ -1,0 +1,34 @@
+# amaranth: UnusedElaboratable=no
+"""Whole input spaces on Verilog under Verilator: a slice here, all of them by ``make exhaustive``."""
+
+import numpy as np
+import pytest
+from amaranth.hdl import Fragment
+
+from sim import exhaustive
+
+QUICK = "FP16 to fixed point"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == QUICK else pytest.mark.slow) for n in exhaustive.CHECKS]
+)
+def test_nothing_differs(name, tmp_path):
+    (row,) = exhaustive.run([name], folder=tmp_path)
+    assert row["wrong"] == 0
+    assert row["compared"] >= 1 << 16
+
+
+def test_one_wrong_bit_is_noticed(monkeypatch, tmp_path):
+    """The last of 65,536 codes, which is a NaN, is not flagged."""
+
+    def play(block, folder, stimulus, latency):
+        Fragment.get(block, None)  # a block that is never elaborated is a warning
+        value = stimulus["code"].view(np.float16)
+        bad = ~np.isfinite(value)
+        outputs = (np.where(bad, 0, value).astype(np.float64) * 2.0**24).astype(np.int64)
+        bad[-1] = False
+        return {"o": outputs.view(np.uint64), "bad": bad}
+
+    monkeypatch.setattr(exhaustive, "_play", play)
+    assert exhaustive.CHECKS[QUICK](tmp_path) == (1 << 16, 1)
