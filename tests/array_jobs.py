@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.array.config import ArrayConfig
-from sqhw.array.layouts import tile_row_layout
 from sqhw.beats import dense_beats, sq_beats
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sw_reference.multiply import multiply
 from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
 
@@ -29,11 +28,8 @@ class Tile:
     @property
     def inputs(self) -> dict[str, list[int]]:
         """Payloads of the array's input streams."""
-        pe = self.config.pe
-        return {
-            "i_sq": _pack(self.sq, sq_beat_layout(pe).size),
-            "i_dense": _pack(self.dense, dense_beat_layout(pe).size),
-        }
+        sq, dense = tile_beats(self.config, self.sq, self.dense)
+        return {"i_sq": sq, "i_dense": dense}
 
     def rows(self, errors: Any = ()) -> list[tuple[int, bool, list[int] | None]]:
         """What comes out: (error, last, sums) per row; the sums of a row with an error are not told."""
@@ -42,12 +38,6 @@ class Tile:
             (int(row in errors), row == count - 1, None if row in errors else [int(a) for a in self.acc[row]])
             for row in range(count)
         ]
-
-
-def _pack(streams: list[list[int]], size: int) -> list[int]:
-    return [
-        sum(word << index * size for index, word in enumerate(words)) for words in zip(*streams, strict=True)
-    ]
 
 
 def random_tile(config: ArrayConfig, k: int, rng: np.random.Generator, share: float = 0.2) -> Tile:
@@ -61,9 +51,5 @@ def random_tile(config: ArrayConfig, k: int, rng: np.random.Generator, share: fl
 
 def tile_rows(config: ArrayConfig, payloads: list[int]) -> list[tuple[int, bool, list[int] | None]]:
     """Reads the output stream's payloads as :meth:`Tile.rows` writes them."""
-    layout = tile_row_layout(config)
-    rows = []
-    for payload in payloads:
-        row = layout.from_bits(payload)
-        rows.append((row.error, bool(row.last), None if row.error else list(row.acc)))
-    return rows
+    read = (read_tile_row(config, payload) for payload in payloads)
+    return [(int(error), last, None if error else sums) for sums, error, last in read]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
+from docs.elasticity import cycles
 from sim.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.array.config import ArrayConfig
@@ -84,8 +85,11 @@ def test_latency(name):
 
 def _steps(config, words):
     """Steps of each beat of a row, from the high codes it delivers."""
-    counts = [sq_beat_layout(config.pe).from_bits(word).high_count for word in words]
-    return [max(1, -(-count // config.pe.outlier_lanes)) for count in counts]
+    return [max(1, -(-count // config.pe.outlier_lanes)) for count in _outliers(config, words)]
+
+
+def _outliers(config, words):
+    return [sq_beat_layout(config.pe).from_bits(word).high_count for word in words]
 
 
 def test_tiles_follow_each_other_without_a_gap():
@@ -197,3 +201,14 @@ def test_refuses_other_configurations():
     with pytest.raises(TypeError) as caught:
         ProcessingArray(SMALL)
     assert str(caught.value) == f"Configuration must be an ArrayConfig, not {SMALL!r}"
+
+
+def test_steps_are_those_of_the_model():
+    """docs/elasticity.py, with no queue, counts the cycles that the array takes."""
+    config = ArrayConfig(SMALL, 3, 1)
+    tile = random_tile(config, 96, np.random.default_rng(SEED), share=0.15)
+    _, when = drive(config, [tile, tile, tile])
+    counts = np.array([_outliers(config, row) for row in tile.sq])
+    period = cycles(counts, 1)
+    assert period > counts.shape[1]
+    assert np.diff(when[::3]).tolist() == [period, period]

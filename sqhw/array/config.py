@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sw_reference.format import check_int
+from sw_reference.format import DenseFormat, SQFormat, check_int
 
-from ..config import PEConfig
+from ..config import PRESETS, PEConfig
 
-__all__ = ["SIDE_MAX", "ArrayConfig"]
+__all__ = ["ARRAYS", "SIDE_MAX", "ArrayConfig", "array_preset"]
 
 SIDE_MAX = 16
 """The most rows, and the most columns, of an array."""
@@ -40,3 +40,22 @@ class ArrayConfig:
             raise TypeError(f"PE configuration must be a PEConfig, not {self.pe!r}")
         check_int("Rows", self.rows, 1, SIDE_MAX)
         check_int("Columns", self.columns, 1, SIDE_MAX)
+
+
+ARRAYS: dict[str, ArrayConfig] = {
+    "default": ArrayConfig(PRESETS["default"], 8, 8),
+    "sparse": ArrayConfig(PEConfig(SQFormat(32, 1), DenseFormat(4, 64), lanes=32), 8, 8),
+    "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
+}
+"""Design points by name.
+
+``default`` and ``sparse`` never stall, whatever the data: one outlier and one outlier lane per 16 lanes, or
+per 32. ``tiny`` is for quick tests.
+"""
+
+
+def array_preset(name: str) -> ArrayConfig:
+    """Returns the array called `name`; raises ValueError if there is none."""
+    if name not in ARRAYS:
+        raise ValueError(f"Array must be one of {', '.join(ARRAYS)}, not {name!r}")
+    return ARRAYS[name]

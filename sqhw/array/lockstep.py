@@ -72,7 +72,10 @@ class Lockstep(wiring.Component):
         ]
         with m.If(self.valid):
             m.d.sync += start.eq(done & decoders[0].p.last)
-        m.d.comb += done.eq(Cat(self._row(m, row, step, done) for row, step in enumerate(decoders)).all())
+        last = decoders[0].p.last
+        m.d.comb += done.eq(
+            Cat(self._row(m, row, step, last, done) for row, step in enumerate(decoders)).all()
+        )
         return m
 
     def _decode(self, m: Module) -> list[Any]:
@@ -87,23 +90,22 @@ class Lockstep(wiring.Component):
         m.d.comb += self.i_sq.ready.eq(Cat(decoder.i.ready for decoder in decoders).all())
         return [decoder.o for decoder in decoders]
 
-    def _row(self, m: Module, row: int, step: Any, done: Any) -> Any:
+    def _row(self, m: Module, row: int, step: Any, last: Any, done: Any) -> Any:
         """Hands on a row's step, or an empty one after its last; returns whether the row is through."""
         out = self.steps[row]
         idle = Signal(name=f"idle{row}")
-        lasts = Cat(beat.last for beat in self.i_dense.p)
-        unequal = (lasts != step.p.last.replicate(len(lasts))) | (step.p.last != self.steps[0].last)
+        lasts = Cat(last, (beat.last for beat in self.i_dense.p))
+        unequal = lasts != step.p.last.replicate(len(lasts))
         with m.If(self.valid):
             m.d.sync += idle.eq(step.p.done & ~done)
         m.d.comb += [
             out.eq(step.p),
             out.first.eq(step.p.first & ~idle),
             out.done.eq(done),
+            out.last.eq(last),
             out.error.eq(step.p.error | unequal),
             step.ready.eq(self.valid & (done | ~step.p.done)),
         ]
-        if row:
-            m.d.comb += out.last.eq(self.steps[0].last)
         if self._config.pe.slots:
             mask = (~idle).replicate(self._config.pe.lanes)
             m.d.comb += [select.eq(of & mask) for select, of in zip(out.select, step.p.select, strict=True)]

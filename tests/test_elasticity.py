@@ -1,0 +1,30 @@
+"""The model of a queue in front of the outlier lanes, and the table that the docs quote."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from docs.elasticity import cycles, table
+
+ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+
+
+@pytest.mark.parametrize(
+    ("counts", "window", "expected"),
+    [
+        ([[0, 0, 0, 0]], 1, 4),
+        ([[1, 1, 1, 1], [0, 1, 0, 1]], 1, 4),
+        ([[2, 0, 2, 0]], 1, 6),  # a second outlier holds its beat back
+        ([[2, 0, 2, 0]], 2, 4),  # or waits for the next beat
+        ([[2, 0, 0, 0], [0, 2, 0, 0]], 1, 6),  # one row holds back the other
+        ([[0, 0, 0, 3]], 4, 6),  # a tile ends with its last outlier
+        ([[4, 0, 0, 0]], 2, 6),  # the window is full
+    ],
+)
+def test_cycles(counts, window, expected):
+    assert cycles(np.array(counts), window) == expected
+
+
+def test_the_docs_have_the_table():
+    assert table() in ARCHITECTURE.read_text()
