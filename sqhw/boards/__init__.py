@@ -1,0 +1,1 @@
+"""Engines on FPGA boards, behind a serial port."""

@@ -1,0 +1,1 @@
+"""The host's side of an engine behind a serial port."""
