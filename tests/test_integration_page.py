@@ -1,0 +1,120 @@
+# amaranth: UnusedElaboratable=no
+"""docs/integration.md and the files beside it: executed, linted, in step with the engine."""
+
+import doctest
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sqhw import __version__
+from sqhw.engine.axi import AXIEngine
+from sqhw.engine.config import ENGINE_PRESETS
+from sqhw.engine.emit import emit_engine, engine_module_name
+from sqhw.flows.lint import lint
+from sqhw.flows.verilog import write
+
+FOLDER = Path(__file__).parents[1] / "docs" / "integration"
+PAGE = FOLDER.with_suffix(".md")
+EXAMPLE = FOLDER / "sq_engine_example.v"
+
+
+def ports() -> set[str]:
+    engine = AXIEngine(ENGINE_PRESETS["tiny"])
+    return {"_".join(map(str, path)) for path, *_ in engine.signature.flatten(engine)}
+
+
+def test_page_is_executed():
+    failed, attempted = doctest.testfile(str(PAGE), module_relative=False)
+    assert (failed, attempted) == (0, 14)
+
+
+def test_page_gives_the_presets_sizes():
+    text = PAGE.read_text()
+    for name, config in ENGINE_PRESETS.items():
+        array = config.array
+        macs = array.rows * array.columns * config.pe.lanes
+        size = config.buffer_bits
+        bits = f"{size / 1e6:.2f} Mbit" if size > 1e6 else f"{size / 1e3:.0f} kbit"
+        row = (
+            f"| `{name}` | {array.rows} x {array.columns} | {config.pe.lanes} | {macs:,} "
+            f"| {config.axi_bits} bits | {bits} | {config.m_max}, {config.n_max}, {config.pe.k_max} |"
+        )
+        assert row in text
+
+
+def test_example_connects_every_port():
+    assert set(re.findall(r"\.(\w+)\(", EXAMPLE.read_text())) == ports()
+
+
+def test_litex_module_connects_every_port():
+    """Without LiteX: its code runs on stand-ins, and names every port of the engine."""
+    seen = {}
+
+    class Anything:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def __getattr__(self, name):
+            return Anything()
+
+        def __invert__(self):
+            return self
+
+        def __iadd__(self, other):
+            return self
+
+    class Module:
+        specials = Anything()
+
+    class Platform:
+        def add_source(self, path):
+            seen["source"] = path
+
+    def instance(name, **connections):
+        seen["ports"] = set(connections)
+        return Anything()
+
+    names = {
+        "LiteXModule": Module,
+        "stream": Anything(),
+        "AXILiteInterface": Anything,
+        "EventManager": Anything,
+        "EventSourceLevel": Anything,
+        "ClockSignal": Anything,
+        "ResetSignal": Anything,
+        "Instance": instance,
+    }
+    code = (FOLDER / "litex_engine.py").read_text()
+    exec(compile(code[code.index("class SQEngine") :], "litex_engine.py", "exec"), names)
+    names["SQEngine"](Platform(), "engine.v")
+    directions = {
+        port["name"]: port["direction"][0]
+        for port in emit_engine(ENGINE_PRESETS["tiny"], "x").manifest["ports"]
+    }
+    assert seen == {"source": "engine.v", "ports": {f"{way}_{name}" for name, way in directions.items()}}
+
+
+def test_example_lints(tmp_path):
+    name = engine_module_name("tiny")
+    (engine,) = write([emit_engine(ENGINE_PRESETS["tiny"], name)], tmp_path)
+    lint(engine, name)
+    whole = tmp_path / "sq_engine_example.v"
+    whole.write_text(EXAMPLE.read_text() + engine.read_text())
+    lint(whole, "sq_engine_example")
+
+
+def test_core_file_names_this_version():
+    assert f"name: sqhw:engine:sq_engine_tiny:{__version__}\n" in (FOLDER / "sq_engine.core").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("fusesoc"), reason="needs fusesoc")
+def test_fusesoc_accepts_the_core_file(tmp_path):
+    shutil.copy(FOLDER / "sq_engine.core", tmp_path)
+    (tmp_path / "sq_engine_tiny.v").write_text("module sq_engine_tiny; endmodule\n")
+    command = ["fusesoc", "--cores-root", ".", "core", "show", "sqhw:engine:sq_engine_tiny"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "sq_engine_tiny.v" in result.stdout or "sq_engine_tiny" in result.stdout
