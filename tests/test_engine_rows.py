@@ -1,0 +1,156 @@
+# amaranth: UnusedElaboratable=no
+"""Unpacking in hardware: any row, cut into pieces, gives the beats that the golden tensors give."""
+
+import random
+
+import numpy as np
+import pytest
+from amaranth.hdl import Value
+
+from sqhw.array.config import ArrayConfig
+from sqhw.beats import dense_beats, sq_beats
+from sqhw.config import PRESETS, PEConfig
+from sqhw.engine.config import EngineConfig
+from sqhw.engine.dense_rows import DenseRows
+from sqhw.engine.gearbox import Gearbox, piece_layout
+from sqhw.engine.sq_rows import SQRows
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.pack import pack_dense, pack_sq
+from tests.cases import random_dense, random_sq
+from tests.hardware import simulate
+
+UNITS = {
+    "default": PEConfig(k_max=256),
+    "wide": PEConfig(SQFormat(32, 2), DenseFormat(4, 64), lanes=32, k_max=256),
+    "paper": PRESETS["paper"],
+    "several beats": PEConfig(SQFormat(32, 5), DenseFormat(8, 96), lanes=8, outlier_lanes=2, k_max=128),
+    "sentinel": PEConfig(SQFormat(8, 3, "fp16", "sentinel"), DenseFormat(4), lanes=2, k_max=256),
+    "odd banks": PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4, 4), lanes=1, k_max=256),
+    "no outliers": PEConfig(SQFormat(16, 0), DenseFormat(8), lanes=4, outlier_lanes=0, k_max=256),
+}
+LENGTHS = (1, 5, 16, 33, 64, 100)
+
+
+def engine(name: str, axi_bits: int) -> EngineConfig:
+    return EngineConfig(ArrayConfig(UNITS[name], 2, 2), axi_bits, output_stages=1)
+
+
+def unpacked(dut, rows: list[bytes], k: int) -> list[list[int]]:
+    """Per row the words that come out, taking pieces as they are asked for."""
+    words = []
+
+    async def testbench(ctx):
+        ctx.set(dut.k, k)
+        await ctx.tick().repeat(3)
+        ctx.set(dut.load, 1)
+        await ctx.tick()
+        ctx.set(dut.load, 0)
+        for row in rows:
+            words.append([])
+            rest, last = row, False
+            while not last:
+                count, last = ctx.get(dut.bytes), ctx.get(dut.last)
+                piece, rest = rest[:count], rest[count:]
+                assert len(piece) == count
+                ctx.set(dut.next, 1)
+                await ctx.tick()
+                ctx.set(dut.next, 0)
+                # What follows in the stream must not matter.
+                noise = bytes([0xA5]) * (dut.piece_bytes - count)
+                ctx.set(dut.piece, int.from_bytes(piece + noise, "little"))
+                words[-1].append(ctx.get(Value.cast(dut.word)))
+                await ctx.tick()
+            assert not rest
+
+    simulate(dut, testbench, limit=5000)
+    return words
+
+
+@pytest.mark.parametrize("axi_bits", [32, 128])
+@pytest.mark.parametrize("name", list(UNITS))
+def test_sq_rows(name, axi_bits):
+    config = engine(name, axi_bits)
+    layout = sq_beat_layout(config.pe)
+    size = layout.size - 1
+    rng = np.random.default_rng(1)
+    compared = 0
+    for k in LENGTHS[::2]:
+        tensor = random_sq(rng, config.pe.sq, 2, k)
+        words = unpacked(SQRows(config), [row.tobytes() for row in pack_sq(tensor)], k)
+        for beats, row in zip(sq_beats(config.pe, tensor), words, strict=True):
+            got = [
+                word >> size * beat & (1 << size) - 1
+                for word in row
+                for beat in range(config.sq_beats_per_word)
+            ]
+            assert got[: len(beats)] == [beat & (1 << size) - 1 for beat in beats]
+            compared += len(beats)
+    assert compared >= 2 * sum(config.beats(k) for k in LENGTHS[::2]) > 0
+
+
+@pytest.mark.parametrize("axi_bits", [32, 128])
+@pytest.mark.parametrize("name", list(UNITS))
+def test_dense_rows(name, axi_bits):
+    config = engine(name, axi_bits)
+    layout = dense_beat_layout(config.pe)
+    rng = np.random.default_rng(2)
+    per_word, width = config.dense_beats_per_word, layout["codes"].width
+    compared = 0
+    for k in LENGTHS:
+        tensor = random_dense(rng, config.pe.dense, 2, k)
+        words = unpacked(DenseRows(config), [row.tobytes() for row in pack_dense(tensor)], k)
+        for beats, row in zip(dense_beats(config.pe, tensor), words, strict=True):
+            mask = (1 << width) - 1
+            codes = [word >> width * beat & mask for word in row for beat in range(per_word)]
+            assert codes[: len(beats)] == [beat & mask for beat in beats]
+            if config.pe.dense.group:
+                tau = [word >> width * per_word for word in row for _ in range(per_word)]
+                assert tau[: len(beats)] == [beat >> width & 63 for beat in beats]
+            compared += len(beats)
+    assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
+
+
+@pytest.mark.parametrize(("word_bytes", "piece_bytes"), [(4, 13), (16, 26), (8, 1), (1, 3)])
+def test_gearbox(word_bytes, piece_bytes):
+    """Pieces of any length, in order, whatever pauses; what follows an aligned one in its word is skipped."""
+    rng = random.Random(3)
+    dut = Gearbox(word_bytes, piece_bytes)
+    pieces, stream = [], b""
+    for index in range(60):
+        count, align = rng.randint(0, piece_bytes), rng.random() < 0.2 or index == 59
+        body = rng.randbytes(count)
+        pieces.append((body, align, index == 59))
+        stream += body
+        if align:
+            stream += bytes(-len(stream) % word_bytes)
+    received = []
+
+    async def source(ctx):
+        words = [stream[at : at + word_bytes] for at in range(0, len(stream), word_bytes)]
+        for index, word in enumerate(words):
+            while rng.random() < 0.3:
+                await ctx.tick()
+            ctx.set(dut.i.p, {"data": int.from_bytes(word, "little"), "last": index == len(words) - 1})
+            ctx.set(dut.i.valid, 1)
+            *_, ready = await ctx.tick().sample(dut.i.ready)
+            while not ready:
+                *_, ready = await ctx.tick().sample(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+
+    async def sink(ctx):
+        for body, align, end in pieces:
+            request = {"bytes": len(body), "align": align, "end": end}
+            ctx.set(Value.cast(dut.request.p), piece_layout(piece_bytes).const(request).as_value().value)
+            ctx.set(dut.request.valid, 1)
+            *_, ready, early, late = await ctx.tick().sample(dut.request.ready, dut.early, dut.late)
+            while not ready:
+                *_, ready, early, late = await ctx.tick().sample(dut.request.ready, dut.early, dut.late)
+            assert (early, late) == (0, 0)
+            ctx.set(dut.request.valid, 0)
+            assert ctx.get(dut.o.valid)
+            received.append(ctx.get(dut.o.p) & (1 << 8 * len(body)) - 1)
+
+    simulate(dut, source, sink, limit=3000)
+    assert received == [int.from_bytes(body, "little") for body, *_ in pieces]
+    assert len(received) == 60
