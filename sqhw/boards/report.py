@@ -1,0 +1,92 @@
+"""The boards' report: a document for programs, a table for people, from the same data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from .. import __version__
+from .build import Bitstream
+from .targets import BOARDS
+
+__all__ = ["document", "markdown", "table"]
+
+_HEADER = ("board", "FPGA", "engine", "LUT", "FF", "block RAM", "DSP", "clock (MHz)", "Fmax (MHz)", "slack")
+_COLUMNS = ("LUT", "FF", "BRAM", "DSP")
+
+
+def document(built: Iterable[Bitstream], versions: dict[str, str], *, command: str) -> dict[str, Any]:
+    """JSON types only."""
+    boards = []
+    for bitstream in built:
+        board = BOARDS[bitstream.board]
+        boards.append(
+            {
+                **asdict(bitstream),
+                "title": board.title,
+                "part": board.part,
+                "baudrate": board.baudrate,
+                "parameters": asdict(board.config),
+            }
+        )
+    return {
+        "command": command,
+        "generator": {"sqhw": __version__, **versions},
+        "seed": 1,
+        "boards": boards,
+    }
+
+
+def _rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows = []
+    for entry in report["boards"]:
+        array = entry["parameters"]["array"]
+        pe = array["pe"]
+        size = f"{array['rows']} x {array['columns']} x {pe['lanes']} lanes"
+        engine = f"{size}, {pe['sq']['high'].upper()}, K to {pe['k_max']:,}"
+        fmax, clock = entry["fmax_mhz"], entry["clock_mhz"]
+        rows.append(
+            (
+                entry["title"],
+                entry["part"],
+                engine,
+                *(_use(entry, resource) for resource in _COLUMNS),
+                f"{clock:g}",
+                "not placed" if fmax is None else f"{fmax:g}",
+                "" if fmax is None else f"{fmax / clock - 1:+.0%}",
+            )
+        )
+    return rows
+
+
+def _use(entry: dict[str, Any], resource: str) -> str:
+    used, available = entry["used"].get(resource), entry["available"].get(resource)
+    if used is None:
+        return ""
+    return f"{used:,}" + (f" ({used / available:.0%})" if available else "")
+
+
+def table(report: dict[str, Any]) -> Table:
+    """For a terminal."""
+    shown = Table(*_HEADER, title="Engines on boards")
+    for row in _rows(report):
+        shown.add_row(*row)
+    return shown
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """A page."""
+    lines = ["# Engines on boards", "", f"Made by `{report['command']}`. {_NOTE}", ""]
+    lines.append("| " + " | ".join(_HEADER) + " |")
+    lines.append("|" + "---|" * 3 + "---:|" * (len(_HEADER) - 3))
+    lines += ["| " + " | ".join(row) + " |" for row in _rows(report)]
+    return "\n".join(lines) + "\n"
+
+
+_NOTE = (
+    "Whole boards: serial line, protocol, engine. LUTs are logic cells after packing "
+    "(iCE40: a logic cell holds a LUT and a register), or cells after mapping where the board was not placed."
+)
