@@ -1,8 +1,12 @@
 """Simulation of the smallest array's emitted Verilog on real activations."""
 
+import json
+from pathlib import Path
+
 from sim.array import as_report, simulate
 
 SEED = 20251205
+COMMITTED = Path(__file__).parents[1] / "docs" / "results" / "array.json"
 
 
 def test_tiny_agrees_with_the_golden_model(tmp_path):
@@ -12,3 +16,6 @@ def test_tiny_agrees_with_the_golden_model(tmp_path):
     assert total["compared"] == 12 * 24
     assert total["utilization"] == 1
     assert 0 < total["gate_rate"] < 1
+    assert json.loads(COMMITTED.read_text())["sites"] == rows, (
+        "renew it with: make sim-array && cp build/sim/array.json docs/results/"
+    )
