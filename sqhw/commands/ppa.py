@@ -13,7 +13,7 @@ from ..flows import ppa_figures, ppa_report
 from ..flows.cache import frozen
 from ..flows.files import as_json, write_text
 from ..flows.ppa_targets import verdicts
-from ..flows.tools import nextpnr_ecp5
+from ..flows.tools import ToolError, nextpnr_ecp5
 from ..flows.units import unit, units
 from .common import command_line, progress, stages
 
@@ -47,6 +47,8 @@ def ppa(jobs: int, output: Path, finished: bool) -> None:
             [*measured, *checked], flow.placed_units(), checked, workers=jobs, begin=stages(display)
         )
     document = flow.document(survey, measured, command=command_line())
+    if not document["ratios"]:
+        raise ToolError("No SQ unit is finished beside a baseline yet: run without --finished")
     document["targets"] = verdicts(document)
     console = Console()
     console.width = max(console.width, ppa_report.TABLE_WIDTH)

@@ -23,6 +23,9 @@ from .verilog import convert
 __all__ = ["Emitted", "combine", "emit", "job", "multiplies", "parts", "sources"]
 
 
+_CONVERT = Path(__file__).with_name("verilog.py")
+
+
 @dataclass(frozen=True)
 class Emitted:
     """Verilog of measured hardware.
@@ -50,8 +53,9 @@ def emit(unit: Unit, *, cache: Path = CACHE) -> Emitted:
         names = [name for name in _module_names(text) if re.fullmatch(rf"{top}_[A-Za-z0-9]+", name)]
         return {"top": top, "verilog": text, "shared": {name: _only(text, name) for name in names}}
 
-    digests = [sources(module) for module in (*unit.modules, "sqhw.flows.verilog")]
-    key = store.key([unit.name, unit.parameters, digests, versions])
+    digests = [sources(module) for module in unit.modules]
+    convert_digest = hashlib.sha256(_CONVERT.read_bytes()).hexdigest()
+    key = store.key([unit.name, unit.parameters, digests, convert_digest, versions])
     return Emitted(**store.result(cache / key, make))
 
 

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from .files import write_text
-from .units import BASELINES, CONFIGS
+from .units import BASELINES, CONFIGS, FAMILIES
 
 __all__ = ["TABLE_WIDTH", "Rows", "markdown_table", "page", "table", "tables", "write"]
 
@@ -68,8 +68,7 @@ def ratio_rows(document: Mapping[str, Any]) -> Rows:
                 [u["title"], str(u["lanes"]), u["size"]]
                 + [_number(found.get((u["name"], f"{baseline}{suffix}")), 3) for baseline in BASELINES]
             )
-    titles = {u["family"]: u["title"] for u in document["units"] if "family" in u}
-    return ["gates of", "lanes", "size", *(f"/ {titles[baseline]}" for baseline in BASELINES)], rows
+    return ["gates of", "lanes", "size", *(f"/ {FAMILIES[baseline].title}" for baseline in BASELINES)], rows
 
 
 def target_rows(document: Mapping[str, Any]) -> Rows:
@@ -166,7 +165,7 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> T
     result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     result.add_column(header[0], no_wrap=True)
     for name in header[1:]:
-        result.add_column(name, justify="right", max_width=10)
+        result.add_column(name, justify="right", max_width=12)
     for row in rows:
         result.add_row(*row)
     return result
