@@ -53,6 +53,9 @@ class Survey:
     flat: dict[str, float] = field(default_factory=dict)
 
 
+_DECODED = ("sq", "sq-sentinel", "paper")
+"""What is measured block by block."""
+
 _VARIANTS = ("sq-sentinel", "sq-dense")
 """What is measured in gates only, to be set against ``sq``."""
 
@@ -114,7 +117,7 @@ def survey(
     runs: dict[tuple[str, str, str], Callable[[], Report]] = {}
     needed: dict[tuple[str, str], dict[str, tuple[str, str, str]]] = {}
     for (name, label), target in plan.items():
-        breakdown = label == "gates" and every[name].family in CONFIGS
+        breakdown = label == "gates" and every[name].family in _DECODED
         for top, (text, _) in parts(emitted[name]).items():
             key = (text, top, label)
             runs[key] = job(emitted[name], top, target, breakdown=breakdown, cache=cache)
@@ -301,7 +304,7 @@ def _ratios(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _decode(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """What decoding a mask costs: gates, cycles, bits."""
     result = []
-    for family in ("sq", "sq-sentinel", "paper"):
+    for family in _DECODED:
         for lanes in SQ:
             element = described.get(unit(family, lanes, None).name)
             array = described.get(unit(family, lanes, (8, 8)).name)
