@@ -90,6 +90,13 @@ energy: $(READY)  ## switching energy on real activations, gated and against bas
 explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of hundreds of configurations (half an hour)
 	@$(PY) -m sqhw explore --output $(PPA)
 
+.PHONY: bitstream test-serial
+bitstream: $(READY) $(VENV)/.boards  ## a bitstream for BOARD=ulx3s, orangecrab or arty-a7; or for all of them
+	@$(PY) -m sqhw bitstream $(BOARD)
+
+test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)
+	@$(PY) -m pytest -q -m slow tests/test_host_engine.py
+
 accuracy-page: $(READY) $(VENV)/.ppa  ## tables and figures of docs/accuracy.md from the committed report
 	@$(PY) -m docs.accuracy --figures
 
@@ -105,6 +112,10 @@ $(READY): requirements.txt pyproject.toml | host
 
 $(VENV)/.llm: requirements-llm.txt $(READY)
 	@$(PY) $(PIP) install --no-deps -r requirements-llm.txt
+	@touch $@
+
+$(VENV)/.boards: requirements-boards.txt $(READY)
+	@$(PY) $(PIP) install --no-deps -r requirements-boards.txt
 	@touch $@
 
 $(VENV)/.ppa: requirements-ppa.txt $(READY)

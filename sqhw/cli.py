@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
+from .commands import bitstream as board_commands
 from .commands import quantize as quantize_commands
 from .commands.common import command_line
 from .commands.common import progress as progress_display
@@ -135,6 +136,8 @@ cli.add_command(quantize_commands.quantize)
 cli.add_command(quantize_commands.inspect)
 cli.add_command(ppa)
 cli.add_command(formal)
+cli.add_command(board_commands.bitstream)
+cli.add_command(board_commands.constraints_command)
 cli.add_command(energy)
 cli.add_command(explore)
 cli.add_command(engine)

@@ -87,6 +87,6 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 _NOTE = (
-    "Whole boards: serial line, protocol, engine. LUTs are logic cells after packing "
-    "(iCE40: a logic cell holds a LUT and a register), or cells after mapping where the board was not placed."
+    "Whole boards: serial line, protocol, engine. Cells are counted after packing, or after mapping where "
+    "the board was not placed."
 )

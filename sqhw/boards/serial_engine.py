@@ -26,7 +26,7 @@ def patience(divisor: int) -> int:
 
 
 class FramedEngine(wiring.Component):
-    """An :class:`~sqhw.engine.engine.Engine` that takes requests in frames of bytes and answers them in frames.
+    """An :class:`~sqhw.engine.engine.Engine` that takes requests in frames of bytes and answers in frames.
 
     Parameters
     ----------

