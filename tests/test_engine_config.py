@@ -1,5 +1,6 @@
 """The engine's configuration, and the texts made from its register map."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from sqhw.config import PRESETS
 from sqhw.engine.config import ENGINE_PRESETS, EngineConfig, engine_preset
 from sqhw.engine.register_texts import c_header, markdown
 from sqhw.engine.registers import REGISTERS, register
+from sqhw.runtime.layer import LAYERS
+from sqhw.runtime.report import markdown as markdown_report
 from sw_reference.format import DenseFormat
 
 ROOT = Path(__file__).parents[1]
@@ -96,3 +99,12 @@ def test_committed_register_page_is_up_to_date():
 def test_committed_header_is_up_to_date():
     header = (ROOT / "verilog" / "sq_engine_registers.h").read_text()
     assert header == c_header(), "python -m sqhw registers > verilog/sq_engine_registers.h"
+
+
+def test_committed_report_is_whole_and_its_page_up_to_date():
+    document = json.loads((ROOT / "docs" / "results" / "engine.json").read_text())
+    rows = [*document["bench"]["rows"], *document["layer"]["rows"]]
+    assert sum(row["mismatches"] for row in rows) == 0 < sum(row["compared"] for row in rows)
+    assert [row["layer"] for row in document["layer"]["rows"]] == list(LAYERS)
+    page = (ROOT / "docs" / "results" / "engine.md").read_text()
+    assert page == markdown_report(document), "python -m sqhw.runtime.report --input docs/results/engine.json"

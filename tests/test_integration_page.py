@@ -5,30 +5,30 @@ import doctest
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
-from amaranth.lib.wiring import In
 
 from sqhw import __version__
-from sqhw.engine.axi import AXIEngine
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.emit import emit_engine, engine_module_name
 from sqhw.flows.lint import lint
-from sqhw.flows.verilog import write
+from sqhw.flows.verilog import Design, write
 
 FOLDER = Path(__file__).parents[1] / "docs" / "integration"
 PAGE = FOLDER.with_suffix(".md")
 EXAMPLE = FOLDER / "sq_engine_example.v"
 
 
+@cache
+def design() -> Design:
+    return emit_engine(ENGINE_PRESETS["tiny"], engine_module_name("tiny"))
+
+
 def ports() -> dict[str, str]:
     """The engine's ports: i or o, by name."""
-    engine = AXIEngine(ENGINE_PRESETS["tiny"])
-    return {
-        "_".join(map(str, path)): "i" if member.flow is In else "o"
-        for path, member, _ in engine.signature.flatten(engine)
-    }
+    return {port["name"]: port["direction"][0] for port in design().manifest["ports"]}
 
 
 def test_page_is_executed():
@@ -102,9 +102,8 @@ def test_litex_module_connects_every_port():
 
 
 def test_example_lints(tmp_path):
-    name = engine_module_name("tiny")
-    (engine,) = write([emit_engine(ENGINE_PRESETS["tiny"], name)], tmp_path)
-    lint(engine, name)
+    (engine,) = write([design()], tmp_path)
+    lint(engine, design().name)
     whole = tmp_path / "sq_engine_example.v"
     whole.write_text(EXAMPLE.read_text() + engine.read_text())
     lint(whole, "sq_engine_example")

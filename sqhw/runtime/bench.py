@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..commands.common import progress
-from ..engine.config import engine_preset
-from ..engine.emit import emit_engine, engine_module_name
+from ..engine.config import EngineConfig, engine_preset
+from ..engine.emit import emit_engine
 from ..flows.files import as_json, write_text
 from ..flows.tools import ToolError
 from .engine import Engine, golden
@@ -72,6 +73,17 @@ def measure(preset: str, library: Path, size: Size) -> dict[str, Any]:
     }
 
 
+def _emission(config: EngineConfig, side: int) -> dict[str, Any]:
+    """Processor time and size of an engine's Verilog, with another square array."""
+    array = replace(config.array, rows=side, columns=side)
+    before = os.times()
+    text = emit_engine(replace(config, array=array), "sq_engine").verilog
+    after = os.times()
+    # Yosys is a process of its own; its time counts, the machine's other work does not.
+    seconds = sum(after[:4]) - sum(before[:4])
+    return {"rows": side, "columns": side, "processor_seconds": seconds, "bytes": len(text)}
+
+
 def _steady(rows: list[dict[str, Any]]) -> float | None:
     """Multiply-accumulates per cycle, of the peak, of the columns that one job has more than the other."""
     found = [row for size in SIZES["columns"] for row in rows if (row["m"], row["n"], row["k"]) == size]
@@ -81,14 +93,14 @@ def _steady(rows: list[dict[str, Any]]) -> float | None:
     return float((many["ideal_cycles"] - few["ideal_cycles"]) / (many["cycles"] - few["cycles"]))
 
 
-def _document(preset: str, rows: list[dict[str, Any]], emission: float) -> dict[str, Any]:
+def _document(preset: str, rows: list[dict[str, Any]], emissions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "command": f"python -m sqhw.runtime.bench --preset {preset}",
         "seed": SEED,
         "versions": {"sqhw": __version__, "python": sys.version.split()[0], "numpy": np.__version__},
         "preset": preset,
         "configuration": asdict(engine_preset(preset)),
-        "verilog_seconds": emission,
+        "emission": emissions,
         "steady_utilization": _steady(rows),
         "rows": rows,
     }
@@ -125,11 +137,20 @@ def _run(
 @click.command()
 @click.option("--preset", default=PRESET, show_default=True, help="Engine.")
 @click.option("--series", multiple=True, type=click.Choice(list(SIZES)), help="Only these; by default all.")
+@click.option(
+    "--side",
+    "sides",
+    multiple=True,
+    type=click.IntRange(1, 16),
+    default=(8, 16),
+    show_default=True,
+    help="Sides of square arrays whose emission is timed.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Simulations at a time.")
 @click.option(
     "--output", type=click.Path(path_type=Path), default=Path("build/engine/engine.json"), show_default=True
 )
-def main(preset: str, series: tuple[str, ...], jobs: int, output: Path) -> None:
+def main(preset: str, series: tuple[str, ...], sides: tuple[int, ...], jobs: int, output: Path) -> None:
     """Measure cycles of whole products, steady rate, and how cycles grow with M and K."""
     console = Console()
     console.width = max(console.width, 110)
@@ -137,9 +158,7 @@ def main(preset: str, series: tuple[str, ...], jobs: int, output: Path) -> None:
     sizes = list(dict.fromkeys(size for name in chosen for size in SIZES[name]))
     try:
         config = engine_preset(preset)
-        before = time.process_time()
-        emit_engine(config, engine_module_name(preset.replace("-", "_")))
-        emission = time.process_time() - before
+        emissions = [_emission(config, side) for side in sides]
         library = compile_engine(config, note=lambda text: console.print(f"{text} ..."))
     except (ToolError, ValueError) as error:
         console.print(str(error), style="red", soft_wrap=True)
@@ -151,12 +170,17 @@ def main(preset: str, series: tuple[str, ...], jobs: int, output: Path) -> None:
 
         def done(rows: list[dict[str, Any]]) -> None:
             # Kept row by row: who stops early has what there is.
-            document.update(_document(preset, rows, emission))
+            document.update(_document(preset, rows, emissions))
             write_text(output, as_json(previous | {"bench": document}))
             display.advance(task)
 
         _run(preset, library, sizes, jobs, done)
     console.print(_table(document))
+    for line in emissions:
+        size = f"{line['rows']} x {line['columns']}"
+        console.print(
+            f"Verilog of {size}: {line['processor_seconds']:.1f} s of one core, {line['bytes']:,} bytes"
+        )
     if document["steady_utilization"] is not None:
         console.print(f"once steady: {document['steady_utilization']:.1%} of the peak")
     console.print(str(output))

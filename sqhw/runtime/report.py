@@ -1,0 +1,80 @@
+"""``python -m sqhw.runtime.report``: the engine's report as Markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..flows.files import write_text
+
+__all__ = ["main", "markdown"]
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """Returns the page of a report that `make bench-engine` and `make layer` wrote."""
+    bench, layer = document["bench"], document["layer"]
+    lines = [
+        "# The engine, measured",
+        "",
+        f"Emitted Verilog of the preset `{bench['preset']}`, simulated cycle by cycle, every result",
+        "compared with the golden model. Streams never pause. Made by `python -m sqhw.runtime.report` from engine.json.",
+        "",
+        f"## Whole products: `{bench['command']}`",
+        "",
+        "Cycles from the start to the last result; ideal: M N K / peak.",
+        "",
+        "| M | N | K | compared | mismatches | cycles | ideal | overhead | utilization |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in bench["rows"]:
+        numbers = (row[name] for name in ("m", "n", "k", "compared", "mismatches", "cycles"))
+        cells = [f"{number:,}" for number in numbers]
+        cells += [
+            f"{row['ideal_cycles']:,.0f}",
+            f"{row['overhead_cycles']:,.0f}",
+            f"{row['utilization']:.1%}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    if bench["steady_utilization"] is not None:
+        lines += ["", f"Once steady (more columns of the same product): {bench['steady_utilization']:.1%}."]
+    lines += ["", "| array | Verilog, seconds of one core | bytes |", "|---|---|---|"]
+    for row in bench["emission"]:
+        lines.append(
+            f"| {row['rows']} x {row['columns']} | {row['processor_seconds']:.1f} | {row['bytes']:,} |"
+        )
+    lines += [
+        "",
+        f"## Block {layer['block']} of SmolLM2-135M-Instruct: `{layer['command']}`",
+        "",
+        "| layer | tokens | N x K | compared | mismatches | cycles | starved | utilization | gate rate |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in layer["rows"]:
+        cells = [row["layer"], str(row["tokens"]), f"{row['n']} x {row['k']}"]
+        cells += [f"{row[name]:,}" for name in ("compared", "mismatches", "cycles", "starved")]
+        cells += [f"{row['utilization']:.1%}", f"{row['gate_rate']:.1%}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    totals = [sum(row[name] for row in layer["rows"]) for name in ("compared", "mismatches", "cycles")]
+    lines += [
+        "",
+        "{:,} results compared, {} mismatches, {:,} cycles.".format(*totals),
+        "Each tile of W is used by two row tiles only, so W's stream sets the rate. The encoder takes the",
+        "largest element of every bank, so no beat is without an outlier.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.option("--input", "path", type=click.Path(path_type=Path), default=Path("build/engine/engine.json"))
+def main(path: Path) -> None:
+    """Write the report's page beside it."""
+    page = path.with_suffix(".md")
+    write_text(page, markdown(json.loads(path.read_text())))
+    click.echo(page)
+
+
+if __name__ == "__main__":
+    main()
