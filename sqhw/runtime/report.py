@@ -20,7 +20,7 @@ def markdown(document: dict[str, Any]) -> str:
         "# The engine, measured",
         "",
         f"Emitted Verilog of the preset `{bench['preset']}`, simulated cycle by cycle, every result",
-        "compared with the golden model. Streams never pause. Made by `python -m sqhw.runtime.report` from engine.json.",
+        "compared with the golden model. Streams never pause. Made by `python -m sqhw.runtime.report`.",
         "",
         f"## Whole products: `{bench['command']}`",
         "",
