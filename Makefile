@@ -9,6 +9,7 @@ WAVES ?=
 QUICK ?=
 SYNTH ?= build/synth
 PPA ?= build/ppa
+VERIFY ?= build/verify
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
@@ -60,7 +61,7 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
-.PHONY: formal exhaustive mutation
+.PHONY: formal exhaustive mutation fuzz verify
 formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
 	@$(PY) -m sqhw formal
 
@@ -69,6 +70,13 @@ exhaustive: $(READY) | compiler  ## every input of small spaces, on Verilog unde
 
 mutation: $(READY) | compiler  ## plant hundreds of faults in the processing element; a bench must notice each
 	@$(PY) -m sim.mutation
+
+fuzz: $(READY) | compiler  ## a million beats of random bits, and damaged files: no hang, nothing wrong afterwards
+	@$(PY) -m sim.fuzz
+
+# The committed page: make verify VERIFY=docs/results
+verify: $(READY) | compiler  ## all of these and make sim, and a page of figures to sign off by, under build/verify
+	@$(PY) -m sim.verify --output $(VERIFY)
 
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 	@$(PY) -m sw_reference.bench --output build/reference.json

@@ -1,0 +1,127 @@
+"""``python -m sim.verify``: every part of the verification, and one page of figures to sign off by."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sqhw.flows.files import as_json, write_text
+
+__all__ = ["PARTS", "Part", "page", "sign_off"]
+
+OUTPUT = Path("build/verify")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command, the report that it writes, and the sentence that the report comes to."""
+
+    title: str
+    command: tuple[str, ...]
+    report: Path
+    sentence: str
+
+
+PARTS = (
+    Part(
+        "Formal",
+        ("sqhw", "formal"),
+        Path("build/formal/formal.json"),
+        "{proven} claims proven, {by_induction} of them by induction; {bugs_found} of {bugs_planted} planted "
+        "bugs found",
+    ),
+    Part(
+        "Exhaustive",
+        ("sim.exhaustive",),
+        Path("build/exhaustive/exhaustive.json"),
+        "{compared:,} results compared, {wrong} wrong",
+    ),
+    Part(
+        "Mutation",
+        ("sim.mutation",),
+        Path("build/mutation/mutation.json"),
+        "{mutants} mutants: {killed} killed, {equivalent} proven equivalent, {survived} survived",
+    ),
+    Part(
+        "Fuzzing",
+        ("sim.fuzz",),
+        Path("build/fuzz/fuzz.json"),
+        "{totals[beats]:,} beats, {totals[hangs]} hangs; {totals[compared]:,} results afterwards compared, "
+        "{totals[wrong]} wrong",
+    ),
+    Part(
+        "Simulation",
+        ("sim",),
+        Path("build/sim/sim.json"),
+        "{totals[compared]:,} results compared, {totals[mismatches]} mismatches",
+    ),
+)
+
+
+def sign_off(parts: tuple[Part, ...], failed: dict[str, int]) -> dict[str, Any]:
+    """Collects what the reports say; a part without a report, or that failed, is not passed."""
+    rows = []
+    tools: dict[str, str] = {}
+    for part in parts:
+        report = json.loads(part.report.read_text()) if part.report.exists() else None
+        tools |= report.get("tools", {}) if report else {}
+        rows.append(
+            {
+                "part": part.title,
+                "command": f"python -m {' '.join(part.command)}",
+                "passed": report is not None and not failed.get(part.title),
+                "seed": report.get("seed") if report else None,
+                "figures": part.sentence.format(**report) if report else "not run",
+            }
+        )
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {"date": date, "tools": tools, "passed": all(row["passed"] for row in rows), "parts": rows}
+
+
+def page(document: dict[str, Any]) -> str:
+    """The sign-off page in Markdown."""
+    lines = ["# Sign-off", "", f"{document['date']}. Made by `make verify`.", ""]
+    lines += ["| part | passed | figures | seed | command |", "|---|---|---|---|---|"]
+    for row in document["parts"]:
+        passed = "yes" if row["passed"] else "**no**"
+        seed = "" if row["seed"] is None else row["seed"]
+        lines.append(f"| {row['part']} | {passed} | {row['figures']} | {seed} | `{row['command']}` |")
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(document["tools"].items()))
+    return "\n".join([*lines, "", f"Tools: {versions}.", ""])
+
+
+@click.command()
+@click.option("--collect", is_flag=True, help="Only collect the reports that are there.")
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), default=OUTPUT, show_default=True
+)
+def main(collect: bool, output: Path) -> None:
+    """Run every part of the verification and write the sign-off page."""
+    console = Console()
+    failed: dict[str, int] = {}
+    for number, part in enumerate(PARTS, 1):
+        if collect:
+            break
+        start = time.monotonic()
+        console.rule(f"{number} of {len(PARTS)}: {part.title}")
+        part.report.unlink(missing_ok=True)
+        failed[part.title] = subprocess.run([sys.executable, "-m", *part.command], check=False).returncode
+        console.print(f"{part.title}: {time.monotonic() - start:.0f} s", highlight=False)
+    document = sign_off(PARTS, failed)
+    write_text(output / "signoff.json", as_json(document))
+    write_text(output / "signoff.md", page(document))
+    console.print(page(document), highlight=False, markup=False)
+    sys.exit(0 if document["passed"] else 1)
+
+
+if __name__ == "__main__":
+    main()
