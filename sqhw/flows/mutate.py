@@ -11,7 +11,7 @@ from .files import write_text
 from .tools import ToolError, yosys
 from .verilog import Design
 
-__all__ = ["Mutant", "equivalent", "mutate"]
+__all__ = ["Mutant", "mutate"]
 
 
 @dataclass(frozen=True)
@@ -52,24 +52,6 @@ def mutate(design: Design, count: int, seed: int, folder: Path, *, bits: int) ->
     lines = [line for line in (folder / "list.ys").read_text().splitlines() if line.startswith("mutate")]
     mutants = [Mutant(number, line) for number, line in enumerate(lines, 1)]
     return replace(design, verilog=(folder / "mutated.v").read_text()), mutants
-
-
-def equivalent(mutant: Mutant, top: str, folder: Path) -> bool:
-    """Whether induction proves that a mutant behaves as the design that :func:`mutate` left in `folder`."""
-    plain = re.sub(r" -ctrl \S+ \S+ \S+", "", mutant.command)
-    text = (
-        f"read_rtlil flat.il\nrename {top} gold\ndesign -stash gold\n"
-        f"read_rtlil flat.il\n{plain}\nrename {top} gate\ndesign -stash gate\n"
-        "design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate gate\n"
-        "memory_map\nasync2sync\nequiv_make gold gate both\nhierarchy -top both\nflatten\nopt_clean\n"
-        "equiv_struct\nequiv_simple -undef -seq 2\nequiv_induct -undef -seq 4\nequiv_status -assert\n"
-    )
-    write_text(folder / f"equivalent{mutant.number}.ys", text)
-    try:
-        _yosys(folder, f"equivalent{mutant.number}")
-    except ToolError:
-        return False
-    return True
 
 
 def _yosys(folder: Path, name: str) -> None:
