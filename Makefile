@@ -33,6 +33,7 @@ verilog: $(READY)  ## Verilog and a manifest of each preset, under build/verilog
 
 sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(PY) -m sim $(PRESET_OPTION) --simulator $(SIM) $(WAVES_OPTION) --output build/sim/sim.json
+	@$(PY) -m sim.engine --simulator $(SIM) --output build/sim/engine.json
 
 engine: $(READY)  ## Verilog and a manifest of each matrix engine, under build/verilog
 	@$(PY) -m sqhw engine $(PRESET_OPTION) --output build/verilog

@@ -1,0 +1,74 @@
+"""``python -m sim.engine``: an engine's emitted Verilog under cocotb, with cocotbext-axi at its ports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from sim.runner import SimulationError, run_tests
+from sqhw.engine.config import ENGINE_PRESETS
+from sqhw.engine.emit import emit_engine, engine_module_name
+from sqhw.flows.files import as_json, write_text
+from sqhw.flows.tools import ToolError, simulator_environment
+from sqhw.flows.verilog import write
+
+__all__ = ["simulate_engine"]
+
+SEED = 20251205
+
+
+def simulate_engine(name: str, *, simulator: str, seed: int, folder: Path) -> list[dict[str, Any]]:
+    """Runs all cocotb tests of the engine preset called `name`; returns a line per test.
+
+    Raises as :func:`sim.runner.simulate`.
+    """
+    environment = simulator_environment(simulator)
+    folder = folder.resolve()
+    design = emit_engine(ENGINE_PRESETS[name], engine_module_name(name))
+    (verilog,) = write([design], folder)
+    return run_tests(
+        ["sim.test_engine"],
+        design.name,
+        verilog,
+        simulator=simulator,
+        environment=environment | {"SQHW_PRESET": name},
+        seed=seed,
+    )
+
+
+@click.command()
+@click.option("--preset", default="tiny", show_default=True, type=click.Choice(list(ENGINE_PRESETS)))
+@click.option(
+    "--simulator", type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True
+)
+@click.option("--seed", type=int, default=SEED, show_default=True)
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("build/sim/engine.json"), show_default=True
+)
+def main(preset: str, simulator: str, seed: int, output: Path) -> None:
+    """Simulate the emitted Verilog of an engine with AXI masters and slaves at its ports."""
+    console = Console()
+    console.print(f"engine {preset}, simulator {simulator}, seed {seed}")
+    try:
+        with console.status("building and simulating"):
+            folder = output.parent / f"engine_{preset}"
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = simulate_engine(preset, simulator=simulator, seed=seed, folder=folder)
+    except (SimulationError, ToolError) as error:
+        console.print(str(error), style="red", soft_wrap=True)
+        sys.exit(1)
+    table = Table("test", "compared", "mismatches", "cycles")
+    for row in rows:
+        table.add_row(*(str(row.get(name, "")) for name in ("test", "compared", "mismatches", "cycles")))
+    console.print(table)
+    write_text(output, as_json({"simulator": simulator, "seed": seed, "preset": preset, "rows": rows}))
+    sys.exit(0 if sum(row["compared"] for row in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""cocotb test of an engine's emitted Verilog, with cocotbext-axi at every port, pausing at random."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotb.utils import get_sim_time
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+from sqhw.engine.config import engine_preset
+from sqhw.engine.registers import Format, register
+from sqhw.runtime.engine import golden
+from sqhw.runtime.images import dense_image, results, sq_image
+from sw_reference.activations import load_activations
+from sw_reference.quantize import quantize_dense, quantize_sq
+
+CONFIG = engine_preset(os.environ["SQHW_PRESET"])
+SEED = int(os.environ["SQHW_SEED"])
+REPORT = Path(os.environ["SQHW_REPORT"])
+CLOCK_NS = 10
+START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
+
+
+class Ends:
+    """Masters and slaves of all ports."""
+
+    def __init__(self, dut: Any):
+        self.dut = dut
+        reset = {"reset": dut.aresetn, "reset_active_level": False}
+        self.control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, **reset)
+        self.sq, self.dense = (
+            AxiStreamSource(AxiStreamBus.from_prefix(dut, name), dut.aclk, **reset)
+            for name in ("s_axis_sq", "s_axis_dense")
+        )
+        self.y = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_y"), dut.aclk, **reset)
+        for end in (self.sq, self.dense, self.y, self.control.write_if, self.control.read_if):
+            end.log.setLevel("WARNING")
+
+    async def reset(self) -> None:
+        self.dut.aresetn.value = 0
+        await ClockCycles(self.dut.aclk, 3)
+        self.dut.aresetn.value = 1
+        await ClockCycles(self.dut.aclk, 2)
+
+    def pause(self, rng: random.Random, share: float) -> None:
+        """Lets every channel pause with this probability."""
+        lite = self.control
+        channels = (lite.write_if.aw_channel, lite.write_if.w_channel, lite.write_if.b_channel)
+        channels += (lite.read_if.ar_channel, lite.read_if.r_channel)
+        for end in (self.sq, self.dense, self.y, *channels):
+            end.set_pause_generator(itertools.cycle([rng.random() < share for _ in range(499)]))
+
+    async def write(self, name: str, value: int) -> None:
+        reply = await self.control.write(register(name).offset, value.to_bytes(4, "little"))
+        assert reply.resp == AxiResp.OKAY
+
+    async def read(self, name: str) -> int:
+        reply = await self.control.read(register(name).offset, 4)
+        assert reply.resp == AxiResp.OKAY
+        return int.from_bytes(reply.data, "little")
+
+    async def start(self, m: int, n: int, k: int, output: Format) -> None:
+        for name, value in (("M", m), ("N", n), ("K", k), ("OUTPUT", output), ("CONTROL", START)):
+            await self.write(name, int(value))
+
+    async def job(self, x: Any, w: Any, output: Format) -> int:
+        """Runs a job and compares every bit; returns how many results were compared."""
+        await self.start(x.rows, w.rows, x.k, output)
+        await self.sq.send(AxiStreamFrame(sq_image(CONFIG, x)))
+        for _ in range(CONFIG.passes(x.rows)):
+            await self.dense.send(AxiStreamFrame(dense_image(CONFIG, w)))
+        frame = await with_timeout(self.y.recv(), 20, "ms")
+        y = results(CONFIG, x.rows, w.rows, output, bytes(frame.tdata))
+        assert y.tobytes() == golden(x, w, output).tobytes()
+        assert not np.any(frame.tuser)
+        assert await self.read("ERRORS") == 0
+        return y.size
+
+
+def operands(rng: np.random.Generator, m: int, n: int, k: int) -> tuple[Any, Any]:
+    x = rng.standard_t(1.5, (m, k)).astype(np.float32)
+    w = rng.standard_normal((n, k)).astype(np.float32)
+    return quantize_sq(x, CONFIG.pe.sq), quantize_dense(w, CONFIG.pe.dense)
+
+
+def note(**row: Any) -> None:
+    with REPORT.open("a") as report:
+        report.write(json.dumps(row) + "\n")
+
+
+@cocotb.test()
+async def random_shapes(dut: Any) -> None:
+    """Jobs back to back, any shape, all formats of results, pauses on all channels, then none."""
+    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
+    ends, rng = Ends(dut), np.random.default_rng(SEED)
+    await ends.reset()
+    compared, began, before = 0, time.perf_counter(), get_sim_time("ns")
+    for job in range(18):
+        ends.pause(random.Random(SEED + job), (0.0, 0.3, 0.6)[job % 3])
+        m, n, k = (int(size) for size in rng.integers(1, (14, 10, 80)))
+        compared += await ends.job(*operands(rng, m, n, k), Format(job // 3 % 3))
+    cycles = (get_sim_time("ns") - before) / CLOCK_NS
+    assert compared > 300
+    note(
+        test="random shapes",
+        compared=compared,
+        mismatches=0,
+        cycles=int(cycles),
+        cycles_per_second=cycles / (time.perf_counter() - began),
+    )
+
+
+@cocotb.test()
+async def real_layer_slice(dut: Any) -> None:
+    """A slice of a real layer: tokens and weight rows as captured, the first elements of each."""
+    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
+    ends = Ends(dut)
+    await ends.reset()
+    site = load_activations().site(11, "ffn_down")
+    k = min(CONFIG.pe.k_max, site.x.shape[1])
+    x, w = quantize_sq(site.x[:8, :k], CONFIG.pe.sq), quantize_dense(site.weight[:12, :k], CONFIG.pe.dense)
+    compared = await ends.job(x, w, Format.FLOAT32)
+    note(test="slice of layer 11 ffn_down", compared=compared, mismatches=0, cycles=await ends.read("CYCLES"))
+
+
+@cocotb.test()
+async def reset_in_mid_job(dut: Any) -> None:
+    """A reset at any moment leaves nothing behind."""
+    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
+    ends, rng = Ends(dut), np.random.default_rng(SEED)
+    await ends.reset()
+    compared = 0
+    for moment in (5, 60, 150, 320, 500):
+        x, w = operands(rng, 6, 5, 60)
+        await ends.start(6, 5, 60, Format.FLOAT32)
+        await ends.sq.send(AxiStreamFrame(sq_image(CONFIG, x)))
+        await ends.dense.send(AxiStreamFrame(dense_image(CONFIG, w)))
+        await ClockCycles(dut.aclk, moment)
+        ends.sq.clear()
+        ends.dense.clear()
+        await ends.reset()
+        ends.y.clear()
+        compared += await ends.job(*operands(rng, 3, 3, 20), Format.FLOAT32)
+    note(test="reset in mid-job", compared=compared, mismatches=0)
+
+
+@cocotb.test()
+async def bad_streams(dut: Any) -> None:
+    """Packets too short or too long: the error is told, the packet of results ends, the next job is right."""
+    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
+    ends, rng = Ends(dut), np.random.default_rng(SEED)
+    await ends.reset()
+    compared, word = 0, CONFIG.axi_bytes
+    cases = {"sq_early": (-word, 0), "sq_late": (word, 0), "dense_early": (0, -word), "dense_late": (0, word)}
+    for error, change in cases.items():
+        x, w = operands(rng, 5, 4, 40)
+        await ends.write("INTERRUPT_ENABLE", register("INTERRUPT_ENABLE").pack(error=1))
+        await ends.start(5, 4, 40, Format.FLOAT32)
+        for end, packet, more in zip(
+            (ends.sq, ends.dense), (sq_image(CONFIG, x), dense_image(CONFIG, w)), change, strict=True
+        ):
+            await end.send(AxiStreamFrame(packet[:more] if more < 0 else packet + bytes(more)))
+        frame = await with_timeout(ends.y.recv(), 5, "ms")
+        assert np.atleast_1d(frame.tuser)[-1] == 1
+        assert await ends.read("ERRORS") == register("ERRORS").pack(**{error: 1})
+        assert dut.interrupt.value == 1
+        await with_timeout(ends.sq.wait(), 1, "ms")
+        await with_timeout(ends.dense.wait(), 1, "ms")
+        for name in ("ERRORS", "INTERRUPT_STATUS"):
+            await ends.write(name, 0xFF)
+        await ends.write("CONTROL", RECOVER)
+        await RisingEdge(dut.aclk)
+        compared += await ends.job(*operands(rng, 3, 3, 20), Format.FLOAT32)
+    assert (await ends.control.read(0xFC, 4)).resp == AxiResp.SLVERR
+    note(test="bad streams", compared=compared, mismatches=0)
