@@ -21,6 +21,7 @@ from sqhw.flows.verilog import convert
 
 __all__ = ["simulate"]
 
+
 def simulate(name: str, *, simulator: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     """Returns one row per captured layer and site.
 

@@ -112,7 +112,7 @@ async def random_shapes(dut: Any) -> None:
     Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
     ends, rng = Ends(dut), np.random.default_rng(SEED)
     await ends.reset()
-    compared, began, before = 0, time.perf_counter(), get_sim_time("ns")
+    compared, began, before = 0, time.process_time(), get_sim_time("ns")
     for job in range(18):
         ends.pause(random.Random(SEED + job), (0.0, 0.3, 0.6)[job % 3])
         m, n, k = (int(size) for size in rng.integers(1, (14, 10, 80)))
@@ -124,7 +124,7 @@ async def random_shapes(dut: Any) -> None:
         compared=compared,
         mismatches=0,
         cycles=int(cycles),
-        cycles_per_second=cycles / (time.perf_counter() - began),
+        cycles_per_processor_second=cycles / (time.process_time() - began),
     )
 
 

@@ -101,9 +101,7 @@ def page(document: dict[str, Any]) -> str:
 
 @click.command()
 @click.option("--collect", is_flag=True, help="Only collect the reports that are there.")
-@click.option(
-    "--output", type=click.Path(file_okay=False, path_type=Path), default=OUTPUT, show_default=True
-)
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=OUTPUT, show_default=True)
 def main(collect: bool, output: Path) -> None:
     """Run every part of the verification and write the sign-off page."""
     console = Console()
