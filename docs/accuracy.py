@@ -1,4 +1,4 @@
-"""Tables and claims of docs/accuracy.md, from docs/results/accuracy.json: ``python -m docs.accuracy``.
+"""Tables, findings and claims of docs/accuracy.md, from docs/results/accuracy.json: ``python -m docs.accuracy``.
 
 ``python -m docs.accuracy --figures`` draws the figures too (the extra ``figures``).
 """
@@ -234,6 +234,69 @@ def goals(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+SUMMARY = (
+    (
+        "SQ activations with a bank of 16 are level with INT8 ones under the same weights, with 6.5 bits "
+        "(5.5 with the sentinel mask) instead of 8; a bank of 8 is better than INT8, whose scale per token "
+        "does not hold massive activations",
+        "int8",
+        ("W8 A-SQ 16/1", "W8 A-SQ 8/1"),
+    ),
+    (
+        "At one density of outliers (1/16) larger banks cost little",
+        "int8",
+        ("W8 A-SQ 16/1", "W8 A-SQ 32/2", "W8 A-SQ 64/4"),
+    ),
+    (
+        "A threshold leaves half of the banks without an outlier, for one or two points",
+        "int8",
+        ("W8 A-SQ 32/2", "W8 A-SQ 32/2 p97.5"),
+    ),
+    ("One outlier per 32 is too few", "int8", ("W8 A-SQ 32/2 p97.5", "W8 A-SQ 32/1 p97.5")),
+    (
+        "A static mask loses what dynamic selection gains",
+        "int8",
+        ("W8 A-SQ 16/1", "W8 A-SQ 16/1 static"),
+    ),
+    (
+        "Least-squares scales are worth their search",
+        "int8",
+        ("W8 A-SQ 16/1", "W8 A-SQ 16/1 absmax scale"),
+    ),
+    (
+        "SQ on both operands is far ahead of the 4-bit floats",
+        "float",
+        ("SQ 32/2 both", "NVFP4 both", "MXFP4 both"),
+    ),
+    (
+        "INT8 codes in units of the scale want the largest weights as outliers; a rule that picks small "
+        "weights of large inputs needs high codes that are precise for them, which FP16 is",
+        "float",
+        ("SQ 32/2 both", "SQ 32/2 both, weights by rms", "W-SQ 32/2 rms, A8"),
+    ),
+    (
+        "Plain INT4 weights are what hurts (the model's own were 4-bit before); SQ weights repair most of it",
+        "float",
+        ("W4 g64 A8", "W4 g64 A-SQ 32/2", "W-SQ 32/2 rms, A8", "W-SQ 32/2 rms GPTQ, A8"),
+    ),
+)
+"""What the tables say, what it is measured against, and the rows that show it."""
+
+
+def summary(report: dict[str, Any]) -> str:
+    """Returns the findings whose rows are all there."""
+    rows = by_name(report)
+    lines = []
+    for text, against, names in SUMMARY:
+        if all(name in rows for name in names):
+            delta, error = ("int8_percent", "int8_standard_error")
+            if against == "float":
+                delta, error = ("delta_percent", "standard_error")
+            numbers = ", ".join(f"{n} {rows[n][delta]:+.1f} ± {rows[n][error]:.1f} %" for n in names)
+            lines.append(f"* {text} (against {'W8 A8' if against == 'int8' else 'float'}: {numbers}).")
+    return "\n".join(lines)
+
+
 def area(report: dict[str, Any]) -> str:
     """Returns the figure against area, once both are measured."""
     if not gates_per_mac().keys() & by_name(report).keys():
@@ -243,6 +306,7 @@ def area(report: dict[str, Any]) -> str:
 
 REGIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "conditions": conditions,
+    "summary": summary,
     "goals": goals,
     "activations": lambda report: table(report, "activations"),
     "weights": lambda report: table(report, "weights"),
