@@ -1,6 +1,6 @@
-"""Tables, findings and claims of docs/accuracy.md, from docs/results/accuracy.json: ``python -m docs.accuracy``.
+"""Tables, findings and claims of docs/accuracy.md, from its report: ``python -m docs.accuracy``.
 
-``python -m docs.accuracy --figures`` draws the figures too (the extra ``figures``).
+``python -m docs.accuracy --figures`` draws the figures too (the extra ``ppa`` has Matplotlib).
 """
 
 from __future__ import annotations
