@@ -35,7 +35,7 @@ class FP16Times(wiring.Component):
 
     def __init__(self, dense_bits: int):
         self._unpack = FP16Unpack()
-        self._lane = FP16OutlierLane(dense_bits)
+        self._lane = FP16OutlierLane(dense_bits, 1 << (dense_bits - 1))
         product = self._lane.o.shape()
         super().__init__(
             {"code": In(16), "d": In(signed(dense_bits)), "take": In(1), "o": Out(product), "bad": Out(1)}

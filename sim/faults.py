@@ -1,4 +1,4 @@
-"""Ways to break a dot product's SQ beats; the hardware must flag every one of them."""
+"""Ways to break a dot product's SQ beats, or its dense beats; the hardware must flag every one of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from amaranth.lib import data
 
 from sqhw.config import PEConfig
-from sqhw.layouts import sq_beat_layout
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
 
-__all__ = ["FAULTS", "replace_field"]
+__all__ = ["DENSE_FAULTS", "FAULTS", "replace_field"]
 
 Words = list[int]
 
@@ -106,3 +106,46 @@ FAULTS: dict[str, Callable[[PEConfig, Words], Words | None]] = {
 }
 """Each takes a configuration and one dot product's beats, and returns broken ones, or None where the
 configuration knows no such fault."""
+
+
+def _dense_first(config: PEConfig, words: Words, **fields: int) -> Words:
+    layout = dense_beat_layout(config)
+    word = words[0]
+    for name, value in fields.items():
+        word = replace_field(layout, word, name, value)
+    return [word, *words[1:]]
+
+
+def _dense_over_capacity(config: PEConfig, words: Words) -> Words | None:
+    """Marks one element too many in the first bank; the count of its first beat is right where it can be."""
+    bank, outliers = config.dense.bank, config.dense.outliers
+    if bank is None or outliers == bank:
+        return None
+    layout = dense_beat_layout(config)
+    broken = list(words)
+    left = outliers + 1
+    for beat in range(max(1, bank // config.lanes)):
+        marks = min(left, config.lanes)
+        left -= marks
+        broken[beat] = replace_field(layout, words[beat], "bitmap", (1 << marks) - 1)
+        broken[beat] = replace_field(layout, broken[beat], "high_count", min(marks, config.dense_slots))
+    return broken
+
+
+def _dense_count(step: int) -> Callable[[PEConfig, Words], Words | None]:
+    def fault(config: PEConfig, words: Words) -> Words | None:
+        """Delivers one high nibble more or fewer than the bitmap marks."""
+        if not config.dense_slots:
+            return None
+        count = _field(dense_beat_layout(config), words[0], "high_count") + step
+        return _dense_first(config, words, high_count=count) if 0 <= count <= config.dense_slots else None
+
+    return fault
+
+
+DENSE_FAULTS: dict[str, Callable[[PEConfig, Words], Words | None]] = {
+    "dense bank over the capacity": _dense_over_capacity,
+    "a high nibble too many": _dense_count(+1),
+    "a high nibble too few": _dense_count(-1),
+}
+"""The same for the beats of a dense operand with outliers."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sw_reference.tensors import DenseTensor, SQTensor
+from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
 from .config import PEConfig
 from .layouts import dense_beat_layout, sq_beat_layout
@@ -15,13 +16,17 @@ __all__ = ["dense_beats", "scales_beat", "sq_beats"]
 
 
 def sq_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:
-    """Returns, per row, the beats of :func:`~sqhw.layouts.sq_beat_layout` as integers."""
+    """Returns, per row, the beats of :func:`~sqhw.layouts.sq_beat_layout` as integers.
+
+    Where banks of the dense operand are longer, banks of zeros fill the last one.
+    """
     if tensor.format != config.sq:
         raise ValueError(f"Tensor must be in the configuration's format {config.sq}, not {tensor.format}")
-    rows, banks, _ = tensor.low.shape
-    beats = banks * config.beats_per_bank
-    low = tensor.low.reshape(rows, beats, config.lanes).tolist()
-    bitmap = tensor.bitmap.reshape(rows, beats, config.lanes)
+    rows = tensor.rows
+    beats = config.banks(tensor.k) * config.beats_per_bank
+    low = _padded(tensor.low.reshape(rows, -1, config.lanes), beats).tolist()
+    bitmap = _padded(tensor.bitmap.reshape(rows, -1, config.lanes), beats)
+    scale, high = (_padded(array, config.banks(tensor.k)) for array in (tensor.scale, tensor.high))
     counts = bitmap.sum(axis=-1)
     weights = 1 << np.arange(config.lanes, dtype=object)
     layout = sq_beat_layout(config)
@@ -33,11 +38,11 @@ def sq_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:
             bank, beat_of_bank = divmod(beat, config.beats_per_bank)
             taken = taken if beat_of_bank else 0
             count = int(counts[row, beat])
-            fields: dict[str, Any] = {"low": low[row][beat], "scale": int(tensor.scale[row, bank])}
+            fields: dict[str, Any] = {"low": low[row][beat], "scale": int(scale[row, bank])}
             if config.sq.has_bitmap:
                 fields["bitmap"] = int(bitmap[row, beat] @ weights)
             if config.slots:
-                codes = tensor.high[row, bank, taken : taken + count].tolist()
+                codes = high[row, bank, taken : taken + count].tolist()
                 mask = (1 << config.sq.high_bits) - 1
                 fields["high"] = [code & mask for code in codes] + [0] * (config.slots - count)
                 fields["high_count"] = count
@@ -52,22 +57,44 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
     """Returns, per row, the beats of :func:`~sqhw.layouts.dense_beat_layout` as integers."""
     if tensor.format != config.dense:
         raise ValueError(f"Tensor must be in the configuration's format {config.dense}, not {tensor.format}")
-    beats = config.sq.banks(tensor.k) * config.beats_per_bank
-    padded = np.zeros((len(tensor.codes), beats * config.lanes), np.int8)
-    padded[:, : tensor.k] = tensor.codes
-    codes = padded.reshape(-1, beats, config.lanes).tolist()
+    beats = config.banks(tensor.k) * config.beats_per_bank
+    codes = _padded(tensor.codes, beats * config.lanes).reshape(-1, beats, config.lanes).tolist()
+    marks = [_marks(config, tensor, row, beats) for row in range(tensor.rows)]
     layout = dense_beat_layout(config)
 
     def row_beats(row: int) -> list[int]:
         words = []
         for beat in range(beats):
             fields: dict[str, Any] = {"codes": codes[row][beat], "last": beat == beats - 1}
+            fields |= marks[row][beat]
             if tensor.tau is not None and config.dense.group:
                 fields["tau"] = int(tensor.tau[row, beat * config.lanes // config.dense.group])
             words.append(layout.const(fields).as_value().value)
         return words
 
     return [row_beats(row) for row in range(len(codes))]
+
+
+def _marks(config: PEConfig, tensor: DenseTensor, row: int, beats: int) -> list[dict[str, Any]]:
+    """Returns the fields that tell of the outliers of each beat of a dense row."""
+    if tensor.bitmap is None or tensor.high is None:
+        return [{}] * beats
+    bitmap = _padded(tensor.bitmap[row].reshape(1, -1), beats * config.lanes).reshape(beats, config.lanes)
+    nibbles = iter(tensor.high[row][used_slots(tensor.bitmap, config.dense.outliers)[row]].tolist())
+    weights = 1 << np.arange(config.lanes, dtype=object)
+    fields = []
+    for beat in bitmap:
+        count = int(beat.sum())
+        high = [next(nibbles) for _ in range(count)] + [0] * (config.dense_slots - count)
+        fields.append({"bitmap": int(beat @ weights), "high": high, "high_count": count})
+    return fields
+
+
+def _padded(array: NDArray[Any], length: int) -> NDArray[Any]:
+    """Returns an array [rows, n, ...] with zeros up to [rows, length, ...]."""
+    missing = [(0, 0)] * array.ndim
+    missing[1] = (0, length - array.shape[1])
+    return np.pad(array, missing)
 
 
 def scales_beat(row_scale: np.float32, column_scale: np.float32) -> int:

@@ -19,7 +19,7 @@ class PEConfig:
     Parameters
     ----------
     sq, dense
-        The formats of the two operands; the dense one without outliers.
+        The formats of the two operands.
     lanes
         INT4 multipliers, which is also the elements of one beat; a power of two up to the bank, so
         that a bank is one beat or several.
@@ -28,6 +28,7 @@ class PEConfig:
         most outliers a beat can hold, and 0 exactly when the format has no outliers.
     k_max
         The longest dot product, in elements; it sets the accumulator's width. From one bank to 2**20.
+        A dot product is whole banks of both operands.
     gated
         Whether the outlier lanes' operand registers hold while there is no outlier. An ungated lane
         multiplies zeros instead; it exists to be measured against.
@@ -35,6 +36,8 @@ class PEConfig:
         ``"pipelined"``: an output stage that takes a sum every cycle. ``"serial"``: one with the same results
         and an eighth of the gates, but a sum every 32 cycles. It costs no throughput where dot products have
         at least 32 beats (K >= 32 * lanes), and holds the beats back where they are shorter.
+
+    A dense operand with outliers of its own has as many lanes for them as a beat can hold: it never stalls.
 
     Raises
     ------
@@ -56,7 +59,6 @@ class PEConfig:
         if not isinstance(self.dense, DenseFormat):
             raise TypeError(f"Dense format must be a DenseFormat, not {self.dense!r}")
         check_pair(self.sq, self.dense)
-        check_int("Dense outliers of a processing element", self.dense.outliers, 0, 0)
         check_int("Lanes", self.lanes, 1, self.sq.bank, power_of_two=True)
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
@@ -68,13 +70,25 @@ class PEConfig:
         return min(self.sq.outliers, self.lanes)
 
     @property
+    def dense_slots(self) -> int:
+        """High nibbles that one beat of the dense operand can carry; it has as many lanes."""
+        if self.dense.bank is None:
+            return 0
+        return min(self.dense.outliers, self.lanes) * max(1, self.lanes // self.dense.bank)
+
+    @property
     def beats_per_bank(self) -> int:
         return self.sq.bank // self.lanes
+
+    def banks(self, k: int) -> int:
+        """Banks of the SQ operand that a dot product of `k` elements takes: whole banks of both operands."""
+        block = max(self.sq.bank, self.dense.bank or 0)
+        return -(-k // block) * (block // self.sq.bank)
 
     @property
     def banks_max(self) -> int:
         """Banks of the longest dot product."""
-        return self.sq.banks(self.k_max)
+        return self.banks(self.k_max)
 
     @property
     def acc_bits(self) -> int:

@@ -9,7 +9,14 @@ from sw_reference.format import LOW_BITS, SCALE_BITS, TAU_BITS
 
 from .config import PEConfig
 
-__all__ = ["dense_beat_layout", "result_layout", "scales_layout", "sq_beat_layout", "step_layout"]
+__all__ = [
+    "dense_beat_layout",
+    "dense_step_layout",
+    "result_layout",
+    "scales_layout",
+    "sq_beat_layout",
+    "step_layout",
+]
 
 
 def sq_beat_layout(config: PEConfig) -> data.StructLayout:
@@ -32,11 +39,40 @@ def sq_beat_layout(config: PEConfig) -> data.StructLayout:
 
 
 def dense_beat_layout(config: PEConfig) -> data.StructLayout:
-    """One beat of a dense operand: `lanes` codes, the group scale they share, the end of the dot product."""
+    """One beat of a dense operand: `lanes` codes, the group scale they share, the end of the dot product.
+
+    With outliers also ``bitmap``; ``high``, the high nibbles of this beat's outliers in order of element
+    index; ``high_count``, how many were delivered. Their low nibbles are among the codes.
+    """
+    fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
+    if config.dense_slots:
+        fields["bitmap"] = unsigned(config.lanes)
+    if config.dense.group:
+        fields["tau"] = unsigned(TAU_BITS)
+    if config.dense_slots:
+        fields["high"] = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
+        fields["high_count"] = Shape.cast(range(config.dense_slots + 1))
+    fields["last"] = unsigned(1)
+    return data.StructLayout(fields)
+
+
+def dense_step_layout(config: PEConfig) -> data.StructLayout:
+    """A beat of a dense operand as its decoder hands it out; without outliers just the beat.
+
+    ``select[s]`` is the one-hot position of the outlier of dense outlier lane s, zero when the lane has
+    none, and ``high[s]`` its high nibble; ``error`` says that this beat broke a rule.
+    """
+    if not config.dense_slots:
+        return dense_beat_layout(config)
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:
         fields["tau"] = unsigned(TAU_BITS)
-    fields["last"] = unsigned(1)
+    fields |= {
+        "select": data.ArrayLayout(unsigned(config.lanes), config.dense_slots),
+        "high": data.ArrayLayout(signed(LOW_BITS), config.dense_slots),
+        "last": unsigned(1),
+        "error": unsigned(1),
+    }
     return data.StructLayout(fields)
 
 

@@ -224,6 +224,12 @@ class DenseFormat:
         return (1 << (self.bits - 1)) - 1
 
     @property
+    def code_bound(self) -> int:
+        """Bound on the magnitude of a whole code, outliers included."""
+        # 16 * hi + lo with both nibbles at -8: nothing that is stored exceeds this.
+        return 136 if self.outliers else -self.code_min
+
+    @property
     def marks(self) -> SQFormat:
         """The SQ format with the same outliers: their places, their number, their sliced INT8 codes.
 
@@ -247,9 +253,7 @@ class DenseFormat:
     @property
     def element_bound(self) -> int:
         """Bound on the magnitude of one element times its group scale, in units of the row scale."""
-        # 16 * hi + lo with both nibbles at -8: nothing that is stored exceeds this.
-        code = 136 if self.outliers else -self.code_min
-        return code * (TAU_MAX if self.group else 1)
+        return self.code_bound * (TAU_MAX if self.group else 1)
 
     @property
     def regular_bound(self) -> int:

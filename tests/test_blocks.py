@@ -122,7 +122,7 @@ def test_fp16_outlier_lane(dense_bits, grouped, gated):
             "shift": shift,
         }
         stimuli.append(stimulus | ({"fraction": f} if grouped else {}))
-    dut = FP16OutlierLane(dense_bits, grouped=grouped, gated=gated)
+    dut = FP16OutlierLane(dense_bits, top, grouped=grouped, gated=gated)
     skew = {"fraction": 1, "high": dut.latency - 2, "shift": dut.latency - 1}
     got = drive_pipeline(dut, stimuli, ["o"], skew=skew)
     assert [r["o"] for r in got] == [
@@ -136,7 +136,7 @@ def test_fp16_outlier_lane(dense_bits, grouped, gated):
 def test_int8_outlier_lane(lanes, high_bits, gated):
     rng = random.Random(SEED)
     top = 1 << (high_bits - 1)
-    dut = INT8OutlierLane(lanes, high_bits, 4, signed(12), gated=gated)
+    dut = INT8OutlierLane(lanes, high_bits, 4, 8, signed(12), gated=gated)
     stimuli, expected = [], []
     for case in range(500):
         high = [rng.choice((-top, top - 1, rng.randrange(-top, top))) for _ in range(lanes)]

@@ -37,6 +37,8 @@ def folder(tmp_path, monkeypatch):
         ("--mask none", "Mask must be 'bitmap' or 'sentinel', not 'none'"),
         ("--dense-bits 5", "Dense bits must be 4 or 8, not 5"),
         ("--group 2", "Group must be an integer from 4 to 65536, not 2"),
+        ("--dense-outliers 1", "Dense bank must be a power of two from 4 to 128, not None"),
+        ("--dense-outliers 9 --dense-bank 8", "Dense outliers must be an integer from 1 to 8, not 9"),
         ("--group 24", "Group must be a multiple of the bank (16), not 24"),
         ("--lanes 32", "Lanes must be a power of two from 1 to 16, not 32"),
         ("--outlier-lanes 2", "Outlier lanes must be an integer from 1 to 1, not 2"),
@@ -95,6 +97,11 @@ def test_every_parameter_has_an_option(folder):
         (None, {"k_max": 64}, {"custom": replace(PRESETS["default"], k_max=64)}),
         ("tiny", {"gated": False}, {"custom": replace(PRESETS["tiny"], gated=False)}),
         (None, {"group": 0}, {"custom": replace(PRESETS["default"], dense=DenseFormat(4))}),
+        (
+            None,
+            {"dense_outliers": 1, "dense_bank": 32},
+            {"custom": PEConfig(dense=DenseFormat(4, 64, 1, 32))},
+        ),
     ],
 )
 def test_selection(label, parameters, configurations):

@@ -173,9 +173,3 @@ def test_faults_are_flagged_and_leave_no_trace(name):
     got, _ = drive_stream(ProcessingElement(config), inputs, len(expected), seed=SEED, stalls="both")
     assert got == expected
     assert len(expected) >= 4
-
-
-def test_a_dense_operand_with_outliers_is_refused():
-    message = r"^Dense outliers of a processing element must be an integer from 0 to 0, not 1$"
-    with pytest.raises(ValueError, match=message):
-        PEConfig(SQFormat(), DenseFormat(4, 64, 1, 16))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from ..layouts import dense_beat_layout, sq_beat_layout
+from ..layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from .config import ArrayConfig
 
-__all__ = ["dense_beats_layout", "sq_beats_layout", "tile_row_layout"]
+__all__ = ["dense_beats_layout", "dense_steps_layout", "sq_beats_layout", "tile_row_layout"]
 
 
 def sq_beats_layout(config: ArrayConfig) -> data.ArrayLayout:
@@ -19,6 +19,11 @@ def sq_beats_layout(config: ArrayConfig) -> data.ArrayLayout:
 def dense_beats_layout(config: ArrayConfig) -> data.ArrayLayout:
     """One beat of every column, at the same position along K."""
     return data.ArrayLayout(dense_beat_layout(config.pe), config.columns)
+
+
+def dense_steps_layout(config: ArrayConfig) -> data.ArrayLayout:
+    """The same, decoded."""
+    return data.ArrayLayout(dense_step_layout(config.pe), config.columns)
 
 
 def tile_row_layout(config: ArrayConfig) -> data.StructLayout:

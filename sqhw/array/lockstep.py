@@ -9,15 +9,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.dense_decoder import DenseDecoder
 from ..layouts import step_layout
 from .config import ArrayConfig
-from .layouts import dense_beats_layout, sq_beats_layout
+from .layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout
 
 __all__ = ["Lockstep"]
 
 
 class Lockstep(wiring.Component):
     """One bitmap decoder per row, joined with each other and with the columns' beats.
+
+    Where the dense operand has outliers, one decoder per column too. It is told apart which row has an error,
+    but not which column: an error in a column is one of every row.
 
     A beat takes as many steps as its fullest row needs; a row that has done its part idles meanwhile. All
     rows end a beat, and so a dot product, in the same cycle.
@@ -37,7 +41,7 @@ class Lockstep(wiring.Component):
     i_dense : In(stream.Signature(dense_beats_layout(config)))
     hold : In(1)
         No step may start a dot product this cycle.
-    steps : Out(ArrayLayout(step_layout, rows)), beats : Out(dense_beats_layout(config))
+    steps : Out(ArrayLayout(step_layout, rows)), beats : Out(dense_steps_layout(config))
         This cycle's work. ``done`` and ``last`` are the same for all rows. ``error`` of a row tells too that
         operands do not end together.
     valid : Out(1)
@@ -54,7 +58,7 @@ class Lockstep(wiring.Component):
                 "i_dense": In(stream.Signature(dense_beats_layout(config))),
                 "hold": In(1),
                 "steps": Out(data.ArrayLayout(step_layout(config.pe), config.rows)),
-                "beats": Out(dense_beats_layout(config)),
+                "beats": Out(dense_steps_layout(config)),
                 "valid": Out(1),
             }
         )
@@ -62,19 +66,20 @@ class Lockstep(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         decoders = self._decode(m)
+        dense = self._decode_dense(m)
         begun, done = Signal(), Signal()
         start = Signal(init=1)
         m.d.comb += [
-            begun.eq(decoders[0].valid & self.i_dense.valid),
+            begun.eq(decoders[0].valid & dense.valid),
             self.valid.eq(begun & ~(start & self.hold)),
-            self.i_dense.ready.eq(decoders[0].valid & done & ~(start & self.hold)),
-            self.beats.eq(self.i_dense.p),
+            dense.ready.eq(decoders[0].valid & done & ~(start & self.hold)),
+            self.beats.eq(dense.p),
         ]
         with m.If(self.valid):
             m.d.sync += start.eq(done & decoders[0].p.last)
         last = decoders[0].p.last
         m.d.comb += done.eq(
-            Cat(self._row(m, row, step, last, done) for row, step in enumerate(decoders)).all()
+            Cat(self._row(m, row, step, dense.p, last, done) for row, step in enumerate(decoders)).all()
         )
         return m
 
@@ -90,12 +95,31 @@ class Lockstep(wiring.Component):
         m.d.comb += self.i_sq.ready.eq(Cat(decoder.i.ready for decoder in decoders).all())
         return [decoder.o for decoder in decoders]
 
-    def _row(self, m: Module, row: int, step: Any, last: Any, done: Any) -> Any:
+    def _decode_dense(self, m: Module) -> Any:
+        """One decoder per column, if there is something to decode. Returns the stream of all of them."""
+        if not self._config.pe.dense_slots:
+            return self.i_dense
+        joint: Any = stream.Signature(dense_steps_layout(self._config)).create(path=("dense",))
+        for column in range(self._config.columns):
+            m.submodules[f"dense_decoder{column}"] = decoder = DenseDecoder(self._config.pe)
+            m.d.comb += [
+                decoder.i.p.eq(self.i_dense.p[column]),
+                decoder.i.valid.eq(self.i_dense.valid),
+                decoder.o.ready.eq(joint.ready),
+                joint.p[column].eq(decoder.o.p),
+            ]
+        # They take beats together, so that one speaks for all.
+        m.d.comb += [self.i_dense.ready.eq(decoder.i.ready), joint.valid.eq(decoder.o.valid)]
+        return joint
+
+    def _row(self, m: Module, row: int, step: Any, beats: Any, last: Any, done: Any) -> Any:
         """Hands on a row's step, or an empty one after its last; returns whether the row is through."""
         out = self.steps[row]
         idle = Signal(name=f"idle{row}")
-        lasts = Cat(last, (beat.last for beat in self.i_dense.p))
+        lasts = Cat(last, (beat.last for beat in beats))
         unequal = lasts != step.p.last.replicate(len(lasts))
+        if self._config.pe.dense_slots:
+            unequal |= Cat(beat.error for beat in beats).any()
         with m.If(self.valid):
             m.d.sync += idle.eq(step.p.done & ~done)
         m.d.comb += [

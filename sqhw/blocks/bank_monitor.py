@@ -8,7 +8,7 @@ from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import PEConfig
+from sw_reference.format import check_int
 
 __all__ = ["BankMonitor"]
 
@@ -21,8 +21,12 @@ class BankMonitor(wiring.Component):
 
     Parameters
     ----------
-    config
-        Beats per bank, outlier capacity and the longest dot product.
+    bank, outliers
+        Elements of a bank and its outlier capacity.
+    lanes
+        Elements of a beat; a power of two up to the bank.
+    banks_max
+        The longest dot product, in banks; None for any.
 
     Members
     -------
@@ -34,39 +38,51 @@ class BankMonitor(wiring.Component):
         Outliers it holds.
     error : Out(1)
         The bank holds more outliers than its capacity, the dot product ends inside a bank, or it is
-        longer than k_max.
+        longer than ``banks_max``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the lanes are out of their range.
     """
 
-    def __init__(self, config: PEConfig):
-        self._config = config
+    def __init__(self, bank: int, outliers: int, lanes: int, banks_max: int | None = None):
+        check_int("Lanes", lanes, 1, bank, power_of_two=True)
+        self._bank = bank
+        self._outliers = outliers
+        self._lanes = lanes
+        self._banks_max = banks_max
         super().__init__(
             {
                 "beat": In(1),
                 "last": In(1),
-                "outliers": In(range(config.lanes + 1)),
+                "outliers": In(range(lanes + 1)),
                 "error": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config = self._config
         bank_last = self._bank_last(m)
         outliers = self._outliers_of_bank(m, bank_last)
+        malformed = (outliers > self._outliers) | (self.last & ~bank_last)
+        if self._banks_max is None:
+            m.d.comb += self.error.eq(malformed)
+            return m
         too_long = Signal()
-        banks = Signal(range(config.banks_max + 1))
-        m.d.comb += too_long.eq(banks == config.banks_max)
+        banks = Signal(range(self._banks_max + 1))
+        m.d.comb += too_long.eq(banks == self._banks_max)
         with m.If(self.beat):
             with m.If(self.last):
                 m.d.sync += banks.eq(0)
             with m.Elif(bank_last & ~too_long):
                 m.d.sync += banks.eq(banks + 1)
-        m.d.comb += self.error.eq((outliers > config.sq.outliers) | (self.last & ~bank_last) | too_long)
+        m.d.comb += self.error.eq(malformed | too_long)
         return m
 
     def _bank_last(self, m: Module) -> Any:
         """Whether this beat is the last of its bank."""
-        beats = self._config.beats_per_bank
+        beats = self._bank // self._lanes
         if beats == 1:
             return Const(1, 1)
         beat_of_bank = Signal(range(beats))
@@ -81,10 +97,10 @@ class BankMonitor(wiring.Component):
 
     def _outliers_of_bank(self, m: Module, bank_last: Any) -> Any:
         """Outliers of the bank up to and including this beat."""
-        if self._config.beats_per_bank == 1:
+        if self._bank == self._lanes:
             return self.outliers
-        before = Signal(range(self._config.sq.bank + 1))
-        total = Signal(range(self._config.sq.bank + 1))
+        before = Signal(range(self._bank + 1))
+        total = Signal(range(self._bank + 1))
         m.d.comb += total.eq(before + self.outliers)
         with m.If(self.beat):
             m.d.sync += before.eq(total)

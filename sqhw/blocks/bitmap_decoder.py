@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,7 +13,7 @@ from sw_reference.format import SENTINEL
 from ..config import PEConfig
 from ..layouts import sq_beat_layout, step_layout
 from .bank_monitor import BankMonitor
-from .bit_heap import BitHeap
+from .marks import count_marks, first_marks
 
 __all__ = ["BitmapDecoder"]
 
@@ -61,11 +61,14 @@ class BitmapDecoder(wiring.Component):
             m.d.sync += self.o.valid.eq(self.i.valid)
         with m.If(load):
             m.d.sync += [step.scale.eq(beat.scale), step.last.eq(beat.last)]
-        m.submodules.monitor = monitor = BankMonitor(self._config)
+        config = self._config
+        m.submodules.monitor = monitor = BankMonitor(
+            config.sq.bank, config.sq.outliers, config.lanes, config.banks_max
+        )
         m.d.comb += [monitor.beat.eq(load), monitor.last.eq(beat.last)]
 
         mask = self._mask(m, load)
-        count = self._count(m, mask)
+        count = count_marks(m, mask, name="count")
         m.d.comb += monitor.outliers.eq(count)
         error = monitor.error | self._reserved(beat.scale)
         if not self._config.slots:
@@ -96,12 +99,6 @@ class BitmapDecoder(wiring.Component):
                 m.d.sync += step.low[lane].eq(Mux(mask[lane], 0, beat.low[lane]))
         return mask
 
-    def _count(self, m: Module, mask: Any) -> Any:
-        count = BitHeap(m, Shape.cast(range(self._config.lanes + 1)), name="count")
-        for lane in range(self._config.lanes):
-            count.add_bit(mask[lane], 0)
-        return count.sum()
-
     @staticmethod
     def _reserved(scale: Any) -> Any:
         """Whether the scale byte is no multiple of 2**-24: e < 3 with a fraction left below."""
@@ -112,7 +109,7 @@ class BitmapDecoder(wiring.Component):
         """Every outlier of a beat has an outlier lane of its own."""
         step = self.o.payload
         m.d.comb += [step.first.eq(1), step.done.eq(1)]
-        selects = [mask] if self._config.slots == 1 else self._pick(m, mask)[0]
+        selects = [mask] if self._config.slots == 1 else first_marks(m, mask, self._config.outlier_lanes)[0]
         with m.If(load):
             m.d.sync += step.high.eq(self.i.payload.high)
             for lane, select in enumerate(selects):
@@ -129,7 +126,7 @@ class BitmapDecoder(wiring.Component):
         m.d.comb += [more.eq(self.o.valid & ~step.done), self.i.ready.eq(advance & ~more)]
         source = Signal(config.lanes)
         m.d.comb += source.eq(Mux(more, rest, mask))
-        selects, left = self._pick(m, source)
+        selects, left = first_marks(m, source, config.outlier_lanes)
         with m.If(advance & more | load):
             m.d.sync += [
                 self.o.valid.eq(1),
@@ -139,14 +136,3 @@ class BitmapDecoder(wiring.Component):
                 Cat(step.high.as_value(), codes).eq(Mux(more, codes, arriving)),
             ]
             m.d.sync += [step.select[lane].eq(select) for lane, select in enumerate(selects)]
-
-    def _pick(self, m: Module, mask: Any) -> tuple[list[Any], Any]:
-        """Returns the first `outlier_lanes` set bits of `mask`, each one-hot, and what is left."""
-        selects = []
-        for lane in range(self._config.outlier_lanes):
-            select = Signal(self._config.lanes, name=f"pick_{lane}")
-            left = Signal(self._config.lanes, name=f"left_{lane}")
-            m.d.comb += [select.eq(mask & -mask), left.eq(mask & ~select)]
-            selects.append(select)
-            mask = left
-        return selects, mask

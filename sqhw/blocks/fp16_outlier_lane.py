@@ -40,6 +40,8 @@ class FP16OutlierLane(wiring.Component):
     ----------
     dense_bits
         Width of a dense code.
+    dense_bound
+        Largest magnitude of a dense code.
     grouped
         Whether there are group scales: one more cycle.
     gated
@@ -59,10 +61,10 @@ class FP16OutlierLane(wiring.Component):
         0 without an outlier. Registered.
     """
 
-    def __init__(self, dense_bits: int, *, grouped: bool = False, gated: bool = True):
+    def __init__(self, dense_bits: int, dense_bound: int, *, grouped: bool = False, gated: bool = True):
         self._grouped = grouped
         self._gated = gated
-        self._operand_bound = (1 << (dense_bits - 1)) * (SIGNIFICAND_MAX if grouped else 1)
+        self._operand_bound = dense_bound * (SIGNIFICAND_MAX if grouped else 1)
         self._product_bound = _FP16_SIGNIFICAND_MAX * self._operand_bound
         shift_max = _FP16_SHIFT_MAX + (_TAU_EXPONENT_MAX if grouped else 0)
         self._shift = ScaleShift(self._product_bound, shift_max)

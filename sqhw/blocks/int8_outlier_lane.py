@@ -33,6 +33,8 @@ class INT8OutlierLane(wiring.Component):
         4 (sliced: weight 16) or 8 (whole: weight 1).
     dense_bits
         Width of a dense code.
+    dense_bound
+        Largest magnitude of a dense code.
     addend
         Shape of the dense sum.
     gated
@@ -52,13 +54,21 @@ class INT8OutlierLane(wiring.Component):
 
     latency = 2
 
-    def __init__(self, lanes: int, high_bits: int, dense_bits: int, addend: Shape, *, gated: bool = True):
+    def __init__(
+        self,
+        lanes: int,
+        high_bits: int,
+        dense_bits: int,
+        dense_bound: int,
+        addend: Shape,
+        *,
+        gated: bool = True,
+    ):
         self._lanes = lanes
         self._gated = gated
         self._column = LOW_BITS if high_bits == LOW_BITS else 0
-        dense_max = 1 << (dense_bits - 1)
         high_max = 1 << (high_bits - 1 + self._column)
-        bound = (1 << (addend.width - 1)) + lanes * high_max * dense_max
+        bound = (1 << (addend.width - 1)) + lanes * high_max * dense_bound
         super().__init__(
             {
                 "d": In(data.ArrayLayout(signed(dense_bits), lanes)),

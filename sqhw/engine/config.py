@@ -29,7 +29,8 @@ class EngineConfig:
     Parameters
     ----------
     array
-        Formats, lanes, k_max, rows and columns. Its accumulator must have 64 bits at most.
+        Formats, lanes, k_max, rows and columns. Its accumulator must have 64 bits at most, its dense operand
+        no outliers.
     axi_bits
         Width of the three AXI4-Streams: 32, 64, 128, 256 or 512.
     block_tiles
@@ -56,6 +57,7 @@ class EngineConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
+        check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
         check_int("Block tiles", self.block_tiles, 1, 64)
         check_int("M_max", self.m_max, 1, SIZE_LIMIT)

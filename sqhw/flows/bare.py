@@ -12,6 +12,7 @@ from ..array.array import ProcessingArray
 from ..array.config import ArrayConfig
 from ..array.layouts import dense_beats_layout
 from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.dense_decoder import DenseDecoder
 from ..blocks.repeated import repeated
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, sq_beat_layout
@@ -56,17 +57,18 @@ class BarePE(wiring.Component):
         row = repeated(m, platform, "row", RowSide, config)
         mac = repeated(m, platform, "mac", MACUnit, config)
         m.submodules.column = column = ColumnSide(config)
-        dense: Any = Signal(dense_beat_layout(config), reset_less=True)
-        with m.If(self.valid & self.ready):
-            m.d.sync += dense.eq(self.dense)
+        dense = self._register(m)
         step = decoder.o.p
+        error = step.error | (step.last != dense.last)
+        if config.dense_slots:
+            error |= dense.error
         m.d.comb += [
             decoder.i.p.eq(self.sq),
             decoder.i.valid.eq(self.valid),
             self.ready.eq(decoder.i.ready),
             decoder.o.ready.eq(1),
             row.i.eq(step),
-            row.i.error.eq(step.error | (step.last != dense.last)),
+            row.i.error.eq(error),
             row.valid.eq(decoder.o.valid),
             column.i.eq(dense),
             mac.row.eq(row.o),
@@ -76,6 +78,18 @@ class BarePE(wiring.Component):
             self.acc_error.eq(row.o.error),
         ]
         return m
+
+    def _register(self, m: Module) -> Any:
+        """The dense operand's register: that of its decoder, if it has outliers."""
+        take = self.valid & self.ready
+        if not self._config.dense_slots:
+            dense: Any = Signal(dense_beat_layout(self._config), name="dense", reset_less=True)
+            with m.If(take):
+                m.d.sync += dense.eq(self.dense)
+            return dense
+        m.submodules.dense_decoder = decoder = DenseDecoder(self._config)
+        m.d.comb += [decoder.i.p.eq(self.dense), decoder.i.valid.eq(take), decoder.o.ready.eq(1)]
+        return decoder.o.p
 
 
 class BareArray(wiring.Component):

@@ -196,6 +196,8 @@ def _parameters(design: Mapping[str, Any]) -> str:
     parameters = design["parameters"]
     sq, dense = parameters["sq"], parameters["dense"]
     group = f" with group {dense['group']}" if dense["group"] else ""
+    if dense["outliers"]:
+        group += f" and {dense['outliers']} outliers per {dense['bank']}"
     lanes = f"lanes {parameters['lanes']}, outlier lanes {parameters['outlier_lanes']}"
     return (
         f"Bank {sq['bank']}, outlier capacity {sq['outliers']} ({sq['high']}, {sq['mask']}), "

@@ -22,6 +22,7 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     low        0              low codes
     select     0              one-hot position of each outlier lane's element
     take       0              per outlier lane: it has an outlier
+    first      0              dense outliers count (only where the dense operand has some)
     dense      dense_sum      the dense sum counts (not in the further steps of a beat, nor in a bubble)
     high       operands       held high codes (FP16: sign and significand)
     shift      bank_sum + 1   FP16: exponents of the held high codes
@@ -42,23 +43,33 @@ def row_layout(config: PEConfig) -> data.StructLayout:
             fields["shift"] = data.ArrayLayout(unsigned(5), lanes)
         else:
             fields["high"] = data.ArrayLayout(signed(config.sq.high_bits), lanes)
+    if config.dense_slots:
+        fields["first"] = 1
     fields |= {"fraction": 3, "exponent": 5, "clear": 1, "last": 1, "error": 1}
     return data.StructLayout(fields)
 
 
 def column_layout(config: PEConfig) -> data.StructLayout:
-    """What the column side hands to its units: codes and, with group scales, the scale where it is needed.
+    """What the column side hands to its units: codes, the group scale where it is needed, dense outliers.
 
     ============= ============== ==============================
     field         cycle          meaning
     ============= ============== ==============================
     codes         0              dense codes
-    lane_fraction dense_sum      of the group scale, for outlier lanes
+    lane_fraction gathered + 1   of the group scale, for outlier lanes
     fraction      bank_sum + 1   of the group scale
     exponent      bank_sum + 1   of the group scale
+    select        0              one-hot position of each dense outlier
+    take          0              per dense outlier lane: it has an outlier
+    high          0              high nibbles of the dense outliers, for outliers at the same position
+    held_high     dense_sum      the same, held, for dense outlier lanes
     ============= ============== ==============================
     """
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:
         fields |= {"lane_fraction": 3, "fraction": 3, "exponent": 3}
+    if config.dense_slots:
+        nibbles = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
+        fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.dense_slots)
+        fields |= {"take": config.dense_slots, "high": nibbles, "held_high": nibbles}
     return data.StructLayout(fields)

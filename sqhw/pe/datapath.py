@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PEConfig
-from ..layouts import dense_beat_layout, step_layout
+from ..layouts import dense_step_layout, step_layout
 from .column import ColumnSide
 from .mac import MACUnit
 from .row import RowSide
@@ -24,7 +24,7 @@ class Datapath(wiring.Component):
 
     Members
     -------
-    step : In(step_layout(config)), beat : In(dense_beat_layout(config)), valid : In(1)
+    step : In(step_layout(config)), beat : In(dense_step_layout(config)), valid : In(1)
     acc : Out(signed(config.acc_bits)), acc_valid : Out(1), acc_error : Out(1)
         The sum is complete, and whether it must not be trusted.
     """
@@ -34,7 +34,7 @@ class Datapath(wiring.Component):
         super().__init__(
             {
                 "step": In(step_layout(config)),
-                "beat": In(dense_beat_layout(config)),
+                "beat": In(dense_step_layout(config)),
                 "valid": In(1),
                 "acc": Out(signed(config.acc_bits)),
                 "acc_valid": Out(1),

@@ -8,15 +8,16 @@ from amaranth.hdl import Cat, Module, Mux, Shape, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import NIBBLE_MIN
+from sw_reference.format import LOW_BITS, NIBBLE_MIN
 
 from ..blocks.accumulator import Accumulator
 from ..blocks.dense_lanes import DenseLanes
 from ..blocks.fp16_outlier_lane import FP16OutlierLane
 from ..blocks.gather import Gather
 from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.pipeline import register
+from ..blocks.pipeline import delay, register
 from ..blocks.scale import ScaleMultiply, ScaleShift
+from ..blocks.split_gather import SplitGather
 from ..config import PEConfig
 from .buses import column_layout, row_layout
 from .schedule import Schedule
@@ -26,6 +27,9 @@ __all__ = ["MACUnit"]
 
 class MACUnit(wiring.Component):
     """Dense lanes, gather, outlier lanes, scales and the exact accumulator: the part an array repeats.
+
+    Where the dense operand has outliers too, the dense lanes see their low nibbles, dense outlier lanes add
+    the high ones times the low codes, and the outlier lanes multiply by whole codes.
 
     Latency: from a step to ``acc`` :attr:`~sqhw.pe.schedule.Schedule.result` cycles. Throughput: one
     step per cycle; it never stops.
@@ -60,12 +64,18 @@ class MACUnit(wiring.Component):
         m.d.comb += [dense.low.eq(row.low), dense.codes.eq(self.column.codes)]
         bank_sum = Mux(row.dense, dense.o, 0)
         bank_bound = config.lanes * -NIBBLE_MIN * -config.dense.code_min
+        shape = dense.o.shape()
+        if config.dense_slots:
+            bank_sum = self._dense_outliers(m, bank_sum, shape)
+            shape = bank_sum.shape()
+            bank_bound = 1 << (len(bank_sum) - 1)
         gathered = self._gather(m)
+        take: Any = self._take(m) if config.slots else None
         outliers: list[Any] = []
         if config.slots and config.sq.high == "fp16":
-            outliers = [self._fp16_lane(m, lane, d) for lane, d in enumerate(gathered)]
+            outliers = [self._fp16_lane(m, lane, d, take[lane]) for lane, d in enumerate(gathered)]
         elif config.slots:
-            bank_sum = self._int8_lane(m, gathered, bank_sum, dense.o.shape())
+            bank_sum = self._int8_lane(m, gathered, take, bank_sum, shape)
             bank_bound = 1 << (len(bank_sum) - 1)
         terms = [self._scale(m, bank_sum, bank_bound), *outliers]
         shapes = [term.shape() for term in terms]
@@ -74,40 +84,85 @@ class MACUnit(wiring.Component):
         m.d.comb += [accumulator.clear.eq(row.clear), self.acc.eq(accumulator.o)]
         return m
 
+    def _dense_outliers(self, m: Module, bank_sum: Any, shape: Shape) -> Any:
+        """Adds what the dense lanes leave out of dense outliers: 16 times high nibble times low code."""
+        config, row, column = self._config, self.row, self.column
+        m.submodules.dense_outlier_lane = lane = INT8OutlierLane(
+            config.dense_slots, LOW_BITS, LOW_BITS, -NIBBLE_MIN, shape, gated=config.gated
+        )
+        for slot in range(config.dense_slots):
+            m.submodules[f"low_gather{slot}"] = gather = Gather(config.lanes, LOW_BITS)
+            m.d.comb += [
+                gather.codes.eq(row.low),
+                gather.select.eq(column.select[slot]),
+                lane.d[slot].eq(gather.o if config.gated else Mux(row.first, gather.o, 0)),
+                lane.take[slot].eq(column.take[slot] & row.first),
+                lane.high[slot].eq(column.held_high[slot]),
+            ]
+        m.d.comb += lane.addend.eq(bank_sum)
+        return lane.o
+
     def _gather(self, m: Module) -> list[Any]:
+        """Returns the dense codes that the outlier lanes take."""
         gathered = []
         for lane in range(self._config.outlier_lanes):
+            select = self.row.select[lane]
+            if self._config.dense_slots:
+                gathered.append(self._gather_whole(m, lane, select))
+                continue
             m.submodules[f"gather{lane}"] = gather = Gather(self._config.lanes, self._config.dense.bits)
-            m.d.comb += [gather.codes.eq(self.column.codes), gather.select.eq(self.row.select[lane])]
+            m.d.comb += [gather.codes.eq(self.column.codes), gather.select.eq(select)]
             gathered.append(gather.o)
         return gathered
 
-    def _fp16_lane(self, m: Module, index: int, d: Any) -> Any:
+    def _gather_whole(self, m: Module, lane: int, select: Any) -> Any:
+        config, column = self._config, self.column
+        m.submodules[f"gather{lane}"] = gather = SplitGather(config.lanes, config.dense_slots)
+        m.d.comb += [
+            gather.codes.eq(column.codes),
+            gather.select.eq(select),
+            gather.dense_select.eq(column.select),
+            gather.dense_high.eq(column.high),
+        ]
+        en = self.row.take[lane] if config.gated else None
+        return register(m, gather.o, name=f"gathered{lane}", en=en)
+
+    def _take(self, m: Module) -> Any:
+        """Which outlier lanes have an outlier, in the cycle in which they take its dense code."""
+        return delay(m, self.row.take, Schedule(self._config).gathered, name="take", reset=True)
+
+    def _fp16_lane(self, m: Module, index: int, d: Any, take: Any) -> Any:
         config, row, column = self._config, self.row, self.column
         m.submodules[f"outlier_lane{index}"] = lane = FP16OutlierLane(
-            config.dense.bits, grouped=bool(config.dense.group), gated=config.gated
+            len(d), config.dense.code_bound, grouped=bool(config.dense.group), gated=config.gated
         )
-        assert lane.latency == Schedule(config).terms, "scaled sums and outlier products must meet"
+        at = Schedule(config)
+        assert at.gathered + lane.latency == at.terms, "scaled sums and outlier products must meet"
         shift = row.shift[index]
         if config.dense.group:
             m.d.comb += lane.fraction.eq(column.lane_fraction)
             shift = register(m, shift + column.exponent, name=f"shift{index}")
         m.d.comb += [
             lane.d.eq(d),
-            lane.take.eq(row.take[index]),
+            lane.take.eq(take),
             lane.high.eq(row.high[index]),
             lane.shift.eq(shift),
         ]
         return lane.o
 
-    def _int8_lane(self, m: Module, gathered: list[Any], bank_sum: Any, shape: Shape) -> Any:
+    def _int8_lane(self, m: Module, gathered: list[Any], take: Any, bank_sum: Any, shape: Shape) -> Any:
         config, row = self._config, self.row
         m.submodules.outlier_lane = lane = INT8OutlierLane(
-            config.outlier_lanes, config.sq.high_bits, config.dense.bits, shape, gated=config.gated
+            config.outlier_lanes,
+            config.sq.high_bits,
+            len(gathered[0]),
+            config.dense.code_bound,
+            shape,
+            gated=config.gated,
         )
         m.d.comb += [
             lane.d.as_value().eq(Cat(gathered)),
-            lane.take.eq(row.take),
+            lane.take.eq(take),
             lane.high.eq(row.high),
             lane.addend.eq(bank_sum),
         ]

@@ -9,6 +9,7 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.dense_decoder import DenseDecoder
 from ..blocks.output_stage import OutputStage
 from ..blocks.serial_output_stage import SerialOutputStage
 from ..config import PEConfig
@@ -96,7 +97,7 @@ class ProcessingElement(wiring.Component):
         m.submodules.datapath = EnableInserter(en)(datapath)
         m.submodules.output_stage = output_stage if serial else EnableInserter(en)(output_stage)
         connect(m, flipped(self.i_sq), decoder.i)
-        self._join(m, decoder, datapath, en)
+        self._join(m, decoder, self._dense(m), datapath, en)
         if serial:
             self._serial_output(m, en)
         else:
@@ -141,16 +142,27 @@ class ProcessingElement(wiring.Component):
             output_stage.o.ready.eq(self.o.ready),
         ]
 
-    def _join(self, m: Module, decoder: BitmapDecoder, datapath: Datapath, en: Any) -> None:
+    def _dense(self, m: Module) -> Any:
+        """The stream of dense beats, decoded where they have outliers."""
+        if not self._config.dense_slots:
+            return self.i_dense
+        m.submodules.dense_decoder = decoder = DenseDecoder(self._config)
+        connect(m, flipped(self.i_dense), decoder.i)
+        return decoder.o
+
+    def _join(self, m: Module, decoder: BitmapDecoder, dense: Any, datapath: Datapath, en: Any) -> None:
         """A step goes ahead when its dense beat is there; the beat leaves with its last step."""
         step = decoder.o
+        error = step.p.error | (step.p.last != dense.p.last)
+        if self._config.dense_slots:
+            error |= dense.p.error
         m.d.comb += [
             datapath.step.eq(step.p),
-            datapath.step.error.eq(step.p.error | (step.p.last != self.i_dense.p.last)),
-            datapath.beat.eq(self.i_dense.p),
-            datapath.valid.eq(step.valid & self.i_dense.valid),
-            step.ready.eq(self.i_dense.valid & en),
-            self.i_dense.ready.eq(step.valid & step.p.done & en),
+            datapath.step.error.eq(error),
+            datapath.beat.eq(dense.p),
+            datapath.valid.eq(step.valid & dense.valid),
+            step.ready.eq(dense.valid & en),
+            dense.ready.eq(step.valid & step.p.done & en),
         ]
 
     def _hold_scales(self, m: Module, take: Any) -> tuple[Any, Any]:

@@ -54,6 +54,8 @@ class RowSide(wiring.Component):
             row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
             row.exponent.eq(delay(m, step.scale[3:], at.bank_sum + 1, name="exponent")),
         ]
+        if self._config.dense_slots:
+            m.d.comb += row.first.eq(self.valid & step.first)
         bad = self._outliers(m) if self._config.slots else 0
         self._marks(m, at, bad)
         return m
@@ -73,7 +75,7 @@ class RowSide(wiring.Component):
                     name=f"held_high{lane}",
                     en=row.take[lane] if self._config.gated else None,
                 )
-                m.d.comb += row.high[lane].eq(held)
+                m.d.comb += row.high[lane].eq(delay(m, held, at.gathered, name=f"late_high{lane}"))
                 continue
             m.submodules[f"unpack{lane}"] = unpack = FP16Unpack(gated=self._config.gated)
             operand = Signal(fp16_operand_layout(), name=f"unpacked{lane}")
@@ -83,10 +85,14 @@ class RowSide(wiring.Component):
                 unpack.code.eq(step.high[lane]),
                 unpack.take.eq(row.take[lane]),
                 row.high[lane].eq(delay(m, operand, at.operands - unpack.latency, name=f"operand{lane}")),
-                row.shift[lane].eq(register(m, unpack.shift, name=f"shift{lane}")),
+                row.shift[lane].eq(self._shift(m, unpack.shift, lane)),
             ]
             bad.append(unpack.bad)
         return Cat(bad).any()
+
+    def _shift(self, m: Module, shift: Any, lane: int) -> Any:
+        shift = register(m, shift, name=f"shift{lane}")
+        return delay(m, shift, Schedule(self._config).gathered, name=f"late_shift{lane}")
 
     def _marks(self, m: Module, at: Schedule, bad: Any) -> None:
         """Collects errors over a dot product and sends its marks along with the sums."""

@@ -21,20 +21,25 @@ class Schedule:
 
     @property
     def dense_sum(self) -> int:
-        """The dense lanes' sum is there, and gathered dense codes stand in their operand registers."""
+        """The dense lanes' sum is there."""
         return DenseLanes.latency
+
+    @property
+    def gathered(self) -> int:
+        """Outlier lanes take their dense codes; whole codes of dense outliers are put together before."""
+        return 1 if self.config.dense_slots else 0
 
     @property
     def operands(self) -> int:
         """High codes meet dense codes (FP16: after those were multiplied by their group scale)."""
         scaled = self.config.sq.high == "fp16" and self.config.dense.group
-        return self.dense_sum + (1 if scaled else 0)
+        return self.gathered + 1 + (1 if scaled else 0)
 
     @property
     def bank_sum(self) -> int:
-        """The sum that the bank scale multiplies: INT8 outliers have joined it."""
-        joins = self.config.slots and self.config.sq.high == "int8"
-        return INT8OutlierLane.latency if joins else self.dense_sum
+        """The sum that the bank scale multiplies: dense outliers, then INT8 outliers have joined it."""
+        joins = (self.config.dense_slots, self.config.slots and self.config.sq.high == "int8")
+        return self.dense_sum + sum(1 for outliers in joins if outliers) * (INT8OutlierLane.latency - 1)
 
     @property
     def terms(self) -> int:
