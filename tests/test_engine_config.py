@@ -22,6 +22,10 @@ BIG = ENGINE_PRESETS["8x8"]
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"array": ArrayConfig(replace(BIG.pe, dense=DenseFormat(4, 64, 1, 16)), 8, 8)},
+            "Dense outliers of an engine must be an integer from 0 to 0, not 1",
+        ),
         ({"axi_bits": 100}, "AXI bits must be 32, 64, 128, 256 or 512, not 100"),
         ({"block_tiles": 0}, "Block tiles must be an integer from 1 to 64, not 0"),
         ({"m_max": 65537}, "M_max must be an integer from 1 to 65536, not 65537"),
