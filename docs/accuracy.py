@@ -151,7 +151,14 @@ def claims(report: dict[str, Any]) -> str:
         return (f"{verdict} (not resolved)" if close else verdict), numbers
 
     def within(percent: float, *names: str) -> tuple[str, str]:
-        return _verdict(rows, names, lambda r: all(r[n]["int8_percent"] <= percent for n in names))
+        def near(r: Rows) -> bool:
+            return all(r[n]["int8_percent"] <= percent for n in names)
+
+        verdict, numbers = _verdict(rows, names, near)
+        if verdict != "not measured":
+            pairs = [(rows[n]["int8_percent"], rows[n]["int8_standard_error"]) for n in names]
+            numbers = "against W8 A8: " + "; ".join(f"{delta:+.1f} ± {error:.1f} %" for delta, error in pairs)
+        return verdict, numbers
 
     byte, bit = mask_megabytes()
     mask = (
@@ -172,7 +179,7 @@ def claims(report: dict[str, Any]) -> str:
             "Importance w²/(H⁻¹)² beats the magnitude of weights",
             order("W-SQ 32/2 Hessian, A8", "W-SQ 32/2 magnitude, A8"),
         ),
-        ("GPTQ compensation helps", order("W-SQ 32/2 Hessian GPTQ, A8", "W-SQ 32/2 Hessian, A8")),
+        ("GPTQ compensation helps", order("W-SQ 32/2 rms GPTQ, A8", "W-SQ 32/2 rms, A8")),
         (
             "Smoothing helps SQ weights",
             order("W-SQ 32/2 Hessian GPTQ smooth, A8", "W-SQ 32/2 Hessian GPTQ, A8"),

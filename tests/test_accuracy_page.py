@@ -47,7 +47,7 @@ def test_verdicts():
     )
     rows[1] |= row(rows[1]["scheme"], 30.5)
     assert "| Dynamic selection beats a static mask | not confirmed |" in accuracy.claims({"rows": rows})
-    assert "| GPTQ compensation helps | not measured | needs W-SQ 32/2" in text
+    assert "| GPTQ compensation helps | not measured | needs W-SQ 32/2 rms" in text
     reached = "| yes | best: W8 A-SQ 16/1, 6.5 bits, +0.90 ± 0.30 % against W8 A8 |"
     assert reached in accuracy.goals({"rows": rows})
     rows[0]["int8_percent"] = 1.1
