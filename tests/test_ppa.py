@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 
 from sqhw.baselines.array import BaselineArray
 from sqhw.commands.common import progress, stages
-from sqhw.flows import jobs, measure, osu018, pnr, ppa
+from sqhw.flows import jobs, measure, osu018, pnr, ppa, ppa_report
 from sqhw.flows.cache import result
 from sqhw.flows.measure import Emitted, combine, emit, multiplies, parts
 from sqhw.flows.ppa_targets import verdicts
@@ -22,6 +23,7 @@ from sqhw.flows.targets import TARGETS
 from sqhw.flows.tools import Tool, ToolError
 from sqhw.flows.units import Unit, _integer, unit, units
 
+ROOT = Path(__file__).parents[1]
 GATES = TARGETS["gates"]
 
 
@@ -289,3 +291,16 @@ def test_what_is_placed_and_measured():
     counts = {u.name: len(ppa.targets_of(u, emitted, cells)) for u in units()}
     assert (counts["sq_16_4x4"], counts["sq_16_8x8"], counts["w8a8_32_pe"]) == (2, 3, 3)
     assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (2, 2)
+
+
+def test_committed_page_is_made_from_the_committed_reports(tmp_path):
+    results = ROOT / "docs" / "results"
+    document = json.loads((results / "ppa.json").read_text())
+    assert document["targets"] == verdicts(document)
+    assert document["ratios"]
+    assert ppa_report.tables(document)
+    (tmp_path / "results").mkdir()
+    for name in ("ppa", "energy", "explore"):
+        if (results / f"{name}.json").exists():
+            shutil.copy(results / f"{name}.json", tmp_path / "results")
+    assert ppa_report.write(tmp_path).read_text() == (ROOT / "docs" / "ppa.md").read_text()

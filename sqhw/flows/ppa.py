@@ -220,6 +220,7 @@ def document(result: Survey, measured: Sequence[Unit], *, command: str) -> dict[
         },
         "seeds": list(SEEDS),
         "units": list(described.values()),
+        "missing": [u.name for u in measured if u.name not in described],
         "ratios": _ratios(described),
         "decode": _decode(described),
         "sums": [

@@ -204,6 +204,7 @@ def page(document: Mapping[str, Any]) -> str:
         "",
         *_METHOD.splitlines(),
         "",
+        *_missing(document),
         "## Targets",
         "",
         *markdown_table(*target_rows(document)),
@@ -249,6 +250,12 @@ def page(document: Mapping[str, Any]) -> str:
         *markdown_table(*bits_rows(document)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _missing(document: Mapping[str, Any]) -> list[str]:
+    """Lines that name what this report lacks."""
+    names = ", ".join(document["missing"])
+    return [f"Not measured yet; `make ppa` goes on with: {names}.", ""] if names else []
 
 
 _METHOD = """\
