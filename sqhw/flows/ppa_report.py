@@ -80,7 +80,7 @@ def target_rows(document: Mapping[str, Any]) -> Rows:
                 verdict["target"],
                 f"{'at least' if least else 'at most'} {verdict['limit']}",
                 "not measured" if verdict["measured"] is None else str(verdict["measured"]),
-                "met" if verdict["met"] else "missed",
+                "open" if verdict["measured"] is None else "met" if verdict["met"] else "missed",
                 f"{verdict['floor']} ({verdict['floor_is']})" if "floor" in verdict else "",
             ]
         )
