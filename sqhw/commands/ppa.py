@@ -33,7 +33,8 @@ __all__ = ["ppa"]
     help="Folder of ppa.md, results/ppa.json and figures/.",
 )
 @click.option("--finished", is_flag=True, help="Report what earlier runs have finished; start no tool.")
-def ppa(jobs: int, output: Path, finished: bool) -> None:
+@click.option("--note", default="", help="A remark that the report carries.")
+def ppa(jobs: int, output: Path, finished: bool, note: str) -> None:
     """Measure area and clock frequency against baselines.
 
     Results are kept under build/synth/cache: a run that was stopped goes on where it was.
@@ -49,6 +50,7 @@ def ppa(jobs: int, output: Path, finished: bool) -> None:
     document = flow.document(survey, measured, command=command_line())
     if not document["ratios"]:
         raise ToolError("No SQ unit is finished beside a baseline yet: run without --finished")
+    document["note"] = note
     document["targets"] = verdicts(document)
     console = Console()
     console.width = max(console.width, ppa_report.TABLE_WIDTH)

@@ -79,5 +79,7 @@ glitches (gates have no delay), what happens inside cells, leakage, and clock ga
 and femtojoules do not."""
 
 _GATE = """\
-Ungated, the same lane multiplies by the zero that the gather hands it when there is no outlier: what gating
-saves is what the high code's and the code's operand registers, and the logic behind them, still do then."""
+Ungated, the same lane multiplies by the zero that the gather hands it when there is no outlier, and a zero
+keeps most of a multiplier quiet: what gating saves on top is what the operand registers and the logic behind
+them still do then. What remains is switched by outliers themselves, going to a product and back to zero; to
+save it the shifter behind the product would have to hold as well."""

@@ -253,9 +253,10 @@ def page(document: Mapping[str, Any]) -> str:
 
 
 def _missing(document: Mapping[str, Any]) -> list[str]:
-    """Lines that name what this report lacks."""
+    """The remark, and lines that name what this report lacks."""
     names = ", ".join(document["missing"])
-    return [f"Not measured yet; `make ppa` goes on with: {names}.", ""] if names else []
+    note = [document["note"], ""] if document["note"] else []
+    return note + [f"Not measured yet; `make ppa` goes on with: {names}.", ""] if names else []
 
 
 _METHOD = """\
