@@ -256,7 +256,8 @@ def _missing(document: Mapping[str, Any]) -> list[str]:
     """The remark, and lines that name what this report lacks."""
     names = ", ".join(document["missing"])
     note = [document["note"], ""] if document["note"] else []
-    return note + [f"Not measured yet; `make ppa` goes on with: {names}.", ""] if names else []
+    lacking = [f"Not measured yet; `make ppa` goes on with: {names}.", ""] if names else []
+    return [*note, *lacking]
 
 
 _METHOD = """\
