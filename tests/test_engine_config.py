@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sqhw.array.config import ArrayConfig
-from sqhw.config import PRESETS, PEConfig
+from sqhw.config import PRESETS
 from sqhw.engine.config import ENGINE_PRESETS, EngineConfig, engine_preset
 from sqhw.engine.register_texts import c_header, markdown
 from sqhw.engine.registers import REGISTERS, register
@@ -38,10 +38,6 @@ BIG = ENGINE_PRESETS["8x8"]
         (
             {"array": ArrayConfig(replace(PRESETS["default"], k_max=1 << 20), 8, 8)},
             "Accumulator must have 64 bits at most, not 72: lower K_max",
-        ),
-        (
-            {"array": ArrayConfig(PEConfig(dense=DenseFormat(4, 64, 1, 16)), 8, 8)},
-            "Dense outliers of an engine must be an integer from 0 to 0, not 1",
         ),
     ],
 )
