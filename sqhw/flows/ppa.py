@@ -205,6 +205,8 @@ def document(result: Survey, measured: Sequence[Unit], *, command: str) -> dict[
     """Everything as JSON types: units, ratios, targets, and what follows."""
     described = {u.name: _describe(u, result) for u in measured if "gates" in result.reports.get(u.name, {})}
     for name, (part, frequencies) in result.mhz.items():
+        if len(frequencies) < len(SEEDS):
+            continue
         numbers = {
             "mhz": pnr.typical(frequencies),
             "mhz_seeds": frequencies,

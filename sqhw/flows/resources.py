@@ -21,7 +21,7 @@ __all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "block_of", "blocks", "document", "
 
 BLOCKS: dict[str, tuple[str, ...]] = {
     "dense lanes": ("dense_lanes",),
-    "decoder": ("decoder",),
+    "decoder": ("decoder", "decoder[0-9]*"),
     "gather": ("gather*",),
     "outlier lane": ("outlier_lane*", "unpack*"),
     "scaling": ("bank_scale", "group_scale"),
