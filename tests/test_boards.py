@@ -2,12 +2,14 @@
 """The boards: constraints as committed, the flow with stand-ins for its tools, reports."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from sqhw import cli
 from sqhw.boards import build as flow
+from sqhw.boards import report
 from sqhw.boards.build import Bitstream, TimingError
 from sqhw.boards.targets import BOARDS, board
 from sqhw.flows.tools import ToolError
@@ -120,3 +122,13 @@ def test_constraints_and_ports_agree():
         with pytest.raises(ToolError) as caught:
             flow._check_ports(xdc, verilog)
         assert str(caught.value) == f"Constraints and ports must agree, but differ in {odd}"
+
+
+def test_committed_report():
+    """The table is made from the document, and every board in it meets its clock."""
+    document = json.loads((ROOT / "docs" / "results" / "boards.json").read_text())
+    assert report.markdown(document) == (ROOT / "docs" / "results" / "boards.md").read_text()
+    assert document["boards"]
+    for entry in document["boards"]:
+        assert entry["fmax_mhz"] is None or entry["fmax_mhz"] >= entry["clock_mhz"]
+        assert entry["parameters"] == asdict(BOARDS[entry["board"]].config)

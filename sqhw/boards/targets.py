@@ -110,13 +110,12 @@ def _engine(pe: PEConfig, rows: int, columns: int, block_tiles: int) -> EngineCo
     return EngineConfig(array, axi_bits=32, block_tiles=block_tiles, m_max=256, n_max=4096, output_stages=1)
 
 
-_FP16 = PEConfig(k_max=2048)
 _INT8 = PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=256)
 
 BOARDS: dict[str, Board] = {
     board.name: board
     for board in (
-        Board("ulx3s", "ULX3S 85F", "ECP5 LFE5U-85F", "ecp5", _ulx3s, _engine(_FP16, 2, 2, 4)),
+        Board("ulx3s", "ULX3S 85F", "ECP5 LFE5U-85F", "ecp5", _ulx3s, _engine(_INT8, 1, 1, 4)),
         Board("orangecrab", "OrangeCrab 25F", "ECP5 LFE5U-25F", "ecp5", _orangecrab, _engine(_INT8, 2, 2, 4)),
         Board("arty-a7", "Arty A7-35", "Artix-7 XC7A35T", "vivado", _arty_a7, _engine(_INT8, 2, 2, 4)),
     )
