@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, signed
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,13 +13,59 @@ from sw_reference.format import LOW_BITS, NIBBLE_MIN, check_choice, check_int
 from .bit_heap import BitHeap
 from .pipeline import register, signed_range
 
-__all__ = ["DenseLanes"]
+__all__ = ["DenseLanes", "pair_picks", "pair_sums", "picks_layout", "sums_layout"]
+
+_SUM_BITS = LOW_BITS + 1
+
+
+def sums_layout(lanes: int) -> data.ArrayLayout:
+    """The sums of neighbouring low codes: those of lanes 0 and 1, of 2 and 3, ..."""
+    return data.ArrayLayout(signed(_SUM_BITS), -(-lanes // 2))
+
+
+def picks_layout(lanes: int, dense_bits: int) -> data.ArrayLayout:
+    """For each pair of lanes and each bit of a dense code, which low codes count: one-hot, or none."""
+    pick = data.StructLayout({"first": 1, "second": 1, "both": 1})
+    return data.ArrayLayout(data.ArrayLayout(pick, dense_bits), -(-lanes // 2))
+
+
+def pair_sums(low: Any) -> list[Value]:
+    """Returns the values of :func:`sums_layout` for an array of low codes."""
+    codes = [low[lane] for lane in range(len(low))]
+    return [first + second for first, second in _pairs(codes)]
+
+
+def pair_picks(codes: Any) -> list[list[dict[str, Value]]]:
+    """Returns the values of :func:`picks_layout`, field by field, for an array of dense codes."""
+    bits = [Value.cast(codes[lane]) for lane in range(len(codes))]
+    return [
+        [
+            {"first": a & ~b, "second": b & ~a, "both": a & b}
+            for a, b in ((first[bit], second[bit]) for bit in range(len(bits[0])))
+        ]
+        for first, second in _pairs(bits)
+    ]
+
+
+def _extend(code: Any) -> Value:
+    """Returns a low code, or a sum of two, as the bits of a sum."""
+    bits = Value.cast(code)
+    return Cat(bits, bits[-1].replicate(_SUM_BITS - len(bits)))
+
+
+def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
+    """Neighbours; the last of an odd number stands beside a zero."""
+    even = values + [Const(0, len(Value.cast(values[0])))] * (len(values) % 2)
+    return list(zip(even[::2], even[1::2], strict=True))
 
 
 class DenseLanes(wiring.Component):
     """Dot product of INT4 low codes and INT4 or INT8 dense codes.
 
-    All partial products of all lanes are one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
+    Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends on the
+    SQ operand alone and the choice on the dense operand alone, so that an array makes both once per row and
+    column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes and bits of
+    the dense codes, is one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
 
     Latency: :attr:`latency` cycles. Throughput: one beat per cycle. The pipeline never stops and
     has no valid; what goes in comes out. No combinational path from input to output.
@@ -32,7 +80,10 @@ class DenseLanes(wiring.Component):
     Members
     -------
     low : In(ArrayLayout(signed(4), lanes))
-    codes : In(ArrayLayout(signed(dense_bits), lanes))
+    sums : In(sums_layout(lanes))
+        :func:`pair_sums` of the low codes.
+    picks : In(picks_layout(lanes, dense_bits))
+        :func:`pair_picks` of the dense codes.
     o : Out(signed)
         The sum; exact for every input, the code -8 included.
 
@@ -48,10 +99,12 @@ class DenseLanes(wiring.Component):
         check_int("Lanes", lanes, 1, 128)
         check_choice("Dense bits", dense_bits, (4, 8))
         self._lanes = lanes
+        self._dense_bits = dense_bits
         super().__init__(
             {
                 "low": In(data.ArrayLayout(signed(LOW_BITS), lanes)),
-                "codes": In(data.ArrayLayout(signed(dense_bits), lanes)),
+                "sums": In(sums_layout(lanes)),
+                "picks": In(picks_layout(lanes, dense_bits)),
                 "o": Out(signed_range(lanes * -NIBBLE_MIN * (1 << (dense_bits - 1)))),
             }
         )
@@ -59,7 +112,22 @@ class DenseLanes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="lanes")
-        for lane in range(self._lanes):
-            heap.add_product(self.low[lane], self.codes[lane])
+        low = [self.low[lane] for lane in range(self._lanes)]
+        for pair, (first, second) in enumerate(_pairs(low)):
+            for bit in range(self._dense_bits):
+                pick = self.picks[pair][bit]
+                choices = (first, pick.first), (second, pick.second), (self.sums[pair], pick.both)
+                negative = bit == self._dense_bits - 1
+                self._add(m, heap, choices, bit, negative, name=f"pair{pair}_{bit}")
         m.d.comb += self.o.eq(register(m, heap.sum(), name="sum"))
         return m
+
+    @staticmethod
+    def _add(m: Module, heap: BitHeap, choices: Any, column: int, negative: bool, *, name: str) -> None:
+        """Adds the chosen value to the heap, shifted left by `column`."""
+        chosen = Signal(_SUM_BITS, name=name)
+        terms = [_extend(value) & pick.replicate(_SUM_BITS) for value, pick in choices]
+        m.d.comb += chosen.eq(terms[0] | terms[1] | terms[2])
+        for index in range(_SUM_BITS):
+            sign = index == _SUM_BITS - 1
+            heap.add_bit(chosen[index], column + index, negative=sign != negative, arrival=2)

@@ -54,11 +54,11 @@ class FP16OutlierLane(wiring.Component):
     fraction : In(3)
         Of the group scale, in cycle 1; only with group scales.
     high : In(fp16_operand_layout())
-        The held high code, in cycle ``latency - 2``.
+        The held high code, in cycle ``latency - 1``.
     shift : In(range)
-        In cycle ``latency - 1``.
+        In the same cycle.
     o : Out(signed)
-        0 without an outlier. Registered.
+        0 without an outlier. Depends on registers alone.
     """
 
     def __init__(self, dense_bits: int, dense_bound: int, *, grouped: bool = False, gated: bool = True):
@@ -77,7 +77,7 @@ class FP16OutlierLane(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return 4 if self._grouped else 3
+        return 3 if self._grouped else 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -91,11 +91,11 @@ class FP16OutlierLane(wiring.Component):
         heap.add_booth(self.high.significand, operand, negate=self.high.sign)
         product = heap.sum()
         if self._gated:
-            active = delay(m, taken, self.latency - 3, name="active_scaled", reset=True)
+            active = delay(m, taken, self.latency - 2, name="active_scaled", reset=True)
             product = Mux(active, product, 0)
         m.submodules.shift = self._shift
         m.d.comb += [
-            self._shift.value.eq(register(m, product, name="product")),
+            self._shift.value.eq(product),
             self._shift.exponent.eq(self.shift),
             self.o.eq(self._shift.o),
         ]

@@ -13,6 +13,7 @@ __all__ = ["FRACTION_BITS", "ScaleMultiply", "ScaleShift", "add_scaled"]
 
 FRACTION_BITS = 3
 SIGNIFICAND_MAX = 15
+_FINE_BITS = 3
 
 
 def add_scaled(heap: BitHeap, value: object, fraction: object) -> None:
@@ -24,7 +25,7 @@ def add_scaled(heap: BitHeap, value: object, fraction: object) -> None:
 class ScaleMultiply(wiring.Component):
     """``value * (8 + fraction)``: the significand of a bank scale (E5M3) or of a group scale (e3m3).
 
-    Latency: :attr:`latency` cycle. Throughput: one value per cycle; it never stops.
+    Combinational.
 
     Parameters
     ----------
@@ -36,10 +37,9 @@ class ScaleMultiply(wiring.Component):
     value : In(signed)
     fraction : In(3)
     o : Out(signed)
-        Registered.
     """
 
-    latency = 1
+    latency = 0
 
     def __init__(self, bound: int):
         self._bound = bound * SIGNIFICAND_MAX
@@ -60,7 +60,7 @@ class ScaleMultiply(wiring.Component):
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="product")
         add_scaled(heap, self.value, self.fraction)
-        m.d.comb += self.o.eq(register(m, heap.sum(), name="product"))
+        m.d.comb += self.o.eq(heap.sum())
         return m
 
 
@@ -69,6 +69,9 @@ class ScaleShift(wiring.Component):
 
     The unit of a bank scale, 2**-27, lies three bits below the accumulator's, so that ``drop`` is 3: a
     bank scale that would leave a remainder there is reserved.
+
+    The register stands in the middle, where the word is still narrow: the lower three bits of the exponent
+    shift before it, the others behind it.
 
     Latency: :attr:`latency` cycle. Throughput: one value per cycle; it never stops.
 
@@ -86,7 +89,7 @@ class ScaleShift(wiring.Component):
     value : In(signed)
     exponent : In(range(exponent_max + 1))
     o : Out(signed)
-        Registered.
+        Depends on registers alone.
     """
 
     latency = 1
@@ -103,6 +106,9 @@ class ScaleShift(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        shifted = (self.value << self.exponent)[self._drop : self._drop + len(self.o)]
-        m.d.comb += self.o.eq(register(m, shifted.as_signed(), name="shifted"))
+        fine, coarse = self.exponent[:_FINE_BITS], self.exponent[_FINE_BITS:]
+        half = register(m, self.value << fine, name="half_shifted")
+        late = register(m, coarse, name="coarse")
+        shifted = (half << (late << _FINE_BITS))[self._drop : self._drop + len(self.o)]
+        m.d.comb += self.o.eq(shifted.as_signed())
         return m

@@ -7,6 +7,7 @@ from amaranth.lib import data
 
 from sw_reference.format import LOW_BITS
 
+from ..blocks.dense_lanes import picks_layout, sums_layout
 from ..blocks.fp16_outlier_lane import fp16_operand_layout
 from ..config import PEConfig
 
@@ -20,21 +21,26 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     field      cycle          meaning
     ========== ============== =====================================================================
     low        0              low codes
+    sums       0              of neighbouring low codes
     select     0              one-hot position of each outlier lane's element
     take       0              per outlier lane: it has an outlier
     first      0              dense outliers count (only where the dense operand has some)
     dense      dense_sum      the dense sum counts (not in the further steps of a beat, nor in a bubble)
     high       operands       held high codes (FP16: sign and significand)
-    shift      bank_sum + 1   FP16: exponents of the held high codes
+    shift      gathered + 1   FP16: exponents of the held high codes
     fraction   bank_sum       of the bank scale
-    exponent   bank_sum + 1   of the bank scale
+    exponent   bank_sum       of the bank scale
     clear      terms          this step starts a dot product
     last       result         the accumulator shows a finished dot product
     error      result         it must not be trusted
     ========== ============== =====================================================================
     """
     lanes = config.outlier_lanes
-    fields: dict[str, object] = {"low": data.ArrayLayout(signed(LOW_BITS), config.lanes), "dense": 1}
+    fields: dict[str, object] = {
+        "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
+        "sums": sums_layout(config.lanes),
+        "dense": 1,
+    }
     if config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), lanes)
         fields["take"] = lanes
@@ -55,17 +61,21 @@ def column_layout(config: PEConfig) -> data.StructLayout:
     ============= ============== ==============================
     field         cycle          meaning
     ============= ============== ==============================
-    codes         0              dense codes
+    codes         0              dense codes, for outlier lanes
+    picks         0              dense codes, for dense lanes
     lane_fraction gathered + 1   of the group scale, for outlier lanes
     fraction      bank_sum + 1   of the group scale
-    exponent      bank_sum + 1   of the group scale
+    exponent      bank_sum       of the group scale
     select        0              one-hot position of each dense outlier
     take          0              per dense outlier lane: it has an outlier
     high          0              high nibbles of the dense outliers, for outliers at the same position
     held_high     dense_sum      the same, held, for dense outlier lanes
     ============= ============== ==============================
     """
-    fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
+    fields: dict[str, object] = {
+        "codes": data.ArrayLayout(signed(config.dense.bits), config.lanes),
+        "picks": picks_layout(config.lanes, config.dense.bits),
+    }
     if config.dense.group:
         fields |= {"lane_fraction": 3, "fraction": 3, "exponent": 3}
     if config.dense_slots:

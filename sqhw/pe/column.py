@@ -6,6 +6,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..blocks.dense_lanes import pair_picks
 from ..blocks.pipeline import delay, register
 from ..config import PEConfig
 from ..layouts import dense_step_layout
@@ -16,7 +17,10 @@ __all__ = ["ColumnSide"]
 
 
 class ColumnSide(wiring.Component):
-    """Times group scale and outliers for the units of a column; codes pass combinationally.
+    """Prepares the codes, times group scale and outliers for the units of a column.
+
+    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.buses.column_layout`; fields of cycle 0
+    pass combinationally.
 
     Parameters
     ----------
@@ -36,14 +40,17 @@ class ColumnSide(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.d.comb += self.o.codes.eq(self.i.codes)
+        for pair, bits in enumerate(pair_picks(self.i.codes)):
+            for bit, pick in enumerate(bits):
+                m.d.comb += [self.o.picks[pair][bit][name].eq(value) for name, value in pick.items()]
         if self._config.dense.group:
             at = Schedule(self._config)
             lane = delay(m, self.i.tau, at.gathered + 1, name="tau")
-            late = delay(m, lane, at.bank_sum - at.gathered, name="late_tau")
+            bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_tau")
             m.d.comb += [
                 self.o.lane_fraction.eq(lane[:3]),
-                self.o.fraction.eq(late[:3]),
-                self.o.exponent.eq(late[3:]),
+                self.o.exponent.eq(bank[3:]),
+                self.o.fraction.eq(register(m, bank[:3], name="late_fraction")),
             ]
         for slot in range(self._config.dense_slots):
             self._outlier(m, slot)

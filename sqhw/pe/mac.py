@@ -61,7 +61,7 @@ class MACUnit(wiring.Component):
         m = Module()
         config, row = self._config, self.row
         m.submodules.dense_lanes = dense = DenseLanes(config.lanes, config.dense.bits)
-        m.d.comb += [dense.low.eq(row.low), dense.codes.eq(self.column.codes)]
+        m.d.comb += [dense.low.eq(row.low), dense.sums.eq(row.sums), dense.picks.eq(self.column.picks)]
         bank_sum = Mux(row.dense, dense.o, 0)
         bank_bound = config.lanes * -NIBBLE_MIN * -config.dense.code_min
         shape = dense.o.shape()
@@ -175,9 +175,9 @@ class MACUnit(wiring.Component):
         m.d.comb += [scale.value.eq(value), scale.fraction.eq(row.fraction)]
         exponent, exponent_max = row.exponent, 31
         if self._config.dense.group:
-            product = scale
-            m.submodules.group_scale = scale = ScaleMultiply(product.bound)
-            m.d.comb += [scale.value.eq(product.o), scale.fraction.eq(column.fraction)]
+            product = register(m, scale.o, name="bank_product")
+            m.submodules.group_scale = scale = ScaleMultiply(scale.bound)
+            m.d.comb += [scale.value.eq(product), scale.fraction.eq(column.fraction)]
             exponent = register(m, row.exponent + column.exponent, name="exponent")
             exponent_max += 7
         m.submodules.scale_shift = shift = ScaleShift(scale.bound, exponent_max, drop=3)

@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..blocks.dense_lanes import pair_sums
 from ..blocks.fp16_outlier_lane import fp16_operand_layout
 from ..blocks.fp16_unpack import FP16Unpack
 from ..blocks.pipeline import delay, register
@@ -50,9 +51,10 @@ class RowSide(wiring.Component):
         step, row = self.i, self.o
         m.d.comb += [
             row.low.eq(step.low),
+            *(out.eq(value) for out, value in zip(row.sums, pair_sums(step.low), strict=True)),
             row.dense.eq(delay(m, self.valid & step.first, at.dense_sum, name="dense", reset=True)),
             row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
-            row.exponent.eq(delay(m, step.scale[3:], at.bank_sum + 1, name="exponent")),
+            row.exponent.eq(delay(m, step.scale[3:], at.bank_sum, name="exponent")),
         ]
         if self._config.dense_slots:
             m.d.comb += row.first.eq(self.valid & step.first)
@@ -85,14 +87,10 @@ class RowSide(wiring.Component):
                 unpack.code.eq(step.high[lane]),
                 unpack.take.eq(row.take[lane]),
                 row.high[lane].eq(delay(m, operand, at.operands - unpack.latency, name=f"operand{lane}")),
-                row.shift[lane].eq(self._shift(m, unpack.shift, lane)),
+                row.shift[lane].eq(delay(m, unpack.shift, at.gathered, name=f"late_shift{lane}")),
             ]
             bad.append(unpack.bad)
         return Cat(bad).any()
-
-    def _shift(self, m: Module, shift: Any, lane: int) -> Any:
-        shift = register(m, shift, name=f"shift{lane}")
-        return delay(m, shift, Schedule(self._config).gathered, name=f"late_shift{lane}")
 
     def _marks(self, m: Module, at: Schedule, bad: Any) -> None:
         """Collects errors over a dot product and sends its marks along with the sums."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..blocks.accumulator import Accumulator
 from ..blocks.dense_lanes import DenseLanes
 from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.scale import ScaleMultiply, ScaleShift
+from ..blocks.scale import ScaleShift
 from ..config import PEConfig
 
 __all__ = ["Schedule"]
@@ -44,8 +44,8 @@ class Schedule:
     @property
     def terms(self) -> int:
         """Scaled sums and FP16 outlier products enter the accumulator."""
-        factors = 2 if self.config.dense.group else 1
-        return self.bank_sum + factors * ScaleMultiply.latency + ScaleShift.latency
+        between_factors = 1 if self.config.dense.group else 0
+        return self.bank_sum + between_factors + ScaleShift.latency
 
     @property
     def result(self) -> int:
