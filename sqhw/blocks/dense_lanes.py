@@ -62,10 +62,10 @@ def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
 class DenseLanes(wiring.Component):
     """Dot product of INT4 low codes and INT4 or INT8 dense codes.
 
-    Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends on the
-    SQ operand alone and the choice on the dense operand alone, so that an array makes both once per row and
-    column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes and bits of
-    the dense codes, is one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
+    Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends
+    on the SQ operand alone and the choice on the dense operand alone, so that an array makes both once per
+    row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
+    and bits of the dense codes, is one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
 
     Latency: :attr:`latency` cycles. Throughput: one beat per cycle. The pipeline never stops and
     has no valid; what goes in comes out. No combinational path from input to output.

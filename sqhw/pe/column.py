@@ -19,8 +19,8 @@ __all__ = ["ColumnSide"]
 class ColumnSide(wiring.Component):
     """Prepares the codes, times group scale and outliers for the units of a column.
 
-    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.buses.column_layout`; fields of cycle 0
-    pass combinationally.
+    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.buses.column_layout`; fields of
+    cycle 0 pass combinationally.
 
     Parameters
     ----------
