@@ -49,7 +49,7 @@ class FP16Times(wiring.Component):
         m = Module()
         m.submodules.unpack = unpack = self._unpack
         m.submodules.lane = lane = self._lane
-        wait = lane.latency - 2 - unpack.latency
+        wait = lane.latency - 1 - unpack.latency
         m.d.comb += [
             unpack.code.eq(self.code),
             unpack.take.eq(self.take),
@@ -57,7 +57,7 @@ class FP16Times(wiring.Component):
             lane.take.eq(self.take),
             lane.high.significand.eq(delay(m, unpack.significand, wait, name="significand")),
             lane.high.sign.eq(delay(m, unpack.sign, wait, name="sign")),
-            lane.shift.eq(delay(m, unpack.shift, wait + 1, name="shift")),
+            lane.shift.eq(delay(m, unpack.shift, wait, name="shift")),
             self.o.eq(lane.o),
             self.bad.eq(unpack.bad),
         ]
