@@ -77,6 +77,7 @@ class Bridge(wiring.Component):
     """
 
     def __init__(self, word_bytes: int, patience: int):
+        check_int("Word bytes", word_bytes, 2, 64, power_of_two=True)
         check_int("Patience", patience, 1, 1 << 24)
         self._word_bytes = word_bytes
         self._patience = patience
