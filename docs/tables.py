@@ -61,7 +61,59 @@ def synth() -> str:
     return "\n".join(lines)
 
 
-REGIONS: dict[str, Callable[[], str]] = {"sim": sim, "synth": synth}
+ACCURACY = (
+    "float",
+    "W8 A8",
+    "W8 A-SQ 16/1",
+    "W8 A-SQ 32/2",
+    "W8 A-SQ 32/2 p97.5",
+    "W4 g64 A8",
+    "W-SQ 32/2 rms, A8",
+    "SQ 32/2 both",
+    "NVFP4 both",
+    "MXFP4 both",
+)
+"""Rows of the accuracy study that the README shows."""
+
+
+def accuracy() -> str:
+    """Perplexity of the schemes that matter most."""
+    rows = {row["scheme"]: row for row in _load("accuracy")["rows"]}
+    lines = [
+        "| scheme | bits, activations | bits, weights | perplexity | against float |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name in ACCURACY:
+        row = rows[name]
+        change = f"{row['delta_percent']:+.1f} ± {row['standard_error']:.1f} %"
+        bits = f"{row['bits_activation']:g} | {row['bits_weight']:g}"
+        lines.append(f"| {name} | {bits} | {row['perplexity']:.2f} | {change} |")
+    return "\n".join(lines)
+
+
+UNITS = {
+    "sq_16_pe": "PE, 16 lanes",
+    "sq_32_pe": "PE, 32 lanes",
+    "sq_32_8x8": "8 x 8 array of 32-lane PEs",
+}
+RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
+"""What the README compares, of the units in ppa.json."""
+
+
+def ppa() -> str:
+    """Gates of SQ hardware in units of the integer rivals' of the same size."""
+    found = {(ratio["unit"], ratio["to"]): ratio["gates"] for ratio in _load("ppa")["ratios"]}
+    lines = [
+        f"| SQ x INT4, gates in units of | {' | '.join(RIVALS.values())} |",
+        "|---|" + "---:|" * len(RIVALS),
+    ]
+    for unit, title in UNITS.items():
+        ratios = (f"{found[unit, unit.replace('sq', rival, 1)]:.2f}" for rival in RIVALS)
+        lines.append(f"| {title} | {' | '.join(ratios)} |")
+    return "\n".join(lines)
+
+
+REGIONS: dict[str, Callable[[], str]] = {"sim": sim, "synth": synth, "accuracy": accuracy, "ppa": ppa}
 
 
 def filled(text: str) -> str:
