@@ -31,8 +31,9 @@ ERROR = 1 << 32
 def mixed(rng, width, count):
     """Corners, random cases, and cases around every subnormal place and the overflow."""
     cases = rng.sample(directed(width), 2 * count) + anywhere(rng, count, width)
-    cases += near_scale(rng, count, width, range(-151, -124)) + near_scale(rng, count, width, range(124, 129))
-    return cases + near_result(rng, 2 * count, width, range(-152, -124))
+    cases += near_scale(rng, count, width, range(-151, -124))
+    cases += near_scale(rng, 3 * count, width, range(124, 129))
+    return cases + near_result(rng, 4 * count, width, range(-152, -124))
 
 
 def outputs(width, cases, *, stalls="none", error=0):
