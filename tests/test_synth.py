@@ -86,7 +86,7 @@ def test_every_generic_cell_has_an_area():
 def pe_design(name: str) -> Design:
     parameters = {
         "sq": {"bank": 16, "outliers": 1, "high": "fp16", "mask": "bitmap"},
-        "dense": {"bits": 4, "group": 64},
+        "dense": {"bits": 4, "group": 64, "outliers": 0, "bank": None},
         "lanes": 16,
         "outlier_lanes": 1,
         "k_max": 4096,
