@@ -55,7 +55,7 @@ synth: $(READY)  ## resource reports of each preset, under build/synth
 test: $(READY) | compiler  ## the quick tests, type checker and linter included; the one CI runs
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest -q -n auto
+	@$(PY) -m pytest -q -n auto --dist worksteal
 
 lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m ruff check .
