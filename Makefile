@@ -20,7 +20,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim sim-array engine bench-engine layer synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
+.PHONY: help venv verilog sim sim-array sim-engine engine bench-engine layer synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -33,6 +33,8 @@ verilog: $(READY)  ## Verilog and a manifest of each preset, under build/verilog
 
 sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(PY) -m sim $(PRESET_OPTION) --simulator $(SIM) $(WAVES_OPTION) --output build/sim/sim.json
+
+sim-engine: $(READY) | compiler  ## the smallest matrix engine's Verilog against the golden model, through AXI models
 	@$(PY) -m sim.engine --simulator $(SIM) --output build/sim/engine.json
 
 engine: $(READY)  ## Verilog and a manifest of each matrix engine, under build/verilog
