@@ -62,7 +62,7 @@ def split(t: SQTensor) -> SplitParts:
 
 def dense_codes(t: DenseTensor) -> NDArray[np.int64]:
     """Returns the codes d of `t`: int64[rows, k], outliers put together from their nibbles."""
-    return t.codes + _high_nibbles(t)
+    return t.codes.astype(np.int64) if t.bitmap is None else t.codes + _high_nibbles(t)
 
 
 def split_dense(t: DenseTensor) -> SplitParts:
