@@ -13,7 +13,8 @@ from sqhw.runtime.bench import measure
 from sqhw.runtime.engine import Engine, EngineError, golden
 from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
 from sqhw.runtime.layer import run_layer
-from sqhw.runtime.rtl import RTLDevice, compile_engine
+from sqhw.runtime.library import compile_engine
+from sqhw.runtime.rtl import RTLDevice
 from sw_reference.activations import load_activations
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests.cases import random_dense, random_sq

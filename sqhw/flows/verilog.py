@@ -24,8 +24,10 @@ from .tools import package_version, yosys
 
 __all__ = [
     "Design",
+    "Part",
     "check_module_name",
     "convert",
+    "convert_parts",
     "emit",
     "format_facts",
     "module_name",
@@ -66,12 +68,26 @@ def convert(component: wiring.Component, name: str) -> str:
     ToolError
         If Yosys is missing or is not the pinned version.
     """
+    return "\n".join(part.verilog for part in convert_parts(component, name))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module with all that is below it, but for repeated modules, which are parts of their own."""
+
+    name: str
+    component: wiring.Component
+    verilog: str
+
+
+def convert_parts(component: wiring.Component, name: str) -> list[Part]:
+    """What :func:`convert` joins: the top module first, then each repeated module. Raises alike."""
     check_module_name(name)
     modules = _Modules(name)
     with pinned_yosys():
-        texts = [_convert(component, name, modules)]
-        texts += [_convert(unit, module, None) for module, unit in modules.units.items()]
-    return "\n".join(texts)
+        parts = [Part(name, component, _convert(component, name, modules))]
+        parts += [Part(module, unit, _convert(unit, module, None)) for module, unit in modules.units.items()]
+    return parts
 
 
 class _Modules:

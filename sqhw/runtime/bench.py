@@ -26,7 +26,8 @@ from ..engine.emit import emit_engine
 from ..flows.files import as_json, write_text
 from ..flows.tools import ToolError
 from .engine import Engine, golden
-from .rtl import RTLDevice, compile_engine
+from .library import compile_engine
+from .rtl import RTLDevice
 
 __all__ = ["SIZES", "main", "measure"]
 

