@@ -1,4 +1,7 @@
-// Feeds AXI4-Streams with random pauses and collects results: one run, or one per mutant of a mutated design.
+// Feeds streams with random pauses and collects results: one run, or one per mutant of a mutated design.
+//
+// CLOCK, RESET and RESET_LEVEL; SOURCES(X) is X(data, valid, ready, last) for each input stream, SINK(X) is
+// X(data, valid, ready, flag) for the output; `absent` stands for a port that a stream does not have.
 #include "top.h"
 
 #include <cstdint>
@@ -7,13 +10,17 @@
 #include <memory>
 #include <vector>
 
-// Stimulus file: u32 seed, pause_in, pause_out (of 256), first run, runs, results, limit; then per stream u32 count and its
-// records (TDATA as the port holds it, one byte TLAST). Output file: per run u32 state (0 done, 1 hung, 2 a
-// rule of streams broken), cycles, results; then results as u32 y, u32 user.
-struct Stream {
+// Stimulus file: u32 seed, pause_in, pause_out (of 256), first run, runs, results, limit; then per stream u32 count and
+// its records (data as the port holds it, one byte: last). Output file: per run u32 state (0 done, 1 hung, 2 a rule
+// of streams broken), cycles, results; cycles without a stall, starved, held, both; records that follow a last one at
+// once; then results (data, one byte: flag).
+struct Source {
     std::vector<char> records;
     uint32_t count = 0, next = 0, size = 0;
-    bool offered = false;
+    bool offered = false, ended = false;
+
+    const char* record() const { return records.data() + size_t(size) * next; }
+    bool left() const { return next < count; }
 };
 
 static uint64_t state;
@@ -30,11 +37,17 @@ static uint32_t word(FILE* file) {
     return value;
 }
 
-template <class T> static void load(Stream& stream, const T&, FILE* file) {
-    stream.size = sizeof(T) + 1;
-    stream.count = word(file);
-    stream.records.resize(size_t(stream.size) * stream.count);
-    if (stream.count && std::fread(stream.records.data(), stream.size, stream.count, file) != stream.count) std::exit(3);
+static void load(Source& source, size_t size, FILE* file) {
+    source.size = uint32_t(size) + 1;
+    source.count = word(file);
+    source.records.resize(size_t(source.size) * source.count);
+    if (source.count && std::fread(source.records.data(), source.size, source.count, file) != source.count) std::exit(3);
+}
+
+template <class T> static void append(std::vector<char>& bytes, const T& data, bool flag) {
+    const char* from = reinterpret_cast<const char*>(&data);
+    bytes.assign(from, from + sizeof(T));
+    bytes.push_back(flag);
 }
 
 int main(int argc, char** argv) {
@@ -45,78 +58,93 @@ int main(int argc, char** argv) {
     const uint32_t seed = word(in), pause_in = word(in), pause_out = word(in);
     const uint32_t first = word(in), runs = word(in), results = word(in), limit = word(in);
     auto top = std::make_unique<Top>();
-    Stream sq, dense, scale;
-    load(sq, top->s_axis_sq_tdata, in);
-    load(dense, top->s_axis_dense_tdata, in);
-    load(scale, top->s_axis_scale_tdata, in);
+    [[maybe_unused]] uint8_t absent = 0;
+    std::vector<Source> sources;
+#define X(data, valid, ready, last) sources.emplace_back(), load(sources.back(), sizeof(data), in);
+    SOURCES(X)
+#undef X
     for (uint32_t run = first; run < first + runs; run++) {
 #ifdef MUTANTS
         top->mutant = run;
 #endif
         state = seed * 2654435761ull + 88172645463325252ull;
-        sq.next = dense.next = scale.next = 0;
-        sq.offered = dense.offered = scale.offered = false;
-        std::vector<uint32_t> seen;
-        uint32_t status = 1, cycle = 0, wait_y = 0, wait_user = 0;
+        for (Source& source : sources) source.next = source.offered = source.ended = false;
+        std::vector<char> seen, now, before;
+        uint32_t status = 1, cycle = 0, count = 0, following = 0, stalls[4] = {};
         bool waiting = false;
         auto clock = [&] {
-            top->aclk = 1;
+            top->CLOCK = 1;
             top->eval();
-            top->aclk = 0;
+            top->CLOCK = 0;
             top->eval();
         };
-        top->s_axis_sq_tvalid = top->s_axis_dense_tvalid = top->s_axis_scale_tvalid = 0;
-        top->m_axis_y_tready = 0;
-        top->aresetn = 0;
+#define X(data, valid, ready, last) valid = 0;
+        SOURCES(X)
+#undef X
+#define X(data, valid, ready, flag) ready = 0;
+        SINK(X)
+#undef X
+        top->RESET = RESET_LEVEL;
         clock();
         clock();
-        top->aresetn = 1;
-        auto offer = [&](Stream& stream, auto& data, auto& valid, auto set_last) {
-            if (!stream.offered && stream.next < stream.count && (!pause_in || draw() >= pause_in)) {
-                const char* record = stream.records.data() + size_t(stream.size) * stream.next;
-                std::memcpy(&data, record, sizeof(data));
-                set_last(record[sizeof(data)]);
-                stream.offered = true;
-            }
-            valid = stream.offered;
-        };
+        top->RESET = !RESET_LEVEL;
         for (; cycle < limit; cycle++) {
-            offer(sq, top->s_axis_sq_tdata, top->s_axis_sq_tvalid, [&](char last) { top->s_axis_sq_tlast = last; });
-            offer(dense, top->s_axis_dense_tdata, top->s_axis_dense_tvalid, [&](char last) { top->s_axis_dense_tlast = last; });
-            offer(scale, top->s_axis_scale_tdata, top->s_axis_scale_tvalid, [](char) {});
-            top->m_axis_y_tready = !pause_out || draw() >= pause_out;
-            top->eval();
-            const bool valid = top->m_axis_y_tvalid;
-            const uint32_t y = top->m_axis_y_tdata, user = top->m_axis_y_tuser;
-            if (waiting && (!valid || y != wait_y || user != wait_user)) {
+            size_t index = 0;
+#define X(data, valid, ready, last) { \
+            Source& source = sources[index++]; \
+            if (!source.offered && source.left() && (!pause_in || draw() >= pause_in)) { \
+                std::memcpy(&data, source.record(), sizeof(data)); \
+                last = source.record()[sizeof(data)]; \
+                source.offered = true; \
+            } \
+            valid = source.offered; }
+            SOURCES(X)
+#undef X
+            bool valid, held;
+#define X(data, valid_, ready, flag) \
+            ready = !pause_out || draw() >= pause_out; \
+            top->eval(); \
+            valid = valid_, held = valid_ && !ready; \
+            append(now, data, flag);
+            SINK(X)
+#undef X
+            if (waiting && (!valid || now != before)) {
                 status = 2;
                 break;
             }
-            waiting = valid && !top->m_axis_y_tready;
-            wait_y = y;
-            wait_user = user;
-            auto take = [](Stream& stream, bool ready) {
-                if (stream.offered && ready) stream.offered = false, stream.next++;
-            };
-            const bool sq_ready = top->s_axis_sq_tready, dense_ready = top->s_axis_dense_tready;
-            const bool scale_ready = top->s_axis_scale_tready;
+            waiting = held;
+            before = now;
+            bool starved = false, taken = false;
+            index = 0;
+#define X(data, valid, ready, last) { \
+            Source& source = sources[index++]; \
+            starved |= !source.offered && source.left() && ready; \
+            if (source.offered && ready) { \
+                if (index == 1) { \
+                    taken = true; \
+                    following += source.ended; \
+                    source.ended = source.record()[sizeof(data)]; \
+                } \
+                source.offered = false; \
+                source.next++; \
+            } }
+            SOURCES(X)
+#undef X
+            if (!taken) sources[0].ended = false;
+            if (sources[0].left()) stalls[starved + 2 * held]++;
             clock();
-            take(sq, sq_ready);
-            take(dense, dense_ready);
-            take(scale, scale_ready);
             if (valid && !waiting) {
-                seen.push_back(y);
-                seen.push_back(user);
-                if (seen.size() == 2 * size_t(results)) {
+                seen.insert(seen.end(), now.begin(), now.end());
+                if (++count == results) {
                     status = 0;
                     cycle++;
                     break;
                 }
             }
         }
-        const uint32_t head[3] = {status, cycle, uint32_t(seen.size() / 2)};
-        std::fwrite(head, 4, 3, out);
-        std::fwrite(seen.data(), 4, seen.size(), out);
+        const uint32_t head[] = {status, cycle, count, stalls[0], stalls[1], stalls[2], stalls[3], following};
+        std::fwrite(head, 4, 8, out);
+        std::fwrite(seen.data(), 1, seen.size(), out);
     }
 #if VM_COVERAGE
     top->contextp()->coveragep()->write("coverage.dat");

@@ -1,25 +1,31 @@
-"""An AXI processing element under Verilator with a C++ bench: millions of beats, stalls, no Python."""
+"""Streams under Verilator with a C++ bench: processing elements and arrays, millions of beats, no Python."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from sqhw.array.array import ProcessingArray
+from sqhw.array.config import ArrayConfig
+from sqhw.array.layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
 from sqhw.config import PEConfig
-from sqhw.flows.verilated import Port, build
-from sqhw.flows.verilog import Design
+from sqhw.flows.verilated import Port, build, ports_of
+from sqhw.flows.verilog import Design, convert
 from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
 from sqhw.pe.axi import tdata_bits
 
-__all__ = ["MUTANT_BITS", "Beats", "Run", "compile_pe", "drive"]
+__all__ = ["MUTANT_BITS", "STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
 
 MAIN = Path(__file__).with_name("streams.cpp")
 MUTANT_BITS = 16
 STATES = {0: "done", 1: "hung", 2: "stream rule broken"}
+STALLS = ("none", "input starved", "output held", "both")
+"""What a cycle sees at the ports while there is input left: a source that pauses although the design would
+take something of it, a result that is not taken."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +39,70 @@ class Beats:
 
 @dataclass(frozen=True)
 class Run:
-    """What came out of a run: its state, its cycles, and (y, error) of each result."""
+    """What came out of a run.
+
+    Attributes
+    ----------
+    state : str
+        One of ``STATES``.
+    cycles : int
+    results : tuple of (int, int)
+        Data and flag of each result.
+    stalls : dict of int
+        Cycles by what they saw, see ``STALLS``.
+    back_to_back : int
+        Dot products, or tiles, whose first beat was taken in the cycle after the last beat of another.
+    """
 
     state: str
     cycles: int
     results: tuple[tuple[int, int], ...]
+    stalls: Mapping[str, int]
+    back_to_back: int
+
+
+def _ports(streams: Sequence[Sequence[str]]) -> str:
+    """The text of a macro that applies X to each stream's ports."""
+    return " ".join(
+        f"X({', '.join(name if name == 'absent' else f'top->{name}' for name in names)})" for names in streams
+    )
 
 
 def compile_pe(design: Design, folder: Path, *, mutants: int = 0, options: Sequence[str] = ()) -> Path:
     """Builds the bench around an AXI processing element, or around `mutants` of it in one."""
-    ports = [
-        Port(port["name"], port["width"], port["direction"] == "output") for port in design.manifest["ports"]
-    ]
+
+    def axi(prefix: str, *more: str) -> list[str]:
+        names = [f"{prefix}_t{suffix}" for suffix in ("data", "valid", "ready", *more)]
+        return [*names, "absent"][:4]
+
+    defines = {
+        "CLOCK": "aclk",
+        "RESET": "aresetn",
+        "RESET_LEVEL": 0,
+        "SOURCES(X)": _ports([axi("s_axis_sq", "last"), axi("s_axis_dense", "last"), axi("s_axis_scale")]),
+        "SINK(X)": _ports([axi("m_axis_y", "user")]),
+    }
     if mutants:
-        ports.append(Port("mutant", MUTANT_BITS, False))
-    defines = {"MUTANTS": 1} if mutants else {}
-    return build(design.verilog, design.name, ports, MAIN, folder, defines=defines, options=options)
+        defines["MUTANTS"] = 1
+    return build(design.verilog, design.name, [], MAIN, folder, defines=defines, options=options)
 
 
-def _stream(records: Sequence[tuple[int, int]], bits: int) -> bytes:
-    """Count and records of a stream: TDATA as Verilator's type holds it, then TLAST."""
-    size = Port("", bits, False).size
-    body = b"".join(data.to_bytes(size, "little") + bytes([last]) for data, last in records)
-    return np.uint32(len(records)).tobytes() + body
+def compile_array(config: ArrayConfig, folder: Path, *, options: Sequence[str] = ()) -> Path:
+    """Builds the bench around an array, with the ports that Amaranth emits."""
+    array = ProcessingArray(config)
+    member = {port.name: port.member for port in ports_of(array)}
+
+    def stream(name: str) -> list[str]:
+        return [member[f"{name}__{part}"] for part in ("payload", "valid", "ready")] + ["absent"]
+
+    defines = {
+        "CLOCK": "clk",
+        "RESET": "rst",
+        "RESET_LEVEL": 1,
+        "SOURCES(X)": _ports([stream("i_sq"), stream("i_dense")]),
+        "SINK(X)": _ports([stream("o")]),
+    }
+    return build(convert(array, "sq_array"), "sq_array", [], MAIN, folder, defines=defines, options=options)
 
 
 def drive(
@@ -72,24 +119,75 @@ def drive(
     runs: int = 1,
 ) -> list[Run]:
     """Runs the bench; with a mutated design once for each of `runs` mutants from number `first` on."""
-    layouts = sq_beat_layout(config), dense_beat_layout(config)
     limit = limit or 2000 + 40 * len(beats.sq)
-    pauses = [round(256 * pause) for pause in (pause_in, pause_out)]
-    stimulus = np.array([seed, *pauses, first, runs, results, limit], np.uint32).tobytes()
-    for layout, payloads in zip(layouts, (beats.sq, beats.dense), strict=True):
+    streams = b""
+    for layout, payloads in (
+        (sq_beat_layout(config), beats.sq),
+        (dense_beat_layout(config), beats.dense),
+    ):
         top = layout.size - 1
         records = [(payload & ((1 << top) - 1), payload >> top) for payload in payloads]
-        stimulus += _stream(records, tdata_bits(layout))
-    stimulus += _stream([(payload, 0) for payload in beats.scales], tdata_bits(scales_layout()))
+        streams += _stream(records, tdata_bits(layout))
+    streams += _stream([(payload, 0) for payload in beats.scales], tdata_bits(scales_layout()))
+    return _run(program, streams, 32, results, seed, (pause_in, pause_out), limit, first, runs)
+
+
+def drive_array(
+    program: Path,
+    config: ArrayConfig,
+    streams: tuple[Sequence[int], Sequence[int]],
+    *,
+    results: int,
+    seed: int,
+    pause_in: float = 0.0,
+    pause_out: float = 0.0,
+) -> Run:
+    """Runs the bench of an array; `streams` are the payloads of ``i_sq`` and ``i_dense``."""
+    limit = 2000 + 40 * len(streams[0])
+    last = sq_beat_layout(config.pe).size - 1  # of row 0
+    layouts = sq_beats_layout(config), dense_beats_layout(config)
+    stimulus = b"".join(
+        _stream([(payload, payload >> last & 1) for payload in payloads], layout.size)
+        for layout, payloads in zip(layouts, streams, strict=True)
+    )
+    bits = tile_row_layout(config).size
+    (run,) = _run(program, stimulus, bits, results, seed, (pause_in, pause_out), limit, 0, 1)
+    return run
+
+
+def _size(bits: int) -> int:
+    return Port("", bits, False).size
+
+
+def _stream(records: Sequence[tuple[int, int]], bits: int) -> bytes:
+    """Count and records of a stream: the data as Verilator's type holds it, then `last`."""
+    body = b"".join(data.to_bytes(_size(bits), "little") + bytes([last]) for data, last in records)
+    return np.uint32(len(records)).tobytes() + body
+
+
+def _run(
+    program: Path,
+    streams: bytes,
+    bits: int,
+    results: int,
+    seed: int,
+    pauses: tuple[float, float],
+    limit: int,
+    first: int,
+    runs: int,
+) -> list[Run]:
+    shares = [round(256 * pause) for pause in pauses]
     program = program.resolve()
     given, seen = program.with_name("stimulus.bin"), program.with_name("results.bin")
-    given.write_bytes(stimulus)
+    given.write_bytes(np.array([seed, *shares, first, runs, results, limit], np.uint32).tobytes() + streams)
     subprocess.run([str(program), given.name, seen.name], cwd=program.parent, check=True)
-    words = np.fromfile(seen, np.uint32)
-    found, at = [], 0
+    output, at, size = seen.read_bytes(), 0, _size(bits)
+    found = []
     for _ in range(runs):
-        state, cycles, count = (int(word) for word in words[at : at + 3])
-        pairs = words[at + 3 : at + 3 + 2 * count].reshape(-1, 2).tolist()
-        found.append(Run(STATES[state], cycles, tuple((y, user) for y, user in pairs)))
-        at += 3 + 2 * count
+        state, cycles, count, *stalls, following = np.frombuffer(output, np.uint32, 8, at).tolist()
+        at += 32
+        records = [output[at + n * (size + 1) : at + (n + 1) * (size + 1)] for n in range(count)]
+        at += count * (size + 1)
+        pairs = tuple((int.from_bytes(record[:size], "little"), record[size]) for record in records)
+        found.append(Run(STATES[state], cycles, pairs, dict(zip(STALLS, stalls, strict=True)), following))
     return found
