@@ -64,7 +64,7 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
-.PHONY: formal exhaustive mutation fuzz verify
+.PHONY: formal exhaustive mutation coverage fuzz verify
 formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
 	@$(PY) -m sqhw formal
 
@@ -73,6 +73,9 @@ exhaustive: $(READY) | compiler  ## every input of small spaces, on Verilog unde
 
 mutation: $(READY) | compiler  ## plant hundreds of faults in the processing element; a bench must notice each
 	@$(PY) -m sim.mutation
+
+coverage: $(READY) | compiler  ## lines, branches, toggles and named bins that the benches cover; fails below limits
+	@$(PY) -m sim.coverage
 
 fuzz: $(READY) | compiler  ## a million beats of random bits, and damaged files: no hang, nothing wrong afterwards
 	@$(PY) -m sim.fuzz

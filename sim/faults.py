@@ -48,6 +48,25 @@ def _mark_all(config: PEConfig, words: Words) -> Words | None:
     ] + words[config.beats_per_bank :]
 
 
+def _one_over(config: PEConfig, words: Words) -> Words | None:
+    """Marks one element more than the capacity, spread over the first bank; counts agree where they can."""
+    if not 0 < config.sq.outliers < config.sq.bank:
+        return None
+    layout = sq_beat_layout(config)
+    broken, left = list(words), config.sq.outliers + 1
+    most = -(-left // config.beats_per_bank)
+    for beat in range(config.beats_per_bank):
+        marks = min(left, most)
+        left -= marks
+        if config.sq.has_bitmap:
+            broken[beat] = replace_field(layout, broken[beat], "bitmap", (1 << marks) - 1)
+        else:
+            low = int("1" * (config.lanes - marks) + "8" * marks, 16)
+            broken[beat] = replace_field(layout, broken[beat], "low", low)
+        broken[beat] = replace_field(layout, broken[beat], "high_count", min(marks, config.slots))
+    return broken
+
+
 def _count(step: int) -> Callable[[PEConfig, Words], Words | None]:
     def fault(config: PEConfig, words: Words) -> Words | None:
         """Delivers one high code more or fewer than the mask marks."""
@@ -95,6 +114,7 @@ def _too_long(config: PEConfig, words: Words) -> Words | None:
 
 
 FAULTS: dict[str, Callable[[PEConfig, Words], Words | None]] = {
+    "one outlier over the capacity": _one_over,
     "mask over the capacity": _mark_all,
     "a high code too many": _count(+1),
     "a high code too few": _count(-1),

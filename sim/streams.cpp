@@ -1,7 +1,7 @@
 // Feeds streams with random pauses and collects results: one run, or one per mutant of a mutated design.
 //
 // CLOCK, RESET and RESET_LEVEL; SOURCES(X) is X(data, valid, ready, last) for each input stream, SINK(X) is
-// X(data, valid, ready, flag) for the output; `absent` stands for a port that a stream does not have.
+// X(data, valid, ready, flag) for the output; `absent` stands for `last` where a stream has none.
 #include "top.h"
 
 #include <cstdint>

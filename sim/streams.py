@@ -61,10 +61,14 @@ class Run:
     back_to_back: int
 
 
+ABSENT = ("absent", "false")
+"""For an input's and an output's port that a stream does not have."""
+
+
 def _ports(streams: Sequence[Sequence[str]]) -> str:
     """The text of a macro that applies X to each stream's ports."""
     return " ".join(
-        f"X({', '.join(name if name == 'absent' else f'top->{name}' for name in names)})" for names in streams
+        f"X({', '.join(name if name in ABSENT else f'top->{name}' for name in names)})" for names in streams
     )
 
 
@@ -92,15 +96,15 @@ def compile_array(config: ArrayConfig, folder: Path, *, options: Sequence[str] =
     array = ProcessingArray(config)
     member = {port.name: port.member for port in ports_of(array)}
 
-    def stream(name: str) -> list[str]:
-        return [member[f"{name}__{part}"] for part in ("payload", "valid", "ready")] + ["absent"]
+    def stream(name: str, absent: str) -> list[str]:
+        return [*(member[f"{name}__{part}"] for part in ("payload", "valid", "ready")), absent]
 
     defines = {
         "CLOCK": "clk",
         "RESET": "rst",
         "RESET_LEVEL": 1,
-        "SOURCES(X)": _ports([stream("i_sq"), stream("i_dense")]),
-        "SINK(X)": _ports([stream("o")]),
+        "SOURCES(X)": _ports([stream("i_sq", "absent"), stream("i_dense", "absent")]),
+        "SINK(X)": _ports([stream("o", "false")]),
     }
     return build(convert(array, "sq_array"), "sq_array", [], MAIN, folder, defines=defines, options=options)
 

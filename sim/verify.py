@@ -52,6 +52,13 @@ PARTS = (
         "{mutants} mutants: {killed} killed, {survived} survived, equivalent ones included",
     ),
     Part(
+        "Coverage",
+        ("sim.coverage",),
+        Path("build/coverage/coverage.json"),
+        "of each design at least {least[line]:.1%} of lines, {least[branch]:.1%} of branches, "
+        "{least[toggle]:.1%} of toggles; {bins[hit]} of {bins[points]} bins; {compared:,} results compared",
+    ),
+    Part(
         "Fuzzing",
         ("sim.fuzz",),
         Path("build/fuzz/fuzz.json"),

@@ -1,10 +1,10 @@
-// The engine's harness (sqhw/runtime/harness.cpp, written for CXXRTL) on Verilator's model, for coverage.
+// The engine's harness (sqhw/runtime/harness.cpp, written for CXXRTL) on Verilator's model, which counts coverage.
 #include "top.h"
 
 #include <cstdint>
 #include <type_traits>
 
-// A port as CXXRTL would show it.
+// A port as CXXRTL shows it.
 template <class T> struct Pin {
     T* data;
     template <class V> void set(V value) { *data = value; }

@@ -1,0 +1,214 @@
+"""Processing elements and an array under the benches' traffic, with coverage; every result is compared."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.coverage_bins import (
+    RUN_PLAN,
+    Bins,
+    OperandBins,
+    applicable_faults,
+    result_plan,
+    sample_results,
+    sample_run,
+)
+from sim.coverage_data import OPTIONS, Points
+from sim.extremes import extreme_operands
+from sim.faults import DENSE_FAULTS, FAULTS
+from sim.stimulus import UNEQUAL, DotProduct, Traffic, dot_products
+from sim.streams import compile_array, compile_pe, drive, drive_array
+from sqhw.array.beats import read_tile_row, tile_beats
+from sqhw.array.config import ArrayConfig
+from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sqhw.config import PEConfig
+from sqhw.flows.verilog import emit
+from sw_reference.multiply import multiply
+
+__all__ = ["CoverageError", "Covered", "cover_array", "cover_pe"]
+
+PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.97), (0.4, 0.9))
+"""Of the inputs and the output; results are rare, and an output buffer must fill before anything waits."""
+
+
+class CoverageError(RuntimeError):
+    """A result was wrong or did not come."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Beats of each row and column, the sums of each row (None: flagged), how it was broken, if it was."""
+
+    sq: list[list[int]]
+    dense: list[list[int]]
+    sums: list[list[int] | None]
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What a design's runs covered, and how many results they compared."""
+
+    points: Points
+    bins: Bins
+    compared: int
+    cycles: int
+
+
+def extreme_products(config: PEConfig, seed: int) -> list[DotProduct]:
+    """Every row of :func:`~sim.extremes.extreme_operands` times every column, with its result."""
+    products = []
+    for sq, dense in extreme_operands(config, seed):
+        rows, columns, y = sq_beats(config, sq), dense_beats(config, dense), multiply(sq, dense).y
+        for r, row in enumerate(rows):
+            for c, column in enumerate(columns):
+                scales = scales_beat(sq.row_scale[r], dense.row_scale[c])
+                products.append(DotProduct(row, column, scales, int(y[r, c].view(np.uint32))))
+    return products
+
+
+def cover_pe(config: PEConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
+    """Covers an AXI processing element.
+
+    Raises
+    ------
+    CoverageError
+        If a result differs from the golden model's.
+    ToolError
+        If a tool is missing or fails.
+    """
+    note("compiling")
+    design = emit(config, "sq_pe")
+    program = compile_pe(design, folder, options=OPTIONS)
+    legal, malformed = dot_products(config, seed)
+    legal += extreme_products(config, seed)
+    products = [*legal, *(product for bad in malformed for product in (bad, legal[0]))]
+    random.Random(seed).shuffle(legal)
+    products = legal + products
+    traffic, operands = Traffic(), OperandBins(config)
+    bins = Bins([*operands.plan(), *result_plan(config), *RUN_PLAN])
+    for product in products:
+        traffic.add(product)
+        operands.sample(bins, product.sq, product.dense, legal=not product.fault)
+    points, cycles = Points(design.verilog), 0
+    for number, (pause_in, pause_out) in enumerate(PAUSES):
+        note(f"run {number + 1} of {len(PAUSES)}")
+        (run,) = drive(
+            program,
+            config,
+            traffic.beats,
+            results=len(products),
+            seed=seed + number,
+            pause_in=pause_in,
+            pause_out=pause_out,
+            limit=200 * len(traffic.sq),
+        )
+        if run.state != "done" or list(run.results) != traffic.expected:
+            raise CoverageError(f"run {number}: {run.state}, {len(run.results)} results, not all right")
+        sample_run(bins, run)
+        cycles += run.cycles
+        points.add(program.with_name("coverage.dat"))
+    sample_results(bins, products)
+    return Covered(points, bins, len(PAUSES) * len(products), cycles)
+
+
+def _array_tiles(config: ArrayConfig, seed: int) -> list[Tile]:
+    """Tiles of extreme operands, and for each kind of fault one per row that it can strike alone."""
+    pe, tiles = config.pe, []
+    for sq, dense in extreme_operands(pe, seed):
+        rows, columns, acc = sq_beats(pe, sq), dense_beats(pe, dense), multiply(sq, dense).acc
+        for r in range(sq.rows - config.rows + 1):
+            for c in range(dense.rows - config.columns + 1):
+                sums = acc[r : r + config.rows, c : c + config.columns].tolist()
+                tiles.append(Tile(rows[r : r + config.rows], columns[c : c + config.columns], sums))
+    legal = tuple(tiles)
+    for name in applicable_faults(pe):
+        tiles += _broken_tiles(config, name, legal)
+    good = legal[0]
+    late = [good.dense[-1][0]] * len(good.dense[-1])
+    return [*tiles, Tile(good.sq, [*good.dense[:-1], late], [None] * config.rows, UNEQUAL), good]
+
+
+def _broken_tiles(config: ArrayConfig, name: str, legal: Sequence[Tile]) -> list[Tile]:
+    """A fault in each row, or column, alone; in all rows if it changes their length. Good tiles follow."""
+    void: list[list[int] | None] = [None] * config.rows
+    tiles = []
+    if name in DENSE_FAULTS:
+        for c in range(config.columns):
+            good, broken = _first(legal, lambda tile, c=c: DENSE_FAULTS[name](config.pe, list(tile.dense[c])))
+            columns = [broken if column == c else beats for column, beats in enumerate(good.dense)]
+            tiles += [Tile(good.sq, columns, void, name), good]
+        return tiles
+    for r in range(config.rows):
+        good, broken = _first(legal, lambda tile, r=r: FAULTS[name](config.pe, list(tile.sq[r])))
+        length = len(broken)
+        if length != len(good.sq[r]):
+            dense = [[column[0]] * (length - 1) + [column[-1]] for column in good.dense]
+            return [Tile([broken] * config.rows, dense, void, name), good]
+        rows = [broken if row == r else beats for row, beats in enumerate(good.sq)]
+        sums = [None if row == r else line for row, line in enumerate(good.sums)]
+        tiles += [Tile(rows, good.dense, sums, name), good]
+    return tiles
+
+
+def _first(tiles: Sequence[Tile], fault: Callable[[Tile], list[int] | None]) -> tuple[Tile, list[int]]:
+    """Returns the first tile that a fault can strike, and the beats that it makes."""
+    return next((tile, broken) for tile in tiles if (broken := fault(tile)))
+
+
+def _array_plan(config: ArrayConfig, operands: OperandBins) -> list[str]:
+    names = [*operands.plan(), *RUN_PLAN, "sum: 0", "sum: negative", "right tile behind a fault"]
+    names += [f"fault: {name}" for name in (*applicable_faults(config.pe), UNEQUAL)]
+    return [*names, *(f"fault of row {row} alone" for row in range(config.rows))]
+
+
+def _sample_tiles(bins: Bins, operands: OperandBins, tiles: list[Tile]) -> None:
+    before = ""
+    for tile in tiles:
+        for row, sums in zip(tile.sq, tile.sums, strict=True):
+            for column in tile.dense:
+                operands.sample(bins, row, column, legal=sums is not None and not tile.fault)
+            bins.hit("sum: 0", (sums or []).count(0))
+            bins.hit("sum: negative", sum(value < 0 for value in sums or []))
+        void = [row for row, sums in enumerate(tile.sums) if sums is None]
+        if tile.fault:
+            bins.hit(f"fault: {tile.fault}")
+        if len(void) == 1:
+            bins.hit(f"fault of row {void[0]} alone")
+        bins.hit("right tile behind a fault", bool(before and not tile.fault))
+        before = tile.fault
+
+
+def cover_array(config: ArrayConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
+    """Covers an array; raises as :func:`cover_pe`."""
+    note("compiling")
+    program = compile_array(config, folder, options=OPTIONS)
+    tiles, operands = _array_tiles(config, seed), OperandBins(config.pe)
+    bins = Bins(_array_plan(config, operands))
+    _sample_tiles(bins, operands, tiles)
+    streams: tuple[list[int], list[int]] = [], []
+    expected: list[tuple[Any, bool, bool]] = []
+    for tile in tiles:
+        for stream, payloads in zip(streams, tile_beats(config, tile.sq, tile.dense), strict=True):
+            stream += payloads
+        ends = [False] * (config.rows - 1) + [True]
+        expected += [(sums, sums is None, last) for sums, last in zip(tile.sums, ends, strict=True)]
+    points, cycles = Points(program.parents[1].joinpath("top.v").read_text()), 0
+    for number, (pause_in, pause_out) in enumerate(PAUSES):
+        note(f"run {number + 1} of {len(PAUSES)}")
+        pauses = {"pause_in": pause_in, "pause_out": pause_out}
+        run = drive_array(program, config, streams, results=len(expected), seed=seed + number, **pauses)
+        rows = [read_tile_row(config, payload) for payload, _ in run.results]
+        found = [(None if error else sums, error, last) for sums, error, last in rows]
+        if run.state != "done" or found != expected:
+            raise CoverageError(f"run {number}: {run.state}, {len(found)} rows, not all right")
+        sample_run(bins, run)
+        cycles += run.cycles
+        points.add(program.with_name("coverage.dat"))
+    return Covered(points, bins, len(PAUSES) * len(expected) * config.columns, cycles)

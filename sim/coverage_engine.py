@@ -1,0 +1,257 @@
+"""The smallest engine under jobs of every kind, register traffic, bad packets and aborts, with coverage."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.coverage_bins import Bins
+from sim.coverage_data import OPTIONS, Points
+from sim.coverage_designs import CoverageError, Covered
+from sim.operands import random_dense, random_sq
+from sqhw.engine.config import EngineConfig
+from sqhw.engine.emit import emit_engine
+from sqhw.engine.registers import REGISTERS, Format, register
+from sqhw.flows.verilated import build
+from sqhw.flows.verilog import Design
+from sqhw.runtime.engine import golden
+from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
+from sqhw.runtime.rtl import Reply, RTLDevice
+
+__all__ = ["cover_engine"]
+
+MAIN = Path(__file__).with_name("coverage_engine.cpp")
+PAUSES = {"none": (0.0, 0.0), "inputs": (0.5, 0.0), "output": (0.0, 0.8), "both": (0.4, 0.6)}
+START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
+ERRORS = tuple(field.name for field in register("ERRORS").fields)
+ALL = 0xFFFFFFFF
+
+
+def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
+    """A shared library with the interface that :class:`~sqhw.runtime.rtl.RTLDevice` knows."""
+    # Verilator renames the port called interrupt; the harness does not read it.
+    ports = [port["name"] for port in design.manifest["ports"] if port["name"] != "interrupt"]
+    defines = {
+        "PINS(X)": " ".join(f"X({port}, p_{port.replace('_', '__')})" for port in ports),
+        "HARNESS": f'"{files("sqhw.runtime") / "harness.cpp"}"',
+        "AXI_BYTES": config.axi_bytes,
+    }
+    options = [*OPTIONS, "-CFLAGS", "-fPIC", "-LDFLAGS", "-shared"]
+    return build(design.verilog, design.name, [], MAIN, folder, defines=defines, options=options)
+
+
+class _Device(RTLDevice):
+    """Counts what passes its registers and streams."""
+
+    def __init__(self, config: EngineConfig, library: Path, bins: Bins):
+        super().__init__(config, library)
+        self.bins = bins
+        self._known = {entry.offset: entry for entry in REGISTERS}
+
+    def write_address(self, address: int, value: int) -> int:
+        response = super().write_address(address, value)
+        entry = self._known.get(address)
+        if entry is None or entry.access == "ro":
+            if response != 2:
+                raise CoverageError(f"a write to {address:#x} is answered with {response}")
+            self.bins.hit("write: no register" if entry is None else "write: read-only register")
+        else:
+            self.bins.hit(f"write: {entry.name}")
+        return response
+
+    def read_address(self, address: int) -> tuple[int, int]:
+        value, response = super().read_address(address)
+        entry = self._known.get(address)
+        if (response == 0) != (entry is not None):
+            raise CoverageError(f"a read of {address:#x} is answered with {response}")
+        self.bins.hit(f"read: {entry.name}" if entry else "read: no register")
+        if entry and entry.name in ("STATUS", "ERRORS", "INTERRUPT_STATUS"):
+            for name, bit in entry.unpack(value).items():
+                self.bins.hit(f"{entry.name}: {name}", bit)
+        return value, response
+
+    def save_coverage(self, path: Path) -> None:
+        self._library.engine_coverage.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        self._library.engine_coverage(self._handle, str(path).encode())
+
+
+def _plan() -> list[str]:
+    names = [f"read: {entry.name}" for entry in REGISTERS]
+    names += [f"write: {entry.name}" for entry in REGISTERS if entry.access != "ro"]
+    names += ["read: no register", "write: no register", "write: read-only register"]
+    for name in ("STATUS", "ERRORS", "INTERRUPT_STATUS"):
+        names += [f"{name}: {field.name}" for field in register(name).fields]
+    names += [f"results: {output.name.lower()}" for output in Format]
+    names += [f"pauses: {name}" for name in PAUSES]
+    names += ["sizes: 1 x 1 x 1", "sizes: part of a row tile", "sizes: part of a column tile"]
+    names += ["sizes: part of a bank", "sizes: K_max", "sizes: more than one pass"]
+    names += ["starved", "held back", "gated", "ended by abort", "abort of nothing", "reset in mid-job"]
+    return names
+
+
+class _Scenario:
+    """Everything an engine can be asked to do."""
+
+    def __init__(self, config: EngineConfig, device: _Device, seed: int):
+        self._config = config
+        self._device = device
+        self._bins = device.bins
+        self._rng = np.random.default_rng(seed)
+        self.compared = 0
+
+    def operands(self, m: int, n: int, k: int) -> tuple[Any, Any]:
+        pe = self._config.pe
+        return random_sq(self._rng, pe.sq, m, k), random_dense(self._rng, pe.dense, n, k)
+
+    def start(self, m: int, n: int, k: int, output: int = 0) -> None:
+        for name, value in (("M", m), ("N", n), ("K", k), ("OUTPUT", output), ("CONTROL", START)):
+            self._device.write(name, value)
+
+    def send(self, x: Any, w: Any, *, sq: Any = None, cut: int = 0, more: int = 0, **options: Any) -> Reply:
+        """Sends the packets of a job, the dense one `cut` bytes shorter and `more` longer."""
+        packet = dense_image(self._config, w)
+        packet = packet[: len(packet) - cut] + bytes(more)
+        limits = {"room": 4096, "cycles": 300_000, "passes": self._config.passes(x.rows)}
+        sq = sq_image(self._config, x) if sq is None else sq
+        return self._device.run(sq, packet, **limits | options)
+
+    def job(self, m: int, n: int, k: int, output: Format = Format.FLOAT32, pauses: str = "none") -> None:
+        """Runs a job and compares its results."""
+        config, bins = self._config, self._bins
+        x, w = self.operands(m, n, k)
+        self.start(m, n, k, output)
+        room = results_bytes(config, m, n, output) // config.axi_bytes
+        pause_in, pause_out = PAUSES[pauses]
+        seed = int(self._rng.integers(1 << 30))
+        reply = self.send(x, w, room=room, pause_in=pause_in, pause_out=pause_out, seed=seed)
+        y = results(config, m, n, output, reply.packet)
+        if not reply.ended or reply.flags.any() or y.tobytes() != golden(x, w, output).tobytes():
+            raise CoverageError(f"job of {m} x {n} x {k}, {output.name}, pauses {pauses}: wrong results")
+        self.compared += y.size
+        bins.hit(f"results: {output.name.lower()}")
+        bins.hit(f"pauses: {pauses}")
+        array = config.array
+        bins.hit("sizes: 1 x 1 x 1", (m, n, k) == (1, 1, 1))
+        bins.hit("sizes: part of a row tile", bool(m % array.rows))
+        bins.hit("sizes: part of a column tile", bool(n % array.columns))
+        bins.hit("sizes: part of a bank", bool(k % config.pe.sq.bank))
+        bins.hit("sizes: K_max", k == config.pe.k_max)
+        bins.hit("sizes: more than one pass", config.passes(m) > 1)
+        for counter, name in (("STARVED", "starved"), ("HELD", "held back"), ("GATED", "gated")):
+            bins.hit(name, bool(self._device.read(counter)))
+
+    def expect(self, *errors: str) -> None:
+        """Compares ERRORS and clears it."""
+        found = register("ERRORS").unpack(self._device.read("ERRORS"))
+        if {name for name, bit in found.items() if bit} != set(errors):
+            raise CoverageError(f"ERRORS must be {errors}, not {found}")
+        self._device.read("STATUS")
+        self._device.read("INTERRUPT_STATUS")
+        self._device.write("ERRORS", ALL)
+        self._device.write("INTERRUPT_STATUS", ALL)
+
+    def recover(self) -> None:
+        self._device.write("CONTROL", RECOVER)
+        self.job(3, 3, 20)
+
+    def jobs(self) -> None:
+        k_max = self._config.pe.k_max
+        shapes = [(1, 1, 1), (2, 2, 8), (3, 5, 13), (17, 9, 33), (24, 3, 7), (9, 1, 64), (3, 3, k_max)]
+        for shape in shapes:
+            for number, pauses in enumerate(PAUSES):
+                self.job(*shape, Format((number + shape[0]) % 3), pauses)
+
+    def registers(self) -> None:
+        """Every address; every bit that can be written."""
+        for address in range(0, 256, 4):
+            self._device.read_address(address)
+            self._device.write_address(address, 0)
+        for entry in REGISTERS:
+            if entry.access == "rw":
+                for value in (ALL, 0):
+                    self._device.write(entry.name, value)
+                    if self._device.read(entry.name) != value & ((1 << entry.bits) - 1):
+                        raise CoverageError(f"{entry.name} does not hold {value:#x}")
+
+    def bad_starts(self) -> None:
+        config = self._config
+        for sizes in ((0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 3), (config.m_max + 1, 1, 1, 0)):
+            self.start(*sizes)
+            self.expect("dimensions")
+        self.start(1, config.n_max + 1, 1)
+        self.expect("dimensions")
+        self.start(1, 1, config.pe.k_max + 1)
+        self.expect("dimensions")
+        x, w = self.operands(4, 4, 40)
+        self.start(4, 4, 40)
+        self.start(4, 4, 40)
+        self.expect("busy")
+        self.send(x, w)
+        self.expect()
+
+    def bad_packets(self) -> None:
+        """Packets that end too early or too late, and a bank that is malformed."""
+        self._device.write("INTERRUPT_ENABLE", 3)
+        word = self._config.axi_bytes
+        for size in (1, 3):
+            for name in ("sq_early", "sq_late", "dense_early", "dense_late"):
+                x, w = self.operands(5, 4, 90)
+                image = sq_image(self._config, x)
+                sq = {"sq_early": image[: -size * word], "sq_late": image + bytes(size * word)}.get(name)
+                cut, more = size * word * (name == "dense_early"), size * word * (name == "dense_late")
+                self.start(5, 4, 90)
+                reply = self.send(x, w, sq=sq, cut=cut, more=more)
+                if not (reply.ended and reply.flags[-1]):
+                    raise CoverageError(f"{name}: the packet of results must end with a flag")
+                self.send(x, w, cycles=400)
+                self.expect(name)
+                self.recover()
+        for output in Format:
+            x, w = self.operands(5, 3, 40)
+            sq = bytearray(sq_image(self._config, x))
+            sq[4 * self._config.array.rows + 1] = 0xFF  # the first bank's bitmap
+            self.start(5, 3, 40, output)
+            self.send(x, w, sq=bytes(sq))
+            self.expect("malformed")
+            self.job(5, 3, 40, output)
+
+    def aborts(self) -> None:
+        """Aborts and resets at many moments; what follows is right."""
+        for cycles in range(1, 1300, 61):
+            x, w = self.operands(10, 7, 90)
+            self.start(10, 7, 90)
+            first = self.send(x, w, cycles=cycles, pause_out=0.3)
+            self._device.write("CONTROL", ABORT)
+            self.send(x, w, cycles=5000)
+            self.expect(*(() if first.ended else ("aborted",)))
+            self._bins.hit("abort of nothing" if first.ended else "ended by abort")
+            self.recover()
+        for cycles in range(1, 700, 97):
+            x, w = self.operands(10, 7, 90)
+            self.start(10, 7, 90)
+            self.send(x, w, cycles=cycles, pause_out=0.3)
+            self._device.reset()
+            self._bins.hit("reset in mid-job")
+            self.recover()
+
+
+def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
+    """Covers an engine; raises as :func:`~sim.coverage_designs.cover_pe`."""
+    note("compiling")
+    design = emit_engine(config, "sq_engine")
+    library = _compile(config, design, folder)
+    device = _Device(config, library, Bins(_plan()))
+    scenario = _Scenario(config, device, seed)
+    steps = (scenario.jobs, scenario.registers, scenario.bad_starts, scenario.bad_packets, scenario.aborts)
+    for step in steps:
+        note(step.__name__.replace("_", " "))
+        step()
+    points, path = Points(design.verilog), library.with_name("coverage.dat")
+    device.save_coverage(path)
+    points.add(path)
+    return Covered(points, device.bins, scenario.compared, device.cycles)

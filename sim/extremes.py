@@ -1,0 +1,76 @@
+"""Dot products of extreme codes and scales: largest sums, smallest steps, subnormal and infinite results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sim.operands import random_dense, random_sq
+from sqhw.config import PEConfig
+from sw_reference.tensors import DenseTensor, SQTensor
+
+__all__ = ["SCALES", "extreme_operands"]
+
+SCALES = ((0, 0), (-126, -20), (-126, -126), (100, 100), (-60, -60), (63, 64), (-100, 0), (20, -40))
+"""Binary exponents of pairs of row scales: products that are ordinary, subnormal, 0, infinite, tiny, huge."""
+
+_FP16 = np.array([0x0000, 0x0001, 0x7BFF, 0xFBFF, 0x8000, 0x83FF, 0x0400, 0x3C00], np.uint16)
+
+
+def extreme_operands(config: PEConfig, seed: int) -> list[tuple[SQTensor, DenseTensor]]:
+    """Returns operands of the shortest K, of four times as much with all ``SCALES``, and of the longest K.
+
+    Every row of one meets every row of the other.
+    """
+    rng = np.random.default_rng(seed)
+    shortest = config.banks(1) * config.sq.bank
+    short = _sq(random_sq(rng, config.sq, 5, shortest)), _dense(random_dense(rng, config.dense, 3, shortest))
+    k = min(4 * shortest, config.k_max)
+    sq, dense = _sq(random_sq(rng, config.sq, 5, k)), _dense(random_dense(rng, config.dense, 3, k))
+    pairs = [short, *((_scaled(sq, row), _scaled(dense, column)) for row, column in SCALES)]
+    sq = _sq(random_sq(rng, config.sq, 2, config.k_max, extreme=True))
+    return [*pairs, (sq, _dense(random_dense(rng, config.dense, 2, config.k_max, extreme=True)))]
+
+
+def _scaled(tensor: Any, exponent: int) -> Any:
+    return replace(tensor, row_scale=np.full(tensor.rows, 2.0**exponent, np.float32))
+
+
+def _sq(t: SQTensor) -> SQTensor:
+    """First a row of largest codes, one of smallest; then zeros, finest scale, special FP16 codes."""
+    low, bitmap, high, scale = t.low.copy(), t.bitmap.copy(), t.high.copy(), t.scale.copy()
+    used = np.arange(t.format.outliers) < bitmap.sum(-1)[..., None]
+    for row, sign in ((0, 1), (1, -1)):
+        low[row] = np.where(bitmap[row], low[row], 7 * sign)
+        if t.format.high == "fp16":
+            high[row] = np.where(used[row], 0x7BFF if sign > 0 else 0xFBFF, 0)
+        else:
+            limits = (-8, 7) if t.format.mask == "bitmap" else (-128, 127)
+            high[row] = np.where(used[row], limits[sign > 0], 0)
+        scale[row] = 255
+    if t.rows > 2:
+        low[2], bitmap[2], high[2] = 0, False, 0
+        scale[3] = 0
+        if t.format.high == "fp16":
+            bitmap[4] = np.arange(t.format.bank) < t.format.outliers
+            low[4] = np.where(bitmap[4], 0 if t.format.mask == "bitmap" else -8, 1)
+            high[4] = np.resize(_FP16, high[4].shape)
+    return replace(t, low=low, bitmap=bitmap, high=high, scale=scale)
+
+
+def _dense(t: DenseTensor) -> DenseTensor:
+    """The first row of largest codes, the second of smallest, then the finest group scale."""
+    codes = t.codes.copy()
+    marks = None if t.bitmap is None else t.bitmap.reshape(t.rows, -1)[:, : t.k]
+    fields: dict[str, Any] = {}
+    for row, sign in ((0, 1), (1, -1)):
+        limit = t.format.code_max if sign > 0 else t.format.code_min
+        codes[row] = limit if marks is None else np.where(marks[row], codes[row], limit)
+    if t.tau is not None:
+        tau = t.tau.copy()
+        tau[:2] = 63
+        tau[2:] = 0
+        fields["tau"] = tau
+    return replace(t, codes=codes, **fields)

@@ -1,0 +1,111 @@
+# amaranth: UnusedElaboratable=no
+"""Coverage: its file is read right, its plan is what the traffic shows, a gap fails the run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from sim import coverage
+from sim.coverage_bins import Bins, OperandBins, applicable_faults, result_plan, sample_results
+from sim.coverage_data import Exclusion, Points, summary
+from sim.coverage_designs import extreme_products
+from sim.faults import DENSE_FAULTS, FAULTS
+from sim.stimulus import dot_products
+from sqhw.config import PRESETS
+
+SEED = 7
+PAGE = (Path(__file__).parents[1] / "docs" / "verification.md").read_text()
+SOURCE = "module m;\n  if (en) begin\n  if (never) begin end\nendmodule\n"
+
+
+def record(kind: str, line: int, what: str, count: int) -> str:
+    fields = {"f": "top.v", "l": line, "page": f"v_{kind}/m", "o": what, "h": "TOP.m"}
+    return "C '" + "".join(f"\x01{key}\x02{value}" for key, value in fields.items()) + f"' {count}\n"
+
+
+@pytest.fixture
+def points(tmp_path) -> Points:
+    """Two runs: one side of ``en`` in each, the empty statement never, one of two edges."""
+    points = Points(SOURCE)
+    for hits in ((3, 0), (0, 2)):
+        lines = record("branch", 2, "if", hits[0]) + record("branch", 2, "else", hits[1])
+        lines += record("branch", 3, "if", 0) + record("line", 1, "block", 1)
+        lines += record("toggle", 1, "en:0->1", 1) + record("toggle", 1, "en:1->0", 0)
+        path = tmp_path / "coverage.dat"
+        path.write_text("# SystemC::Coverage-3\n" + lines)
+        points.add(path)
+    return points
+
+
+def test_counts_of_runs_add_up(points):
+    report = summary(points, [])
+    assert {kind: (report[kind]["hit"], report[kind]["points"]) for kind in ("line", "branch", "toggle")} == {
+        "line": (1, 1),
+        "branch": (2, 3),
+        "toggle": (1, 2),
+    }
+    assert report["branch"]["missed"] == ["TOP.m, if: if (never) begin end"]
+    assert report["toggle"]["missed_by_instance"] == {"TOP.m": 1}
+
+
+def test_excluded_points_are_not_counted(points):
+    report = summary(points, [Exclusion("branch", r"never", "it never holds")])["branch"]
+    assert (report["hit"], report["points"], report["excluded"], report["share"]) == (2, 2, 1, 1.0)
+
+
+def test_exclusions_have_a_line_in_the_page():
+    section = PAGE.partition("## Coverage")[2].partition("\n## ")[0]
+    reasons = [exclusion.reason for exclusion in coverage.EXCLUSIONS]
+    assert reasons
+    assert [reason for reason in reasons if reason not in section] == []
+
+
+@pytest.mark.parametrize("config", [PRESETS["tiny"], coverage.SQ_SQ], ids=["tiny", "SQ x SQ"])
+def test_the_traffic_holds_all_of_the_plan(config):
+    legal, malformed = dot_products(config, SEED)
+    products = [*malformed, *legal, *extreme_products(config, SEED)]
+    operands = OperandBins(config)
+    bins = Bins([*operands.plan(), *result_plan(config)])
+    for product in products:
+        operands.sample(bins, product.sq, product.dense, legal=not product.fault)
+    sample_results(bins, products)
+    assert bins.missed == []
+    assert len(bins.counts) > 30
+    assert {product.fault for product in malformed} >= set(applicable_faults(config))
+
+
+def test_every_fault_is_in_the_plan_of_some_design():
+    known = {name for config in (*PRESETS.values(), coverage.SQ_SQ) for name in applicable_faults(config)}
+    assert known == {*FAULTS, *DENSE_FAULTS}
+
+
+def test_what_is_not_in_the_plan_is_refused():
+    with pytest.raises(KeyError):
+        Bins(["stall: none"]).hit("stall: all")
+
+
+def report(**changes):
+    full = {"line": {"share": 1.0}, "branch": {"share": 0.98}, "bins": {"missed": []}, "compared": 5}
+    return {"PE": full | changes}
+
+
+def test_a_gap_is_a_problem():
+    assert coverage.problems(report()) == []
+    assert coverage.problems(report(line={"share": 0.975})) == [
+        "PE: 97.5% of line points are hit, 98% must be"
+    ]
+    assert coverage.problems(report(bins={"missed": ["stall: both"]})) == ["PE: never seen: stall: both"]
+    assert coverage.problems(report(compared=0)) == ["PE: nothing was compared"]
+
+
+@pytest.mark.slow
+def test_an_array_is_covered(tmp_path):
+    output = tmp_path / "coverage.json"
+    result = CliRunner().invoke(coverage.main, ["--design", "array tiny", "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    document = json.loads(output.read_text())
+    assert document["passed"]
+    assert document["compared"] > 1000
+    assert document["least"]["line"] >= 0.98
