@@ -20,7 +20,7 @@ QUICK_OPTION := $(if $(filter-out 0,$(QUICK)),--quick)
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv verilog sim sim-array sim-engine engine bench-engine layer synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
+.PHONY: help venv verilog sim sim-array sim-engine bench-runtime engine bench-engine layer synth test lint bench-reference capture accuracy accuracy-page ppa energy explore lock clean distclean host compiler
 
 help:  ## list the targets
 	@echo 'make TARGET [PRESET=name] [SIM=verilator|icarus] [WAVES=1]'
@@ -46,6 +46,9 @@ bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak
 
 layer: $(READY) $(VENV)/.llm | compiler  ## all linear layers of a real block through the 8x8 engine's Verilog
 	@$(PY) -m sqhw.runtime.layer --output build/engine/engine.json
+
+bench-runtime: $(READY) | compiler  ## cycles per second of the RTL backend against the cocotb test of the same engine
+	@$(PY) -m sim.speed --output build/engine/engine.json
 
 sim-array: $(READY) | compiler  ## emitted arrays on activations of a real LLM, with their utilization
 	@$(PY) -m sim.array --simulator $(SIM) --output build/sim/array.json

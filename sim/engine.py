@@ -22,13 +22,16 @@ __all__ = ["simulate_engine"]
 SEED = 20251205
 
 
-def simulate_engine(name: str, *, simulator: str, seed: int, folder: Path) -> list[dict[str, Any]]:
-    """Runs all cocotb tests of the engine preset called `name`; returns a line per test.
+def simulate_engine(
+    name: str, *, simulator: str, seed: int, folder: Path, testcase: str | None = None
+) -> list[dict[str, Any]]:
+    """Runs the cocotb tests of the engine preset called `name`, or one of them; returns a line per test.
 
     Raises as :func:`sim.runner.simulate`.
     """
     environment = simulator_environment(simulator)
     folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     design = emit_engine(ENGINE_PRESETS[name], engine_module_name(name))
     (verilog,) = write([design], folder)
     return run_tests(
@@ -38,6 +41,7 @@ def simulate_engine(name: str, *, simulator: str, seed: int, folder: Path) -> li
         simulator=simulator,
         environment=environment | {"SQHW_PRESET": name},
         seed=seed,
+        testcase=testcase,
     )
 
 
@@ -57,7 +61,6 @@ def main(preset: str, simulator: str, seed: int, output: Path) -> None:
     try:
         with console.status("building and simulating"):
             folder = output.parent / f"engine_{preset}"
-            folder.mkdir(parents=True, exist_ok=True)
             rows = simulate_engine(preset, simulator=simulator, seed=seed, folder=folder)
     except (SimulationError, ToolError) as error:
         console.print(str(error), style="red", soft_wrap=True)

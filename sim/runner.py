@@ -96,11 +96,13 @@ def run_tests(
     environment: dict[str, str],
     seed: int,
     waves: bool = False,
+    testcase: str | None = None,
 ) -> list[dict[str, Any]]:
     """Builds a Verilog file and runs cocotb tests on it; returns the lines of the report they write.
 
-    The tests find seed and report file in their environment, as ``SQHW_SEED`` and ``SQHW_REPORT``. Build,
-    log, report and waveforms go beside the Verilog. Raises as :func:`simulate`.
+    With `testcase` only the test of that name. The tests find seed and report file in their environment, as
+    ``SQHW_SEED`` and ``SQHW_REPORT``. Build, log, report and waveforms go beside the Verilog. Raises as
+    :func:`simulate`.
     """
     folder = verilog.parent
     report = folder / "report.jsonl"
@@ -113,6 +115,7 @@ def run_tests(
         "sim_build": str(folder / "build"),
         "seed": seed,
         "timescale": "1ns/1ps",
+        "testcase": testcase,
     }
     if simulator == "verilator":
         kind = _wave_format(environment) if waves else None

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sim import speed
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
 from sqhw.runtime.bench import measure
@@ -284,6 +285,14 @@ def test_engine_is_one_interface():
     assert 0 < rtl.statistics.utilization(CONFIG, 7, 5, 60) < 1
     assert 0 < rtl.statistics.gate_rate(CONFIG) < 1
     assert model.statistics is None
+
+
+def test_the_rate_is_of_compared_results(monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 0.0)
+    found = speed.library_rate("tiny", (4, 4, 16), library())
+    assert (found["compared"], found["mismatches"]) == (16, 0)
+    assert found["cycles"] > 4 * CONFIG.beats(16)
+    assert found["cycles_per_processor_second"] > 0
 
 
 def test_engine_refuses():

@@ -15,7 +15,7 @@ __all__ = ["main", "markdown"]
 
 def markdown(document: dict[str, Any]) -> str:
     """Returns the page of a report that `make bench-engine` and `make layer` wrote."""
-    bench, layer = document["bench"], document["layer"]
+    bench, layer, speed = document["bench"], document["layer"], document["speed"]
     lines = [
         "# The engine, measured",
         "",
@@ -45,6 +45,7 @@ def markdown(document: dict[str, Any]) -> str:
         lines.append(
             f"| {row['rows']} x {row['columns']} | {row['processor_seconds']:.1f} | {row['bytes']:,} |"
         )
+    lines += _speed(speed)
     lines += [
         "",
         f"## Block {layer['block']} of SmolLM2-135M-Instruct: `{layer['command']}`",
@@ -65,6 +66,27 @@ def markdown(document: dict[str, Any]) -> str:
         "largest element of every bank, so no beat is without an outlier.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _speed(speed: dict[str, Any]) -> list[str]:
+    lines = [
+        "",
+        f"## Speed of the simulation: `{speed['command']}`",
+        "",
+        'The same job, without pauses, under cocotb (Verilator) and through `Engine(config, backend="rtl")`:',
+        "simulated cycles per second of one core.",
+        "",
+        "| engine | M x N x K | compared | mismatches | cocotb | backend | ratio | backend compiles in |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in speed["rows"]:
+        sides = row["cocotb"], row["library"]
+        cells = [row["preset"], f"{row['m']} x {row['n']} x {row['k']}"]
+        cells += [f"{sum(side[name] for side in sides):,}" for name in ("compared", "mismatches")]
+        cells += [f"{side['cycles_per_processor_second']:,.0f}" for side in sides]
+        cells += [f"{row['ratio']:.1f}", f"{row['library']['compile_processor_seconds']:.0f} s"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 @click.command()

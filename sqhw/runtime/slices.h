@@ -14,15 +14,17 @@ typedef uint64_t word;
 
 enum { LANES = 64, WORDS_IN = (INPUTS + 63) / 64, WORDS_OUT = (OUTPUTS + 63) / 64 };
 
-// Bit c of row r becomes bit r of row c.
+// Bit c of row r becomes bit r of row c; blocks of 2 x 2 are swapped, smaller and smaller ones.
+template <int WIDTH = 32>
 inline void transpose(word *rows) {
-    word mask = 0xFFFFFFFFu;
-    for (int width = 32; width; width >>= 1, mask ^= mask << width)
-        for (int row = 0; row < 64; row = ((row | width) + 1) & ~width) {
-            word swapped = ((rows[row] >> width) ^ rows[row | width]) & mask;
-            rows[row] ^= swapped << width;
-            rows[row | width] ^= swapped;
+    const word mask = ~word(0) / ((word(1) << WIDTH) + 1);
+    for (int first = 0; first < 64; first += 2 * WIDTH)
+        for (int row = first; row < first + WIDTH; row++) {
+            word swapped = ((rows[row] >> WIDTH) ^ rows[row + WIDTH]) & mask;
+            rows[row] ^= swapped << WIDTH;
+            rows[row + WIDTH] ^= swapped;
         }
+    if constexpr (WIDTH > 1) transpose<WIDTH / 2>(rows);
 }
 
 // 64 units.
