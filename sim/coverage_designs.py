@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sim.coverage_bins import (
     RUN_PLAN,
     Bins,
@@ -20,13 +18,13 @@ from sim.coverage_bins import (
     sample_run,
 )
 from sim.coverage_data import OPTIONS, Points
-from sim.extremes import extreme_operands
+from sim.extremes import extreme_operands, extreme_products
 from sim.faults import DENSE_FAULTS, FAULTS
-from sim.stimulus import UNEQUAL, DotProduct, Traffic, dot_products
+from sim.stimulus import UNEQUAL, Traffic, dot_products
 from sim.streams import compile_array, compile_pe, drive, drive_array
 from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.array.config import ArrayConfig
-from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sqhw.beats import dense_beats, sq_beats
 from sqhw.config import PEConfig
 from sqhw.flows.verilog import emit
 from sw_reference.multiply import multiply
@@ -59,18 +57,6 @@ class Covered:
     bins: Bins
     compared: int
     cycles: int
-
-
-def extreme_products(config: PEConfig, seed: int) -> list[DotProduct]:
-    """Every row of :func:`~sim.extremes.extreme_operands` times every column, with its result."""
-    products = []
-    for sq, dense in extreme_operands(config, seed):
-        rows, columns, y = sq_beats(config, sq), dense_beats(config, dense), multiply(sq, dense).y
-        for r, row in enumerate(rows):
-            for c, column in enumerate(columns):
-                scales = scales_beat(sq.row_scale[r], dense.row_scale[c])
-                products.append(DotProduct(row, column, scales, int(y[r, c].view(np.uint32))))
-    return products
 
 
 def cover_pe(config: PEConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from sim.operands import random_dense, random_sq
+from sim.stimulus import DotProduct
+from sqhw.beats import dense_beats, scales_beat, sq_beats
 from sqhw.config import PEConfig
+from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
 
-__all__ = ["SCALES", "extreme_operands"]
+__all__ = ["SCALES", "extreme_operands", "extreme_products"]
 
 SCALES = ((0, 0), (-126, -20), (-126, -126), (100, 100), (-60, -60), (63, 64), (-100, 0), (20, -40))
 """Binary exponents of pairs of row scales: products that are ordinary, subnormal, 0, infinite, tiny, huge."""
@@ -32,6 +35,18 @@ def extreme_operands(config: PEConfig, seed: int) -> list[tuple[SQTensor, DenseT
     pairs = [short, *((_scaled(sq, row), _scaled(dense, column)) for row, column in SCALES)]
     sq = _sq(random_sq(rng, config.sq, 2, config.k_max, extreme=True))
     return [*pairs, (sq, _dense(random_dense(rng, config.dense, 2, config.k_max, extreme=True)))]
+
+
+def extreme_products(config: PEConfig, seed: int) -> list[DotProduct]:
+    """Every row of :func:`extreme_operands` times every column, with its result."""
+    products = []
+    for sq, dense in extreme_operands(config, seed):
+        rows, columns, y = sq_beats(config, sq), dense_beats(config, dense), multiply(sq, dense).y
+        for r, row in enumerate(rows):
+            for c, column in enumerate(columns):
+                scales = scales_beat(sq.row_scale[r], dense.row_scale[c])
+                products.append(DotProduct(row, column, scales, int(y[r, c].view(np.uint32))))
+    return products
 
 
 def _scaled(tensor: Any, exponent: int) -> Any:

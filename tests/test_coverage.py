@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from sim import coverage
 from sim.coverage_bins import Bins, OperandBins, applicable_faults, result_plan, sample_results
 from sim.coverage_data import Exclusion, Points, summary
-from sim.coverage_designs import extreme_products
+from sim.extremes import extreme_products
 from sim.faults import DENSE_FAULTS, FAULTS
 from sim.stimulus import dot_products
 from sqhw.config import PRESETS

