@@ -67,7 +67,7 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
-.PHONY: formal exhaustive mutation coverage fuzz verify
+.PHONY: formal exhaustive mutation coverage netlist fuzz verify
 formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
 	@$(PY) -m sqhw formal
 
@@ -79,6 +79,9 @@ mutation: $(READY) | compiler  ## plant hundreds of faults in the processing ele
 
 coverage: $(READY) | compiler  ## lines, branches, toggles and named bins that the benches cover; fails below limits
 	@$(PY) -m sim.coverage
+
+netlist: $(READY) | compiler  ## netlists against the golden model; Verilog in each simulator against Amaranth
+	@$(PY) -m sim.netlist
 
 fuzz: $(READY) | compiler  ## a million beats of random bits, and damaged files: no hang, nothing wrong afterwards
 	@$(PY) -m sim.fuzz

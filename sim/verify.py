@@ -59,6 +59,13 @@ PARTS = (
         "{least[toggle]:.1%} of toggles; {bins[hit]} of {bins[points]} bins; {compared:,} results compared",
     ),
     Part(
+        "Netlists and simulators",
+        ("sim.netlist",),
+        Path("build/netlist/netlist.json"),
+        "{totals[compared]:,} results of netlists compared, {totals[wrong]} wrong; {totals[rows]:,} recorded "
+        "rows, {totals[differ]} differ; X at outputs (Icarus {icarus}): {totals[unknown]}",
+    ),
+    Part(
         "Fuzzing",
         ("sim.fuzz",),
         Path("build/fuzz/fuzz.json"),

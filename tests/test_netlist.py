@@ -1,0 +1,121 @@
+# amaranth: UnusedElaboratable=no
+"""Netlists and simulators: what was recorded is played back alike, and a difference is noticed."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from sim import netlist
+from sim.mutation import traffic
+from sim.recording import forget_power_up, icarus, record, verilator
+from sim.streams import compile_pe, drive
+from sqhw.config import PEConfig
+from sqhw.flows.targets import TARGETS
+from sqhw.flows.verilog import emit
+from sw_reference.format import DenseFormat, SQFormat
+
+SEED = 7
+SMALL = PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=2, k_max=32, output="serial")
+needs_icarus = pytest.mark.skipif(not netlist.has_icarus(), reason="iverilog is not installed")
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    design = emit(SMALL, "sq_pe")
+    return design, record(SMALL, traffic(SMALL, SEED, 30).beats, 400, SEED)
+
+
+def test_a_recording_holds_results_stalls_and_resets(recorded):
+    _, recording = recorded
+    values = recording.values
+    assert recording.rows == 800
+    assert recording.results > 3
+    assert 0 in values["aresetn"][10:]
+    assert {0, 1} == set(values["m_axis_y_tvalid"]) == set(values["s_axis_sq_tready"])
+
+
+def test_power_up_values_are_forgotten(recorded):
+    design, _ = recorded
+    text, count = forget_power_up(design.verilog)
+    assert count > 20
+    assert not re.search(r"^ *reg [^;]* = \d+'h", text, re.MULTILINE)
+    assert "initial begin" in design.verilog
+    assert "initial begin" not in text
+    dummies = re.findall(r"dump_module\$\d+ +=", design.verilog)
+    assert dummies
+    assert re.findall(r"dump_module\$\d+ +=", text) == dummies
+
+
+@pytest.mark.slow
+def test_verilator_agrees_and_a_difference_is_noticed(recorded, tmp_path):
+    design, recording = recorded
+    assert verilator(design, recording, tmp_path) == 0
+    values = dict(recording.values)
+    values["m_axis_y_tvalid"] = [1 - values["m_axis_y_tvalid"][0], *values["m_axis_y_tvalid"][1:]]
+    assert verilator(design, replace(recording, values=values), tmp_path) == 1
+
+
+@needs_icarus
+def test_icarus_agrees_and_nothing_unknown_comes_out(recorded, tmp_path):
+    design, recording = recorded
+    assert icarus(design, recording, tmp_path) == (recording.rows, 0)
+    compared, wrong = icarus(design, recording, tmp_path, unknown=True)
+    assert (compared, wrong) == (recording.rows - 4, 0)  # two cycles of reset
+
+
+@needs_icarus
+def test_without_a_reset_the_unknown_comes_out(recorded, tmp_path):
+    design, recording = recorded
+    values = recording.values | {"aresetn": [1] * recording.rows}
+    compared, wrong = icarus(design, replace(recording, values=values), tmp_path, unknown=True)
+    assert compared == recording.rows
+    assert wrong > compared // 2
+
+
+def test_what_fails_is_told():
+    row = {"preset": "a", "target": "gates", "compared": 5, "wrong": 0}
+    played = {
+        "preset": "a", "results": 1, "verilator_differs": 0, "icarus_differs": None, "unknown_differs": None,
+    }  # fmt: skip
+    assert netlist.failures([row], [played]) == []
+    assert netlist.failures([row | {"wrong": 2}], []) == ["a, gates: 2 of 5 results are wrong"]
+    assert netlist.failures([row | {"compared": 0}], []) == ["a, gates: 0 of 0 results are wrong"]
+    found = netlist.failures([], [played | {"unknown_differs": 3, "results": 0}])
+    assert found == ["a: unknown differs in 3 rows", "a: no result in the recording"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", netlist.MAPPED)
+def test_a_small_netlist_agrees_with_the_golden_model(target, tmp_path):
+    row = netlist.compare_netlist(SMALL, TARGETS[target], SEED, tmp_path)
+    assert row["compared"] > 300
+    assert row["wrong"] == 0
+
+
+@pytest.mark.slow
+def test_a_netlist_of_another_design_is_noticed(tmp_path):
+    """The bench is told by results: a lane that adds one too many is wrong."""
+    design = netlist.netlist(emit(SMALL, "sq_pe"), TARGETS["gates"], tmp_path)
+    broken = design.verilog.replace("assign _0_ = A ^ B;", "assign _0_ = A | B;", 1)
+    assert broken != design.verilog
+    assert not _passes(replace(design, verilog=broken), tmp_path)
+    assert _passes(design, tmp_path)
+
+
+def _passes(design, folder):
+    given = traffic(SMALL, SEED, 30)
+    (run,) = drive(compile_pe(design, folder), SMALL, given.beats, results=len(given.expected), seed=SEED)
+    return run.state == "done" and list(run.results) == given.expected
+
+
+@pytest.mark.slow
+def test_command(tmp_path):
+    output = tmp_path / "netlist.json"
+    result = CliRunner().invoke(netlist.main, ["--preset", "tiny", "--output", str(output)])
+    assert result.exit_code == 0, result.output
+    document = json.loads(output.read_text())
+    assert document["totals"]["compared"] > 1000
+    assert document["icarus"]
