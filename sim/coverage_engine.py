@@ -26,6 +26,7 @@ from sqhw.runtime.rtl import Reply, RTLDevice
 __all__ = ["cover_engine"]
 
 MAIN = Path(__file__).with_name("coverage_engine.cpp")
+GATES = MAIN.with_name("coverage_gates.inc")
 PAUSES = {"none": (0.0, 0.0), "inputs": (0.5, 0.0), "output": (0.0, 0.8), "both": (0.4, 0.6)}
 START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
 ERRORS = tuple(field.name for field in register("ERRORS").fields)
@@ -34,11 +35,9 @@ ALL = 0xFFFFFFFF
 
 def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
     """A shared library with the interface that :class:`~sqhw.runtime.rtl.RTLDevice` knows."""
-    # Verilator renames the port called interrupt; the harness does not read it.
-    ports = [port["name"] for port in design.manifest["ports"] if port["name"] != "interrupt"]
     defines = {
-        "PINS(X)": " ".join(f"X({port}, p_{port.replace('_', '__')})" for port in ports),
         "HARNESS": f'"{files("sqhw.runtime") / "harness.cpp"}"',
+        "GATES": f'"{GATES.resolve()}"',
         "AXI_BYTES": config.axi_bytes,
     }
     options = [*OPTIONS, "-CFLAGS", "-fPIC", "-LDFLAGS", "-shared"]
