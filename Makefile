@@ -67,7 +67,7 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
-.PHONY: formal exhaustive mutation coverage netlist fuzz verify
+.PHONY: formal exhaustive mutation coverage netlist judges fuzz verify
 formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
 	@$(PY) -m sqhw formal
 
@@ -82,6 +82,9 @@ coverage: $(READY) | compiler  ## lines, branches, toggles and named bins that t
 
 netlist: $(READY) | compiler  ## netlists against the golden model; Verilog in each simulator against Amaranth
 	@$(PY) -m sim.netlist
+
+judges: $(READY) | compiler  ## every float step, in hardware and golden model, against Berkeley SoftFloat
+	@$(PY) -m sim.judges
 
 fuzz: $(READY) | compiler  ## a million beats of random bits, and damaged files: no hang, nothing wrong afterwards
 	@$(PY) -m sim.fuzz

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from sim.exhaustive_blocks import CAPACITIES, DecoderRow, FP16Times, IntegerToFloat, Scales
+from sim.exhaustive_blocks import CAPACITIES, DecoderRow, FP16Times, IntegerToFloat, Scales, play_block
 from sqhw.blocks.dense_lanes import DenseLanes
 from sqhw.flows.files import as_json, write_text
 from sqhw.flows.tools import ToolError, package_version
-from sqhw.flows.verilated import CYCLES, build, play, ports_of
-from sqhw.flows.verilog import convert
 
 __all__ = ["CHECKS", "run"]
 
@@ -27,21 +25,6 @@ SEED = 20251205
 FOLDER = Path("build/exhaustive")
 Counts = tuple[int, int]
 """Results compared, and how many of them were wrong."""
-
-
-def _play(
-    block: Any, folder: Path, stimulus: dict[str, NDArray[Any]], latency: int
-) -> dict[str, NDArray[Any]]:
-    """Plays a stimulus and returns the outputs that belong to it."""
-    ports = ports_of(block)
-    text = convert(block, "top")
-    program = build(text, "top", ports, CYCLES, folder, defines={"CLOCK": 1})
-    longer = {
-        name: np.concatenate([values, np.repeat(values[-1:], latency)]) for name, values in stimulus.items()
-    }
-    outputs = play(program, ports, longer)
-    cycles = len(next(iter(stimulus.values())))
-    return {name: values[latency : latency + cycles] for name, values in outputs.items()}
 
 
 def _signed(values: NDArray[Any], bits: int) -> NDArray[np.int64]:
@@ -63,7 +46,7 @@ def fp16_times_int4(folder: Path) -> Counts:
         "d": _bits(d, 4).astype(np.uint8),
         "take": np.ones(1 << 20, np.uint8),
     }
-    seen = _signed(_play(block, folder, stimulus, block.latency)["o"], len(block.o))
+    seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
     value = code.astype(np.uint16).view(np.float16)
     finite = np.isfinite(value)
     expected = np.where(finite, value, 0).astype(np.float64) * 2.0**24 * d
@@ -76,8 +59,8 @@ def fp16_to_fixed(folder: Path) -> Counts:
     code = np.arange(1 << 16, dtype=np.uint16)
     ones = np.ones(1 << 16, np.uint8)
     stimulus = {"code": code, "d": ones, "take": ones}
-    seen = _signed(_play(block, folder, stimulus, block.latency)["o"], len(block.o))
-    bad = _play(block, folder, stimulus, 1)["bad"]
+    seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
+    bad = play_block(block, folder, stimulus, 1)["bad"]
     exponent, fraction, sign = (code >> 10 & 31).astype(np.int64), (code & 1023).astype(np.int64), code >> 15
     magnitude = np.where(exponent == 0, fraction, (1024 + fraction) << np.maximum(exponent - 1, 0))
     expected = np.where(sign == 1, -magnitude, magnitude)
@@ -99,7 +82,7 @@ def int_pairs(folder: Path) -> Counts:
             lows[lane, :, lane], codes[lane, :, lane] = low, code
         lows, codes = lows.reshape(-1, lanes), codes.reshape(-1, lanes)
         stimulus = {"low": _pack(lows, 4), "codes": _pack(codes, bits)}
-        seen = _signed(_play(block, folder, stimulus, block.latency)["o"], len(block.o))
+        seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
         compared += len(seen)
         wrong += int((seen != (lows * codes).sum(axis=1)).sum())
     return compared, wrong
@@ -130,7 +113,7 @@ def scales(folder: Path) -> Counts:
         "scale": scale.astype(np.uint8),
         "tau": tau.astype(np.uint8),
     }
-    outputs = _play(block, folder, stimulus, block.latency)["o"]
+    outputs = play_block(block, folder, stimulus, block.latency)["o"]
     seen = _signed(outputs, len(block.o))
     return len(seen), int((seen != value * units * ((8 + tau % 8) << (tau // 8))).sum())
 
@@ -152,7 +135,7 @@ def integer_to_float(folder: Path) -> Counts:
         values += [heads * unit + tail for tail in sorted(tails) if 0 <= tail < unit]
     magnitudes = np.concatenate(values)
     integers = np.concatenate([magnitudes, -magnitudes])
-    seen = _play(block, folder, {"integer": integers.view(np.uint64)}, block.latency)["o"]
+    seen = play_block(block, folder, {"integer": integers.view(np.uint64)}, block.latency)["o"]
     return len(integers), int((seen != integers.astype(np.float32).view(np.uint32)).sum())
 
 
@@ -162,7 +145,7 @@ def bitmaps(folder: Path) -> Counts:
     wait = 18
     bitmap = np.repeat(np.arange(1 << 16, dtype=np.uint16), wait)
     valid = np.tile(np.arange(wait) == 0, 1 << 16).astype(np.uint8)
-    outputs = _play(block, folder, {"bitmap": bitmap, "valid": valid}, 1)
+    outputs = play_block(block, folder, {"bitmap": bitmap, "valid": valid}, 1)
     marked = (np.arange(1 << 16)[:, None] >> np.arange(16)) & 1
     count = marked.sum(axis=1)
     # Where the n-th marked element is: one-hot, 0 if there is none.

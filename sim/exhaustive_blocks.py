@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
 from sqhw.blocks.bitmap_decoder import BitmapDecoder
 from sqhw.blocks.float_pack import FloatPack
 from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
 from sqhw.blocks.fp16_unpack import FP16Unpack
 from sqhw.blocks.int_to_float import IntToFloat
+from sqhw.blocks.output_stage import OutputStage
 from sqhw.blocks.pipeline import delay, signed_range
 from sqhw.blocks.scale import ScaleMultiply, ScaleShift
 from sqhw.config import PEConfig
+from sqhw.flows.verilated import CYCLES, build, play, ports_of
+from sqhw.flows.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 
-__all__ = ["CAPACITIES", "DecoderRow", "FP16Times", "IntegerToFloat", "Scales"]
+__all__ = ["CAPACITIES", "DecoderRow", "FP16Times", "IntegerToFloat", "Results", "Scales", "play_block"]
 
 
 class FP16Times(wiring.Component):
@@ -132,6 +138,30 @@ class IntegerToFloat(wiring.Component):
         return m
 
 
+class Results(wiring.Component):
+    """A 64-bit sum and the scales of its row and column as a float32: the output stage with plain ports."""
+
+    def __init__(self) -> None:
+        self._stage = OutputStage(64)
+        super().__init__({"acc": In(signed(64)), "row": In(32), "column": In(32), "o": Out(32)})
+
+    @property
+    def latency(self) -> int:
+        return self._stage.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.stage = stage = self._stage
+        m.d.comb += [
+            stage.i.p.acc.eq(self.acc),
+            stage.i.p.row_scale.eq(self.row),
+            stage.i.p.column_scale.eq(self.column),
+            stage.i.valid.eq(1),
+            self.o.eq(stage.o.p.y),
+        ]
+        return m
+
+
 CAPACITIES = range(1, 17)
 
 
@@ -175,3 +205,18 @@ class DecoderRow(wiring.Component):
                 ),
             ]
         return m
+
+
+def play_block(
+    block: Any, folder: Path, stimulus: dict[str, NDArray[Any]], latency: int
+) -> dict[str, NDArray[Any]]:
+    """Plays a stimulus and returns the outputs that belong to it."""
+    ports = ports_of(block)
+    text = convert(block, "top")
+    program = build(text, "top", ports, CYCLES, folder, defines={"CLOCK": 1})
+    longer = {
+        name: np.concatenate([values, np.repeat(values[-1:], latency)]) for name, values in stimulus.items()
+    }
+    outputs = play(program, ports, longer)
+    cycles = len(next(iter(stimulus.values())))
+    return {name: values[latency : latency + cycles] for name, values in outputs.items()}

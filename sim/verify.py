@@ -66,6 +66,13 @@ PARTS = (
         "rows, {totals[differ]} differ; X at outputs (Icarus {icarus}): {totals[unknown]}",
     ),
     Part(
+        "Judges",
+        ("sim.judges",),
+        Path("build/judges/judges.json"),
+        "{totals[compared]:,} floats judged by Berkeley SoftFloat; hardware wrong {totals[hardware_wrong]}, "
+        "golden model wrong {totals[golden_wrong]}",
+    ),
+    Part(
         "Fuzzing",
         ("sim.fuzz",),
         Path("build/fuzz/fuzz.json"),

@@ -30,5 +30,5 @@ def test_one_wrong_bit_is_noticed(monkeypatch, tmp_path):
         bad[-1] = False
         return {"o": outputs.view(np.uint64), "bad": bad}
 
-    monkeypatch.setattr(exhaustive, "_play", play)
+    monkeypatch.setattr(exhaustive, "play_block", play)
     assert exhaustive.CHECKS[QUICK](tmp_path) == (1 << 16, 1)

