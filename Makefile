@@ -60,14 +60,14 @@ synth: $(READY)  ## resource reports of each preset, under build/synth
 test: $(READY) | compiler  ## the quick tests, type checker and linter included; the one CI runs
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
-	@$(PY) -m pytest -q -n auto --dist worksteal
+	@$(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
 lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(PY) -m sqhw lint $(PRESET_OPTION)
 
-.PHONY: formal exhaustive mutation coverage netlist judges fuzz verify
+.PHONY: formal exhaustive mutation coverage netlist judges fuzz plan test-slow verify
 formal: $(READY)  ## prove properties of the blocks for all inputs, under build/formal
 	@$(PY) -m sqhw formal
 
@@ -88,6 +88,12 @@ judges: $(READY) | compiler  ## every float step, in hardware and golden model, 
 
 fuzz: $(READY) | compiler  ## a million beats of random bits, and damaged files: no hang, nothing wrong afterwards
 	@$(PY) -m sim.fuzz
+
+test-slow: $(READY) | compiler  ## the tests that are too long for make test (half an hour)
+	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
+
+plan: $(READY)  ## whether each test that docs/verification.md names ran and passed in make test, and make test-slow
+	@$(PY) -m sim.plan
 
 # The committed page: make verify VERIFY=docs/results
 verify: $(READY) | compiler  ## all of these and make sim, and a page of figures to sign off by, under build/verify

@@ -33,6 +33,13 @@ class Part:
 
 PARTS = (
     Part(
+        "Tests of the plan",
+        ("sim.plan",),
+        Path("build/plan/plan.json"),
+        "{counts[passed]} of {counts[all]} ran and passed; {counts[slow]} slow ones did not run, "
+        "{counts[skipped]} skipped",
+    ),
+    Part(
         "Formal",
         ("sqhw", "formal"),
         Path("build/formal/formal.json"),
