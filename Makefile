@@ -120,7 +120,7 @@ explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of hundreds of c
 	@$(PY) -m sqhw explore --output $(PPA)
 
 .PHONY: bitstream test-serial
-bitstream: $(READY) $(VENV)/.boards  ## a bitstream for BOARD=ulx3s, orangecrab or arty-a7; or for all of them
+bitstream: $(READY) $(VENV)/.boards  ## a bitstream for BOARD=ulx3s, orangecrab, icebreaker, arty-a7; or for all of them
 	@$(PY) -m sqhw bitstream $(BOARD)
 
 test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)

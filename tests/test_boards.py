@@ -30,7 +30,7 @@ def test_board_by_name():
     assert board("ulx3s").title == "ULX3S 85F"
     with pytest.raises(ValueError) as caught:
         board("de0")
-    assert str(caught.value) == ("Board must be 'ulx3s', 'orangecrab' or 'arty-a7', not 'de0'")
+    assert str(caught.value) == ("Board must be 'ulx3s', 'orangecrab', 'icebreaker' or 'arty-a7', not 'de0'")
 
 
 class Plan:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim import speed
+from sqhw.boards.targets import BOARDS
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
 from sqhw.runtime.bench import measure
@@ -273,6 +274,20 @@ def test_every_address(dut):
         dut.write(name, ALL)
         assert dut.read(name) == mask
         dut.write(name, 0)
+
+
+@pytest.mark.slow
+def test_serial_output_and_unpacking():
+    """The iCEBreaker's engine, all formats of results."""
+    config = BOARDS["icebreaker"].config
+    rtl, rng, compared = Engine(config, "rtl"), np.random.default_rng(11), 0
+    for shape in ((1, 1, 1), (3, 5, 13), (9, 7, 128), (128, 3, 40), (2, 128, 64)):
+        x, w = random_sq(rng, config.pe.sq, *shape[::2]), random_dense(rng, config.pe.dense, *shape[1:])
+        for output in Format:
+            y = rtl.matmul(x, w, output)
+            assert y.tobytes() == golden(x, w, output).tobytes()
+            compared += y.size
+    assert compared == 3 * (1 + 15 + 63 + 384 + 256)
 
 
 def test_engine_is_one_interface():

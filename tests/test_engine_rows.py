@@ -13,6 +13,7 @@ from sqhw.config import PRESETS, PEConfig
 from sqhw.engine.config import EngineConfig
 from sqhw.engine.dense_rows import DenseRows
 from sqhw.engine.gearbox import Gearbox, piece_layout
+from sqhw.engine.serial_gearbox import SerialGearbox
 from sqhw.engine.sq_rows import SQRows
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sw_reference.format import DenseFormat, SQFormat
@@ -111,11 +112,22 @@ def test_dense_rows(name, axi_bits):
     assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
 
 
-@pytest.mark.parametrize(("word_bytes", "piece_bytes"), [(4, 13), (16, 26), (8, 1), (1, 3)])
-def test_gearbox(word_bytes, piece_bytes):
+@pytest.mark.parametrize(
+    ("kind", "word_bytes", "piece_bytes"),
+    [
+        (Gearbox, 4, 13),
+        (Gearbox, 16, 26),
+        (Gearbox, 8, 1),
+        (Gearbox, 1, 3),
+        (SerialGearbox, 4, 13),
+        (SerialGearbox, 8, 1),
+        (SerialGearbox, 2, 4),
+    ],
+)
+def test_gearbox(kind, word_bytes, piece_bytes):
     """Pieces of any length, in order, whatever pauses; what follows an aligned one in its word is skipped."""
     rng = random.Random(3)
-    dut = Gearbox(word_bytes, piece_bytes)
+    dut = kind(word_bytes, piece_bytes)
     pieces, stream = [], b""
     for index in range(60):
         count, align = rng.randint(0, piece_bytes), rng.random() < 0.2 or index == 59

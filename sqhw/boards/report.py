@@ -88,5 +88,5 @@ def markdown(report: dict[str, Any]) -> str:
 
 _NOTE = (
     "Whole boards: serial line, protocol, engine. Cells are counted after packing, or after mapping where "
-    "the board was not placed."
+    "the board was not placed; a logic cell of an iCE40 (LUT) holds a register, too."
 )

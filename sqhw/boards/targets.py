@@ -19,7 +19,7 @@ from .uart import uart_divisor
 
 __all__ = ["BOARDS", "Board", "BoardTop", "board"]
 
-Flow = Literal["ecp5", "vivado"]
+Flow = Literal["ecp5", "ice40", "vivado"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,12 @@ def _orangecrab() -> Any:
     return platform
 
 
+def _icebreaker() -> Any:
+    from amaranth_boards.icebreaker import ICEBreakerPlatform
+
+    return ICEBreakerPlatform()
+
+
 def _arty_a7() -> Any:
     from amaranth_boards.arty_a7 import ArtyA7_35Platform
 
@@ -112,11 +118,22 @@ def _engine(pe: PEConfig, rows: int, columns: int, block_tiles: int) -> EngineCo
 
 _INT8 = PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=256)
 
+_SMALLEST = EngineConfig(
+    ArrayConfig(PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=128, output="serial"), 1, 1),
+    axi_bits=32,
+    block_tiles=1,
+    m_max=128,
+    n_max=128,
+    output_stages=1,
+    unpacking="serial",
+)
+
 BOARDS: dict[str, Board] = {
     board.name: board
     for board in (
         Board("ulx3s", "ULX3S 85F", "ECP5 LFE5U-85F", "ecp5", _ulx3s, _engine(_INT8, 1, 1, 4)),
         Board("orangecrab", "OrangeCrab 25F", "ECP5 LFE5U-25F", "ecp5", _orangecrab, _engine(_INT8, 2, 2, 4)),
+        Board("icebreaker", "iCEBreaker", "iCE40 UP5K", "ice40", _icebreaker, _SMALLEST),
         Board("arty-a7", "Arty A7-35", "Artix-7 XC7A35T", "vivado", _arty_a7, _engine(_INT8, 2, 2, 4)),
     )
 }

@@ -29,8 +29,8 @@ class EngineConfig:
     Parameters
     ----------
     array
-        Formats, lanes, k_max, rows and columns. Its accumulator must have 64 bits at most, its dense operand
-        no outliers.
+        Formats, lanes, k_max, rows and columns, and the kind of output stages. Its accumulator must have 64
+        bits at most, its dense operand no outliers.
     axi_bits
         Width of the three AXI4-Streams: 32, 64, 128, 256 or 512.
     block_tiles
@@ -38,8 +38,11 @@ class EngineConfig:
     m_max, n_max
         The most rows of the SQ operand and of the dense operand, up to 65536.
     output_stages
-        Results converted to floating point per cycle; a power of two that divides the array's columns, and
-        whose float32 results fit in one word of the stream.
+        Results converted to floating point at a time: per cycle or, by serial stages, every 34 cycles. A
+        power of two that divides the columns, and whose float32 results fit in one word of the stream.
+    unpacking
+        ``"parallel"``: a word of each stream per cycle. ``"serial"``: a byte per cycle, in a fraction of the
+        gates.
 
     Raises
     ------
@@ -53,12 +56,14 @@ class EngineConfig:
     m_max: int = 4096
     n_max: int = 4096
     output_stages: int = 4
+    unpacking: str = "parallel"
 
     def __post_init__(self) -> None:
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
         check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
+        check_choice("Unpacking", self.unpacking, ("parallel", "serial"))
         check_int("Block tiles", self.block_tiles, 1, 64)
         check_int("M_max", self.m_max, 1, SIZE_LIMIT)
         check_int("N_max", self.n_max, 1, SIZE_LIMIT)

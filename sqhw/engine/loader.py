@@ -12,9 +12,12 @@ from .config import EngineConfig
 from .dense_rows import DenseRows
 from .gearbox import Gearbox
 from .layouts import input_word_layout, scale_words
+from .serial_gearbox import SerialGearbox
 from .sq_rows import SQRows
 
 __all__ = ["Loader"]
+
+_AnyGearbox = Gearbox | SerialGearbox
 
 
 class Loader(wiring.Component):
@@ -25,7 +28,7 @@ class Loader(wiring.Component):
     buffer of their own.
 
     Latency: two cycles from the grant of a piece to its write. Throughput: one word of the stream per cycle,
-    or one row's piece. Backpressure: full; a block waits for ``room``.
+    or one row's piece; with serial unpacking one byte. Backpressure: full; a block waits for ``room``.
 
     Parameters
     ----------
@@ -108,7 +111,8 @@ class Loader(wiring.Component):
         config = self._config
         m.submodules.rows = rows = self._rows
         piece_bytes = max(rows.piece_bytes, config.axi_bytes)
-        m.submodules.gearbox = gearbox = Gearbox(config.axi_bytes, piece_bytes)
+        kind = SerialGearbox if config.unpacking == "serial" else Gearbox
+        m.submodules.gearbox = gearbox = kind(config.axi_bytes, piece_bytes)
         connect(m, flipped(self.i), gearbox.i)
         m.d.comb += [
             gearbox.discard.eq(self.abort),
@@ -208,7 +212,13 @@ class Loader(wiring.Component):
             m.d.sync += [counter.eq(0) for counter in at.values()]
 
     def _write(
-        self, m: Module, at: dict[str, Signal], gearbox: Gearbox, scales: Any, taken: Any, tile: Any
+        self,
+        m: Module,
+        at: dict[str, Signal],
+        gearbox: Gearbox | SerialGearbox,
+        scales: Any,
+        taken: Any,
+        tile: Any,
     ) -> None:
         """Sends each piece where it was meant to go when it was asked for."""
         enable = Signal(self._vectors)

@@ -13,6 +13,7 @@ from .config import EngineConfig
 from .layouts import RAW_BITS, output_row_layout, scale_words, tile_layout
 from .registers import Format
 from .result_lanes import ResultLanes, mark_layout
+from .serial_result_lanes import SerialResultLanes
 
 __all__ = ["Results"]
 
@@ -23,9 +24,10 @@ _RAW_VOID = 1 << (RAW_BITS - 1)
 class Results(wiring.Component):
     """Converts the rows of tiles that are wanted, with their scales; drops the others.
 
-    Latency: in float formats ``ResultLanes.latency`` + 2 cycles for the first ``output_stages`` results of a
-    row. Throughput: ``output_stages`` results per cycle; a row per cycle as int64, and of those that are
-    dropped. Backpressure: full; ``o`` stops everything behind it within the cycle.
+    Latency: in float formats the lanes' ``latency`` + 2 cycles for the first ``output_stages`` results of a
+    row. Throughput: ``output_stages`` results per cycle (with serial output stages, per latency); a row per
+    cycle as int64, and of those that are dropped. Backpressure: full; ``o`` stops everything behind it within
+    the cycle.
 
     Members
     -------
@@ -69,6 +71,7 @@ class Results(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
+        lanes = SerialResultLanes(config) if config.pe.output == "serial" else ResultLanes(config)
         tile, waiting = self._tiles(m)
         row = Signal(range(config.array.rows))
         step = Signal(range(config.array.columns // config.output_stages))
@@ -78,7 +81,7 @@ class Results(wiring.Component):
         m.d.comb += [
             raw.eq(self.format == Format.INT64),
             wanted.eq(row <= tile.rows),
-            advance.eq(~self.o.valid | self.o.ready),
+            advance.eq(self._free(lanes)),
             last_step.eq(raw | (step == last_index)),
             self.i.ready.eq(waiting & (~wanted | advance & last_step)),
             self.flagged.eq(self.i.valid & self.i.ready & wanted & self.i.p.error),
@@ -98,10 +101,15 @@ class Results(wiring.Component):
             mark.last.eq(tile.last & (row == tile.rows)),
         ]
         valid = self.i.valid & waiting & wanted
-        lanes = self._convert(m, tile, row, mark, valid & ~raw, advance)
+        self._convert(m, lanes, tile, row, mark, valid & ~raw, advance)
         m.d.comb += inside.eq(lanes.busy)
         self._collect(m, lanes, mark, raw & valid, advance)
         return m
+
+    def _free(self, lanes: ResultLanes | SerialResultLanes) -> Any:
+        """Whether everything up to ``o`` can move."""
+        free = ~self.o.valid | self.o.ready
+        return free & lanes.ready if isinstance(lanes, SerialResultLanes) else free
 
     def _tiles(self, m: Module) -> tuple[Any, Any]:
         """The tile whose rows arrive, and whether there is one; it goes with its last row."""
@@ -130,11 +138,20 @@ class Results(wiring.Component):
             self.format == Format.INT64, counts[2], Mux(self.format == Format.FLOAT16, counts[1], counts[0])
         )
 
-    def _convert(self, m: Module, tile: Any, row: Any, mark: Any, valid: Any, advance: Any) -> ResultLanes:
+    def _convert(
+        self,
+        m: Module,
+        lanes: ResultLanes | SerialResultLanes,
+        tile: Any,
+        row: Any,
+        mark: Any,
+        valid: Any,
+        advance: Any,
+    ) -> None:
         """Reads the scales of a step and sends them after its sums."""
         config = self._config
         stages, per_word = config.output_stages, config.scales_per_word
-        m.submodules.lanes = lanes = ResultLanes(config)
+        m.submodules.lanes = lanes
         first = Signal(range(config.array.columns))
         m.d.comb += first.eq(mark.step * stages)
         log = per_word.bit_length() - 1
@@ -167,7 +184,6 @@ class Results(wiring.Component):
             lanes.column_scales.eq(column_word.word_select(column_place, 32 * stages)),
             lanes.half.eq(self.format == Format.FLOAT16),
         ]
-        return lanes
 
     def _scales(self, m: Module, name: str, words: int, write: Any, address: Any, advance: Any) -> Any:
         """A scale buffer; returns the word at `address` a step later."""
@@ -184,11 +200,16 @@ class Results(wiring.Component):
         ]
         return read.data
 
-    def _collect(self, m: Module, lanes: ResultLanes, mark: Any, raw: Any, advance: Any) -> None:
+    def _collect(
+        self, m: Module, lanes: ResultLanes | SerialResultLanes, mark: Any, raw: Any, advance: Any
+    ) -> None:
         """Puts a row together: step by step, or at once when its sums are wanted as they are."""
         config, row = self._config, self.o.p
         step_bits = 32 * config.output_stages
         out = lanes.o_mark
+        if isinstance(lanes, SerialResultLanes):  # a row leaves while the next one is converted
+            with m.If(self.o.ready):
+                m.d.sync += self.o.valid.eq(0)
         with m.If(advance):
             m.d.sync += self.o.valid.eq(lanes.o_valid & out.done | raw)
             with m.If(lanes.o_valid):

