@@ -121,8 +121,8 @@ def test_lock_meets_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     locked = {}
-    for file in ("requirements.txt", "requirements-llm.txt", "requirements-ppa.txt", "requirements-boards.txt"):
-        lines = (ROOT / file).read_text().splitlines()
+    for name in ("", "-llm", "-ppa", "-boards"):
+        lines = (ROOT / f"requirements{name}.txt").read_text().splitlines()
         locked |= dict(line.split("==") for line in lines if not line.startswith("#"))
     wanted = [Requirement(text) for text in sum(extras.values(), project["dependencies"])]
     assert [str(r) for r in wanted if Version(locked[r.name]) not in r.specifier] == []
