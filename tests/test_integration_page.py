@@ -2,9 +2,11 @@
 """docs/integration.md and the files beside it: executed, linted, in step with the engine."""
 
 import doctest
+import os
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -71,6 +73,9 @@ def test_litex_module_connects_every_port():
         def __invert__(self):
             return self
 
+        def __getitem__(self, bits):
+            return self
+
         def __iadd__(self, other):
             return self
 
@@ -99,6 +104,40 @@ def test_litex_module_connects_every_port():
     exec(compile(code[code.index("class SQEngine") :], "litex_engine.py", "exec"), names)
     names["SQEngine"](Platform(), "engine.v")
     assert seen == {"source": "engine.v", "ports": {f"{way}_{name}" for name, way in ports().items()}}
+
+
+SOC = """
+import sys
+from litex.build.generic_platform import Pins
+from litex.build.sim.platform import SimPlatform
+from litex.soc.integration.soc import SoCRegion
+from litex.soc.integration.soc_core import SoCMini
+from migen import ClockDomain
+from litex_engine import SQEngine
+
+class SoC(SoCMini):
+    def __init__(self, platform):
+        super().__init__(platform, int(1e6), bus_standard="wishbone", with_uart=False)
+        self.cd_sys = ClockDomain("sys")
+        self.comb += self.cd_sys.clk.eq(platform.request("clk"))
+        self.comb += self.cd_sys.rst.eq(platform.request("rst"))
+        self.engine = SQEngine(platform, "sq_engine_tiny.v")
+        self.bus.add_slave("engine", self.engine.bus, SoCRegion(origin=0x30000000, size=0x100, cached=False))
+
+platform = SimPlatform("sim", [("clk", 0, Pins(1)), ("rst", 0, Pins(1))])
+soc = SoC(platform)
+soc.finalize()
+platform.get_verilog(soc, name="soc").write("soc.v")
+"""
+
+
+def test_litex_makes_a_soc(tmp_path):
+    """With LiteX, where it is installed: the engine as a slave of a SoC's bus."""
+    pytest.importorskip("litex")
+    (tmp_path / "soc.py").write_text(SOC)
+    environment = os.environ | {"PYTHONPATH": str(FOLDER), "PYTHONWARNINGS": "ignore"}
+    subprocess.run([sys.executable, "soc.py"], cwd=tmp_path, env=environment, check=True)
+    assert "sq_engine_tiny sq_engine_tiny(" in (tmp_path / "soc.v").read_text()
 
 
 def test_example_lints(tmp_path):

@@ -15,7 +15,8 @@ class SQEngine(LiteXModule):
     """Wraps the module `name` of the Verilog file `verilog`; `width` is that of its streams."""
 
     def __init__(self, platform, verilog, name="sq_engine_tiny", width=32):
-        self.bus = bus = AXILiteInterface(data_width=32, address_width=8, addressing="byte")
+        # As wide as the SoC's bus, whose adapters want that; the engine looks at the lowest eight bits.
+        self.bus = bus = AXILiteInterface(data_width=32, address_width=32, addressing="byte")
         self.sq = stream.Endpoint([("data", width)])
         self.dense = stream.Endpoint([("data", width)])
         self.y = stream.Endpoint([("data", width), ("error", 1)])
@@ -39,9 +40,10 @@ class SQEngine(LiteXModule):
                 f"i_{prefix}_tvalid": sink.valid,
                 f"o_{prefix}_tready": sink.ready,
             }
-        for channel, wires in (("aw", ("addr",)), ("w", ("data", "strb")), ("ar", ("addr",))):
+        ports |= {"i_s_axil_awaddr": bus.aw.addr[:8], "i_s_axil_araddr": bus.ar.addr[:8]}
+        ports |= {"i_s_axil_wdata": bus.w.data, "i_s_axil_wstrb": bus.w.strb}
+        for channel in ("aw", "w", "ar"):
             source = getattr(bus, channel)
-            ports |= {f"i_s_axil_{channel}{wire}": getattr(source, wire) for wire in wires}
             ports |= {f"i_s_axil_{channel}valid": source.valid, f"o_s_axil_{channel}ready": source.ready}
         ports |= {"i_s_axil_awprot": 0, "i_s_axil_arprot": 0}
         for channel, wires in (("b", ("resp",)), ("r", ("data", "resp"))):
