@@ -41,7 +41,7 @@ engine: $(READY)  ## Verilog and a manifest of each matrix engine, under build/v
 	@$(PY) -m sqhw engine $(PRESET_OPTION) --output build/verilog
 
 # The committed report is docs/results/engine.json: both add to --output.
-bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak rate (compiles for minutes, once)
+bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak rate (compiles for a minute, once)
 	@$(PY) -m sqhw.runtime.bench --output build/engine/engine.json
 
 layer: $(READY) $(VENV)/.llm | compiler  ## all linear layers of a real block through the 8x8 engine's Verilog
