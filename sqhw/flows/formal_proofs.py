@@ -11,9 +11,13 @@ from amaranth.hdl import Module, Signal
 from sw_reference.format import DenseFormat, SQFormat
 
 from ..config import PRESETS, PEConfig
+from ..array.config import ArrayConfig
+from ..engine.config import EngineConfig
 from .formal import Build, Proof
 from .formal_accumulator import AccumulatorProof
+from .formal_array import DrainProof, LockstepProof, SerialOutputProof
 from .formal_decoder import DECODER_BUGS, Bug, DecoderProof
+from .formal_engine import ControlProof, GearboxProof, RegisterFileProof, SequencerProof
 from .formal_streams import (
     AXIResultProof,
     BufferProof,
@@ -80,6 +84,101 @@ def _stale(m: Module, buffer: Any) -> Any:
 
 
 _SMALL = CONFIGS["small"]
+_ARRAY = ArrayConfig(PEConfig(SQFormat(4, 2, "int8"), DenseFormat(4), 4, 1, 16), rows=2, columns=1)
+_ENGINE = EngineConfig(
+    ArrayConfig(PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), 4, 1, 8), rows=2, columns=2),
+    axi_bits=32,
+    block_tiles=1,
+    m_max=4,
+    n_max=4,
+    output_stages=1,
+)
+
+
+def _array_and_engine() -> tuple[Proof, ...]:
+    """Ends of the array, state machines of the engine, the handshake of the serial output stage."""
+    return (
+        Proof(
+            "lockstep",
+            "every beat of all rows meets one beat of all columns, in order, each row's outliers once; rows end "
+            "beats together, in as many steps as a beat has elements at most",
+            lambda: LockstepProof(_ARRAY),
+            depth=8,
+            induction=False,
+            bugs={
+                "step lost": lambda: LockstepProof(_ARRAY, bug="lost"),
+                "beat doubled": lambda: LockstepProof(_ARRAY, bug="doubled"),
+            },
+        ),
+        Proof(
+            "drain",
+            "tiles leave whole, row by row, in order, each with its errors; none lost or doubled",
+            lambda: DrainProof(_ARRAY),
+            depth=16,
+            induction=False,
+            bugs={
+                "room not looked for": lambda: DrainProof(_ARRAY, bug="full"),
+                "row doubled": lambda: DrainProof(_ARRAY, bug="doubled"),
+            },
+        ),
+        Proof(
+            "serial_output_stage",
+            "one result per sum, with its error, held until it is taken; no sum is taken before",
+            lambda: SerialOutputProof(12),
+            depth=2,
+            bugs={"sum taken too early": lambda: SerialOutputProof(12, bug="eager")},
+            reach=4,
+            cut=("stage/integer",),
+        ),
+        Proof(
+            "control",
+            "error flags exactly when due; a job is done with its last word; one that was ended is over in time",
+            lambda: ControlProof(_ENGINE),
+            depth=28,
+            induction=False,
+            bugs={
+                "flag lost": lambda: ControlProof(_ENGINE, bug="flag"),
+                "packet left open": lambda: ControlProof(_ENGINE, bug="open"),
+            },
+            reach=28,
+        ),
+        Proof(
+            "sequencer",
+            "every tile once, beat by beat, then idle, in time; after an abort the tile at hand is finished and "
+            "none begins",
+            lambda: SequencerProof(_ENGINE),
+            depth=20,
+            induction=False,
+            bugs={
+                "last tile not told": lambda: SequencerProof(_ENGINE, bug="last"),
+                "operands not heard of": lambda: SequencerProof(_ENGINE, bug="deaf"),
+            },
+            reach=20,
+        ),
+        Proof(
+            "register_file",
+            "reads and writes are answered once, in time, as the map says; a register is what was written or set",
+            RegisterFileProof,
+            depth=10,
+            induction=False,
+            bugs={
+                "part of a word obeyed": lambda: RegisterFileProof(bug="strobe"),
+                "answer doubled": lambda: RegisterFileProof(bug="twice"),
+            },
+        ),
+        Proof(
+            "gearbox",
+            "bytes leave once and in order; a packet that ends early or late is noticed exactly then",
+            GearboxProof,
+            depth=10,
+            induction=False,
+            bugs={
+                "bytes exchanged": lambda: GearboxProof(bug="lost"),
+                "end not heard of": lambda: GearboxProof(bug="late"),
+            },
+        ),
+    )
+
 
 PROOFS: tuple[Proof, ...] = (
     *(_decoder(name) for name in _STEPS),
@@ -131,6 +230,7 @@ PROOFS: tuple[Proof, ...] = (
         bugs={"result lost": lambda: PETokenProof(_SMALL, active=6, bug="lost")},
         reach=38,
     ),
+    *_array_and_engine(),
 )
 
 QUICK = ("decoder[tiny]", "decoder[steps]", "accumulator[narrow]", "buffer", "pe.result", "axi.result")
