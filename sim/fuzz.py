@@ -13,7 +13,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from sim.mutation import CONFIG
+from sim.mutants import CONFIG
 from sim.stimulus import NAN, DotProduct, dot_products
 from sim.streams import Beats, compile_pe, drive
 from sqhw.config import PEConfig

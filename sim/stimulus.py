@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
 from sim.faults import DENSE_FAULTS, FAULTS
 from sim.jobs import corner_jobs, random_jobs
 from sim.streams import Beats
+from sqhw.beats import dense_beats, scales_beat, sq_beats
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
+from sw_reference.multiply import multiply, round_result
+from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["NAN", "UNEQUAL", "DotProduct", "Traffic", "dot_products"]
+__all__ = ["NAN", "UNEQUAL", "DotProduct", "Traffic", "dot_products", "numeric_products"]
 
 NAN = 0x7FC00000
 EACH = 5
@@ -79,3 +83,51 @@ def dot_products(config: PEConfig, seed: int) -> tuple[list[DotProduct], list[Do
     early = [long[0].dense[0] | 1 << top, *long[0].dense[1:]]
     malformed.append(DotProduct(long[0].sq, early, long[0].scales, NAN, 1, UNEQUAL))
     return legal, malformed
+
+
+def _spread(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
+    """Numbers of any magnitude that FP16 holds, some of them powers of two, most rows with many zeros."""
+    values = rng.choice([-1.0, 1.0], shape) * 2.0 ** rng.integers(-24, 16, shape)
+    values *= np.where(rng.random((shape[0], 1)) < 0.5, 1.0, rng.uniform(1.0, 1.99, shape))
+    values *= rng.random(shape) < rng.choice([0.05, 0.3, 1.0], (shape[0], 1))
+    return np.clip(values, -65504, 65504).astype(np.float32)
+
+
+def _row_scales(rng: np.random.Generator, count: int) -> tuple[Any, Any]:
+    """Pairs of positive normal numbers whose products are of every kind: subnormal and overflowing ones often."""
+    ranges = ((-20, 20), (-152, -122), (-152, -122), (-252, 254), (118, 130))
+    low, high = np.array(ranges).T[:, rng.integers(0, len(ranges), count)]
+    total = rng.integers(low, high + 1) + 2 * 127
+    first = rng.integers(np.maximum(1, total - 254), np.minimum(254, total - 1) + 1)
+    return tuple(
+        (exponents << 23 | _fractions(rng, count)).astype(np.uint32).view(np.float32)
+        for exponents in (first, total - first)
+    )
+
+
+def _fractions(rng: np.random.Generator, count: int) -> Any:
+    """23 bits: any, or few of them set, or few of them clear."""
+    few = (rng.integers(0, 16, count) << 19) | (rng.random(count) < 0.5)
+    kind = rng.random(count)
+    clear = (1 << 23) - 1 - (few & 3)
+    return np.where(kind < 0.5, rng.integers(0, 1 << 23, count), np.where(kind < 0.8, few, clear))
+
+
+def numeric_products(config: PEConfig, seed: int, count: int) -> list[DotProduct]:
+    """Returns about `count` dot products whose sums, row scales and roundings are of every kind."""
+    rng = np.random.default_rng(seed)
+    products = []
+    side = 24
+    for _ in range(-(-count // side**2)):
+        k = int(rng.integers(1, (1 if rng.random() < 0.8 else min(config.banks_max, 6)) * config.sq.bank + 1))
+        sq = quantize_sq(_spread(rng, (side, k)), config.sq)
+        dense = quantize_dense(_spread(rng, (side, k)), config.dense)
+        acc = multiply(sq, dense).acc
+        eta, rho = _row_scales(rng, side**2)
+        rows, columns = sq_beats(config, sq), dense_beats(config, dense)
+        for index, (row, column) in enumerate(np.ndindex(side, side)):
+            scales = eta[index : index + 1], rho[index : index + 1]
+            y = round_result(acc[row : row + 1, column : column + 1], *scales)
+            beats = scales_beat(scales[0][0], scales[1][0])
+            products.append(DotProduct(rows[row], columns[column], beats, int(y[0, 0].view(np.uint32))))
+    return products

@@ -13,6 +13,9 @@ from .verilog import Design
 
 __all__ = ["Mutant", "mutate"]
 
+_GRAPH = "memory_map\nsetundef -anyseq\nopt -fast\ntechmap\nopt -fast\ndffunmap\naigmap\nopt_clean\n"
+"""From the flat design to flip-flops without enables and ANDs."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -34,8 +37,17 @@ class Mutant:
         return found[1].lstrip("\\") if found else ""
 
 
-def mutate(design: Design, count: int, seed: int, folder: Path, *, bits: int) -> tuple[Design, list[Mutant]]:
+def mutate(
+    design: Design, count: int, seed: int, folder: Path, *, bits: int, without: str = ""
+) -> tuple[Design, list[Mutant]]:
     """Returns the design with an input ``mutant`` (0: none of them), and the mutants by number from 1 on.
+
+    ``mutated.aag`` in `folder` is the same as an and-inverter graph.
+
+    Parameters
+    ----------
+    without
+        A pattern: faults at places that it matches are left out, if it is not empty.
 
     Raises
     ------
@@ -43,14 +55,24 @@ def mutate(design: Design, count: int, seed: int, folder: Path, *, bits: int) ->
         If Yosys fails.
     """
     write_text(folder / "design.v", design.verilog)
-    prepare = f"read_verilog design.v\nprep -flatten -top {design.name}\nopt_clean -purge\n"
-    listing = f"mutate -list {count} -seed {seed} -ctrl mutant {bits} 1 -o list.ys\n"
+    prepare = f"read_verilog design.v\nprep -nordff -flatten -top {design.name}\nopt -full\nopt_clean -purge\n"
+    listing = f"mutate -list {3 * count if without else count} -seed {seed} -o list.ys\n"
     write_text(folder / "prepare.ys", f"{prepare}write_rtlil flat.il\n{listing}")
     _yosys(folder, "prepare")
-    write_text(folder / "apply.ys", "read_rtlil flat.il\nscript list.ys\nwrite_verilog -noattr mutated.v\n")
+    mutants: list[Mutant] = []
+    for line in (folder / "list.ys").read_text().splitlines():
+        number = len(mutants) + 1
+        words = line.removeprefix("mutate ")
+        mutant = Mutant(number, f"mutate -ctrl mutant {bits} {number} {words}")
+        if words != line and not (without and re.search(without, mutant.place)) and number <= count:
+            mutants.append(mutant)
+    write_text(folder / "chosen.ys", "".join(f"{mutant.command}\n" for mutant in mutants))
+    write_text(
+        folder / "apply.ys",
+        "read_rtlil flat.il\nscript chosen.ys\nwrite_verilog -noattr mutated.v\n"
+        f"{_GRAPH}write_aiger -ascii -zinit -symbols mutated.aag\n",
+    )
     _yosys(folder, "apply")
-    lines = [line for line in (folder / "list.ys").read_text().splitlines() if line.startswith("mutate")]
-    mutants = [Mutant(number, line) for number, line in enumerate(lines, 1)]
     return replace(design, verilog=(folder / "mutated.v").read_text()), mutants
 
 

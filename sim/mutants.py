@@ -1,0 +1,145 @@
+"""What mutants are made of, and what they must get wrong: a design, its places for faults, a recorded run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sim.mutants_array import OUT as ARRAY_OUT
+from sim.mutants_array import array_design, stimulate_array
+from sim.mutants_engine import B, R, Y, engine_design, stimulate_engine
+from sim.replay import Bench, Channel, Mismatch, Program, Recording, Sink, Source, play
+from sim.stimulus import Traffic, dot_products, numeric_products
+from sqhw.config import PEConfig
+from sqhw.flows.verilated import Port
+from sqhw.flows.verilog import Design, emit
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sw_reference.format import DenseFormat, SQFormat
+
+__all__ = ["CONFIG", "TARGETS", "Mismatch", "Target", "ports_of"]
+
+CONFIG = PEConfig(SQFormat(8, 2), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
+"""Small, with all that needs control: banks of two beats, beats of two steps, group scales, a short k_max."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A design that mutants are made of.
+
+    Attributes
+    ----------
+    name : str
+    design : callable
+        Emits it.
+    clock : str
+    sinks : tuple of Channel
+        Streams that leave it.
+    stimulate : callable
+        Drives it (a bench, a seed, an effort), compares every result with the golden model, and returns how many.
+    without : str
+        A pattern of places that have no faults; none if empty.
+    effort : int
+        How much the stimulus sends.
+    """
+
+    name: str
+    design: Callable[[], Design]
+    clock: str
+    sinks: tuple[Channel, ...]
+    stimulate: Callable[[Bench, int, int], int]
+    reset: tuple[str, int]
+    effort: int
+    without: str = ""
+
+    @property
+    def guards(self) -> dict[str, str]:
+        """Outputs that count only while another one is high."""
+        return {name: sink.valid for sink in self.sinks for name in sink.payload}
+
+    def record(self, program: Program, seed: int, effort: int) -> tuple[Recording, int]:
+        """Runs the design without a fault; returns the run, and how many results were compared."""
+        bench = Bench(program)
+        compared = self.stimulate(bench, seed, effort)
+        return bench.recording, compared
+
+
+def ports_of(design: Design) -> list[Port]:
+    return [
+        Port(port["name"], port["width"], port["direction"] == "output") for port in design.manifest["ports"]
+    ]
+
+
+def _axi(name: str, *payload: str) -> Channel:
+    return Channel(tuple(f"{name}_{wire}" for wire in payload), f"{name}_tvalid", f"{name}_tready")
+
+
+_PE_IN = (
+    _axi("s_axis_sq", "tdata", "tlast"),
+    _axi("s_axis_dense", "tdata", "tlast"),
+    _axi("s_axis_scale", "tdata"),
+)
+_PE_OUT = _axi("m_axis_y", "tdata", "tuser")
+UNKNOWN = -1
+ODD = (0, 0xFF << 23, 0xFF << 55)
+PAUSES = ((0.0, 0.0), (0.3, 0.4), (0.0, 0.7), (0.6, 0.0))
+
+
+def _pe_ends(traffic: Traffic, pauses: tuple[float, float]) -> tuple[list[Source], Sink]:
+    tops = [layout(CONFIG).size - 1 for layout in (sq_beat_layout, dense_beat_layout)]
+    beats = [
+        [(word & (1 << top) - 1, word >> top) for word in words]
+        for top, words in zip(tops, (traffic.sq, traffic.dense), strict=True)
+    ]
+    beats.append([(word,) for word in traffic.scales])
+    sources = [Source(channel, words, pauses[0]) for channel, words in zip(_PE_IN, beats, strict=True)]
+    return sources, Sink(_PE_OUT, pauses[1])
+
+
+def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
+    """Dot products of every kind, legal and not, in each pattern of pauses, and a reset in mid-stream."""
+    rng = random.Random(seed)
+    legal, malformed = dot_products(CONFIG, seed)
+    numeric = numeric_products(CONFIG, seed, effort)
+    compared = 0
+    for number, pauses in enumerate(PAUSES):
+        share = numeric[number::8] if number else numeric[::2] + numeric[5::8]
+        chosen = rng.sample(legal, min(len(legal), effort // 10)) + malformed + share
+        chosen.append(max(legal, key=lambda product: len(product.sq)))
+        # Row scales that are not normal: nobody says what comes of them, but a mutant must not change it.
+        odd = [replace(product, scales=rng.getrandbits(64), y=UNKNOWN) for product in share[::20]]
+        chosen += [replace(product, scales=product.scales & ~rng.choice(ODD), y=UNKNOWN) for product in odd]
+        rng.shuffle(chosen)
+        traffic = Traffic()
+        for product in chosen:
+            traffic.add(product)
+        bench.set("aresetn", 0)
+        bench.step()
+        bench.set("aresetn", 1)
+        sources, sink = _pe_ends(traffic, pauses)
+        expected = traffic.expected
+        if not play(bench, [*sources, sink], rng, cycles=60 * len(traffic.sq), until=lambda: len(sink.beats) == len(expected)):
+            raise Mismatch(f"{len(sink.beats)} of {len(expected)} results came")
+        known = [pair for pair in zip(sink.beats, expected, strict=True) if pair[1][0] != UNKNOWN]
+        if any(got != want for got, want in known):
+            raise Mismatch("Results differ from the golden model's")
+        compared += len(known)
+        # Something is left inside when the next reset comes.
+        sources, sink = _pe_ends(traffic, pauses)
+        play(bench, [*sources, sink], rng, cycles=rng.randrange(20, 90))
+    return compared
+
+
+PE = Target("pe", lambda: emit(CONFIG, "top"), "aclk", (_PE_OUT,), _stimulate_pe, ("aresetn", 0), 40_000)
+ARRAY = Target("array", array_design, "clk", (ARRAY_OUT,), stimulate_array, ("rst", 1), 2000)
+ENGINE = Target(
+    "engine",
+    engine_design,
+    "aclk",
+    (Y, B, R),
+    stimulate_engine,
+    ("aresetn", 0),
+    100,
+    r"array|lanes",
+)
+TARGETS = {target.name: target for target in (PE, ARRAY, ENGINE)}

@@ -1,0 +1,98 @@
+"""What the array's mutants must get wrong: tiles of every kind, legal and not."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from sim.faults import FAULTS
+from sim.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sqhw.array.array import ProcessingArray
+from sqhw.array.beats import read_tile_row, tile_beats
+from sqhw.array.config import ArrayConfig
+from sqhw.beats import dense_beats, sq_beats
+from sqhw.config import PEConfig
+from sqhw.flows.verilated import ports_of
+from sqhw.flows.verilog import Design, convert
+from sqhw.layouts import dense_beat_layout
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.multiply import multiply
+from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+
+__all__ = ["array_design", "stimulate_array"]
+
+CONFIG = ArrayConfig(
+    PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=64), rows=2, columns=2
+)
+"""Rows that need one step or two, banks of two beats, a short k_max."""
+
+SQ, DENSE = (Channel((f"{name}__payload",), f"{name}__valid", f"{name}__ready") for name in ("i_sq", "i_dense"))
+OUT = Channel(("o__payload",), "o__valid", "o__ready")
+PAUSES = ((0.0, 0.0), (0.3, 0.5), (0.0, 0.8), (0.6, 0.0))
+Tile = tuple[list[int], list[int], list[list[int] | None]]
+
+
+def array_design() -> Design:
+    """The array, clock and reset included among its ports."""
+    component = ProcessingArray(CONFIG)
+    ports = [("clk", 1, False), ("rst", 1, False)]
+    ports += [(port.name, port.width, port.output) for port in ports_of(component)]
+    described = [
+        {"name": name, "width": width, "direction": "output" if output else "input"}
+        for name, width, output in ports
+    ]
+    return Design("top", convert(component, "top"), {"ports": described})
+
+
+def _tile(rng: np.random.Generator, dice: random.Random) -> Tile:
+    """Beats of a tile, and the sums of each row, or None where nothing is promised."""
+    rows, columns, pe = CONFIG.rows, CONFIG.columns, CONFIG.pe
+    k = int(rng.integers(1, pe.k_max + 1)) if dice.random() < 0.3 else int(rng.integers(1, 17))
+    x = rng.standard_t(1.5, (rows, k)).astype(np.float32)
+    if dice.random() < 0.2:
+        x = np.full((rows, k), dice.choice([-1.0, 1.0]), np.float32)
+    sq = quantize_sq(x, pe.sq, policy=Threshold(float(np.quantile(np.abs(x), dice.choice([0.5, 0.8, 0.97])))))
+    dense = quantize_dense(rng.standard_normal((columns, k)).astype(np.float32), pe.dense)
+    sums: list[list[int] | None] = [[int(a) for a in row] for row in multiply(sq, dense).acc]
+    sq_words, dense_words = sq_beats(pe, sq), dense_beats(pe, dense)
+    if dice.random() < 0.15:
+        row, fault = dice.randrange(rows), dice.choice(list(FAULTS.values()))
+        broken = fault(pe, sq_words[row])
+        if broken is not None and len(broken) == len(sq_words[row]):
+            sq_words[row], sums[row] = broken, None
+    if dice.random() < 0.05:
+        top = dense_beat_layout(pe).size - 1
+        column, beat = dice.randrange(columns), dice.randrange(len(dense_words[0]))
+        dense_words[column] = [word ^ (at == beat) << top for at, word in enumerate(dense_words[column])]
+        sums = [None] * rows
+    return (*tile_beats(CONFIG, sq_words, dense_words), sums)
+
+
+def stimulate_array(bench: Bench, seed: int, effort: int) -> int:
+    """Tiles in each pattern of pauses, and a reset in mid-stream; returns how many rows were compared."""
+    rng, dice = np.random.default_rng(seed), random.Random(seed)
+    compared = 0
+    for number in range(2 * len(PAUSES)):
+        pauses = PAUSES[number % len(PAUSES)]
+        tiles = [_tile(rng, dice) for _ in range(effort // (2 * len(PAUSES)))]
+        bench.set("rst", 1)
+        bench.step()
+        bench.set("rst", 0)
+        expected = [row for *_, rows in tiles for row in rows]
+        sources = [
+            Source(channel, [(word,) for tile in tiles for word in tile[side]], pauses[0])
+            for side, channel in enumerate((SQ, DENSE))
+        ]
+        sink = Sink(OUT, pauses[1])
+        limit = 60 * len(sources[0].beats)
+        if not play(bench, [*sources, sink], dice, cycles=limit, until=lambda: len(sink.beats) == len(expected)):
+            raise Mismatch(f"{len(sink.beats)} of {len(expected)} rows came")
+        for (payload,), sums in zip(sink.beats, expected, strict=True):
+            got, error, _ = read_tile_row(CONFIG, payload)
+            if error != (sums is None) or (sums is not None and got != sums):
+                raise Mismatch(f"Row must be {sums}, not {got}, error {error}")
+            compared += sums is not None
+        sources = [Source(source.channel, source.beats, pauses[0]) for source in sources]
+        play(bench, [*sources, Sink(OUT, pauses[1])], dice, cycles=dice.randrange(20, 60))
+    return compared
