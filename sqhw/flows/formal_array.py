@@ -1,10 +1,10 @@
-"""Formal contracts of the array's ends: rows in lockstep, tiles that leave row by row; and of the serial output stage."""
+"""Formal contracts of the array's two ends, and of the serial output stage's handshake."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
@@ -125,7 +125,13 @@ class DrainProof(wiring.Component):
         self._config, self._bug = config, bug
         rows = config.rows
         super().__init__(
-            {"step": In(1), "last": In(1), "ready": In(1), "marks": In(data.ArrayLayout(2, rows)), "errors": In(rows)}
+            {
+                "step": In(1),
+                "last": In(1),
+                "ready": In(1),
+                "marks": In(data.ArrayLayout(2, rows)),
+                "errors": In(rows),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:

@@ -1,4 +1,4 @@
-"""Formal contracts of the engine's control: jobs end, errors are told exactly when due, registers answer as mapped."""
+"""Formal contracts of the engine's control: jobs end, errors are told when due, registers answer."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ControlProof(wiring.Component):
             Assert(dut.active == running, "a job is worked on from its start to its end"),
             Assert(dut.done == (running & sent & ~failed), "done with the last word, and only then"),
             Assert(~(dut.busy & dut.discarding), "busy or discarding, not both"),
-            Assert(dut.abort == ((ending | dut.discarding)), "streams are discarded from an end on"),
+            Assert(dut.abort == (ending | dut.discarding), "streams are discarded from an end on"),
             Cover(dut.discarding & self.recover & sent, "a job that was ended, and recovery"),
             Cover(dut.done, "a job that is done"),
         ]
@@ -163,7 +163,7 @@ class SequencerProof(wiring.Component):
         for name, held in size.items():
             m.d.comb += [
                 getattr(dut, name).eq(Mux(self.start, getattr(self, name), held)),
-                Assume(~self.start | ((getattr(self, name) != 0))),
+                Assume(~self.start | (getattr(self, name) != 0)),
             ]
         limits = ((self.m, config.m_max), (self.n, config.n_max), (self.beats, config.beats_max))
         m.d.comb += [Assume(value <= limit) for value, limit in limits]
@@ -292,12 +292,19 @@ class RegisterFileProof(wiring.Component):
         answer = dut.read_data.p
         known = _known(address)
         with m.If(fresh):
-            m.d.comb += Assert(answer.response == Mux(known, OKAY, SLVERR), "a read of no register is refused")
+            m.d.comb += Assert(
+                answer.response == Mux(known, OKAY, SLVERR), "a read of no register is refused"
+            )
             for reg in REGISTERS:
                 here = address[2:] == reg.offset >> 2
-                m.d.comb += Assert(~here | (answer.data == now[reg.name]), "a read gives the register's value")
+                m.d.comb += Assert(
+                    ~here | (answer.data == now[reg.name]), "a read gives the register's value"
+                )
             m.d.comb += Assert(known | (answer.data == 0), "a refused read gives zero")
-        m.d.comb += [Cover(fresh & known & (answer.data != 0)), Assert(waiting <= 2, "as many as there is room for")]
+        m.d.comb += [
+            Cover(fresh & known & (answer.data != 0)),
+            Assert(waiting <= 2, "as many as there is room for"),
+        ]
 
     def _writes(self, m: Module, dut: RegisterFile) -> None:
         address, _, fresh = self._head(m, "write", dut.write_address, dut.write_response, self.write_ready)
@@ -306,7 +313,9 @@ class RegisterFileProof(wiring.Component):
         writable = _known(address, "rw", "w1c", "wo") & (word.strobe == 15)
         with m.If(fresh):
             expected = Mux(writable, OKAY, SLVERR)
-            m.d.comb += Assert(dut.write_response.p == expected, "a write of no register, or of a part, is refused")
+            m.d.comb += Assert(
+                dut.write_response.p == expected, "a write of no register, or of a part, is refused"
+            )
         was_set = Signal.like(self.set, name="was_set")
         m.d.sync += was_set.eq(self.set)
         for reg in REGISTERS:
@@ -400,8 +409,12 @@ class GearboxProof(wiring.Component):
         after = went + wanted.bytes
         m.d.comb += [
             Assert(dut.request.ready == enough, "a request waits for its bytes, and no longer"),
-            Assert(dut.early == (self.asked & ~enough & ended), "early exactly when bytes can not come any more"),
-            Assert(dut.late == (granted & wanted.end & ~(ended & (left < self.WORD))), "late exactly when due"),
+            Assert(
+                dut.early == (self.asked & ~enough & ended), "early exactly when bytes can not come any more"
+            ),
+            Assert(
+                dut.late == (granted & wanted.end & ~(ended & (left < self.WORD))), "late exactly when due"
+            ),
             Assert(inside[:6] <= dut.ring_words * self.WORD, "no more bytes than there is room for"),
             Assert(~taken | ~ended, "nothing is taken behind the end of a packet"),
             Cover(dut.early),

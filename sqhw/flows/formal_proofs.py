@@ -10,8 +10,8 @@ from amaranth.hdl import Module, Signal
 
 from sw_reference.format import DenseFormat, SQFormat
 
-from ..config import PRESETS, PEConfig
 from ..array.config import ArrayConfig
+from ..config import PRESETS, PEConfig
 from ..engine.config import EngineConfig
 from .formal import Build, Proof
 from .formal_accumulator import AccumulatorProof
@@ -100,8 +100,8 @@ def _array_and_engine() -> tuple[Proof, ...]:
     return (
         Proof(
             "lockstep",
-            "every beat of all rows meets one beat of all columns, in order, each row's outliers once; rows end "
-            "beats together, in as many steps as a beat has elements at most",
+            "every beat of all rows meets one beat of all columns, in order, each row's outliers once; rows "
+            "end beats together, in as many steps as a beat has elements at most",
             lambda: LockstepProof(_ARRAY),
             depth=8,
             induction=False,
@@ -132,7 +132,8 @@ def _array_and_engine() -> tuple[Proof, ...]:
         ),
         Proof(
             "control",
-            "error flags exactly when due; a job is done with its last word; one that was ended is over in time",
+            "error flags exactly when due; a job is done with its last word; one that was ended is over in "
+            "time",
             lambda: ControlProof(_ENGINE),
             depth=28,
             induction=False,
@@ -144,8 +145,8 @@ def _array_and_engine() -> tuple[Proof, ...]:
         ),
         Proof(
             "sequencer",
-            "every tile once, beat by beat, then idle, in time; after an abort the tile at hand is finished and "
-            "none begins",
+            "every tile once, beat by beat, then idle, in time; after an abort the tile at hand is finished "
+            "and none begins",
             lambda: SequencerProof(_ENGINE),
             depth=20,
             induction=False,
@@ -157,7 +158,8 @@ def _array_and_engine() -> tuple[Proof, ...]:
         ),
         Proof(
             "register_file",
-            "reads and writes are answered once, in time, as the map says; a register is what was written or set",
+            "reads and writes are answered once, in time, as the map says; a register is what was written or "
+            "set",
             RegisterFileProof,
             depth=10,
             induction=False,
