@@ -36,9 +36,11 @@ class Target:
     sinks : tuple of Channel
         Streams that leave it.
     stimulate : callable
-        Drives it (a bench, a seed, an effort), compares every result with the golden model, and returns how many.
+        Drives it (a bench, a seed, an effort), compares every result with the golden model, returns how many.
     without : str
         A pattern of places that have no faults; none if empty.
+    pipeline : bool
+        Whether there is a pipeline that moves by one enable.
     effort : int
         How much the stimulus sends.
     """
@@ -51,6 +53,7 @@ class Target:
     reset: tuple[str, int]
     effort: int
     without: str = ""
+    pipeline: bool = False
 
     @property
     def guards(self) -> dict[str, str]:
@@ -118,7 +121,8 @@ def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
         bench.set("aresetn", 1)
         sources, sink = _pe_ends(traffic, pauses)
         expected = traffic.expected
-        if not play(bench, [*sources, sink], rng, cycles=60 * len(traffic.sq), until=lambda: len(sink.beats) == len(expected)):
+        limit = 60 * len(traffic.sq)
+        if not play(bench, [*sources, sink], rng, cycles=limit, until=sink.has(len(expected))):
             raise Mismatch(f"{len(sink.beats)} of {len(expected)} results came")
         known = [pair for pair in zip(sink.beats, expected, strict=True) if pair[1][0] != UNKNOWN]
         if any(got != want for got, want in known):
@@ -130,7 +134,16 @@ def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
     return compared
 
 
-PE = Target("pe", lambda: emit(CONFIG, "top"), "aclk", (_PE_OUT,), _stimulate_pe, ("aresetn", 0), 40_000)
+PE = Target(
+    "pe",
+    lambda: emit(CONFIG, "top"),
+    "aclk",
+    (_PE_OUT,),
+    _stimulate_pe,
+    ("aresetn", 0),
+    40_000,
+    pipeline=True,
+)
 ARRAY = Target("array", array_design, "clk", (ARRAY_OUT,), stimulate_array, ("rst", 1), 2000)
 ENGINE = Target(
     "engine",

@@ -27,7 +27,9 @@ CONFIG = ArrayConfig(
 )
 """Rows that need one step or two, banks of two beats, a short k_max."""
 
-SQ, DENSE = (Channel((f"{name}__payload",), f"{name}__valid", f"{name}__ready") for name in ("i_sq", "i_dense"))
+SQ, DENSE = (
+    Channel((f"{name}__payload",), f"{name}__valid", f"{name}__ready") for name in ("i_sq", "i_dense")
+)
 OUT = Channel(("o__payload",), "o__valid", "o__ready")
 PAUSES = ((0.0, 0.0), (0.3, 0.5), (0.0, 0.8), (0.6, 0.0))
 Tile = tuple[list[int], list[int], list[list[int] | None]]
@@ -86,7 +88,7 @@ def stimulate_array(bench: Bench, seed: int, effort: int) -> int:
         ]
         sink = Sink(OUT, pauses[1])
         limit = 60 * len(sources[0].beats)
-        if not play(bench, [*sources, sink], dice, cycles=limit, until=lambda: len(sink.beats) == len(expected)):
+        if not play(bench, [*sources, sink], dice, cycles=limit, until=sink.has(len(expected))):
             raise Mismatch(f"{len(sink.beats)} of {len(expected)} rows came")
         for (payload,), sums in zip(sink.beats, expected, strict=True):
             got, error, _ = read_tile_row(CONFIG, payload)

@@ -24,7 +24,9 @@ __all__ = ["Y", "engine_design", "stimulate_engine"]
 
 CONFIG = EngineConfig(
     ArrayConfig(
-        PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=32), rows=2, columns=2
+        PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=32),
+        rows=2,
+        columns=2,
     ),
     axi_bits=32,
     block_tiles=2,
@@ -40,9 +42,7 @@ OKAY, SLVERR = 0, 2
 
 
 def _stream(name: str, *payload: str, prefix: str = "t") -> Channel:
-    return Channel(
-        tuple(f"{name}{wire}" for wire in payload), f"{name}{prefix}valid", f"{name}{prefix}ready"
-    )
+    return Channel(tuple(f"{name}{wire}" for wire in payload), f"{name}{prefix}valid", f"{name}{prefix}ready")
 
 
 SQ, DENSE = (_stream(f"s_axis_{name}_", "tdata", "tlast") for name in ("sq", "dense"))
@@ -224,7 +224,9 @@ class _Engine:
 
     def refused(self) -> None:
         """Starts that are out of range."""
-        sizes = [self.dice.choice([0, 1, 15, 16, 17, 31, 32, 33, self.dice.getrandbits(20)]) for _ in range(3)]
+        sizes = [
+            self.dice.choice([0, 1, 15, 16, 17, 31, 32, 33, self.dice.getrandbits(20)]) for _ in range(3)
+        ]
         self.start(*sizes, self.dice.randrange(4))
         if self.get("STATUS") & 1:
             self.set("CONTROL", ABORT)
@@ -244,7 +246,9 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
             raise Mismatch(f"{name} must be {value}")
     compared = 0
     for job in range(effort):
-        engine.pauses = engine.dice.choice([(0.0, 0.0, 0.0), (0.4, 0.3, 0.3), (0.0, 0.8, 0.0), (0.7, 0.0, 0.5)])
+        engine.pauses = engine.dice.choice(
+            [(0.0, 0.0, 0.0), (0.4, 0.3, 0.3), (0.0, 0.8, 0.0), (0.7, 0.0, 0.5)]
+        )
         compared += engine.good()
         if job % 3 == 1:
             engine.bad()

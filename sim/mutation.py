@@ -1,4 +1,4 @@
-"""``python -m sim.mutation``: hundreds of faults in processing element, array and engine, which a run must show."""
+"""``python -m sim.mutation``: hundreds of faults in the hardware; a run shows them, or they are none."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def campaign(
         found = replay(program, recording, mutant.number)
         if found is None:
             equivalence = equivalence or Equivalence(folder / "mutated.aag", target.guards, target.reset)
-            verdict = prove(equivalence, mutant, limit)
+            verdict = prove(equivalence, mutant, limit, pipeline=target.pipeline)
             row["outcome"] = "equivalent" if verdict.proof else "open"
             row["proof"] = verdict.proof
         else:
@@ -82,13 +82,13 @@ def campaign(
     }
 
 
-def prove(equivalence: Equivalence, mutant: Mutant, limit: float) -> Verdict:
+def prove(equivalence: Equivalence, mutant: Mutant, limit: float, *, pipeline: bool) -> Verdict:
     """Tries one kind of proof after the other."""
     for history in _STATE:
         verdict = equivalence.by_state(mutant.number, history=history, limit=limit)
         if verdict.proof:
             return verdict
-    for slack, moves in _PIPELINE:
+    for slack, moves in _PIPELINE if pipeline else ():
         verdict = equivalence.by_pipeline(mutant.number, slack=slack, moves=moves, limit=limit)
         if verdict.proof:
             break

@@ -1,4 +1,4 @@
-"""A design under Verilator, driven cycle by cycle from Python; what was recorded is played again to mutants."""
+"""A design under Verilator, driven cycle by cycle from Python; recorded runs are played again to mutants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ from typing import Any
 
 from sqhw.flows.verilated import Port, build
 
-__all__ = ["MUTANT_BITS", "Bench", "Channel", "Mismatch", "Program", "Recording", "Sink", "Source", "compile_bench", "play", "replay"]
+__all__ = [
+    "MUTANT_BITS",
+    "Bench",
+    "Channel",
+    "Mismatch",
+    "Program",
+    "Recording",
+    "Sink",
+    "Source",
+    "compile_bench",
+    "play",
+    "replay",
+]
 
 MAIN = Path(__file__).with_name("replay.cpp")
 MUTANT_BITS = 12
@@ -182,6 +194,10 @@ class Sink:
     pause: float = 0.0
     beats: list[tuple[int, ...]] = field(default_factory=list)
     _ready: bool = False
+
+    def has(self, count: int) -> Callable[[], bool]:
+        """Asks whether so many payloads came."""
+        return lambda: len(self.beats) >= count
 
     def before(self, bench: Bench, rng: random.Random) -> None:
         self._ready = rng.random() >= self.pause

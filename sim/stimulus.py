@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +19,7 @@ from sqhw.layouts import dense_beat_layout
 from sw_reference.multiply import multiply, round_result
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["NAN", "UNEQUAL", "DotProduct", "Traffic", "dot_products", "numeric_products"]
+__all__ = ["NAN", "UNEQUAL", "DotProduct", "Traffic", "dot_products", "numeric_products", "traffic"]
 
 NAN = 0x7FC00000
 EACH = 5
@@ -85,6 +86,18 @@ def dot_products(config: PEConfig, seed: int) -> tuple[list[DotProduct], list[Do
     return legal, malformed
 
 
+def traffic(config: PEConfig, seed: int, count: int) -> Traffic:
+    """Legal dot products and every kind of malformed one, shuffled; the longest legal one is among them."""
+    rng = random.Random(seed)
+    legal, malformed = dot_products(config, seed)
+    chosen = rng.sample(legal, min(count, len(legal))) + malformed + [max(legal, key=lambda p: len(p.sq))]
+    rng.shuffle(chosen)
+    result = Traffic()
+    for product in chosen:
+        result.add(product)
+    return result
+
+
 def _spread(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
     """Numbers of any magnitude that FP16 holds, some of them powers of two, most rows with many zeros."""
     values = rng.choice([-1.0, 1.0], shape) * 2.0 ** rng.integers(-24, 16, shape)
@@ -94,7 +107,7 @@ def _spread(rng: np.random.Generator, shape: tuple[int, int]) -> Any:
 
 
 def _row_scales(rng: np.random.Generator, count: int) -> tuple[Any, Any]:
-    """Pairs of positive normal numbers whose products are of every kind: subnormal and overflowing ones often."""
+    """Pairs of positive normal numbers whose products are of every kind, often subnormal or overflowing."""
     ranges = ((-20, 20), (-152, -122), (-152, -122), (-252, 254), (118, 130))
     low, high = np.array(ranges).T[:, rng.integers(0, len(ranges), count)]
     total = rng.integers(low, high + 1) + 2 * 127

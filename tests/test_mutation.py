@@ -1,13 +1,18 @@
 # amaranth: UnusedElaboratable=no
-"""Planted faults are noticed, random bits leave no trace: slices of ``make mutation`` and ``make fuzz``."""
+"""Planted faults are noticed or are none, random bits leave no trace: slices of make mutation and make fuzz."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from sim import fuzz, mutation
-from sim.stimulus import dot_products
-from sim.streams import drive
+from sim.mutants import CONFIG, TARGETS
+from sim.stimulus import NAN, dot_products, numeric_products, traffic
+from sim.streams import compile_pe, drive
+from sqhw.flows.equivalence import Equivalence
+from sqhw.flows.mutate import Mutant
+from sqhw.flows.verilog import emit
 
 SEED = 7
 
@@ -15,43 +20,78 @@ SEED = 7
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mutation")
-    report = mutation.campaign(40, SEED, folder, products=20)
-    (program,) = folder.glob("bench/*/obj/Vtop")
-    return folder, report, program
+    return folder, mutation.campaign(TARGETS["array"], 30, SEED, folder, effort=64)
 
 
-def test_most_mutants_are_killed(campaign):
-    _, report, _ = campaign
-    assert report["mutants"] == 40
-    assert report["killed"] >= 28  # among the others are equivalent ones
-    assert report["killed"] + report["survived"] == 40
-    assert json.dumps(report)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    return compile_pe(emit(CONFIG, "top"), tmp_path_factory.mktemp("fuzz"))
 
 
-def test_random_bits_leave_no_trace(campaign):
-    *_, program = campaign
-    rows = list(fuzz.streams(program, mutation.CONFIG, 4000, SEED, per_round=1000))
+def test_mutants_are_killed_or_proven_equivalent(campaign):
+    _, report = campaign
+    assert report["mutants"] == 30
+    assert report["compared"] > 50
+    assert report["killed"] >= 25
+    assert [row for row in report["list"] if row["outcome"] == "open"] == []
+    assert json.dumps(mutation.report([report], SEED))
+
+
+def test_what_is_killed_is_never_proven_equivalent(campaign):
+    """And a design without a mutant is."""
+    folder, report = campaign
+    target = TARGETS["array"]
+    equivalence = Equivalence(folder / "mutated.aag", target.guards, target.reset)
+    killed = [row["mutant"] for row in report["list"] if row["outcome"] == "killed"]
+    verdicts = {
+        number: mutation.prove(equivalence, Mutant(number, ""), 5.0, pipeline=True).answer
+        for number in killed[::6]
+    }
+    assert len(verdicts) > 3
+    assert "equal" not in verdicts.values()
+    assert mutation.prove(equivalence, Mutant(4000, ""), 5.0, pipeline=False).proof == "state, history 0"
+
+
+def test_the_committed_report_is_good_enough():
+    path = Path(__file__).parents[1] / "docs" / "results" / "mutation.json"
+    report = json.loads(path.read_text())
+    assert report["mutants"] >= 500
+    assert {part["target"] for part in report["targets"]} == set(TARGETS)
+    assert report["killed"] + report["equivalent"] + report["open"] == report["mutants"]
+    rows = [row for part in report["targets"] for row in part["list"]]
+    assert sum(row["outcome"] == "killed" for row in rows) == report["killed"]
+    assert all(row["proof"] for row in rows if row["outcome"] == "equivalent")
+
+
+def test_random_bits_leave_no_trace(program):
+    rows = list(fuzz.streams(program, CONFIG, 4000, SEED, per_round=1000))
     assert [row["state"] for row in rows] == ["done"] * len(rows)
     assert [row["wrong"] for row in rows] == [0] * len(rows)
     assert sum(row["compared"] for row in rows) > 80
     assert sum(row["flagged"] for row in rows) > 200
 
 
-def test_a_wrong_result_would_be_noticed(campaign):
+def test_a_wrong_result_would_be_noticed(program):
     """The bench tells the results that came, whatever was expected; a missing one is a hang."""
-    *_, program = campaign
-    stimulus = mutation.traffic(mutation.CONFIG, SEED, 5)
-    (run,) = drive(program, mutation.CONFIG, stimulus.beats, results=len(stimulus.expected), seed=1)
+    stimulus = traffic(CONFIG, SEED, 5)
+    (run,) = drive(program, CONFIG, stimulus.beats, results=len(stimulus.expected), seed=1)
     assert (run.state, list(run.results)) == ("done", stimulus.expected)
-    (run,) = drive(program, mutation.CONFIG, stimulus.beats, results=len(stimulus.expected) + 1, seed=1)
+    (run,) = drive(program, CONFIG, stimulus.beats, results=len(stimulus.expected) + 1, seed=1)
     assert run.state == "hung"
 
 
 def test_stimulus_has_every_kind_of_fault():
-    legal, malformed = dot_products(mutation.CONFIG, SEED)
+    legal, malformed = dot_products(CONFIG, SEED)
     assert len(legal) > 100
     assert len(malformed) > 20
     assert all(product.error for product in malformed)
+
+
+def test_numeric_products_round_in_every_way():
+    """Subnormal, zero, infinite and not-a-number results are among them."""
+    magnitudes = {product.y & 0x7FFFFFFF for product in numeric_products(CONFIG, SEED, 2000)}
+    assert {0, 0x7F800000, NAN} <= magnitudes
+    assert sum(0 < magnitude < 1 << 23 for magnitude in magnitudes) > 20
 
 
 def test_damaged_files_are_refused_or_read_as_they_are():

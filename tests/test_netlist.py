@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from sim import netlist
-from sim.mutation import traffic
 from sim.recording import forget_power_up, icarus, record, verilator
+from sim.stimulus import traffic
 from sim.streams import compile_pe, drive
 from sqhw.config import PEConfig
 from sqhw.flows.targets import TARGETS

@@ -155,7 +155,5 @@ class Graph:
             if literal in force:
                 value[-literal], value[literal] = value[literal], force[literal]
         after = [value[literal & ~1] ^ (literal & 1) for _, literal in design.latches]
-        shown = {
-            name: [value[bit & ~1] ^ (bit & 1) for bit in bits] for name, bits in design.outputs.items()
-        }
+        shown = {name: [value[bit & ~1] ^ (bit & 1) for bit in bits] for name, bits in design.outputs.items()}
         return after, shown, value

@@ -1,14 +1,13 @@
-"""Proves that a mutant cannot be told from the design, by induction: two ways, both without a limit of cycles.
+"""Proves that a mutant cannot be told from the design, by induction: two ways, without a limit of cycles.
 
-*State*: two copies, with and without the mutant, start a cycle in the same state with the same inputs, all free, reset
-included. If they can neither show nor keep anything different, they never will. The state is any that
-some cycles of the design lead to, from any state at all; for the first cycles, from power-up.
+*State*: two copies, with and without the mutant, start a cycle in the same state with the same inputs, all
+free, reset included. If they can neither show nor keep anything different, they never will. The state is any
+that some cycles of the design lead to, from any state at all; for the first cycles, from power-up.
 
-*Pipeline*: what the mutant changes may differ within a pipeline whose registers move together, by one
-enable. Copies start with different registers there, and with the same ones elsewhere; after as many moves
-as the pipeline is long they must show, and write into all other registers, the same. Registers
-outside of the pipeline are free in each cycle, so that a pause between two moves changes nothing. After a reset
-the registers that it clears are clear, and the same holds from the first move on.
+*Pipeline*: registers move together, by one enable, and those some stages behind the mutant may differ. After
+some moves from any state, with other registers free in each cycle, the stage behind them must not differ, nor
+what is written or shown elsewhere: then nothing further down can. A pause between two moves changes nothing,
+since all hold then. After a reset, which clears some registers, nothing may differ elsewhere until then.
 """
 
 from __future__ import annotations
@@ -75,7 +74,9 @@ class Equivalence:
         self._term: dict[int, Any] = {FALSE: self._terms.mk_false()}
         # A latch that Yosys adds is low in the first cycle only.
         self._first = frozenset(i for i, (_, after) in enumerate(self._design.latches) if after == TRUE)
-        self._free = [TRUE if i in self._first else self._graph.leaf() for i in range(len(self._design.latches))]
+        self._free = [
+            TRUE if i in self._first else self._graph.leaf() for i in range(len(self._design.latches))
+        ]
         self._frames: dict[bool, list[list[int]]] = {False: [self._free], True: [[FALSE] * len(self._free)]}
 
     def by_state(self, mutant: int, *, history: int, limit: float) -> Verdict:
@@ -120,7 +121,7 @@ class Equivalence:
     def _settle(
         self, mutant: int, loose: Set, border: Set, beyond: Set, moves: int, limit: float
     ) -> tuple[str, tuple[str, ...]]:
-        """After some moves from any state the border does not differ; with nothing beyond it, nothing does."""
+        """After some moves from any state the border does not differ; with nothing beyond it nothing does."""
         state = list(self._free)
         other = [self._graph.leaf() if i in loose or i in beyond else bit for i, bit in enumerate(state)]
         moved: list[int] = []
@@ -164,7 +165,7 @@ class Equivalence:
     def _move(
         self, mutant: int, state: list[int], other: list[int], moved: list[int]
     ) -> tuple[list[int], list[int]]:
-        """One move of the pipeline, without and with the mutant; all other latches hold anything, the same in both.
+        """One move of the pipeline, without and with the mutant; other latches hold anything, both the same.
 
         What says that it moves is added to `moved`.
         """
@@ -200,16 +201,20 @@ class Equivalence:
         return self._held(self._enable, search=True) if self._enable is not None else frozenset()
 
     def _held(self, node: int, *, search: bool = False) -> frozenset[int]:
-        """Latches that keep their state while `node` is low and there is no reset: as is plain, or after a `search`."""
+        """Latches that keep their state while `node` is low and there is no reset; `search` finds all."""
         name, active = self._reset
         given = self._inputs() | {name: [1 - active]} | self._chosen(0)
         after, _, values = self._graph.cycle(self._design, self._free, given, {node: FALSE})
         low = values[-node] ^ 1
 
         def held(new: int, old: int) -> bool:
-            return new == old or (search and self._search([self._graph.lxor(new, old)], 1.0, [low]) == "equal")
+            return new == old or (
+                search and self._search([self._graph.lxor(new, old)], 1.0, [low]) == "equal"
+            )
 
-        return frozenset(index for index, pair in enumerate(zip(after, self._free, strict=True)) if held(*pair))
+        return frozenset(
+            index for index, pair in enumerate(zip(after, self._free, strict=True)) if held(*pair)
+        )
 
     @cached_property
     def _cleared(self) -> frozenset[int]:
@@ -270,7 +275,7 @@ class Equivalence:
         given: dict[str, list[int]],
         ignore: Iterable[int] = (),
     ) -> dict[str, int]:
-        """Literals that say that an output, or a latch of the next state, differs; those that may, by name."""
+        """Literals that say that an output, or a latch of the next state, differs; those that may."""
         graph = self._graph
         after, shown, _ = graph.cycle(self._design, state, given | self._chosen(0))
         other_after, other_shown, _ = graph.cycle(self._design, other, given | self._chosen(mutant))

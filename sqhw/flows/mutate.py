@@ -55,7 +55,9 @@ def mutate(
         If Yosys fails.
     """
     write_text(folder / "design.v", design.verilog)
-    prepare = f"read_verilog design.v\nprep -nordff -flatten -top {design.name}\nopt -full\nopt_clean -purge\n"
+    prepare = (
+        f"read_verilog design.v\nprep -nordff -flatten -top {design.name}\nopt -full\nopt_clean -purge\n"
+    )
     listing = f"mutate -list {3 * count if without else count} -seed {seed} -o list.ys\n"
     write_text(folder / "prepare.ys", f"{prepare}write_rtlil flat.il\n{listing}")
     _yosys(folder, "prepare")

@@ -74,7 +74,8 @@ def build(
 ) -> Path:
     """Builds a program from a Verilog module and a C++ main; returns its path. The same content once.
 
-    `optimize` is the compiler's option: -O0 compiles soonest, -O1 pays from some million cycles on. `main` sees ``INPUTS(X)`` and ``OUTPUTS(X)`` (``X(member)`` for each port) and `defines`.
+    `optimize` is the compiler's option: -O0 compiles soonest, -O1 pays from some million cycles on.
+    `main` sees ``INPUTS(X)`` and ``OUTPUTS(X)`` (``X(member)`` for each port) and `defines`.
 
     Raises
     ------
@@ -99,7 +100,8 @@ def build(
         "--cc",
         "--exe",
         "-O3",
-        "-Wno-lint", "-Wno-fatal",
+        "-Wno-lint",
+        "-Wno-fatal",
         "--top-module",
         top,
         "--prefix",
