@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Planted faults are noticed or are none, random bits leave no trace: slices of make mutation and make fuzz."""
+"""Planted faults are noticed or are none, random bits leave no trace: slices of ``make mutation``, ``make fuzz``."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ SEED = 7
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mutation")
-    return folder, mutation.campaign(TARGETS["array"], 30, SEED, folder, effort=64)
+    return folder, mutation.campaign(TARGETS["array"], 30, SEED, folder, effort=300)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ __all__ = ["Mutant", "mutate"]
 
 _GRAPH = "memory_map\nsetundef -anyseq\nopt -fast\ntechmap\nopt -fast\ndffunmap\naigmap\nopt_clean\n"
 """From the flat design to flip-flops without enables and ANDs."""
+_NO_PLACE = "-port RD_EN "
+"""A memory's read port has no enable."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def mutate(
         number = len(mutants) + 1
         words = line.removeprefix("mutate ")
         mutant = Mutant(number, f"mutate -ctrl mutant {bits} {number} {words}")
-        if words != line and not (without and re.search(without, mutant.place)) and number <= count:
+        left_out = (without and re.search(without, mutant.place)) or _NO_PLACE in words
+        if words != line and not left_out and number <= count:
             mutants.append(mutant)
     write_text(folder / "chosen.ys", "".join(f"{mutant.command}\n" for mutant in mutants))
     write_text(
