@@ -74,7 +74,7 @@ formal: $(READY)  ## prove properties of the blocks for all inputs, under build/
 exhaustive: $(READY) | compiler  ## every input of small spaces, on Verilog under Verilator
 	@$(PY) -m sim.exhaustive
 
-mutation: $(READY) | compiler  ## plant hundreds of faults in the processing element; a bench must notice each
+mutation: $(READY) | compiler  ## hundreds of planted faults in PE, array and engine: killed, or proven equivalent
 	@$(PY) -m sim.mutation
 
 coverage: $(READY) | compiler  ## lines, branches, toggles and named bins that the benches cover; fails below limits

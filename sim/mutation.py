@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 import time
 from collections import Counter
@@ -20,7 +22,7 @@ from sqhw.flows.files import as_json, write_text
 from sqhw.flows.mutate import Mutant, mutate
 from sqhw.flows.tools import ToolError, package_version
 
-__all__ = ["campaign", "prove", "report"]
+__all__ = ["campaign", "key", "prove", "report", "resumed"]
 
 SEED = 20251205
 FOLDER = Path("build/mutation")
@@ -52,7 +54,8 @@ def campaign(
         If the design without a mutant is wrong.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    mutated, mutants = mutate(target.design(), count, seed, folder, bits=MUTANT_BITS, without=target.without)
+    design = target.design()
+    mutated, mutants = mutate(design, count, seed, folder, bits=MUTANT_BITS, without=target.without)
     program = compile_bench(
         mutated.verilog, mutated.name, ports_of(mutated), target.clock, target.sinks, folder / "bench"
     )
@@ -80,6 +83,25 @@ def campaign(
         "score": round(outcomes["killed"] / max(1, len(rows) - outcomes["equivalent"]), 4),
         "list": rows,
     }
+
+
+def key(target: Target, count: int, seed: int) -> str:
+    """What a report of a target depends on."""
+    content = [target.design().verilog, count, seed, target.effort, target.without]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def resumed(target: Target, count: int, seed: int, folder: Path) -> dict[str, Any]:
+    """A target's report; the one in `folder` if it is of the same design, mutants and seed."""
+    path, wanted = folder / f"{target.name}.json", key(target, count, seed)
+    if path.exists():
+        saved = json.loads(path.read_text())
+        if saved["key"] == wanted:
+            part: dict[str, Any] = saved["report"]
+            return part
+    part = campaign(target, count, seed, folder / target.name)
+    write_text(path, as_json({"key": wanted, "report": part}))
+    return part
 
 
 def prove(equivalence: Equivalence, mutant: Mutant, limit: float, *, pipeline: bool) -> Verdict:
@@ -121,7 +143,7 @@ def main(names: tuple[str, ...], count: int | None, seed: int, output: Path) -> 
     parts = []
     try:
         for name in names or TARGETS:
-            parts.append(campaign(TARGETS[name], count or COUNTS[name], seed, FOLDER / name))
+            parts.append(resumed(TARGETS[name], count or COUNTS[name], seed, FOLDER))
     except (ToolError, Mismatch) as error:
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)

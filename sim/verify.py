@@ -56,7 +56,7 @@ PARTS = (
         "Mutation",
         ("sim.mutation",),
         Path("build/mutation/mutation.json"),
-        "{mutants} mutants: {killed} killed, {survived} survived, equivalent ones included",
+        "{mutants} mutants: {killed} killed, {equivalent} proven equivalent, {open} open",
     ),
     Part(
         "Coverage",

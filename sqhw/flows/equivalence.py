@@ -198,22 +198,28 @@ class Equivalence:
 
     @cached_property
     def _pipeline(self) -> frozenset[int]:
-        return self._held(self._enable, search=True) if self._enable is not None else frozenset()
-
-    def _held(self, node: int, *, search: bool = False) -> frozenset[int]:
-        """Latches that keep their state while `node` is low and there is no reset; `search` finds all."""
+        """Latches that move with the enable, and whose next state is not made of their own."""
+        if self._enable is None:
+            return frozenset()
         name, active = self._reset
         given = self._inputs() | {name: [1 - active]} | self._chosen(0)
-        after, _, values = self._graph.cycle(self._design, self._free, given, {node: FALSE})
-        low = values[-node] ^ 1
-
-        def held(new: int, old: int) -> bool:
-            return new == old or (
-                search and self._search([self._graph.lxor(new, old)], 1.0, [low]) == "equal"
+        after, _, _ = self._graph.cycle(self._design, self._free, given, {self._enable: TRUE})
+        own = {literal >> 1: 1 << index for index, literal in enumerate(self._free)}
+        support = [0] * len(self._graph.fanins)
+        for variable, fanin in enumerate(self._graph.fanins):
+            support[variable] = (
+                own.get(variable, 0) if fanin is None else support[fanin[0] >> 1] | support[fanin[1] >> 1]
             )
+        held = self._held(self._enable)
+        return frozenset(index for index in held if not support[after[index] >> 1] >> index & 1)
 
+    def _held(self, node: int) -> frozenset[int]:
+        """Latches that plainly keep their state while `node` is low and there is no reset."""
+        name, active = self._reset
+        given = self._inputs() | {name: [1 - active]} | self._chosen(0)
+        after, _, _ = self._graph.cycle(self._design, self._free, given, {node: FALSE})
         return frozenset(
-            index for index, pair in enumerate(zip(after, self._free, strict=True)) if held(*pair)
+            index for index, pair in enumerate(zip(after, self._free, strict=True)) if pair[0] == pair[1]
         )
 
     @cached_property
