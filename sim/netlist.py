@@ -188,7 +188,8 @@ def main(names: tuple[str, ...], seed: int, output: Path) -> None:
     def run(title: str, step: Callable[[], dict[str, Any]], into: list[dict[str, Any]], name: str) -> None:
         with console.status(f"{name}: {title}"):
             into.append({"preset": name, **step()})
-        console.print(f"{name}: {title}: {time.monotonic() - start:.0f} s", highlight=False)
+        facts = ", ".join(f"{key} {value}" for key, value in into[-1].items() if isinstance(value, int))
+        console.print(f"{name}: {title}: {facts}; {time.monotonic() - start:.0f} s", highlight=False)
 
     try:
         for name in names or PRESETS:
