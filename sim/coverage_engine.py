@@ -74,6 +74,15 @@ class _Device(RTLDevice):
                 self.bins.hit(f"{entry.name}: {name}", bit)
         return value, response
 
+    def write_bytes(self, name: str, value: int, strobe: int, late: int) -> int:
+        """Writes some bytes of a register, the address `late` cycles behind the data, or before it."""
+        write = self._library.engine_write_bytes
+        write.argtypes = [ctypes.c_void_p, *[ctypes.c_uint32] * 3, ctypes.c_int]
+        self.bins.hit("write: some bytes", strobe != 15)
+        self.bins.hit("write: data first", late > 0)
+        self.bins.hit("write: address first", late < 0)
+        return int(write(self._handle, register(name).offset, value, strobe, late))
+
     def save_coverage(self, path: Path) -> None:
         self._library.engine_coverage.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         self._library.engine_coverage(self._handle, str(path).encode())
@@ -83,6 +92,7 @@ def _plan() -> list[str]:
     names = [f"read: {entry.name}" for entry in REGISTERS]
     names += [f"write: {entry.name}" for entry in REGISTERS if entry.access != "ro"]
     names += ["read: no register", "write: no register", "write: read-only register"]
+    names += ["write: some bytes", "write: address first", "write: data first"]
     for name in ("STATUS", "ERRORS", "INTERRUPT_STATUS"):
         names += [f"{name}: {field.name}" for field in register(name).fields]
     names += [f"results: {output.name.lower()}" for output in Format]
@@ -177,6 +187,20 @@ class _Scenario:
                     if self._device.read(entry.name) != value & ((1 << entry.bits) - 1):
                         raise CoverageError(f"{entry.name} does not hold {value:#x}")
 
+    def parts_of_words(self) -> None:
+        """A write of some bytes is refused and changes nothing; address and data come in any order."""
+        writable = [entry.name for entry in REGISTERS if entry.access != "ro"]
+        for number, name in enumerate(writable):
+            before = self._device.read(name)
+            for strobe in range(15):
+                if self._device.write_bytes(name, ALL, strobe, (number + strobe) % 7 - 3) != 2:
+                    raise CoverageError(f"a write of bytes {strobe:04b} of {name} must be refused")
+            if self._device.read(name) != before or self._device.read("STATUS"):
+                raise CoverageError(f"a refused write has changed {name}")
+        for late in (-3, -1, 0, 1, 3):
+            if self._device.write_bytes("K", 40 + late, 15, late) or self._device.read("K") != 40 + late:
+                raise CoverageError(f"a write of K must succeed, its address {late} cycles behind its data")
+
     def bad_starts(self) -> None:
         config = self._config
         for sizes in ((0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 3), (config.m_max + 1, 1, 1, 0)):
@@ -246,7 +270,8 @@ def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Callable[[
     library = _compile(config, design, folder)
     device = _Device(config, library, Bins(_plan()))
     scenario = _Scenario(config, device, seed)
-    steps = (scenario.jobs, scenario.registers, scenario.bad_starts, scenario.bad_packets, scenario.aborts)
+    steps = (scenario.jobs, scenario.registers, scenario.parts_of_words, scenario.bad_starts)
+    steps += (scenario.bad_packets, scenario.aborts)
     for step in steps:
         note(step.__name__.replace("_", " "))
         step()
