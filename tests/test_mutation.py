@@ -2,6 +2,7 @@
 """Planted faults are noticed or are none, random bits leave no trace: slices of the long campaigns."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,17 @@ def test_what_is_killed_is_never_proven_equivalent(campaign):
     assert len(verdicts) > 3
     assert "equal" not in verdicts.values()
     assert mutation.prove(equivalence, Mutant(4000, ""), 5.0, pipeline=False).proof == "state, history 0"
+
+
+def test_the_committed_report_adds_up():
+    path = Path(__file__).parents[1] / "docs" / "results" / "mutation.json"
+    report = json.loads(path.read_text())
+    assert report["mutants"] >= 400
+    assert {part["target"] for part in report["targets"]} <= set(TARGETS)
+    assert report["killed"] + report["equivalent"] + report["open"] == report["mutants"]
+    rows = [row for part in report["targets"] for row in part["list"]]
+    assert sum(row["outcome"] == "killed" for row in rows) == report["killed"]
+    assert all(row["proof"] for row in rows if row["outcome"] == "equivalent")
 
 
 def test_random_bits_leave_no_trace(program):

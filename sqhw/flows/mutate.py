@@ -13,7 +13,10 @@ from .verilog import Design
 
 __all__ = ["Mutant", "mutate"]
 
-_GRAPH = "memory_map\nsetundef -anyseq\nopt -fast\ntechmap\nopt -fast\ndffunmap\naigmap\nopt_clean\n"
+_GRAPH = (
+    "memory_map\nsetundef -anyseq\nopt -fast\ntechmap\nopt -fast\ndffunmap\nsetundef -anyseq\naigmap\n"
+    "opt_clean\n"
+)
 """From the flat design to flip-flops without enables and ANDs."""
 _NO_PLACE = "-port RD_EN "
 """A memory's read port has no enable."""
