@@ -80,6 +80,16 @@ class PEConfig:
     def beats_per_bank(self) -> int:
         return self.sq.bank // self.lanes
 
+    @property
+    def shared_multiplier(self) -> bool:
+        """Whether a bank's sum and its outlier take turns at one multiplier, shifter and adder.
+
+        They do where a bank has one FP16 outlier and at least two beats, one for each of the two, and
+        dense codes are small.
+        """
+        one = self.sq.high == "fp16" and self.sq.outliers == 1
+        return one and self.beats_per_bank > 1 and self.dense.bits == 4 and not self.dense_slots
+
     def banks(self, k: int) -> int:
         """Banks of the SQ operand that a dot product of `k` elements takes: whole banks of both operands."""
         block = max(self.sq.bank, self.dense.bank or 0)

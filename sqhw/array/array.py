@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..blocks.repeated import repeated
 from ..pe.column import ColumnSide
-from ..pe.mac import MACUnit
 from ..pe.row import RowSide
 from ..pe.schedule import Schedule
+from ..pe.units import mac_unit
 from .config import ArrayConfig
 from .drain import Drain
 from .layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
@@ -90,9 +90,11 @@ class ProcessingArray(wiring.Component):
             m.submodules[f"column{c}"] = column = ColumnSide(config.pe)
             columns.append(column)
             m.d.comb += column.i.eq(lockstep.beats[c])
+            if config.pe.shared_multiplier:
+                m.d.comb += column.valid.eq(lockstep.valid)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
-                mac = repeated(m, platform, f"mac{r}_{c}", MACUnit, config.pe)
+                mac = repeated(m, platform, f"mac{r}_{c}", mac_unit(config.pe), config.pe)
                 m.d.comb += [mac.row.eq(row.o), mac.column.eq(column.o), drain.acc[r][c].eq(mac.acc)]
         step = lockstep.steps[0]
         m.d.comb += [

@@ -74,14 +74,15 @@ class BitHeap:
                 self.add_bit(a[i] & b[j], column + i + j, negative=negative_a != negative_b, arrival=1)
 
     def add_booth(self, a: Any, b: Any, *, negate: Any = 0, column: int = 0) -> None:
-        """Adds ``a * b`` (or its negative where `negate` is 1) for unsigned `a` and signed `b`.
+        """Adds ``a * b`` (or its negative where `negate` is 1) for signed `b`.
 
         Radix-4 Booth digits of `b` halve the partial products, and the negation costs one XOR per
         digit: worth it where `a` is much wider than `b`.
         """
         a, b = Value.cast(a), Value.cast(b)
-        if not b.shape().signed or a.shape().signed:
-            raise TypeError(f"Booth product must be unsigned times signed, not {a.shape()} times {b.shape()}")
+        if not b.shape().signed:
+            raise TypeError(f"Booth digits must be those of a signed factor, not of {b.shape()}")
+        wide = Cat(a, a[-1] if a.shape().signed else Const(0, 1))  # a bit more, for twice the value
         bits = [Const(0, 1), *(b[index] for index in range(len(b)))]
         if len(b) % 2:
             bits.append(b[-1])
@@ -92,12 +93,14 @@ class BitHeap:
             two = self._signal(Mux(high, ~mid & ~low, mid & low), f"{tag}_two")
             minus = self._signal(high ^ negate, f"{tag}_minus")
             weight = column + 2 * digit
-            for index in range(len(a) + 1):
-                single = a[index] & one if index < len(a) else Const(0, 1)
-                double = a[index - 1] & two if index > 0 else Const(0, 1)
-                self.add_bit((single | double) ^ minus, weight + index, arrival=4)
+            for index in range(len(wide)):
+                single = wide[index] & one
+                double = wide[index - 1] & two if index > 0 else Const(0, 1)
+                sign = a.shape().signed and index == len(a)
+                self.add_bit((single | double) ^ minus, weight + index, negative=sign, arrival=4)
             # Two's complement of the digit's row: its sign, and the +1 that completes the inversion.
-            self.add_bit(minus, weight + len(a) + 1, negative=True, arrival=2)
+            if not a.shape().signed:
+                self.add_bit(minus, weight + len(wide), negative=True, arrival=2)
             self.add_bit(minus, weight, arrival=2)
 
     def rows(self) -> list[Value]:

@@ -17,8 +17,8 @@ from ..blocks.repeated import repeated
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, sq_beat_layout
 from ..pe.column import ColumnSide
-from ..pe.mac import MACUnit
 from ..pe.row import RowSide
+from ..pe.units import mac_unit
 
 __all__ = ["BareArray", "BarePE", "ShiftHarness"]
 
@@ -55,7 +55,7 @@ class BarePE(wiring.Component):
         config = self._config
         m.submodules.decoder = decoder = BitmapDecoder(config)
         row = repeated(m, platform, "row", RowSide, config)
-        mac = repeated(m, platform, "mac", MACUnit, config)
+        mac = repeated(m, platform, "mac", mac_unit(config), config)
         m.submodules.column = column = ColumnSide(config)
         dense = self._register(m)
         step = decoder.o.p
@@ -77,6 +77,8 @@ class BarePE(wiring.Component):
             self.acc_valid.eq(row.o.last),
             self.acc_error.eq(row.o.error),
         ]
+        if config.shared_multiplier:
+            m.d.comb += column.valid.eq(decoder.o.valid)
         return m
 
     def _register(self, m: Module) -> Any:

@@ -34,6 +34,18 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     last       result         the accumulator shows a finished dot product
     error      result         it must not be trusted
     ========== ============== =====================================================================
+
+    With a shared multiplier ``first`` (cycle dense_sum) marks the first beat of a bank, and these take the
+    place of ``high`` and ``shift``. Their cycles count from the last step of a bank; in cycle bank_sum - 1
+    its outlier is multiplied and in cycle bank_sum its sum.
+
+    =========== ================ ==================================================================
+    sum         bank_sum         the bank's sum is multiplied
+    outlier     bank_sum - 1     the bank's outlier is multiplied: it has one
+    significand bank_sum - 1     of its high code, signed
+    exponent    either           of the bank scale or of the high code, in units of 2**-27
+    clear       terms - 1        the bank starts a dot product
+    =========== ================ ==================================================================
     """
     lanes = config.outlier_lanes
     fields: dict[str, object] = {
@@ -44,14 +56,17 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     if config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), lanes)
         fields["take"] = lanes
-        if config.sq.high == "fp16":
+        if config.shared_multiplier:
+            fields |= {"first": 1, "sum": 1, "outlier": 1, "significand": signed(12)}
+        elif config.sq.high == "fp16":
             fields["high"] = data.ArrayLayout(fp16_operand_layout(), lanes)
             fields["shift"] = data.ArrayLayout(unsigned(5), lanes)
         else:
             fields["high"] = data.ArrayLayout(signed(config.sq.high_bits), lanes)
     if config.dense_slots:
         fields["first"] = 1
-    fields |= {"fraction": 3, "exponent": 5, "clear": 1, "last": 1, "error": 1}
+    exponent = 6 if config.shared_multiplier else 5
+    fields |= {"fraction": 3, "exponent": exponent, "clear": 1, "last": 1, "error": 1}
     return data.StructLayout(fields)
 
 
@@ -71,13 +86,18 @@ def column_layout(config: PEConfig) -> data.StructLayout:
     high          0              high nibbles of the dense outliers, for outliers at the same position
     held_high     dense_sum      the same, held, for dense outlier lanes
     ============= ============== ==============================
+
+    With a shared multiplier there is no ``lane_fraction``; ``fraction`` and ``exponent`` belong to the bank that
+    ended last, in the two cycles in which the multiplier works on it.
     """
     fields: dict[str, object] = {
         "codes": data.ArrayLayout(signed(config.dense.bits), config.lanes),
         "picks": picks_layout(config.lanes, config.dense.bits),
     }
     if config.dense.group:
-        fields |= {"lane_fraction": 3, "fraction": 3, "exponent": 3}
+        if not config.shared_multiplier:
+            fields["lane_fraction"] = 3
+        fields |= {"fraction": 3, "exponent": 3}
     if config.dense_slots:
         nibbles = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.dense_slots)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -30,12 +32,17 @@ class ColumnSide(wiring.Component):
     Members
     -------
     i : In(dense_step_layout(config))
+    valid : In(1)
+        ``i`` is worked on in this cycle; only with a shared multiplier.
     o : Out(column_layout(config))
     """
 
     def __init__(self, config: PEConfig):
         self._config = config
-        super().__init__({"i": In(dense_step_layout(config)), "o": Out(column_layout(config))})
+        ports: dict[str, Any] = {"i": In(dense_step_layout(config)), "o": Out(column_layout(config))}
+        if config.shared_multiplier:
+            ports["valid"] = In(1)
+        super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -43,7 +50,12 @@ class ColumnSide(wiring.Component):
         for pair, bits in enumerate(pair_picks(self.i.codes)):
             for bit, pick in enumerate(bits):
                 m.d.comb += [self.o.picks[pair][bit][name].eq(value) for name, value in pick.items()]
-        if self._config.dense.group:
+        if self._config.dense.group and self._config.shared_multiplier:
+            # Behind the last step of a bank its scale stays for two cycles, whatever follows.
+            held = register(m, self.i.tau, name="held_tau", en=self.valid)
+            tau = register(m, held, name="bank_tau")
+            m.d.comb += [self.o.fraction.eq(tau[:3]), self.o.exponent.eq(tau[3:])]
+        elif self._config.dense.group:
             at = Schedule(self._config)
             lane = delay(m, self.i.tau, at.gathered + 1, name="tau")
             bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_tau")

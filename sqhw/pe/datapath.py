@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import PEConfig
 from ..layouts import dense_step_layout, step_layout
 from .column import ColumnSide
-from .mac import MACUnit
+from .units import mac_unit
 from .row import RowSide
 from .schedule import Schedule
 
@@ -50,7 +50,7 @@ class Datapath(wiring.Component):
         m = Module()
         m.submodules.row_side = row = RowSide(self._config)
         m.submodules.column_side = column = ColumnSide(self._config)
-        m.submodules.mac = mac = MACUnit(self._config)
+        m.submodules.mac = mac = mac_unit(self._config)(self._config)
         m.d.comb += [
             row.i.eq(self.step),
             row.valid.eq(self.valid),
@@ -61,4 +61,6 @@ class Datapath(wiring.Component):
             self.acc_valid.eq(row.o.last),
             self.acc_error.eq(row.o.error),
         ]
+        if self._config.shared_multiplier:
+            m.d.comb += column.valid.eq(self.valid)
         return m

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,12 +54,19 @@ class RowSide(wiring.Component):
             *(out.eq(value) for out, value in zip(row.sums, pair_sums(step.low), strict=True)),
             row.dense.eq(delay(m, self.valid & step.first, at.dense_sum, name="dense", reset=True)),
             row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
-            row.exponent.eq(delay(m, step.scale[3:], at.bank_sum, name="exponent")),
         ]
+        exponent = delay(m, step.scale[3:], at.bank_sum, name="exponent")
+        if self._config.shared_multiplier:
+            self._marks(m, at, self._turns(m, at, exponent))
+            return m
+        m.d.comb += row.exponent.eq(exponent)
         if self._config.dense_slots:
             m.d.comb += row.first.eq(self.valid & step.first)
-        bad = self._outliers(m) if self._config.slots else 0
-        self._marks(m, at, bad)
+        self._marks(m, at, self._outliers(m) if self._config.slots else 0)
+        start = Signal(init=1)
+        with m.If(self.valid):
+            m.d.sync += start.eq(step.done & step.last)
+        m.d.comb += row.clear.eq(delay(m, self.valid & start, at.terms, name="clear"))
         return m
 
     def _outliers(self, m: Module) -> Any:
@@ -92,6 +99,40 @@ class RowSide(wiring.Component):
             bad.append(unpack.bad)
         return Cat(bad).any()
 
+    def _turns(self, m: Module, at: Schedule, exponent: Any) -> Any:
+        """Whose turn it is at the shared multiplier; returns, a cycle late, whether a high code was NaN or Inf.
+
+        A bank's outlier is multiplied in the cycle behind its last step and its sum in the next, however its
+        beats came; the next bank needs neither cycle, for it has two beats or more.
+        """
+        step, row = self.i, self.o
+        beat = Signal(range(self._config.beats_per_bank))
+        first, taken, opening = beat == 0, Signal(), Signal(init=1)
+        ends, occupied = Signal(), Signal()
+        m.d.comb += [
+            row.select[0].eq(step.select[0] & self.valid.replicate(self._config.lanes)),
+            row.take[0].eq(self.valid & step.select[0].any()),
+            ends.eq(self.valid & (beat.all() | step.last)),
+            occupied.eq(taken & ~first | row.take[0]),
+        ]
+        with m.If(self.valid):
+            m.d.sync += [taken.eq(occupied), beat.eq(Mux(step.last, 0, beat + 1))]
+        with m.If(ends):
+            m.d.sync += opening.eq(step.last)
+        m.submodules.unpack0 = unpack = FP16Unpack()  # holds the high code until the bank ends
+        m.d.comb += [
+            unpack.code.eq(step.high[0]),
+            unpack.take.eq(row.take[0]),
+            row.first.eq(delay(m, self.valid & first, at.dense_sum, name="first")),
+            row.outlier.eq(delay(m, ends & occupied, at.bank_sum - 1, name="outlier", reset=True)),
+            row.sum.eq(delay(m, ends, at.bank_sum, name="ended_bank", reset=True)),
+            row.significand.eq(Mux(unpack.sign, -unpack.significand, unpack.significand)),
+            # The unit of high codes, 2**-24, is 8 of the unit that bank scales count in.
+            row.exponent.eq(Mux(row.outlier, unpack.shift + 3, exponent)),
+            row.clear.eq(delay(m, ends & opening, at.terms - 1, name="clear")),
+        ]
+        return unpack.bad
+
     def _marks(self, m: Module, at: Schedule, bad: Any) -> None:
         """Collects errors over a dot product and sends its marks along with the sums."""
         step, row = self.i, self.o
@@ -105,7 +146,3 @@ class RowSide(wiring.Component):
             row.last.eq(delay(m, ended, at.result - 1, name="last", reset=True)),
             row.error.eq(delay(m, error, at.result - 1, name="error")),
         ]
-        start = Signal(init=1)
-        with m.If(self.valid):
-            m.d.sync += start.eq(last)
-        m.d.comb += row.clear.eq(delay(m, self.valid & start, at.terms, name="clear"))

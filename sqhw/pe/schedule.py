@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..blocks.accumulator import Accumulator
+from ..blocks.bank_sum import BankSum
 from ..blocks.dense_lanes import DenseLanes
 from ..blocks.int8_outlier_lane import INT8OutlierLane
 from ..blocks.scale import ScaleShift
+from ..blocks.shared_multiplier import SharedMultiplier
 from ..config import PEConfig
 
 __all__ = ["Schedule"]
@@ -38,12 +40,16 @@ class Schedule:
     @property
     def bank_sum(self) -> int:
         """The sum that the bank scale multiplies: dense outliers, then INT8 outliers have joined it."""
+        if self.config.shared_multiplier:
+            return self.dense_sum + BankSum.latency
         joins = (self.config.dense_slots, self.config.slots and self.config.sq.high == "int8")
         return self.dense_sum + sum(1 for outliers in joins if outliers) * (INT8OutlierLane.latency - 1)
 
     @property
     def terms(self) -> int:
         """Scaled sums and FP16 outlier products enter the accumulator."""
+        if self.config.shared_multiplier:
+            return self.bank_sum + SharedMultiplier.latency
         between_factors = 1 if self.config.dense.group else 0
         return self.bank_sum + between_factors + ScaleShift.latency
 

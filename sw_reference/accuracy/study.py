@@ -31,7 +31,7 @@ def _activations() -> Iterator[Scheme]:
     """SQ activations under INT8 weights: a product that the hardware computes."""
     yield Scheme("float")
     yield Scheme(INT8, _A8, _W8)
-    for bank, outliers in ((16, 1), (32, 2), (64, 4), (8, 1), (32, 1)):
+    for bank, outliers in ((16, 1), (32, 2), (64, 4), (8, 1), (32, 1), (64, 1), (64, 3), (128, 3)):
         yield Scheme(f"W8 A-SQ {bank}/{outliers}", SQ(bank, outliers), _W8)
     for outliers in (1, 2):
         for percent in (97.5, 97.0, 98.0, 98.5):

@@ -1,0 +1,91 @@
+"""Multiply-accumulate unit whose bank sums and outliers share a multiplier."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sw_reference.format import NIBBLE_MIN
+
+from ..blocks.accumulator import Accumulator
+from ..blocks.bank_sum import BankSum
+from ..blocks.dense_lanes import DenseLanes
+from ..blocks.gather import Gather
+from ..blocks.pipeline import register
+from ..blocks.shared_multiplier import SharedMultiplier
+from ..config import PEConfig
+from .buses import column_layout, row_layout
+
+__all__ = ["SharedMACUnit"]
+
+
+class SharedMACUnit(wiring.Component):
+    """Dense lanes, bank sum, gather, shared multiplier and the exact accumulator.
+
+    Takes the place of :class:`~sqhw.pe.mac.MACUnit` where a bank has several beats and one FP16 outlier: two
+    products per bank, its sum's and its outlier's, in two cycles or more.
+
+    Latency: from the last step of a dot product to ``acc`` :attr:`~sqhw.pe.schedule.Schedule.result` cycles.
+    Throughput: one step per cycle; it never stops.
+
+    Parameters
+    ----------
+    config
+        Formats, lanes and k_max; ``config.shared_multiplier`` is true.
+
+    Members
+    -------
+    row : In(row_layout(config)), column : In(column_layout(config))
+        Operands, each field in the cycle its layout names.
+    acc : Out(signed(config.acc_bits))
+        The exact sum in units of row scale * column scale * 2**-24; complete while ``row.last`` is high.
+    """
+
+    def __init__(self, config: PEConfig):
+        self._config = config
+        super().__init__(
+            {
+                "row": In(row_layout(config)),
+                "column": In(column_layout(config)),
+                "acc": Out(signed(config.acc_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, row, column = self._config, self.row, self.column
+        bound = config.sq.bank * -NIBBLE_MIN * -config.dense.code_min
+        m.submodules.dense_lanes = dense = DenseLanes(config.lanes, config.dense.bits)
+        m.submodules.bank_sum = bank = BankSum(dense.o.shape(), bound)
+        m.submodules.gather0 = gather = Gather(config.lanes, config.dense.bits)
+        m.submodules.multiplier = multiplier = SharedMultiplier(
+            bound, grouped=bool(config.dense.group), gated=config.gated
+        )
+        m.submodules.accumulator = accumulator = Accumulator([multiplier.o.shape()], config.acc_bits)
+        exponent = row.exponent
+        if config.dense.group:
+            m.d.comb += multiplier.group_fraction.eq(column.fraction)
+            exponent = row.exponent + column.exponent
+        m.d.comb += [
+            dense.low.eq(row.low),
+            dense.sums.eq(row.sums),
+            dense.picks.eq(column.picks),
+            bank.beat.eq(dense.o),
+            bank.take.eq(row.dense),
+            bank.first.eq(row.first),
+            gather.codes.eq(column.codes),
+            gather.select.eq(row.select[0]),
+            multiplier.sum.eq(row.sum),
+            multiplier.outlier.eq(row.outlier),
+            multiplier.bank_sum.eq(bank.o),
+            multiplier.fraction.eq(row.fraction),
+            multiplier.significand.eq(row.significand),
+            # Held until the bank ends: its outlier may be in any of its beats.
+            multiplier.d.eq(register(m, gather.o, name="held_d", en=row.take[0])),
+            multiplier.exponent.eq(exponent),
+            accumulator.terms["0"].eq(multiplier.o),
+            accumulator.clear.eq(row.clear),
+            self.acc.eq(accumulator.o),
+        ]
+        return m
