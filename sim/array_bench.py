@@ -36,7 +36,9 @@ class ArrayBench:
         self._rng = random.Random(seed)
         # A register in each row's outlier lanes (INT8: a bit per lane of one register): it took an outlier.
         macs = [getattr(dut, f"mac{row}_0") for row in range(config.rows)]
-        if config.pe.sq.high == "int8":
+        if config.pe.shared_multiplier:
+            self._active = [[mac.multiplier.outlier] for mac in macs]
+        elif config.pe.sq.high == "int8":
             self._active = [[mac.outlier_lane.active] for mac in macs]
         else:
             lanes = range(config.pe.outlier_lanes)

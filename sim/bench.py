@@ -101,7 +101,9 @@ class Bench:
         # A register in each outlier lane (INT8: a bit per lane of one register): it took an outlier.
         self._ready_was = False
         mac = dut.pe.datapath.mac
-        if config.sq.high == "int8":
+        if config.shared_multiplier:
+            self._active = [mac.multiplier.outlier]
+        elif config.sq.high == "int8":
             self._active = [mac.outlier_lane.active]
         else:
             self._active = [

@@ -54,6 +54,7 @@ def test_sizes(size, stalls):
 
 
 FORMATS = (
+    "shared multiplier",
     "no outliers, sentinel",
     "int8 whole",
     "fp16 sentinel",

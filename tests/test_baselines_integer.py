@@ -5,12 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.baselines.integer_mac import IntegerMAC
-from sqhw.baselines.products import add_booth_product, add_signed_product
+from sqhw.baselines.paired_mac import PairedMAC, PairPicks, PairSums
+from sqhw.baselines.products import add_signed_product
 from sqhw.blocks.bit_heap import BitHeap
 from sw_reference.rivals import integer_dot
 from tests.hardware import drive_pipeline
@@ -24,8 +25,7 @@ class Product(wiring.Component):
 
     latency = 0
 
-    def __init__(self, a_bits, b_bits, add):
-        self._add = add
+    def __init__(self, a_bits, b_bits):
         super().__init__(
             {"a": In(signed(a_bits)), "b": In(signed(b_bits)), "o": Out(signed(a_bits + b_bits))}
         )
@@ -33,27 +33,42 @@ class Product(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="product")
-        self._add(m, heap, self.a, self.b, name="lane")
+        add_signed_product(heap, self.a, self.b)
         m.d.comb += self.o.eq(heap.sum())
         return m
 
 
-@pytest.mark.parametrize("add", [add_signed_product, add_booth_product])
 @pytest.mark.parametrize(("a_bits", "b_bits"), [(4, 4), (4, 5), (5, 4), (3, 6), (6, 6)])
-def test_every_product(a_bits, b_bits, add):
+def test_every_product(a_bits, b_bits):
     ranges = [range(-(1 << bits - 1), 1 << bits - 1) for bits in (a_bits, b_bits)]
     pairs = list(itertools.product(*ranges))
-    got = drive_pipeline(Product(a_bits, b_bits, add), [{"a": a, "b": b} for a, b in pairs], ["o"])
+    got = drive_pipeline(Product(a_bits, b_bits), [{"a": a, "b": b} for a, b in pairs], ["o"])
     assert [r["o"] for r in got] == [a * b for a, b in pairs]
     assert len(got) == 1 << a_bits + b_bits
 
 
-def test_booth_refuses_unsigned():
-    m = Module()
-    heap = BitHeap(m, signed(8), name="product")
-    with pytest.raises(TypeError) as caught:
-        add_booth_product(m, heap, Signal(unsigned(4)), Signal(signed(4)), name="lane")
-    assert str(caught.value) == "Booth product must be signed times signed, not unsigned(4) times signed(4)"
+class Paired(wiring.Component):
+    """A PairedMAC with what stands once per row and column: the members of an IntegerMAC."""
+
+    def __init__(self, a_bits, b_bits, lanes, group, k_max):
+        self._mac = PairedMAC(a_bits, b_bits, lanes, group, k_max)
+        self._sides = PairSums(a_bits, lanes), PairPicks(b_bits, lanes)
+        self.latency, self.bound = self._mac.latency, self._mac.bound
+        members = IntegerMAC(a_bits, b_bits, lanes, group, k_max).signature.members
+        super().__init__(dict(members))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.mac = mac = self._mac
+        m.submodules.sums, m.submodules.picks = sums, picks = self._sides
+        m.d.comb += [sums.i.eq(self.a), picks.i.eq(self.b), mac.a.eq(sums.o), mac.b.eq(picks.o)]
+        m.d.comb += [
+            getattr(mac, name).eq(getattr(self, name))
+            for name in ("valid", "clear", "tau")
+            if name in self.signature.members
+        ]
+        m.d.comb += self.acc.eq(mac.acc)
+        return m
 
 
 def beats_of(rng, a_bits, b_bits, lanes, count, extreme):
@@ -79,13 +94,13 @@ def run(dut, a_bits, b_bits, lanes, group, jobs):
     return [got[end]["acc"] for end in ends]
 
 
-@pytest.mark.parametrize("lanes", [1, 4, 16])
+@pytest.mark.parametrize(("unit", "lanes"), [*((IntegerMAC, n) for n in (1, 4, 16)), (Paired, 8)])
 @pytest.mark.parametrize(("a_bits", "b_bits", "group"), WIDTHS)
-def test_integer_mac(a_bits, b_bits, group, lanes):
+def test_integer_mac(a_bits, b_bits, group, unit, lanes):
     rng = np.random.default_rng([SEED, a_bits, b_bits, lanes])
     jobs = [beats_of(rng, a_bits, b_bits, lanes, rng.integers(1, 9), False) for _ in range(20)]
     jobs.insert(7, beats_of(rng, a_bits, b_bits, lanes, 8, True))
-    dut = IntegerMAC(a_bits, b_bits, lanes, group, k_max=8 * lanes)
+    dut = unit(a_bits, b_bits, lanes, group, k_max=8 * lanes)
     got = run(dut, a_bits, b_bits, lanes, group, jobs)
     want = [integer_dot(a[v], b[v], tau[v] if group else None) for a, b, tau, v in jobs]
     assert got == want

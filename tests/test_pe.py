@@ -35,6 +35,10 @@ CONFIGS = {
     "wide accumulator": PEConfig(SQFormat(16, 16), DenseFormat(8, 16), 8, 8, 1 << 16),
     "ungated": PEConfig(gated=False),
     "serial output": PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 8, 1, 512, output="serial"),
+    "shared multiplier": PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 4, 1, 256),
+    "shared, sentinel": PEConfig(
+        SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 48), 8, 1, 256, gated=False
+    ),
     "ungated int8": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), 8, 1, 128, gated=False),
 }
 

@@ -252,6 +252,10 @@ def test_verdicts():
             "w6a6": 100,
             "w8a8": 200,
             "fp16": 1000,
+            "w4a4-pairs": 45,
+            "w4a8-pairs": 80,
+            "w6a6-pairs": 110,
+            "w8a8-pairs": 190,
         }.items()
     ]
     units[0]["mhz"] = 181.0
@@ -259,13 +263,13 @@ def test_verdicts():
     assert found["sq_16_pe / w4a8, gates"] == {
         "target": "sq_16_pe / w4a8, gates",
         "limit": 0.95,
-        "measured": 0.7,
+        "measured": 0.875,
         "met": True,
-        "floor": 0.6,
+        "floor": 0.75,
         "floor_is": "sq-dense",
     }
     assert not found["sq_32_8x8 / w4a8, gates"]["met"]
-    assert found["paper_16_8x8 / w6a6, gates"]["floor"] == 1.0
+    assert found["paper_16_8x8 / w6a6, gates"]["floor"] == 0.8
     path = found["outlier path of sq_32_8x8, share of gates"]
     assert (path["measured"], path["met"]) == (round(10 / 70, 3), True)
     assert found["sq_16_pe, ECP5-6 MHz"]["met"]

@@ -48,7 +48,7 @@ def run_array(dut, rows, columns, beats, count):
     return got
 
 
-@pytest.mark.parametrize("name", ["w4a4", "w4a8", "w6a6", "w8a8"])
+@pytest.mark.parametrize("name", ["w4a4", "w4a8", "w6a6", "w8a8", "w4a8-pairs", "w8a8-pairs"])
 @pytest.mark.parametrize("size", [(1, 1, False), (3, 2, True)])
 def test_integer_baselines(name, size):
     rng = np.random.default_rng([SEED, *map(ord, name)])

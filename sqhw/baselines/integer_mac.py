@@ -83,8 +83,7 @@ class IntegerMAC(wiring.Component):
         self._beat_bound = lanes << (a_bits + b_bits - 2)
         self._bound = -(-k_max // lanes) * self._beat_bound * (TAU_MAX if group else 1)
         ports: dict[str, Any] = {
-            "a": In(data.ArrayLayout(signed(a_bits), lanes)),
-            "b": In(data.ArrayLayout(signed(b_bits), lanes)),
+            **self._operands(a_bits, b_bits, lanes),
             "valid": In(1),
             "clear": In(1),
             "acc": Out(signed_range(self._bound)),
@@ -92,6 +91,13 @@ class IntegerMAC(wiring.Component):
         if group:
             ports["tau"] = In(TAU_BITS)
         super().__init__(ports)
+
+    @staticmethod
+    def _operands(a_bits: int, b_bits: int, lanes: int) -> dict[str, Any]:
+        return {
+            "a": In(data.ArrayLayout(signed(a_bits), lanes)),
+            "b": In(data.ArrayLayout(signed(b_bits), lanes)),
+        }
 
     @property
     def latency(self) -> int:
@@ -104,10 +110,7 @@ class IntegerMAC(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        heap = BitHeap(m, signed_range(self._beat_bound), name="lanes")
-        for lane in range(self._lanes):
-            add_signed_product(m, heap, self.a[lane], self.b[lane], name=f"lane{lane}")
-        beat = Mux(self.valid, register(m, heap.sum(), name="sum"), 0)
+        beat = Mux(self.valid, self._sum(m), 0)
         term = self._scaled(m, beat) if self._group else beat
         m.submodules.accumulator = accumulator = Accumulator([term.shape()], len(self.acc))
         m.d.comb += [
@@ -116,6 +119,13 @@ class IntegerMAC(wiring.Component):
             self.acc.eq(accumulator.o),
         ]
         return m
+
+    def _sum(self, m: Module) -> Any:
+        """Returns the sum of the products one cycle later."""
+        heap = BitHeap(m, signed_range(self._beat_bound), name="lanes")
+        for lane in range(self._lanes):
+            add_signed_product(heap, self.a[lane], self.b[lane])
+        return register(m, heap.sum(), name="sum")
 
     def _scaled(self, m: Module, beat: Any) -> Any:
         """Returns ``beat * tau`` one cycle later."""

@@ -88,9 +88,11 @@ class MXDot(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         heap = BitHeap(m, signed_range(self._bound), name="lanes")
-        add = add_fp4_product if self._element == "fp4" else add_signed_product
-        for lane in range(self._lanes):
-            add(m, heap, self.a[lane], self.b[lane], name=f"lane{lane}")
+        for lane, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
+            if self._element == "fp4":
+                add_fp4_product(m, heap, a, b, name=f"lane{lane}")
+            else:
+                add_signed_product(heap, a, b)
         term = register(m, self._term(m, Mux(self.valid, heap.sum(), 0)), name="term")
         nan = self.valid & (self.scale_a.all() | self.scale_b.all())
         self._accumulate(m, term, register(m, nan, name="term_nan"))

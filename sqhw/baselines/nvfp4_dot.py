@@ -15,7 +15,6 @@ from ..blocks.bit_heap import BitHeap
 from ..blocks.pipeline import register, signed_range
 from ..config import K_LIMIT
 from .fp4_products import FP4_BITS, FP4_PRODUCT_MAX, add_fp4_product
-from .products import add_booth_product
 
 __all__ = ["NVFP4_BLOCK", "UE4M3_BITS", "NVFP4Dot"]
 
@@ -114,7 +113,7 @@ class NVFP4Dot(wiring.Component):
         scale.add_product(a, b)
         significand = Cat(scale.sum(), Const(0, 1)).as_signed()
         product = BitHeap(m, signed_range(self._block_bound * _SIGNIFICAND_MAX**2), name=f"product{block}")
-        add_booth_product(m, product, total, significand, name=f"product{block}")
+        product.add_booth(total, significand)
         scaled = register(m, product.sum(), name=f"product{block}")
         exponent = register(m, a_exponent + b_exponent, name=f"exponent{block}")
         # Both exponents are at least 1: two zeros come in from the right whatever they are.

@@ -8,19 +8,17 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import LOW_BITS, NIBBLE_MIN, check_choice, check_int
+from sw_reference.format import LOW_BITS, check_choice, check_int
 
 from .bit_heap import BitHeap
 from .pipeline import register, signed_range
 
 __all__ = ["DenseLanes", "pair_picks", "pair_sums", "picks_layout", "sums_layout"]
 
-_SUM_BITS = LOW_BITS + 1
 
-
-def sums_layout(lanes: int) -> data.ArrayLayout:
+def sums_layout(lanes: int, low_bits: int = LOW_BITS) -> data.ArrayLayout:
     """The sums of neighbouring low codes: those of lanes 0 and 1, of 2 and 3, ..."""
-    return data.ArrayLayout(signed(_SUM_BITS), -(-lanes // 2))
+    return data.ArrayLayout(signed(low_bits + 1), -(-lanes // 2))
 
 
 def picks_layout(lanes: int, dense_bits: int) -> data.ArrayLayout:
@@ -47,10 +45,10 @@ def pair_picks(codes: Any) -> list[list[dict[str, Value]]]:
     ]
 
 
-def _extend(code: Any) -> Value:
+def _extend(code: Any, width: int) -> Value:
     """Returns a low code, or a sum of two, as the bits of a sum."""
     bits = Value.cast(code)
-    return Cat(bits, bits[-1].replicate(_SUM_BITS - len(bits)))
+    return Cat(bits, bits[-1].replicate(width - len(bits)))
 
 
 def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
@@ -75,7 +73,9 @@ class DenseLanes(wiring.Component):
     lanes
         Products per cycle, 1..128.
     dense_bits
-        Width of a dense code: 4 or 8.
+        Width of a dense code: 4, 6 or 8.
+    low_bits
+        Width of a low code. It is 4; baselines have 6 and 8 too.
 
     Members
     -------
@@ -95,17 +95,19 @@ class DenseLanes(wiring.Component):
 
     latency = 1
 
-    def __init__(self, lanes: int, dense_bits: int):
+    def __init__(self, lanes: int, dense_bits: int, low_bits: int = LOW_BITS):
         check_int("Lanes", lanes, 1, 128)
-        check_choice("Dense bits", dense_bits, (4, 8))
+        check_choice("Dense bits", dense_bits, (4, 6, 8))
+        check_choice("Low bits", low_bits, (4, 6, 8))
         self._lanes = lanes
         self._dense_bits = dense_bits
+        self._sum_bits = low_bits + 1
         super().__init__(
             {
-                "low": In(data.ArrayLayout(signed(LOW_BITS), lanes)),
-                "sums": In(sums_layout(lanes)),
+                "low": In(data.ArrayLayout(signed(low_bits), lanes)),
+                "sums": In(sums_layout(lanes, low_bits)),
                 "picks": In(picks_layout(lanes, dense_bits)),
-                "o": Out(signed_range(lanes * -NIBBLE_MIN * (1 << (dense_bits - 1)))),
+                "o": Out(signed_range(lanes << (low_bits + dense_bits - 2))),
             }
         )
 
@@ -122,12 +124,12 @@ class DenseLanes(wiring.Component):
         m.d.comb += self.o.eq(register(m, heap.sum(), name="sum"))
         return m
 
-    @staticmethod
-    def _add(m: Module, heap: BitHeap, choices: Any, column: int, negative: bool, *, name: str) -> None:
+    def _add(self, m: Module, heap: BitHeap, choices: Any, column: int, negative: bool, *, name: str) -> None:
         """Adds the chosen value to the heap, shifted left by `column`."""
-        chosen = Signal(_SUM_BITS, name=name)
-        terms = [_extend(value) & pick.replicate(_SUM_BITS) for value, pick in choices]
+        width = self._sum_bits
+        chosen = Signal(width, name=name)
+        terms = [_extend(value, width) & pick.replicate(width) for value, pick in choices]
         m.d.comb += chosen.eq(terms[0] | terms[1] | terms[2])
-        for index in range(_SUM_BITS):
-            sign = index == _SUM_BITS - 1
+        for index in range(width):
+            sign = index == width - 1
             heap.add_bit(chosen[index], column + index, negative=sign != negative, arrival=2)

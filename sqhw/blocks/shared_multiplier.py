@@ -26,9 +26,9 @@ _FACTOR = signed(5)
 class SharedMultiplier(wiring.Component):
     """``bank_sum * (8 + fraction)`` or ``significand * d``, times a group scale's significand, shifted.
 
-    Both are an integer of at most 15 bits times a small one, so one multiplier does them, one after the other:
-    in a cycle with ``sum`` the first, in one with ``outlier`` the second. In any other cycle the
-    small factor is 0 and the large one holds: nothing behind them toggles, and the product is 0.
+    Both are an integer of at most 15 bits times a small one, so one multiplier does them, one after the
+    other: in a cycle with ``sum`` the first, in one with ``outlier`` the second. In any other cycle the small
+    factor is 0 and the large one holds: the product is 0, and nothing toggles.
 
     Latency: :attr:`latency` cycles. Throughput: one product per cycle; it never stops.
 

@@ -53,11 +53,11 @@ class Survey:
     flat: dict[str, float] = field(default_factory=dict)
 
 
-_DECODED = ("sq", "sq-sentinel", "paper")
+_DECODED = ("sq", "sq-shared", "sq-sentinel", "paper")
 """What is measured block by block."""
 
-_VARIANTS = ("sq-sentinel", "sq-dense")
-"""What is measured in gates only, to be set against ``sq``."""
+_VARIANTS = ("sq-sentinel", "sq-dense", "w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs")
+"""What is measured in gates only, to be set against another form of the same."""
 
 
 def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
@@ -76,7 +76,7 @@ def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
 def placed_units() -> list[Unit]:
     """What is placed and routed."""
     elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
-    wide = ("sq", "w4a8", "w8a8")
+    wide = ("sq", "sq-shared", "w4a8", "w8a8")
     chosen = [u for u in elements if u.lanes == min(SQ) or u.family in wide]
     return chosen + [unit("sq", lanes, PLACED_ARRAY) for lanes in SQ]
 

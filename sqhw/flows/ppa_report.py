@@ -63,11 +63,9 @@ def ratio_rows(document: Mapping[str, Any]) -> Rows:
     rows = []
     for u in document["units"]:
         if u.get("family") in CONFIGS:
-            suffix = f"_{u['lanes']}_{u['size']}"
-            rows.append(
-                [u["title"], str(u["lanes"]), u["size"]]
-                + [_number(found.get((u["name"], f"{baseline}{suffix}")), 3) for baseline in BASELINES]
-            )
+            others = [f"{name.replace('-', '_')}_{u['lanes']}_{u['size']}" for name in BASELINES]
+            numbers = [_number(found.get((u["name"], other)), 3) for other in others]
+            rows.append([u["title"], str(u["lanes"]), u["size"], *numbers])
     return ["gates of", "lanes", "size", *(f"/ {FAMILIES[baseline].title}" for baseline in BASELINES)], rows
 
 

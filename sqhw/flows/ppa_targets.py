@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["verdicts"]
+from .units import best
+
+__all__ = ["smallest", "verdicts"]
 
 _RATIOS = (
     ("sq", 16, "pe", "w4a8", 0.95),
@@ -16,16 +18,24 @@ _RATIOS = (
     ("sq", 32, "8x8", "w8a8", 0.35),
     ("sq", 32, "8x8", "fp16", 0.06),
     ("sq", 32, "8x8", "w4a4", 1.30),
+    ("sq-shared", 16, "pe", "w4a8", 0.95),
+    ("sq-shared", 16, "pe", "w8a8", 0.50),
+    ("sq-shared", 32, "pe", "w4a8", 0.75),
+    ("sq-shared", 32, "pe", "w8a8", 0.38),
+    ("sq-shared", 32, "8x8", "w4a8", 0.68),
+    ("sq-shared", 32, "8x8", "w8a8", 0.35),
+    ("sq-shared", 32, "8x8", "fp16", 0.06),
+    ("sq-shared", 32, "8x8", "w4a4", 1.30),
     ("paper", 16, "8x8", "w6a6", 0.64),
 )
-"""Family, lanes, size, baseline, the most gates in units of the baseline's."""
+"""Family, lanes, size, baseline, the most gates in units of the baseline's smallest form."""
 
-_MHZ = (("sq", 16, "pe", 180), ("sq", 32, "pe", 180), ("sq", 32, "8x8", 150))
+_MHZ = (("sq", 16, "pe", 180), ("sq", 32, "pe", 180), ("sq-shared", 32, "pe", 180), ("sq", 32, "8x8", 150))
 
-_OUTLIER_PATH = ("sq", 32, "8x8", 0.22)
+_OUTLIER_PATH = (("sq", 32, "8x8", 0.22), ("sq-shared", 32, "8x8", 0.22))
 """The most of an array that the outlier path may take: what it has more than one without outliers."""
 
-_FLOORS = {"sq": "sq-dense", "paper": "w4a8"}
+_FLOORS = {"sq": "sq-dense", "sq-shared": "sq-dense", "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator."""
 
 
@@ -35,22 +45,32 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
     result = []
     for family, lanes, size, baseline, limit in _RATIOS:
-        base, own = gates.get((baseline, lanes, size)), gates.get((family, lanes, size))
-        floor = gates.get((_FLOORS[family], lanes, size))
+        base, own = smallest(gates, baseline, lanes, size), gates.get((family, lanes, size))
+        floor = smallest(gates, _FLOORS[family], lanes, size)
         value = own / base if own and base else None
-        verdict = _verdict(f"{family}_{lanes}_{size} / {baseline}, gates", value, limit, most=True)
+        verdict = _verdict(f"{_name(family, lanes, size)} / {baseline}, gates", value, limit, most=True)
         if floor and base:
             verdict |= {"floor": round(floor / base, 3), "floor_is": _FLOORS[family]}
         result.append(verdict)
-    family, lanes, size, limit = _OUTLIER_PATH
-    own, without = gates.get((family, lanes, size)), gates.get(("sq-dense", lanes, size))
-    path = 1 - without / own if own and without else None
-    name = f"outlier path of {family}_{lanes}_{size}, share of gates"
-    result.append(_verdict(name, path, limit, most=True))
+    for family, lanes, size, limit in _OUTLIER_PATH:
+        own, without = gates.get((family, lanes, size)), gates.get(("sq-dense", lanes, size))
+        path = 1 - without / own if own and without else None
+        name = f"outlier path of {_name(family, lanes, size)}, share of gates"
+        result.append(_verdict(name, path, limit, most=True))
     for family, lanes, size, least in _MHZ:
-        value = mhz.get(f"{family}_{lanes}_{size}")
-        result.append(_verdict(f"{family}_{lanes}_{size}, ECP5-6 MHz", value, least, most=False))
+        name = _name(family, lanes, size)
+        result.append(_verdict(f"{name}, ECP5-6 MHz", mhz.get(name), least, most=False))
     return result
+
+
+def smallest(gates: Mapping[tuple[str, int, str], float], family: str, lanes: int, size: str) -> float | None:
+    """Gates of the smallest form of a family; None unless all of them are measured."""
+    found = [gates.get((form, lanes, size)) for form in best(family)]
+    return None if None in found else min(value for value in found if value is not None)
+
+
+def _name(family: str, lanes: int, size: str) -> str:
+    return f"{family.replace('-', '_')}_{lanes}_{size}"
 
 
 def _verdict(name: str, value: float | None, limit: float, *, most: bool) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from .verilog import Design
 __all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "block_of", "blocks", "document", "markdown", "survey", "tables"]
 
 BLOCKS: dict[str, tuple[str, ...]] = {
-    "dense lanes": ("dense_lanes",),
+    "dense lanes": ("dense_lanes", "bank_sum"),
     "decoder": ("decoder", "decoder[0-9]*"),
     "gather": ("gather*",),
     "outlier lane": ("outlier_lane*", "unpack*"),
     "scaling": ("bank_scale", "group_scale"),
+    "shared multiplier": ("multiplier",),
     "accumulator": ("accumulator", "group_accumulator"),
     "output": ("output_stage",),
     "stream buffers": ("buffer", "*_buffer"),

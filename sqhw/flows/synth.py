@@ -171,4 +171,3 @@ def _by_module(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, 
         for module, cells in modules.items()
         if instances[module]
     }
-

@@ -11,13 +11,14 @@ from amaranth.lib import wiring
 
 from sw_reference.format import DenseFormat
 
-from ..array.config import ArrayConfig
+from ..array.config import ArrayConfig, array_preset
 from ..baselines.array import Baseline, BaselineArray
 from ..baselines.fp16_decode import FP16Decode
 from ..baselines.fp16_dot import FP16Dot
 from ..baselines.integer_mac import IntegerMAC
 from ..baselines.mx_dot import MXDot
 from ..baselines.nvfp4_dot import NVFP4Dot
+from ..baselines.paired_mac import PairedMAC, PairPicks, PairSums
 from ..config import PEConfig, preset
 from .bare import BareArray, BarePE, ShiftHarness
 
@@ -28,6 +29,7 @@ __all__ = [
     "SIZES",
     "SQ",
     "Unit",
+    "best",
     "harnessed",
     "row_bits",
     "unit",
@@ -102,6 +104,13 @@ def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baselin
     return Baseline(IntegerMAC, (a_bits, b_bits, lanes, group), {"a": 0, "valid": 1, "clear": -1}, column)
 
 
+def _paired(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baseline:
+    """The same with the SQ unit's dense lanes: sums of pairs once per row, choices once per column."""
+    plain = _integer(a_bits, b_bits, lanes, group)
+    decode = {"a": (PairSums, (a_bits, lanes)), "b": (PairPicks, (b_bits, lanes))}
+    return replace(plain, unit=PairedMAC, decode=decode)
+
+
 def _fp16(lanes: int) -> Baseline:
     decode = (FP16Decode, (lanes,))
     row = {"a": 0, "valid": -1, "clear": -1}
@@ -118,6 +127,10 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
     "w4a8": lambda lanes: _integer(8, 4, lanes, GROUP),
     "w6a6": lambda lanes: _integer(6, 6, lanes, None),
     "w8a8": lambda lanes: _integer(8, 8, lanes, None),
+    "w4a4-pairs": lambda lanes: _paired(4, 4, lanes, GROUP),
+    "w4a8-pairs": lambda lanes: _paired(8, 4, lanes, GROUP),
+    "w6a6-pairs": lambda lanes: _paired(6, 6, lanes, None),
+    "w8a8-pairs": lambda lanes: _paired(8, 8, lanes, None),
     "fp16": _fp16,
     "mxfp4": lambda lanes: _mx("fp4", lanes),
     "mxint8": lambda lanes: _mx("int8", lanes),
@@ -127,8 +140,8 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
 }
 """Baselines by name, given the lanes. Rows hold activations, columns weights."""
 
-SQ: dict[int, PEConfig] = {16: preset("default"), 32: preset("wide")}
-"""The measured SQ configurations by lanes: one outlier lane each."""
+SQ: dict[int, PEConfig] = {16: preset("default"), 32: array_preset("sparse").pe}
+"""The measured SQ configurations by lanes: one outlier and one outlier lane each, so that no beat stalls."""
 
 
 def _without_outliers(config: PEConfig) -> PEConfig:
@@ -140,8 +153,14 @@ def _sentinel(config: PEConfig) -> PEConfig:
     return replace(config, sq=replace(config.sq, mask="sentinel"))
 
 
+def _shared(config: PEConfig) -> PEConfig:
+    """Banks of two beats: a bank's sum and its outlier take turns at one multiplier."""
+    return replace(config, sq=replace(config.sq, bank=2 * config.lanes))
+
+
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
+    "sq-shared": lambda lanes: _shared(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
     "paper": lambda lanes: preset("paper"),
@@ -152,6 +171,7 @@ _GROUP_BITS = DenseFormat(4, GROUP).bits_per_element
 
 FAMILIES: dict[str, Family] = {
     "sq": Family("SQ x INT4", 0, _GROUP_BITS),
+    "sq-shared": Family("SQ x INT4, shared multiplier", 0, _GROUP_BITS),
     "sq-sentinel": Family("SQ x INT4, sentinel", 0, _GROUP_BITS),
     "sq-dense": Family("SQ x INT4, no outliers", 0, _GROUP_BITS),
     "paper": Family("SQ (INT8 high, sentinel) x INT8", preset("paper").sq.bits_per_element, 8),
@@ -159,6 +179,10 @@ FAMILIES: dict[str, Family] = {
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
     "w6a6": Family("INT6 x INT6", 6, 6),
     "w8a8": Family("INT8 x INT8", 8, 8),
+    "w4a4-pairs": Family("INT4 x INT4, pairs", 4, _GROUP_BITS),
+    "w4a8-pairs": Family("INT4 x INT8, pairs", 8, _GROUP_BITS),
+    "w6a6-pairs": Family("INT6 x INT6, pairs", 6, 6),
+    "w8a8-pairs": Family("INT8 x INT8, pairs", 8, 8),
     "fp16": Family("FP16 x FP16, float32 sums", 16, 16),
     "mxfp4": Family("MXFP4 x MXFP4, float32 sums", 4.25, 4.25),
     "mxint8": Family("MXINT8 x MXINT8, float32 sums", 8.25, 8.25),
@@ -171,6 +195,11 @@ def row_bits(unit: Unit) -> float:
     if unit.family in CONFIGS:
         return CONFIGS[unit.family](unit.lanes).sq.bits_per_element
     return FAMILIES[unit.family].row_bits
+
+
+def best(family: str) -> tuple[str, ...]:
+    """The forms of a baseline, of which the smallest is what SQ hardware is compared with."""
+    return tuple(name for name in (family, f"{family}-pairs") if name in FAMILIES)
 
 
 SIZES: tuple[tuple[int, int] | None, ...] = (None, (4, 4), (8, 8))

@@ -87,8 +87,8 @@ def column_layout(config: PEConfig) -> data.StructLayout:
     held_high     dense_sum      the same, held, for dense outlier lanes
     ============= ============== ==============================
 
-    With a shared multiplier there is no ``lane_fraction``; ``fraction`` and ``exponent`` belong to the bank that
-    ended last, in the two cycles in which the multiplier works on it.
+    With a shared multiplier there is no ``lane_fraction``; ``fraction`` and ``exponent`` belong to the bank
+    that ended last, in the two cycles in which the multiplier works on it.
     """
     fields: dict[str, object] = {
         "codes": data.ArrayLayout(signed(config.dense.bits), config.lanes),

@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from ..config import PEConfig
 from ..layouts import dense_step_layout, step_layout
 from .column import ColumnSide
-from .units import mac_unit
 from .row import RowSide
 from .schedule import Schedule
+from .units import mac_unit
 
 __all__ = ["Datapath"]
 

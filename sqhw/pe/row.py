@@ -100,7 +100,7 @@ class RowSide(wiring.Component):
         return Cat(bad).any()
 
     def _turns(self, m: Module, at: Schedule, exponent: Any) -> Any:
-        """Whose turn it is at the shared multiplier; returns, a cycle late, whether a high code was NaN or Inf.
+        """Whose turn the shared multiplier is; returns, a cycle late, whether a high code was NaN or Inf.
 
         A bank's outlier is multiplied in the cycle behind its last step and its sum in the next, however its
         beats came; the next bank needs neither cycle, for it has two beats or more.
