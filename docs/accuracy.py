@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from sqhw.flows.ppa_targets import smallest
+
 ROOT = Path(__file__).parent
 PAGE = ROOT / "accuracy.md"
 REPORT = ROOT / "results" / "accuracy.json"
@@ -22,15 +24,17 @@ Rows = dict[str, dict[str, Any]]
 
 UNITS = {
     "W4 g64 A-SQ 16/1": ("sq", 16),
-    "W4 g64 A-SQ 32/2": ("sq", 32),
-    "W4 g64 A8": ("w4a8", 16),
-    "W4 g64 A4": ("w4a4", 16),
-    "W8 A8": ("w8a8", 16),
-    "MXFP4 both": ("mxfp4", 16),
-    "MXINT8 both": ("mxint8", 16),
-    "NVFP4 both": ("nvfp4", 16),
+    "W4 g64 A-SQ 32/1": ("sq", 32),
+    "W4 g64 A-SQ 64/1": ("sq-shared", 32),
+    "W4 g64 A8": ("w4a8", 32),
+    "W4 g64 A4": ("w4a4", 32),
+    "W8 A8": ("w8a8", 32),
+    "MXFP4 both": ("mxfp4", 32),
+    "MXINT8 both": ("mxint8", 32),
+    "NVFP4 both": ("nvfp4", 32),
 }
-"""Family and lanes of the unit, in the survey of area, that computes a scheme."""
+"""Family and lanes of the unit, in the survey of area, that computes a scheme; rivals with as many lanes as the
+best SQ units have."""
 ARRAY = "8x8"
 
 LLAMA_70B = {"blocks": 80, "hidden": 8192, "ffn": 28672}
@@ -50,8 +54,11 @@ def gates_per_mac() -> dict[str, float]:
     if not AREA.is_file():
         return {}
     units = json.loads(AREA.read_text())["units"]
-    found = {(u.get("family"), u.get("lanes")): u["gates_per_mac"] for u in units if u.get("size") == ARRAY}
-    return {name: found[unit] for name, unit in UNITS.items() if unit in found}
+    found = {
+        (u["family"], u["lanes"], u["size"]): u["gates_per_mac"] for u in units if u.get("size") == ARRAY
+    }
+    gates = {name: smallest(found, family, lanes, ARRAY) for name, (family, lanes) in UNITS.items()}
+    return {name: value for name, value in gates.items() if value is not None}
 
 
 def section(row: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from sim.report import as_table
+from sqhw.flows.ppa_targets import smallest
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -92,23 +93,25 @@ def accuracy() -> str:
 
 
 UNITS = {
-    "sq_16_pe": "PE, 16 lanes",
-    "sq_32_pe": "PE, 32 lanes",
-    "sq_32_8x8": "8 x 8 array of 32-lane PEs",
+    ("sq", 16, "pe"): "PE, 16 lanes, bank 16",
+    ("sq", 32, "pe"): "PE, 32 lanes, bank 32",
+    ("sq", 32, "8x8"): "8 x 8 array of 32-lane PEs, bank 32",
+    ("sq-shared", 32, "8x8"): "the same, bank 64, one multiplier for both",
 }
 RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
-"""What the README compares, of the units in ppa.json."""
+"""What the README compares, of the units in ppa.json, each rival in its smaller form."""
 
 
 def ppa() -> str:
     """Gates of SQ hardware in units of the integer rivals' of the same size."""
-    found = {(ratio["unit"], ratio["to"]): ratio["gates"] for ratio in _load("ppa")["ratios"]}
+    gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in _load("ppa")["units"] if "family" in u}
     lines = [
         f"| SQ x INT4, gates in units of | {' | '.join(RIVALS.values())} |",
         "|---|" + "---:|" * len(RIVALS),
     ]
-    for unit, title in UNITS.items():
-        ratios = (f"{found[unit, unit.replace('sq', rival, 1)]:.2f}" for rival in RIVALS)
+    for (family, lanes, size), title in UNITS.items():
+        own = gates[family, lanes, size]
+        ratios = (f"{own / smallest(gates, rival, lanes, size):.2f}" for rival in RIVALS)
         lines.append(f"| {title} | {' | '.join(ratios)} |")
     return "\n".join(lines)
 

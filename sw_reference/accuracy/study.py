@@ -62,6 +62,8 @@ def _hardware() -> Iterator[Scheme]:
     weights = Dense(4, 64, "least_squares")
     yield Scheme("W4 g64 A-SQ 16/1", SQ(16, 1), weights)
     yield Scheme("W4 g64 A-SQ 32/2", SQ(32, 2), weights)
+    yield Scheme("W4 g64 A-SQ 32/1", SQ(32, 1), weights)
+    yield Scheme("W4 g64 A-SQ 64/1", SQ(64, 1), weights)
     yield Scheme("W4 g64 A8", _A8, weights)
     yield Scheme("W4 g64 A4", Dense(4), weights)
 
