@@ -33,8 +33,8 @@ UNITS = {
     "MXINT8 both": ("mxint8", 32),
     "NVFP4 both": ("nvfp4", 32),
 }
-"""Family and lanes of the unit, in the survey of area, that computes a scheme; rivals with as many lanes as the
-best SQ units have."""
+"""Family and lanes of the unit, in the survey of area, that computes a scheme; rivals have as many lanes as
+the best SQ units."""
 ARRAY = "8x8"
 
 LLAMA_70B = {"blocks": 80, "hidden": 8192, "ffn": 28672}
