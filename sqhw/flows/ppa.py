@@ -18,7 +18,7 @@ from .resources import blocks
 from .synth import Report, synthesize
 from .targets import TARGETS, Target, standard_cells
 from .tools import package_version
-from .units import BASELINES, CONFIGS, FAMILIES, SQ, Unit, harnessed, row_bits, unit, units
+from .units import BASELINES, CONFIGS, FAMILIES, SQ, Unit, harnessed, operand_bits, unit, units
 
 __all__ = ["SEEDS", "Survey", "document", "survey"]
 
@@ -56,7 +56,7 @@ class Survey:
 _DECODED = ("sq", "sq-shared", "sq-sentinel", "paper")
 """What is measured block by block."""
 
-_VARIANTS = ("sq-sentinel", "sq-dense", "w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs")
+_VARIANTS = ("sq-sentinel", "sq-dense", "sq-sq", "w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs")
 """What is measured in gates only, to be set against another form of the same."""
 
 
@@ -245,6 +245,7 @@ def _gates(reports: Mapping[str, Report]) -> float:
 def _describe(u: Unit, result: Survey) -> dict[str, Any]:
     reports = result.reports[u.name]
     family = FAMILIES[u.family]
+    row_bits, column_bits = operand_bits(u)
     rows, columns = u.shape or (1, 1)
     numbers: dict[str, Any] = {
         "name": u.name,
@@ -255,7 +256,7 @@ def _describe(u: Unit, result: Survey) -> dict[str, Any]:
         "macs": u.macs,
         "gates": round(_gates(reports)),
         "gates_per_mac": round(_gates(reports) / u.macs, 1),
-        "bits_per_mac": round(row_bits(u) / columns + family.column_bits / rows, 3),
+        "bits_per_mac": round(row_bits / columns + column_bits / rows, 3),
         "depth": reports["gates"].depth,
         "longest": [reports["gates"].longest[0], reports["gates"].longest[-1]],
         "parts": {

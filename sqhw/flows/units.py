@@ -31,7 +31,7 @@ __all__ = [
     "Unit",
     "best",
     "harnessed",
-    "row_bits",
+    "operand_bits",
     "unit",
     "units",
 ]
@@ -91,12 +91,12 @@ class Family:
     title : str
         For tables.
     row_bits, column_bits : float
-        What an element of each operand moves, scales included; SQ operands: see :func:`row_bits`.
+        What an element of each operand moves, scales included; SQ hardware: see :func:`operand_bits`.
     """
 
     title: str
-    row_bits: float
-    column_bits: float
+    row_bits: float = 0
+    column_bits: float = 0
 
 
 def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baseline:
@@ -163,6 +163,7 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq-shared": lambda lanes: _shared(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
+    "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
     "paper": lambda lanes: preset("paper"),
 }
 """SQ hardware by family, given the lanes."""
@@ -170,11 +171,12 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
 _GROUP_BITS = DenseFormat(4, GROUP).bits_per_element
 
 FAMILIES: dict[str, Family] = {
-    "sq": Family("SQ x INT4", 0, _GROUP_BITS),
-    "sq-shared": Family("SQ x INT4, shared multiplier", 0, _GROUP_BITS),
-    "sq-sentinel": Family("SQ x INT4, sentinel", 0, _GROUP_BITS),
-    "sq-dense": Family("SQ x INT4, no outliers", 0, _GROUP_BITS),
-    "paper": Family("SQ (INT8 high, sentinel) x INT8", preset("paper").sq.bits_per_element, 8),
+    "sq": Family("SQ x INT4"),
+    "sq-shared": Family("SQ x INT4, shared multiplier"),
+    "sq-sentinel": Family("SQ x INT4, sentinel"),
+    "sq-dense": Family("SQ x INT4, no outliers"),
+    "sq-sq": Family("SQ x SQ"),
+    "paper": Family("SQ (INT8 high, sentinel) x INT8"),
     "w4a4": Family("INT4 x INT4", 4, _GROUP_BITS),
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
     "w6a6": Family("INT6 x INT6", 6, 6),
@@ -190,11 +192,13 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def row_bits(unit: Unit) -> float:
-    """Bits that one element of a row operand moves, mask and scales included."""
+def operand_bits(unit: Unit) -> tuple[float, float]:
+    """Bits that an element of a row and of a column operand moves, masks and scales included."""
     if unit.family in CONFIGS:
-        return CONFIGS[unit.family](unit.lanes).sq.bits_per_element
-    return FAMILIES[unit.family].row_bits
+        config = CONFIGS[unit.family](unit.lanes)
+        return config.sq.bits_per_element, config.dense.bits_per_element
+    family = FAMILIES[unit.family]
+    return family.row_bits, family.column_bits
 
 
 def best(family: str) -> tuple[str, ...]:
