@@ -17,6 +17,7 @@ from ..engine.config import EngineConfig
 from ..flows.tools import ToolError, host_tool, package_version, verilator_environment, yosys
 from ..flows.verilog import Part, convert_parts
 from ..pe.mac import MACUnit
+from ..pe.shared_mac import SharedMACUnit
 from .slices import YOSYS_SCRIPT, sliced
 
 __all__ = ["cache_folder", "compile_engine"]
@@ -83,7 +84,7 @@ def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda
 
 def _translate(folder: Path, parts: Sequence[Part], note: Callable[[str], None]) -> None:
     """From Verilog to C++: ``Vtop*.cpp`` and ``gates.inc``."""
-    (unit,) = (part for part in parts if isinstance(part.component, MACUnit))
+    (unit,) = (part for part in parts if isinstance(part.component, MACUnit | SharedMACUnit))
     (folder / "design.v").write_text("\n".join(part.verilog for part in parts if part is not unit))
     (folder / "unit.v").write_text(unit.verilog)
     note("mapping its multiply-accumulate unit to gates (Yosys)")
