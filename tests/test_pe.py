@@ -13,7 +13,7 @@ from sqhw.config import PRESETS, PEConfig
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
-from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+from sw_reference.quantize import GivenMask, Threshold, quantize_dense, quantize_sq
 from tests.hardware import STALLS, drive_stream
 
 SEED = 20251205
@@ -151,6 +151,20 @@ def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs()
     _, when = drive_stream(ProcessingElement(config), streams(config, sq, dense, pairs), 20)
     assert sq.bitmap.sum(axis=-1).min() == 2
     assert np.diff(when).tolist() == [4] * 19
+
+
+def test_shared_multiplier_with_an_outlier_at_every_position():
+    """Of a bank of four beats, and at the mirrored position of the bank behind it."""
+    config = PEConfig(SQFormat(16, 1), DenseFormat(4, 16), lanes=4, k_max=64)
+    assert config.shared_multiplier
+    x, w = np.random.default_rng(SEED).standard_normal((2, 16, 32)).astype(np.float32)
+    mask = np.concatenate([np.eye(16, dtype=bool), np.eye(16, dtype=bool)[::-1]], axis=1)
+    sq, dense = quantize_sq(x, config.sq, policy=GivenMask(mask)), quantize_dense(w[:1], config.dense)
+    assert sq.bitmap.sum() == 32
+    inputs = streams(config, sq, dense, [(row, 0) for row in range(16)])
+    for stalls in ("none", "in"):
+        got, _ = drive_stream(ProcessingElement(config), inputs, 16, stalls=stalls, seed=SEED)
+        assert got == [bits(y) for y in multiply(sq, dense).y[:, 0]]
 
 
 @pytest.mark.parametrize("name", [*PRESETS, *list(CONFIGS)[::2]])
