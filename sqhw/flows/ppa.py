@@ -74,11 +74,11 @@ def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
 
 
 def placed_units() -> list[Unit]:
-    """What is placed and routed."""
+    """What is placed and routed, what is compared most often first."""
     elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
-    wide = ("sq", "sq-shared", "w4a8", "w8a8")
-    chosen = [u for u in elements if u.lanes == min(SQ) or u.family in wide]
-    return chosen + [unit("sq", lanes, PLACED_ARRAY) for lanes in SQ]
+    first = [u for u in elements if u.family in ("sq", "sq-shared", "w4a8", "w8a8")]
+    arrays = [unit("sq", lanes, PLACED_ARRAY) for lanes in SQ]
+    return [*first, *arrays, *(u for u in elements if u.lanes == min(SQ) and u not in first)]
 
 
 def survey(
