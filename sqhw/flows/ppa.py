@@ -123,7 +123,7 @@ def survey(
             runs[key] = job(emitted[name], top, target, breakdown=breakdown, cache=cache)
             needed.setdefault((name, label), {})[top] = key
     order = {label: place for place, label in enumerate(("gates", "ecp5", cells.name))}
-    runs = dict(sorted(runs.items(), key=lambda run: (order.get(run[0][2], len(order)), -len(run[0][0]))))
+    runs = dict(sorted(runs.items(), key=lambda run: order.get(run[0][2], len(order))))
     found = jobs.run(runs, workers=workers, done=_told(begin("Synthesizing", len(runs))))
     for (name, label), tops in needed.items():
         if all(key in found for key in tops.values()):

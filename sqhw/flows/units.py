@@ -206,8 +206,8 @@ def best(family: str) -> tuple[str, ...]:
     return tuple(name for name in (family, f"{family}-pairs") if name in FAMILIES)
 
 
-SIZES: tuple[tuple[int, int] | None, ...] = (None, (4, 4), (8, 8))
-"""A processing element, and arrays."""
+SIZES: tuple[tuple[int, int] | None, ...] = (None, (8, 8), (4, 4))
+"""A processing element, and arrays: in the order in which they are measured."""
 
 
 def units() -> list[Unit]:
