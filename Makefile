@@ -105,7 +105,7 @@ bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
 	@$(PY) -m sw_reference.capture
 
-# The committed report: python -m sw_reference.accuracy --output docs/results/accuracy.json
+# The committed report: python -m sw_reference.accuracy --extended --output docs/results/accuracy.json
 accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an hour; QUICK=1: five minutes)
 	@$(PY) -m sw_reference.accuracy $(QUICK_OPTION) --output build/accuracy/accuracy.json
 

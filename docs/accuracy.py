@@ -95,7 +95,7 @@ def table(report: dict[str, Any], name: str) -> str:
 def conditions(report: dict[str, Any]) -> str:
     configuration = report["configuration"]
     return (
-        f"{configuration['schemes']} of the default study's {configuration['of']} schemes; "
+        f"{configuration['schemes']} of {configuration['of']} schemes; "
         f"{configuration['windows']} windows of {configuration['tokens_per_window']:,} tokens of "
         f"{report['text']['source']} (SHA-256 of the text {report['text']['sha256'][:12]}), calibrated on "
         f"{configuration['calibration_windows']} windows of {report['calibration_text']['source']}; "

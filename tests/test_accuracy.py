@@ -25,7 +25,7 @@ from sw_reference.accuracy.rotation import rotation
 from sw_reference.accuracy.runner import Result, Study
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
 from sw_reference.accuracy.selection import AbovePercentile, OnePerSegment, Static, Unstructured
-from sw_reference.accuracy.study import default, grid, quick
+from sw_reference.accuracy.study import default, extended, grid, quick
 from sw_reference.accuracy.variants import Variant
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
@@ -207,11 +207,11 @@ def test_rotation_is_orthogonal(size):
 
 
 def test_schemes_are_different():
-    for schemes in (default(), grid()):
+    for schemes in (default(), extended(), grid()):
         assert len({scheme.name for scheme in schemes}) == len(schemes)
         assert len({scheme.key for scheme in schemes}) == len(schemes)
     assert len(quick()) == 10
-    assert set(default()) <= set(grid())
+    assert set(default()) < set(extended()) < set(grid())
     json.dumps([scheme.configuration for scheme in grid()])
 
 

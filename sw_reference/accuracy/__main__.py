@@ -17,7 +17,7 @@ from sw_reference.accuracy.report import TABLE_WIDTH, outlier_positions, rows, t
 from sw_reference.accuracy.runner import Result, Study, run, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.storage import save_text
-from sw_reference.accuracy.study import INT8, default, grid, quick
+from sw_reference.accuracy.study import INT8, default, extended, grid, quick
 from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, novel, read_text
 from sw_reference.accuracy.verify import PAIRS, verify
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model
@@ -36,6 +36,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=_COMMAND, description="Perplexity of a model under each scheme.")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help=f"ten schemes, {QUICK_WINDOWS} windows")
+    size.add_argument("--extended", action="store_true", help="further thresholds and outliers per bank")
     size.add_argument("--grid", action="store_true", help="the paper's whole grid of banks, s, widths")
     size.add_argument("--verify", action="store_true", help="fast product against golden model")
     size.add_argument("--list", action="store_true", help="print the schemes of the default study and stop")
@@ -81,7 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _schemes(options: argparse.Namespace) -> tuple[Scheme, ...]:
-    schemes = grid() if options.grid else quick() if options.quick else default()
+    schemes = default()
+    for name, make in (("quick", quick), ("extended", extended), ("grid", grid)):
+        if getattr(options, name):
+            schemes = make()
     if options.only:
         always = ("float", INT8)  # what the others are compared with
         chosen = [s for s in schemes if s.name in always or any(text in s.name for text in options.only)]

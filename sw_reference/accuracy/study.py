@@ -18,7 +18,7 @@ from sw_reference.accuracy.selection import (
 )
 from sw_reference.accuracy.variants import Variant
 
-__all__ = ["INT8", "default", "grid", "quick"]
+__all__ = ["INT8", "default", "extended", "grid", "quick"]
 
 INT8 = "W8 A8"
 """The scheme that activations are judged by."""
@@ -31,24 +31,35 @@ def _activations() -> Iterator[Scheme]:
     """SQ activations under INT8 weights: a product that the hardware computes."""
     yield Scheme("float")
     yield Scheme(INT8, _A8, _W8)
-    for bank, outliers in ((16, 1), (32, 2), (64, 4), (8, 1), (32, 1), (64, 1), (64, 3), (128, 3)):
+    for bank, outliers in ((16, 1), (32, 2), (64, 4), (8, 1), (32, 1), (64, 1)):
         yield Scheme(f"W8 A-SQ {bank}/{outliers}", SQ(bank, outliers), _W8)
+    for bank, outliers in ((32, 1), (32, 2), (64, 4)):
+        yield _threshold(bank, outliers, 97.5)
+
+
+def _threshold(bank: int, outliers: int, percent: float) -> Scheme:
+    selection = AbovePercentile(percent)
+    return Scheme(f"W8 A-SQ {bank}/{outliers} p{percent:g}", SQ(bank, outliers, selection), _W8)
+
+
+def _further() -> Iterator[Scheme]:
+    """What the extended study has on top: other thresholds, other capacities."""
     for outliers in (1, 2):
-        for percent in (97.5, 97.0, 98.0, 98.5):
-            selection = AbovePercentile(percent)
-            yield Scheme(f"W8 A-SQ 32/{outliers} p{percent:g}", SQ(32, outliers, selection), _W8)
-    for bank, outliers in ((64, 4), (128, 8)):
-        selection = AbovePercentile(97.5)
-        yield Scheme(f"W8 A-SQ {bank}/{outliers} p97.5", SQ(bank, outliers, selection), _W8)
+        for percent in (97.0, 98.0, 98.5):
+            yield _threshold(32, outliers, percent)
+    yield _threshold(128, 8, 97.5)
+    for bank, outliers in ((64, 3), (128, 3)):
+        yield Scheme(f"W8 A-SQ {bank}/{outliers}", SQ(bank, outliers), _W8)
     yield Scheme("W8 A-SQ 32/2, one per half", SQ(32, 2, OnePerSegment(16)), _W8)
     yield Scheme("W8 A-SQ 32/2 p97.5, one per half", SQ(32, 2, OnePerSegment(16, 97.5)), _W8)
+    yield Scheme("SQ 32/2 p97.5 both", SQ(32, 2, AbovePercentile(97.5)), DenseSQ(32, 2, 32))
+    yield Scheme("W-SQ 32/2 rms INT8 codes, A8", _A8, SQ(32, 2, ByRms(), "int8", "sentinel"))
 
 
 def _both() -> Iterator[Scheme]:
     """Both operands in few bits."""
     for bank, outliers in ((32, 2), (16, 1)):
         yield Scheme(f"SQ {bank}/{outliers} both", SQ(bank, outliers), DenseSQ(bank, outliers, bank))
-    yield Scheme("SQ 32/2 p97.5 both", SQ(32, 2, AbovePercentile(97.5)), DenseSQ(32, 2, 32))
     yield Scheme("SQ 32/2 both, weights by rms", SQ(32, 2), DenseSQ(32, 2, 32, ByRms()))
     yield Scheme("SQ 32/2 both, FP16 weights by rms", SQ(32, 2), SQ(32, 2, ByRms(), mask="sentinel"))
     gptq = Variant(32, 2, selection=ByRms(), compensate=True, mask="sentinel")
@@ -78,7 +89,6 @@ def _weights() -> Iterator[Scheme]:
     yield Scheme("W-SQ 32/2 Hessian GPTQ, A8", _A8, gptq)
     yield Scheme("W-SQ 32/2 rms GPTQ, A8", _A8, replace(gptq, selection=ByRms()))
     yield Scheme("W-SQ 32/2 Hessian GPTQ smooth, A8", _A8, gptq, "smooth")
-    yield Scheme("W-SQ 32/2 rms INT8 codes, A8", _A8, SQ(32, 2, ByRms(), "int8", "sentinel"))
 
 
 def _rivals() -> Iterator[Scheme]:
@@ -168,10 +178,15 @@ def quick() -> tuple[Scheme, ...]:
     return tuple(scheme for scheme in default() if scheme.name in names)
 
 
+def extended() -> tuple[Scheme, ...]:
+    """The default study, further thresholds and further capacities."""
+    return (*default(), *_further())
+
+
 def grid() -> tuple[Scheme, ...]:
-    """The default study and the grid around it: banks 4 to 128, s from 0.5 to 0.96875, all widths."""
+    """The extended study and the grid around it: banks 4 to 128, s from 0.5 to 0.96875, all widths."""
     schemes: dict[str, Scheme] = {}
-    for scheme in (*default(), *_more(), *_grid()):
+    for scheme in (*extended(), *_more(), *_grid()):
         schemes.setdefault(scheme.key, scheme)
     return tuple(schemes.values())
 
