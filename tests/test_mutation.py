@@ -55,7 +55,7 @@ def test_what_is_killed_is_never_proven_equivalent(campaign):
 def test_the_committed_report_adds_up():
     path = Path(__file__).parents[1] / "docs" / "results" / "mutation.json"
     report = json.loads(path.read_text())
-    assert report["mutants"] >= 400
+    assert report["mutants"] >= 500
     assert {part["target"] for part in report["targets"]} <= set(TARGETS)
     assert report["killed"] + report["equivalent"] + report["open"] == report["mutants"]
     rows = [row for part in report["targets"] for row in part["list"]]
