@@ -201,7 +201,7 @@ def _emitted(board: Board, here: Path, note: Callable[[str], None]) -> Bitstream
     script = [
         "read_verilog -lib +/xilinx/cells_sim.v +/xilinx/cells_xtra.v",
         f"read_verilog {_NAME}.v",
-        "setparam -unset SIM_DEVICE t:BUFGCTRL",  # for the vendor's simulator; this model has no such parameter
+        "setparam -unset SIM_DEVICE t:BUFGCTRL",  # it tells the vendor's simulator something
         f"hierarchy -check -top {_NAME}",
         target.script(flatten=True),
     ]
