@@ -60,7 +60,7 @@ def test_dense_lanes_one_lane_at_a_time(low, code):
     [
         (0, 4, ValueError, "Lanes must be an integer from 1 to 128, not 0"),
         ("16", 4, TypeError, "Lanes must be an integer from 1 to 128, not '16'"),
-        (16, 5, ValueError, "Dense bits must be 4 or 8, not 5"),
+        (16, 5, ValueError, "Dense bits must be 4, 6 or 8, not 5"),
     ],
 )
 def test_dense_lanes_refuses(lanes, dense_bits, error, message):

@@ -82,7 +82,7 @@ class BitHeap:
         a, b = Value.cast(a), Value.cast(b)
         if not b.shape().signed:
             raise TypeError(f"Booth digits must be those of a signed factor, not of {b.shape()}")
-        wide = Cat(a, a[-1] if a.shape().signed else Const(0, 1))  # a bit more, for twice the value
+        signed = a.shape().signed
         bits = [Const(0, 1), *(b[index] for index in range(len(b)))]
         if len(b) % 2:
             bits.append(b[-1])
@@ -93,14 +93,16 @@ class BitHeap:
             two = self._signal(Mux(high, ~mid & ~low, mid & low), f"{tag}_two")
             minus = self._signal(high ^ negate, f"{tag}_minus")
             weight = column + 2 * digit
-            for index in range(len(wide)):
-                single = wide[index] & one
-                double = wide[index - 1] & two if index > 0 else Const(0, 1)
-                sign = a.shape().signed and index == len(a)
-                self.add_bit((single | double) ^ minus, weight + index, negative=sign, arrival=4)
+            # A bit more than a, for twice its value.
+            for index in range(len(a) + 1):
+                top = index == len(a)
+                single = a[min(index, len(a) - 1)] & one if signed or not top else Const(0, 1)
+                double = a[index - 1] & two if index > 0 else Const(0, 1)
+                negative = signed and top
+                self.add_bit((single | double) ^ minus, weight + index, negative=negative, arrival=4)
             # Two's complement of the digit's row: its sign, and the +1 that completes the inversion.
-            if not a.shape().signed:
-                self.add_bit(minus, weight + len(wide), negative=True, arrival=2)
+            if not signed:
+                self.add_bit(minus, weight + len(a) + 1, negative=True, arrival=2)
             self.add_bit(minus, weight, arrival=2)
 
     def rows(self) -> list[Value]:

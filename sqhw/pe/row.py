@@ -65,7 +65,7 @@ class RowSide(wiring.Component):
         self._marks(m, at, self._outliers(m) if self._config.slots else 0)
         start = Signal(init=1)
         with m.If(self.valid):
-            m.d.sync += start.eq(step.done & step.last)
+            m.d.sync += start.eq(self.valid & step.done & step.last)
         m.d.comb += row.clear.eq(delay(m, self.valid & start, at.terms, name="clear"))
         return m
 
