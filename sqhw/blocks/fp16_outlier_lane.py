@@ -12,11 +12,17 @@ from .bit_heap import BitHeap
 from .pipeline import delay, register, signed_range
 from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled
 
-__all__ = ["FP16OutlierLane", "fp16_operand_layout"]
+__all__ = [
+    "FP16_SHIFT_MAX",
+    "FP16_SIGNIFICAND_MAX",
+    "TAU_EXPONENT_MAX",
+    "FP16OutlierLane",
+    "fp16_operand_layout",
+]
 
-_FP16_SIGNIFICAND_MAX = 2047
-_FP16_SHIFT_MAX = 29
-_TAU_EXPONENT_MAX = 7
+FP16_SIGNIFICAND_MAX = 2047
+FP16_SHIFT_MAX = 29
+TAU_EXPONENT_MAX = 7
 
 
 def fp16_operand_layout() -> data.StructLayout:
@@ -65,8 +71,8 @@ class FP16OutlierLane(wiring.Component):
         self._grouped = grouped
         self._gated = gated
         self._operand_bound = dense_bound * (SIGNIFICAND_MAX if grouped else 1)
-        self._product_bound = _FP16_SIGNIFICAND_MAX * self._operand_bound
-        shift_max = _FP16_SHIFT_MAX + (_TAU_EXPONENT_MAX if grouped else 0)
+        self._product_bound = FP16_SIGNIFICAND_MAX * self._operand_bound
+        shift_max = FP16_SHIFT_MAX + (TAU_EXPONENT_MAX if grouped else 0)
         self._shift = ScaleShift(self._product_bound, shift_max)
         ports: dict[str, Any] = {"d": In(signed(dense_bits)), "take": In(1)}
         if grouped:

@@ -9,15 +9,14 @@ from amaranth.lib.wiring import In, Out
 from sw_reference.format import LOW_BITS
 
 from .bit_heap import BitHeap
+from .fp16_outlier_lane import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, TAU_EXPONENT_MAX
 from .pipeline import register, signed_range
 from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled
 
-__all__ = ["FP16_SHIFT_MAX", "SharedMultiplier"]
+__all__ = ["SharedMultiplier"]
 
 _SIGNIFICAND = signed(12)
-FP16_SHIFT_MAX = 29
 _BANK_EXPONENT_MAX = 31
-_TAU_EXPONENT_MAX = 7
 _DROP = 3
 _FACTOR = signed(5)
 """Holds a dense code as well as the significand of a bank scale."""
@@ -63,8 +62,8 @@ class SharedMultiplier(wiring.Component):
         self._gated = gated
         scaled = SIGNIFICAND_MAX if grouped else 1
         self._factor_bound = SIGNIFICAND_MAX * scaled
-        largest = max(bound * self._factor_bound, 2047 * 8 * scaled)
-        exponent_max = max(_BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (_TAU_EXPONENT_MAX if grouped else 0)
+        largest = max(bound * self._factor_bound, FP16_SIGNIFICAND_MAX * 8 * scaled)
+        exponent_max = max(_BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (TAU_EXPONENT_MAX if grouped else 0)
         self._product = signed_range(largest)
         self._shift = ScaleShift(largest, exponent_max, drop=_DROP)
         ports = {
