@@ -17,7 +17,8 @@ from .formal import Build, Proof
 from .formal_accumulator import AccumulatorProof
 from .formal_array import DrainProof, LockstepProof, SerialOutputProof
 from .formal_decoder import DECODER_BUGS, Bug, DecoderProof
-from .formal_engine import ControlProof, GearboxProof, RegisterFileProof, SequencerProof
+from .formal_engine import ControlProof, GearboxProof, SequencerProof
+from .formal_registers import RegisterFileProof
 from .formal_streams import (
     AXIResultProof,
     BufferProof,
