@@ -85,7 +85,7 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Callable[[str], No
     points, cycles = Points(design.verilog), 0
     for number, (pause_in, pause_out) in enumerate(PAUSES):
         note(f"run {number + 1} of {len(PAUSES)}")
-        (run,) = drive(
+        run = drive(
             program,
             config,
             traffic.beats,

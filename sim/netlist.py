@@ -88,7 +88,7 @@ def compare_netlist(config: PEConfig, target: Target, seed: int, folder: Path) -
     traffic = _traffic(config, seed)
     row: dict[str, Any] = {"target": target.name, "compared": 0, "wrong": 0, "cycles": 0}
     for pause_in, pause_out in ((0.0, 0.0), (0.3, 0.6)):
-        (run,) = drive(
+        run = drive(
             program,
             config,
             traffic.beats,

@@ -18,10 +18,9 @@ from sqhw.flows.verilog import Design, convert
 from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
 from sqhw.pe.axi import tdata_bits
 
-__all__ = ["MUTANT_BITS", "STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
+__all__ = ["STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
 
 MAIN = Path(__file__).with_name("streams.cpp")
-MUTANT_BITS = 16
 STATES = {0: "done", 1: "hung", 2: "stream rule broken"}
 STALLS = ("none", "input starved", "output held", "both")
 """What a cycle sees at the ports while there is input left: a source that pauses although the design would
@@ -72,8 +71,8 @@ def _ports(streams: Sequence[Sequence[str]]) -> str:
     )
 
 
-def compile_pe(design: Design, folder: Path, *, mutants: int = 0, options: Sequence[str] = ()) -> Path:
-    """Builds the bench around an AXI processing element, or around `mutants` of it in one."""
+def compile_pe(design: Design, folder: Path, *, options: Sequence[str] = ()) -> Path:
+    """Builds the bench around an AXI processing element."""
 
     def axi(prefix: str, *more: str) -> list[str]:
         names = [f"{prefix}_t{suffix}" for suffix in ("data", "valid", "ready", *more)]
@@ -86,8 +85,6 @@ def compile_pe(design: Design, folder: Path, *, mutants: int = 0, options: Seque
         "SOURCES(X)": _ports([axi("s_axis_sq", "last"), axi("s_axis_dense", "last"), axi("s_axis_scale")]),
         "SINK(X)": _ports([axi("m_axis_y", "user")]),
     }
-    if mutants:
-        defines["MUTANTS"] = 1
     return build(design.verilog, design.name, [], MAIN, folder, defines=defines, options=options)
 
 
@@ -119,10 +116,8 @@ def drive(
     pause_in: float = 0.0,
     pause_out: float = 0.0,
     limit: int | None = None,
-    first: int = 0,
-    runs: int = 1,
-) -> list[Run]:
-    """Runs the bench; with a mutated design once for each of `runs` mutants from number `first` on."""
+) -> Run:
+    """Runs the bench of a processing element."""
     limit = limit or 2000 + 40 * len(beats.sq)
     streams = b""
     for layout, payloads in (
@@ -133,7 +128,7 @@ def drive(
         records = [(payload & ((1 << top) - 1), payload >> top) for payload in payloads]
         streams += _stream(records, tdata_bits(layout))
     streams += _stream([(payload, 0) for payload in beats.scales], tdata_bits(scales_layout()))
-    return _run(program, streams, 32, results, seed, (pause_in, pause_out), limit, first, runs)
+    return _run(program, streams, 32, results, seed, (pause_in, pause_out), limit)
 
 
 def drive_array(
@@ -155,8 +150,7 @@ def drive_array(
         for layout, payloads in zip(layouts, streams, strict=True)
     )
     bits = tile_row_layout(config).size
-    (run,) = _run(program, stimulus, bits, results, seed, (pause_in, pause_out), limit, 0, 1)
-    return run
+    return _run(program, stimulus, bits, results, seed, (pause_in, pause_out), limit)
 
 
 def _size(bits: int) -> int:
@@ -177,21 +171,15 @@ def _run(
     seed: int,
     pauses: tuple[float, float],
     limit: int,
-    first: int,
-    runs: int,
-) -> list[Run]:
+) -> Run:
     shares = [round(256 * pause) for pause in pauses]
     program = program.resolve()
     given, seen = program.with_name("stimulus.bin"), program.with_name("results.bin")
-    given.write_bytes(np.array([seed, *shares, first, runs, results, limit], np.uint32).tobytes() + streams)
+    given.write_bytes(np.array([seed, *shares, results, limit], np.uint32).tobytes() + streams)
     subprocess.run([str(program), given.name, seen.name], cwd=program.parent, check=True)
-    output, at, size = seen.read_bytes(), 0, _size(bits)
-    found = []
-    for _ in range(runs):
-        state, cycles, count, *stalls, following = np.frombuffer(output, np.uint32, 8, at).tolist()
-        at += 32
-        records = [output[at + n * (size + 1) : at + (n + 1) * (size + 1)] for n in range(count)]
-        at += count * (size + 1)
-        pairs = tuple((int.from_bytes(record[:size], "little"), record[size]) for record in records)
-        found.append(Run(STATES[state], cycles, pairs, dict(zip(STALLS, stalls, strict=True)), following))
-    return found
+    output, size = seen.read_bytes(), _size(bits)
+    state, cycles, count, *stalls, following = np.frombuffer(output, np.uint32, 8).tolist()
+    body = output[32:]
+    records = [body[n * (size + 1) : (n + 1) * (size + 1)] for n in range(count)]
+    pairs = tuple((int.from_bytes(record[:size], "little"), record[size]) for record in records)
+    return Run(STATES[state], cycles, pairs, dict(zip(STALLS, stalls, strict=True)), following)

@@ -214,7 +214,7 @@ def test_any_stream_of_banks_compiled(name, tmp_path_factory):
         expected = [result(config, product) for product in found]
         beats_ = Beats(*payloads(config, found))
         pauses = {"pause_in": seed % 3 * 0.3, "pause_out": seed % 5 * 0.2}
-        (run,) = drive(program, config, beats_, results=len(found), seed=seed, **pauses)
+        run = drive(program, config, beats_, results=len(found), seed=seed, **pauses)
         assert (run.state, list(run.results)) == ("done", expected)
         for _, error in expected:
             seen[error] += 1

@@ -107,7 +107,7 @@ def test_a_netlist_of_another_design_is_noticed(tmp_path):
 
 def _passes(design, folder):
     given = traffic(SMALL, SEED, 30)
-    (run,) = drive(compile_pe(design, folder), SMALL, given.beats, results=len(given.expected), seed=SEED)
+    run = drive(compile_pe(design, folder), SMALL, given.beats, results=len(given.expected), seed=SEED)
     return run.state == "done" and list(run.results) == given.expected
 
 
