@@ -86,7 +86,7 @@ netlist: $(READY) | compiler  ## netlists against the golden model; Verilog in e
 judges: $(READY) | compiler  ## every float step, in hardware and golden model, against Berkeley SoftFloat
 	@$(PY) -m sim.judges
 
-fuzz: $(READY) | compiler  ## a million beats of random bits, and damaged files: no hang, nothing wrong afterwards
+fuzz: $(READY) | compiler  ## random bits to a PE, an engine, a serial line, and damaged files: no hang, nothing wrong afterwards
 	@$(PY) -m sim.fuzz
 
 test-slow: $(READY) | compiler  ## the tests that are too long for make test (half an hour)

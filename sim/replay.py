@@ -66,9 +66,16 @@ class Program:
 
 
 def compile_bench(
-    verilog: str, top: str, ports: Sequence[Port], clock: str, sinks: Sequence[Channel], folder: Path
+    verilog: str,
+    top: str,
+    ports: Sequence[Port],
+    clock: str,
+    sinks: Sequence[Channel],
+    folder: Path,
+    *,
+    mutants: bool = True,
 ) -> Program:
-    """Builds a design with an input ``mutant``.
+    """Builds a design as a library.
 
     Parameters
     ----------
@@ -78,13 +85,15 @@ def compile_bench(
         Name of the clock's port.
     sinks
         Streams that leave: their payloads count only while they are valid.
+    mutants
+        Whether the design has an input ``mutant``.
     """
     guards = {port: channel.valid for channel in sinks for port in channel.payload}
     inputs = tuple(port for port in ports if not port.output and port.name != clock)
     outputs = tuple(port for port in ports if port.output)
     checks = sorted(((port.name, guards.get(port.name)) for port in outputs), key=lambda c: c[1] is not None)
     members = {port.name: port.member for port in ports}
-    defines: dict[str, object] = {"CLOCK": members[clock], "MUTANTS": 1}
+    defines: dict[str, object] = {"CLOCK": members[clock]} | ({"MUTANTS": 1} if mutants else {})
     defines["CHECKS(X)"] = " ".join(
         f"X({members[port]}, {f'top->{members[guard]}' if guard else 1})" for port, guard in checks
     )
@@ -114,9 +123,12 @@ class Bench:
     ----------
     program
         From :func:`compile_bench`; no mutant is active.
+    record
+        Whether to keep what is given and shown.
     """
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, *, record: bool = True):
+        self._record = record
         self._library = program.load()
         self._handle = ctypes.c_void_p(self._library.bench_new(0))
         self._places: dict[str, tuple[int, int]] = {}
@@ -149,8 +161,9 @@ class Bench:
     def step(self) -> None:
         given = bytes(self._in)
         self._library.bench_step(self._handle, given, self._out)
-        self._given += given
-        self._seen += self._out.raw
+        if self._record:
+            self._given += given
+            self._seen += self._out.raw
         self.cycles += 1
 
     @property

@@ -83,8 +83,8 @@ PARTS = (
         "Fuzzing",
         ("sim.fuzz",),
         Path("build/fuzz/fuzz.json"),
-        "{totals[beats]:,} beats, {totals[hangs]} hangs; {totals[compared]:,} results afterwards compared, "
-        "{totals[wrong]} wrong",
+        "{totals[beats]:,} beats and words, {totals[hangs]} hangs; {totals[compared]:,} results afterwards "
+        "compared, {totals[wrong]} wrong",
     ),
     Part(
         "Simulation",

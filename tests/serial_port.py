@@ -1,38 +1,16 @@
-"""Serial ports whose other end is simulated, and that lose or damage bytes on the way."""
+"""Serial ports whose other end is in the Amaranth simulator, and that lose or damage bytes on the way."""
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from typing import Any
 
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
+from sim.serial_line import Damage
+
 __all__ = ["Damage", "LinePort", "StreamPort"]
-
-
-class Damage:
-    """What a line does to bytes: loses, changes or doubles a ``share`` of them; seeded."""
-
-    def __init__(self, share: float = 0.0, seed: int = 1):
-        self.share = share
-        self._rng = random.Random(seed)
-        self.count = 0
-
-    def __call__(self, data: bytes) -> bytes:
-        passed = bytearray()
-        for byte in data:
-            if self._rng.random() >= self.share:
-                passed.append(byte)
-                continue
-            self.count += 1
-            kind = self._rng.randrange(4)
-            if kind == 0:
-                passed += bytes((byte, byte))
-            elif kind > 1:
-                passed.append(byte ^ self._rng.randrange(1, 256))
-        return bytes(passed)
 
 
 class _Port:

@@ -1,0 +1,124 @@
+"""Fuzzing of an engine: random packets, registers, aborts and resets, from which it must recover."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sim.operands import random_dense, random_sq
+from sqhw.engine.config import ENGINE_PRESETS
+from sqhw.engine.registers import REGISTERS, Format, register
+from sqhw.runtime.engine import golden
+from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
+from sqhw.runtime.rtl import RTLDevice
+
+__all__ = ["CONFIG", "engine_rounds"]
+
+CONFIG = ENGINE_PRESETS["tiny"]
+WORD = CONFIG.axi_bytes
+START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
+ALL = 0xFFFFFFFF
+OKAY, SLVERR = 0, 2
+PATIENCE = 20_000
+"""Cycles in which an engine that was told to stop must have stopped."""
+PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.3, 0.4))
+
+
+def engine_rounds(device: RTLDevice, words: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yields a row per round: random traffic, recovery as documented, a job that must be right.
+
+    Goes on until the good jobs have taken `words` words. Of the others' packets, ``garbage`` counts the words
+    that were at the ports; the engine takes as many of them as it likes.
+    """
+    rng, numbers = random.Random(seed), np.random.default_rng(seed)
+    taken = number = 0
+    while taken < words:
+        start = device.cycles
+        garbage, accesses = _garbage(device, rng)
+        reset = rng.random() < 0.1
+        if reset:
+            device.reset()
+        hung = not reset and not _recover(device)
+        row = {"round": number, "garbage": garbage, "accesses": accesses, "resets": int(reset)}
+        row |= {"hangs": int(hung), "words": 0, "compared": 0, "wrong": 0}
+        if not hung:
+            row |= _job(device, rng, numbers)
+        yield row | {"cycles": device.cycles - start}
+        taken += row["words"]
+        number += 1
+        if hung:
+            return
+
+
+def _pauses(rng: random.Random) -> dict[str, Any]:
+    low, high = rng.choice(PAUSES)
+    return {"pause_in": low, "pause_out": high, "seed": rng.randrange(1, 1 << 30)}
+
+
+def _access(device: RTLDevice, rng: random.Random) -> int:
+    """Reads and writes any address; each must be answered as the map says. Returns how many there were."""
+    count = rng.randrange(8)
+    for _ in range(count):
+        address = rng.choice([rng.randrange(256), rng.choice(REGISTERS).offset])
+        found = next((r for r in REGISTERS if r.offset == address & ~3), None)
+        if rng.random() < 0.5:
+            answer, legal = device.read_address(address)[1], found is not None
+        else:
+            value = rng.choice([rng.getrandbits(32), rng.randrange(8)])
+            answer, legal = device.write_address(address, value), found is not None and found.access != "ro"
+        if answer != (OKAY if legal else SLVERR):
+            raise AssertionError(f"Address {address} was answered with {answer}")
+    return count
+
+
+def _garbage(device: RTLDevice, rng: random.Random) -> tuple[int, int]:
+    """A job of random size, perhaps one out of range, and packets of random bytes and lengths."""
+    accesses = _access(device, rng)
+    sizes = [rng.choice([rng.randrange(1, 40), rng.getrandbits(9)]) for _ in range(3)]
+    for name, value in zip(
+        ("M", "N", "K", "OUTPUT", "CONTROL"), (*sizes, rng.randrange(4), START), strict=True
+    ):
+        device.write(name, value)
+    words = 0
+    for _ in range(rng.randrange(1, 4)):
+        packets = [rng.randbytes(WORD * rng.randrange(1, 600)) for _ in range(2)]
+        limits = {"room": rng.randrange(1, 2000), "cycles": rng.randrange(20, 3000)}
+        start = device.cycles
+        device.run(*packets, passes=rng.randrange(1, 3), **limits, **_pauses(rng))
+        words += sum(min(len(packet) // WORD, device.cycles - start) for packet in packets)
+        accesses += _access(device, rng)
+    return words, accesses
+
+
+def _recover(device: RTLDevice) -> bool:
+    """Ends whatever runs, as docs/integration.md tells; returns whether the engine is idle then."""
+    device.write("CONTROL", ABORT)
+    end = device.cycles + PATIENCE
+    while register("STATUS").unpack(device.read("STATUS"))["busy"] and device.cycles < end:
+        device.run(b"", b"", room=1000, cycles=200)
+    for name, value in (("CONTROL", RECOVER), ("ERRORS", ALL), ("INTERRUPT_STATUS", ALL)):
+        device.write(name, value)
+    return (device.read("STATUS"), device.read("ERRORS")) == (0, 0)
+
+
+def _job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator) -> dict[str, int]:
+    """A good job; returns the words it took, the results compared, and how many were wrong."""
+    m, n, k = rng.randrange(1, 20), rng.randrange(1, 12), rng.randrange(1, 100)
+    output = rng.choice(list(Format))
+    x, w = random_sq(numbers, CONFIG.pe.sq, m, k), random_dense(numbers, CONFIG.pe.dense, n, k)
+    for name, value in zip(("M", "N", "K", "OUTPUT", "CONTROL"), (m, n, k, output, START), strict=True):
+        device.write(name, int(value))
+    sq, dense, passes = sq_image(CONFIG, x), dense_image(CONFIG, w), CONFIG.passes(m)
+    size = results_bytes(CONFIG, m, n, output)
+    reply = device.run(sq, dense, passes=passes, room=size // WORD, cycles=200_000, **_pauses(rng))
+    counts = {"words": (len(sq) + passes * len(dense)) // WORD, "compared": m * n, "wrong": m * n}
+    status, errors = register("STATUS").unpack(device.read("STATUS")), device.read("ERRORS")
+    idle = not status["busy"] and not status["discarding"]
+    if reply.ended and len(reply.packet) == size and not reply.flags.any() and idle and not errors:
+        y, expected = results(CONFIG, m, n, output, reply.packet), golden(x, w, output)
+        bits = f"u{y.itemsize}"
+        counts["wrong"] = int(np.count_nonzero(y.view(bits) != expected.view(bits)))
+    return counts

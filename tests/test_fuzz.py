@@ -1,0 +1,57 @@
+# amaranth: UnusedElaboratable=no
+"""Slices of the fuzzing of an engine and of a serial line; who does not recover, or errs, is noticed."""
+
+import pytest
+
+from sim import fuzz
+from sim.fuzz_engine import CONFIG, RECOVER, engine_rounds
+from sim.fuzz_line import compile_line, line_rounds
+from sqhw.runtime.library import compile_engine
+from sqhw.runtime.rtl import RTLDevice
+
+SEED = 7
+pytestmark = pytest.mark.slow
+
+
+class Deaf(RTLDevice):
+    """Does not hear of a recovery."""
+
+    def write(self, name, value):
+        return 0 if (name, value) == ("CONTROL", RECOVER) else super().write(name, value)
+
+
+class Wrong(RTLDevice):
+    """Sends what it was not given."""
+
+    def run(self, sq, dense, **arguments):
+        return super().run(bytes(8) + sq[8:], dense, **arguments)
+
+
+@pytest.fixture(scope="module")
+def library():
+    return compile_engine(CONFIG)
+
+
+def test_an_engine_recovers(library):
+    totals = fuzz.totals(list(engine_rounds(RTLDevice(CONFIG, library), 10_000, SEED)))
+    assert (totals["hangs"], totals["wrong"]) == (0, 0)
+    assert totals["words"] >= 10_000
+    assert totals["compared"] > 1000
+    assert totals["accesses"] > 100
+
+
+def test_an_engine_that_does_not_recover_is_noticed(library):
+    rows = list(engine_rounds(Deaf(CONFIG, library), 10_000, SEED))
+    assert rows[-1]["hangs"] == 1
+
+
+def test_an_engine_that_errs_is_noticed(library):
+    assert fuzz.totals(list(engine_rounds(Wrong(CONFIG, library), 1000, SEED)))["wrong"] > 20
+
+
+def test_a_serial_line_recovers(tmp_path):
+    totals = fuzz.totals(list(line_rounds(compile_line(tmp_path), 40, SEED)))
+    assert (totals["hangs"], totals["wrong"]) == (0, 0)
+    assert totals["compared"] > 500
+    assert totals["damaged"] > 500
+    assert totals["gave_up"] > 0
