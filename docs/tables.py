@@ -1,4 +1,4 @@
-"""Fills the marked regions of README.md from the committed reports: ``python -m docs.tables``.
+"""Fills the marked regions of pages from the committed reports: ``python -m docs.tables``.
 
 A region stands between ``<!-- NAME: made by docs/tables.py -->`` and ``<!-- end of NAME -->``.
 """
@@ -116,20 +116,48 @@ def ppa() -> str:
     return "\n".join(lines)
 
 
-REGIONS: dict[str, Callable[[], str]] = {"sim": sim, "synth": synth, "accuracy": accuracy, "ppa": ppa}
+TARGETS = {"pe": "processing element", "array": "array", "engine": "engine, its control"}
 
 
-def filled(text: str) -> str:
-    """Returns `text` with every region made anew; raises ValueError if one is missing."""
-    for name, make in REGIONS.items():
+def mutation() -> str:
+    """What became of the mutants of each target."""
+    report = _load("mutation")
+    lines = [
+        "| target | mutants | killed | proven equivalent | open | killed of those not proven equivalent |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for part in [*report["targets"], report]:
+        title = TARGETS[part["target"]] if "target" in part else "all"
+        counts = (str(part[name]) for name in ("mutants", "killed", "equivalent", "open"))
+        lines.append(f"| {title} | {' | '.join(counts)} | {100 * part['score']:.1f} % |")
+    open_ones = [
+        f"* {TARGETS[part['target']]}: {row['fault']} at {row['place']}"
+        for part in report["targets"]
+        for row in part["list"]
+        if row["outcome"] == "open"
+    ]
+    return "\n".join([*lines, "", "Open:", "", *(open_ones or ["* none"])])
+
+
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    README: {"sim": sim, "synth": synth, "accuracy": accuracy, "ppa": ppa},
+    ROOT / "docs" / "verification.md": {"mutation": mutation},
+}
+
+
+def filled(path: Path) -> str:
+    """Returns a page with every region made anew; raises ValueError if one is missing."""
+    text = path.read_text()
+    for name, make in PAGES[path].items():
         begin, end = f"<!-- {name}: made by docs/tables.py -->", f"<!-- end of {name} -->"
         pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
         region = f"{begin}\n\n{make()}\n\n{end}"
         text, count = re.subn(pattern, lambda _, region=region: region, text, flags=re.DOTALL)
         if count != 1:
-            raise ValueError(f"README must have one region {name!r}, not {count}")
+            raise ValueError(f"{path.name} must have one region {name!r}, not {count}")
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for page in PAGES:
+        page.write_text(filled(page))

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 
 from sim.mutants_array import OUT as ARRAY_OUT
 from sim.mutants_array import array_design, stimulate_array
-from sim.mutants_engine import B, R, Y, engine_design, stimulate_engine
+from sim.mutants_engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
 from sim.replay import Bench, Channel, Mismatch, Program, Recording, Sink, Source, play
+from sim.roundings import rounding_products
 from sim.stimulus import Traffic, dot_products, numeric_products
 from sqhw.config import PEConfig
+from sqhw.flows.invariants import Clause
 from sqhw.flows.verilated import Port
 from sqhw.flows.verilog import Design, emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
@@ -43,6 +45,8 @@ class Target:
         Whether there is a pipeline that moves by one enable.
     effort : int
         How much the stimulus sends.
+    invariants : tuple of Clause
+        What is proven of the design's states before mutants are.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Target:
     effort: int
     without: str = ""
     pipeline: bool = False
+    invariants: tuple[Clause, ...] = ()
 
     @property
     def guards(self) -> dict[str, str]:
@@ -104,10 +109,12 @@ def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
     rng = random.Random(seed)
     legal, malformed = dot_products(CONFIG, seed)
     numeric = numeric_products(CONFIG, seed, effort)
+    close = rounding_products(CONFIG, seed)
     compared = 0
     for number, pauses in enumerate(PAUSES):
         share = numeric[number::8] if number else numeric[::2] + numeric[5::8]
         chosen = rng.sample(legal, min(len(legal), effort // 10)) + malformed + share
+        chosen += close[number :: len(PAUSES)]
         chosen.append(max(legal, key=lambda product: len(product.sq)))
         # Row scales that are not normal: nobody says what comes of them, but a mutant must not change it.
         odd = [replace(product, scales=rng.getrandbits(64), y=UNKNOWN) for product in share[::20]]
@@ -152,7 +159,8 @@ ENGINE = Target(
     (Y, B, R),
     stimulate_engine,
     ("aresetn", 0),
-    100,
+    400,
     r"array|lanes",
+    invariants=INVARIANTS,
 )
 TARGETS = {target.name: target for target in (PE, ARRAY, ENGINE)}

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from sim.operands import random_dense, random_sq
 from sim.replay import Bench, Channel, Mismatch, Sink, Source, play
 from sqhw.array.config import ArrayConfig
 from sqhw.config import PEConfig
 from sqhw.engine.config import EngineConfig
 from sqhw.engine.emit import emit_engine
 from sqhw.engine.registers import REGISTERS, Format, constants, register
+from sqhw.flows.invariants import Clause, Term
 from sqhw.flows.verilog import Design
 from sqhw.runtime.engine import golden
 from sqhw.runtime.images import dense_image, results, sq_image
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.tensors import DenseTensor
 
-__all__ = ["Y", "engine_design", "stimulate_engine"]
+__all__ = ["INVARIANTS", "B", "R", "Y", "engine_design", "stimulate_engine"]
 
 CONFIG = EngineConfig(
     ArrayConfig(
@@ -39,6 +44,21 @@ CONFIG = EngineConfig(
 START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
 ALL = 0xFFFFFFFF
 OKAY, SLVERR = 0, 2
+BAD = ("sq", "dense", "damage", "abort")
+HOLD = 0.3
+"""Share of the jobs whose results are not taken for a while."""
+
+
+_M, _N = (Term("engine.control.job", first, first + 5, any=True) for first in (0, 5))
+_NO_JOB = Term("engine.control.fsm_state", 1, 3, any=False)
+"""IDLE or DISCARD."""
+_NO_TILES = Term("engine.sequencer.busy", 0, 1, any=False)
+_COLUMNS_LEFT = Term("engine.sequencer.columns_left", 0, 5, any=True)
+INVARIANTS: tuple[Clause, ...] = (
+    *((size, none) for size in (_M, _N) for none in (_NO_JOB, _NO_TILES)),
+    (_COLUMNS_LEFT, _NO_TILES),
+)
+"""A job has rows and columns; while there are tiles to be issued there are columns left."""
 
 
 def _stream(name: str, *payload: str, prefix: str = "t") -> Channel:
@@ -65,6 +85,7 @@ class _Engine:
         self.pauses = (0.0, 0.0, 0.0)
         self.y = Sink(Y)
         self._streams: list[Source | Sink] = [self.y]
+        self._bad = itertools.cycle(itertools.product(BAD, Format))
 
     def reset(self) -> None:
         self.y = Sink(Y, self.pauses[1])
@@ -133,13 +154,17 @@ class _Engine:
             self.set(name, int(value))
 
     def operands(self, m: int, n: int, k: int) -> tuple[Any, Any]:
+        """Numbers as an encoder writes them, or any legal codes."""
+        if self.dice.random() < 0.5:
+            return random_sq(self.rng, CONFIG.pe.sq, m, k), random_dense(self.rng, CONFIG.pe.dense, n, k)
         x = self.rng.standard_t(1.5, (m, k)).astype(np.float32)
         w = self.rng.standard_normal((n, k)).astype(np.float32)
         return quantize_sq(x, CONFIG.pe.sq), quantize_dense(w, CONFIG.pe.dense)
 
     def shape(self) -> tuple[int, int, int]:
         limits = (CONFIG.m_max, CONFIG.n_max, CONFIG.pe.k_max)
-        return tuple(int(self.dice.choice([limit, self.rng.integers(1, limit + 1)])) for limit in limits)  # type: ignore[return-value]
+        m, n, k = (int(self.dice.choice([1, 2, limit, self.rng.integers(1, limit + 1)])) for limit in limits)
+        return m, n, k
 
     def disturb(self, *, busy: bool) -> None:
         """Registers are read and written, most of them in vain; starts only while the engine is `busy`."""
@@ -165,10 +190,21 @@ class _Engine:
         m, n, k = self.shape()
         output = self.dice.choice(list(Format))
         x, w = self.operands(m, n, k)
+        packets = sq_image(CONFIG, x), dense_image(CONFIG, w)
+        if self.dice.random() < 0.3:
+            # What an SQ packet holds beyond K does not count, whatever it is.
+            whole = CONFIG.pe.sq.banks(k) * CONFIG.pe.sq.bank
+            x = random_sq(self.rng, CONFIG.pe.sq, m, whole)
+            packets = sq_image(CONFIG, x), packets[1]
+            w = _padded(w, whole)
         self.start(m, n, k, output)
         if self.dice.random() < 0.3:
             self.disturb(busy=True)
-        self.feed(sq_image(CONFIG, x), dense_image(CONFIG, w), CONFIG.passes(m))
+        self.feed(*packets, CONFIG.passes(m))
+        if self.dice.random() < HOLD:
+            self.y.pause = 1.0
+            self.run(self.dice.randrange(600))
+            self.y.pause = self.pauses[1]
         if self.dice.random() < 0.3:
             self.run(self.dice.randrange(200))
             self.disturb(busy=False)
@@ -192,10 +228,10 @@ class _Engine:
         m, n, k = self.shape()
         x, w = self.operands(m, n, k)
         sq, dense = sq_image(CONFIG, x), dense_image(CONFIG, w)
-        kind = self.dice.choice(["sq", "dense", "damage", "abort", "abort"])
+        kind, output = next(self._bad)
         if kind == "damage":
             damaged = bytearray(sq)
-            for _ in range(4):
+            for _ in range(16):
                 damaged[self.dice.randrange(len(sq))] ^= 1 << self.dice.randrange(8)
             sq = bytes(damaged)
         change = 4 * self.dice.choice([-1, 1, 2, -(min(len(sq), len(dense)) // 8)])
@@ -203,7 +239,7 @@ class _Engine:
             (packet[:change] if change < 0 else packet + bytes(change)) if name == kind else packet
             for name, packet in (("sq", sq), ("dense", dense))
         )
-        self.start(m, n, k, self.dice.choice(list(Format)))
+        self.start(m, n, k, output)
         self.feed(sq, dense, CONFIG.passes(m))
         if kind == "abort":
             self.run(self.dice.randrange(700))
@@ -235,6 +271,11 @@ class _Engine:
         self.set("CONTROL", ABORT)
         self.run(20)
         self.recover()
+
+
+def _padded(tensor: DenseTensor, k: int) -> DenseTensor:
+    """The same operand with zeros up to `k`."""
+    return replace(tensor, k=k, codes=np.pad(tensor.codes, ((0, 0), (0, k - tensor.k))))
 
 
 def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:

@@ -22,7 +22,7 @@ from sqhw.flows.files import as_json, write_text
 from sqhw.flows.mutate import Mutant, mutate
 from sqhw.flows.tools import ToolError, package_version
 
-__all__ = ["campaign", "key", "prove", "report", "resumed"]
+__all__ = ["campaign", "key", "prove", "report", "resumed", "sources"]
 
 SEED = 20251205
 FOLDER = Path("build/mutation")
@@ -31,7 +31,7 @@ REQUIRED = 0.99
 """Of the mutants that are not proven equivalent, this share must be killed."""
 
 _STATE = (0, 1, 2)
-_PIPELINE = ((0, 2), (0, 4), (3, 4))
+_PIPELINE = ((0, 2), (0, 4), (3, 4), (1, 9), (7, 16), (13, 20))
 
 
 def campaign(
@@ -66,7 +66,7 @@ def campaign(
         row: dict[str, Any] = {"mutant": mutant.number, "fault": mutant.mode, "place": mutant.place}
         found = replay(program, recording, mutant.number)
         if found is None:
-            equivalence = equivalence or Equivalence(folder / "mutated.aag", target.guards, target.reset)
+            equivalence = equivalence or _equivalence(target, folder)
             verdict = prove(equivalence, mutant, limit, pipeline=target.pipeline)
             row["outcome"] = "equivalent" if verdict.proof else "open"
             row["proof"] = verdict.proof
@@ -85,10 +85,23 @@ def campaign(
     }
 
 
+def _equivalence(target: Target, folder: Path) -> Equivalence:
+    return Equivalence(folder / "mutated.aag", target.guards, target.reset, target.invariants)
+
+
 def key(target: Target, count: int, seed: int) -> str:
-    """What a report of a target depends on."""
-    content = [target.design().verilog, count, seed, target.effort, target.without]
+    """What a report depends on: the design, and all code that makes stimulus, mutants and proofs."""
+    content: list[Any] = [target.design().verilog, count, seed, *(path.read_text() for path in sources())]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def sources() -> list[Path]:
+    """Files that decide what becomes of a mutant."""
+    here, root = Path(__file__).parent, Path(__file__).parents[1]
+    flows = [
+        root / "sqhw" / "flows" / f"{name}.py" for name in ("aig", "equivalence", "invariants", "mutate")
+    ]
+    return sorted([*here.glob("*.py"), *here.glob("*.cpp"), *(root / "sw_reference").glob("*.py"), *flows])
 
 
 def resumed(target: Target, count: int, seed: int, folder: Path) -> dict[str, Any]:

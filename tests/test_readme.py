@@ -1,16 +1,19 @@
-"""The README's tables are those of the committed reports, and its commands exist."""
+"""The pages' tables are those of the committed reports, and its commands exist."""
 
 import re
 from pathlib import Path
 
-from docs.tables import README, filled
+import pytest
+
+from docs.tables import PAGES, README, filled
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_tables_are_up_to_date():
-    text = README.read_text()
-    assert filled(text) == text, "renew them with: python -m docs.tables"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_up_to_date(page):
+    text = page.read_text()
+    assert filled(page) == text, "renew them with: python -m docs.tables"
     assert "@@" not in text
 
 

@@ -23,12 +23,15 @@ class Design:
         All are 0 at power-up.
     ands : tuple of (literal, left, right)
         In topological order.
+    names : dict
+        Indices of latches by the names of their bits, ``name[bit]``, or ``name`` if there is only one.
     """
 
     inputs: dict[str, list[int]]
     outputs: dict[str, list[int]]
     latches: tuple[tuple[int, int], ...]
     ands: tuple[tuple[int, int, int], ...]
+    names: dict[str, int]
 
 
 def read_aiger(path: Path) -> Design:
@@ -44,6 +47,7 @@ def read_aiger(path: Path) -> Design:
     given, kept, shown, nodes = literals(inputs), literals(latches), literals(outputs), literals(ands)
     ports: dict[str, dict[str, list[int]]] = {"i": {}, "o": {}}
     places = {"i": given, "o": shown}
+    registers: dict[str, int] = {}
     for line in lines:
         if line == "c":
             break
@@ -51,6 +55,8 @@ def read_aiger(path: Path) -> Design:
         if place[0] in ports:
             bits = ports[place[0]].setdefault(name.partition("[")[0], [])
             bits.append(places[place[0]][int(place[1:])][0])
+        else:
+            registers |= dict.fromkeys(name.split(), int(place[1:]))
     named = {literal for bits in ports["i"].values() for literal in bits}
     ports["i"]["undefined"] = [literal for (literal,) in given if literal not in named]
     return Design(
@@ -58,6 +64,7 @@ def read_aiger(path: Path) -> Design:
         ports["o"],
         tuple((literal, after) for literal, after, *_ in kept),
         tuple((literal, left, right) for literal, left, right in _sorted(nodes)),
+        registers,
     )
 
 

@@ -2,7 +2,8 @@
 
 *State*: two copies, with and without the mutant, start a cycle in the same state with the same inputs, all
 free, reset included. If they can neither show nor keep anything different, they never will. The state is any
-that some cycles of the design lead to, from any state at all; for the first cycles, from power-up.
+that some cycles of the design lead to, from any state in which its invariants hold; for the first cycles,
+from power-up. Invariants are proposed, and those that induction proves are used.
 
 *Pipeline*: registers move together, by one enable, and those some stages behind the mutant may differ. After
 some moves from any state, with other registers free in each cycle, the stage behind them must not differ, nor
@@ -23,12 +24,14 @@ from typing import Any
 import bitwuzla
 
 from .aig import FALSE, TRUE, Graph, read_aiger
+from .invariants import Clause
 
 __all__ = ["Equivalence", "Verdict"]
 
 Set = frozenset[int]
 _ENABLE_FANOUT = 40
 _LENGTH_MAX = 64
+_PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,22 @@ class Equivalence:
         Outputs that count only while another one is high.
     reset
         Name of the reset's port, and its value in reset.
+    invariants
+        What may be true of the design without a mutant.
+
+    Attributes
+    ----------
+    invariants : tuple of Clause
+        Those of them that are proven.
     """
 
-    def __init__(self, path: Path, guards: Mapping[str, str], reset: tuple[str, int]):
+    def __init__(
+        self,
+        path: Path,
+        guards: Mapping[str, str],
+        reset: tuple[str, int],
+        invariants: Sequence[Clause] = (),
+    ):
         self._design = read_aiger(path)
         self._guards = guards
         self._reset = reset
@@ -78,6 +94,29 @@ class Equivalence:
             TRUE if i in self._first else self._graph.leaf() for i in range(len(self._design.latches))
         ]
         self._frames: dict[bool, list[list[int]]] = {False: [self._free], True: [[FALSE] * len(self._free)]}
+        self.invariants = self._proven(invariants)
+
+    def _proven(self, proposed: Sequence[Clause]) -> tuple[Clause, ...]:
+        """The largest set that holds at power-up, and after any cycle that it holds before."""
+        names, start = self._design.names, self._state(0, power_up=True)
+        known = [clause for clause in proposed if all(term.names_of(names) for term in clause)]
+        kept = [clause for clause in known if self._hold([clause], start) == [TRUE]]
+        while True:
+            before = self._hold(kept, self._free)
+            after = self._hold(kept, self._state(1, power_up=False))
+            held = [
+                clause
+                for clause, literal in zip(kept, after, strict=True)
+                if self._search([literal ^ 1], _PATIENCE, before) == "equal"
+            ]
+            if held == kept:
+                return tuple(held)
+            kept = held
+
+    def _hold(self, clauses: Sequence[Clause], state: Sequence[int]) -> list[int]:
+        """Literals that say that clauses hold in a state."""
+        graph, names = self._graph, self._design.names
+        return [graph.any(term.literal(graph, state, names) for term in clause) for clause in clauses]
 
     def by_state(self, mutant: int, *, history: int, limit: float) -> Verdict:
         """Searches for a difference after `history` cycles, for at most `limit` seconds a step."""
@@ -87,7 +126,8 @@ class Equivalence:
             state = self._state(frame, power_up=not last)
             given = self._inputs()
             differences = self._differences(mutant, state, state, given)
-            answer = self._search(differences.values(), limit)
+            known = self._hold(self.invariants, self._free) if last else []
+            answer = self._search(differences.values(), limit, known)
             if answer != "equal" or last:
                 proof = f"state, history {history}" if answer == "equal" else ""
                 return Verdict(answer, proof, time.monotonic() - start, tuple(differences))
