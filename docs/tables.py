@@ -139,9 +139,26 @@ def mutation() -> str:
     return "\n".join([*lines, "", "Open:", "", *(open_ones or ["* none"])])
 
 
+def fuzz() -> str:
+    """What was sent to whom, and what came of it."""
+    report = _load("fuzz")
+    lines = ["| target | sent | hangs | results afterwards compared | wrong |", "|---|---|---:|---:|---:|"]
+    sent = {
+        "processing element": "{beats:,} beats, {flagged:,} results flagged",
+        "engine": "{words:,} words of good jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
+        "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
+    }
+    for name, part in report["parts"].items():
+        counts = f"{part['hangs']} | {part['compared']:,} | {part['wrong']}"
+        lines.append(f"| {name} | {sent[name].format(**part)} | {counts} |")
+    files = report["files"]
+    damaged = f"Of {files['damaged']:,} damaged files {files['refused']:,} were refused"
+    return "\n".join([*lines, "", f"{damaged}, the others hold what their bytes say. Seed {report['seed']}."])
+
+
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"sim": sim, "synth": synth, "accuracy": accuracy, "ppa": ppa},
-    ROOT / "docs" / "verification.md": {"mutation": mutation},
+    ROOT / "docs" / "verification.md": {"mutation": mutation, "fuzz": fuzz},
 }
 
 
