@@ -145,7 +145,7 @@ def fuzz() -> str:
     lines = ["| target | sent | hangs | results afterwards compared | wrong |", "|---|---|---:|---:|---:|"]
     sent = {
         "processing element": "{beats:,} beats, {flagged:,} results flagged",
-        "engine": "{words:,} words of good jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
+        "engine": "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
         "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
     }
     for name, part in report["parts"].items():
