@@ -36,6 +36,9 @@ class PEConfig:
         ``"pipelined"``: an output stage that takes a sum every cycle. ``"serial"``: one with the same results
         and an eighth of the gates, but a sum every 32 cycles. It costs no throughput where dot products have
         at least 32 beats (K >= 32 * lanes), and holds the beats back where they are shorter.
+    pipeline
+        ``"short"``: few registers, for least area. ``"long"``: registers within sums, products and shifts,
+        for FPGAs, where they stand idle otherwise; about three times the clock, and some 10 cycles later.
 
     A dense operand with outliers of its own has as many lanes for them as a beat can hold: it never stalls.
 
@@ -52,6 +55,7 @@ class PEConfig:
     k_max: int = 4096
     gated: bool = True
     output: str = "pipelined"
+    pipeline: str = "short"
 
     def __post_init__(self) -> None:
         if not isinstance(self.sq, SQFormat):
@@ -63,6 +67,7 @@ class PEConfig:
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
         check_choice("Output", self.output, ("pipelined", "serial"))
+        check_choice("Pipeline", self.pipeline, ("short", "long"))
 
     @property
     def slots(self) -> int:

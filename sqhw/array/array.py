@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..blocks.bitmap_decoder import decoder_latency
 from ..blocks.repeated import repeated
 from ..pe.column import ColumnSide
 from ..pe.row import RowSide
@@ -72,7 +73,7 @@ class ProcessingArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles through decoders, datapath and capture registers."""
-        return Lockstep.latency + Schedule(self._config.pe).result + Drain.latency
+        return decoder_latency(self._config.pe) + Schedule(self._config.pe).result + Drain.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

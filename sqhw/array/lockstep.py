@@ -26,7 +26,7 @@ class Lockstep(wiring.Component):
     A beat takes as many steps as its fullest row needs; a row that has done its part idles meanwhile. All
     rows end a beat, and so a dot product, in the same cycle.
 
-    Latency: :attr:`latency` cycle from a beat to its first step. Throughput: one step per cycle.
+    Latency: that of a :class:`~sqhw.blocks.bitmap_decoder.BitmapDecoder`, from a beat to its first step. Throughput: one step per cycle.
     Backpressure: full, through ``hold``. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on
     ``hold`` and on the other stream's ``valid``.
 
@@ -47,8 +47,6 @@ class Lockstep(wiring.Component):
     valid : Out(1)
         There is work.
     """
-
-    latency = BitmapDecoder.latency
 
     def __init__(self, config: ArrayConfig):
         self._config = config

@@ -10,14 +10,30 @@ a slower one. What is left is one carry-propagate addition.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
-__all__ = ["BitHeap"]
+from .pipeline import register
 
+__all__ = ["BitHeap", "cuts"]
+
+_ADDERS_BETWEEN_REGISTERS = 2
 _XOR_DELAY = 2
 _MAJORITY_DELAY = 1
+
+
+def cuts(rows: int) -> tuple[int, ...]:
+    """Returns the heights at which a heap of that many rows is registered in a long pipeline.
+
+    Full adders turn 3 rows into 2, so heights follow Dadda's sequence 2, 3, 4, 6, 9, 13, ...; there are
+    registers behind every other one, and before the last addition.
+    """
+    heights = [2]
+    while heights[-1] < rows:
+        heights.append(heights[-1] * 3 // 2)
+    return (*heights[-1 - _ADDERS_BETWEEN_REGISTERS : 0 : -_ADDERS_BETWEEN_REGISTERS], 2)
 
 
 class BitHeap:
@@ -107,26 +123,52 @@ class BitHeap:
 
     def rows(self) -> list[Value]:
         """Compresses to at most two bits per column and returns them as (at most) two addends."""
-        constant = self._constant
-        for column in range(self._shape.width):
-            if constant >> column & 1:
-                heapq.heappush(self._columns[column], (0, -1, Const(1, 1)))
-        self._constant = 0
-        for column, bits in enumerate(self._columns):
-            while len(bits) > 2:
-                self._full_adder(column, *(heapq.heappop(bits) for _ in range(3)))
+        self._compress(2)
         count = max((len(bits) for bits in self._columns), default=0)
-        padded = [[bit for *_, bit in sorted(bits, key=lambda entry: entry[:2])] for bits in self._columns]
+        padded = [self._in_order(bits) for bits in self._columns]
         rows = [
             Cat(bits[row] if row < len(bits) else Const(0, 1) for bits in padded)
             for row in range(max(count, 1))
         ]
         return rows
 
-    def sum(self) -> Value:
-        """Returns the sum, a value of the heap's shape."""
+    def sum(self, registered: Sequence[int] = ()) -> Value:
+        """Returns the sum, a value of the heap's shape.
+
+        With `registered` there is a register in each bit's way wherever compression has come down to one of
+        these heights: the sum comes that many cycles later.
+        """
+        for stage, height in enumerate(registered):
+            self._register(height, stage)
         total = self._rows_sum()
         return total.as_signed() if self._shape.signed else total
+
+    def _compress(self, height: int) -> None:
+        """Adds until no column has more than that many bits."""
+        for column in range(self._shape.width):
+            if self._constant >> column & 1:
+                heapq.heappush(self._columns[column], (0, -1, Const(1, 1)))
+        self._constant = 0
+        for column, bits in enumerate(self._columns):
+            while len(bits) > height:
+                self._full_adder(column, *(heapq.heappop(bits) for _ in range(3)))
+
+    def _register(self, height: int, stage: int) -> None:
+        """Compresses to `height` and puts a register behind each bit."""
+        self._compress(height)
+        for column, bits in enumerate(self._columns):
+            kept = self._in_order(bits)
+            late = [bit for bit in kept if not isinstance(bit, Const)]
+            held = register(self._m, Cat(late), name=f"{self._name}_stage{stage}_{column}")
+            constants = [bit for bit in kept if isinstance(bit, Const)]
+            entries = enumerate([*constants, *held], self._entries)
+            self._columns[column] = [(0, entry, bit) for entry, bit in entries]
+            self._entries += len(kept)
+
+    @staticmethod
+    def _in_order(bits: list[tuple[int, int, Value]]) -> list[Value]:
+        """The bits of a column, those that come first at the front."""
+        return [bit for *_, bit in sorted(bits, key=lambda entry: entry[:2])]
 
     def _rows_sum(self) -> Value:
         rows = self.rows()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from sw_reference.format import SENTINEL
 
@@ -14,8 +15,16 @@ from ..config import PEConfig
 from ..layouts import sq_beat_layout, step_layout
 from .bank_monitor import BankMonitor
 from .marks import count_marks, first_marks
+from .pipeline import delay, register
 
-__all__ = ["BitmapDecoder"]
+__all__ = ["BitmapDecoder", "decoder_latency"]
+
+_COUNTED_AT_ONCE = 8
+
+
+def decoder_latency(config: PEConfig) -> int:
+    """Returns the latency of :class:`BitmapDecoder`."""
+    return 3 if config.pipeline == "long" else 1
 
 
 class BitmapDecoder(wiring.Component):
@@ -25,7 +34,8 @@ class BitmapDecoder(wiring.Component):
     as many steps as it needs and the input waits. Malformed beats never hang it: what is wrong is
     told by ``error`` on the beat's last step.
 
-    Latency: :attr:`latency` cycle from a beat to its first step. Throughput: one step per cycle.
+    Latency: :attr:`latency` cycles from a beat to its first step: one, and in a long pipeline two more,
+    in which outliers are counted. Throughput: one step per cycle.
     Backpressure: full; ``i.ready`` depends combinationally on ``o.ready``.
 
     Parameters
@@ -40,8 +50,6 @@ class BitmapDecoder(wiring.Component):
         Registered.
     """
 
-    latency = 1
-
     def __init__(self, config: PEConfig):
         self._config = config
         super().__init__(
@@ -51,14 +59,19 @@ class BitmapDecoder(wiring.Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return decoder_latency(self._config)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beat, step = self.i.payload, self.o.payload
+        source, count = self._counted(m) if self._config.pipeline == "long" else (self.i, None)
+        beat, step = source.payload, self.o.payload
         advance, load = Signal(), Signal()
         m.d.comb += advance.eq(self.o.ready | ~self.o.valid)
-        m.d.comb += [self.i.ready.eq(advance), load.eq(self.i.valid & self.i.ready)]
+        m.d.comb += [source.ready.eq(advance), load.eq(source.valid & source.ready)]
         with m.If(advance):
-            m.d.sync += self.o.valid.eq(self.i.valid)
+            m.d.sync += self.o.valid.eq(source.valid)
         with m.If(load):
             m.d.sync += [step.scale.eq(beat.scale), step.last.eq(beat.last)]
         config = self._config
@@ -67,8 +80,9 @@ class BitmapDecoder(wiring.Component):
         )
         m.d.comb += [monitor.beat.eq(load), monitor.last.eq(beat.last)]
 
-        mask = self._mask(m, load)
-        count = count_marks(m, mask, name="count")
+        mask = self._mask(m, load, beat)
+        if count is None:
+            count = count_marks(m, mask, name="count")
         m.d.comb += monitor.outliers.eq(count)
         error = monitor.error | self._reserved(beat.scale)
         if not self._config.slots:
@@ -79,14 +93,34 @@ class BitmapDecoder(wiring.Component):
         with m.If(load):
             m.d.sync += step.error.eq(error | (count != beat.high_count))
         if self._config.slots <= self._config.outlier_lanes:
-            self._single_step(m, load, mask)
+            self._single_step(m, load, mask, source)
         else:
-            self._multi_step(m, load, advance, mask)
+            self._multi_step(m, load, advance, mask, source)
         return m
 
-    def _mask(self, m: Module, load: Any) -> Any:
+    def _counted(self, m: Module) -> tuple[Any, Any]:
+        """Counts outliers in two cycles, some lanes and then all; returns the delayed beats and the count."""
+        config, beat = self._config, self.i.payload
+        marks: Any = Const(0, config.lanes)
+        if config.slots:
+            marks = beat.bitmap if config.sq.has_bitmap else Cat(low == SENTINEL for low in beat.low)
+        parts = [
+            count_marks(m, marks[lane : lane + _COUNTED_AT_ONCE], name=f"count{lane}")
+            for lane in range(0, config.lanes, _COUNTED_AT_ONCE)
+        ]
+        held: Any = stream.Signature(sq_beat_layout(config)).create(path=("held",))
+        move = held.ready
+        total = sum(register(m, count, name=f"part{part}", en=move) for part, count in enumerate(parts))
+        m.d.comb += [
+            self.i.ready.eq(move),
+            held.payload.eq(delay(m, beat, 2, name="beat", en=move)),
+            held.valid.eq(delay(m, self.i.valid, 2, name="valid", en=move, reset=True)),
+        ]
+        return held, register(m, total[: bits_for(config.lanes)], name="total", en=move)
+
+    def _mask(self, m: Module, load: Any, beat: Any) -> Any:
         """Registers the low codes and returns which elements of the arriving beat are outliers."""
-        config, beat, step = self._config, self.i.payload, self.o.payload
+        config, step = self._config, self.o.payload
         if config.sq.has_bitmap:
             with m.If(load):
                 m.d.sync += step.low.eq(beat.low)
@@ -105,28 +139,28 @@ class BitmapDecoder(wiring.Component):
         fraction, e = scale[:3], scale[3:]
         return (e == 0) & fraction.any() | (e == 1) & fraction[:2].any() | (e == 2) & fraction[0]
 
-    def _single_step(self, m: Module, load: Any, mask: Any) -> None:
+    def _single_step(self, m: Module, load: Any, mask: Any, source: Any) -> None:
         """Every outlier of a beat has an outlier lane of its own."""
         step = self.o.payload
         m.d.comb += [step.first.eq(1), step.done.eq(1)]
         selects = [mask] if self._config.slots == 1 else first_marks(m, mask, self._config.outlier_lanes)[0]
         with m.If(load):
-            m.d.sync += step.high.eq(self.i.payload.high)
+            m.d.sync += step.high.eq(source.payload.high)
             for lane, select in enumerate(selects):
                 m.d.sync += step.select[lane].eq(select)
 
-    def _multi_step(self, m: Module, load: Any, advance: Any, mask: Any) -> None:
+    def _multi_step(self, m: Module, load: Any, advance: Any, mask: Any, source: Any) -> None:
         """Takes `outlier_lanes` outliers per step; ``rest`` and ``codes`` are those still to come."""
         config, step = self._config, self.o.payload
-        arriving = self.i.payload.high.as_value()
+        arriving = source.payload.high.as_value()
         now = config.outlier_lanes * config.sq.high_bits
         rest = Signal(config.lanes)
         codes = Signal(len(arriving) - now)
         more = Signal()
-        m.d.comb += [more.eq(self.o.valid & ~step.done), self.i.ready.eq(advance & ~more)]
-        source = Signal(config.lanes)
-        m.d.comb += source.eq(Mux(more, rest, mask))
-        selects, left = first_marks(m, source, config.outlier_lanes)
+        m.d.comb += [more.eq(self.o.valid & ~step.done), source.ready.eq(advance & ~more)]
+        marks = Signal(config.lanes, name="source")
+        m.d.comb += marks.eq(Mux(more, rest, mask))
+        selects, left = first_marks(m, marks, config.outlier_lanes)
         with m.If(advance & more | load):
             m.d.sync += [
                 self.o.valid.eq(1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
@@ -65,7 +66,7 @@ class DenseLanes(wiring.Component):
     row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
     and bits of the dense codes, is one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
 
-    Latency: :attr:`latency` cycles. Throughput: one beat per cycle. The pipeline never stops and
+    Latency: :attr:`latency` cycles: one, and one for each of the heap's further registers. Throughput: one beat per cycle. The pipeline never stops and
     has no valid; what goes in comes out. No combinational path from input to output.
 
     Parameters
@@ -76,6 +77,8 @@ class DenseLanes(wiring.Component):
         Width of a dense code: 4, 6 or 8.
     low_bits
         Width of a low code. It is 4; baselines have 6 and 8 too.
+    registered
+        Heights at which the heap is registered on its way (:func:`~sqhw.blocks.bit_heap.cuts`).
 
     Members
     -------
@@ -93,15 +96,16 @@ class DenseLanes(wiring.Component):
         If a parameter is out of its range.
     """
 
-    latency = 1
-
-    def __init__(self, lanes: int, dense_bits: int, low_bits: int = LOW_BITS):
+    def __init__(
+        self, lanes: int, dense_bits: int, low_bits: int = LOW_BITS, *, registered: Sequence[int] = ()
+    ):
         check_int("Lanes", lanes, 1, 128)
         check_choice("Dense bits", dense_bits, (4, 6, 8))
         check_choice("Low bits", low_bits, (4, 6, 8))
         self._lanes = lanes
         self._dense_bits = dense_bits
         self._sum_bits = low_bits + 1
+        self._registered = registered
         super().__init__(
             {
                 "low": In(data.ArrayLayout(signed(low_bits), lanes)),
@@ -110,6 +114,10 @@ class DenseLanes(wiring.Component):
                 "o": Out(signed_range(lanes << (low_bits + dense_bits - 2))),
             }
         )
+
+    @property
+    def latency(self) -> int:
+        return 1 + len(self._registered)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -121,7 +129,7 @@ class DenseLanes(wiring.Component):
                 choices = (first, pick.first), (second, pick.second), (self.sums[pair], pick.both)
                 negative = bit == self._dense_bits - 1
                 self._add(m, heap, choices, bit, negative, name=f"pair{pair}_{bit}")
-        m.d.comb += self.o.eq(register(m, heap.sum(), name="sum"))
+        m.d.comb += self.o.eq(register(m, heap.sum(self._registered), name="sum"))
         return m
 
     def _add(self, m: Module, heap: BitHeap, choices: Any, column: int, negative: bool, *, name: str) -> None:

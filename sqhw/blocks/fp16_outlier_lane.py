@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .bit_heap import BitHeap
+from .bit_heap import BitHeap, cuts
 from .pipeline import delay, register, signed_range
-from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled
+from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
 
 __all__ = [
     "FP16_SHIFT_MAX",
     "FP16_SIGNIFICAND_MAX",
     "TAU_EXPONENT_MAX",
     "FP16OutlierLane",
+    "LaneSchedule",
     "fp16_operand_layout",
 ]
 
@@ -28,6 +30,38 @@ TAU_EXPONENT_MAX = 7
 def fp16_operand_layout() -> data.StructLayout:
     """The part of an unpacked FP16 number that meets the multiplier."""
     return data.StructLayout({"significand": 11, "sign": 1})
+
+
+@dataclass(frozen=True)
+class LaneSchedule:
+    """Cycles of an FP16 outlier lane, counted from ``d``; grouped or not, in a short or a long pipeline."""
+
+    grouped: bool
+    long: bool
+
+    @property
+    def scale_cuts(self) -> tuple[int, ...]:
+        """Where the product with the group scale is registered."""
+        return cuts(5) if self.long else ()
+
+    @property
+    def product_cuts(self) -> tuple[int, ...]:
+        """Where the product with the high code is registered: at once behind the choice of multiples too."""
+        return (6, *cuts(6)) if self.long else ()
+
+    @property
+    def operands(self) -> int:
+        """The high code meets the dense code, scaled if it is."""
+        return 1 + (1 + len(self.scale_cuts) if self.grouped else 0)
+
+    @property
+    def shift(self) -> int:
+        """The product is shifted."""
+        return self.operands + len(self.product_cuts)
+
+    @property
+    def latency(self) -> int:
+        return self.shift + shift_latency(long=self.long)
 
 
 class FP16OutlierLane(wiring.Component):
@@ -52,6 +86,8 @@ class FP16OutlierLane(wiring.Component):
         Whether there are group scales: one more cycle.
     gated
         Whether operand registers hold. Ungated, the caller must pass ``d`` = 0 without an outlier.
+    long
+        Whether it is part of a long pipeline: further registers in the multipliers and around the shifter.
 
     Members
     -------
@@ -60,20 +96,29 @@ class FP16OutlierLane(wiring.Component):
     fraction : In(3)
         Of the group scale, in cycle 1; only with group scales.
     high : In(fp16_operand_layout())
-        The held high code, in cycle ``latency - 1``.
+        The held high code, in cycle ``operands`` of its :class:`LaneSchedule`.
     shift : In(range)
-        In the same cycle.
+        In the cycle ``shift`` of the same.
     o : Out(signed)
         0 without an outlier. Depends on registers alone.
     """
 
-    def __init__(self, dense_bits: int, dense_bound: int, *, grouped: bool = False, gated: bool = True):
+    def __init__(
+        self,
+        dense_bits: int,
+        dense_bound: int,
+        *,
+        grouped: bool = False,
+        gated: bool = True,
+        long: bool = False,
+    ):
         self._grouped = grouped
         self._gated = gated
+        self._at = LaneSchedule(grouped, long)
         self._operand_bound = dense_bound * (SIGNIFICAND_MAX if grouped else 1)
         self._product_bound = FP16_SIGNIFICAND_MAX * self._operand_bound
         shift_max = FP16_SHIFT_MAX + (TAU_EXPONENT_MAX if grouped else 0)
-        self._shift = ScaleShift(self._product_bound, shift_max)
+        self._shift = ScaleShift(self._product_bound, shift_max, long=long)
         ports: dict[str, Any] = {"d": In(signed(dense_bits)), "take": In(1)}
         if grouped:
             ports["fraction"] = In(FRACTION_BITS)
@@ -83,7 +128,7 @@ class FP16OutlierLane(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return 3 if self._grouped else 2
+        return self._at.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -92,12 +137,15 @@ class FP16OutlierLane(wiring.Component):
         if self._grouped:
             heap = BitHeap(m, signed_range(self._operand_bound), name="scaled")
             add_scaled(heap, operand, self.fraction)
-            operand = register(m, heap.sum(), name="held_scaled_d", en=taken if self._gated else None)
+            taken = delay(m, taken, len(self._at.scale_cuts), name="active_held", reset=True)
+            scaled = heap.sum(self._at.scale_cuts)
+            operand = register(m, scaled, name="held_scaled_d", en=taken if self._gated else None)
         heap = BitHeap(m, signed_range(self._product_bound), name="product")
         heap.add_booth(self.high.significand, operand, negate=self.high.sign)
-        product = heap.sum()
+        product = heap.sum(self._at.product_cuts)
         if self._gated:
-            active = delay(m, taken, self.latency - 2, name="active_scaled", reset=True)
+            age = len(self._at.product_cuts) + int(self._grouped)
+            active = delay(m, taken, age, name="active_scaled", reset=True)
             product = Mux(active, product, 0)
         m.submodules.shift = self._shift
         m.d.comb += [

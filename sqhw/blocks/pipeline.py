@@ -29,10 +29,13 @@ def register(m: Module, value: Any, *, name: str, en: Any = None, reset: bool = 
     return held
 
 
-def delay(m: Module, value: Any, cycles: int, *, name: str, reset: bool = False) -> Any:
-    """Returns `value` as it was `cycles` cycles ago; 0 cycles is `value` itself."""
+def delay(m: Module, value: Any, cycles: int, *, name: str, en: Any = None, reset: bool = False) -> Any:
+    """Returns `value` as it was `cycles` cycles ago; 0 cycles is `value` itself.
+
+    With `en`, cycles count only while it is high.
+    """
     for age in range(cycles):
-        value = register(m, value, name=f"{name}_{age + 1}", reset=reset)
+        value = register(m, value, name=f"{name}_{age + 1}", en=en, reset=reset)
     return value
 
 

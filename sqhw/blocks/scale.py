@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .bit_heap import BitHeap
-from .pipeline import register, signed_range
+from .pipeline import delay, register, signed_range
 
-__all__ = ["FRACTION_BITS", "ScaleMultiply", "ScaleShift", "add_scaled"]
+__all__ = ["FRACTION_BITS", "ScaleMultiply", "ScaleShift", "add_scaled", "shift_latency"]
 
 FRACTION_BITS = 3
 SIGNIFICAND_MAX = 15
@@ -25,12 +27,14 @@ def add_scaled(heap: BitHeap, value: object, fraction: object) -> None:
 class ScaleMultiply(wiring.Component):
     """``value * (8 + fraction)``: the significand of a bank scale (E5M3) or of a group scale (e3m3).
 
-    Combinational.
+    Latency: :attr:`latency` cycles; combinational without registers.
 
     Parameters
     ----------
     bound
         Largest magnitude of ``value``.
+    registered
+        Heights at which its heap is registered.
 
     Members
     -------
@@ -39,9 +43,8 @@ class ScaleMultiply(wiring.Component):
     o : Out(signed)
     """
 
-    latency = 0
-
-    def __init__(self, bound: int):
+    def __init__(self, bound: int, *, registered: Sequence[int] = ()):
+        self._registered = registered
         self._bound = bound * SIGNIFICAND_MAX
         super().__init__(
             {
@@ -56,12 +59,21 @@ class ScaleMultiply(wiring.Component):
         """Largest magnitude of ``o``."""
         return self._bound
 
+    @property
+    def latency(self) -> int:
+        return len(self._registered)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="product")
         add_scaled(heap, self.value, self.fraction)
-        m.d.comb += self.o.eq(heap.sum())
+        m.d.comb += self.o.eq(heap.sum(self._registered))
         return m
+
+
+def shift_latency(*, long: bool) -> int:
+    """Returns the latency of :class:`ScaleShift`."""
+    return 3 if long else 1
 
 
 class ScaleShift(wiring.Component):
@@ -71,9 +83,9 @@ class ScaleShift(wiring.Component):
     bank scale that would leave a remainder there is reserved.
 
     The register stands in the middle, where the word is still narrow: the lower three bits of the exponent
-    shift before it, the others behind it.
+    shift before it, the others behind it. In a long pipeline there is one before and one behind it too.
 
-    Latency: :attr:`latency` cycle. Throughput: one value per cycle; it never stops.
+    Latency: :attr:`latency` cycles. Throughput: one value per cycle; it never stops.
 
     Parameters
     ----------
@@ -83,6 +95,8 @@ class ScaleShift(wiring.Component):
         Largest exponent.
     drop
         Low bits of the result that are always zero and left out.
+    long
+        Whether it is part of a long pipeline.
 
     Members
     -------
@@ -92,10 +106,9 @@ class ScaleShift(wiring.Component):
         Depends on registers alone.
     """
 
-    latency = 1
-
-    def __init__(self, bound: int, exponent_max: int, *, drop: int = 0):
+    def __init__(self, bound: int, exponent_max: int, *, drop: int = 0, long: bool = False):
         self._drop = drop
+        self._long = long
         super().__init__(
             {
                 "value": In(signed_range(bound)),
@@ -104,11 +117,18 @@ class ScaleShift(wiring.Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return shift_latency(long=self._long)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        fine, coarse = self.exponent[:_FINE_BITS], self.exponent[_FINE_BITS:]
-        half = register(m, self.value << fine, name="half_shifted")
+        around = int(self._long)
+        value = delay(m, self.value, around, name="value")
+        exponent = delay(m, self.exponent, around, name="exponent")
+        fine, coarse = exponent[:_FINE_BITS], exponent[_FINE_BITS:]
+        half = register(m, value << fine, name="half_shifted")
         late = register(m, coarse, name="coarse")
         shifted = (half << (late << _FINE_BITS))[self._drop : self._drop + len(self.o)]
-        m.d.comb += self.o.eq(shifted.as_signed())
+        m.d.comb += self.o.eq(delay(m, shifted.as_signed(), around, name="shifted"))
         return m

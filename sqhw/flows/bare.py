@@ -13,6 +13,7 @@ from ..array.config import ArrayConfig
 from ..array.layouts import dense_beats_layout
 from ..blocks.bitmap_decoder import BitmapDecoder
 from ..blocks.dense_decoder import DenseDecoder
+from ..blocks.pipeline import delay
 from ..blocks.repeated import repeated
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, sq_beat_layout
@@ -26,7 +27,7 @@ __all__ = ["BareArray", "BarePE", "ShiftHarness"]
 class BarePE(wiring.Component):
     """Decoder, operand registers, row side, column side and multiply-accumulate unit.
 
-    The decoder's output register is the SQ operand's; the dense operand gets one that holds while a beat
+    The decoder's registers are the SQ operand's; the dense operand gets as many, which hold while a beat
     takes several steps. Beats of both operands come together.
 
     Members
@@ -57,7 +58,7 @@ class BarePE(wiring.Component):
         row = repeated(m, platform, "row", RowSide, config)
         mac = repeated(m, platform, "mac", mac_unit(config), config)
         m.submodules.column = column = ColumnSide(config)
-        dense = self._register(m)
+        dense = self._register(m, decoder)
         step = decoder.o.p
         error = step.error | (step.last != dense.last)
         if config.dense_slots:
@@ -81,17 +82,17 @@ class BarePE(wiring.Component):
             m.d.comb += column.valid.eq(decoder.o.valid)
         return m
 
-    def _register(self, m: Module) -> Any:
-        """The dense operand's register: that of its decoder, if it has outliers."""
+    def _register(self, m: Module, sq: BitmapDecoder) -> Any:
+        """The dense operand's registers: those of its decoder, if it has outliers."""
         take = self.valid & self.ready
-        if not self._config.dense_slots:
-            dense: Any = Signal(dense_beat_layout(self._config), name="dense", reset_less=True)
-            with m.If(take):
-                m.d.sync += dense.eq(self.dense)
-            return dense
-        m.submodules.dense_decoder = decoder = DenseDecoder(self._config)
-        m.d.comb += [decoder.i.p.eq(self.dense), decoder.i.valid.eq(take), decoder.o.ready.eq(1)]
-        return decoder.o.p
+        if self._config.dense_slots:
+            m.submodules.dense_decoder = decoder = DenseDecoder(self._config)
+            m.d.comb += [decoder.i.p.eq(self.dense), decoder.i.valid.eq(take), decoder.o.ready.eq(1)]
+            return decoder.o.p
+        dense: Any = Signal(dense_beat_layout(self._config), name="dense", reset_less=True)
+        with m.If(take):
+            m.d.sync += dense.eq(self.dense)
+        return delay(m, dense, sq.latency - 1, name="late_dense", en=~sq.o.valid | sq.o.p.done)
 
 
 class BareArray(wiring.Component):

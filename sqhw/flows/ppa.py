@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.bitmap_decoder import decoder_latency
 from . import jobs, pnr
 from .cache import CACHE
 from .measure import Emitted, combine, emit, job, multiplies, parts
@@ -331,7 +331,7 @@ def _decode(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "gather_gates": gather,
                     "share_of_pe_percent": round(pe_share, 1),
                     "share_of_array_percent": round(array_share, 1),
-                    "latency_cycles": BitmapDecoder.latency,
+                    "latency_cycles": decoder_latency(config),
                     "extra_cycles": -(-config.slots // config.outlier_lanes) - 1,
                 }
             )

@@ -46,23 +46,27 @@ class ColumnSide(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.comb += self.o.codes.eq(self.i.codes)
+        at = Schedule(self._config)
+        m.d.comb += self.o.codes.eq(delay(m, self.i.codes, at.start, name="codes"))
         for pair, bits in enumerate(pair_picks(self.i.codes)):
             for bit, pick in enumerate(bits):
-                m.d.comb += [self.o.picks[pair][bit][name].eq(value) for name, value in pick.items()]
+                m.d.comb += [
+                    self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
+                    for name, value in pick.items()
+                ]
         if self._config.dense.group and self._config.shared_multiplier:
             # Behind the last step of a bank its scale stays for two cycles, whatever follows.
             held = register(m, self.i.tau, name="held_tau", en=self.valid)
             tau = register(m, held, name="bank_tau")
             m.d.comb += [self.o.fraction.eq(tau[:3]), self.o.exponent.eq(tau[3:])]
         elif self._config.dense.group:
-            at = Schedule(self._config)
             lane = delay(m, self.i.tau, at.gathered + 1, name="tau")
             bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_tau")
+            fraction = delay(m, bank[:3], at.scaled - at.bank_sum - 1, name="bank_fraction")
             m.d.comb += [
                 self.o.lane_fraction.eq(lane[:3]),
-                self.o.exponent.eq(bank[3:]),
-                self.o.fraction.eq(register(m, bank[:3], name="late_fraction")),
+                self.o.exponent.eq(delay(m, bank[3:], at.exponents - at.bank_sum, name="bank_exponent")),
+                self.o.fraction.eq(register(m, fraction, name="late_fraction")),
             ]
         for slot in range(self._config.dense_slots):
             self._outlier(m, slot)

@@ -60,7 +60,9 @@ class MACUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, row = self._config, self.row
-        m.submodules.dense_lanes = dense = DenseLanes(config.lanes, config.dense.bits)
+        at = Schedule(config)
+        dense = DenseLanes(config.lanes, config.dense.bits, registered=at.dense_cuts)
+        m.submodules.dense_lanes = dense
         m.d.comb += [dense.low.eq(row.low), dense.sums.eq(row.sums), dense.picks.eq(self.column.picks)]
         bank_sum = Mux(row.dense, dense.o, 0)
         bank_bound = config.lanes * -NIBBLE_MIN * -config.dense.code_min
@@ -79,7 +81,7 @@ class MACUnit(wiring.Component):
             bank_bound = 1 << (len(bank_sum) - 1)
         terms = [self._scale(m, bank_sum, bank_bound), *outliers]
         shapes = [term.shape() for term in terms]
-        m.submodules.accumulator = accumulator = Accumulator(shapes, config.acc_bits)
+        m.submodules.accumulator = accumulator = Accumulator(shapes, config.acc_bits, long=at.long)
         m.d.comb += [accumulator.terms[str(index)].eq(term) for index, term in enumerate(terms)]
         m.d.comb += [accumulator.clear.eq(row.clear), self.acc.eq(accumulator.o)]
         return m
@@ -105,6 +107,7 @@ class MACUnit(wiring.Component):
     def _gather(self, m: Module) -> list[Any]:
         """Returns the dense codes that the outlier lanes take."""
         gathered = []
+        at = Schedule(self._config)
         for lane in range(self._config.outlier_lanes):
             select = self.row.select[lane]
             if self._config.dense_slots:
@@ -112,7 +115,7 @@ class MACUnit(wiring.Component):
                 continue
             m.submodules[f"gather{lane}"] = gather = Gather(self._config.lanes, self._config.dense.bits)
             m.d.comb += [gather.codes.eq(self.column.codes), gather.select.eq(select)]
-            gathered.append(gather.o)
+            gathered.append(delay(m, gather.o, at.gathered - at.start, name=f"late_d{lane}"))
         return gathered
 
     def _gather_whole(self, m: Module, lane: int, select: Any) -> Any:
@@ -129,15 +132,16 @@ class MACUnit(wiring.Component):
 
     def _take(self, m: Module) -> Any:
         """Which outlier lanes have an outlier, in the cycle in which they take its dense code."""
-        return delay(m, self.row.take, Schedule(self._config).gathered, name="take", reset=True)
+        at = Schedule(self._config)
+        return delay(m, self.row.take, at.gathered - at.start, name="take", reset=True)
 
     def _fp16_lane(self, m: Module, index: int, d: Any, take: Any) -> Any:
         config, row, column = self._config, self.row, self.column
-        m.submodules[f"outlier_lane{index}"] = lane = FP16OutlierLane(
-            len(d), config.dense.code_bound, grouped=bool(config.dense.group), gated=config.gated
-        )
         at = Schedule(config)
-        assert at.gathered + lane.latency == at.terms, "scaled sums and outlier products must meet"
+        m.submodules[f"outlier_lane{index}"] = lane = FP16OutlierLane(
+            len(d), config.dense.code_bound, grouped=bool(config.dense.group), gated=config.gated, long=at.long
+        )
+        assert at.gathered + at.outlier_lane.shift == at.shift, "sums and outlier products must meet"
         shift = row.shift[index]
         if config.dense.group:
             m.d.comb += lane.fraction.eq(column.lane_fraction)
@@ -171,15 +175,16 @@ class MACUnit(wiring.Component):
     def _scale(self, m: Module, value: Any, bound: int) -> Any:
         """The dense sum times bank scale and group scale, both significands while it is narrow."""
         row, column = self.row, self.column
-        m.submodules.bank_scale = scale = ScaleMultiply(bound)
+        at = Schedule(self._config)
+        m.submodules.bank_scale = scale = ScaleMultiply(bound, registered=at.scale_cuts)
         m.d.comb += [scale.value.eq(value), scale.fraction.eq(row.fraction)]
         exponent, exponent_max = row.exponent, 31
         if self._config.dense.group:
             product = register(m, scale.o, name="bank_product")
-            m.submodules.group_scale = scale = ScaleMultiply(scale.bound)
+            m.submodules.group_scale = scale = ScaleMultiply(scale.bound, registered=at.scale_cuts)
             m.d.comb += [scale.value.eq(product), scale.fraction.eq(column.fraction)]
             exponent = register(m, row.exponent + column.exponent, name="exponent")
             exponent_max += 7
-        m.submodules.scale_shift = shift = ScaleShift(scale.bound, exponent_max, drop=3)
+        m.submodules.scale_shift = shift = ScaleShift(scale.bound, exponent_max, drop=3, long=at.long)
         m.d.comb += [shift.value.eq(scale.o), shift.exponent.eq(exponent)]
         return shift.o

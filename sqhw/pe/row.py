@@ -49,13 +49,15 @@ class RowSide(wiring.Component):
         m = Module()
         at = Schedule(self._config)
         step, row = self.i, self.o
+        low = delay(m, step.low, at.start, name="low")
+        sums = [delay(m, value, at.start, name=f"sum{pair}") for pair, value in enumerate(pair_sums(step.low))]
         m.d.comb += [
-            row.low.eq(step.low),
-            *(out.eq(value) for out, value in zip(row.sums, pair_sums(step.low), strict=True)),
+            row.low.eq(low),
+            *(out.eq(value) for out, value in zip(row.sums, sums, strict=True)),
             row.dense.eq(delay(m, self.valid & step.first, at.dense_sum, name="dense", reset=True)),
             row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
         ]
-        exponent = delay(m, step.scale[3:], at.bank_sum, name="exponent")
+        exponent = delay(m, step.scale[3:], at.exponents, name="exponent")
         if self._config.shared_multiplier:
             self._marks(m, at, self._turns(m, at, exponent))
             return m
@@ -75,14 +77,18 @@ class RowSide(wiring.Component):
         at = Schedule(self._config)
         bad = []
         for lane in range(self._config.outlier_lanes):
-            m.d.comb += row.select[lane].eq(step.select[lane] & self.valid.replicate(self._config.lanes))
-            m.d.comb += row.take[lane].eq(self.valid & step.select[lane].any())
+            select = step.select[lane] & self.valid.replicate(self._config.lanes)
+            m.d.comb += row.select[lane].eq(delay(m, select, at.start, name=f"select{lane}"))
+            take = self.valid & step.select[lane].any()
+            m.d.comb += row.take[lane].eq(delay(m, take, at.start, name=f"take{lane}", reset=True))
+            if not at.start:
+                take = row.take[lane]
             if self._config.sq.high == "int8":
                 held = register(
                     m,
                     step.high[lane],
                     name=f"held_high{lane}",
-                    en=row.take[lane] if self._config.gated else None,
+                    en=take if self._config.gated else None,
                 )
                 m.d.comb += row.high[lane].eq(delay(m, held, at.gathered, name=f"late_high{lane}"))
                 continue
@@ -92,9 +98,9 @@ class RowSide(wiring.Component):
                 operand.sign.eq(unpack.sign),
                 operand.significand.eq(unpack.significand),
                 unpack.code.eq(step.high[lane]),
-                unpack.take.eq(row.take[lane]),
+                unpack.take.eq(take),
                 row.high[lane].eq(delay(m, operand, at.operands - unpack.latency, name=f"operand{lane}")),
-                row.shift[lane].eq(delay(m, unpack.shift, at.gathered, name=f"late_shift{lane}")),
+                row.shift[lane].eq(delay(m, unpack.shift, at.exponents - unpack.latency, name=f"late_shift{lane}")),
             ]
             bad.append(unpack.bad)
         return Cat(bad).any()

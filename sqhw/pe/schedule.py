@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..blocks.accumulator import Accumulator
+from ..blocks.accumulator import accumulator_latency
 from ..blocks.bank_sum import BankSum
-from ..blocks.dense_lanes import DenseLanes
+from ..blocks.bit_heap import cuts
+from ..blocks.fp16_outlier_lane import LaneSchedule
 from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.scale import ScaleShift
+from ..blocks.scale import shift_latency
 from ..blocks.shared_multiplier import SharedMultiplier
 from ..config import PEConfig
 
@@ -22,20 +23,47 @@ class Schedule:
     config: PEConfig
 
     @property
+    def long(self) -> bool:
+        """Whether there are further registers in what takes long."""
+        return self.config.pipeline == "long"
+
+    @property
+    def start(self) -> int:
+        """Rows and columns hand out their operands."""
+        return 1 if self.long else 0
+
+    @property
+    def dense_cuts(self) -> tuple[int, ...]:
+        """Where the dense lanes' heap is registered: at once behind the choice of what is summed too."""
+        rows = -(-self.config.lanes // 2) * self.config.dense.bits + 1
+        return (rows, *cuts(rows)) if self.long else ()
+
+    @property
+    def scale_cuts(self) -> tuple[int, ...]:
+        """Where a product with a scale's significand is registered."""
+        return cuts(5) if self.long else ()
+
+    @property
     def dense_sum(self) -> int:
         """The dense lanes' sum is there."""
-        return DenseLanes.latency
+        return self.start + len(self.dense_cuts) + 1
+
+    @property
+    def outlier_lane(self) -> LaneSchedule:
+        """Cycles of an FP16 outlier lane, from the one in which it takes its dense code."""
+        return LaneSchedule(bool(self.config.dense.group), self.long)
 
     @property
     def gathered(self) -> int:
         """Outlier lanes take their dense codes; whole codes of dense outliers are put together before."""
+        if self.config.sq.high == "fp16" and not self.config.shared_multiplier:
+            return self.terms - self.outlier_lane.latency
         return 1 if self.config.dense_slots else 0
 
     @property
     def operands(self) -> int:
         """High codes meet dense codes (FP16: after those were multiplied by their group scale)."""
-        scaled = self.config.sq.high == "fp16" and self.config.dense.group
-        return self.gathered + 1 + (1 if scaled else 0)
+        return self.gathered + (self.outlier_lane.operands if self.config.sq.high == "fp16" else 1)
 
     @property
     def bank_sum(self) -> int:
@@ -46,14 +74,28 @@ class Schedule:
         return self.dense_sum + sum(1 for outliers in joins if outliers) * (INT8OutlierLane.latency - 1)
 
     @property
+    def scaled(self) -> int:
+        """The sum has been multiplied by the bank scale."""
+        return self.bank_sum + len(self.scale_cuts) + (1 if self.config.dense.group else 0)
+
+    @property
+    def shift(self) -> int:
+        """Sums and outlier products are shifted: the group scale has been multiplied by as well."""
+        return self.scaled + (len(self.scale_cuts) if self.config.dense.group else 0)
+
+    @property
+    def exponents(self) -> int:
+        """Exponents are given; with group scales two of them have to be added first."""
+        return self.shift - (1 if self.config.dense.group else 0)
+
+    @property
     def terms(self) -> int:
         """Scaled sums and FP16 outlier products enter the accumulator."""
         if self.config.shared_multiplier:
             return self.bank_sum + SharedMultiplier.latency
-        between_factors = 1 if self.config.dense.group else 0
-        return self.bank_sum + between_factors + ScaleShift.latency
+        return self.shift + shift_latency(long=self.long)
 
     @property
     def result(self) -> int:
         """The accumulator shows the dot product that this step completes."""
-        return self.terms + Accumulator.latency
+        return self.terms + accumulator_latency(long=self.long)
