@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..blocks.bitmap_decoder import decoder_latency
+from ..blocks.pipeline import delay
 from ..blocks.repeated import repeated
 from ..pe.column import ColumnSide
 from ..pe.row import RowSide
@@ -15,7 +15,7 @@ from ..pe.units import mac_unit
 from .config import ArrayConfig
 from .drain import Drain
 from .layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
-from .lockstep import Lockstep
+from .lockstep import Lockstep, lockstep_latency
 
 __all__ = ["ProcessingArray"]
 
@@ -31,7 +31,7 @@ class ProcessingArray(wiring.Component):
     Throughput: one beat of all rows and columns per cycle, while no row's beat holds more outliers than there
     are outlier lanes; else as many cycles as the fullest row needs. At least ``rows`` cycles per tile.
     Backpressure: full. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the other stream's
-    ``valid``; no input depends on ``o.ready``.
+    ``valid``, in a long pipeline on registers alone; no input depends on ``o.ready``.
 
     Parameters
     ----------
@@ -73,7 +73,12 @@ class ProcessingArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles through decoders, datapath and capture registers."""
-        return decoder_latency(self._config.pe) + Schedule(self._config.pe).result + Drain.latency
+        return lockstep_latency(self._config.pe) + self._spread + Schedule(self._config.pe).result + Drain.latency
+
+    @property
+    def _spread(self) -> int:
+        """Registers in each row's and each column's way: the broadcast is what takes long there."""
+        return 1 if self._config.pe.pipeline == "long" else 0
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -86,13 +91,17 @@ class ProcessingArray(wiring.Component):
         rows, columns = [], []
         for r in range(config.rows):
             rows.append(row := repeated(m, platform, f"row{r}", RowSide, config.pe))
-            m.d.comb += [row.i.eq(lockstep.steps[r]), row.valid.eq(lockstep.valid)]
+            m.d.comb += [
+                row.i.eq(delay(m, lockstep.steps[r], self._spread, name=f"step{r}")),
+                row.valid.eq(delay(m, lockstep.valid, self._spread, name=f"valid{r}", reset=True)),
+            ]
         for c in range(config.columns):
             m.submodules[f"column{c}"] = column = ColumnSide(config.pe)
             columns.append(column)
-            m.d.comb += column.i.eq(lockstep.beats[c])
+            m.d.comb += column.i.eq(delay(m, lockstep.beats[c], self._spread, name=f"beat{c}"))
             if config.pe.shared_multiplier:
-                m.d.comb += column.valid.eq(lockstep.valid)
+                valid = delay(m, lockstep.valid, self._spread, name=f"column_valid{c}", reset=True)
+                m.d.comb += column.valid.eq(valid)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
                 mac = repeated(m, platform, f"mac{r}_{c}", mac_unit(config.pe), config.pe)

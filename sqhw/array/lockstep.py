@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.bitmap_decoder import BitmapDecoder
+from ..blocks.bitmap_decoder import BitmapDecoder, decoder_latency
 from ..blocks.dense_decoder import DenseDecoder
+from ..blocks.elastic_buffer import ElasticBuffer
+from ..config import PEConfig
 from ..layouts import step_layout
 from .config import ArrayConfig
 from .layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout
 
-__all__ = ["Lockstep"]
+__all__ = ["Lockstep", "lockstep_latency"]
+
+
+def lockstep_latency(config: PEConfig) -> int:
+    """Returns the latency of :class:`Lockstep`: that of a decoder, and of a buffer in a long pipeline."""
+    return decoder_latency(config) + (ElasticBuffer.latency if config.pipeline == "long" else 0)
 
 
 class Lockstep(wiring.Component):
@@ -26,9 +33,9 @@ class Lockstep(wiring.Component):
     A beat takes as many steps as its fullest row needs; a row that has done its part idles meanwhile. All
     rows end a beat, and so a dot product, in the same cycle.
 
-    Latency: that of a :class:`~sqhw.blocks.bitmap_decoder.BitmapDecoder`, from a beat to its first step. Throughput: one step per cycle.
+    Latency: :func:`lockstep_latency` from a beat to its first step. Throughput: one step per cycle.
     Backpressure: full, through ``hold``. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on
-    ``hold`` and on the other stream's ``valid``.
+    ``hold`` and on the other stream's ``valid``; in a long pipeline on registers alone.
 
     Parameters
     ----------
@@ -68,9 +75,9 @@ class Lockstep(wiring.Component):
         begun, done = Signal(), Signal()
         start = Signal(init=1)
         m.d.comb += [
-            begun.eq(decoders[0].valid & dense.valid),
+            begun.eq(self._all_valid(decoders) & dense.valid),
             self.valid.eq(begun & ~(start & self.hold)),
-            dense.ready.eq(decoders[0].valid & done & ~(start & self.hold)),
+            dense.ready.eq(self._all_valid(decoders) & done & ~(start & self.hold)),
             self.beats.eq(dense.p),
         ]
         with m.If(self.valid):
@@ -84,19 +91,39 @@ class Lockstep(wiring.Component):
     def _decode(self, m: Module) -> list[Any]:
         """One decoder per row; they take beats together and so have steps together. Returns their outputs."""
         decoders = [BitmapDecoder(self._config.pe) for _ in range(self._config.rows)]
+        steps = []
         for row, decoder in enumerate(decoders):
             m.submodules[f"decoder{row}"] = decoder
             m.d.comb += [
                 decoder.i.p.eq(self.i_sq.p[row]),
                 decoder.i.valid.eq(self.i_sq.valid & self.i_sq.ready),
             ]
+            steps.append(self._buffered(m, decoder.o, name=f"steps{row}"))
         m.d.comb += self.i_sq.ready.eq(Cat(decoder.i.ready for decoder in decoders).all())
-        return [decoder.o for decoder in decoders]
+        return steps
+
+    def _all_valid(self, decoders: list[Any]) -> Value:
+        """Whether there is a step of each row: decoders have theirs together, buffers do not."""
+        if self._config.pe.pipeline == "short":
+            return decoders[0].valid
+        return Cat(decoder.valid for decoder in decoders).all()
+
+    def _buffered(self, m: Module, source: Any, *, name: str) -> Any:
+        """The stream itself; in a long pipeline behind two places, so that ``ready`` depends on registers alone."""
+        if self._config.pe.pipeline == "short":
+            return source
+        m.submodules[name] = buffer = ElasticBuffer(source.p.shape())
+        m.d.comb += [
+            buffer.i.p.eq(source.p),
+            buffer.i.valid.eq(source.valid),
+            source.ready.eq(buffer.i.ready),
+        ]
+        return buffer.o
 
     def _decode_dense(self, m: Module) -> Any:
         """One decoder per column, if there is something to decode. Returns the stream of all of them."""
         if not self._config.pe.dense_slots:
-            return self.i_dense
+            return self._buffered(m, self.i_dense, name="dense_steps")
         joint: Any = stream.Signature(dense_steps_layout(self._config)).create(path=("dense",))
         for column in range(self._config.columns):
             m.submodules[f"dense_decoder{column}"] = decoder = DenseDecoder(self._config.pe)
