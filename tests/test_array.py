@@ -2,6 +2,7 @@
 """The array in the Amaranth simulator, bit for bit: sizes, kinds of formats, stalls, faults, resets."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,9 +75,9 @@ def test_formats(name):
     assert check(config, tiles, stalls=list(STALLS)[len(name) % 4]) == 6
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_latency(name):
-    config = ArrayConfig(PRESETS[name], 2, 1)
+@pytest.mark.parametrize("pe", [*PRESETS.values(), PEConfig(pipeline="long")])
+def test_latency(pe):
+    config = ArrayConfig(pe, 2, 1)
     tile = random_tile(config, config.pe.sq.bank, np.random.default_rng(SEED), share=0.01)
     _, when = drive(config, [tile])
     bank = tile.sq[0]
@@ -91,6 +92,15 @@ def _steps(config, words):
 
 def _outliers(config, words):
     return [sq_beat_layout(config.pe).from_bits(word).high_count for word in words]
+
+
+@pytest.mark.parametrize(("pe", "stalls"), [(SMALL, "both"), (PRESETS["default"], "in")])
+def test_a_long_pipeline_agrees(pe, stalls):
+    """Short tiles and long ones, rows in step although each has a buffer of its own."""
+    config = ArrayConfig(replace(pe, pipeline="long"), 2, 1)
+    rng = np.random.default_rng(SEED)
+    tiles = [random_tile(config, k, rng) for k in (1, 64, 3, 17, 8)]
+    assert check(config, tiles, stalls=stalls) == 10
 
 
 def test_tiles_follow_each_other_without_a_gap():

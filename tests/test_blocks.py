@@ -6,11 +6,13 @@ import random
 
 import numpy as np
 import pytest
-from amaranth.hdl import signed
+from amaranth.hdl import signed, unsigned
 
 from sqhw.blocks.accumulator import Accumulator
 from sqhw.blocks.bank_sum import BankSum
+from sqhw.blocks.bit_heap import cuts
 from sqhw.blocks.dense_lanes import DenseLanes
+from sqhw.blocks.elastic_buffer import ElasticBuffer
 from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
 from sqhw.blocks.fp16_unpack import FP16Unpack
 from sqhw.blocks.gather import Gather
@@ -18,7 +20,7 @@ from sqhw.blocks.int8_outlier_lane import INT8OutlierLane
 from sqhw.blocks.pipeline import signed_range
 from sqhw.blocks.scale import ScaleMultiply, ScaleShift
 from sqhw.blocks.shared_multiplier import SharedMultiplier
-from tests.hardware import drive_pipeline, simulate
+from tests.hardware import STALLS, drive_pipeline, drive_stream, simulate
 
 SEED = 20251205
 
@@ -48,11 +50,32 @@ def test_dense_lanes(lanes, dense_bits):
     assert [r["o"] for r in got] == (low * codes).sum(axis=1).tolist()
 
 
+@pytest.mark.parametrize("lanes", [1, 16])
+def test_dense_lanes_with_a_registered_heap(lanes):
+    rng = np.random.default_rng([SEED, lanes])
+    low, codes = rng.integers(-8, 8, (2, 100, lanes))
+    stimuli = [lane_operands(a, b, 4) for a, b in zip(low.tolist(), codes.tolist(), strict=True)]
+    dut = DenseLanes(lanes, 4, registered=cuts(2 * lanes + 1))
+    assert dut.latency == {1: 2, 16: 5}[lanes]
+    got = drive_pipeline(dut, stimuli, ["o"])
+    assert [r["o"] for r in got] == (low * codes).sum(axis=1).tolist()
+
+
 @pytest.mark.parametrize(("low", "code"), [(low, code) for low in (-8, -1, 7) for code in (-8, -1, 7)])
 def test_dense_lanes_one_lane_at_a_time(low, code):
     stimuli = [lane_operands([low * (lane == at) for lane in range(16)], [code] * 16, 4) for at in range(16)]
     got = drive_pipeline(DenseLanes(16, 4), stimuli, ["o"])
     assert [r["o"] for r in got] == [low * code] * 16
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+def test_elastic_buffer(stalls):
+    """Nothing lost, doubled or reordered; a payload per cycle where nobody stalls."""
+    words = [random.Random(index).randrange(256) for index in range(100)]
+    got, when = drive_stream(ElasticBuffer(unsigned(8)), {"i": words}, len(words), stalls=stalls, seed=SEED)
+    assert got == words
+    if stalls == "none":
+        assert np.diff(when).tolist() == [1] * (len(words) - 1)
 
 
 @pytest.mark.parametrize(
@@ -257,9 +280,10 @@ def test_scale_shift(exponent_max, drop):
     assert len(got) > 6 * exponent_max
 
 
-def test_accumulator():
+@pytest.mark.parametrize("long", [False, True])
+def test_accumulator(long):
     rng = random.Random(SEED)
-    dut = Accumulator([signed_range(1000), signed_range(5)], 16)
+    dut = Accumulator([signed_range(1000), signed_range(5)], 16, long=long)
     cases = [(rng.randrange(-1000, 1001), rng.randrange(-5, 6), rng.random() < 0.2) for _ in range(500)]
     got, expected, total = [], [], 0
 
@@ -269,10 +293,14 @@ def test_accumulator():
             ctx.set(dut.clear, clear)
             await ctx.tick()
             got.append(ctx.get(dut.o))
+        for _ in range(dut.latency - 1):
+            await ctx.tick()
+            got.append(ctx.get(dut.o))
 
     for a, b, clear in cases:
         total = a + b + (0 if clear else total)
         expected.append(total)
-    simulate(dut, testbench, limit=len(cases) + 2)
+    simulate(dut, testbench, limit=len(cases) + dut.latency + 1)
+    del got[: dut.latency - 1]
     # Sums are exact modulo the width; the caller's bound keeps real ones below it.
     assert [(g - e) % (1 << 16) for g, e in zip(got, expected, strict=True)] == [0] * len(cases)

@@ -82,9 +82,8 @@ def bits(y):
     return int(np.float32(y).view(np.uint32))
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *CONFIGS])
-def test_agrees_with_the_golden_model(name):
-    config = (PRESETS | CONFIGS)[name]
+def agrees(config, name, patterns):
+    """Compares 16 results with the golden model for each pattern of stalls."""
     rng = np.random.default_rng([SEED, len(name)])
     inputs = {"i_sq": [], "i_dense": [], "i_scales": []}
     expected = []
@@ -95,16 +94,33 @@ def test_agrees_with_the_golden_model(name):
         expected += [bits(y[pair]) for pair in pairs]
         for stream, words in streams(config, sq, dense, pairs).items():
             inputs[stream] += words
-    for stalls in ("none", "both") if name in PRESETS else (list(STALLS)[len(name) % 4],):
+    for stalls in patterns:
         dut = ProcessingElement(config)
         got, _ = drive_stream(dut, inputs, len(expected), stalls=stalls, seed=SEED)
         assert got == expected
         assert len(got) == 16
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_latency_is_constant(name):
-    config = PRESETS[name]
+@pytest.mark.parametrize("name", [*PRESETS, *CONFIGS])
+def test_agrees_with_the_golden_model(name):
+    patterns = ("none", "both") if name in PRESETS else (list(STALLS)[len(name) % 4],)
+    agrees((PRESETS | CONFIGS)[name], name, patterns)
+
+
+LONG = ("int8 whole", "shared multiplier", "bank 64 in 4 beats", "no outliers")
+"""One of each kind; the others take longer than they tell."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in LONG else pytest.mark.slow) for n in (*PRESETS, *CONFIGS)]
+)
+def test_a_long_pipeline_agrees(name):
+    config = replace((PRESETS | CONFIGS)[name], pipeline="long")
+    agrees(config, name, (list(STALLS)[len(name) % 4],))
+
+
+@pytest.mark.parametrize("config", [*PRESETS.values(), PEConfig(pipeline="long")])
+def test_latency_is_constant(config):
     dut = ProcessingElement(config)
     sq, dense = operands(config, config.sq.bank, np.random.default_rng(SEED), 1, 1)
     inputs = streams(config, sq, dense, [(0, 0)])

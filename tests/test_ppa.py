@@ -258,7 +258,7 @@ def test_verdicts():
             "w8a8-pairs": 190,
         }.items()
     ]
-    units[0]["mhz"] = 181.0
+    units.append({"name": "sq_long_16_pe", "mhz": 181.0})
     found = {v["target"]: v for v in verdicts({"units": units})}
     assert found["sq_16_pe / w4a8, gates"] == {
         "target": "sq_16_pe / w4a8, gates",
@@ -272,9 +272,9 @@ def test_verdicts():
     assert found["paper_16_8x8 / w6a6, gates"]["floor"] == 0.8
     path = found["outlier path of sq_32_8x8, share of gates"]
     assert (path["measured"], path["met"]) == (round(10 / 70, 3), True)
-    assert found["sq_16_pe, ECP5-6 MHz"]["met"]
-    assert found["sq_32_8x8, ECP5-6 MHz"]["measured"] is None
-    assert not found["sq_32_8x8, ECP5-6 MHz"]["met"]
+    assert found["sq_long_16_pe, ECP5-6 MHz"]["met"]
+    assert found["sq_long_32_2x2, ECP5-6 MHz"]["measured"] is None
+    assert not found["sq_long_32_2x2, ECP5-6 MHz"]["met"]
 
 
 def test_stages_without_a_terminal(capsys):
@@ -287,7 +287,7 @@ def test_stages_without_a_terminal(capsys):
 
 def test_what_is_placed_and_measured():
     placed = {u.name for u in ppa.placed_units()}
-    assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "mxfp4_16_pe", "sq_32_2x2"} <= placed
+    assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "mxfp4_16_pe", "sq_long_32_2x2"} <= placed
     emitted = Emitted("t", "", {})
     cells = TARGETS["gates"]
     names = [t.name for t in ppa.targets_of(unit("sq", 16, None), emitted, cells)]

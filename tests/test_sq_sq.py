@@ -39,6 +39,7 @@ CONFIGS = {
     "all are outliers": PEConfig(SQFormat(4, 4), DenseFormat(4, 4, 4, 4), 4, 4, 1 << 16),
     "outliers on one side": PEConfig(SQFormat(4, 0), DenseFormat(4, 8, 2, 8), 4, 0, 64),
     "one lane": PEConfig(SQFormat(4, 1, "int8", "sentinel"), DenseFormat(4, None, 1, 4), 1, 1, 32),
+    "several steps, long": PEConfig(SQFormat(8, 3), SPLIT, 8, 1, 256, pipeline="long"),
     "ungated": PEConfig(SQFormat(8, 2), SPLIT, 4, 1, 64, gated=False),
     "ungated int8": PEConfig(SQFormat(8, 2, "int8"), SPLIT, 4, 1, 64, gated=False),
 }

@@ -73,7 +73,8 @@ class ProcessingArray(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles through decoders, datapath and capture registers."""
-        return lockstep_latency(self._config.pe) + self._spread + Schedule(self._config.pe).result + Drain.latency
+        pe = self._config.pe
+        return lockstep_latency(pe) + self._spread + Schedule(pe).result + Drain.latency
 
     @property
     def _spread(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -109,7 +109,7 @@ class Lockstep(wiring.Component):
         return Cat(decoder.valid for decoder in decoders).all()
 
     def _buffered(self, m: Module, source: Any, *, name: str) -> Any:
-        """The stream itself; in a long pipeline behind two places, so that ``ready`` depends on registers alone."""
+        """The stream itself; in a long pipeline behind a buffer, whose ``ready`` is a register."""
         if self._config.pe.pipeline == "short":
             return source
         m.submodules[name] = buffer = ElasticBuffer(source.p.shape())
@@ -141,21 +141,28 @@ class Lockstep(wiring.Component):
         """Hands on a row's step, or an empty one after its last; returns whether the row is through."""
         out = self.steps[row]
         idle = Signal(name=f"idle{row}")
+        through = self._through(step)
         lasts = Cat(last, (beat.last for beat in beats))
         unequal = lasts != step.p.last.replicate(len(lasts))
         if self._config.pe.dense_slots:
             unequal |= Cat(beat.error for beat in beats).any()
         with m.If(self.valid):
-            m.d.sync += idle.eq(step.p.done & ~done)
+            m.d.sync += idle.eq(through & ~done)
         m.d.comb += [
             out.eq(step.p),
             out.first.eq(step.p.first & ~idle),
             out.done.eq(done),
             out.last.eq(last),
             out.error.eq(step.p.error | unequal),
-            step.ready.eq(self.valid & (done | ~step.p.done)),
+            step.ready.eq(self.valid & (done | ~through)),
         ]
         if self._config.pe.slots:
             mask = (~idle).replicate(self._config.pe.lanes)
             m.d.comb += [select.eq(of & mask) for select, of in zip(out.select, step.p.select, strict=True)]
-        return step.p.done
+        return through
+
+    def _through(self, step: Any) -> Value:
+        """Whether this is a row's last step of its beat; no buffer is asked if there is only one ever."""
+        pe = self._config.pe
+        only = pe.pipeline == "long" and pe.slots <= pe.outlier_lanes
+        return Const(1, 1) if only else step.p.done

@@ -66,8 +66,9 @@ class DenseLanes(wiring.Component):
     row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
     and bits of the dense codes, is one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
 
-    Latency: :attr:`latency` cycles: one, and one for each of the heap's further registers. Throughput: one beat per cycle. The pipeline never stops and
-    has no valid; what goes in comes out. No combinational path from input to output.
+    Latency: :attr:`latency` cycles: one, and one for each of the heap's further registers. Throughput: one
+    beat per cycle. The pipeline never stops and has no valid; what goes in comes out. No combinational path
+    from input to output.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ __all__ = ["ElasticBuffer"]
 class ElasticBuffer(wiring.Component):
     """A FIFO of two payloads whose ``i.ready`` and ``o.valid`` are registers themselves.
 
-    Latency: :attr:`latency` cycle. Throughput: one payload per cycle. Backpressure: full; no combinational path
-    between the streams' handshakes.
+    Latency: :attr:`latency` cycle. Throughput: one payload per cycle. Backpressure: full; no combinational
+    path between the streams' handshakes.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Shape, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -22,7 +24,8 @@ class INT8OutlierLane(wiring.Component):
     nibble has gone through the dense lanes already, and only ``16 * hi * d`` is missing.
 
     Operand registers of ``d`` hold while ``take`` is low, those of ``high`` are the caller's (they are
-    shared by a row). Latency: :attr:`latency` cycles from ``d``, one less from the others.
+    shared by a row). Latency: :attr:`latency` cycles from ``d``, one less from the others: two, and one for
+    each of the heap's further registers.
     Throughput: one beat per cycle; it never stops.
 
     Parameters
@@ -39,6 +42,8 @@ class INT8OutlierLane(wiring.Component):
         Shape of the dense sum.
     gated
         Whether operand registers hold. Ungated, the caller must pass ``d`` = 0 without an outlier.
+    registered
+        Heights at which the heap is registered on its way.
 
     Members
     -------
@@ -52,8 +57,6 @@ class INT8OutlierLane(wiring.Component):
         Registered.
     """
 
-    latency = 2
-
     def __init__(
         self,
         lanes: int,
@@ -63,9 +66,11 @@ class INT8OutlierLane(wiring.Component):
         addend: Shape,
         *,
         gated: bool = True,
+        registered: Sequence[int] = (),
     ):
         self._lanes = lanes
         self._gated = gated
+        self._registered = registered
         self._column = LOW_BITS if high_bits == LOW_BITS else 0
         high_max = 1 << (high_bits - 1 + self._column)
         bound = (1 << (addend.width - 1)) + lanes * high_max * dense_bound
@@ -79,6 +84,10 @@ class INT8OutlierLane(wiring.Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return 2 + len(self._registered)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="sum")
@@ -91,5 +100,5 @@ class INT8OutlierLane(wiring.Component):
             if self._gated:
                 high = Mux(active[lane], high, 0)
             heap.add_product(high, d, column=self._column)
-        m.d.comb += self.o.eq(register(m, heap.sum(), name="sum"))
+        m.d.comb += self.o.eq(register(m, heap.sum(self._registered), name="sum"))
         return m

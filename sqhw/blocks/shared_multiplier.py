@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS
 
-from .bit_heap import BitHeap
+from .bit_heap import BitHeap, cuts
 from .fp16_outlier_lane import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, TAU_EXPONENT_MAX
-from .pipeline import register, signed_range
-from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled
+from .pipeline import delay, register, signed_range
+from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
 
-__all__ = ["SharedMultiplier"]
+__all__ = ["SharedMultiplier", "SharedSchedule"]
 
 _SIGNIFICAND = signed(12)
 _BANK_EXPONENT_MAX = 31
 _DROP = 3
 _FACTOR = signed(5)
 """Holds a dense code as well as the significand of a bank scale."""
+
+
+@dataclass(frozen=True)
+class SharedSchedule:
+    """Where a shared multiplier has registers, with group scales or not, in a short or a long pipeline."""
+
+    grouped: bool
+    long: bool
+
+    @property
+    def factor_cuts(self) -> tuple[int, ...]:
+        """Within the small factor, a product with group scales."""
+        return cuts(5) if self.long and self.grouped else ()
+
+    @property
+    def product_cuts(self) -> tuple[int, ...]:
+        """Within the product: at once behind the choice of multiples too."""
+        return (6, *cuts(6)) if self.long else ()
+
+    @property
+    def latency(self) -> int:
+        return len(self.factor_cuts) + 1 + len(self.product_cuts) + shift_latency(long=self.long)
 
 
 class SharedMultiplier(wiring.Component):
@@ -39,6 +64,8 @@ class SharedMultiplier(wiring.Component):
         Whether there are group scales.
     gated
         Whether the large factor holds in idle cycles; ungated it follows the bank sum.
+    long
+        Whether it is part of a long pipeline.
 
     Members
     -------
@@ -56,16 +83,15 @@ class SharedMultiplier(wiring.Component):
         In units of 2**-24. Depends on registers alone.
     """
 
-    latency = 2
-
-    def __init__(self, bound: int, *, grouped: bool = False, gated: bool = True):
+    def __init__(self, bound: int, *, grouped: bool = False, gated: bool = True, long: bool = False):
         self._gated = gated
+        self._at = SharedSchedule(grouped, long)
         scaled = SIGNIFICAND_MAX if grouped else 1
         self._factor_bound = SIGNIFICAND_MAX * scaled
         largest = max(bound * self._factor_bound, FP16_SIGNIFICAND_MAX * 8 * scaled)
         exponent_max = max(_BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (TAU_EXPONENT_MAX if grouped else 0)
         self._product = signed_range(largest)
-        self._shift = ScaleShift(largest, exponent_max, drop=_DROP)
+        self._shift = ScaleShift(largest, exponent_max, drop=_DROP, long=long)
         ports = {
             "sum": In(1),
             "outlier": In(1),
@@ -81,6 +107,10 @@ class SharedMultiplier(wiring.Component):
         self._grouped = grouped
         super().__init__(ports)
 
+    @property
+    def latency(self) -> int:
+        return self._at.latency
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         small = Signal(_FACTOR)
@@ -91,17 +121,24 @@ class SharedMultiplier(wiring.Component):
         if self._grouped:
             heap = BitHeap(m, signed_range(self._factor_bound), name="factor")
             add_scaled(heap, small, self.group_fraction)
-            factor = heap.sum()
+            factor = heap.sum(self._at.factor_cuts)
         factor = register(m, factor, name="held_factor")
         en = self.sum | self.outlier if self._gated else None
-        value = Signal(signed(max(len(self.bank_sum), _SIGNIFICAND.width)))
+        value: Any = Signal(signed(max(len(self.bank_sum), _SIGNIFICAND.width)))
         m.d.comb += value.eq(Mux(self.outlier, self.significand, self.bank_sum))
+        age = len(self._at.factor_cuts)
+        value = delay(m, value, age, name="value")
+        exponent = delay(m, self.exponent, age, name="exponent")
+        if self._gated:
+            en = delay(m, en, age, name="turn", reset=True)
         heap = BitHeap(m, self._product, name="product")
         heap.add_booth(register(m, value, name="held_value", en=en), factor)
         m.submodules.shift = self._shift
+        held = register(m, exponent, name="held_exponent", en=en)
+        exponent = delay(m, held, len(self._at.product_cuts), name="late_exponent")
         m.d.comb += [
-            self._shift.value.eq(heap.sum()),
-            self._shift.exponent.eq(register(m, self.exponent, name="held_exponent", en=en)),
+            self._shift.value.eq(heap.sum(self._at.product_cuts)),
+            self._shift.exponent.eq(exponent),
             self.o.eq(self._shift.o),
         ]
         return m

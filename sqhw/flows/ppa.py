@@ -60,24 +60,30 @@ _VARIANTS = ("sq-sentinel", "sq-dense", "sq-sq", "w4a4-pairs", "w4a8-pairs", "w6
 """What is measured in gates only, to be set against another form of the same."""
 
 
+_FPGA_ARRAYS = ("sq", "sq-long", "w4a4", "w4a8", "w8a8")
+"""Of which arrays are mapped to an FPGA's cells too."""
+
+
 def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
     """What a unit is synthesized for: all that is compared in gates, FPGAs where they tell something new."""
     narrow = unit.lanes == min(SQ)
     chosen = [TARGETS["gates"], cells]
     large = unit.family == "fp16"
-    if unit.family in _VARIANTS or (large and not narrow) or unit.size == "4x4":
+    if unit.family in _VARIANTS or (large and not narrow):
         return chosen
+    if unit.shape:
+        return chosen + ([TARGETS["ecp5"]] if unit.family in _FPGA_ARRAYS and unit.size == "8x8" else [])
     chosen.append(TARGETS["ecp5"])
     if multiplies(emitted):
         chosen.append(TARGETS["ecp5-nodsp"])
-    return chosen + ([TARGETS["ice40"], TARGETS["xc7"]] if narrow and not unit.shape and not large else [])
+    return chosen + ([TARGETS["ice40"], TARGETS["xc7"]] if narrow and not large else [])
 
 
 def placed_units() -> list[Unit]:
     """What is placed and routed, what is compared most often first."""
     elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
-    first = [u for u in elements if u.family in ("sq", "sq-shared", "w4a8", "w8a8")]
-    arrays = [unit("sq", lanes, PLACED_ARRAY) for lanes in SQ]
+    first = [u for u in elements if u.family in ("sq", "sq-long", "w4a8", "w8a8")]
+    arrays = [unit("sq-long", lanes, PLACED_ARRAY) for lanes in SQ]
     return [*first, *arrays, *(u for u in elements if u.lanes == min(SQ) and u not in first)]
 
 

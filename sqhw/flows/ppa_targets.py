@@ -30,7 +30,13 @@ _RATIOS = (
 )
 """Family, lanes, size, baseline, the most gates in units of the baseline's smallest form."""
 
-_MHZ = (("sq", 16, "pe", 180), ("sq", 32, "pe", 180), ("sq-shared", 32, "pe", 180), ("sq", 32, "8x8", 150))
+_MHZ = (
+    ("sq-long", 16, "pe", 180),
+    ("sq-long", 32, "pe", 180),
+    ("sq-long", 16, "2x2", 150),
+    ("sq-long", 32, "2x2", 150),
+)
+"""The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.flows.ppa.PLACED_ARRAY`)."""
 
 _OUTLIER_PATH = (("sq", 32, "8x8", 0.22), ("sq-shared", 32, "8x8", 0.22))
 """The most of an array that the outlier path may take: what it has more than one without outliers."""

@@ -160,6 +160,7 @@ def _shared(config: PEConfig) -> PEConfig:
 
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
+    "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
     "sq-shared": lambda lanes: _shared(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
@@ -172,6 +173,7 @@ _GROUP_BITS = DenseFormat(4, GROUP).bits_per_element
 
 FAMILIES: dict[str, Family] = {
     "sq": Family("SQ x INT4"),
+    "sq-long": Family("SQ x INT4, long pipeline"),
     "sq-shared": Family("SQ x INT4, shared multiplier"),
     "sq-sentinel": Family("SQ x INT4, sentinel"),
     "sq-dense": Family("SQ x INT4, no outliers"),

@@ -58,6 +58,7 @@ class ColumnSide(wiring.Component):
             # Behind the last step of a bank its scale stays for two cycles, whatever follows.
             held = register(m, self.i.tau, name="held_tau", en=self.valid)
             tau = register(m, held, name="bank_tau")
+            tau = delay(m, tau, at.bank_sum - 2, name="late_tau")
             m.d.comb += [self.o.fraction.eq(tau[:3]), self.o.exponent.eq(tau[3:])]
         elif self._config.dense.group:
             lane = delay(m, self.i.tau, at.gathered + 1, name="tau")
@@ -73,11 +74,14 @@ class ColumnSide(wiring.Component):
         return m
 
     def _outlier(self, m: Module, slot: int) -> None:
-        step, column = self.i, self.o
+        step, column, at = self.i, self.o, Schedule(self._config)
         m.d.comb += [
-            column.select[slot].eq(step.select[slot]),
-            column.take[slot].eq(step.select[slot].any()),
-            column.high[slot].eq(step.high[slot]),
+            column.select[slot].eq(delay(m, step.select[slot], at.start, name=f"select{slot}")),
+            column.take[slot].eq(delay(m, step.select[slot].any(), at.start, name=f"take{slot}")),
+            column.high[slot].eq(delay(m, step.high[slot], at.start, name=f"high{slot}")),
         ]
         en = column.take[slot] if self._config.gated else None
-        m.d.comb += column.held_high[slot].eq(register(m, step.high[slot], name=f"held_high{slot}", en=en))
+        held = register(m, column.high[slot] if at.start else step.high[slot], name=f"held_high{slot}", en=en)
+        m.d.comb += column.held_high[slot].eq(
+            delay(m, held, at.dense_sum - at.start - 1, name=f"late_high{slot}")
+        )

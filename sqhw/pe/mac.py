@@ -89,16 +89,26 @@ class MACUnit(wiring.Component):
     def _dense_outliers(self, m: Module, bank_sum: Any, shape: Shape) -> Any:
         """Adds what the dense lanes leave out of dense outliers: 16 times high nibble times low code."""
         config, row, column = self._config, self.row, self.column
+        at = Schedule(config)
         m.submodules.dense_outlier_lane = lane = INT8OutlierLane(
-            config.dense_slots, LOW_BITS, LOW_BITS, -NIBBLE_MIN, shape, gated=config.gated
+            config.dense_slots,
+            LOW_BITS,
+            LOW_BITS,
+            -NIBBLE_MIN,
+            shape,
+            gated=config.gated,
+            registered=at.dense_outlier_cuts,
         )
+        wait = at.dense_sum - at.start - 1
         for slot in range(config.dense_slots):
             m.submodules[f"low_gather{slot}"] = gather = Gather(config.lanes, LOW_BITS)
+            low = gather.o if config.gated else Mux(row.first, gather.o, 0)
+            take = column.take[slot] & row.first
             m.d.comb += [
                 gather.codes.eq(row.low),
                 gather.select.eq(column.select[slot]),
-                lane.d[slot].eq(gather.o if config.gated else Mux(row.first, gather.o, 0)),
-                lane.take[slot].eq(column.take[slot] & row.first),
+                lane.d[slot].eq(delay(m, low, wait, name=f"late_low{slot}")),
+                lane.take[slot].eq(delay(m, take, wait, name=f"late_take{slot}", reset=True)),
                 lane.high[slot].eq(column.held_high[slot]),
             ]
         m.d.comb += lane.addend.eq(bank_sum)
@@ -128,7 +138,9 @@ class MACUnit(wiring.Component):
             gather.dense_high.eq(column.high),
         ]
         en = self.row.take[lane] if config.gated else None
-        return register(m, gather.o, name=f"gathered{lane}", en=en)
+        gathered = register(m, gather.o, name=f"gathered{lane}", en=en)
+        at = Schedule(config)
+        return delay(m, gathered, at.gathered - at.start - 1, name=f"late_d{lane}")
 
     def _take(self, m: Module) -> Any:
         """Which outlier lanes have an outlier, in the cycle in which they take its dense code."""
@@ -139,7 +151,11 @@ class MACUnit(wiring.Component):
         config, row, column = self._config, self.row, self.column
         at = Schedule(config)
         m.submodules[f"outlier_lane{index}"] = lane = FP16OutlierLane(
-            len(d), config.dense.code_bound, grouped=bool(config.dense.group), gated=config.gated, long=at.long
+            len(d),
+            config.dense.code_bound,
+            grouped=bool(config.dense.group),
+            gated=config.gated,
+            long=at.long,
         )
         assert at.gathered + at.outlier_lane.shift == at.shift, "sums and outlier products must meet"
         shift = row.shift[index]
@@ -163,6 +179,7 @@ class MACUnit(wiring.Component):
             config.dense.code_bound,
             shape,
             gated=config.gated,
+            registered=Schedule(config).int8_cuts,
         )
         m.d.comb += [
             lane.d.as_value().eq(Cat(gathered)),

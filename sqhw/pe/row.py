@@ -50,10 +50,12 @@ class RowSide(wiring.Component):
         at = Schedule(self._config)
         step, row = self.i, self.o
         low = delay(m, step.low, at.start, name="low")
-        sums = [delay(m, value, at.start, name=f"sum{pair}") for pair, value in enumerate(pair_sums(step.low))]
         m.d.comb += [
             row.low.eq(low),
-            *(out.eq(value) for out, value in zip(row.sums, sums, strict=True)),
+            *(
+                row.sums[pair].eq(delay(m, value, at.start, name=f"sum{pair}"))
+                for pair, value in enumerate(pair_sums(step.low))
+            ),
             row.dense.eq(delay(m, self.valid & step.first, at.dense_sum, name="dense", reset=True)),
             row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
         ]
@@ -63,7 +65,7 @@ class RowSide(wiring.Component):
             return m
         m.d.comb += row.exponent.eq(exponent)
         if self._config.dense_slots:
-            m.d.comb += row.first.eq(self.valid & step.first)
+            m.d.comb += row.first.eq(delay(m, self.valid & step.first, at.start, name="first"))
         self._marks(m, at, self._outliers(m) if self._config.slots else 0)
         start = Signal(init=1)
         with m.If(self.valid):
@@ -94,13 +96,14 @@ class RowSide(wiring.Component):
                 continue
             m.submodules[f"unpack{lane}"] = unpack = FP16Unpack(gated=self._config.gated)
             operand = Signal(fp16_operand_layout(), name=f"unpacked{lane}")
+            wait = at.exponents - unpack.latency
             m.d.comb += [
                 operand.sign.eq(unpack.sign),
                 operand.significand.eq(unpack.significand),
                 unpack.code.eq(step.high[lane]),
                 unpack.take.eq(take),
                 row.high[lane].eq(delay(m, operand, at.operands - unpack.latency, name=f"operand{lane}")),
-                row.shift[lane].eq(delay(m, unpack.shift, at.exponents - unpack.latency, name=f"late_shift{lane}")),
+                row.shift[lane].eq(delay(m, unpack.shift, wait, name=f"late_shift{lane}")),
             ]
             bad.append(unpack.bad)
         return Cat(bad).any()
@@ -115,26 +118,35 @@ class RowSide(wiring.Component):
         beat = Signal(range(self._config.beats_per_bank))
         first, taken, opening = beat == 0, Signal(), Signal(init=1)
         ends, occupied = Signal(), Signal()
+        select = step.select[0] & self.valid.replicate(self._config.lanes)
+        take = self.valid & step.select[0].any()
         m.d.comb += [
-            row.select[0].eq(step.select[0] & self.valid.replicate(self._config.lanes)),
-            row.take[0].eq(self.valid & step.select[0].any()),
+            row.select[0].eq(delay(m, select, at.start, name="select")),
+            row.take[0].eq(delay(m, take, at.start, name="take", reset=True)),
+        ]
+        if not at.start:
+            take = row.take[0]
+        m.d.comb += [
             ends.eq(self.valid & (beat.all() | step.last)),
-            occupied.eq(taken & ~first | row.take[0]),
+            occupied.eq(taken & ~first | take),
         ]
         with m.If(self.valid):
             m.d.sync += [taken.eq(occupied), beat.eq(Mux(step.last, 0, beat + 1))]
         with m.If(ends):
             m.d.sync += opening.eq(step.last)
         m.submodules.unpack0 = unpack = FP16Unpack()  # holds the high code until the bank ends
+        late = at.bank_sum - 1 - unpack.latency
+        significand = Mux(unpack.sign, -unpack.significand, unpack.significand)
+        shift = delay(m, unpack.shift, late, name="late_shift")
         m.d.comb += [
             unpack.code.eq(step.high[0]),
-            unpack.take.eq(row.take[0]),
+            unpack.take.eq(take),
             row.first.eq(delay(m, self.valid & first, at.dense_sum, name="first")),
             row.outlier.eq(delay(m, ends & occupied, at.bank_sum - 1, name="outlier", reset=True)),
             row.sum.eq(delay(m, ends, at.bank_sum, name="ended_bank", reset=True)),
-            row.significand.eq(Mux(unpack.sign, -unpack.significand, unpack.significand)),
+            row.significand.eq(delay(m, significand, late, name="significand")),
             # The unit of high codes, 2**-24, is 8 of the unit that bank scales count in.
-            row.exponent.eq(Mux(row.outlier, unpack.shift + 3, exponent)),
+            row.exponent.eq(Mux(row.outlier, shift + 3, exponent)),
             row.clear.eq(delay(m, ends & opening, at.terms - 1, name="clear")),
         ]
         return unpack.bad

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sw_reference.format import LOW_BITS
+
 from ..blocks.accumulator import accumulator_latency
 from ..blocks.bank_sum import BankSum
 from ..blocks.bit_heap import cuts
 from ..blocks.fp16_outlier_lane import LaneSchedule
-from ..blocks.int8_outlier_lane import INT8OutlierLane
 from ..blocks.scale import shift_latency
-from ..blocks.shared_multiplier import SharedMultiplier
+from ..blocks.shared_multiplier import SharedSchedule
 from ..config import PEConfig
 
 __all__ = ["Schedule"]
@@ -49,6 +50,25 @@ class Schedule:
         return self.start + len(self.dense_cuts) + 1
 
     @property
+    def dense_outlier_cuts(self) -> tuple[int, ...]:
+        """Where the sum of the dense outliers' products is registered."""
+        return self._product_cuts(self.config.dense_slots * LOW_BITS)
+
+    @property
+    def dense_outliers_sum(self) -> int:
+        """Dense outliers, where there are some, have joined the dense lanes' sum."""
+        return self.dense_sum + (1 + len(self.dense_outlier_cuts) if self.config.dense_slots else 0)
+
+    @property
+    def int8_cuts(self) -> tuple[int, ...]:
+        """Where the sum of INT8 outliers' products is registered."""
+        return self._product_cuts(self.config.outlier_lanes * self.config.sq.high_bits)
+
+    def _product_cuts(self, rows: int) -> tuple[int, ...]:
+        """For that many rows of partial products beside a sum and the signs' constant."""
+        return cuts(rows + 2) if self.long else ()
+
+    @property
     def outlier_lane(self) -> LaneSchedule:
         """Cycles of an FP16 outlier lane, from the one in which it takes its dense code."""
         return LaneSchedule(bool(self.config.dense.group), self.long)
@@ -58,7 +78,7 @@ class Schedule:
         """Outlier lanes take their dense codes; whole codes of dense outliers are put together before."""
         if self.config.sq.high == "fp16" and not self.config.shared_multiplier:
             return self.terms - self.outlier_lane.latency
-        return 1 if self.config.dense_slots else 0
+        return self.dense_outliers_sum - 1
 
     @property
     def operands(self) -> int:
@@ -70,8 +90,9 @@ class Schedule:
         """The sum that the bank scale multiplies: dense outliers, then INT8 outliers have joined it."""
         if self.config.shared_multiplier:
             return self.dense_sum + BankSum.latency
-        joins = (self.config.dense_slots, self.config.slots and self.config.sq.high == "int8")
-        return self.dense_sum + sum(1 for outliers in joins if outliers) * (INT8OutlierLane.latency - 1)
+        if not self.config.slots or self.config.sq.high == "fp16":
+            return self.dense_outliers_sum
+        return self.dense_outliers_sum + 1 + len(self.int8_cuts)
 
     @property
     def scaled(self) -> int:
@@ -86,13 +107,15 @@ class Schedule:
     @property
     def exponents(self) -> int:
         """Exponents are given; with group scales two of them have to be added first."""
+        if self.config.shared_multiplier:
+            return self.bank_sum
         return self.shift - (1 if self.config.dense.group else 0)
 
     @property
     def terms(self) -> int:
         """Scaled sums and FP16 outlier products enter the accumulator."""
         if self.config.shared_multiplier:
-            return self.bank_sum + SharedMultiplier.latency
+            return self.bank_sum + SharedSchedule(bool(self.config.dense.group), self.long).latency
         return self.shift + shift_latency(long=self.long)
 
     @property

@@ -12,10 +12,11 @@ from ..blocks.accumulator import Accumulator
 from ..blocks.bank_sum import BankSum
 from ..blocks.dense_lanes import DenseLanes
 from ..blocks.gather import Gather
-from ..blocks.pipeline import register
+from ..blocks.pipeline import delay, register
 from ..blocks.shared_multiplier import SharedMultiplier
 from ..config import PEConfig
 from .buses import column_layout, row_layout
+from .schedule import Schedule
 
 __all__ = ["SharedMACUnit"]
 
@@ -56,17 +57,22 @@ class SharedMACUnit(wiring.Component):
         m = Module()
         config, row, column = self._config, self.row, self.column
         bound = config.sq.bank * -NIBBLE_MIN * -config.dense.code_min
-        m.submodules.dense_lanes = dense = DenseLanes(config.lanes, config.dense.bits)
+        at = Schedule(config)
+        dense = DenseLanes(config.lanes, config.dense.bits, registered=at.dense_cuts)
+        m.submodules.dense_lanes = dense
         m.submodules.bank_sum = bank = BankSum(dense.o.shape(), bound)
         m.submodules.gather0 = gather = Gather(config.lanes, config.dense.bits)
         m.submodules.multiplier = multiplier = SharedMultiplier(
-            bound, grouped=bool(config.dense.group), gated=config.gated
+            bound, grouped=bool(config.dense.group), gated=config.gated, long=at.long
         )
-        m.submodules.accumulator = accumulator = Accumulator([multiplier.o.shape()], config.acc_bits)
+        accumulator = Accumulator([multiplier.o.shape()], config.acc_bits, long=at.long)
+        m.submodules.accumulator = accumulator
         exponent = row.exponent
         if config.dense.group:
             m.d.comb += multiplier.group_fraction.eq(column.fraction)
             exponent = row.exponent + column.exponent
+        # Held until the bank ends: its outlier may be in any of its beats.
+        held = register(m, gather.o, name="held_d", en=row.take[0])
         m.d.comb += [
             dense.low.eq(row.low),
             dense.sums.eq(row.sums),
@@ -81,8 +87,7 @@ class SharedMACUnit(wiring.Component):
             multiplier.bank_sum.eq(bank.o),
             multiplier.fraction.eq(row.fraction),
             multiplier.significand.eq(row.significand),
-            # Held until the bank ends: its outlier may be in any of its beats.
-            multiplier.d.eq(register(m, gather.o, name="held_d", en=row.take[0])),
+            multiplier.d.eq(delay(m, held, at.bank_sum - 2 - at.start, name="late_d")),
             multiplier.exponent.eq(exponent),
             accumulator.terms["0"].eq(multiplier.o),
             accumulator.clear.eq(row.clear),
