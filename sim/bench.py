@@ -97,7 +97,10 @@ class Bench:
         self.dut = dut
         self._layouts = sq_beat_layout(config), dense_beat_layout(config)
         self._seed = seed
-        self._pe = dut.pe
+        # Looking a handle up takes as long as reading it: once is enough.
+        self._en, self._acc_valid, self._acc = dut.pe.en, dut.pe.acc_valid, dut.pe.acc
+        self._y_valid, self._y_ready = dut.m_axis_y_tvalid, dut.m_axis_y_tready
+        self._y_data, self._y_user = dut.m_axis_y_tdata, dut.m_axis_y_tuser
         # A register in each outlier lane (INT8: a bit per lane of one register): it took an outlier.
         self._ready_was = False
         mac = dut.pe.datapath.mac
@@ -121,7 +124,7 @@ class Bench:
         self.dut.aresetn.value = 0
         for name in INPUTS:
             getattr(self.dut, f"{name}_tvalid").value = 0
-        self.dut.m_axis_y_tready.value = self._ready_was = False
+        self._y_ready.value = self._ready_was = False
         for _ in range(cycles):
             await FallingEdge(self.dut.aclk)
         self.dut.aresetn.value = 1
@@ -176,15 +179,15 @@ class Bench:
             if stop_after is None:
                 raise AssertionError(f"{len(counters.y)} of {len(scales)} results after {limit} cycles")
         await FallingEdge(self.dut.aclk)
-        self.dut.m_axis_y_tready.value = self._ready_was = False
+        self._y_ready.value = self._ready_was = False
         return counters
 
     def _watch(self, counters: Counters) -> None:
         """Notes finished sums and the outlier lanes' work, seen inside the device."""
-        if self._outlier() and self._pe.en.value:
+        if self._outlier() and self._en.value:
             counters.outlier_cycles += 1
-        if self._pe.acc_valid.value and self._pe.en.value:
-            counters.acc.append(self._pe.acc.value.to_signed())
+        if self._acc_valid.value and self._en.value:
+            counters.acc.append(self._acc.value.to_signed())
 
     def _outlier(self) -> bool:
         return any(register.value != 0 for register in self._active)
@@ -193,11 +196,11 @@ class Bench:
         """Takes a result unless pausing; fails if one that was offered before has changed."""
         ready = not pause or rng.random() >= pause
         if ready != self._ready_was:
-            self.dut.m_axis_y_tready.value = self._ready_was = ready
-        if not self.dut.m_axis_y_tvalid.value:
+            self._y_ready.value = self._ready_was = ready
+        if not self._y_valid.value:
             assert waiting is None, "result withdrawn"
             return None
-        result = int(self.dut.m_axis_y_tdata.value), int(self.dut.m_axis_y_tuser.value)
+        result = int(self._y_data.value), int(self._y_user.value)
         assert waiting is None or waiting == result, "result changed while it waited"
         if not ready:
             return result
