@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +20,8 @@ from amaranth.lib.wiring import In, Out
 
 from sqhw.config import PRESETS
 from sqhw.flows.lint import lint
-from sqhw.flows.tools import ToolError
-from sqhw.flows.verilog import Design, convert, emit, module_name, write
+from sqhw.flows.tools import ToolError, yosys
+from sqhw.flows.verilog import Design, convert, emit, module_name, pinned_yosys, write
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "verilog"
@@ -184,3 +186,24 @@ def test_environment_is_left_alone(monkeypatch):
     monkeypatch.delenv("AMARANTH_USE_YOSYS", raising=False)
     assert "module wire2" in convert(_Wire(), "wire2")
     assert (os.environ["YOSYS"], os.environ.get("AMARANTH_USE_YOSYS")) == ("mine", None)
+
+
+def test_threads_do_not_take_the_pinned_yosys_from_each_other(monkeypatch):
+    monkeypatch.delenv("YOSYS", raising=False)
+    begun, left, seen = threading.Event(), threading.Event(), []
+
+    def other() -> None:
+        begun.set()
+        with pinned_yosys():
+            left.wait(5)
+            seen.append(os.environ.get("YOSYS"))
+
+    thread = threading.Thread(target=other)
+    with pinned_yosys():
+        thread.start()
+        begun.wait(5)
+        time.sleep(0.1)  # time to change the environment under our feet, were it free to
+    left.set()
+    thread.join()
+    assert seen == [yosys().path]
+    assert "YOSYS" not in os.environ

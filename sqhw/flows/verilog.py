@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -34,6 +35,10 @@ __all__ = [
     "pinned_yosys",
     "write",
 ]
+
+
+_environment = threading.RLock()
+"""The environment belongs to all threads: who changes it keeps the others from changing it back."""
 
 
 @dataclass(frozen=True)
@@ -179,18 +184,19 @@ def write(designs: Iterable[Design], directory: Path) -> list[Path]:
 
 @contextmanager
 def pinned_yosys() -> Iterator[None]:
-    """Points Amaranth's back end at the pinned Yosys, whatever else is installed."""
+    """Points Amaranth's back end at the pinned Yosys, whatever else is installed; one thread at a time."""
     wanted = {"YOSYS": yosys().path, "AMARANTH_USE_YOSYS": "system"}
-    before = {key: os.environ.get(key) for key in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value
+    with _environment:
+        before = {key: os.environ.get(key) for key in wanted}
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    del os.environ[key]
+                else:
+                    os.environ[key] = value
 
 
 def _ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
