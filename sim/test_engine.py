@@ -95,6 +95,17 @@ class Ends:
         return y.size
 
 
+async def begin(dut: Any) -> Ends:
+    """Starts the clock, resets the device and returns what is at its ports."""
+    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
+    # Before the first reset an event-driven simulator has unknown outputs, which the ends refuse.
+    dut.aresetn.value = 0
+    await ClockCycles(dut.aclk, 2)
+    ends = Ends(dut)
+    await ends.reset()
+    return ends
+
+
 def operands(rng: np.random.Generator, m: int, n: int, k: int) -> tuple[Any, Any]:
     x = rng.standard_t(1.5, (m, k)).astype(np.float32)
     w = rng.standard_normal((n, k)).astype(np.float32)
@@ -109,9 +120,7 @@ def note(**row: Any) -> None:
 @cocotb.test()
 async def random_shapes(dut: Any) -> None:
     """Jobs back to back, any shape, all formats of results, pauses on all channels, then none."""
-    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
-    ends, rng = Ends(dut), np.random.default_rng(SEED)
-    await ends.reset()
+    ends, rng = await begin(dut), np.random.default_rng(SEED)
     compared, before = 0, get_sim_time("ns")
     for job in range(18):
         ends.pause(random.Random(SEED + job), (0.0, 0.3, 0.6)[job % 3])
@@ -130,9 +139,7 @@ async def random_shapes(dut: Any) -> None:
 @cocotb.test()
 async def undisturbed(dut: Any) -> None:
     """One job without pauses, and how many cycles the simulation makes of a second."""
-    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
-    ends, rng = Ends(dut), np.random.default_rng(SEED)
-    await ends.reset()
+    ends, rng = await begin(dut), np.random.default_rng(SEED)
     m, n, k = 16 * CONFIG.array.rows, 16 * CONFIG.array.columns, min(CONFIG.pe.k_max, 576)
     x, w = operands(rng, m, n, k)
     began, before = time.process_time(), get_sim_time("ns")
@@ -153,9 +160,7 @@ async def undisturbed(dut: Any) -> None:
 @cocotb.test()
 async def real_layer_slice(dut: Any) -> None:
     """A slice of a real layer: tokens and weight rows as captured, the first elements of each."""
-    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
-    ends = Ends(dut)
-    await ends.reset()
+    ends = await begin(dut)
     site = load_activations().site(11, "ffn_down")
     k = min(CONFIG.pe.k_max, site.x.shape[1])
     x, w = quantize_sq(site.x[:8, :k], CONFIG.pe.sq), quantize_dense(site.weight[:12, :k], CONFIG.pe.dense)
@@ -166,9 +171,7 @@ async def real_layer_slice(dut: Any) -> None:
 @cocotb.test()
 async def reset_in_mid_job(dut: Any) -> None:
     """A reset at any moment leaves nothing behind."""
-    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
-    ends, rng = Ends(dut), np.random.default_rng(SEED)
-    await ends.reset()
+    ends, rng = await begin(dut), np.random.default_rng(SEED)
     compared = 0
     for moment in (5, 60, 150, 320, 500):
         x, w = operands(rng, 6, 5, 60)
@@ -187,9 +190,7 @@ async def reset_in_mid_job(dut: Any) -> None:
 @cocotb.test()
 async def bad_streams(dut: Any) -> None:
     """Packets too short or too long: the error is told, the packet of results ends, the next job is right."""
-    Clock(dut.aclk, CLOCK_NS, unit="ns", impl="gpi").start()
-    ends, rng = Ends(dut), np.random.default_rng(SEED)
-    await ends.reset()
+    ends, rng = await begin(dut), np.random.default_rng(SEED)
     compared, word = 0, CONFIG.axi_bytes
     cases = {"sq_early": (-word, 0), "sq_late": (word, 0), "dense_early": (0, -word), "dense_late": (0, word)}
     for error, change in cases.items():
