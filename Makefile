@@ -47,6 +47,10 @@ bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak
 layer: $(READY) $(VENV)/.llm | compiler  ## all linear layers of a real block through the 8x8 engine's Verilog
 	@$(PY) -m sqhw.runtime.layer --output build/engine/engine.json
 
+.PHONY: clock
+clock: $(READY) $(VENV)/.ppa  ## the clock of a small engine after place and route, for the times of make layer (half an hour; then seconds)
+	@$(PY) -m sqhw.runtime.clock --output build/engine/engine.json
+
 bench-runtime: $(READY) | compiler  ## cycles per second of the RTL backend against the cocotb test of the same engine
 	@$(PY) -m sim.speed --output build/engine/engine.json
 

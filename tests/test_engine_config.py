@@ -55,7 +55,7 @@ def test_refuses_other_types():
 
 def test_presets_by_name():
     assert engine_preset("8x8") is BIG
-    with pytest.raises(ValueError, match=r"^Engine preset must be one of tiny, 8x8, not '4x4'$"):
+    with pytest.raises(ValueError, match=r"^Engine preset must be one of tiny, 2x2, 8x8, not '4x4'$"):
         engine_preset("4x4")
 
 
@@ -110,5 +110,6 @@ def test_committed_report_is_whole_and_its_page_up_to_date():
     rows = [*document["bench"]["rows"], *document["layer"]["rows"]]
     assert sum(row["mismatches"] for row in rows) == 0 < sum(row["compared"] for row in rows)
     assert [row["layer"] for row in document["layer"]["rows"]] == list(LAYERS)
+    assert document["layer"].get("clock") == document.get("clock")
     page = (ROOT / "docs" / "results" / "engine.md").read_text()
     assert page == markdown_report(document), "python -m sqhw.runtime.report --input docs/results/engine.json"

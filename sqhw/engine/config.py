@@ -159,10 +159,11 @@ ENGINE_PRESETS: dict[str, EngineConfig] = {
         n_max=256,
         output_stages=1,
     ),
+    "2x2": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=2, columns=2), output_stages=2),
     "8x8": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=8, columns=8)),
 }
-"""Design points by name. ``tiny``: the smallest useful engine, for an FPGA of the iCE40 UP5K's size.
-``8x8``: 64 units of 16 lanes, 1,024 multiply-accumulates per cycle."""
+"""Design points by name. ``tiny``: the smallest useful engine. ``2x2``: with units and streams of
+``8x8``, for short simulations. ``8x8``: 64 units of 16 lanes, 1,024 multiply-accumulates per cycle."""
 
 
 def engine_preset(name: str) -> EngineConfig:

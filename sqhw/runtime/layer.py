@@ -22,6 +22,7 @@ from ..commands.common import progress
 from ..engine.config import EngineConfig, engine_preset
 from ..flows.files import as_json, write_text
 from ..flows.tools import ToolError
+from .clock import COMMITTED, measured_clock
 from .engine import Engine, golden
 
 __all__ = ["LAYERS", "main", "run_layer"]
@@ -59,21 +60,37 @@ def run_layer(engine: Engine, weight: Any, x: Any, name: str) -> dict[str, Any]:
     }
 
 
+def _timed(rows: list[dict[str, Any]], clock: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The rows, each with the time that its cycles take at a measured clock."""
+    if clock is None:
+        return rows
+    return [row | {"milliseconds": row["cycles"] / clock["mhz"] / 1e3} for row in rows]
+
+
 def _table(rows: list[dict[str, Any]], block: int) -> Table:
     table = Table(
         title=f"Linear layers of block {block} of SmolLM2-135M-Instruct through the emitted Verilog"
     )
     table.add_column("layer")
-    for name in ("tokens", "N x K", "compared", "mismatches", "cycles", "starved", "held"):
+    names = ("tokens", "N x K", "compared", "mismatches", "cycles", "starved", "held")
+    for name in (*names, "utilization", "gate rate", "ms"):
         table.add_column(name, justify="right")
-    table.add_column("utilization", justify="right")
-    table.add_column("gate rate", justify="right")
     for row in rows:
         numbers = (f"{row[name]:,}" for name in ("compared", "mismatches", "cycles", "starved", "held"))
         size = f"{row['n']} x {row['k']}"
         rates = (f"{row['utilization']:.1%}", f"{row['gate_rate']:.1%}")
-        table.add_row(row["layer"], str(row["tokens"]), size, *numbers, *rates)
+        time = f"{row['milliseconds']:.2f}" if "milliseconds" in row else "no clock"
+        table.add_row(row["layer"], str(row["tokens"]), size, *numbers, *rates, time)
     return table
+
+
+def _clock(clock: dict[str, Any] | None) -> str:
+    if clock is None:
+        return "no clock was measured: python -m sqhw.runtime.clock does it"
+    return (
+        f"ms at {clock['mhz']:.1f} MHz, the clock of engine {clock['preset']} after place and route on an "
+        f"{clock['device']}-{clock['speed_grade']}: {clock['command']}"
+    )
 
 
 def _stored(path: Path, key: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,7 +122,9 @@ def main(preset: str, block: str, tokens: int, layers: tuple[str, ...], fresh: b
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)
     key = {"version": __version__, "block": int(block), "tokens": tokens, "configuration": asdict(config)}
+    clock = measured_clock(output, COMMITTED)
     document: dict[str, Any] = {"command": f"python -m sqhw.runtime.layer --preset {preset}", **key}
+    document["clock"] = clock
     rows = [] if fresh else _stored(output, json.loads(as_json(key)))
     sites = load_activations()
     with progress() as display:
@@ -116,11 +135,13 @@ def main(preset: str, block: str, tokens: int, layers: tuple[str, ...], fresh: b
                 x = sites.site(int(block), LAYERS[name]).x[:tokens]
                 weight = model.tensor(f"blk.{block}.{name}.weight")
                 rows.append(run_layer(engine, weight, x, name))
-                # Kept layer by layer: what is done stays done.
-                previous = json.loads(output.read_text()) if output.exists() else {}
-                write_text(output, as_json(previous | {"layer": document | {"rows": rows}}))
+            # Kept layer by layer: what is done stays done.
+            rows = _timed(rows, clock)
+            previous = json.loads(output.read_text()) if output.exists() else {}
+            write_text(output, as_json(previous | {"layer": document | {"rows": rows}}))
             display.advance(task)
     console.print(_table(rows, int(block)))
+    console.print(_clock(clock), soft_wrap=True)
     cycles = sum(row["cycles"] for row in rows)
     compared, mismatches = (sum(row[name] for row in rows) for name in ("compared", "mismatches"))
     console.print(f"{cycles:,} cycles; {compared:,} results compared, {mismatches} mismatches; {output}")

@@ -40,7 +40,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sqhw"
 
 
-def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda text: None) -> Path:
+def compile_engine(
+    config: EngineConfig,
+    *,
+    cache: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
+) -> Path:
     """Returns the shared library of an engine; compiles it unless it is in the cache.
 
     Verilator translates the engine, but for its multiply-accumulate units: those are simulated side by side
@@ -49,6 +54,8 @@ def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda
 
     Parameters
     ----------
+    cache
+        Where it is kept; by default :func:`cache_folder`.
     note
         Is told what is being done, before it is done.
 
@@ -65,7 +72,7 @@ def compile_engine(config: EngineConfig, *, note: Callable[[str], None] = lambda
     content = [[part.verilog for part in parts], sources, compiler.version, versions]
     content += [[_VERILATOR, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    library = cache_folder() / f"engine_{key}.so"
+    library = (cache or cache_folder()) / f"engine_{key}.so"
     library.parent.mkdir(parents=True, exist_ok=True)
     # Whoever comes second waits for the first one's result.
     with library.with_suffix(".lock").open("w") as lock:

@@ -16,6 +16,7 @@ __all__ = ["main", "markdown"]
 def markdown(document: dict[str, Any]) -> str:
     """Returns the page of a report that `make bench-engine` and `make layer` wrote."""
     bench, layer, speed = document["bench"], document["layer"], document["speed"]
+    clock = layer.get("clock")
     lines = [
         "# The engine, measured",
         "",
@@ -38,6 +39,7 @@ def markdown(document: dict[str, Any]) -> str:
             f"{row['utilization']:.1%}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", *_overhead(bench["rows"])]
     if bench["steady_utilization"] is not None:
         lines += ["", f"Once steady (more columns of the same product): {bench['steady_utilization']:.1%}."]
     lines += ["", "| array | Verilog, seconds of one core | bytes |", "|---|---|---|"]
@@ -50,13 +52,15 @@ def markdown(document: dict[str, Any]) -> str:
         "",
         f"## Block {layer['block']} of SmolLM2-135M-Instruct: `{layer['command']}`",
         "",
-        "| layer | tokens | N x K | compared | mismatches | cycles | starved | utilization | gate rate |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| layer | tokens | N x K | compared | mismatches | cycles | starved | utilization | gate rate |"
+        + (" ms |" if clock else ""),
+        "|---|---|---|---|---|---|---|---|---|" + ("---|" if clock else ""),
     ]
     for row in layer["rows"]:
         cells = [row["layer"], str(row["tokens"]), f"{row['n']} x {row['k']}"]
         cells += [f"{row[name]:,}" for name in ("compared", "mismatches", "cycles", "starved")]
         cells += [f"{row['utilization']:.1%}", f"{row['gate_rate']:.1%}"]
+        cells += [f"{row['milliseconds']:.2f}"] if clock else []
         lines.append(f"| {' | '.join(cells)} |")
     totals = [sum(row[name] for row in layer["rows"]) for name in ("compared", "mismatches", "cycles")]
     lines += [
@@ -65,7 +69,34 @@ def markdown(document: dict[str, Any]) -> str:
         "Each tile of W is used by two row tiles only, so W's stream sets the rate. The encoder takes the",
         "largest element of every bank, so no beat is without an outlier.",
     ]
+    if clock:
+        lines += ["", *_clock(clock, sum(row["milliseconds"] for row in layer["rows"]))]
     return "\n".join(lines) + "\n"
+
+
+def _overhead(rows: list[dict[str, Any]]) -> list[str]:
+    """What a product takes beyond M N K / peak: a number of cycles that depends on K alone."""
+    found: dict[int, set[int]] = {}
+    for row in rows:
+        if row["m"] > 1:  # one token is bound by the stream of W
+            found.setdefault(row["k"], set()).add(round(row["overhead_cycles"]))
+    each = "; ".join(
+        f"K = {k:,}: {' to '.join(f'{cycles:,}' for cycles in sorted({min(seen), max(seen)}))} cycles"
+        for k, seen in sorted(found.items())
+    )
+    return [f"So a product takes M N K / peak plus, whatever M and N: {each}."]
+
+
+def _clock(clock: dict[str, Any], milliseconds: float) -> list[str]:
+    size = "{rows} x {columns}".format(**clock["configuration"]["array"])
+    seeds = ", ".join(f"{mhz:.1f}" for mhz in clock["mhz_seeds"])
+    return [
+        f"Time: {milliseconds:.1f} ms in all, at {clock['mhz']:.1f} MHz: `{clock['command']}`.",
+        f"This is the clock of the preset `{clock['preset']}`, {size} of the same units with the same",
+        f"streams, after place and route on an {clock['device']} of speed grade {clock['speed_grade']},",
+        f"between shift registers, without DSP blocks: {clock['luts']:,} LUTs, the median of these seeds:",
+        f"{seeds} MHz. The engine of the table is larger and was not placed; its own clock may be slower.",
+    ]
 
 
 def _speed(speed: dict[str, Any]) -> list[str]:
