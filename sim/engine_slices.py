@@ -1,0 +1,88 @@
+"""Slices of a real model's layers through an engine's emitted Verilog: ``make layer`` in little."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sim.runner import Simulation, SimulationError
+from sqhw.engine.config import EngineConfig, engine_preset
+from sqhw.runtime.engine import Engine, EngineError
+from sqhw.runtime.layer import run_layer
+from sqhw.runtime.library import compile_engine
+from sqhw.runtime.rtl import Reply, RTLDevice
+from sw_reference.activations import Site, load_activations
+
+__all__ = ["ENGINE", "simulate_slices"]
+
+ENGINE = "2x2"
+"""Has the units and streams of ``8x8``."""
+TOKENS = 16
+"""So many tokens are multiplied without pauses; those that are left with random ones."""
+PAUSE_IN, PAUSE_OUT = 0.1, 0.6
+_PATIENCE = 8
+"""With pauses a job may take so many times as long."""
+
+
+class _Pausing(RTLDevice):
+    """An engine between sources and a sink that pause at random."""
+
+    def __init__(self, config: EngineConfig, library: Path, seed: int):
+        super().__init__(config, library)
+        self._seed = seed
+
+    def run(self, sq: bytes, dense: bytes, *, passes: int = 1, room: int, cycles: int, **_: Any) -> Reply:
+        pauses = {"pause_in": PAUSE_IN, "pause_out": PAUSE_OUT, "seed": self._seed}
+        return super().run(sq, dense, passes=passes, room=room, cycles=_PATIENCE * cycles, **pauses)
+
+
+def simulate_slices(name: str, *, seed: int, folder: Path) -> Simulation:
+    """Runs every captured site, all K that the engine takes, through the engine preset called `name`.
+
+    The report in `folder` gets a line per site as soon as it is done.
+
+    Raises
+    ------
+    SimulationError
+        If the engine reports an error or delivers no results.
+    ToolError
+        If a tool that compiles it is missing or fails.
+    """
+    config = engine_preset(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    library = compile_engine(config)
+    engines = Engine(config, RTLDevice(config, library)), Engine(config, _Pausing(config, library, seed))
+    rows = []
+    with (folder / "report.jsonl").open("w") as report:
+        for site in load_activations().sites:
+            try:
+                rows.append(_row(name, engines, site))
+            except EngineError as error:
+                raise SimulationError(f"engine {name}, layer {site.layer} {site.name}: {error}") from error
+            report.write(json.dumps(rows[-1]) + "\n")
+            report.flush()
+    return Simulation(asdict(config), None, rows)
+
+
+def _row(name: str, engines: tuple[Engine, Engine], site: Site) -> dict[str, Any]:
+    """Utilization: of all lanes of the array, from the start of the job to its last result."""
+    k = min(engines[0].config.pe.k_max, site.x.shape[1])
+    tokens = site.x[:TOKENS, :k], site.x[TOKENS:, :k]
+    free, held = (
+        run_layer(engine, site.weight[:, :k], x, site.name) for engine, x in zip(engines, tokens, strict=True)
+    )
+    return {
+        "preset": f"engine {name}",
+        "layer": f"layer {site.layer}",
+        "site": site.name,
+        "policy": "largest",
+        "compared": free["compared"] + held["compared"],
+        "mismatches": free["mismatches"] + held["mismatches"],
+        "cycles": free["cycles"],
+        "stalls": free["held"],
+        "utilization": free["utilization"],
+        "gate_rate": free["gate_rate"],
+        "cycles_with_random_stalls": held["cycles"],
+    }
