@@ -82,9 +82,9 @@ def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
 def placed_units() -> list[Unit]:
     """What is placed and routed, what is compared most often first."""
     elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
-    first = [u for u in elements if u.family in ("sq", "sq-long", "w4a8", "w8a8")]
-    arrays = [unit("sq-long", lanes, PLACED_ARRAY) for lanes in SQ]
-    return [*first, *arrays, *(u for u in elements if u.lanes == min(SQ) and u not in first)]
+    long = [unit("sq-long", lanes, shape) for shape in (None, PLACED_ARRAY) for lanes in SQ]
+    both = [u for u in elements if u.family in ("sq", "w4a8", "w8a8")]
+    return [*long, *both, *(u for u in elements if u.lanes == min(SQ) and u not in (*long, *both))]
 
 
 def survey(
