@@ -27,6 +27,7 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "k_max": ("pe", "k_max"),
     "gated": ("pe", "gated"),
     "output_stage": ("pe", "output"),
+    "pipeline": ("pe", "pipeline"),
 }
 
 
@@ -47,6 +48,7 @@ def pe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--k-max", type=int, help="Longest dot product, in elements."),
         click.option("--gated/--ungated", default=None, help="Whether idle outlier lanes hold still."),
         click.option("--output-stage", help="Output stage: pipelined, or serial in an eighth of the gates."),
+        click.option("--pipeline", help="Datapath: short, or long for a fast clock on FPGAs."),
     ]
     for option in reversed(options):
         command = option(command)

@@ -16,8 +16,11 @@ from sw_reference.format import DenseFormat, SQFormat
 EVERY_OPTION = """
     --bank 8 --outliers 2 --high int8 --mask sentinel --dense-bits 8 --group 32
     --lanes 4 --outlier-lanes 2 --k-max 256 --ungated --output-stage serial
+    --pipeline long
 """
-EVERY_PARAMETER = PEConfig(SQFormat(8, 2, "int8", "sentinel"), DenseFormat(8, 32), 4, 2, 256, False, "serial")
+EVERY_PARAMETER = PEConfig(
+    SQFormat(8, 2, "int8", "sentinel"), DenseFormat(8, 32), 4, 2, 256, False, "serial", "long"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,7 @@ def folder(tmp_path, monkeypatch):
         ("--outliers 0", "Outlier lanes must be an integer from 0 to 0, not 1"),
         ("--k-max 8", "K_max must be an integer from 16 to 1048576, not 8"),
         ("--output-stage none", "Output must be 'pipelined' or 'serial', not 'none'"),
+        ("--pipeline deep", "Pipeline must be 'short' or 'long', not 'deep'"),
         ("--preset huge", "Preset must be one of default, tiny, wide, paper, not 'huge'"),
         ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
         ("--name pe", "Module name must stand with one configuration: add --preset or parameters"),
@@ -86,6 +90,7 @@ def test_every_parameter_has_an_option(folder):
         "k_max": 256,
         "gated": False,
         "output": "serial",
+        "pipeline": "long",
     }
 
 
@@ -121,6 +126,7 @@ def test_selection_of_everything():
         "k_max": 256,
         "gated": False,
         "output_stage": "serial",
+        "pipeline": "long",
     }
     assert selected(None, **names) == {"custom": EVERY_PARAMETER}
 

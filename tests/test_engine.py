@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The emitted engine, compiled and driven through its AXI ports: right results, bad streams, registers."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -288,6 +289,19 @@ def test_serial_output_and_unpacking():
             assert y.tobytes() == golden(x, w, output).tobytes()
             compared += y.size
     assert compared == 3 * (1 + 15 + 63 + 384 + 256)
+
+
+@pytest.mark.slow
+def test_an_array_with_a_long_pipeline():
+    pe = replace(CONFIG.pe, pipeline="long")
+    config = replace(CONFIG, array=replace(CONFIG.array, pe=pe))
+    rtl, rng, compared = Engine(config, "rtl"), np.random.default_rng(12), 0
+    for shape in ((1, 1, 1), (3, 5, 13), (9, 7, 128), (33, 12, 8)):
+        x, w = operands(rng, *shape)
+        y = rtl.matmul(x, w)
+        assert y.tobytes() == golden(x, w, Format.FLOAT32).tobytes()
+        compared += y.size
+    assert compared == 1 + 15 + 63 + 396
 
 
 def test_engine_is_one_interface():

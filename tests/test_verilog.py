@@ -87,6 +87,7 @@ def test_manifest_gives_the_parameters():
         "k_max": 4096,
         "gated": True,
         "output": "pipelined",
+        "pipeline": "short",
     }
     assert manifest["format"] == {
         "sq_bits_per_element": 6.25,
