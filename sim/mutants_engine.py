@@ -15,6 +15,7 @@ from sim.replay import Bench, Channel, Mismatch, Sink, Source, play
 from sqhw.array.config import ArrayConfig
 from sqhw.config import PEConfig
 from sqhw.engine.config import EngineConfig
+from sqhw.engine.counters import COUNTERS
 from sqhw.engine.emit import emit_engine
 from sqhw.engine.registers import REGISTERS, Format, constants, register
 from sqhw.flows.invariants import Clause, Term
@@ -45,6 +46,8 @@ START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("sta
 ALL = 0xFFFFFFFF
 OKAY, SLVERR = 0, 2
 BAD = ("sq", "dense", "damage", "abort")
+LONG = (1 << 18) + 100
+"""Cycles of a job that waits, see :meth:`_Engine.long`."""
 HOLD = 0.3
 """Share of the jobs whose results are not taken for a while."""
 
@@ -214,7 +217,7 @@ class _Engine:
             raise Mismatch(f"Results of a job of {m} x {n} x {k} differ from the golden model's")
         if any(error for *_, error in words):
             raise Mismatch("Results are flagged")
-        for name in ("CYCLES", "BEATS", "STARVED", "HELD", "GATED"):
+        for name in COUNTERS:
             self.get(name)
         self.set("INTERRUPT_ENABLE", self.dice.getrandbits(2))
         for name in ("ERRORS", "INTERRUPT_STATUS"):
@@ -273,6 +276,25 @@ class _Engine:
         self.recover()
 
 
+    def long(self) -> int:
+        """A job that is starved, then held, until counters have many bits set."""
+        m, n, k = CONFIG.m_max, CONFIG.n_max, CONFIG.pe.k_max
+        x, w = self.operands(m, n, k)
+        self.start(m, n, k, Format.FLOAT32)
+        self.run(LONG)
+        self.feed(sq_image(CONFIG, x), dense_image(CONFIG, w), CONFIG.passes(m))
+        self.y.pause = 1.0
+        self.run(LONG // 2)
+        self.y.pause = 0.0
+        packet = np.array([word for word, *_ in self.run_to_end()], "<u4").tobytes()
+        y, expected = results(CONFIG, m, n, Format.FLOAT32, packet), golden(x, w, Format.FLOAT32)
+        if y.tobytes() != expected.tobytes():
+            raise Mismatch("Results of a long job differ from the golden model's")
+        for name in COUNTERS:
+            self.get(name)
+        return m * n
+
+
 def _padded(tensor: DenseTensor, k: int) -> DenseTensor:
     """The same operand with zeros up to `k`."""
     return replace(tensor, k=k, codes=np.pad(tensor.codes, ((0, 0), (0, k - tensor.k))))
@@ -302,4 +324,4 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
             engine.feed(sq_image(CONFIG, x), dense_image(CONFIG, w), 1)
             engine.run(engine.dice.randrange(300))
             engine.reset()
-    return compared
+    return compared + engine.long()
