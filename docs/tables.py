@@ -157,9 +157,24 @@ def fuzz() -> str:
     return "\n".join([*lines, "", f"{damaged}, the others hold what their bytes say. Seed {report['seed']}."])
 
 
+def netlist() -> str:
+    """Netlists against the golden model, and simulators against each other."""
+    report = _load("netlist")
+    titles = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells"}
+    lines = ["| netlist | results compared | wrong |", "|---|---:|---:|"]
+    for row in report["netlists"]:
+        lines.append(f"| {row['preset']}, {titles[row['target']]} | {row['compared']:,} | {row['wrong']} |")
+    totals = report["totals"]
+    icarus = report["icarus"] if totals["unknown"] is None else f"Icarus {report['icarus']}"
+    told = f"Simulators: {totals['rows']:,} rows, {totals['differ']} in which an output differs"
+    if totals["unknown"] is not None:
+        told += f", {totals['unknown']} in which X reaches one"
+    return "\n".join([*lines, "", f"{told} ({icarus}). Seed {report['seed']}."])
+
+
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
     README: {"sim": sim, "synth": synth, "accuracy": accuracy, "ppa": ppa},
-    ROOT / "docs" / "verification.md": {"mutation": mutation, "fuzz": fuzz},
+    ROOT / "docs" / "verification.md": {"netlist": netlist, "mutation": mutation, "fuzz": fuzz},
 }
 
 
