@@ -275,7 +275,6 @@ class _Engine:
         self.run(20)
         self.recover()
 
-
     def long(self) -> int:
         """A job that is starved, then held, until counters have many bits set."""
         m, n, k = CONFIG.m_max, CONFIG.n_max, CONFIG.pe.k_max

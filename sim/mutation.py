@@ -30,6 +30,20 @@ COUNTS = {"pe": 280, "array": 120, "engine": 120}
 REQUIRED = 0.99
 """Of the mutants that are not proven equivalent, this share must be killed."""
 
+_STIMULUS = (
+    "faults",
+    "jobs",
+    "mutants",
+    "mutants_array",
+    "mutants_engine",
+    "operands",
+    "replay",
+    "roundings",
+    "stimulus",
+    "streams",
+)
+"""All of ``sim`` that ``sim.mutants`` imports; a test compares."""
+_PROOFS = ("aig", "equivalence", "invariants", "mutate")
 _STATE = (0, 1, 2)
 _PIPELINE = ((0, 2), (0, 4), (3, 4), (1, 9), (7, 16), (13, 20))
 
@@ -96,12 +110,11 @@ def key(target: Target, count: int, seed: int) -> str:
 
 
 def sources() -> list[Path]:
-    """Files that decide what becomes of a mutant."""
+    """Files that decide what becomes of a mutant: stimulus, golden model, proofs."""
     here, root = Path(__file__).parent, Path(__file__).parents[1]
-    flows = [
-        root / "sqhw" / "flows" / f"{name}.py" for name in ("aig", "equivalence", "invariants", "mutate")
-    ]
-    return sorted([*here.glob("*.py"), *here.glob("*.cpp"), *(root / "sw_reference").glob("*.py"), *flows])
+    flows = [root / "sqhw" / "flows" / f"{name}.py" for name in _PROOFS]
+    stimulus = [here / f"{name}.py" for name in _STIMULUS]
+    return [*stimulus, here / "replay.cpp", *sorted((root / "sw_reference").glob("*.py")), *flows]
 
 
 def resumed(target: Target, count: int, seed: int, folder: Path) -> dict[str, Any]:

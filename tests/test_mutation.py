@@ -2,6 +2,8 @@
 """Planted faults are noticed or are none, random bits leave no trace: slices of the long campaigns."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,8 +66,13 @@ def test_only_invariants_that_hold_are_used(campaign):
 
 
 def test_the_report_depends_on_the_stimulus():
-    names = {path.name for path in mutation.sources()}
-    assert {"mutants_engine.py", "roundings.py", "replay.cpp", "equivalence.py", "multiply.py"} <= names
+    program = "import sys, sim.mutants; print(*(name for name in sys.modules if name.startswith('sim.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = {f"{name.removeprefix('sim.')}.py" for name in done.stdout.split()}
+    assert len(imported) > 5
+    assert imported | {"replay.cpp", "equivalence.py", "multiply.py"} <= {
+        path.name for path in mutation.sources()
+    }
 
 
 def test_the_committed_report_adds_up():
