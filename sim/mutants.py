@@ -11,13 +11,13 @@ from sim.mutants_array import array_design, stimulate_array
 from sim.mutants_engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
 from sim.replay import Bench, Channel, Mismatch, Program, Recording, Sink, Source, play
 from sim.roundings import rounding_products
-from sim.stimulus import Traffic, dot_products, numeric_products
+from sim.stimulus import NAN, DotProduct, Traffic, dot_products, numeric_products
 from sqhw.config import PEConfig
 from sqhw.flows.invariants import Clause
 from sqhw.flows.verilated import Port
 from sqhw.flows.verilog import Design, emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
 __all__ = ["CONFIG", "TARGETS", "Mismatch", "Target", "ports_of"]
 
@@ -104,6 +104,20 @@ def _pe_ends(traffic: Traffic, pauses: tuple[float, float]) -> tuple[list[Source
     return sources, Sink(_PE_OUT, pauses[1])
 
 
+def _every_scale(product: DotProduct) -> list[DotProduct]:
+    """The same dot product with each bank scale there is, legal or reserved."""
+    layout = sq_beat_layout(CONFIG)
+    field = layout["scale"]
+    mask = (1 << field.width) - 1 << field.offset
+    products = []
+    for code in range(256):
+        sq = [word & ~mask | code << field.offset for word in product.sq]
+        reserved = code not in LEGAL_SCALES
+        y = NAN if reserved else UNKNOWN
+        products.append(replace(product, sq=sq, y=y, error=int(reserved)))
+    return products
+
+
 def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
     """Dot products of every kind, legal and not, in each pattern of pauses, and a reset in mid-stream."""
     rng = random.Random(seed)
@@ -114,7 +128,7 @@ def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
     for number, pauses in enumerate(PAUSES):
         share = numeric[number::8] if number else numeric[::2] + numeric[5::8]
         chosen = rng.sample(legal, min(len(legal), effort // 10)) + malformed + share
-        chosen += close[number :: len(PAUSES)]
+        chosen += close[number :: len(PAUSES)] + _every_scale(legal[0])[number :: len(PAUSES)]
         chosen.append(max(legal, key=lambda product: len(product.sq)))
         # Row scales that are not normal: nobody says what comes of them, but a mutant must not change it.
         odd = [replace(product, scales=rng.getrandbits(64), y=UNKNOWN) for product in share[::20]]

@@ -49,7 +49,7 @@ _PIPELINE = ((0, 2), (0, 4), (3, 4), (1, 9), (7, 16), (13, 20))
 
 
 def campaign(
-    target: Target, count: int, seed: int, folder: Path, *, effort: int | None = None, limit: float = 10.0
+    target: Target, count: int, seed: int, folder: Path, *, effort: int | None = None, limit: float = 30.0
 ) -> dict[str, Any]:
     """Makes mutants of a target, plays its run to each, and tries to prove that survivors are equivalent.
 
