@@ -116,7 +116,7 @@ def main(preset: str, part: str, seeds: int, output: Path) -> None:
     seen = ", ".join(f"{mhz:.1f}" for mhz in found["mhz_seeds"])
     console.print(
         f"engine {preset}: {found['luts']:,} LUTs, {found['device']}-6: {found['mhz']:.1f} MHz "
-        f"(seeds 1 to {seeds}: {seen}); {output}",
+        f"(by seed: {seen}); {output}",
         soft_wrap=True,
     )
 
