@@ -113,7 +113,7 @@ def _stored(path: Path, key: dict[str, Any]) -> list[dict[str, Any]]:
 def main(preset: str, block: str, tokens: int, layers: tuple[str, ...], fresh: bool, output: Path) -> None:
     """Run whole layers of a real model; a run that was stopped goes on where it was."""
     console = Console()
-    console.width = max(console.width, 110)
+    console.width = max(console.width, 120)
     try:
         model = GGUFFile(find_model())
         config: EngineConfig = engine_preset(preset)

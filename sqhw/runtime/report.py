@@ -94,8 +94,8 @@ def _clock(clock: dict[str, Any], milliseconds: float) -> list[str]:
         f"Time: {milliseconds:.1f} ms in all, at {clock['mhz']:.1f} MHz: `{clock['command']}`.",
         f"This is the clock of the preset `{clock['preset']}`, {size} of the same units with the same",
         f"streams, after place and route on an {clock['device']} of speed grade {clock['speed_grade']},",
-        f"between shift registers, without DSP blocks: {clock['luts']:,} LUTs, the median of seeds that gave",
-        f"{seeds} MHz. The engine of the table is larger and was not placed; its own clock may be slower.",
+        f"between shift registers, without DSP blocks ({clock['luts']:,} LUTs); MHz by seed: {seeds}.",
+        "The engine of the table is larger and was not placed; its own clock may be slower.",
     ]
 
 
