@@ -81,8 +81,8 @@ and femtojoules do not."""
 _GATE = """\
 Ungated, the same lane multiplies by the zero that the gather hands it when there is no outlier, and a zero
 keeps most of a multiplier quiet: what gating saves on top is what the operand registers and the logic behind
-them still do then. What remains is switched by outliers themselves. One that stands alone takes an ungated lane
-to its product and back to zero, a lane that holds from the product before to this one: on random codes half of
-the switching, so half is the most that any gate saves against a lane that multiplies zeros, and 60 % is out of
-reach. To come near it the shifter behind the product would have to hold too, and be masked at its end, where
-the word is three times as wide."""
+them still do then. What remains is switched by outliers themselves. One that stands alone takes an ungated
+lane to its product and back to zero, a lane that holds from the product before to this one: on random codes
+half of the switching, so half is the most that any gate saves against a lane that multiplies zeros, and 60 %
+is out of reach. To come near it the shifter behind the product would have to hold too, and be masked at its
+end, where the word is three times as wide."""
