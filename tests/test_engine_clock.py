@@ -16,6 +16,7 @@ def measure(monkeypatch, tmp_path, luts):
     monkeypatch.setattr(clock, "Engine", lambda config: None)
     monkeypatch.setattr(clock, "ShiftHarness", lambda component: None)
     monkeypatch.setattr(clock, "convert", lambda component, name: "")
+    monkeypatch.setattr(clock, "package_version", lambda tool: "1.0")
     monkeypatch.setattr(clock, "netlist", lambda text: Netlist("", luts))
     monkeypatch.setattr(clock, "place", lambda design, part, seed: MHZ[seed])
     return CliRunner().invoke(clock.main, ["--output", str(tmp_path / "engine.json")])

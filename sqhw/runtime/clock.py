@@ -70,6 +70,7 @@ def netlist(verilog: str) -> Netlist:
 def _measure(preset: str, part: str, seeds: int) -> dict[str, Any]:
     """Places and routes the engine between shift registers; results are kept below build/synth/cache."""
     config = engine_preset(preset)
+    versions = {"sqhw": __version__, **{tool: package_version(tool) for tool in _TOOLS}}
     with progress() as display:
         task = display.add_task("Synthesis", total=seeds + 1)
         design = netlist(convert(ShiftHarness(Engine(config)), _NAME))
@@ -82,7 +83,7 @@ def _measure(preset: str, part: str, seeds: int) -> dict[str, Any]:
         display.advance(task)
     return {
         "command": f"python -m sqhw.runtime.clock --preset {preset} --device {part} --seeds {seeds}",
-        "versions": {"sqhw": __version__, **{tool: package_version(tool) for tool in _TOOLS}},
+        "versions": versions,
         "preset": preset,
         "configuration": asdict(config),
         "device": f"LFE5U-{part.upper().removesuffix('K')}F",
