@@ -20,16 +20,16 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     ========== ============== =====================================================================
     field      cycle          meaning
     ========== ============== =====================================================================
-    low        0              low codes
-    sums       0              of neighbouring low codes
-    select     0              one-hot position of each outlier lane's element
-    take       0              per outlier lane: it has an outlier
-    first      0              dense outliers count (only where the dense operand has some)
+    low        start          low codes
+    sums       start          of neighbouring low codes
+    select     start          one-hot position of each outlier lane's element
+    take       start          per outlier lane: it has an outlier
+    first      start          dense outliers count (only where the dense operand has some)
     dense      dense_sum      the dense sum counts (not in the further steps of a beat, nor in a bubble)
     high       operands       held high codes (FP16: sign and significand)
-    shift      gathered + 1   FP16: exponents of the held high codes
+    shift      exponents      FP16: exponents of the held high codes
     fraction   bank_sum       of the bank scale
-    exponent   bank_sum       of the bank scale
+    exponent   exponents      of the bank scale
     clear      terms          this step starts a dot product
     last       result         the accumulator shows a finished dot product
     error      result         it must not be trusted
@@ -76,14 +76,14 @@ def column_layout(config: PEConfig) -> data.StructLayout:
     ============= ============== ==============================
     field         cycle          meaning
     ============= ============== ==============================
-    codes         0              dense codes, for outlier lanes
-    picks         0              dense codes, for dense lanes
+    codes         start          dense codes, for outlier lanes
+    picks         start          dense codes, for dense lanes
     lane_fraction gathered + 1   of the group scale, for outlier lanes
-    fraction      bank_sum + 1   of the group scale
-    exponent      bank_sum       of the group scale
-    select        0              one-hot position of each dense outlier
-    take          0              per dense outlier lane: it has an outlier
-    high          0              high nibbles of the dense outliers, for outliers at the same position
+    fraction      scaled         of the group scale
+    exponent      exponents      of the group scale
+    select        start          one-hot position of each dense outlier
+    take          start          per dense outlier lane: it has an outlier
+    high          start          high nibbles of the dense outliers, for outliers at the same position
     held_high     dense_sum      the same, held, for dense outlier lanes
     ============= ============== ==============================
 
