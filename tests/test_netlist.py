@@ -10,11 +10,12 @@ from click.testing import CliRunner
 
 from sim import netlist
 from sim.recording import forget_power_up, icarus, record, verilator
-from sim.stimulus import traffic
+from sim.stimulus import Traffic, dot_products, traffic
 from sim.streams import compile_pe, drive
 from sqhw.config import PEConfig
 from sqhw.flows.targets import TARGETS
 from sqhw.flows.verilog import emit
+from sqhw.layouts import sq_beat_layout
 from sw_reference.format import DenseFormat, SQFormat
 
 SEED = 7
@@ -64,6 +65,22 @@ def test_icarus_agrees_and_nothing_unknown_comes_out(recorded, tmp_path):
     assert icarus(design, recording, tmp_path) == (recording.rows, 0)
     compared, wrong = icarus(design, recording, tmp_path, unknown=True)
     assert (compared, wrong) == (recording.rows - 4, 0)  # two cycles of reset
+
+
+@needs_icarus
+@pytest.mark.parametrize("pipeline", ["short", "long"])
+def test_a_product_without_outliers_is_known_before_the_first_outlier(pipeline, tmp_path):
+    sq = SQFormat(4, 2, "fp16")
+    config = PEConfig(sq, DenseFormat(4), lanes=4, k_max=32, output="serial", pipeline=pipeline)
+    bitmap = sq_beat_layout(config)["bitmap"]
+    marks = (1 << bitmap.width) - 1 << bitmap.offset
+    quiet = Traffic()
+    for product in dot_products(config, SEED)[0]:
+        if not any(word & marks for word in product.sq):
+            quiet.add(product)
+    recording = record(config, quiet.beats, 300, SEED)
+    assert recording.results > 2
+    assert icarus(emit(config, "sq_pe"), recording, tmp_path, unknown=True) == (recording.rows - 4, 0)
 
 
 @needs_icarus

@@ -18,7 +18,8 @@ class FP16Unpack(wiring.Component):
     shift is 0, as for the smallest normal binade.
 
     Latency: :attr:`latency` cycle. Throughput: one code per cycle. The outputs hold while ``take`` is low
-    (operand isolation: nothing behind them toggles), except ``bad``, which is then low.
+    (operand isolation: nothing behind them toggles), except ``bad``, which is then low. A reset clears the
+    shift: even in Verilog, where 0 shifted by X is X, a product of nothing is then 0.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class FP16Unpack(wiring.Component):
         m.d.comb += [
             self.sign.eq(register(m, sign, name="held_sign", en=take)),
             self.significand.eq(register(m, Cat(fraction, normal), name="held_significand", en=take)),
-            self.shift.eq(register(m, (exponent - normal)[:5], name="held_shift", en=take)),
+            self.shift.eq(register(m, (exponent - normal)[:5], name="held_shift", en=take, reset=True)),
             self.bad.eq(register(m, self.take & exponent.all(), name="held_bad", reset=True)),
         ]
         return m
