@@ -97,13 +97,13 @@ def standard_cells() -> Target:
 # FPGA flows stop before their last stage, which only renames and prints, and takes a third of the time.
 # Mapping around a black box trips over wires of the same name, which no count needs.
 _LATTICE = """\
-synth_ecp5 {options}-run begin:map_luts {{flatten}}
+{command} -run begin:map_luts {{flatten}}
 rename -hide w:*
-synth_ecp5 {options}-run map_luts:check {{flatten}}"""
+{command} -run map_luts:check {{flatten}}"""
 
 
-def _lattice(options: str) -> str:
-    return _LATTICE.format(options=options)
+def _lattice(command: str) -> str:
+    return _LATTICE.format(command=command)
 
 
 _ECP5_LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}
@@ -113,12 +113,12 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         _gates("gates", "Generic gates", LIBERTY, 1.0, "DFF"),
-        Target("ecp5", "ECP5", _lattice(""), "", "-noflatten", _ECP5),
-        Target("ecp5-nodsp", "ECP5 without DSP", _lattice("-nodsp "), "", "-noflatten", _ECP5),
+        Target("ecp5", "ECP5", _lattice("synth_ecp5"), "", "-noflatten", _ECP5),
+        Target("ecp5-nodsp", "ECP5 without DSP", _lattice("synth_ecp5 -nodsp"), "", "-noflatten", _ECP5),
         Target(
             "ice40",
             "iCE40",
-            "synth_ice40 -run begin:check {flatten}",
+            _lattice("synth_ice40"),
             "",
             "-noflatten",
             {"LUT": {"SB_LUT4": 1}, "FF": {"SB_DFF*": 1}, "BRAM": {"SB_RAM40*": 1}},
