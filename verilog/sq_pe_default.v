@@ -8369,6 +8369,9 @@ module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_si
         \$8  = \$3 [4:0];
       end
     end
+    if (rst) begin
+      \$8  = 5'h00;
+    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
