@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from sim.exhaustive_blocks import CAPACITIES, DecoderRow, FP16Times, IntegerToFloat, Scales, play_block
-from sqhw.blocks.dense_lanes import DenseLanes
+from sim.exhaustive_blocks import (
+    CAPACITIES,
+    DecoderRow,
+    DotProduct,
+    FP16Times,
+    IntegerToFloat,
+    Scales,
+    play_block,
+)
 from sqhw.flows.files import as_json, write_text
 from sqhw.flows.tools import ToolError, package_version
 
@@ -74,7 +81,7 @@ def int_pairs(folder: Path) -> Counts:
     rng = np.random.default_rng(SEED)
     lanes = 16
     for bits in (4, 8):
-        block = DenseLanes(lanes, bits)
+        block = DotProduct(lanes, bits)
         low, code = (grid.ravel() for grid in np.mgrid[-8:8, -(1 << (bits - 1)) : 1 << (bits - 1)])
         lows = rng.integers(-8, 8, (lanes, len(low), lanes))
         codes = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), lows.shape)

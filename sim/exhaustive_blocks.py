@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from amaranth.hdl import Cat, Module, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from sqhw.blocks.bitmap_decoder import BitmapDecoder
+from sqhw.blocks.dense_lanes import DenseLanes, pair_picks, pair_sums
 from sqhw.blocks.float_pack import FloatPack
 from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
 from sqhw.blocks.fp16_unpack import FP16Unpack
@@ -22,9 +23,49 @@ from sqhw.blocks.scale import ScaleMultiply, ScaleShift
 from sqhw.config import PEConfig
 from sqhw.flows.verilated import CYCLES, build, play, ports_of
 from sqhw.flows.verilog import convert
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
 
-__all__ = ["CAPACITIES", "DecoderRow", "FP16Times", "IntegerToFloat", "Results", "Scales", "play_block"]
+__all__ = [
+    "CAPACITIES",
+    "DecoderRow",
+    "DotProduct",
+    "FP16Times",
+    "IntegerToFloat",
+    "Results",
+    "Scales",
+    "play_block",
+]
+
+
+class DotProduct(wiring.Component):
+    """The sum of products of low codes and dense codes: the sides of a row and a column, and dense lanes.
+
+    Members
+    -------
+    low : In(ArrayLayout(signed(4), lanes)), codes : In(ArrayLayout(signed(dense_bits), lanes))
+    o : Out(signed)
+        ``latency`` cycles later.
+    """
+
+    def __init__(self, lanes: int, dense_bits: int):
+        self._dense = DenseLanes(lanes, dense_bits)
+        codes = data.ArrayLayout(signed(dense_bits), lanes)
+        low = data.ArrayLayout(signed(LOW_BITS), lanes)
+        super().__init__({"low": In(low), "codes": In(codes), "o": Out(self._dense.o.shape())})
+
+    @property
+    def latency(self) -> int:
+        return self._dense.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dense = dense = self._dense
+        m.d.comb += [dense.low.eq(self.low), self.o.eq(dense.o)]
+        m.d.comb += [dense.sums[pair].eq(total) for pair, total in enumerate(pair_sums(self.low))]
+        for pair, bits in enumerate(pair_picks(self.codes)):
+            for bit, picks in enumerate(bits):
+                m.d.comb += [dense.picks[pair][bit][name].eq(pick) for name, pick in picks.items()]
+        return m
 
 
 class FP16Times(wiring.Component):

@@ -1,15 +1,22 @@
-"""No latches and no combinational loops in the emitted Verilog; planted ones are found."""
+"""No latches, loops or registers that keep a power-up value in emitted Verilog; planted ones are found."""
+
+from dataclasses import replace
 
 import pytest
 
+from sqhw.array.array import ProcessingArray
+from sqhw.array.config import array_preset
 from sqhw.config import PRESETS
+from sqhw.engine.config import engine_preset
+from sqhw.engine.emit import emit_engine
 from sqhw.flows.structure import check_structure
 from sqhw.flows.tools import ToolError
-from sqhw.flows.verilog import emit
+from sqhw.flows.verilog import convert, emit
 
 LATCH = "module top(input en, input d, output reg q);\nalways @* if (en) q = d;\nendmodule\n"
 LOOP = "module top(input a, output y);\nwire b = ~(a & y);\nassign y = b;\nendmodule\n"
 UNDRIVEN = "module top(input a, output y);\nwire b;\nassign y = a & b;\nendmodule\n"
+HELD = "module top(input clk, d, output reg [1:0] q);\nalways @(posedge clk) q <= {q[1], d};\nendmodule\n"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -18,9 +25,22 @@ def test_presets(name, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda: emit(replace(PRESETS["default"], pipeline="long"), "top").verilog,
+        lambda: convert(ProcessingArray(array_preset("tiny")), "top"),
+        lambda: emit_engine(engine_preset("tiny"), "top").verilog,
+    ],
+    ids=["long pipeline", "array", "engine"],
+)
+def test_more_designs(make, tmp_path):
+    check_structure(make(), "top", tmp_path)
+
+
+@pytest.mark.parametrize(
     ("verilog", "found"),
-    [(LATCH, "dlatch"), (LOOP, "loop"), (UNDRIVEN, "no driver")],
-    ids=["latch", "loop", "undriven"],
+    [(LATCH, "dlatch"), (LOOP, "loop"), (UNDRIVEN, "no driver"), (HELD, r"ever written .* q\[1\]")],
+    ids=["latch", "loop", "undriven", "held for ever"],
 )
 def test_a_planted_fault_is_found(verilog, found, tmp_path):
     with pytest.raises(ToolError, match=found):

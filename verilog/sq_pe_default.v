@@ -9934,12 +9934,14 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
-    \$276 [35:0] = rounded[35:0];
+    \$276  = rounded;
     if (en) begin
       \$276 [23:0] = { 1'h1, \$252 [22:0] };
       \$276 [33:24] = { \$254 [7], \$254 [7], \$254  };
       \$276 [34] = late_sign;
       \$276 [35] = zero;
+      \$276 [36] = 1'h0;
+      \$276 [37] = 1'h0;
     end
   end
   always @* begin
@@ -10016,8 +10018,6 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   assign \o__payload.zero  = rounded[35];
   assign \o__payload.infinite  = rounded[36];
   assign \o__payload.nan  = rounded[37];
-  always @*
-    \$276 [37:36] = rounded[37:36];
   assign \$25  = 1'h0;
   assign \$26  = 1'h0;
   assign \$33  = 1'h0;

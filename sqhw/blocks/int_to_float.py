@@ -132,6 +132,8 @@ class IntToFloat(wiring.Component):
             rounded.exponent.eq(exponent + fields["carry"]),
             rounded.sign.eq(register(m, sign, name="late_sign")),
             rounded.zero.eq(register(m, ~sign & ~value[-1], name="zero")),
+            rounded.infinite.eq(0),
+            rounded.nan.eq(0),
         ]
         m.d.comb += [
             self.o.p.eq(rounded),
