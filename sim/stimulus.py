@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.faults import DENSE_FAULTS, FAULTS
 from sim.jobs import corner_jobs, random_jobs
+from sim.operands import random_dense, random_sq
 from sim.streams import Beats
 from sqhw.beats import dense_beats, scales_beat, sq_beats
 from sqhw.config import PEConfig
@@ -127,14 +128,20 @@ def _fractions(rng: np.random.Generator, count: int) -> Any:
 
 
 def numeric_products(config: PEConfig, seed: int, count: int) -> list[DotProduct]:
-    """Returns about `count` dot products whose sums, row scales and roundings are of every kind."""
+    """Returns about `count` dot products whose sums, row scales and roundings are of every kind.
+
+    The operands of three in four tiles are quantized numbers; those of the others are any legal codes.
+    """
     rng = np.random.default_rng(seed)
     products = []
     side = 24
-    for _ in range(-(-count // side**2)):
+    for tile in range(-(-count // side**2)):
         k = int(rng.integers(1, (1 if rng.random() < 0.8 else min(config.banks_max, 6)) * config.sq.bank + 1))
-        sq = quantize_sq(_spread(rng, (side, k)), config.sq)
-        dense = quantize_dense(_spread(rng, (side, k)), config.dense)
+        if tile % 4 < 3:
+            sq = quantize_sq(_spread(rng, (side, k)), config.sq)
+            dense = quantize_dense(_spread(rng, (side, k)), config.dense)
+        else:
+            sq, dense = random_sq(rng, config.sq, side, k), random_dense(rng, config.dense, side, k)
         acc = multiply(sq, dense).acc
         eta, rho = _row_scales(rng, side**2)
         rows, columns = sq_beats(config, sq), dense_beats(config, dense)
