@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,9 @@ def build(
         folder,
         "verilator.log",
     )
-    _run(["make", "-C", "obj", "-f", "Vtop.mk", f"OPT_FAST={optimize}", *_MAKE], folder, "make.log")
+    # Verilator's makefile would take whatever `python` there is, and a bare machine has none.
+    variables = [f"OPT_FAST={optimize}", f"PYTHON3={sys.executable}", *_MAKE]
+    _run(["make", "-C", "obj", "-f", "Vtop.mk", *variables], folder, "make.log")
     write_text(folder / "built", "")
     return program
 
