@@ -21,6 +21,7 @@ __all__ = ["check", "named_tests", "outcomes", "slow_tests"]
 PAGE = Path("docs/verification.md")
 REPORTS = Path("build/test")
 OUTPUT = Path("build/plan/plan.json")
+SLOW = "pytest.mark.slow"
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 
 
@@ -45,12 +46,15 @@ def outcomes(reports: Iterable[Path]) -> dict[str, Counter[str]]:
 
 
 def slow_tests(path: Path) -> set[str]:
-    """Names of the functions of a file that are marked slow as a whole."""
+    """Names of the functions of a file that are marked slow as a whole; with them "", if the file is."""
+    body = ast.parse(path.read_text()).body
+    tests = [node for node in body if isinstance(node, ast.FunctionDef)]
+    if any(ast.unparse(node) == f"pytestmark = {SLOW}" for node in body if isinstance(node, ast.Assign)):
+        return {"", *(test.name for test in tests)}
     return {
-        node.name
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.FunctionDef)
-        and any(ast.unparse(decorator) == "pytest.mark.slow" for decorator in node.decorator_list)
+        test.name
+        for test in tests
+        if any(ast.unparse(decorator) == SLOW for decorator in test.decorator_list)
     }
 
 

@@ -51,6 +51,14 @@ def test_tests_are_sorted_by_what_became_of_them(report):
     }
 
 
+def test_a_file_can_be_slow_as_a_whole(tmp_path):
+    path = tmp_path / "test_x.py"
+    path.write_text("import pytest\n\npytestmark = pytest.mark.slow\n\ndef test_y():\n    pass\n")
+    assert plan.slow_tests(path) == {"", "test_y"}
+    path.write_text(path.read_text().replace("pytestmark", "other"))
+    assert plan.slow_tests(path) == set()
+
+
 def run(*arguments):
     return CliRunner().invoke(plan.main, [str(argument) for argument in arguments])
 
