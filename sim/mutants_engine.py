@@ -254,12 +254,29 @@ class _Engine:
         self.disturb(busy=False)
         self.get("STATUS")
         self.get("ERRORS")
+        self._forget()
+
+    def _forget(self) -> None:
+        """Aborts what is left of a bad job; what the sources still hold is taken and forgotten."""
         self.set("CONTROL", ABORT)
         self.run(1000, lambda: self.get("STATUS") & 1 == 0)
-        # What the sources still hold is taken and forgotten.
         self.run(4000, lambda: all(end.done for end in self._streams if isinstance(end, Source)))
         self._streams = [self.y]
         self.recover()
+
+    def surplus(self, name: str, words: int) -> None:
+        """A packet with some words too many, which have come before its last row is wanted."""
+        m, n, k = CONFIG.array.rows * CONFIG.block_tiles * 2 + 1, CONFIG.array.columns * 2 + 1, 4
+        x, w = self.operands(m, n, k)
+        packets = {"sq": sq_image(CONFIG, x), "dense": dense_image(CONFIG, w)}
+        packets[name] += bytes(4 * words)
+        self.start(m, n, k, Format.FLOAT32)
+        self.feed(packets["sq"], packets["dense"], CONFIG.passes(m))
+        # The last block of rows waits until there is room.
+        self.run(4000, lambda: bool(self.y.beats) and self.y.beats[-1][1] == 1)
+        if self.get("ERRORS") != register("ERRORS").pack(**{f"{name}_late": 1}):
+            raise Mismatch(f"{words} words too many in the {name} packet are not noticed")
+        self._forget()
 
     def refused(self) -> None:
         """Starts that are out of range."""
@@ -323,4 +340,7 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
             engine.feed(sq_image(CONFIG, x), dense_image(CONFIG, w), 1)
             engine.run(engine.dice.randrange(300))
             engine.reset()
+    engine.pauses = (0.0, 0.0, 0.0)
+    for name, words in itertools.product(("sq", "dense"), (1, 2, 3)):
+        engine.surplus(name, words)
     return compared + engine.long()

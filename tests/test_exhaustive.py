@@ -7,11 +7,12 @@ from amaranth.hdl import Fragment
 
 from sim import exhaustive
 
-QUICK = "FP16 to fixed point"
+FIXED, PAIRS = "FP16 to fixed point", "INT4 x INT4 and INT4 x INT8, each lane"
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == QUICK else pytest.mark.slow) for n in exhaustive.CHECKS]
+    "name",
+    [pytest.param(n, marks=[] if n in (FIXED, PAIRS) else pytest.mark.slow) for n in exhaustive.CHECKS],
 )
 def test_nothing_differs(name, tmp_path):
     (row,) = exhaustive.run([name], folder=tmp_path)
@@ -31,4 +32,4 @@ def test_one_wrong_bit_is_noticed(monkeypatch, tmp_path):
         return {"o": outputs.view(np.uint64), "bad": bad}
 
     monkeypatch.setattr(exhaustive, "play_block", play)
-    assert exhaustive.CHECKS[QUICK](tmp_path) == (1 << 16, 1)
+    assert exhaustive.CHECKS[FIXED](tmp_path) == (1 << 16, 1)

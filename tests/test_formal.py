@@ -2,12 +2,14 @@
 """Formal proofs: claims hold, planted bugs do not get through, and the search itself can be trusted."""
 
 import json
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import Assert, Assume, Cover, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from sqhw.blocks import bank_monitor, bitmap_decoder
 from sqhw.cli import main
 from sqhw.flows.formal import Proof, prove, refute
 from sqhw.flows.formal_proofs import PROOFS, QUICK
@@ -34,6 +36,18 @@ def test_planted_bug_is_found(name, bug, tmp_path):
     outcome = refute(BY_NAME[name], bug, folder=tmp_path)
     assert outcome.violated
     assert (outcome.folder / "trace.vcd").exists()
+
+
+def test_a_bank_counter_that_runs_on_is_refuted(monkeypatch, tmp_path):
+    """The mutants at `monitor.$8`: no result shows them, the contract of the decoder does."""
+    source = Path(bank_monitor.__file__).read_text()
+    assert source.count("bank_last & ~too_long") == 1
+    mutant = {}
+    exec(source.replace("bank_last & ~too_long", "bank_last"), mutant)
+    monkeypatch.setattr(bitmap_decoder, "BankMonitor", mutant["BankMonitor"])
+    outcome = prove(BY_NAME["decoder[steps]"], folder=tmp_path)
+    assert not outcome.proven
+    assert outcome.violated
 
 
 def test_every_kind_of_proof_has_a_planted_bug():
