@@ -95,54 +95,77 @@ PARTS = (
 )
 
 
-def sign_off(parts: tuple[Part, ...], failed: dict[str, int]) -> dict[str, Any]:
-    """Collects what the reports say; a part without a report, or that failed, is not passed."""
+def sign_off(
+    parts: tuple[Part, ...], failed: dict[str, int], before: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Collects what the reports say; a part without a report, or that failed, is not passed.
+
+    Parameters
+    ----------
+    failed
+        Exit status of each part that was run.
+    before
+        An earlier page: what it says of parts that were not run stays.
+    """
+    kept = {row["part"]: row for row in before["parts"]} if before else {}
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
     rows = []
-    tools: dict[str, str] = {}
+    tools: dict[str, str] = dict(before["tools"]) if before else {}
     for part in parts:
-        report = json.loads(part.report.read_text()) if part.report.exists() else None
-        tools |= report.get("tools", {}) if report else {}
+        if part.title not in failed and part.title in kept:
+            rows.append(kept[part.title])
+            continue
+        ran = part.title in failed and part.report.exists()
+        report = json.loads(part.report.read_text()) if ran else {}
+        tools |= report.get("tools", {})
         rows.append(
             {
                 "part": part.title,
                 "command": f"python -m {' '.join(part.command)}",
-                "passed": report is not None and not failed.get(part.title),
-                "seed": report.get("seed") if report else None,
-                "figures": part.sentence.format(**report) if report else "not run",
+                "date": today if ran else None,
+                "passed": ran and not failed[part.title],
+                "seed": report.get("seed"),
+                "figures": part.sentence.format(**report) if ran else "not run",
             }
         )
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return {"date": date, "tools": tools, "passed": all(row["passed"] for row in rows), "parts": rows}
+    return {"date": today, "tools": tools, "passed": all(row["passed"] for row in rows), "parts": rows}
 
 
 def page(document: dict[str, Any]) -> str:
     """The sign-off page in Markdown."""
     lines = ["# Sign-off", "", f"{document['date']}. Made by `make verify`.", ""]
-    lines += ["| part | passed | figures | seed | command |", "|---|---|---|---|---|"]
+    lines += ["| part | passed | figures | seed | date | command |", "|---|---|---|---|---|---|"]
     for row in document["parts"]:
         passed = "yes" if row["passed"] else "**no**"
         seed = "" if row["seed"] is None else row["seed"]
-        lines.append(f"| {row['part']} | {passed} | {row['figures']} | {seed} | `{row['command']}` |")
+        date, command = row["date"] or "", row["command"]
+        lines.append(f"| {row['part']} | {passed} | {row['figures']} | {seed} | {date} | `{command}` |")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(document["tools"].items()))
     return "\n".join([*lines, "", f"Tools: {versions}.", ""])
 
 
 @click.command()
-@click.option("--collect", is_flag=True, help="Only collect the reports that are there.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([part.title for part in PARTS]),
+    help="These parts; what the page in --output says of the others stays.",
+)
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=OUTPUT, show_default=True)
-def main(collect: bool, output: Path) -> None:
+def main(only: tuple[str, ...], output: Path) -> None:
     """Run every part of the verification and write the sign-off page."""
     console = Console()
     failed: dict[str, int] = {}
-    for number, part in enumerate(PARTS, 1):
-        if collect:
-            break
+    page_before = output / "signoff.json"
+    before = json.loads(page_before.read_text()) if only and page_before.exists() else None
+    chosen = [part for part in PARTS if not only or part.title in only]
+    for number, part in enumerate(chosen, 1):
         start = time.monotonic()
-        console.rule(f"{number} of {len(PARTS)}: {part.title}")
+        console.rule(f"{number} of {len(chosen)}: {part.title}")
         part.report.unlink(missing_ok=True)
         failed[part.title] = subprocess.run([sys.executable, "-m", *part.command], check=False).returncode
         console.print(f"{part.title}: {time.monotonic() - start:.0f} s", highlight=False)
-    document = sign_off(PARTS, failed)
+    document = sign_off(PARTS, failed, before)
     write_text(output / "signoff.json", as_json(document))
     write_text(output / "signoff.md", page(document))
     console.print(page(document), highlight=False, markup=False)

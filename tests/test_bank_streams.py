@@ -54,18 +54,23 @@ class Product:
 
 
 @st.composite
-def beats(draw, config, scale, tau):
-    """A beat: mostly legal; now and then its count, or its dense end, is any."""
+def beats(draw, config, scale, tau, room):
+    """A beat: legal with up to `room` outliers; with any number, high codes and count if `room` is None."""
     marks = draw(st.lists(st.booleans(), min_size=config.lanes, max_size=config.lanes))
+    if room is not None:
+        marks = [mark and sum(marks[:lane]) < room for lane, mark in enumerate(marks)]
     sentinel, fp16 = config.sq.mask == "sentinel", config.sq.high == "fp16"
     marked = st.just(-8) if sentinel else st.just(0) if fp16 else st.integers(-8, 7)
     low = [draw(marked if mark else st.integers(-7, 7)) for mark in marks]
     code = st.integers(0, (1 << config.sq.high_bits) - 1)
     if fp16:  # NaN and Inf are rare; anything may stand in unused slots
-        code = st.one_of(code.filter(lambda bits: bits & 0x7C00 != 0x7C00), st.sampled_from([0x7C00, 0xFE01]))
+        finite = code.filter(lambda bits: bits & 0x7C00 != 0x7C00)
+        code = finite if room is not None else st.one_of(finite, st.sampled_from([0x7C00, 0xFE01]))
     high = draw(st.lists(code, min_size=config.slots, max_size=config.slots))
     right = min(sum(marks), config.slots)
-    count = draw(st.one_of(st.just(right), st.just(right), st.integers(0, config.slots)))
+    count = right
+    if room is None:
+        count = draw(st.one_of(st.just(right), st.just(right), st.integers(0, config.slots)))
     dense = st.integers(config.dense.code_min, config.dense.code_max)
     codes = draw(st.lists(dense, min_size=config.lanes, max_size=config.lanes))
     return Beat(low, marks, high, count, codes, scale, tau, False, False)
@@ -73,16 +78,21 @@ def beats(draw, config, scale, tau):
 
 @st.composite
 def products(draw, config):
-    """One to one bank more than the longest; it may end inside a bank, or its operands apart."""
+    """Legal; or one to one bank more than the longest, which may end inside a bank, or its operands apart."""
+    legal = draw(st.booleans())
     chosen = []
-    for _ in range(draw(st.integers(1, config.banks_max + 1))):
-        scale = draw(st.one_of(st.sampled_from(LEGAL_SCALES), st.integers(0, 255)))
+    for _ in range(draw(st.integers(1, config.banks_max + (not legal)))):
+        scales = st.sampled_from(LEGAL_SCALES)
+        scale = draw(scales if legal else st.one_of(scales, st.integers(0, 255)))
         tau = draw(st.integers(0, 63))
-        chosen += [draw(beats(config, scale, tau)) for _ in range(config.beats_per_bank)]
-    if draw(st.integers(0, 7)) == 0:
+        room = config.sq.outliers if legal else None
+        for _ in range(config.beats_per_bank):
+            chosen.append(draw(beats(config, scale, tau, room)))
+            room = room - sum(chosen[-1].marks) if legal else None
+    if not legal and draw(st.integers(0, 7)) == 0:
         chosen = chosen[: draw(st.integers(1, len(chosen)))]
     chosen[-1].last = chosen[-1].dense_last = True
-    if draw(st.integers(0, 7)) == 0:
+    if not legal and draw(st.integers(0, 7)) == 0:
         beat = draw(st.sampled_from(chosen))
         beat.dense_last = not beat.dense_last
     normal = st.integers(1 << 23, (255 << 23) - 1)

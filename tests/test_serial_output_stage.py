@@ -30,7 +30,8 @@ ERROR = 1 << 32
 
 def mixed(rng, width, count):
     """Corners, random cases, and cases around every subnormal place and the overflow."""
-    cases = rng.sample(directed(width), 2 * count) + anywhere(rng, count, width)
+    corners = directed(width)
+    cases = rng.sample(corners, min(2 * count, len(corners))) + anywhere(rng, count, width)
     cases += near_scale(rng, count, width, range(-151, -124))
     cases += near_scale(rng, 3 * count, width, range(124, 129))
     return cases + near_result(rng, 4 * count, width, range(-152, -124))
@@ -68,7 +69,7 @@ def test_agrees_with_judges_and_pipelined_stage(width):
 def test_many_results():
     """64-bit sums: every directed case and thousands of random ones."""
     rng = random.Random(64)
-    cases = directed(64) + mixed(rng, 64, 2000)
+    cases = mixed(rng, 64, 2000)
     got, _ = outputs(64, cases)
     assert got == [output_by_numpy(*case) for case in cases]
     print(f"{len(cases)} results compared")
