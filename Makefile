@@ -114,13 +114,13 @@ accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an 
 	@$(PY) -m sw_reference.accuracy $(QUICK_OPTION) --output build/accuracy/accuracy.json
 
 # The committed report: make ppa PPA=docs
-ppa: $(READY) $(VENV)/.ppa  ## area and clock frequency against every baseline (half an hour; then seconds)
+ppa: $(READY) $(VENV)/.ppa  ## area and clock frequency against every baseline (one to two hours; then seconds)
 	@$(PY) -m sqhw ppa --output $(PPA)
 
-energy: $(READY)  ## switching energy on real activations, gated and against baselines (five minutes)
+energy: $(READY)  ## switching energy on real activations, gated and against baselines (two minutes)
 	@$(PY) -m sqhw energy --output $(PPA)
 
-explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of hundreds of configurations (half an hour)
+explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of hundreds of configurations (ten minutes)
 	@$(PY) -m sqhw explore --output $(PPA)
 
 .PHONY: bitstream test-serial
