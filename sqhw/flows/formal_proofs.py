@@ -18,6 +18,7 @@ from .formal_accumulator import AccumulatorProof
 from .formal_array import DrainProof, LockstepProof, SerialOutputProof
 from .formal_decoder import DECODER_BUGS, Bug, DecoderProof
 from .formal_engine import ControlProof, GearboxProof, SequencerProof
+from .formal_loader import LoaderProof
 from .formal_registers import RegisterFileProof
 from .formal_streams import (
     AXIResultProof,
@@ -156,6 +157,19 @@ def _array_and_engine() -> tuple[Proof, ...]:
                 "operands not heard of": lambda: SequencerProof(_ENGINE, bug="deaf"),
             },
             reach=20,
+        ),
+        Proof(
+            "loader",
+            "each row is written to its place once, a tile is told with its last row; idle after the last "
+            "pass, in time, and from an abort on",
+            lambda: LoaderProof(_ENGINE),
+            depth=60,
+            induction=False,
+            bugs={
+                "row to another buffer": lambda: LoaderProof(_ENGINE, bug="row"),
+                "room not heard of": lambda: LoaderProof(_ENGINE, bug="deaf"),
+            },
+            reach=40,
         ),
         Proof(
             "register_file",
