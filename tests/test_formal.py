@@ -9,8 +9,10 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from sim.mutants import CONFIG
 from sqhw.blocks import bank_monitor, bitmap_decoder
 from sqhw.cli import main
+from sqhw.flows import formal_decoder
 from sqhw.flows.formal import Proof, prove, refute
 from sqhw.flows.formal_proofs import PROOFS, QUICK
 
@@ -38,16 +40,38 @@ def test_planted_bug_is_found(name, bug, tmp_path):
     assert (outcome.folder / "trace.vcd").exists()
 
 
+def changed(module, before, after):
+    """Names of a module whose source says something else in one place."""
+    source = Path(module.__file__).read_text()
+    assert source.count(before) == 1
+    names = {"__name__": module.__name__, "__package__": module.__package__}
+    exec(source.replace(before, after), names)
+    return names
+
+
+def decoder_of_mutants():
+    return Proof("decoder of the mutants", "", lambda: formal_decoder.DecoderProof(CONFIG), depth=2)
+
+
 def test_a_bank_counter_that_runs_on_is_refuted(monkeypatch, tmp_path):
     """The mutants at `monitor.$8`: no result shows them, the contract of the decoder does."""
-    source = Path(bank_monitor.__file__).read_text()
-    assert source.count("bank_last & ~too_long") == 1
-    mutant = {}
-    exec(source.replace("bank_last & ~too_long", "bank_last"), mutant)
+    mutant = changed(bank_monitor, "bank_last & ~too_long", "bank_last")
     monkeypatch.setattr(bitmap_decoder, "BankMonitor", mutant["BankMonitor"])
-    outcome = prove(BY_NAME["decoder[steps]"], folder=tmp_path)
+    outcome = prove(decoder_of_mutants(), folder=tmp_path)
     assert not outcome.proven
     assert outcome.violated
+
+
+def test_codes_behind_the_last_do_not_matter(monkeypatch, tmp_path):
+    """The mutant at the decoder's ternary: the contract holds with anything in their place."""
+    anything = changed(
+        bitmap_decoder, "Mux(more, codes, arriving)", "Mux(more, Cat(codes, ~arriving[:now]), arriving)"
+    )
+    monkeypatch.setattr(formal_decoder, "BitmapDecoder", anything["BitmapDecoder"])
+    assert prove(decoder_of_mutants(), folder=tmp_path / "behind").proven
+    wrong = changed(bitmap_decoder, "Mux(more, codes, arriving)", "Mux(more, ~codes, arriving)")
+    monkeypatch.setattr(formal_decoder, "BitmapDecoder", wrong["BitmapDecoder"])
+    assert prove(decoder_of_mutants(), folder=tmp_path / "last").violated
 
 
 def test_every_kind_of_proof_has_a_planted_bug():
