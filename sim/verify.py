@@ -156,8 +156,8 @@ def main(only: tuple[str, ...], output: Path) -> None:
     """Run every part of the verification and write the sign-off page."""
     console = Console()
     failed: dict[str, int] = {}
-    page_before = output / "signoff.json"
-    before = json.loads(page_before.read_text()) if only and page_before.exists() else None
+    path = output / "signoff.json"
+    before = json.loads(path.read_text()) if only and path.exists() else None
     chosen = [part for part in PARTS if not only or part.title in only]
     for number, part in enumerate(chosen, 1):
         start = time.monotonic()
@@ -166,7 +166,7 @@ def main(only: tuple[str, ...], output: Path) -> None:
         failed[part.title] = subprocess.run([sys.executable, "-m", *part.command], check=False).returncode
         console.print(f"{part.title}: {time.monotonic() - start:.0f} s", highlight=False)
     document = sign_off(PARTS, failed, before)
-    write_text(output / "signoff.json", as_json(document))
+    write_text(path, as_json(document))
     write_text(output / "signoff.md", page(document))
     console.print(page(document), highlight=False, markup=False)
     sys.exit(0 if document["passed"] else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -71,7 +71,7 @@ class LoaderProof(wiring.Component):
         enable = Signal(vectors)
         m.d.comb += enable.eq(dut.write.enable)
         if self._bug == "row":
-            m.d.comb += enable.eq(Cat(dut.write.enable).rotate_left(1))
+            m.d.comb += enable.eq(dut.write.enable.rotate_left(1))
         # Writes come after their pieces were taken, and so after the pass.
         size, row, place = Signal.like(self.count), Signal.like(self.count), Signal(range(vectors))
         last = row + 1 == size
