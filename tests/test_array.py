@@ -22,6 +22,7 @@ from tests.test_pe import CONFIGS
 
 SEED = 20251205
 SMALL = PEConfig(SQFormat(8, 2), DenseFormat(4, 16), 8, 1, 256)
+BOTH = PEConfig(SQFormat(8, 3), DenseFormat(4, 16, 1, 8), 8, 1, 256)
 """Beats of two outliers on one outlier lane: rows need different numbers of steps."""
 
 
@@ -75,7 +76,9 @@ def test_formats(name):
     assert check(config, tiles, stalls=list(STALLS)[len(name) % 4]) == 6
 
 
-@pytest.mark.parametrize("pe", [*PRESETS.values(), PEConfig(pipeline="long")])
+@pytest.mark.parametrize(
+    "pe", [*PRESETS.values(), PEConfig(pipeline="long"), replace(PRESETS["wide"], pipeline="long")]
+)
 def test_latency(pe):
     config = ArrayConfig(pe, 2, 1)
     tile = random_tile(config, config.pe.sq.bank, np.random.default_rng(SEED), share=0.01)
@@ -94,24 +97,28 @@ def _outliers(config, words):
     return [sq_beat_layout(config.pe).from_bits(word).high_count for word in words]
 
 
-@pytest.mark.parametrize(("pe", "stalls"), [(SMALL, "both"), (PRESETS["default"], "in")])
+@pytest.mark.parametrize(
+    ("pe", "stalls"),
+    [(SMALL, "both"), (PRESETS["default"], "in"), (PRESETS["wide"], "out"), (BOTH, "both")],
+)
 def test_a_long_pipeline_agrees(pe, stalls):
-    """Short tiles and long ones, rows in step although each has a buffer of its own."""
+    """Short tiles and long ones, rows in step although each has queues of its own."""
     config = ArrayConfig(replace(pe, pipeline="long"), 2, 1)
     rng = np.random.default_rng(SEED)
     tiles = [random_tile(config, k, rng) for k in (1, 64, 3, 17, 8)]
     assert check(config, tiles, stalls=stalls) == 10
 
 
-def test_tiles_follow_each_other_without_a_gap():
+@pytest.mark.parametrize(("pipeline", "beats"), [("short", 12), ("long", 24)])
+def test_tiles_follow_each_other_without_a_gap(pipeline, beats):
     """A beat every cycle, whatever the data, while the tile before leaves."""
-    pe = PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 8, 1, 256)
+    pe = PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 8, 1, 256, pipeline=pipeline)
     config = ArrayConfig(pe, 3, 1)
     rng = np.random.default_rng(SEED)
-    tiles = [random_tile(config, 96, rng) for _ in range(4)]
+    tiles = [random_tile(config, 8 * beats, rng) for _ in range(4)]
     got, when = drive(config, tiles)
     assert got == [row for tile in tiles for row in tile.rows()]
-    assert np.diff(when[::3]).tolist() == [12, 12, 12]
+    assert np.diff(when[::3]).tolist() == [beats] * 3
     assert np.diff(when[:3]).tolist() == [1, 1]
 
 

@@ -6,18 +6,20 @@ import random
 
 import numpy as np
 import pytest
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Module, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sqhw.blocks.accumulator import Accumulator
 from sqhw.blocks.bank_sum import BankSum
 from sqhw.blocks.bit_heap import cuts
+from sqhw.blocks.credit_queue import CreditQueue, Credits
 from sqhw.blocks.dense_lanes import DenseLanes
-from sqhw.blocks.elastic_buffer import ElasticBuffer
 from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
 from sqhw.blocks.fp16_unpack import FP16Unpack
 from sqhw.blocks.gather import Gather
 from sqhw.blocks.int8_outlier_lane import INT8OutlierLane
-from sqhw.blocks.pipeline import signed_range
+from sqhw.blocks.pipeline import delay, signed_range
 from sqhw.blocks.scale import ScaleMultiply, ScaleShift
 from sqhw.blocks.shared_multiplier import SharedMultiplier
 from tests.hardware import STALLS, drive_pipeline, drive_stream, simulate
@@ -68,14 +70,40 @@ def test_dense_lanes_one_lane_at_a_time(low, code):
     assert [r["o"] for r in got] == [low * code] * 16
 
 
+class Credited(wiring.Component):
+    """A credit queue behind registers that cannot stop, and the credits for it."""
+
+    def __init__(self, credits, cycles):
+        self._credits, self._cycles = credits, cycles
+        super().__init__({"i": In(stream.Signature(unsigned(8))), "o": Out(stream.Signature(unsigned(8)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = CreditQueue(unsigned(8), self._credits)
+        m.submodules.credits = credits = Credits(self._credits)
+        connect(m, queue.o, flipped(self.o))
+        m.d.comb += [
+            self.i.ready.eq(credits.left),
+            credits.spend.eq(self.i.valid & credits.left),
+            credits.give.eq(self.o.valid & self.o.ready),
+            queue.i.valid.eq(delay(m, credits.spend, self._cycles, name="valid", reset=True)),
+            queue.i.payload.eq(delay(m, self.i.payload, self._cycles, name="payload")),
+        ]
+        return m
+
+
+@pytest.mark.parametrize(("credits", "cycles"), [(1, 0), (2, 0), (2, 1), (7, 3), (7, 5), (8, 2)])
 @pytest.mark.parametrize("stalls", STALLS)
-def test_elastic_buffer(stalls):
-    """Nothing lost, doubled or reordered; a payload per cycle where nobody stalls."""
+def test_credit_queue(credits, cycles, stalls):
+    """Nothing lost, doubled or reordered; where nobody stalls, a payload per cycle if credits suffice."""
     words = [random.Random(index).randrange(256) for index in range(100)]
-    got, when = drive_stream(ElasticBuffer(unsigned(8)), {"i": words}, len(words), stalls=stalls, seed=SEED)
+    dut = Credited(credits, cycles)
+    got, when = drive_stream(dut, {"i": words}, len(words), stalls=stalls, seed=SEED)
     assert got == words
+    away = cycles + CreditQueue.latency + 1  # cycles until a credit can be spent again
     if stalls == "none":
-        assert np.diff(when).tolist() == [1] * (len(words) - 1)
+        apart = np.diff(when[::credits])
+        assert set(apart.tolist()) == {max(credits, away)}
 
 
 @pytest.mark.parametrize(

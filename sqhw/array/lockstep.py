@@ -6,11 +6,11 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from ..blocks.bitmap_decoder import BitmapDecoder, decoder_latency
+from ..blocks.credit_queue import CreditQueue, Credits
 from ..blocks.dense_decoder import DenseDecoder
-from ..blocks.elastic_buffer import ElasticBuffer
 from ..config import PEConfig
 from ..layouts import step_layout
 from .config import ArrayConfig
@@ -19,9 +19,19 @@ from .layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout
 __all__ = ["Lockstep", "lockstep_latency"]
 
 
+_CREDITS = 7
+"""Beats on their way through a long pipeline's decoders: as many cycles as a credit takes to come back."""
+
+
 def lockstep_latency(config: PEConfig) -> int:
-    """Returns the latency of :class:`Lockstep`: that of a decoder, and of a buffer in a long pipeline."""
-    return decoder_latency(config) + (ElasticBuffer.latency if config.pipeline == "long" else 0)
+    """Returns the latency of :class:`Lockstep`: that of a decoder, and of the queues in a long pipeline."""
+    queues = (2 if _steps(config) > 1 else 1) if config.pipeline == "long" else 0
+    return decoder_latency(config) + queues * CreditQueue.latency
+
+
+def _steps(config: PEConfig) -> int:
+    """The most steps that a beat takes."""
+    return -(-config.slots // max(1, config.outlier_lanes))
 
 
 class Lockstep(wiring.Component):
@@ -70,9 +80,9 @@ class Lockstep(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        decoders = self._decode(m)
-        dense = self._decode_dense(m)
         begun, done = Signal(), Signal()
+        decoders = self._decode(m, done)
+        dense = self._decode_dense(m, done)
         start = Signal(init=1)
         m.d.comb += [
             begun.eq(self._all_valid(decoders) & dense.valid),
@@ -88,54 +98,89 @@ class Lockstep(wiring.Component):
         )
         return m
 
-    def _decode(self, m: Module) -> list[Any]:
+    def _decode(self, m: Module, done: Value) -> list[Any]:
         """One decoder per row; they take beats together and so have steps together. Returns their outputs."""
         decoders = [BitmapDecoder(self._config.pe) for _ in range(self._config.rows)]
-        steps = []
+        if self._long:
+            return self._decode_queued(m, decoders, done)
         for row, decoder in enumerate(decoders):
             m.submodules[f"decoder{row}"] = decoder
             m.d.comb += [
                 decoder.i.p.eq(self.i_sq.p[row]),
                 decoder.i.valid.eq(self.i_sq.valid & self.i_sq.ready),
             ]
-            steps.append(self._buffered(m, decoder.o, name=f"steps{row}"))
         m.d.comb += self.i_sq.ready.eq(Cat(decoder.i.ready for decoder in decoders).all())
-        return steps
+        return [decoder.o for decoder in decoders]
 
-    def _all_valid(self, decoders: list[Any]) -> Value:
-        """Whether there is a step of each row: decoders have theirs together, buffers do not."""
-        if self._config.pe.pipeline == "short":
-            return decoders[0].valid
-        return Cat(decoder.valid for decoder in decoders).all()
+    def _decode_queued(self, m: Module, decoders: list[BitmapDecoder], done: Value) -> list[Any]:
+        """The same between queues, so that neither beats nor steps wait for more than a register."""
+        sent = self._sent(m, self.i_sq, done, name="sq")
+        steps = _steps(self._config.pe)
+        outputs = []
+        for row, decoder in enumerate(decoders):
+            m.submodules[f"decoder{row}"] = decoder
+            entry: Any = decoder.i
+            if steps > 1:
+                m.submodules[f"beats{row}"] = beats = CreditQueue(decoder.i.p.shape(), _CREDITS)
+                connect(m, beats.o, decoder.i)
+                entry = beats.i
+            m.submodules[f"steps{row}"] = queue = CreditQueue(decoder.o.p.shape(), _CREDITS * steps)
+            m.d.comb += [
+                entry.p.eq(self.i_sq.p[row]),
+                entry.valid.eq(sent),
+                queue.i.p.eq(decoder.o.p),
+                queue.i.valid.eq(decoder.o.valid),
+                decoder.o.ready.eq(1),
+            ]
+            outputs.append(queue.o)
+        return outputs
 
-    def _buffered(self, m: Module, source: Any, *, name: str) -> Any:
-        """The stream itself; in a long pipeline behind a buffer, whose ``ready`` is a register."""
-        if self._config.pe.pipeline == "short":
-            return source
-        m.submodules[name] = buffer = ElasticBuffer(source.p.shape())
+    def _sent(self, m: Module, beats: Any, done: Value, *, name: str) -> Value:
+        """Takes a stream's beats while there are credits, which come back when a beat is done."""
+        m.submodules[f"{name}_credits"] = credits = Credits(_CREDITS)
         m.d.comb += [
-            buffer.i.p.eq(source.p),
-            buffer.i.valid.eq(source.valid),
-            source.ready.eq(buffer.i.ready),
+            beats.ready.eq(credits.left),
+            credits.spend.eq(beats.valid & credits.left),
+            credits.give.eq(self.valid & done),
         ]
-        return buffer.o
+        return credits.spend
 
-    def _decode_dense(self, m: Module) -> Any:
+    def _all_valid(self, steps: list[Any]) -> Value:
+        """Whether there is a step of each row; rows have theirs together, unless a queue is ahead."""
+        if self._long and _steps(self._config.pe) > 1:
+            return Cat(step.valid for step in steps).all()
+        return steps[0].valid
+
+    @property
+    def _long(self) -> bool:
+        return self._config.pe.pipeline == "long"
+
+    def _decode_dense(self, m: Module, done: Value) -> Any:
         """One decoder per column, if there is something to decode. Returns the stream of all of them."""
+        sent = self._sent(m, self.i_dense, done, name="dense") if self._long else self.i_dense.valid
         if not self._config.pe.dense_slots:
-            return self._buffered(m, self.i_dense, name="dense_steps")
+            return self._dense_queue(m, self.i_dense.p, sent) if self._long else self.i_dense
         joint: Any = stream.Signature(dense_steps_layout(self._config)).create(path=("dense",))
         for column in range(self._config.columns):
             m.submodules[f"dense_decoder{column}"] = decoder = DenseDecoder(self._config.pe)
             m.d.comb += [
                 decoder.i.p.eq(self.i_dense.p[column]),
-                decoder.i.valid.eq(self.i_dense.valid),
+                decoder.i.valid.eq(sent),
                 decoder.o.ready.eq(joint.ready),
                 joint.p[column].eq(decoder.o.p),
             ]
         # They take beats together, so that one speaks for all.
+        if self._long:
+            m.d.comb += joint.ready.eq(1)
+            return self._dense_queue(m, joint.p, decoder.o.valid)
         m.d.comb += [self.i_dense.ready.eq(decoder.i.ready), joint.valid.eq(decoder.o.valid)]
         return joint
+
+    def _dense_queue(self, m: Module, beats: Any, valid: Value) -> Any:
+        """A queue of the columns' beats; returns what comes out."""
+        m.submodules.dense_steps = queue = CreditQueue(beats.shape(), _CREDITS)
+        m.d.comb += [queue.i.p.eq(beats), queue.i.valid.eq(valid)]
+        return queue.o
 
     def _row(self, m: Module, row: int, step: Any, beats: Any, last: Any, done: Any) -> Any:
         """Hands on a row's step, or an empty one after its last; returns whether the row is through."""
@@ -162,7 +207,5 @@ class Lockstep(wiring.Component):
         return through
 
     def _through(self, step: Any) -> Value:
-        """Whether this is a row's last step of its beat; no buffer is asked if there is only one ever."""
-        pe = self._config.pe
-        only = pe.pipeline == "long" and pe.slots <= pe.outlier_lanes
-        return Const(1, 1) if only else step.p.done
+        """Whether this is a row's last step of its beat; no queue is asked if there is only one ever."""
+        return Const(1, 1) if self._long and _steps(self._config.pe) == 1 else step.p.done

@@ -74,7 +74,7 @@ class RowSide(wiring.Component):
         return m
 
     def _outliers(self, m: Module) -> Any:
-        """Drives the outlier lanes' fields; returns, a cycle late, whether a high code was NaN or Inf."""
+        """Drives the outlier lanes' fields; returns, a cycle behind start, whether a code was NaN or Inf."""
         step, row = self.i, self.o
         at = Schedule(self._config)
         bad = []
@@ -83,33 +83,30 @@ class RowSide(wiring.Component):
             m.d.comb += row.select[lane].eq(delay(m, select, at.start, name=f"select{lane}"))
             take = self.valid & step.select[lane].any()
             m.d.comb += row.take[lane].eq(delay(m, take, at.start, name=f"take{lane}", reset=True))
-            if not at.start:
-                take = row.take[lane]
+            high = delay(m, step.high[lane], at.start, name=f"high{lane}")
             if self._config.sq.high == "int8":
-                held = register(
-                    m,
-                    step.high[lane],
-                    name=f"held_high{lane}",
-                    en=take if self._config.gated else None,
-                )
-                m.d.comb += row.high[lane].eq(delay(m, held, at.gathered, name=f"late_high{lane}"))
+                en = row.take[lane] if self._config.gated else None
+                held = register(m, high, name=f"held_high{lane}", en=en)
+                late = delay(m, held, at.gathered - at.start, name=f"late_high{lane}")
+                m.d.comb += row.high[lane].eq(late)
                 continue
             m.submodules[f"unpack{lane}"] = unpack = FP16Unpack(gated=self._config.gated)
             operand = Signal(fp16_operand_layout(), name=f"unpacked{lane}")
-            wait = at.exponents - unpack.latency
+            unpacked = at.start + unpack.latency
+            wait = at.exponents - unpacked
             m.d.comb += [
                 operand.sign.eq(unpack.sign),
                 operand.significand.eq(unpack.significand),
-                unpack.code.eq(step.high[lane]),
-                unpack.take.eq(take),
-                row.high[lane].eq(delay(m, operand, at.operands - unpack.latency, name=f"operand{lane}")),
+                unpack.code.eq(high),
+                unpack.take.eq(row.take[lane]),
+                row.high[lane].eq(delay(m, operand, at.operands - unpacked, name=f"operand{lane}")),
                 row.shift[lane].eq(delay(m, unpack.shift, wait, name=f"late_shift{lane}")),
             ]
             bad.append(unpack.bad)
         return Cat(bad).any()
 
     def _turns(self, m: Module, at: Schedule, exponent: Any) -> Any:
-        """Whose turn the shared multiplier is; returns, a cycle late, whether a high code was NaN or Inf.
+        """Whose turn the shared multiplier is; returns, a cycle behind start, whether a code was NaN or Inf.
 
         A bank's outlier is multiplied in the cycle behind its last step and its sum in the next, however its
         beats came; the next bank needs neither cycle, for it has two beats or more.
@@ -135,12 +132,12 @@ class RowSide(wiring.Component):
         with m.If(ends):
             m.d.sync += opening.eq(step.last)
         m.submodules.unpack0 = unpack = FP16Unpack()  # holds the high code until the bank ends
-        late = at.bank_sum - 1 - unpack.latency
+        late = at.bank_sum - 1 - at.start - unpack.latency
         significand = Mux(unpack.sign, -unpack.significand, unpack.significand)
         shift = delay(m, unpack.shift, late, name="late_shift")
         m.d.comb += [
-            unpack.code.eq(step.high[0]),
-            unpack.take.eq(take),
+            unpack.code.eq(delay(m, step.high[0], at.start, name="high")),
+            unpack.take.eq(row.take[0]),
             row.first.eq(delay(m, self.valid & first, at.dense_sum, name="first")),
             row.outlier.eq(delay(m, ends & occupied, at.bank_sum - 1, name="outlier", reset=True)),
             row.sum.eq(delay(m, ends, at.bank_sum, name="ended_bank", reset=True)),
@@ -155,12 +152,14 @@ class RowSide(wiring.Component):
         """Collects errors over a dot product and sends its marks along with the sums."""
         step, row = self.i, self.o
         last = self.valid & step.done & step.last
-        wrong = register(m, self.valid & step.error, name="wrong", reset=True) | bad
+        malformed = delay(m, self.valid & step.error, at.start, name="late_error", reset=True)
+        last = delay(m, last, at.start, name="late_last", reset=True)
+        wrong = register(m, malformed, name="wrong", reset=True) | bad
         ended = register(m, last, name="ended", reset=True)
         sticky, error = Signal(), Signal()
         m.d.comb += error.eq(sticky | wrong)
         m.d.sync += sticky.eq(error & ~ended)
         m.d.comb += [
-            row.last.eq(delay(m, ended, at.result - 1, name="last", reset=True)),
-            row.error.eq(delay(m, error, at.result - 1, name="error")),
+            row.last.eq(delay(m, ended, at.result - at.start - 1, name="last", reset=True)),
+            row.error.eq(delay(m, error, at.result - at.start - 1, name="error")),
         ]

@@ -75,6 +75,8 @@ def _hardware() -> Iterator[Scheme]:
     yield Scheme("W4 g64 A-SQ 32/2", SQ(32, 2), weights)
     yield Scheme("W4 g64 A-SQ 32/1", SQ(32, 1), weights)
     yield Scheme("W4 g64 A-SQ 64/1", SQ(64, 1), weights)
+    for bank, outliers in ((16, 1), (32, 2), (32, 1)):
+        yield Scheme(f"W4 g64 A-SQ {bank}/{outliers} INT8 codes", SQ(bank, outliers, high="int8"), weights)
     yield Scheme("W4 g64 A8", _A8, weights)
     yield Scheme("W4 g64 A4", Dense(4), weights)
 
@@ -115,7 +117,8 @@ def _choices() -> Iterator[Scheme]:
     yield Scheme("W8 A-SQ 16/1 absmax scale", SQ(16, 1, scale="absmax"), _W8)
     yield Scheme("W8 A-SQ 16/1 power of two", Variant(scale="e8m0"), _W8)
     yield Scheme("W8 A-SQ 16/1 scale per row", Variant(shared=0), _W8)
-    yield Scheme("W8 A-SQ 16/1 INT8 codes", SQ(16, 1, high="int8"), _W8)
+    for bank, outliers in ((16, 1), (16, 2), (32, 2), (32, 1)):
+        yield Scheme(f"W8 A-SQ {bank}/{outliers} INT8 codes", SQ(bank, outliers, high="int8"), _W8)
     yield Scheme("W8 A-SQ 16/1 E4M3", Variant(high="e4m3"), _W8)
 
 
