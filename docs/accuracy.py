@@ -26,6 +26,8 @@ UNITS = {
     "W4 g64 A-SQ 16/1": ("sq", 16),
     "W4 g64 A-SQ 32/1": ("sq", 32),
     "W4 g64 A-SQ 64/1": ("sq-shared", 32),
+    "W4 g64 A-SQ 16/1 INT8 codes": ("sq-int8", 16),
+    "W4 g64 A-SQ 32/2 INT8 codes": ("sq-int8", 32),
     "SQ 16/1 both": ("sq-sq", 16),
     "W4 g64 A8": ("w4a8", 32),
     "W4 g64 A4": ("w4a4", 32),
@@ -149,9 +151,7 @@ def claims(report: dict[str, Any]) -> str:
     rows = by_name(report)
 
     def rising(*names: str) -> Callable[[Rows], bool]:
-        return lambda r: all(
-            r[a]["perplexity"] < r[b]["perplexity"] for a, b in pairwise(names)
-        )
+        return lambda r: all(r[a]["perplexity"] < r[b]["perplexity"] for a, b in pairwise(names))
 
     def order(*names: str) -> tuple[str, str]:
         verdict, numbers = _verdict(rows, names, rising(*names))
@@ -227,8 +227,11 @@ def goals(report: dict[str, Any]) -> str:
     fitting = [
         row
         for name, row in rows.items()
-        if name.startswith("W8 A-SQ ") and row["hardware"] and row["bits_activation"] <= 6.5
-        and "static" not in name and "8/1" not in name.split()
+        if name.startswith("W8 A-SQ ")
+        and row["hardware"]
+        and row["bits_activation"] <= 6.5
+        and "static" not in name
+        and "8/1" not in name.split()
     ]
     if fitting:
         best = min(fitting, key=lambda row: row["perplexity"])

@@ -68,7 +68,12 @@ def bits(report: dict[str, Any]) -> None:
         for row, (x, y) in zip(rows, points, strict=True):
             is_sq = "SQ " in row["scheme"]
             axes.errorbar(
-                x, y, row["standard_error"], fmt="o" if is_sq else "s", ms=4, lw=0.8,
+                x,
+                y,
+                row["standard_error"],
+                fmt="o" if is_sq else "s",
+                ms=4,
+                lw=0.8,
                 color=INK if row["hardware"] else (GREY if is_sq else ACCENT),
             )
         axes.plot(*zip(*frontier(points), strict=True), color=GREY, lw=0.8, zorder=0)
@@ -113,9 +118,7 @@ def activation_map(report: dict[str, Any]) -> None:
         x, mask = np.abs(site.x[:, shown]), marked[:, shown]
         image = column[0].imshow(np.log10(x + 1e-3), cmap="Blues", aspect="auto")
         for row, channel in np.argwhere(mask):
-            column[0].add_patch(
-                Rectangle((channel - 0.5, row - 0.5), 1, 1, fill=False, ec=ACCENT, lw=0.9)
-            )
+            column[0].add_patch(Rectangle((channel - 0.5, row - 0.5), 1, 1, fill=False, ec=ACCENT, lw=0.9))
         column[0].set_title(f"block {layer}, {name}: log10 |x|, outliers boxed")
         column[1].imshow(mask, cmap="Greys", aspect="auto")
         column[1].set_title(f"bitmap, one outlier per bank of {BANK}")

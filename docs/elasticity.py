@@ -1,4 +1,4 @@
-"""What a queue in front of the outlier lane would bring an array: prints a table of docs/architecture.md.
+"""What a queue in front of the outlier lane or a further lane brings: a table of docs/architecture.md.
 
 A model of cycles on the embedded activations: rows run in lockstep, one beat per cycle enters, and an outlier
 lane takes one outlier per cycle. An outlier may wait while `window` beats are kept (1: until its own beat
@@ -17,7 +17,15 @@ from sw_reference.format import SQFormat
 from sw_reference.policy import LargestMagnitude, Threshold
 
 SHARE = 0.03
-WINDOWS = (1, 2, 4, 8)
+ORGANIZATIONS = {
+    "1 lane": (1, 1),
+    "window 2": (2, 1),
+    "window 4": (4, 1),
+    "window 8": (8, 1),
+    "2 lanes": (1, 2),
+    "3 lanes": (1, 3),
+}
+"""Of the outlier path, by name: beats that are kept, outlier lanes."""
 CASES = (
     (SQFormat(16, 1), 16, "largest"),
     (SQFormat(32, 1), 32, "largest"),
@@ -28,26 +36,27 @@ CASES = (
 )
 
 
-def cycles(counts: NDArray[np.int64], window: int) -> int:
+def cycles(counts: NDArray[np.int64], window: int, outlier_lanes: int = 1) -> int:
     """Cycles of one tile, for the outliers of each row's beats, int[rows, beats]."""
     rows, beats = counts.shape
     waiting = np.zeros((rows, window), np.int64)  # oldest beat first
     spent = 0
     for beat in range(beats):
         while waiting[:, 0].any():
-            _take_one(waiting)
+            _take(waiting, outlier_lanes)
             spent += 1
         waiting = np.concatenate([waiting[:, 1:], counts[:, beat : beat + 1]], axis=1)
-        _take_one(waiting)
+        _take(waiting, outlier_lanes)
         spent += 1
-    return spent + int(waiting.sum(axis=1).max())
+    return spent + -(-int(waiting.sum(axis=1).max()) // outlier_lanes)
 
 
-def _take_one(waiting: NDArray[np.int64]) -> None:
-    """Every row takes its oldest outlier."""
-    oldest = (waiting > 0).argmax(axis=1)
+def _take(waiting: NDArray[np.int64], outlier_lanes: int) -> None:
+    """Every row takes its oldest outliers, one per lane."""
     rows = np.arange(len(waiting))
-    waiting[rows, oldest] -= waiting[rows, oldest] > 0
+    for _ in range(outlier_lanes):
+        oldest = (waiting > 0).argmax(axis=1)
+        waiting[rows, oldest] -= waiting[rows, oldest] > 0
 
 
 def outliers(fmt: SQFormat, lanes: int, policy: str) -> Iterator[NDArray[np.int64]]:
@@ -65,26 +74,32 @@ def outliers(fmt: SQFormat, lanes: int, policy: str) -> Iterator[NDArray[np.int6
         yield marks.reshape(len(marks), -1, lanes).sum(axis=-1)
 
 
-def utilization(fmt: SQFormat, lanes: int, policy: str, rows: int, window: int) -> float:
+def utilization(
+    fmt: SQFormat, lanes: int, policy: str, rows: int, window: int, outlier_lanes: int = 1
+) -> float:
     """Beats per cycle over all sites, in tiles of `rows` consecutive tokens."""
     beats = spent = 0
     for counts in outliers(fmt, lanes, policy):
         for first in range(0, len(counts) - rows + 1, rows):
             beats += counts.shape[1]
-            spent += cycles(counts[first : first + rows], window)
+            spent += cycles(counts[first : first + rows], window, outlier_lanes)
     return beats / spent
 
 
 def table() -> str:
     """The table, in Markdown."""
-    heads = [f"{rows} row{'s' * (rows > 1)}, window {window}" for rows in (1, 8) for window in WINDOWS]
+    heads = [f"{rows} row{'s' * (rows > 1)}, {name}" for rows in (1, 8) for name in ORGANIZATIONS]
     lines = [
         f"| format, lanes | policy | outliers | {' | '.join(heads)} |",
         "|---|---|---:|" + "---:|" * len(heads),
     ]
     for fmt, lanes, policy in CASES:
         marked = np.concatenate([counts.ravel() for counts in outliers(fmt, lanes, policy)])
-        cells = [f"{utilization(fmt, lanes, policy, rows, w):.1%}" for rows in (1, 8) for w in WINDOWS]
+        cells = [
+            f"{utilization(fmt, lanes, policy, rows, window, outlier_lanes):.1%}"
+            for rows in (1, 8)
+            for window, outlier_lanes in ORGANIZATIONS.values()
+        ]
         share = f"{marked.sum() / (marked.size * lanes):.1%}"
         lines.append(f"| {fmt.bank}/{fmt.outliers}, {lanes} | {policy} | {share} | {' | '.join(cells)} |")
     return "\n".join(lines)

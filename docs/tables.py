@@ -68,6 +68,7 @@ ACCURACY = (
     "W8 A8",
     "W8 A-SQ 16/1",
     "W8 A-SQ 32/2",
+    "W8 A-SQ 32/2 INT8 codes",
     "W8 A-SQ 32/2 p97.5",
     "W4 g64 A8",
     "W-SQ 32/2 rms, A8",
@@ -98,6 +99,7 @@ UNITS = {
     ("sq", 32, "pe"): "PE, 32 lanes, bank 32",
     ("sq", 32, "8x8"): "8 x 8 array of 32-lane PEs, bank 32",
     ("sq-shared", 32, "8x8"): "the same, bank 64, one multiplier for both",
+    ("sq-int8", 32, "8x8"): "the same, bank 32, two INT8 outliers and a lane for each",
 }
 RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
 """What the README compares, of the units in ppa.json, each rival in its smaller form."""

@@ -221,12 +221,13 @@ def test_refuses_other_configurations():
     assert str(caught.value) == f"Configuration must be an ArrayConfig, not {SMALL!r}"
 
 
-def test_steps_are_those_of_the_model():
+@pytest.mark.parametrize("pe", [SMALL, PEConfig(SQFormat(16, 4), DenseFormat(4, 16), 16, 2, 256)])
+def test_steps_are_those_of_the_model(pe):
     """docs/elasticity.py, with no queue, counts the cycles that the array takes."""
-    config = ArrayConfig(SMALL, 3, 1)
-    tile = random_tile(config, 96, np.random.default_rng(SEED), share=0.15)
+    config = ArrayConfig(pe, 3, 1)
+    tile = random_tile(config, 128, np.random.default_rng(SEED), share=0.15)
     _, when = drive(config, [tile, tile, tile])
     counts = np.array([_outliers(config, row) for row in tile.sq])
-    period = cycles(counts, 1)
+    period = cycles(counts, 1, pe.outlier_lanes)
     assert period > counts.shape[1]
     assert np.diff(when[::3]).tolist() == [period, period]

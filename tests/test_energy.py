@@ -174,14 +174,22 @@ def result(name, switching, lane=None):
 
 
 def test_document_and_section():
-    results = [result("sq_16", 3.0, 1.0), result("sq_16_ungated", 4.0, 4.0)]
+    results = [result("sq_16", 3.0, 1.0), result("sq_16_ungated", 4.0, 4.0), result("sq_16_busy", 4.0, 2.0)]
     results += [result(f"{family}_16", 7.0) for family in ("w4a4", "w4a8", "w8a8")]
     document = energy.document(results, load_activations().sites[:1], command="command")
-    assert document["gating"] == [
-        {"lanes": 16, "gated": 1.0, "ungated": 4.0, "saved_percent": 75.0, "target_percent": 60, "met": True}
-    ]
+    zeros, busy = document["gating"]
+    assert zeros == {
+        "unit": "sq_16",
+        "against": "multiplies zeros",
+        "gated": 1.0,
+        "ungated": 4.0,
+        "saved_percent": 75.0,
+        "target_percent": 60,
+        "met": True,
+    }
+    assert busy == zeros | {"against": "never idle", "ungated": 2.0, "saved_percent": 50.0, "met": False}
     assert document["ratios"][0] == {"unit": "sq_16", "to": "w4a4_16", "switching": 0.429, "with_clock": 0.5}
     assert json.loads(json.dumps(document)) == document
     page = "\n".join(energy_report.section(document))
-    assert "| 16 | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
+    assert "| sq_16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
     assert "| sq_16 | w4a4_16 | 0.429 | 0.500 |" in page

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sw_reference.activations import Site
 from sw_reference.format import DenseFormat
-from sw_reference.policy import Threshold
+from sw_reference.policy import LargestMagnitude, Policy, Threshold
 from sw_reference.quantize import quantize_sq
 from sw_reference.quantize_dense import quantize_dense
 
@@ -34,7 +34,7 @@ from .resources import OTHER, block_of
 from .synth import run_yosys
 from .targets import Target, standard_cells
 from .tools import package_version, yosys
-from .units import BASELINES, FAMILIES, SQ
+from .units import BASELINES, CONFIGS, FAMILIES, SQ
 from .verilog import convert
 
 __all__ = [
@@ -71,19 +71,30 @@ class Element:
     beats: Callable[[Site, int, int], Beats]
 
 
+_MEASURED = ("sq", "sq-int8")
+"""SQ families whose switching is measured."""
+
+_RIVALS = ("w4a4", "w4a8", "w8a8")
+
+
 def elements() -> list[Element]:
-    """SQ elements, gated and not, and the baselines that the same data can drive."""
+    """SQ elements, gated, not gated and never idle, and the baselines that the same data can drive."""
     found = []
-    for lanes, config in SQ.items():
-        for gated in (True, False):
-            own = replace(config, gated=gated)
-            name = f"sq_{lanes}" + ("" if gated else "_ungated")
-            title = "SQ x INT4" + ("" if gated else ", ungated")
-            found.append(Element(name, title, lanes, partial(BarePE, own), partial(_sq_beats, own)))
-        for family in ("w4a4", "w4a8", "w8a8"):
+    for lanes in SQ:
+        for family in _MEASURED:
+            config, title = CONFIGS[family](lanes), FAMILIES[family].title
+            for suffix, remark, gated, busy in (
+                ("", "", True, False),
+                ("_ungated", ", ungated", False, False),
+                ("_busy", ", never idle", True, True),
+            ):
+                own = replace(config, gated=gated)
+                make, beats = partial(BarePE, own), partial(_sq_beats, own, busy)
+                found.append(Element(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
+        for family in _RIVALS:
             found.append(
                 Element(
-                    f"{family}_{lanes}",
+                    _name(family, lanes),
                     FAMILIES[family].title,
                     lanes,
                     partial(_baseline, family, lanes),
@@ -91,6 +102,10 @@ def elements() -> list[Element]:
                 )
             )
     return found
+
+
+def _name(family: str, lanes: int) -> str:
+    return f"{family.replace('-', '_')}_{lanes}"
 
 
 def _baseline(family: str, lanes: int) -> BaselineArray:
@@ -109,10 +124,13 @@ def _crossed(rows: Sequence[Any], columns: Sequence[Any]) -> tuple[list[Any], li
     return [row for row, _ in pairs], [column for _, column in pairs]
 
 
-def _sq_beats(config: PEConfig, site: Site, tokens: int, columns: int) -> Beats:
+def _sq_beats(config: PEConfig, busy: bool, site: Site, tokens: int, columns: int) -> Beats:
+    """Outliers by threshold; as many as each bank holds if the outlier lanes are to be `busy`."""
     x, w = streams_of(site, tokens, columns)
-    limit = float(np.percentile(np.abs(site.x), PERCENTILE))
-    sq = quantize_sq(x, config.sq, policy=Threshold(limit))
+    policy: Policy = LargestMagnitude()
+    if not busy:
+        policy = Threshold(float(np.percentile(np.abs(site.x), PERCENTILE)))
+    sq = quantize_sq(x, config.sq, policy=policy)
     rows, cols = _crossed(sq_beats(config, sq), dense_beats(config, quantize_dense(w, config.dense)))
     return {"sq": rows, "dense": cols}
 
@@ -288,31 +306,30 @@ def measure(
 def document(results: Sequence[Mapping[str, Any]], sites: Sequence[Site], *, command: str) -> dict[str, Any]:
     """Everything as JSON types, with ratios."""
     by_name = {result["name"]: result for result in results}
-    lanes = [n for n in SQ if f"sq_{n}" in by_name]
+    own = [(f, n) for n in SQ for f in _MEASURED if _name(f, n) in by_name]
     gating = []
-    for n in lanes:
-        gated, ungated = (by_name[name]["blocks"]["outlier lane"] for name in (f"sq_{n}", f"sq_{n}_ungated"))
-        gating.append(
-            {
-                "lanes": n,
-                "gated": gated,
-                "ungated": ungated,
-                "saved_percent": round(100 * (1 - gated / ungated), 1),
-                "target_percent": 60,
-                "met": gated <= 0.4 * ungated,
-            }
+    for family, n in own:
+        gated, ungated, busy = (
+            by_name[_name(family, n) + suffix]["blocks"]["outlier lane"]
+            for suffix in ("", "_ungated", "_busy")
         )
+        gating += [
+            {
+                "unit": _name(family, n),
+                "against": against,
+                "gated": gated,
+                "ungated": other,
+                "saved_percent": round(100 * (1 - gated / other), 1),
+                "target_percent": 60,
+                "met": gated <= 0.4 * other,
+            }
+            for against, other in (("multiplies zeros", ungated), ("never idle", busy))
+        ]
     ratios = [
-        {
-            "unit": f"sq_{n}",
-            "to": f"{family}_{n}",
-            "switching": round(
-                by_name[f"sq_{n}"]["switching_per_mac"] / by_name[f"{family}_{n}"]["switching_per_mac"], 3
-            ),
-            "with_clock": round(_total(by_name[f"sq_{n}"]) / _total(by_name[f"{family}_{n}"]), 3),
-        }
-        for n in lanes
-        for family in ("w4a4", "w4a8", "w8a8")
+        {"unit": _name(family, n), "to": _name(rival, n)}
+        | _ratios(by_name[_name(family, n)], by_name[_name(rival, n)])
+        for family, n in own
+        for rival in _RIVALS
     ]
     return {
         "command": command,
@@ -326,6 +343,13 @@ def document(results: Sequence[Mapping[str, Any]], sites: Sequence[Site], *, com
         "units": list(results),
         "gating": gating,
         "ratios": ratios,
+    }
+
+
+def _ratios(own: Mapping[str, Any], rival: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        "switching": round(own["switching_per_mac"] / rival["switching_per_mac"], 3),
+        "with_clock": round(_total(own) / _total(rival), 3),
     }
 
 

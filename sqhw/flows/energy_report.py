@@ -13,7 +13,8 @@ __all__ = ["gating_rows", "ratio_rows", "section", "unit_rows"]
 def gating_rows(document: Mapping[str, Any]) -> Rows:
     rows = [
         [
-            str(g["lanes"]),
+            g["unit"],
+            g["against"],
             f"{g['ungated']:.1f}",
             f"{g['gated']:.1f}",
             f"{g['saved_percent']:.1f} %",
@@ -22,7 +23,7 @@ def gating_rows(document: Mapping[str, Any]) -> Rows:
         ]
         for g in document["gating"]
     ]
-    return ["lanes", "outlier lane ungated (fJ)", "gated (fJ)", "saved", "target", "verdict"], rows
+    return ["unit", "a lane that", "takes (fJ)", "gated (fJ)", "saved", "target", "verdict"], rows
 
 
 def unit_rows(document: Mapping[str, Any]) -> Rows:
@@ -79,10 +80,16 @@ glitches (gates have no delay), what happens inside cells, leakage, and clock ga
 and femtojoules do not."""
 
 _GATE = """\
-Ungated, the same lane multiplies by the zero that the gather hands it when there is no outlier, and a zero
-keeps most of a multiplier quiet: what gating saves on top is what the operand registers and the logic behind
-them still do then. What remains is switched by outliers themselves. One that stands alone takes an ungated
-lane to its product and back to zero, a lane that holds from the product before to this one: on random codes
-half of the switching, so half is the most that any gate saves against a lane that multiplies zeros, and 60 %
-is out of reach. To come near it the shifter behind the product would have to hold too, and be masked at its
-end, where the word is three times as wide."""
+A lane without the gate is measured twice. One that *multiplies zeros* is the same lane with registers that
+do not hold: the one-hot gather hands it a zero when there is no outlier, which keeps most of a multiplier
+quiet already, so that the gate saves what operand registers and the logic behind them still do then. One
+that is *never idle* multiplies in every cycle; it is measured with the largest element of every bank as an
+outlier, and the most that any gate saves of it is the share of beats without one.
+
+What remains is switched by outliers themselves. One that stands alone takes a lane that multiplies zeros to
+its product and back to zero, a lane that holds from the product before to this one: on random codes half of
+the switching, so half is the most that a gate saves of such a lane. To come near it the shifter behind the
+product would have to hold too, and be masked at its end, where the word is three times as wide.
+
+A lane for INT8 high codes multiplies four bits. It switches a third of an FP16 lane or less, there is
+nothing to be saved in it, and what the gate adds (an enable, a mask) switches too."""

@@ -53,7 +53,7 @@ class Survey:
     flat: dict[str, float] = field(default_factory=dict)
 
 
-_DECODED = ("sq", "sq-shared", "sq-sentinel", "paper")
+_DECODED = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
 """What is measured block by block."""
 
 _VARIANTS = ("sq-sentinel", "sq-dense", "sq-sq", "w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs")

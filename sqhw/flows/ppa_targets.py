@@ -26,6 +26,14 @@ _RATIOS = (
     ("sq-shared", 32, "8x8", "w8a8", 0.35),
     ("sq-shared", 32, "8x8", "fp16", 0.06),
     ("sq-shared", 32, "8x8", "w4a4", 1.30),
+    ("sq-int8", 16, "pe", "w4a8", 0.95),
+    ("sq-int8", 16, "pe", "w8a8", 0.50),
+    ("sq-int8", 32, "pe", "w4a8", 0.75),
+    ("sq-int8", 32, "pe", "w8a8", 0.38),
+    ("sq-int8", 32, "8x8", "w4a8", 0.68),
+    ("sq-int8", 32, "8x8", "w8a8", 0.35),
+    ("sq-int8", 32, "8x8", "fp16", 0.06),
+    ("sq-int8", 32, "8x8", "w4a4", 1.30),
     ("paper", 16, "8x8", "w6a6", 0.64),
 )
 """Family, lanes, size, baseline, the most gates in units of the baseline's smallest form."""
@@ -38,10 +46,10 @@ _MHZ = (
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.flows.ppa.PLACED_ARRAY`)."""
 
-_OUTLIER_PATH = (("sq", 32, "8x8", 0.22), ("sq-shared", 32, "8x8", 0.22))
+_OUTLIER_PATH = (("sq", 32, "8x8", 0.22), ("sq-shared", 32, "8x8", 0.22), ("sq-int8", 32, "8x8", 0.22))
 """The most of an array that the outlier path may take: what it has more than one without outliers."""
 
-_FLOORS = {"sq": "sq-dense", "sq-shared": "sq-dense", "paper": "w4a8"}
+_FLOORS = {"sq": "sq-dense", "sq-shared": "sq-dense", "sq-int8": "sq-dense", "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator."""
 
 

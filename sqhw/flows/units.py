@@ -9,7 +9,7 @@ from math import prod
 
 from amaranth.lib import wiring
 
-from sw_reference.format import DenseFormat
+from sw_reference.format import DenseFormat, SQFormat
 
 from ..array.config import ArrayConfig, array_preset
 from ..baselines.array import Baseline, BaselineArray
@@ -158,10 +158,17 @@ def _shared(config: PEConfig) -> PEConfig:
     return replace(config, sq=replace(config.sq, bank=2 * config.lanes))
 
 
+def _int8(config: PEConfig) -> PEConfig:
+    """INT8 high codes: an outlier and an outlier lane per 16 elements; 32 lanes: the array ``compact``."""
+    outliers = config.lanes // 16
+    return replace(config, sq=SQFormat(config.lanes, outliers, "int8"), outlier_lanes=outliers)
+
+
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
     "sq-shared": lambda lanes: _shared(SQ[lanes]),
+    "sq-int8": lambda lanes: _int8(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
@@ -175,6 +182,7 @@ FAMILIES: dict[str, Family] = {
     "sq": Family("SQ x INT4"),
     "sq-long": Family("SQ x INT4, long pipeline"),
     "sq-shared": Family("SQ x INT4, shared multiplier"),
+    "sq-int8": Family("SQ (INT8 high) x INT4"),
     "sq-sentinel": Family("SQ x INT4, sentinel"),
     "sq-dense": Family("SQ x INT4, no outliers"),
     "sq-sq": Family("SQ x SQ"),
