@@ -23,6 +23,7 @@ from .formal_registers import RegisterFileProof
 from .formal_streams import (
     AXIResultProof,
     BufferProof,
+    CreditProof,
     PEResultProof,
     PETokenProof,
     stream_buffer,
@@ -210,6 +211,18 @@ PROOFS: tuple[Proof, ...] = (
         bugs={"waiting word replaced": lambda: BufferProof(stream_buffer, 2, bug=_stale)},
     ),
     Proof(
+        "credits",
+        "behind a pipeline that cannot stop every word leaves once, in order and in time; no more are on "
+        "their way than there are credits, and no credit is lost",
+        CreditProof,
+        depth=20,
+        induction=False,
+        bugs={
+            "sent without a credit": lambda: CreditProof(bug="spent"),
+            "credit back too early": lambda: CreditProof(bug="early"),
+        },
+    ),
+    Proof(
         "pe.result",
         "a result stays as it is until it is taken",
         lambda: PEResultProof(_SMALL),
@@ -250,5 +263,13 @@ PROOFS: tuple[Proof, ...] = (
     *_array_and_engine(),
 )
 
-QUICK = ("decoder[tiny]", "decoder[steps]", "accumulator[narrow]", "buffer", "pe.result", "axi.result")
+QUICK = (
+    "decoder[tiny]",
+    "decoder[steps]",
+    "accumulator[narrow]",
+    "buffer",
+    "credits",
+    "pe.result",
+    "axi.result",
+)
 """Proofs that the quick tests run, with their bugs."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, ClockSignal, Cover, Module, Mux, ResetSignal, Signal
+from amaranth.hdl import Assert, Assume, ClockSignal, Cover, Module, Mux, ResetSignal, Signal, unsigned
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In
 
+from ..blocks.credit_queue import CreditQueue, Credits
+from ..blocks.pipeline import delay
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, scales_layout, sq_beat_layout
 from ..pe.axi import AXIProcessingElement
 from ..pe.pe import ProcessingElement
 from .formal_harness import assert_buffer, assert_held, embed
 
-__all__ = ["AXIResultProof", "BufferProof", "PEResultProof", "PETokenProof", "stream_buffer"]
+__all__ = ["AXIResultProof", "BufferProof", "CreditProof", "PEResultProof", "PETokenProof", "stream_buffer"]
 
 
 class BufferProof(wiring.Component):
@@ -61,6 +63,63 @@ class BufferProof(wiring.Component):
         with m.If(level != 0):
             m.d.comb += Assert(given == queue[0], "words leave in the order in which they came")
         assert_held(m, "word", dut.r_rdy, given, self.ready)
+        return m
+
+
+class CreditProof(wiring.Component):
+    """A credit queue behind a pipeline that cannot stop, against a queue of the words sent and not yet given.
+
+    Parameters
+    ----------
+    bug
+        A word is sent without a credit (``"spent"``), or a credit comes back before its word has left
+        (``"early"``).
+    """
+
+    WIDTH = 2
+    CREDITS = 3
+    CYCLES = 2
+    """Of the pipeline."""
+
+    def __init__(self, *, bug: str = ""):
+        self._bug = bug
+        super().__init__({"word": In(self.WIDTH), "valid": In(1), "ready": In(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        credits, dut = Credits(self.CREDITS), CreditQueue(unsigned(self.WIDTH), self.CREDITS)
+        embed(m, "credits", credits)
+        embed(m, "queue", dut)
+        put, get, given = Signal(), Signal(), dut.o.payload
+        m.d.comb += [
+            put.eq(self.valid & (credits.left | (self._bug == "spent"))),
+            get.eq(dut.o.valid & self.ready),
+            credits.spend.eq(put),
+            credits.give.eq(dut.o.valid if self._bug == "early" else get),
+            dut.i.valid.eq(delay(m, put, self.CYCLES, name="valid", reset=True)),
+            dut.i.payload.eq(delay(m, self.word, self.CYCLES, name="word")),
+            dut.o.ready.eq(self.ready),
+        ]
+        queue = [Signal(self.WIDTH, name=f"queue_{place}") for place in range(self.CREDITS)]
+        level = Signal(range(self.CREDITS + 1))
+        end = level - get
+        m.d.sync += level.eq(level + put - get)
+        for place, word in enumerate(queue):
+            after = queue[place + 1] if place + 1 < self.CREDITS else word
+            m.d.sync += word.eq(Mux(put & (end == place), self.word, Mux(get, after, word)))
+        since = self.CYCLES + CreditQueue.latency
+        quiet = Signal(range(since + 1))
+        m.d.sync += quiet.eq(Mux(put, 0, quiet + (quiet != since)))
+        m.d.comb += [
+            Assert(~put | (level != self.CREDITS), "no more words are on their way than there are credits"),
+            Assert(~dut.o.valid | (level != 0), "no word is given that was not sent"),
+            Assert((quiet != since) | (level == 0) | dut.o.valid, "a word arrives in time"),
+            Assert(credits.left == (level != self.CREDITS), "there is a credit unless all are spent"),
+            Cover((level == self.CREDITS) & get, "all credits are spent, and one comes back"),
+        ]
+        with m.If(dut.o.valid):
+            m.d.comb += Assert(given == queue[0], "words leave in the order in which they came")
+        assert_held(m, "word", dut.o.valid, given, self.ready)
         return m
 
 
