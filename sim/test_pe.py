@@ -26,6 +26,7 @@ PAUSE_IN, PAUSE_OUT = 0.1, 0.6
 
 PLAN: dict[str, dict[str, Any]] = {
     "default": {"sq_operand": "activations", "policy": "largest", "share": 1},
+    "compact": {"sq_operand": "activations", "policy": "largest", "share": 3},
     "tiny": {"sq_operand": "activations", "policy": "threshold", "share": 16},
     "wide": {"sq_operand": "activations", "policy": "threshold", "share": 3},
     "paper": {"sq_operand": "weights", "policy": "largest", "share": 4},

@@ -49,7 +49,7 @@ def folder(tmp_path, monkeypatch):
         ("--k-max 8", "K_max must be an integer from 16 to 1048576, not 8"),
         ("--output-stage none", "Output must be 'pipelined' or 'serial', not 'none'"),
         ("--pipeline deep", "Pipeline must be 'short' or 'long', not 'deep'"),
-        ("--preset huge", "Preset must be one of default, tiny, wide, paper, not 'huge'"),
+        ("--preset huge", "Preset must be one of default, compact, tiny, wide, paper, not 'huge'"),
         ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
         ("--name pe", "Module name must stand with one configuration: add --preset or parameters"),
         ("--bank many", "Invalid value for '--bank': 'many' is not a valid integer."),

@@ -45,9 +45,7 @@ class ArrayConfig:
 ARRAYS: dict[str, ArrayConfig] = {
     "default": ArrayConfig(PRESETS["default"], 8, 8),
     "sparse": ArrayConfig(PEConfig(SQFormat(32, 1), DenseFormat(4, 64), lanes=32), 8, 8),
-    "compact": ArrayConfig(
-        PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, 64), lanes=32, outlier_lanes=2), 8, 8
-    ),
+    "compact": ArrayConfig(PRESETS["compact"], 8, 8),
     "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
 }
 """Design points by name.

@@ -41,7 +41,7 @@ CONFIGS: dict[str, PEConfig] = {
 }
 """What proofs are about: the presets, and what the presets do not have."""
 
-_STEPS = ("default", "tiny", "wide", "paper", "steps", "no outliers", "all outliers")
+_STEPS = ("default", "compact", "tiny", "wide", "paper", "steps", "no outliers", "all outliers")
 
 
 def _decoder(name: str) -> Proof:
