@@ -121,10 +121,10 @@ PRESETS: dict[str, PEConfig] = {
 """Design points by name.
 
 ``default``: 16 elements per bank, 1 FP16 outlier, 16 lanes; never stalls. ``compact``: fewest gates per
-multiplication at nearly the same perplexity, 32 elements per bank, 2 INT8 outliers and a lane for each; never
-stalls. ``tiny``: the smallest useful one, INT8 outliers, a bank in two beats, a serial output stage. ``wide``:
-twice the lanes for the same outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
-s = 0.75, INT8 high codes and INT8 dense operand.
+multiplication at nearly the same perplexity, 32 elements per bank, 2 INT8 outliers and a lane for each;
+never stalls. ``tiny``: the smallest useful one, INT8 outliers, a bank in two beats, a serial output stage.
+``wide``: twice the lanes for the same outlier lane. ``paper``: the configuration of the paper's area claim,
+in-band mask, s = 0.75, INT8 high codes and INT8 dense operand.
 """
 
 

@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.baselines.integer_mac import IntegerMAC
+from sqhw.baselines.operator_mac import OperatorMAC
 from sqhw.baselines.paired_mac import PairedMAC, PairPicks, PairSums
 from sqhw.baselines.products import add_signed_product
 from sqhw.blocks.bit_heap import BitHeap
@@ -94,7 +95,10 @@ def run(dut, a_bits, b_bits, lanes, group, jobs):
     return [got[end]["acc"] for end in ends]
 
 
-@pytest.mark.parametrize(("unit", "lanes"), [*((IntegerMAC, n) for n in (1, 4, 16)), (Paired, 8)])
+@pytest.mark.parametrize(
+    ("unit", "lanes"),
+    [*((IntegerMAC, n) for n in (1, 4, 16)), (Paired, 8), (OperatorMAC, 1), (OperatorMAC, 16)],
+)
 @pytest.mark.parametrize(("a_bits", "b_bits", "group"), WIDTHS)
 def test_integer_mac(a_bits, b_bits, group, unit, lanes):
     rng = np.random.default_rng([SEED, a_bits, b_bits, lanes])

@@ -56,7 +56,10 @@ class Survey:
 _DECODED = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
 """What is measured block by block."""
 
-_VARIANTS = ("sq-sentinel", "sq-dense", "sq-sq", "w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs")
+_VARIANTS = (
+    *("sq-sentinel", "sq-dense", "sq-sq"),
+    *("w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs", "w4a4-operators"),
+)
 """What is measured in gates only, to be set against another form of the same."""
 
 

@@ -69,6 +69,57 @@ def ratio_rows(document: Mapping[str, Any]) -> Rows:
     return ["gates of", "lanes", "size", *(f"/ {FAMILIES[baseline].title}" for baseline in BASELINES)], rows
 
 
+_CHOICES = (
+    ("INT4 x INT4: `*` and `+`, a compressor tree", 16, ("w4a4-operators", "pe"), ("w4a4", "pe")),
+    ("INT4 x INT4: `*` and `+`, a compressor tree", 32, ("w4a4-operators", "pe"), ("w4a4", "pe")),
+    ("INT4 x INT4: single products, pairs of low codes", 32, ("w4a4", "8x8"), ("w4a4-pairs", "8x8")),
+    ("one PE, 64 that share decoders and row sides", 16, ("sq", "pe"), ("sq", "8x8")),
+    ("one PE, 64 that share decoders and row sides", 32, ("sq", "pe"), ("sq", "8x8")),
+    ("a multiplier each for sums and outliers, one for both", 16, ("sq", "8x8"), ("sq-shared", "8x8")),
+    ("a multiplier each for sums and outliers, one for both", 32, ("sq", "8x8"), ("sq-shared", "8x8")),
+    ("FP16, INT8 high codes, one per 16", 16, ("sq", "8x8"), ("sq-int8", "8x8")),
+    ("one FP16, two INT8 high codes per 32", 32, ("sq", "8x8"), ("sq-int8", "8x8")),
+)
+"""Choices of the micro-architecture: without and with, lanes, the units that show it by family and size."""
+
+_CLOCKS = (("registers where words are narrow, within sums too", "sq", "sq-long"),)
+
+
+def choice_rows(document: Mapping[str, Any]) -> Rows:
+    """What each choice brings, by units that this very run has measured with it and without."""
+    gates = {
+        (u.get("family"), u.get("lanes"), u.get("size")): u.get("gates_per_mac") for u in document["units"]
+    }
+    mhz = {
+        (u.get("family"), u.get("lanes")): u.get("mhz") for u in document["units"] if u.get("size") == "pe"
+    }
+    found = [
+        (title, lanes, "GE per MAC", gates.get(_at(lanes, before)), gates.get(_at(lanes, after)))
+        for title, lanes, before, after in _CHOICES
+    ]
+    found += [
+        (title, lanes, "ECP5-6 MHz of a PE", mhz.get((before, lanes)), mhz.get((after, lanes)))
+        for title, before, after in _CLOCKS
+        for lanes in (16, 32)
+    ]
+    rows = [
+        [
+            title,
+            str(lanes),
+            what,
+            _number(a, 1),
+            _number(b, 1),
+            f"{100 * (b / a - 1):+.0f} %" if a and b else "",
+        ]
+        for title, lanes, what, a, b in found
+    ]
+    return ["before, after", "lanes", "of", "before", "after", "change"], rows
+
+
+def _at(lanes: int, unit: tuple[str, str]) -> tuple[str, int, str]:
+    return unit[0], lanes, unit[1]
+
+
 def target_rows(document: Mapping[str, Any]) -> Rows:
     rows = []
     for verdict in document["targets"]:
@@ -209,6 +260,12 @@ def page(document: Mapping[str, Any]) -> str:
         "",
         *_FLOORS.splitlines(),
         "",
+        "## What paid",
+        "",
+        *_PAID.splitlines(),
+        "",
+        *markdown_table(*choice_rows(document)),
+        "",
         "## Ratios, in gates",
         "",
         *markdown_table(*ratio_rows(document)),
@@ -282,6 +339,11 @@ _FLOORS = """\
 The floor of a ratio is what the hardware contains in any case: for SQ, the same hardware for a format
 without outliers (dense lanes, bank and group scales, accumulator, drain); for the paper's
 configuration, INT4 x INT8 lanes."""
+
+_PAID = """\
+Choices of the micro-architecture, each shown by two units of this run, one without it and one with it.
+What was replaced for good (scales behind the accumulator, registers at the ends of shifters) is told
+with its gates in [architecture.md](architecture.md)."""
 
 _CHECK = """\
 The sum of parts against a small array that was synthesized as a whole:"""

@@ -18,6 +18,7 @@ from ..baselines.fp16_dot import FP16Dot
 from ..baselines.integer_mac import IntegerMAC
 from ..baselines.mx_dot import MXDot
 from ..baselines.nvfp4_dot import NVFP4Dot
+from ..baselines.operator_mac import OperatorMAC
 from ..baselines.paired_mac import PairedMAC, PairPicks, PairSums
 from ..config import PEConfig, preset
 from .bare import BareArray, BarePE, ShiftHarness
@@ -131,6 +132,7 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
     "w4a8-pairs": lambda lanes: _paired(8, 4, lanes, GROUP),
     "w6a6-pairs": lambda lanes: _paired(6, 6, lanes, None),
     "w8a8-pairs": lambda lanes: _paired(8, 8, lanes, None),
+    "w4a4-operators": lambda lanes: replace(_integer(4, 4, lanes, GROUP), unit=OperatorMAC),
     "fp16": _fp16,
     "mxfp4": lambda lanes: _mx("fp4", lanes),
     "mxint8": lambda lanes: _mx("int8", lanes),
@@ -195,6 +197,7 @@ FAMILIES: dict[str, Family] = {
     "w4a8-pairs": Family("INT4 x INT8, pairs", 8, _GROUP_BITS),
     "w6a6-pairs": Family("INT6 x INT6, pairs", 6, 6),
     "w8a8-pairs": Family("INT8 x INT8, pairs", 8, 8),
+    "w4a4-operators": Family("INT4 x INT4, `*` and `+`", 4, _GROUP_BITS),
     "fp16": Family("FP16 x FP16, float32 sums", 16, 16),
     "mxfp4": Family("MXFP4 x MXFP4, float32 sums", 4.25, 4.25),
     "mxint8": Family("MXINT8 x MXINT8, float32 sums", 8.25, 8.25),
