@@ -1,11 +1,14 @@
 """Quantization agrees with the twin, element by element, and refuses what it cannot encode."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import (
     SCALE_STEPS,
@@ -20,6 +23,8 @@ from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
 from sw_reference.split import dequantize
 from tests import twin
 from tests.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
+
+ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
 
 
 def expected_rows(x, fmt, steps, limit=Fraction(0)):
@@ -308,3 +313,19 @@ def test_outliers_help_a_dense_operand():
         for fmt in (DenseFormat(4, 32), DenseFormat(4, 32, 2, 32))
     )
     assert split < 0.4 * plain
+
+
+def test_int8_high_codes_raise_the_scales_of_few_banks():
+    """What docs/architecture.md says of massive activations."""
+    fmt = SQFormat(32, 2)
+
+    def scales(x, high):
+        got = quantize_sq(x, replace(fmt, high=high))
+        return np.ldexp(8.0 + (got.scale & 7), got.scale >> 3) * got.row_scale[:, None]
+
+    sites = load_activations().sites
+    ratios = np.concatenate([(scales(s.x, "int8") / scales(s.x, "fp16")).ravel() for s in sites])
+    assert len(ratios) == 7344
+    told = f"to more than twice in {np.mean(ratios > 2):.1%} of the banks of the embedded activations, up to "
+    told = (told + f"{ratios.max():.0f} times").replace("%", " %")
+    assert told in " ".join(ARCHITECTURE.read_text().split())
