@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sqhw.flows.energy import PERCENTILE
 from sw_reference.activations import load_activations
 from sw_reference.format import SQFormat
 from sw_reference.policy import LargestMagnitude, Threshold
 
-SHARE = 0.03
 ORGANIZATIONS = {
     "1 lane": (1, 1),
     "window 2": (2, 1),
@@ -66,9 +66,9 @@ def outliers(fmt: SQFormat, lanes: int, policy: str) -> Iterator[NDArray[np.int6
         if policy == "largest":
             marks = LargestMagnitude().mark(site.x, fmt)
         elif policy == "threshold of the layer":
-            marks = Threshold(float(np.quantile(size, 1 - SHARE))).mark(site.x, fmt)
+            marks = Threshold(float(np.quantile(size, PERCENTILE / 100))).mark(site.x, fmt)
         else:
-            limits = np.quantile(size, 1 - SHARE, axis=1)
+            limits = np.quantile(size, PERCENTILE / 100, axis=1)
             pairs = zip(limits, site.x, strict=True)
             marks = np.concatenate([Threshold(float(limit)).mark(x[None], fmt) for limit, x in pairs])
         yield marks.reshape(len(marks), -1, lanes).sum(axis=-1)

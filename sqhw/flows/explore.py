@@ -27,18 +27,16 @@ from ..layouts import dense_beat_layout
 from . import cache as store
 from .bare import BarePE
 from .cache import CACHE
+from .energy import PERCENTILE
 from .measure import emit, job, parts, sources
 from .targets import TARGETS
 from .tools import ToolError, package_version
 from .units import GROUP, Unit
 
-__all__ = ["PERCENTILE", "SIZES", "Sweep", "configurations", "document", "evaluate", "explore", "gates_of"]
+__all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "explore", "gates_of"]
 
 SIZES = (1, 4, 8, 16)
 """Rows, and columns, of the arrays."""
-
-PERCENTILE = 97.5
-"""Threshold policy: what lies above this percentile of a site may become an outlier."""
 
 _CAPTURE_GE = 8.0
 """Gates per bit of a capture register: register, hold, and choice between sum and the row below."""
