@@ -26,7 +26,7 @@ SEEDS = (1, 2, 3, 4, 5)
 """Of place and route."""
 
 PLACED_ARRAY = (2, 2)
-"""The array that is placed and routed. Larger ones have longer wires on the same paths; 8 x 8 fits no ECP5."""
+"""The array that is placed and routed: larger ones have longer wires, and 8 x 8 fits no ECP5."""
 
 Progress = Callable[[str], None]
 
