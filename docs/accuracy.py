@@ -272,8 +272,8 @@ SUMMARY = (
     ),
     ("One outlier per 32 is too few", "int8", ("W8 A-SQ 32/2 p97.5", "W8 A-SQ 32/1 p97.5")),
     (
-        "On activations INT8 high codes cost a point at most and save three quarters of a bit; with two of them "
-        "per 32 nothing is lost that could be told from chance",
+        "On activations INT8 high codes cost a point at most and save three quarters of a bit; with two of "
+        "them per 32 nothing is lost that could be told from chance",
         "int8",
         ("W8 A-SQ 16/1", "W8 A-SQ 16/1 INT8 codes", "W8 A-SQ 32/2", "W8 A-SQ 32/2 INT8 codes"),
     ),
