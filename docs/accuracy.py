@@ -278,6 +278,11 @@ SUMMARY = (
         ("W8 A-SQ 16/1", "W8 A-SQ 16/1 INT8 codes", "W8 A-SQ 32/2", "W8 A-SQ 32/2 INT8 codes"),
     ),
     (
+        "So two INT8 codes per 16 take fewer bits than one FP16 code, and beat it and INT8 activations",
+        "int8",
+        ("W8 A-SQ 16/1", "W8 A-SQ 16/2 INT8 codes"),
+    ),
+    (
         "A static mask loses what dynamic selection gains",
         "int8",
         ("W8 A-SQ 16/1", "W8 A-SQ 16/1 static"),

@@ -68,6 +68,7 @@ ACCURACY = (
     "W8 A8",
     "W8 A-SQ 16/1",
     "W8 A-SQ 32/2",
+    "W8 A-SQ 16/2 INT8 codes",
     "W8 A-SQ 32/2 INT8 codes",
     "W8 A-SQ 32/2 p97.5",
     "W4 g64 A8",
