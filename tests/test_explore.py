@@ -115,6 +115,8 @@ def test_document_and_section():
             assert row["pareto"] != beaten
     page = "\n".join(explore_report.section(found))
     assert "| 5 | 1 | 2 | 0.5 | 0.00 % |" in page
+    ((bank, outliers, high, *_, perplexity),) = explore_report.measured_rows(found)[1]
+    assert (bank, outliers, high, perplexity) == ("16", "1", "fp16", "+3.5 % ± 0.4")
 
 
 def test_fewer_exponent_bits_are_smaller(tmp_path):

@@ -8,8 +8,9 @@ from typing import Any
 
 from .ppa_figures import pyplot, save
 from .ppa_report import Rows, markdown_table
+from .units import CONFIGS, SQ
 
-__all__ = ["choice_rows", "draw", "exponent_rows", "section"]
+__all__ = ["choice_rows", "draw", "exponent_rows", "measured_rows", "section"]
 
 
 def _best(document: Mapping[str, Any], size: int) -> list[Mapping[str, Any]]:
@@ -17,32 +18,47 @@ def _best(document: Mapping[str, Any], size: int) -> list[Mapping[str, Any]]:
     return sorted(rows, key=lambda row: row["gates_per_useful_mac"])
 
 
+_HEADER = ["bank", "outliers", "high", "mask", "lanes : outlier lanes", "policy", "bits per element"]
+_HEADER += ["GE per MAC", "utilization", "GE per useful MAC", "error", "perplexity"]
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    perplexity = ""
+    if "delta_percent" in row:
+        perplexity = f"{row['delta_percent']:+.1f} % ± {row['standard_error']:.1f}"
+    return [
+        str(row["bank"]),
+        str(row["outliers"]),
+        row["high"],
+        row["mask"],
+        f"{row['lanes']} : {row['outlier_lanes']}",
+        row["policy"],
+        f"{row['bits_per_element']:g}",
+        f"{row['gates_per_mac']:.0f}",
+        f"{100 * row['utilization']:.1f} %",
+        f"{row['gates_per_useful_mac']:.0f}",
+        f"{row['error_percent']:.2f} %",
+        perplexity,
+    ]
+
+
 def choice_rows(document: Mapping[str, Any], size: int) -> Rows:
     """The configurations that nothing beats in both gates and error."""
-    header = ["bank", "outliers", "high", "mask", "lanes : outlier lanes", "policy", "bits per element"]
-    header += ["GE per MAC", "utilization", "GE per useful MAC", "error", "perplexity"]
-    rows = []
-    for row in _best(document, size):
-        perplexity = ""
-        if "delta_percent" in row:
-            perplexity = f"{row['delta_percent']:+.1f} % ± {row['standard_error']:.1f}"
-        rows.append(
-            [
-                str(row["bank"]),
-                str(row["outliers"]),
-                row["high"],
-                row["mask"],
-                f"{row['lanes']} : {row['outlier_lanes']}",
-                row["policy"],
-                f"{row['bits_per_element']:g}",
-                f"{row['gates_per_mac']:.0f}",
-                f"{100 * row['utilization']:.1f} %",
-                f"{row['gates_per_useful_mac']:.0f}",
-                f"{row['error_percent']:.2f} %",
-                perplexity,
-            ]
-        )
-    return header, rows
+    return _HEADER, [_cells(row) for row in _best(document, size)]
+
+
+def measured_rows(document: Mapping[str, Any]) -> Rows:
+    """The points of the units whose area has targets, in arrays of 8 x 8."""
+    configs = [CONFIGS[family](lanes) for lanes in SQ for family in ("sq", "sq-shared", "sq-int8")]
+    rows = [
+        _cells(row)
+        for config in configs
+        for row in document["points"]
+        if (row["size"], row["policy"]) == (8, "largest")
+        and all(row[name] == getattr(config.sq, name) for name in ("bank", "outliers", "high", "mask"))
+        and all(row[name] == getattr(config, name) for name in ("lanes", "outlier_lanes"))
+    ]
+    return _HEADER, rows
 
 
 def exponent_rows(document: Mapping[str, Any]) -> Rows:
@@ -73,6 +89,8 @@ def section(document: Mapping[str, Any]) -> list[str]:
     lines += ["![error against gates per useful multiplication](figures/explore.svg)"]
     for size in (1, 8):
         lines += ["", f"### {size} x {size}", "", *markdown_table(*choice_rows(document, size))]
+    lines += ["", "### The units of the targets", "", *_UNITS.splitlines(), ""]
+    lines += markdown_table(*measured_rows(document))
     lines += ["", "### Fewer exponent bits in the bank scale", "", *_EXPONENTS.splitlines(), ""]
     return [*lines, *markdown_table(*exponent_rows(document))]
 
@@ -115,6 +133,9 @@ capacity) or `threshold` (only what lies above the {percentile}th percentile). E
 of the products' difference from float, of activations in the format times INT4 weights with group
 scales. Perplexity, where the accuracy study has the format beside INT8 weights, is the increase over
 float. Shown are the points that no other beats in both gates per useful multiplication and error."""
+
+_UNITS = """\
+What the units above compute with, in arrays of 8 x 8: none of them ever stalls, whatever the data."""
 
 _EXPONENTS = """\
 The format has five. With fewer, the shifter is smaller, and so is the accumulator where no FP16
