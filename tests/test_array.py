@@ -22,8 +22,9 @@ from tests.test_pe import CONFIGS
 
 SEED = 20251205
 SMALL = PEConfig(SQFormat(8, 2), DenseFormat(4, 16), 8, 1, 256)
-BOTH = PEConfig(SQFormat(8, 3), DenseFormat(4, 16, 1, 8), 8, 1, 256)
 """Beats of two outliers on one outlier lane: rows need different numbers of steps."""
+BOTH = PEConfig(SQFormat(8, 3), DenseFormat(4, 16, 1, 8), 8, 1, 256)
+"""The same where both operands have outliers."""
 
 
 def drive(config, tiles, *, stalls="none", errors=()):

@@ -26,4 +26,4 @@ class OperatorMAC(IntegerMAC):
             odd = terms[len(terms) & ~1 :]
             terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + odd
         width = signed_range(self._beat_bound).width
-        return register(m, terms[0].as_signed()[:width].as_signed(), name="sum")
+        return register(m, terms[0][:width].as_signed(), name="sum")

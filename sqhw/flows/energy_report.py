@@ -84,12 +84,12 @@ A lane without the gate is measured twice. One that *multiplies zeros* is the sa
 do not hold: the one-hot gather hands it a zero when there is no outlier, which keeps most of a multiplier
 quiet already, so that the gate saves what operand registers and the logic behind them still do then. One
 that is *never idle* multiplies in every cycle; it is measured with the largest element of every bank as an
-outlier, and the most that any gate saves of it is the share of beats without one.
+outlier, and what a gate can save of it is about the share of beats without one.
 
 What remains is switched by outliers themselves. One that stands alone takes a lane that multiplies zeros to
 its product and back to zero, a lane that holds from the product before to this one: on random codes half of
 the switching, so half is the most that a gate saves of such a lane. To come near it the shifter behind the
 product would have to hold too, and be masked at its end, where the word is three times as wide.
 
-A lane for INT8 high codes multiplies four bits. It switches a third of an FP16 lane or less, there is
-nothing to be saved in it, and what the gate adds (an enable, a mask) switches too."""
+A lane for INT8 high codes multiplies four bits. It switches less than half as much as one for FP16 codes,
+there is little to be saved in it, and what the gate adds (an enable, a mask) switches too."""

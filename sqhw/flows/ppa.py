@@ -18,7 +18,7 @@ from .resources import blocks
 from .synth import Report, synthesize
 from .targets import TARGETS, Target, standard_cells
 from .tools import package_version
-from .units import BASELINES, CONFIGS, FAMILIES, SQ, Unit, harnessed, operand_bits, unit, units
+from .units import COMPARED, CONFIGS, FAMILIES, SQ, Unit, harnessed, operand_bits, unit, units
 
 __all__ = ["SEEDS", "Survey", "document", "survey"]
 
@@ -298,7 +298,7 @@ def _ratios(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     for (family, lanes, size), sq in by_key.items():
         if family not in CONFIGS:
             continue
-        for baseline in BASELINES:
+        for baseline in COMPARED:
             other = by_key.get((baseline, lanes, size))
             if other:
                 ratio = {

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from .files import write_text
-from .units import BASELINES, CONFIGS, FAMILIES
+from .units import COMPARED, CONFIGS, FAMILIES
 
 __all__ = ["TABLE_WIDTH", "Rows", "markdown_table", "page", "table", "tables", "write"]
 
@@ -63,10 +63,10 @@ def ratio_rows(document: Mapping[str, Any]) -> Rows:
     rows = []
     for u in document["units"]:
         if u.get("family") in CONFIGS:
-            others = [f"{name.replace('-', '_')}_{u['lanes']}_{u['size']}" for name in BASELINES]
+            others = [f"{name.replace('-', '_')}_{u['lanes']}_{u['size']}" for name in COMPARED]
             numbers = [_number(found.get((u["name"], other)), 3) for other in others]
             rows.append([u["title"], str(u["lanes"]), u["size"], *numbers])
-    return ["gates of", "lanes", "size", *(f"/ {FAMILIES[baseline].title}" for baseline in BASELINES)], rows
+    return ["gates of", "lanes", "size", *(f"/ {FAMILIES[baseline].title}" for baseline in COMPARED)], rows
 
 
 _CHOICES = (
@@ -82,42 +82,21 @@ _CHOICES = (
 )
 """Choices of the micro-architecture: without and with, lanes, the units that show it by family and size."""
 
-_CLOCKS = (("registers where words are narrow, within sums too", "sq", "sq-long"),)
-
 
 def choice_rows(document: Mapping[str, Any]) -> Rows:
     """What each choice brings, by units that this very run has measured with it and without."""
-    gates = {
-        (u.get("family"), u.get("lanes"), u.get("size")): u.get("gates_per_mac") for u in document["units"]
-    }
-    mhz = {
-        (u.get("family"), u.get("lanes")): u.get("mhz") for u in document["units"] if u.get("size") == "pe"
-    }
-    found = [
-        (title, lanes, "GE per MAC", gates.get(_at(lanes, before)), gates.get(_at(lanes, after)))
-        for title, lanes, before, after in _CHOICES
+    units = {(u["family"], u["size"], u["lanes"]): u for u in document["units"] if "family" in u}
+    clock = "registers where words are narrow, within sums too"
+    choices = [(*choice, "gates_per_mac", "GE per MAC") for choice in _CHOICES]
+    choices += [
+        (clock, lanes, ("sq", "pe"), ("sq-long", "pe"), "mhz", "ECP5-6 MHz of a PE") for lanes in (16, 32)
     ]
-    found += [
-        (title, lanes, "ECP5-6 MHz of a PE", mhz.get((before, lanes)), mhz.get((after, lanes)))
-        for title, before, after in _CLOCKS
-        for lanes in (16, 32)
-    ]
-    rows = [
-        [
-            title,
-            str(lanes),
-            what,
-            _number(a, 1),
-            _number(b, 1),
-            f"{100 * (b / a - 1):+.0f} %" if a and b else "",
-        ]
-        for title, lanes, what, a, b in found
-    ]
+    rows = []
+    for title, lanes, before, after, figure, what in choices:
+        a, b = (units.get((*unit, lanes), {}).get(figure) for unit in (before, after))
+        change = f"{100 * (b / a - 1):+.0f} %" if a and b else ""
+        rows.append([title, str(lanes), what, _number(a, 1), _number(b, 1), change])
     return ["before, after", "lanes", "of", "before", "after", "change"], rows
-
-
-def _at(lanes: int, unit: tuple[str, str]) -> tuple[str, int, str]:
-    return unit[0], lanes, unit[1]
 
 
 def target_rows(document: Mapping[str, Any]) -> Rows:

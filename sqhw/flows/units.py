@@ -25,6 +25,7 @@ from .bare import BareArray, BarePE, ShiftHarness
 
 __all__ = [
     "BASELINES",
+    "COMPARED",
     "CONFIGS",
     "FAMILIES",
     "SIZES",
@@ -142,8 +143,14 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
 }
 """Baselines by name, given the lanes. Rows hold activations, columns weights."""
 
+COMPARED = tuple(name for name in BASELINES if name != "w4a4-operators")
+"""Those that SQ hardware is compared with; the other shows what compressor trees are worth."""
+
 SQ: dict[int, PEConfig] = {16: preset("default"), 32: array_preset("sparse").pe}
 """The measured SQ configurations by lanes: one outlier and one outlier lane each, so that no beat stalls."""
+
+_INT8 = {16: replace(SQ[16], sq=SQFormat(16, 1, "int8")), 32: preset("compact")}
+"""The same with INT8 high codes: an outlier and an outlier lane per 16 elements."""
 
 
 def _without_outliers(config: PEConfig) -> PEConfig:
@@ -160,17 +167,11 @@ def _shared(config: PEConfig) -> PEConfig:
     return replace(config, sq=replace(config.sq, bank=2 * config.lanes))
 
 
-def _int8(config: PEConfig) -> PEConfig:
-    """INT8 high codes: an outlier and an outlier lane per 16 elements; 32 lanes: the array ``compact``."""
-    outliers = config.lanes // 16
-    return replace(config, sq=SQFormat(config.lanes, outliers, "int8"), outlier_lanes=outliers)
-
-
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
     "sq-shared": lambda lanes: _shared(SQ[lanes]),
-    "sq-int8": lambda lanes: _int8(SQ[lanes]),
+    "sq-int8": lambda lanes: _INT8[lanes],
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
