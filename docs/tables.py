@@ -96,11 +96,13 @@ def accuracy() -> str:
 
 
 UNITS = {
-    ("sq", 16, "pe"): "PE, 16 lanes, bank 16",
-    ("sq", 32, "pe"): "PE, 32 lanes, bank 32",
-    ("sq", 32, "8x8"): "8 x 8 array of 32-lane PEs, bank 32",
+    ("sq-int8", 16, "pe"): "PE `default`: 16 lanes, bank 16, two INT8 outliers",
+    ("sq-int8", 32, "pe"): "PE `compact`: 32 lanes, bank 32, two INT8 outliers",
+    ("sq-int8", 16, "8x8"): "8 x 8 array of `default`",
+    ("sq-int8", 32, "8x8"): "8 x 8 array of `compact`",
+    ("sq", 16, "pe"): "PE `fp16`: 16 lanes, bank 16, one FP16 outlier",
+    ("sq", 32, "8x8"): "8 x 8 array `sparse`: 32 lanes, bank 32, one FP16 outlier",
     ("sq-shared", 32, "8x8"): "the same, bank 64, one multiplier for both",
-    ("sq-int8", 32, "8x8"): "the same, bank 32, two INT8 outliers and a lane for each",
 }
 RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
 """What the README compares, of the units in ppa.json, each rival in its smaller form."""

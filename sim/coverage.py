@@ -43,15 +43,16 @@ EXCLUSIONS = (
 )
 """Points that cannot be hit, each with its reason; docs/verification.md lists them."""
 
-SQ_SQ = PEConfig(SQFormat(8, 2), DenseFormat(4, 16, 2, 8), lanes=4, outlier_lanes=1, k_max=64)
+SQ_SQ = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16, 2, 8), lanes=4, outlier_lanes=1, k_max=64)
 """Outliers on both sides, banks of two beats, beats of two steps, group scales, a short k_max."""
 
-SHARED = PEConfig(SQFormat(16, 1), DenseFormat(4, 32), lanes=4, k_max=128)
+SHARED = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 32), lanes=4, outlier_lanes=1, k_max=128)
 """Bank sums and outliers share a multiplier; banks of four beats, group scales of two banks."""
 
 Note = Callable[[str], None]
 DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "PE default": lambda seed, folder, note: cover_pe(preset("default"), seed, folder, note),
+    "PE fp16": lambda seed, folder, note: cover_pe(preset("fp16"), seed, folder, note),
     "PE tiny": lambda seed, folder, note: cover_pe(preset("tiny"), seed, folder, note),
     "PE SQ x SQ": lambda seed, folder, note: cover_pe(SQ_SQ, seed, folder, note),
     "PE shared multiplier": lambda seed, folder, note: cover_pe(SHARED, seed, folder, note),

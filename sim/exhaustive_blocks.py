@@ -229,7 +229,7 @@ class DecoderRow(wiring.Component):
         count = Signal(range(17))
         m.d.comb += count.eq(sum(self.bitmap[bit] for bit in range(16)))
         for index, capacity in enumerate(CAPACITIES):
-            config = PEConfig(SQFormat(16, capacity), DenseFormat(4), 16, 1)
+            config = PEConfig(SQFormat(16, capacity, "fp16"), DenseFormat(4), 16, 1)
             m.submodules[f"decoder{capacity}"] = decoder = BitmapDecoder(config)
             beat, step = decoder.i.p, decoder.o.p
             m.d.comb += [

@@ -28,7 +28,11 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 __all__ = ["CONFIG", "compile_line", "line_rounds"]
 
 CONFIG = EngineConfig(
-    ArrayConfig(PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=4, k_max=16, output="serial"), 1, 1),
+    ArrayConfig(
+        PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=16, output="serial"),
+        1,
+        1,
+    ),
     axi_bits=32,
     block_tiles=2,
     m_max=8,

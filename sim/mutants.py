@@ -21,7 +21,7 @@ from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
 __all__ = ["CONFIG", "TARGETS", "Mismatch", "Target", "ports_of"]
 
-CONFIG = PEConfig(SQFormat(8, 2), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
+CONFIG = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
 """Small, with all that needs control: banks of two beats, beats of two steps, group scales, a short k_max."""
 
 

@@ -28,6 +28,7 @@ PLAN: dict[str, dict[str, Any]] = {
     "default": {"sq_operand": "activations", "policy": "largest", "share": 1},
     "compact": {"sq_operand": "activations", "policy": "largest", "share": 3},
     "tiny": {"sq_operand": "activations", "policy": "threshold", "share": 16},
+    "fp16": {"sq_operand": "activations", "policy": "largest", "share": 1},
     "wide": {"sq_operand": "activations", "policy": "threshold", "share": 3},
     "paper": {"sq_operand": "weights", "policy": "largest", "share": 4},
 }

@@ -51,7 +51,7 @@ class PEConfig:
     sq: SQFormat = SQFormat()
     dense: DenseFormat = DenseFormat(4, 64)
     lanes: int = 16
-    outlier_lanes: int = 1
+    outlier_lanes: int = 2
     k_max: int = 4096
     gated: bool = True
     output: str = "pipelined"
@@ -114,17 +114,21 @@ class PEConfig:
 PRESETS: dict[str, PEConfig] = {
     "default": PEConfig(),
     "compact": PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, 64), lanes=32, outlier_lanes=2),
-    "tiny": PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=2048, output="serial"),
-    "wide": PEConfig(SQFormat(32, 2), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
+    "tiny": PEConfig(
+        SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=2048, output="serial"
+    ),
+    "fp16": PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), lanes=16, outlier_lanes=1),
+    "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
     "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
 }
 """Design points by name.
 
-``default``: 16 elements per bank, 1 FP16 outlier, 16 lanes; never stalls. ``compact``: fewest gates per
-multiplication at nearly the same perplexity, 32 elements per bank, 2 INT8 outliers and a lane for each;
-never stalls. ``tiny``: the smallest useful one, INT8 outliers, a bank in two beats, a serial output stage.
-``wide``: twice the lanes for the same outlier lane. ``paper``: the configuration of the paper's area claim,
-in-band mask, s = 0.75, INT8 high codes and INT8 dense operand.
+``default``: lowest perplexity for its bits and gates, 16 elements per bank, 2 INT8 outliers and a lane for
+each; never stalls. ``compact``: fewest gates per multiplication, the same with 32 elements per bank.
+``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
+1 FP16 outlier, which takes any value exactly and leaves its bank's scale alone; never stalls. ``wide``: twice
+the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
+s = 0.75, INT8 high codes and INT8 dense operand.
 """
 
 

@@ -99,8 +99,8 @@ class SQFormat:
     """
 
     bank: int = 16
-    outliers: int = 1
-    high: Literal["fp16", "int8"] = "fp16"
+    outliers: int = 2
+    high: Literal["fp16", "int8"] = "int8"
     mask: Literal["bitmap", "sentinel"] = "bitmap"
 
     def __post_init__(self) -> None:

@@ -80,7 +80,7 @@ def test_fast_product_is_the_golden_one_on_real_activations():
 def test_rows_beyond_the_bound_take_limbs(extreme):
     rng = np.random.default_rng(1)
     compared = limbs = 0
-    for sq in (SQFormat(16, 1), SQFormat(4, 4), SQFormat(16, 4, "int8", "sentinel")):
+    for sq in (SQFormat(16, 1, "fp16"), SQFormat(4, 4, "fp16"), SQFormat(16, 4, "int8", "sentinel")):
         for dense in (DenseFormat(4, 64), DenseFormat(8, 64), DenseFormat(8)):
             a = random_sq(rng, sq, 5, 300, extreme=extreme)
             b = random_dense(rng, dense, 7, 300, extreme=extreme)
@@ -145,14 +145,14 @@ def test_nvfp4_adaptive_is_never_worse_by_block():
 @pytest.mark.parametrize(("bank", "outliers"), [(16, 1), (32, 2)])
 def test_variant_with_the_formats_own_choices_is_the_format(bank, outliers):
     for data in load_activations().sites[:3]:
-        fmt = SQFormat(bank, outliers)
+        fmt = SQFormat(bank, outliers, "fp16")
         golden = dequantize(quantize_sq(data.x, fmt, scale="absmax"))
         assert np.array_equal(Variant(bank, outliers, search=False).quantize(data.x, None).units, golden)
 
 
 def test_bits():
-    assert Variant(16, 1).bits == SQFormat(16, 1).bits_per_element == 6.5
-    assert Variant(32, 2, mask="sentinel").bits == SQFormat(32, 2, mask="sentinel").bits_per_element
+    assert Variant(16, 1).bits == SQFormat(16, 1, "fp16").bits_per_element == 6.5
+    assert Variant(32, 2, mask="sentinel").bits == SQFormat(32, 2, "fp16", mask="sentinel").bits_per_element
     assert Variant(16, 0, selection=Unstructured(0.01)).bits == pytest.approx(4.5 + 0.32)
     assert Variant(32, 8, high="int8_own", mask="sentinel").bits == 4 + 8 / 32 + 8 * 8 / 32 + 16 / 32
     assert (Dense(4, 64).bits, Dense(8).bits) == (4.125, 8)
@@ -165,7 +165,7 @@ def test_static_mask_is_the_papers_rule():
     rng = np.random.default_rng(4)
     x, weight = (rng.standard_normal((n, 32)).astype(np.float32) for n in (50, 20))
     site = site_for(x, weight)
-    marked = Static().policy(x, SQFormat(8, 2), site).mark(x, SQFormat(8, 2))
+    marked = Static().policy(x, SQFormat(8, 2, "fp16"), site).mark(x, SQFormat(8, 2, "fp16"))
     importance = np.abs(x.astype(float).mean(axis=0) * weight.astype(float).sum(axis=0)).reshape(4, 8)
     assert (marked == marked[:1]).all()
     assert [set(np.flatnonzero(m)) for m in marked[0]] == [set(np.argsort(i)[-2:]) for i in importance]
@@ -174,7 +174,9 @@ def test_static_mask_is_the_papers_rule():
 def test_one_per_segment():
     x = np.zeros((1, 64), np.float32)
     x[0, [3, 5, 20, 40, 41]] = 9, 8, 7, 6, 5
-    marked = OnePerSegment(16).policy(x, SQFormat(32, 2), site_for(x, x)).mark(x, SQFormat(32, 2))
+    marked = (
+        OnePerSegment(16).policy(x, SQFormat(32, 2, "fp16"), site_for(x, x)).mark(x, SQFormat(32, 2, "fp16"))
+    )
     assert marked.shape == (1, 2, 32)
     assert np.flatnonzero(marked).tolist() == [3, 20, 40]
 

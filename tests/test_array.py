@@ -21,9 +21,9 @@ from tests.hardware import STALLS, drive_stream, simulate
 from tests.test_pe import CONFIGS
 
 SEED = 20251205
-SMALL = PEConfig(SQFormat(8, 2), DenseFormat(4, 16), 8, 1, 256)
+SMALL = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), 8, 1, 256)
 """Beats of two outliers on one outlier lane: rows need different numbers of steps."""
-BOTH = PEConfig(SQFormat(8, 3), DenseFormat(4, 16, 1, 8), 8, 1, 256)
+BOTH = PEConfig(SQFormat(8, 3, "fp16"), DenseFormat(4, 16, 1, 8), 8, 1, 256)
 """The same where both operands have outliers."""
 
 
@@ -78,7 +78,8 @@ def test_formats(name):
 
 
 @pytest.mark.parametrize(
-    "pe", [*PRESETS.values(), PEConfig(pipeline="long"), replace(PRESETS["wide"], pipeline="long")]
+    "pe",
+    [*PRESETS.values(), *(replace(PRESETS[name], pipeline="long") for name in ("default", "fp16", "wide"))],
 )
 def test_latency(pe):
     config = ArrayConfig(pe, 2, 1)
@@ -113,7 +114,7 @@ def test_a_long_pipeline_agrees(pe, stalls):
 @pytest.mark.parametrize(("pipeline", "beats"), [("short", 12), ("long", 24)])
 def test_tiles_follow_each_other_without_a_gap(pipeline, beats):
     """A beat every cycle, whatever the data, while the tile before leaves."""
-    pe = PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 8, 1, 256, pipeline=pipeline)
+    pe = PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 8, 1, 256, pipeline=pipeline)
     config = ArrayConfig(pe, 3, 1)
     rng = np.random.default_rng(SEED)
     tiles = [random_tile(config, 8 * beats, rng) for _ in range(4)]
@@ -195,7 +196,7 @@ def test_reset_in_mid_stream():
 
 
 def test_verilog_has_one_module_for_all_units():
-    config = ArrayConfig(PEConfig(SQFormat(4, 1), DenseFormat(4), 4, 1, 64), 2, 16)
+    config = ArrayConfig(PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4), 4, 1, 64), 2, 16)
     text = convert(ProcessingArray(config), "array")
     assert len(re.findall(r"^module array_MACUnit\d+\(", text, re.M)) == 1
     assert len(re.findall(r"^  array_MACUnit\d+ mac\d+_\d+ \(", text, re.M)) == 32
@@ -222,7 +223,7 @@ def test_refuses_other_configurations():
     assert str(caught.value) == f"Configuration must be an ArrayConfig, not {SMALL!r}"
 
 
-@pytest.mark.parametrize("pe", [SMALL, PEConfig(SQFormat(16, 4), DenseFormat(4, 16), 16, 2, 256)])
+@pytest.mark.parametrize("pe", [SMALL, PEConfig(SQFormat(16, 4, "fp16"), DenseFormat(4, 16), 16, 2, 256)])
 def test_steps_are_those_of_the_model(pe):
     """docs/elasticity.py, with no queue, counts the cycles that the array takes."""
     config = ArrayConfig(pe, 3, 1)

@@ -24,7 +24,7 @@ from tests import twin
 
 NAN = 0x7FC00000
 CONFIGS = {
-    "fp16": PEConfig(SQFormat(4, 2), DenseFormat(4, 4), lanes=2, outlier_lanes=1, k_max=12),
+    "fp16": PEConfig(SQFormat(4, 2, "fp16"), DenseFormat(4, 4), lanes=2, outlier_lanes=1, k_max=12),
     "int8": PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=2, outlier_lanes=1, k_max=12),
     "sentinel": PEConfig(
         SQFormat(4, 2, "int8", "sentinel"), DenseFormat(8), lanes=4, outlier_lanes=2, k_max=12

@@ -115,7 +115,7 @@ def test_loop_is_refused():
 
 
 def test_mapped_element_computes_the_golden_sums(tmp_path):
-    config = PEConfig(SQFormat(4, 2), DenseFormat(4, 8), lanes=4, k_max=16)
+    config = PEConfig(SQFormat(4, 2, "fp16"), DenseFormat(4, 8), lanes=4, outlier_lanes=1, k_max=16)
     rng = np.random.default_rng(SEED)
     streams = 70
     sq, dense = random_sq(rng, config.sq, streams, 16), random_dense(rng, config.dense, streams, 16)

@@ -23,11 +23,15 @@ from tests.hardware import simulate
 
 UNITS = {
     "default": PEConfig(k_max=256),
-    "wide": PEConfig(SQFormat(32, 2), DenseFormat(4, 64), lanes=32, k_max=256),
+    "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1, k_max=256),
     "paper": PRESETS["paper"],
-    "several beats": PEConfig(SQFormat(32, 5), DenseFormat(8, 96), lanes=8, outlier_lanes=2, k_max=128),
-    "sentinel": PEConfig(SQFormat(8, 3, "fp16", "sentinel"), DenseFormat(4), lanes=2, k_max=256),
-    "odd banks": PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4, 4), lanes=1, k_max=256),
+    "several beats": PEConfig(
+        SQFormat(32, 5, "fp16"), DenseFormat(8, 96), lanes=8, outlier_lanes=2, k_max=128
+    ),
+    "sentinel": PEConfig(
+        SQFormat(8, 3, "fp16", "sentinel"), DenseFormat(4), lanes=2, outlier_lanes=1, k_max=256
+    ),
+    "odd banks": PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4, 4), lanes=1, outlier_lanes=1, k_max=256),
     "no outliers": PEConfig(SQFormat(16, 0), DenseFormat(8), lanes=4, outlier_lanes=0, k_max=256),
 }
 LENGTHS = (1, 5, 16, 33, 64, 100)

@@ -14,8 +14,8 @@ from sqhw.layouts import dense_beat_layout
 from sw_reference.format import DenseFormat, SQFormat
 
 COSTS = {"row": 100.0, "column": 10.0, "unit": 1000.0}
-DEFAULT = PEConfig(SQFormat(16, 1), DenseFormat(4, 64), 16, 1)
-WIDE = PEConfig(SQFormat(32, 2), DenseFormat(4, 64), 32, 1)
+DEFAULT = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), 16, 1)
+WIDE = PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), 32, 1)
 
 
 def test_hundreds_of_points():
@@ -32,7 +32,7 @@ def test_gates_add_up():
 
 
 def test_parts_of_a_small_point(tmp_path):
-    config = PEConfig(SQFormat(4, 1), DenseFormat(4), lanes=4, k_max=16)
+    config = PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=16)
     costs = explore.evaluate(config, str(tmp_path))
     assert costs["column"] == 6 * dense_beat_layout(config).size
     assert costs["row"] > 0

@@ -49,16 +49,16 @@ def test_bits_of_a_split_dense_operand():
 
 def test_blocks_of_two_operands_may_differ_but_groups_hold_whole_banks():
     for bank, dense_bank in itertools.product((4, 8, 16, 32, 64, 128), repeat=2):
-        assert accumulator_bound(SQFormat(bank, 1), DenseFormat(4, 128, 1, dense_bank), 128) > 0
+        assert accumulator_bound(SQFormat(bank, 1, "fp16"), DenseFormat(4, 128, 1, dense_bank), 128) > 0
     with pytest.raises(ValueError, match=r"^Group must be a multiple of the bank \(64\), not 32$"):
-        accumulator_bound(SQFormat(64, 1), DenseFormat(4, 32, 1, 16), 128)
+        accumulator_bound(SQFormat(64, 1, "fp16"), DenseFormat(4, 32, 1, 16), 128)
 
 
 @pytest.mark.parametrize(("bank", "outliers"), [(4, 0), (4, 1), (4, 4), (8, 3), (16, 2)])
 @pytest.mark.parametrize(("dense_bank", "dense_outliers"), [(4, 1), (4, 4), (8, 3), (16, 5)])
 def test_the_bound_is_the_largest_sum(bank, outliers, dense_bank, dense_outliers):
     """Against placing, block by block, as many outliers as capacities allow, the largest on the largest."""
-    sq, dense = SQFormat(bank, outliers), DenseFormat(4, 16, dense_outliers, dense_bank)
+    sq, dense = SQFormat(bank, outliers, "fp16"), DenseFormat(4, 16, dense_outliers, dense_bank)
     low, high = 8 * SCALE_MAX_UNITS, 8 * SCALE_MAX_UNITS + FP16_MAX_UNITS
     xs = sorted([high if i % bank < outliers else low for i in range(16)], reverse=True)
     ds = sorted([136 if i % dense_bank < dense_outliers else 8 for i in range(16)], reverse=True)

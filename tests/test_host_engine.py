@@ -22,7 +22,11 @@ from tests.serial_port import Damage, LinePort, StreamPort
 SEED = 20251205
 DIVISOR = 4
 SMALL = EngineConfig(
-    ArrayConfig(PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=4, k_max=16, output="serial"), 1, 1),
+    ArrayConfig(
+        PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=16, output="serial"),
+        1,
+        1,
+    ),
     axi_bits=32,
     block_tiles=2,
     m_max=8,

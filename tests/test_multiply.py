@@ -101,7 +101,7 @@ def aligned(sq, dense):
     [
         (SQFormat(), DenseFormat(4, 64), 4096),
         (SQFormat(), DenseFormat(8, 64), 16384),
-        (SQFormat(4, 4), DenseFormat(8, 64), 8192),
+        (SQFormat(4, 4, "fp16"), DenseFormat(8, 64), 8192),
         (SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), 4096),
         (SQFormat(), DenseFormat(4, 64, 1, 16), 4096),
         (SQFormat(4, 4, "int8"), DenseFormat(4, 128, 128, 128), 4096),
@@ -158,7 +158,7 @@ def test_an_outlier_may_meet_an_outlier():
     one = np.ones(1, np.float32)
     thousand = np.array([[[-1000]]], np.float16).view(np.uint16)
     unit = np.array([[8 * 27]], np.uint8)  # sigma = 8
-    sq = SQTensor(SQFormat(4, 1), 4, low, mark, unit, thousand, one)
+    sq = SQTensor(SQFormat(4, 1, "fp16"), 4, low, mark, unit, thousand, one)
     codes = np.array([[5, -5, -7, 0]], np.int8)
     dense = DenseTensor(DenseFormat(4, None, 1, 4), 4, codes, None, one, mark, np.array([[[7]]], np.int8))
     product = multiply(sq, dense)
@@ -169,7 +169,7 @@ def test_an_outlier_may_meet_an_outlier():
 def test_quantized_matrices_multiply_like_real_ones():
     rng = np.random.default_rng(0)
     x, w = rng.standard_t(3, (32, 200)), rng.standard_normal((24, 200))
-    y = multiply(quantize_sq(x, SQFormat(16, 4)), quantize_dense(w, DenseFormat(8, 64))).y
+    y = multiply(quantize_sq(x, SQFormat(16, 4, "fp16")), quantize_dense(w, DenseFormat(8, 64))).y
     assert np.linalg.norm(y - x @ w.T) < 0.05 * np.linalg.norm(x @ w.T)
 
 

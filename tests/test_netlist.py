@@ -19,7 +19,7 @@ from sqhw.layouts import sq_beat_layout
 from sw_reference.format import DenseFormat, SQFormat
 
 SEED = 7
-SMALL = PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=2, k_max=32, output="serial")
+SMALL = PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=2, outlier_lanes=1, k_max=32, output="serial")
 needs_icarus = pytest.mark.skipif(not netlist.has_icarus(), reason="iverilog is not installed")
 
 
@@ -71,7 +71,9 @@ def test_icarus_agrees_and_nothing_unknown_comes_out(recorded, tmp_path):
 @pytest.mark.parametrize("pipeline", ["short", "long"])
 def test_a_product_without_outliers_is_known_before_the_first_outlier(pipeline, tmp_path):
     sq = SQFormat(4, 2, "fp16")
-    config = PEConfig(sq, DenseFormat(4), lanes=4, k_max=32, output="serial", pipeline=pipeline)
+    config = PEConfig(
+        sq, DenseFormat(4), lanes=4, outlier_lanes=1, k_max=32, output="serial", pipeline=pipeline
+    )
     bitmap = sq_beat_layout(config)["bitmap"]
     marks = (1 << bitmap.width) - 1 << bitmap.offset
     quiet = Traffic()

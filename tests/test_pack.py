@@ -71,7 +71,7 @@ def record(fmt, scale=24, bitmap=(), low=None, high=()):
     return np.frombuffer(twin.pack_sq_row(row, fmt), np.uint8)[None]
 
 
-FP16 = SQFormat(4, 2)
+FP16 = SQFormat(4, 2, "fp16")
 FP16_IN_BAND = SQFormat(4, 2, "fp16", "sentinel")
 INT8 = SQFormat(4, 3, "int8")
 INT4 = SQFormat(4, 0)
@@ -115,7 +115,7 @@ def test_malformed_banks_are_refused(fmt, fields, message):
 
 
 def test_the_row_and_the_bank_are_named():
-    fmt = SQFormat(8, 1)
+    fmt = SQFormat(8, 1, "fp16")
     t = random_sq(np.random.default_rng(0), fmt, 3, 30)
     data = pack_sq(t)
     data[2, 3 * fmt.bank_bits // 8] = 9
@@ -162,7 +162,9 @@ def test_malformed_banks_of_a_dense_operand_are_refused(codes, bitmap, high, mes
         unpack_dense(data, SPLIT, 3, one)
 
 
-@pytest.mark.parametrize("unpack", [(unpack_sq, SQFormat(16, 1), 13), (unpack_dense, DenseFormat(8), 13)])
+@pytest.mark.parametrize(
+    "unpack", [(unpack_sq, SQFormat(16, 1, "fp16"), 13), (unpack_dense, DenseFormat(8), 13)]
+)
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
@@ -183,7 +185,7 @@ def test_any_bytes_are_refused_or_come_back():
     """Whatever unpacks packs to the same bytes: every bit pattern has one meaning or none."""
     rng = np.random.default_rng(0)
     accepted = 0
-    for fmt in (INT8, FP16, INT4, SQFormat(4, 4, "int8", "sentinel"), SQFormat(4, 4)):
+    for fmt in (INT8, FP16, INT4, SQFormat(4, 4, "int8", "sentinel"), SQFormat(4, 4, "fp16")):
         for _ in range(1500):
             data = rng.integers(0, 256, (1, sq_bytes_per_row(fmt, 4)), np.uint8)
             data[:, -1] &= 0xFF if fmt.bank_bits % 8 == 0 else 0x0F

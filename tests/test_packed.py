@@ -123,12 +123,12 @@ def test_size_is_what_is_reported(model):
 
 
 def test_threshold_counts_in_root_mean_squares(model):
-    file = PackedFile(to_packed(model, Recipe(SQFormat(32, 2), threshold=2.0)))
+    file = PackedFile(to_packed(model, Recipe(SQFormat(32, 2, "fp16"), threshold=2.0)))
     marked = 0
     for name in NAMES:
         w = weights()[name]
         limit = 2.0 * float(np.sqrt((w.astype(np.float64) ** 2).sum() / w.size))
-        want = quantize_sq(w, SQFormat(32, 2), Threshold(limit))
+        want = quantize_sq(w, SQFormat(32, 2, "fp16"), Threshold(limit))
         assert arrays(file.tensor(name)) == arrays(want)
         assert file.packed[name].outlier_share == want.bitmap.sum() / w.size
         marked += want.bitmap.sum()

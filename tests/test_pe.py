@@ -22,20 +22,20 @@ NAN = 0x7FC00000
 CONFIGS = {
     "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256),
     "no outliers, sentinel": PEConfig(SQFormat(4, 0, mask="sentinel"), DenseFormat(8), 4, 0, 64),
-    "all outliers": PEConfig(SQFormat(4, 4), DenseFormat(4), 4, 1, 64),
+    "all outliers": PEConfig(SQFormat(4, 4, "fp16"), DenseFormat(4), 4, 1, 64),
     "all outliers, int8": PEConfig(SQFormat(8, 8, "int8"), DenseFormat(4), 8, 3, 64),
     "int8 sliced": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 32), 16, 1, 1024),
     "int8 whole": PEConfig(SQFormat(16, 2, "int8", "sentinel"), DenseFormat(4, 16), 16, 2, 1024),
     "fp16 sentinel": PEConfig(SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 64), 16, 1, 1024),
-    "dense int8": PEConfig(SQFormat(8, 1), DenseFormat(8, 8), 8, 1, 512),
-    "two beats per bank": PEConfig(SQFormat(16, 3), DenseFormat(4, 32), 8, 2, 256),
-    "one lane": PEConfig(SQFormat(4, 1), DenseFormat(4), 1, 1, 32),
-    "bank 64 in 4 beats": PEConfig(SQFormat(64, 4), DenseFormat(4, 64), 16, 1, 4096),
+    "dense int8": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(8, 8), 8, 1, 512),
+    "two beats per bank": PEConfig(SQFormat(16, 3, "fp16"), DenseFormat(4, 32), 8, 2, 256),
+    "one lane": PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4), 1, 1, 32),
+    "bank 64 in 4 beats": PEConfig(SQFormat(64, 4, "fp16"), DenseFormat(4, 64), 16, 1, 4096),
     "bank 128": PEConfig(SQFormat(128, 8, "int8", "sentinel"), DenseFormat(8, 128), 32, 2, 4096),
-    "wide accumulator": PEConfig(SQFormat(16, 16), DenseFormat(8, 16), 8, 8, 1 << 16),
-    "ungated": PEConfig(gated=False),
-    "serial output": PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 8, 1, 512, output="serial"),
-    "shared multiplier": PEConfig(SQFormat(8, 1), DenseFormat(4, 16), 4, 1, 256),
+    "wide accumulator": PEConfig(SQFormat(16, 16, "fp16"), DenseFormat(8, 16), 8, 8, 1 << 16),
+    "ungated": replace(PRESETS["fp16"], gated=False),
+    "serial output": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 8, 1, 512, output="serial"),
+    "shared multiplier": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 4, 1, 256),
     "shared, sentinel": PEConfig(
         SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 48), 8, 1, 256, gated=False
     ),
@@ -119,7 +119,9 @@ def test_a_long_pipeline_agrees(name):
     agrees(config, name, (list(STALLS)[len(name) % 4],))
 
 
-@pytest.mark.parametrize("config", [*PRESETS.values(), PEConfig(pipeline="long")])
+@pytest.mark.parametrize(
+    "config", [*PRESETS.values(), PEConfig(pipeline="long"), replace(PRESETS["fp16"], pipeline="long")]
+)
 def test_latency_is_constant(config):
     dut = ProcessingElement(config)
     sq, dense = operands(config, config.sq.bank, np.random.default_rng(SEED), 1, 1)
@@ -171,7 +173,7 @@ def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs()
 
 def test_shared_multiplier_with_an_outlier_at_every_position():
     """Of a bank of four beats, and at the mirrored position of the bank behind it."""
-    config = PEConfig(SQFormat(16, 1), DenseFormat(4, 16), lanes=4, k_max=64)
+    config = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
     assert config.shared_multiplier
     x, w = np.random.default_rng(SEED).standard_normal((2, 16, 32)).astype(np.float32)
     mask = np.concatenate([np.eye(16, dtype=bool), np.eye(16, dtype=bool)[::-1]], axis=1)

@@ -86,7 +86,7 @@ def test_fp16_decoders_stand_once_per_row_and_column():
     assert got == [[int(x.view(np.uint32)) for x in want]]
 
 
-CONFIG = PEConfig(SQFormat(4, 2), DenseFormat(4, 8), lanes=4, k_max=64)
+CONFIG = PEConfig(SQFormat(4, 2, "fp16"), DenseFormat(4, 8), lanes=4, outlier_lanes=1, k_max=64)
 
 
 def tensors(rows, columns):

@@ -57,7 +57,7 @@ def test_sq_agrees_with_the_twin_at_any_k(k):
 
 
 @pytest.mark.parametrize(
-    "fmt", [SQFormat(), SQFormat(32, 2), SQFormat(16, 4, "int8", "sentinel"), SQFormat(8, 8)]
+    "fmt", [SQFormat(), SQFormat(32, 2, "fp16"), SQFormat(16, 4, "int8", "sentinel"), SQFormat(8, 8, "fp16")]
 )
 @pytest.mark.parametrize("limit", [0.5, 1.0, 2.0, 1e300, float("inf")])
 def test_threshold_agrees_with_the_twin(fmt, limit):
@@ -74,21 +74,23 @@ def test_threshold_agrees_with_the_twin(fmt, limit):
 def test_threshold_is_not_rounded_to_float32():
     x = np.array([[np.nextafter(np.float32(0.1), np.float32(0)), np.float32(0.1)]])
     assert float(np.float32(0.1)) > 0.1
-    assert quantize_sq(x, SQFormat(4, 2), Threshold(0.1)).bitmap.tolist() == [[[False, True, False, False]]]
+    assert quantize_sq(x, SQFormat(4, 2, "fp16"), Threshold(0.1)).bitmap.tolist() == [
+        [[False, True, False, False]]
+    ]
     above = float(np.float32(0.1))
-    assert not quantize_sq(x, SQFormat(4, 2), Threshold(above)).bitmap.any()
+    assert not quantize_sq(x, SQFormat(4, 2, "fp16"), Threshold(above)).bitmap.any()
 
 
 def test_ties_between_magnitudes_go_to_the_lowest_index():
     x = np.array([[1, -2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 3]], np.float32)
-    marks = quantize_sq(x, SQFormat(4, 2)).bitmap[0].tolist()
+    marks = quantize_sq(x, SQFormat(4, 2, "fp16")).bitmap[0].tolist()
     assert marks == [[False, True, True, False], [False] * 4, [True, True, False, False]]
 
 
 def test_given_mask_is_followed():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 37)).astype(np.float32)
-    fmt = SQFormat(8, 3)
+    fmt = SQFormat(8, 3, "fp16")
     mask = rng.random((3, 37)) < 0.2
     marks = [twin.to_banks([bool(v) for v in row], 8) for row in mask]
     assert max(sum(bank) for row in marks for bank in row) <= 3
@@ -102,7 +104,7 @@ def test_given_mask_is_followed():
 
 def test_given_mask_keeps_the_sign_of_a_zero_outlier():
     x = np.array([[-0.0, 1, 0, 0]], np.float32)
-    got = quantize_sq(x, SQFormat(4, 1), GivenMask(np.array([True, False, False, False])))
+    got = quantize_sq(x, SQFormat(4, 1, "fp16"), GivenMask(np.array([True, False, False, False])))
     assert got.high.tolist() == [[[0x8000]]]
 
 
@@ -121,7 +123,7 @@ def test_given_mask_keeps_the_sign_of_a_zero_outlier():
 )
 def test_bad_masks_are_refused(mask, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
-        quantize_sq(np.ones((2, 8), np.float32), SQFormat(4, 2), GivenMask(mask))
+        quantize_sq(np.ones((2, 8), np.float32), SQFormat(4, 2, "fp16"), GivenMask(mask))
 
 
 @pytest.mark.parametrize("limit", [-1.0, float("nan")])
@@ -185,7 +187,7 @@ def test_other_floats_are_converted_and_the_argument_is_left_alone(dtype):
 
 def test_absmax_saturates_nothing_and_least_squares_is_better():
     x = np.random.default_rng(0).standard_t(3, (64, 512)).astype(np.float32)
-    for fmt in (SQFormat(), SQFormat(32, 2), SQFormat(16, 4, "int8", "sentinel"), SQFormat(16, 0)):
+    for fmt in (SQFormat(), SQFormat(32, 2, "fp16"), SQFormat(16, 4, "int8", "sentinel"), SQFormat(16, 0)):
         best, covering = (
             ((dequantize(quantize_sq(x, fmt, scale=scale)) - x) ** 2).sum()
             for scale in ("least_squares", "absmax")
@@ -266,7 +268,7 @@ def test_importance_weighs_the_columns():
         [abs(x) * Fraction(float(i)) for x, i in zip(row, importance, strict=True)] for row in exact(w)
     ]
     want = [[twin.largest(bank, 3) for bank in twin.to_banks(row, 8)] for row in weighted]
-    assert quantize_sq(w, SQFormat(8, 3), LargestImportance(importance)).bitmap.tolist() == want
+    assert quantize_sq(w, SQFormat(8, 3, "fp16"), LargestImportance(importance)).bitmap.tolist() == want
     assert (
         quantize_dense(w, DenseFormat(4, 8, 3, 8), policy=LargestImportance(importance)).bitmap.tolist()
         == want
@@ -282,7 +284,9 @@ def test_importance_is_compared_exactly():
         ([1e38, 2e38, 0, 0], [1e20] * 4),
     ):
         row = np.array([x], np.float32)
-        marks = quantize_sq(row, SQFormat(4, 1), LargestImportance(np.array(importance, np.float32))).bitmap
+        marks = quantize_sq(
+            row, SQFormat(4, 1, "fp16"), LargestImportance(np.array(importance, np.float32))
+        ).bitmap
         products = [
             Fraction(float(a)) * Fraction(float(np.float32(b)))
             for a, b in zip(row[0], importance, strict=True)
@@ -302,7 +306,7 @@ def test_importance_is_compared_exactly():
 )
 def test_bad_importance_is_refused(importance, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
-        quantize_sq(np.ones((2, 8), np.float32), SQFormat(4, 2), LargestImportance(importance))
+        quantize_sq(np.ones((2, 8), np.float32), SQFormat(4, 2, "fp16"), LargestImportance(importance))
 
 
 def test_outliers_help_a_dense_operand():
@@ -317,7 +321,7 @@ def test_outliers_help_a_dense_operand():
 
 def test_int8_high_codes_raise_the_scales_of_few_banks():
     """What docs/architecture.md says of massive activations."""
-    fmt = SQFormat(32, 2)
+    fmt = SQFormat(32, 2, "fp16")
 
     def scales(x, high):
         got = quantize_sq(x, replace(fmt, high=high))

@@ -30,17 +30,17 @@ SEED = 20251205
 SPLIT = DenseFormat(4, 16, 1, 8)
 
 CONFIGS = {
-    "several steps": PEConfig(SQFormat(8, 3), SPLIT, 8, 1, 256),
+    "several steps": PEConfig(SQFormat(8, 3, "fp16"), SPLIT, 8, 1, 256),
     "int8, several steps": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4, None, 3, 8), 8, 1, 64),
-    "dense bank spans beats": PEConfig(SQFormat(4, 1), DenseFormat(4, None, 3, 16), 4, 1, 100),
+    "dense bank spans beats": PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4, None, 3, 16), 4, 1, 100),
     "dense banks side by side": PEConfig(
         SQFormat(16, 2, "int8", "sentinel"), DenseFormat(4, 16, 1, 4), 16, 2, 64
     ),
-    "all are outliers": PEConfig(SQFormat(4, 4), DenseFormat(4, 4, 4, 4), 4, 4, 1 << 16),
+    "all are outliers": PEConfig(SQFormat(4, 4, "fp16"), DenseFormat(4, 4, 4, 4), 4, 4, 1 << 16),
     "outliers on one side": PEConfig(SQFormat(4, 0), DenseFormat(4, 8, 2, 8), 4, 0, 64),
     "one lane": PEConfig(SQFormat(4, 1, "int8", "sentinel"), DenseFormat(4, None, 1, 4), 1, 1, 32),
-    "several steps, long": PEConfig(SQFormat(8, 3), SPLIT, 8, 1, 256, pipeline="long"),
-    "ungated": PEConfig(SQFormat(8, 2), SPLIT, 4, 1, 64, gated=False),
+    "several steps, long": PEConfig(SQFormat(8, 3, "fp16"), SPLIT, 8, 1, 256, pipeline="long"),
+    "ungated": PEConfig(SQFormat(8, 2, "fp16"), SPLIT, 4, 1, 64, gated=False),
     "ungated int8": PEConfig(SQFormat(8, 2, "int8"), SPLIT, 4, 1, 64, gated=False),
 }
 
@@ -114,7 +114,7 @@ def test_agrees_with_the_golden_model(name):
 
 
 def test_a_beat_every_cycle_whatever_the_dense_operand_holds():
-    config = PEConfig(SQFormat(4, 1), DenseFormat(4, None, 4, 4), 4, 1, 32)
+    config = PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4, None, 4, 4), 4, 1, 32)
     rng = np.random.default_rng(SEED)
     sq = random_sq(rng, config.sq, 6, 12)
     inputs, expected = products(config, [(sq, random_dense(rng, config.dense, 1, 12, extreme=True))])
@@ -268,9 +268,9 @@ def test_split_gather(slots):
 @pytest.mark.parametrize("stalls", ["none", "both"])
 def test_dense_decoder(fmt, stalls):
     """Every bitmap of 4 lanes with every count, in both halves of a bank that spans two beats."""
-    config = PEConfig(SQFormat(4, 1), fmt, 4, 1, 64)
+    config = PEConfig(SQFormat(4, 1, "fp16"), fmt, 4, 1, 64)
     if fmt.group:
-        config = PEConfig(SQFormat(8, 1), fmt, 4, 1, 64)
+        config = PEConfig(SQFormat(8, 1, "fp16"), fmt, 4, 1, 64)
     layout, slots = dense_beat_layout(config), config.dense_slots
     rng = np.random.default_rng(SEED)
     words, expected = [], []
@@ -325,7 +325,7 @@ def test_accumulator_holds_the_largest_products():
 
 
 def test_verilog_and_manifest(tmp_path):
-    config = PEConfig(SQFormat(4, 1), DenseFormat(4, 8, 3, 8), 4, 1, 64)
+    config = PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4, 8, 3, 8), 4, 1, 64)
     design = emit(config, "sq_sq")
     assert design.manifest["payloads"]["s_axis_dense_tdata"] == [
         {"name": "codes", "offset": 0, "width": 16, "elements": 4, "element_width": 4},

@@ -3,8 +3,8 @@
 module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast, s_axis_dense_tdata, s_axis_dense_tvalid, s_axis_dense_tlast, s_axis_scale_tdata, s_axis_scale_tvalid, m_axis_y_tready, s_axis_sq_tready, s_axis_dense_tready, s_axis_scale_tready, m_axis_y_tdata, m_axis_y_tvalid, m_axis_y_tuser, aclk);
   input aresetn;
   wire aresetn;
-  input [111:0] s_axis_sq_tdata;
-  wire [111:0] s_axis_sq_tdata;
+  input [103:0] s_axis_sq_tdata;
+  wire [103:0] s_axis_sq_tdata;
   input s_axis_sq_tvalid;
   wire s_axis_sq_tvalid;
   input s_axis_sq_tlast;
@@ -63,11 +63,12 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   wire [31:0] \i_scales__payload.row_scale ;
   wire i_scales__ready;
   wire i_scales__valid;
-  wire [105:0] i_sq__payload;
+  wire [98:0] i_sq__payload;
   wire [15:0] \i_sq__payload.bitmap ;
-  wire [15:0] \i_sq__payload.high ;
-  wire [15:0] \i_sq__payload.high[0] ;
-  wire \i_sq__payload.high_count ;
+  wire [7:0] \i_sq__payload.high ;
+  wire [3:0] \i_sq__payload.high[0] ;
+  wire [3:0] \i_sq__payload.high[1] ;
+  wire [1:0] \i_sq__payload.high_count ;
   wire \i_sq__payload.last ;
   wire [63:0] \i_sq__payload.low ;
   wire [3:0] \i_sq__payload.low[0] ;
@@ -94,7 +95,7 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   wire [31:0] \o__payload.y ;
   wire o__ready;
   wire o__valid;
-  wire [105:0] r_data;
+  wire [98:0] r_data;
   wire [70:0] \r_data$32 ;
   wire [63:0] \r_data$41 ;
   wire r_en;
@@ -104,7 +105,7 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   wire \r_rdy$34 ;
   wire \r_rdy$43 ;
   wire rst;
-  wire [105:0] w_data;
+  wire [98:0] w_data;
   wire [70:0] \w_data$28 ;
   wire [63:0] \w_data$37 ;
   wire w_en;
@@ -200,10 +201,11 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   assign \i_sq__payload.low[15]  = i_sq__payload[63:60];
   assign \i_sq__payload.bitmap  = i_sq__payload[79:64];
   assign \i_sq__payload.scale  = i_sq__payload[87:80];
-  assign \i_sq__payload.high  = i_sq__payload[103:88];
-  assign \i_sq__payload.high[0]  = i_sq__payload[103:88];
-  assign \i_sq__payload.high_count  = i_sq__payload[104];
-  assign \i_sq__payload.last  = i_sq__payload[105];
+  assign \i_sq__payload.high  = i_sq__payload[95:88];
+  assign \i_sq__payload.high[0]  = i_sq__payload[91:88];
+  assign \i_sq__payload.high[1]  = i_sq__payload[95:92];
+  assign \i_sq__payload.high_count  = i_sq__payload[97:96];
+  assign \i_sq__payload.last  = i_sq__payload[98];
   assign \i_dense__payload.codes  = i_dense__payload[63:0];
   assign \i_dense__payload.codes[0]  = i_dense__payload[3:0];
   assign \i_dense__payload.codes[1]  = i_dense__payload[7:4];
@@ -229,12 +231,12 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   assign \o__payload.error  = o__payload[32];
   assign \w_data$28 [70] = s_axis_dense_tlast;
   assign \w_data$28 [69:0] = s_axis_dense_tdata[69:0];
-  assign w_data[105] = s_axis_sq_tlast;
-  assign w_data[104:0] = s_axis_sq_tdata[104:0];
+  assign w_data[98] = s_axis_sq_tlast;
+  assign w_data[97:0] = s_axis_sq_tdata[97:0];
 endmodule
 
 module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__ready, \o__valid$31 , \o__payload$29 , i__valid, i__payload, i_dense__valid, i_dense__payload, i_scales__valid, i_scales__payload, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$37  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$27  = 0;
   input r_en;
   wire r_en;
   input rst;
@@ -251,8 +253,8 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [32:0] \o__payload$29 ;
   input i__valid;
   wire i__valid;
-  input [105:0] i__payload;
-  wire [105:0] i__payload;
+  input [98:0] i__payload;
+  wire [98:0] i__payload;
   input i_dense__valid;
   wire i_dense__valid;
   input [70:0] i_dense__payload;
@@ -266,7 +268,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire \$1 ;
   wire [1:0] \$10 ;
   wire [71:0] \$11 ;
-  wire [33:0] \$12 ;
+  wire [41:0] \$12 ;
   wire [1:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
@@ -307,9 +309,10 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire \i__payload$20.error ;
   wire [31:0] \i__payload$20.row_scale ;
   wire [15:0] \i__payload.bitmap ;
-  wire [15:0] \i__payload.high ;
-  wire [15:0] \i__payload.high[0] ;
-  wire \i__payload.high_count ;
+  wire [7:0] \i__payload.high ;
+  wire [3:0] \i__payload.high[0] ;
+  wire [3:0] \i__payload.high[1] ;
+  wire [1:0] \i__payload.high_count ;
   wire \i__payload.last ;
   wire [63:0] \i__payload.low ;
   wire [3:0] \i__payload.low[0] ;
@@ -352,11 +355,12 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [5:0] \i_dense__payload.tau ;
   wire [31:0] \i_scales__payload.column_scale ;
   wire [31:0] \i_scales__payload.row_scale ;
-  wire [105:0] i_sq__payload;
+  wire [98:0] i_sq__payload;
   wire [15:0] \i_sq__payload.bitmap ;
-  wire [15:0] \i_sq__payload.high ;
-  wire [15:0] \i_sq__payload.high[0] ;
-  wire \i_sq__payload.high_count ;
+  wire [7:0] \i_sq__payload.high ;
+  wire [3:0] \i_sq__payload.high[0] ;
+  wire [3:0] \i_sq__payload.high[1] ;
+  wire [1:0] \i_sq__payload.high_count ;
   wire \i_sq__payload.last ;
   wire [63:0] \i_sq__payload.low ;
   wire [3:0] \i_sq__payload.low[0] ;
@@ -377,7 +381,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [3:0] \i_sq__payload.low[9] ;
   wire [7:0] \i_sq__payload.scale ;
   wire i_sq__valid;
-  wire [107:0] o__payload;
+  wire [115:0] o__payload;
   wire [32:0] \o__payload$25 ;
   wire \o__payload$25.error ;
   wire [31:0] \o__payload$25.y ;
@@ -386,8 +390,9 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire \o__payload.done ;
   wire \o__payload.error ;
   wire \o__payload.first ;
-  wire [15:0] \o__payload.high ;
-  wire [15:0] \o__payload.high[0] ;
+  wire [7:0] \o__payload.high ;
+  wire [3:0] \o__payload.high[0] ;
+  wire [3:0] \o__payload.high[1] ;
   wire \o__payload.last ;
   wire [63:0] \o__payload.low ;
   wire [3:0] \o__payload.low[0] ;
@@ -407,8 +412,9 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [3:0] \o__payload.low[8] ;
   wire [3:0] \o__payload.low[9] ;
   wire [7:0] \o__payload.scale ;
-  wire [15:0] \o__payload.select ;
+  wire [31:0] \o__payload.select ;
   wire [15:0] \o__payload.select[0] ;
+  wire [15:0] \o__payload.select[1] ;
   wire o__ready;
   wire \o__ready$34 ;
   wire o__valid;
@@ -418,12 +424,13 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   reg [63:0] scales = 64'h0000000000000000;
   wire [31:0] \scales.column_scale ;
   wire [31:0] \scales.row_scale ;
-  wire [107:0] step;
+  wire [115:0] step;
   wire \step.done ;
   wire \step.error ;
   wire \step.first ;
-  wire [15:0] \step.high ;
-  wire [15:0] \step.high[0] ;
+  wire [7:0] \step.high ;
+  wire [3:0] \step.high[0] ;
+  wire [3:0] \step.high[1] ;
   wire \step.last ;
   wire [63:0] \step.low ;
   wire [3:0] \step.low[0] ;
@@ -443,14 +450,15 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [3:0] \step.low[8] ;
   wire [3:0] \step.low[9] ;
   wire [7:0] \step.scale ;
-  wire [15:0] \step.select ;
+  wire [31:0] \step.select ;
   wire [15:0] \step.select[0] ;
+  wire [15:0] \step.select[1] ;
   wire valid;
   wire [32:0] w_data;
   wire w_en;
   wire w_rdy;
-  assign \$1  = \$12 [32] != i_dense__payload[70];
-  assign \$2  = \$12 [33] | \$1 ;
+  assign \$1  = \$12 [40] != i_dense__payload[70];
+  assign \$2  = \$12 [41] | \$1 ;
   assign valid = o__valid & i_dense__valid;
   assign o__ready = i_dense__valid & en;
   assign \$3  = o__valid & \$10 [1];
@@ -482,7 +490,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .en(en),
     .i(step),
     .\i$4 (i_dense__payload),
-    .\port$4019$148 (\$13 ),
+    .\port$3609$156 (\$13 ),
     .rst(rst),
     .valid(valid)
   );
@@ -493,9 +501,9 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .i__valid(i__valid),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$3970$0 (\$10 ),
-    .\port$3974$0 (\$11 ),
-    .\port$3976$0 (\$12 ),
+    .\port$3548$0 (\$10 ),
+    .\port$3552$0 (\$11 ),
+    .\port$3554$0 (\$12 ),
     .rst(rst)
   );
   \sq_pe_default.pe.output_stage  output_stage (
@@ -508,14 +516,14 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$27 ) begin end
     \$8  = scales;
     if (i_scales__ready) begin
       \$8  = i_scales__payload;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$27 ) begin end
     \$9  = full;
     if (i_scales__ready) begin
       \$9  = i_scales__valid;
@@ -555,10 +563,11 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \i__payload.low[15]  = i__payload[63:60];
   assign \i__payload.bitmap  = i__payload[79:64];
   assign \i__payload.scale  = i__payload[87:80];
-  assign \i__payload.high  = i__payload[103:88];
-  assign \i__payload.high[0]  = i__payload[103:88];
-  assign \i__payload.high_count  = i__payload[104];
-  assign \i__payload.last  = i__payload[105];
+  assign \i__payload.high  = i__payload[95:88];
+  assign \i__payload.high[0]  = i__payload[91:88];
+  assign \i__payload.high[1]  = i__payload[95:92];
+  assign \i__payload.high_count  = i__payload[97:96];
+  assign \i__payload.last  = i__payload[98];
   assign \i_sq__payload.low  = i__payload[63:0];
   assign \i_sq__payload.low[0]  = i__payload[3:0];
   assign \i_sq__payload.low[1]  = i__payload[7:4];
@@ -578,10 +587,11 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \i_sq__payload.low[15]  = i__payload[63:60];
   assign \i_sq__payload.bitmap  = i__payload[79:64];
   assign \i_sq__payload.scale  = i__payload[87:80];
-  assign \i_sq__payload.high  = i__payload[103:88];
-  assign \i_sq__payload.high[0]  = i__payload[103:88];
-  assign \i_sq__payload.high_count  = i__payload[104];
-  assign \i_sq__payload.last  = i__payload[105];
+  assign \i_sq__payload.high  = i__payload[95:88];
+  assign \i_sq__payload.high[0]  = i__payload[91:88];
+  assign \i_sq__payload.high[1]  = i__payload[95:92];
+  assign \i_sq__payload.high_count  = i__payload[97:96];
+  assign \i_sq__payload.last  = i__payload[98];
   assign \step.low  = step[63:0];
   assign \step.low[0]  = step[3:0];
   assign \step.low[1]  = step[7:4];
@@ -602,12 +612,14 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \step.scale  = step[71:64];
   assign \step.first  = step[72];
   assign \step.done  = step[73];
-  assign \step.select  = step[89:74];
+  assign \step.select  = step[105:74];
   assign \step.select[0]  = step[89:74];
-  assign \step.high  = step[105:90];
-  assign \step.high[0]  = step[105:90];
-  assign \step.last  = step[106];
-  assign \step.error  = step[107];
+  assign \step.select[1]  = step[105:90];
+  assign \step.high  = step[113:106];
+  assign \step.high[0]  = step[109:106];
+  assign \step.high[1]  = step[113:110];
+  assign \step.last  = step[114];
+  assign \step.error  = step[115];
   assign \o__payload.low  = \$11 [63:0];
   assign \o__payload.low[0]  = \$11 [3:0];
   assign \o__payload.low[1]  = \$11 [7:4];
@@ -628,12 +640,14 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \o__payload.scale  = \$11 [71:64];
   assign \o__payload.first  = \$10 [0];
   assign \o__payload.done  = \$10 [1];
-  assign \o__payload.select  = \$12 [15:0];
+  assign \o__payload.select  = \$12 [31:0];
   assign \o__payload.select[0]  = \$12 [15:0];
-  assign \o__payload.high  = \$12 [31:16];
-  assign \o__payload.high[0]  = \$12 [31:16];
-  assign \o__payload.last  = \$12 [32];
-  assign \o__payload.error  = \$12 [33];
+  assign \o__payload.select[1]  = \$12 [31:16];
+  assign \o__payload.high  = \$12 [39:32];
+  assign \o__payload.high[0]  = \$12 [35:32];
+  assign \o__payload.high[1]  = \$12 [39:36];
+  assign \o__payload.last  = \$12 [40];
+  assign \o__payload.error  = \$12 [41];
   assign \i_dense__payload.codes  = i_dense__payload[63:0];
   assign \i_dense__payload.codes[0]  = i_dense__payload[3:0];
   assign \i_dense__payload.codes[1]  = i_dense__payload[7:4];
@@ -688,12 +702,12 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \i__payload$20 [95:64] = scales[31:0];
   assign \i__payload$20 [128] = \$13 [1];
   assign \i__payload$20 [63:0] = acc;
-  assign step[107] = \$2 ;
-  assign step[106:0] = { \$12 [32:0], \$10 , \$11  };
+  assign step[115] = \$2 ;
+  assign step[114:0] = { \$12 [40:0], \$10 , \$11  };
 endmodule
 
 module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$38  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$28  = 0;
   input r_en;
   wire r_en;
   input rst;
@@ -775,7 +789,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$28 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -785,7 +799,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$28 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -795,7 +809,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$28 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
@@ -815,7 +829,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
   assign r_port__data = r_data;
 endmodule
 
-module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , acc, clk);
+module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , acc, clk);
   input rst;
   wire rst;
   input valid;
@@ -824,10 +838,10 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire en;
   input [70:0] \i$4 ;
   wire [70:0] \i$4 ;
-  input [107:0] i;
-  wire [107:0] i;
-  output [1:0] \port$4019$148 ;
-  wire [1:0] \port$4019$148 ;
+  input [115:0] i;
+  wire [115:0] i;
+  output [1:0] \port$3609$156 ;
+  wire [1:0] \port$3609$156 ;
   output [63:0] acc;
   wire [63:0] acc;
   input clk;
@@ -1035,8 +1049,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire \i.done ;
   wire \i.error ;
   wire \i.first ;
-  wire [15:0] \i.high ;
-  wire [15:0] \i.high[0] ;
+  wire [7:0] \i.high ;
+  wire [3:0] \i.high[0] ;
+  wire [3:0] \i.high[1] ;
   wire \i.last ;
   wire [63:0] \i.low ;
   wire [3:0] \i.low[0] ;
@@ -1056,9 +1071,10 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire [3:0] \i.low[8] ;
   wire [3:0] \i.low[9] ;
   wire [7:0] \i.scale ;
-  wire [15:0] \i.select ;
+  wire [31:0] \i.select ;
   wire [15:0] \i.select[0] ;
-  wire [149:0] o;
+  wire [15:0] \i.select[1] ;
+  wire [157:0] o;
   wire [168:0] \o$9 ;
   wire [63:0] \o$9.codes ;
   wire [3:0] \o$9.codes[0] ;
@@ -1222,10 +1238,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire \o.error ;
   wire [4:0] \o.exponent ;
   wire [2:0] \o.fraction ;
-  wire [11:0] \o.high ;
-  wire [11:0] \o.high[0] ;
-  wire \o.high[0].sign ;
-  wire [10:0] \o.high[0].significand ;
+  wire [7:0] \o.high ;
+  wire [3:0] \o.high[0] ;
+  wire [3:0] \o.high[1] ;
   wire \o.last ;
   wire [63:0] \o.low ;
   wire [3:0] \o.low[0] ;
@@ -1244,10 +1259,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire [3:0] \o.low[7] ;
   wire [3:0] \o.low[8] ;
   wire [3:0] \o.low[9] ;
-  wire [15:0] \o.select ;
+  wire [31:0] \o.select ;
   wire [15:0] \o.select[0] ;
-  wire [4:0] \o.shift ;
-  wire [4:0] \o.shift[0] ;
+  wire [15:0] \o.select[1] ;
   wire [39:0] \o.sums ;
   wire [4:0] \o.sums[0] ;
   wire [4:0] \o.sums[1] ;
@@ -1257,17 +1271,16 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire [4:0] \o.sums[5] ;
   wire [4:0] \o.sums[6] ;
   wire [4:0] \o.sums[7] ;
-  wire \o.take ;
-  wire [149:0] row;
+  wire [1:0] \o.take ;
+  wire [157:0] row;
   wire \row.clear ;
   wire \row.dense ;
   wire \row.error ;
   wire [4:0] \row.exponent ;
   wire [2:0] \row.fraction ;
-  wire [11:0] \row.high ;
-  wire [11:0] \row.high[0] ;
-  wire \row.high[0].sign ;
-  wire [10:0] \row.high[0].significand ;
+  wire [7:0] \row.high ;
+  wire [3:0] \row.high[0] ;
+  wire [3:0] \row.high[1] ;
   wire \row.last ;
   wire [63:0] \row.low ;
   wire [3:0] \row.low[0] ;
@@ -1286,10 +1299,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire [3:0] \row.low[7] ;
   wire [3:0] \row.low[8] ;
   wire [3:0] \row.low[9] ;
-  wire [15:0] \row.select ;
+  wire [31:0] \row.select ;
   wire [15:0] \row.select[0] ;
-  wire [4:0] \row.shift ;
-  wire [4:0] \row.shift[0] ;
+  wire [15:0] \row.select[1] ;
   wire [39:0] \row.sums ;
   wire [4:0] \row.sums[0] ;
   wire [4:0] \row.sums[1] ;
@@ -1299,13 +1311,14 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire [4:0] \row.sums[5] ;
   wire [4:0] \row.sums[6] ;
   wire [4:0] \row.sums[7] ;
-  wire \row.take ;
-  wire [107:0] step;
+  wire [1:0] \row.take ;
+  wire [115:0] step;
   wire \step.done ;
   wire \step.error ;
   wire \step.first ;
-  wire [15:0] \step.high ;
-  wire [15:0] \step.high[0] ;
+  wire [7:0] \step.high ;
+  wire [3:0] \step.high[0] ;
+  wire [3:0] \step.high[1] ;
   wire \step.last ;
   wire [63:0] \step.low ;
   wire [3:0] \step.low[0] ;
@@ -1325,8 +1338,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   wire [3:0] \step.low[8] ;
   wire [3:0] \step.low[9] ;
   wire [7:0] \step.scale ;
-  wire [15:0] \step.select ;
+  wire [31:0] \step.select ;
   wire [15:0] \step.select[0] ;
+  wire [15:0] \step.select[1] ;
   wire \valid$3 ;
   \sq_pe_default.pe.datapath.column_side  column_side (
     .clk(clk),
@@ -1357,9 +1371,9 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   assign o = row;
   assign \o$9  = column;
   assign \acc$11  = acc;
-  assign acc_valid = row[148];
-  assign acc_error = row[149];
-  assign \port$4019$148  = row[149:148];
+  assign acc_valid = row[156];
+  assign acc_error = row[157];
+  assign \port$3609$156  = row[157:156];
   assign \i.low  = i[63:0];
   assign \i.low[0]  = i[3:0];
   assign \i.low[1]  = i[7:4];
@@ -1380,12 +1394,14 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   assign \i.scale  = i[71:64];
   assign \i.first  = i[72];
   assign \i.done  = i[73];
-  assign \i.select  = i[89:74];
+  assign \i.select  = i[105:74];
   assign \i.select[0]  = i[89:74];
-  assign \i.high  = i[105:90];
-  assign \i.high[0]  = i[105:90];
-  assign \i.last  = i[106];
-  assign \i.error  = i[107];
+  assign \i.select[1]  = i[105:90];
+  assign \i.high  = i[113:106];
+  assign \i.high[0]  = i[109:106];
+  assign \i.high[1]  = i[113:110];
+  assign \i.last  = i[114];
+  assign \i.error  = i[115];
   assign \step.low  = i[63:0];
   assign \step.low[0]  = i[3:0];
   assign \step.low[1]  = i[7:4];
@@ -1406,12 +1422,14 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   assign \step.scale  = i[71:64];
   assign \step.first  = i[72];
   assign \step.done  = i[73];
-  assign \step.select  = i[89:74];
+  assign \step.select  = i[105:74];
   assign \step.select[0]  = i[89:74];
-  assign \step.high  = i[105:90];
-  assign \step.high[0]  = i[105:90];
-  assign \step.last  = i[106];
-  assign \step.error  = i[107];
+  assign \step.select[1]  = i[105:90];
+  assign \step.high  = i[113:106];
+  assign \step.high[0]  = i[109:106];
+  assign \step.high[1]  = i[113:110];
+  assign \step.last  = i[114];
+  assign \step.error  = i[115];
   assign \i$4.codes  = \i$4 [63:0];
   assign \i$4.codes[0]  = \i$4 [3:0];
   assign \i$4.codes[1]  = \i$4 [7:4];
@@ -1477,20 +1495,18 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   assign \row.sums[6]  = row[98:94];
   assign \row.sums[7]  = row[103:99];
   assign \row.dense  = row[104];
-  assign \row.select  = row[120:105];
+  assign \row.select  = row[136:105];
   assign \row.select[0]  = row[120:105];
-  assign \row.take  = row[121];
-  assign \row.high  = row[133:122];
-  assign \row.high[0]  = row[133:122];
-  assign \row.high[0].significand  = row[132:122];
-  assign \row.high[0].sign  = row[133];
-  assign \row.shift  = row[138:134];
-  assign \row.shift[0]  = row[138:134];
-  assign \row.fraction  = row[141:139];
-  assign \row.exponent  = row[146:142];
-  assign \row.clear  = row[147];
-  assign \row.last  = row[148];
-  assign \row.error  = row[149];
+  assign \row.select[1]  = row[136:121];
+  assign \row.take  = row[138:137];
+  assign \row.high  = row[146:139];
+  assign \row.high[0]  = row[142:139];
+  assign \row.high[1]  = row[146:143];
+  assign \row.fraction  = row[149:147];
+  assign \row.exponent  = row[154:150];
+  assign \row.clear  = row[155];
+  assign \row.last  = row[156];
+  assign \row.error  = row[157];
   assign \o.low  = row[63:0];
   assign \o.low[0]  = row[3:0];
   assign \o.low[1]  = row[7:4];
@@ -1518,20 +1534,18 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
   assign \o.sums[6]  = row[98:94];
   assign \o.sums[7]  = row[103:99];
   assign \o.dense  = row[104];
-  assign \o.select  = row[120:105];
+  assign \o.select  = row[136:105];
   assign \o.select[0]  = row[120:105];
-  assign \o.take  = row[121];
-  assign \o.high  = row[133:122];
-  assign \o.high[0]  = row[133:122];
-  assign \o.high[0].significand  = row[132:122];
-  assign \o.high[0].sign  = row[133];
-  assign \o.shift  = row[138:134];
-  assign \o.shift[0]  = row[138:134];
-  assign \o.fraction  = row[141:139];
-  assign \o.exponent  = row[146:142];
-  assign \o.clear  = row[147];
-  assign \o.last  = row[148];
-  assign \o.error  = row[149];
+  assign \o.select[1]  = row[136:121];
+  assign \o.take  = row[138:137];
+  assign \o.high  = row[146:139];
+  assign \o.high[0]  = row[142:139];
+  assign \o.high[1]  = row[146:143];
+  assign \o.fraction  = row[149:147];
+  assign \o.exponent  = row[154:150];
+  assign \o.clear  = row[155];
+  assign \o.last  = row[156];
+  assign \o.error  = row[157];
   assign \column.codes  = column[63:0];
   assign \column.codes[0]  = column[3:0];
   assign \column.codes[1]  = column[7:4];
@@ -1849,7 +1863,7 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$4019$148 , ac
 endmodule
 
 module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$39  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$29  = 0;
   input rst;
   wire rst;
   input en;
@@ -1930,7 +1944,8 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire \$16 ;
   wire \$160 ;
   reg [5:0] \$161 ;
-  reg [2:0] \$162 ;
+  reg [5:0] \$162 ;
+  reg [2:0] \$163 ;
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
@@ -2022,6 +2037,7 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
+  reg [5:0] bank_tau_1 = 6'h00;
   wire [63:0] \i.codes ;
   wire [3:0] \i.codes[0] ;
   wire [3:0] \i.codes[10] ;
@@ -2363,19 +2379,28 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   always @(posedge clk)
     tau_1 <= \$161 ;
   always @(posedge clk)
-    late_fraction <= \$162 ;
+    bank_tau_1 <= \$162 ;
+  always @(posedge clk)
+    late_fraction <= \$163 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
     \$161  = tau_1;
     if (en) begin
       \$161  = i[69:64];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
-    \$162  = late_fraction;
+    if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
+    \$162  = bank_tau_1;
     if (en) begin
-      \$162  = tau_1[2:0];
+      \$162  = tau_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
+    \$163  = late_fraction;
+    if (en) begin
+      \$163  = bank_tau_1[2:0];
     end
   end
   assign \o.codes  = o[63:0];
@@ -2555,7 +2580,7 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   assign \i.tau  = i[69:64];
   assign \i.last  = i[70];
   assign o[165:163] = late_fraction;
-  assign o[168:166] = tau_1[5:3];
+  assign o[168:166] = bank_tau_1[5:3];
   assign o[162:160] = tau_1[2:0];
   assign o[159] = \$160 ;
   assign o[158] = \$159 ;
@@ -2657,13 +2682,13 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
 endmodule
 
 module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$40  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$30  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [149:0] row;
-  wire [149:0] row;
+  input [157:0] row;
+  wire [157:0] row;
   input [168:0] column;
   wire [168:0] column;
   output [63:0] acc;
@@ -2671,14 +2696,30 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   input clk;
   wire clk;
   wire [5:0] \$1 ;
-  wire [5:0] \$2 ;
+  reg [17:0] \$2 ;
   reg [5:0] \$3 ;
-  reg [14:0] \$4 ;
-  reg [5:0] \$5 ;
-  (* init = 15'h0000 *)
-  wire [14:0] bank_product;
+  wire [11:0] addend;
+  (* init = 18'h00000 *)
+  wire [17:0] bank_product;
   wire clear;
   wire [63:0] codes;
+  wire [63:0] \codes$7 ;
+  wire [3:0] \codes$7[0] ;
+  wire [3:0] \codes$7[10] ;
+  wire [3:0] \codes$7[11] ;
+  wire [3:0] \codes$7[12] ;
+  wire [3:0] \codes$7[13] ;
+  wire [3:0] \codes$7[14] ;
+  wire [3:0] \codes$7[15] ;
+  wire [3:0] \codes$7[1] ;
+  wire [3:0] \codes$7[2] ;
+  wire [3:0] \codes$7[3] ;
+  wire [3:0] \codes$7[4] ;
+  wire [3:0] \codes$7[5] ;
+  wire [3:0] \codes$7[6] ;
+  wire [3:0] \codes$7[7] ;
+  wire [3:0] \codes$7[8] ;
+  wire [3:0] \codes$7[9] ;
   wire [3:0] \codes[0] ;
   wire [3:0] \codes[10] ;
   wire [3:0] \codes[11] ;
@@ -2852,16 +2893,17 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire \column.picks[7][3].both ;
   wire \column.picks[7][3].first ;
   wire \column.picks[7][3].second ;
-  wire [3:0] d;
+  wire [7:0] d;
+  wire [3:0] \d[0] ;
+  wire [3:0] \d[1] ;
   reg [5:0] exponent = 6'h00;
   (* init = 6'h00 *)
-  wire [5:0] \exponent$23 ;
+  wire [5:0] \exponent$25 ;
   wire [2:0] fraction;
-  wire [2:0] \fraction$16 ;
-  wire [2:0] \fraction$19 ;
-  wire [11:0] high;
-  wire \high.sign ;
-  wire [10:0] \high.significand ;
+  wire [2:0] \fraction$21 ;
+  wire [7:0] high;
+  wire [3:0] \high[0] ;
+  wire [3:0] \high[1] ;
   wire [63:0] low;
   wire [3:0] \low[0] ;
   wire [3:0] \low[10] ;
@@ -2880,12 +2922,13 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [3:0] \low[8] ;
   wire [3:0] \low[9] ;
   wire [3:0] o;
+  wire [3:0] \o$11 ;
   wire [11:0] \o$15 ;
-  wire [18:0] \o$21 ;
-  wire [53:0] \o$25 ;
-  wire [54:0] \o$26 ;
-  wire [63:0] \o$29 ;
-  wire [14:0] \o$33 ;
+  wire [13:0] \o$17 ;
+  wire [21:0] \o$23 ;
+  wire [56:0] \o$27 ;
+  wire [63:0] \o$30 ;
+  wire [17:0] \o$34 ;
   wire [95:0] picks;
   wire [11:0] \picks[0] ;
   wire [2:0] \picks[0][0] ;
@@ -3028,10 +3071,9 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire \row.error ;
   wire [4:0] \row.exponent ;
   wire [2:0] \row.fraction ;
-  wire [11:0] \row.high ;
-  wire [11:0] \row.high[0] ;
-  wire \row.high[0].sign ;
-  wire [10:0] \row.high[0].significand ;
+  wire [7:0] \row.high ;
+  wire [3:0] \row.high[0] ;
+  wire [3:0] \row.high[1] ;
   wire \row.last ;
   wire [63:0] \row.low ;
   wire [3:0] \row.low[0] ;
@@ -3050,10 +3092,9 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [3:0] \row.low[7] ;
   wire [3:0] \row.low[8] ;
   wire [3:0] \row.low[9] ;
-  wire [15:0] \row.select ;
+  wire [31:0] \row.select ;
   wire [15:0] \row.select[0] ;
-  wire [4:0] \row.shift ;
-  wire [4:0] \row.shift[0] ;
+  wire [15:0] \row.select[1] ;
   wire [39:0] \row.sums ;
   wire [4:0] \row.sums[0] ;
   wire [4:0] \row.sums[1] ;
@@ -3063,11 +3104,9 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [4:0] \row.sums[5] ;
   wire [4:0] \row.sums[6] ;
   wire [4:0] \row.sums[7] ;
-  wire \row.take ;
+  wire [1:0] \row.take ;
   wire [15:0] select;
-  reg [5:0] shift = 6'h00;
-  (* init = 6'h00 *)
-  wire [5:0] shift0;
+  wire [15:0] \select$8 ;
   wire [39:0] sums;
   wire [4:0] \sums[0] ;
   wire [4:0] \sums[1] ;
@@ -3077,24 +3116,20 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   wire [4:0] \sums[5] ;
   wire [4:0] \sums[6] ;
   wire [4:0] \sums[7] ;
-  wire take;
-  wire [108:0] terms;
-  wire [53:0] \terms.0 ;
-  wire [54:0] \terms.1 ;
-  wire [11:0] value;
-  reg [14:0] \value$17  = 15'h0000;
-  wire [18:0] \value$20 ;
+  wire [1:0] take;
+  wire [56:0] terms;
+  wire [56:0] \terms.0 ;
+  wire [14:0] value;
+  reg [17:0] \value$19  = 18'h00000;
+  wire [21:0] \value$22 ;
+  assign addend = row[104] ? \o$15  : 12'h000;
+  assign \$1  = row[154:150] + column[168:166];
   always @(posedge clk)
-    shift <= \$3 ;
+    \value$19  <= \$2 ;
   always @(posedge clk)
-    \value$17  <= \$4 ;
-  always @(posedge clk)
-    exponent <= \$5 ;
-  assign value = row[104] ? \o$15  : 12'h000;
-  assign \$1  = row[138:134] + column[168:166];
-  assign \$2  = row[146:142] + column[168:166];
+    exponent <= \$3 ;
   \sq_pe_default.pe.datapath.mac.accumulator  accumulator (
-    .clear(row[147]),
+    .clear(row[155]),
     .clk(clk),
     .en(en),
     .rst(rst),
@@ -3102,65 +3137,63 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .total(acc)
   );
   \sq_pe_default.pe.datapath.mac.bank_scale  bank_scale (
-    .fraction(row[141:139]),
-    .product_sum(\o$33 ),
-    .value(value)
+    .fraction(row[149:147]),
+    .\port$3634$0 (\o$17 ),
+    .product_sum(\o$34 )
   );
   \sq_pe_default.pe.datapath.mac.dense_lanes  dense_lanes (
     .clk(clk),
     .en(en),
     .o(\o$15 ),
     .picks(column[159:64]),
-    .\port$4019$0 (row[103:0]),
+    .\port$3609$0 (row[103:0]),
     .rst(rst)
   );
   \sq_pe_default.pe.datapath.mac.gather0  gather0 (
     .codes(column[63:0]),
-    .o(d),
+    .o(o),
     .select(row[120:105])
+  );
+  \sq_pe_default.pe.datapath.mac.gather1  gather1 (
+    .codes(column[63:0]),
+    .o(\o$11 ),
+    .select(row[136:121])
   );
   \sq_pe_default.pe.datapath.mac.group_scale  group_scale (
     .fraction(column[165:163]),
-    .product_sum(\value$20 ),
-    .value(\value$17 )
+    .product_sum(\value$22 ),
+    .value(\value$19 )
   );
-  \sq_pe_default.pe.datapath.mac.outlier_lane0  outlier_lane0 (
+  \sq_pe_default.pe.datapath.mac.outlier_lane  outlier_lane (
+    .addend(addend),
     .clk(clk),
-    .d(d),
     .en(en),
-    .exponent(shift),
-    .fraction(column[162:160]),
-    .o(\o$26 ),
-    .\port$4019$121 (row[133:121]),
-    .rst(rst)
+    .\port$3609$137 (row[146:137]),
+    .\port$3623$0 (o),
+    .\port$3624$0 (\o$11 ),
+    .rst(rst),
+    .sum(\o$17 )
   );
   \sq_pe_default.pe.datapath.mac.scale_shift  scale_shift (
     .clk(clk),
     .en(en),
     .exponent(exponent),
-    .o(\o$25 ),
+    .o(terms),
     .rst(rst),
-    .value(\value$20 )
+    .value(\value$22 )
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
-    \$3  = shift;
+    if (\$auto$verilog_backend.cc:2437:dump_module$30 ) begin end
+    \$2  = \value$19 ;
+    if (en) begin
+      \$2  = \o$34 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$30 ) begin end
+    \$3  = exponent;
     if (en) begin
       \$3  = \$1 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
-    \$4  = \value$17 ;
-    if (en) begin
-      \$4  = \o$33 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
-    \$5  = exponent;
-    if (en) begin
-      \$5  = \$2 ;
     end
   end
   assign low = row[63:0];
@@ -3168,18 +3201,20 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   assign picks = column[159:64];
   assign codes = column[63:0];
   assign select = row[120:105];
-  assign fraction = column[162:160];
-  assign o = d;
-  assign take = row[121];
-  assign high = row[133:122];
-  assign shift0 = shift;
-  assign \fraction$16  = row[141:139];
-  assign bank_product = \value$17 ;
-  assign \fraction$19  = column[165:163];
-  assign \o$21  = \value$20 ;
-  assign \exponent$23  = exponent;
-  assign clear = row[147];
-  assign \o$29  = acc;
+  assign \codes$7  = column[63:0];
+  assign \select$8  = row[136:121];
+  assign d = { \o$11 , o };
+  assign take = row[138:137];
+  assign high = row[146:139];
+  assign value = { \o$17 [13], \o$17  };
+  assign fraction = row[149:147];
+  assign bank_product = \value$19 ;
+  assign \fraction$21  = column[165:163];
+  assign \o$23  = \value$22 ;
+  assign \exponent$25  = exponent;
+  assign \o$27  = terms;
+  assign clear = row[155];
+  assign \o$30  = acc;
   assign \low[0]  = row[3:0];
   assign \low[1]  = row[7:4];
   assign \low[2]  = row[11:8];
@@ -3223,20 +3258,18 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   assign \row.sums[6]  = row[98:94];
   assign \row.sums[7]  = row[103:99];
   assign \row.dense  = row[104];
-  assign \row.select  = row[120:105];
+  assign \row.select  = row[136:105];
   assign \row.select[0]  = row[120:105];
-  assign \row.take  = row[121];
-  assign \row.high  = row[133:122];
-  assign \row.high[0]  = row[133:122];
-  assign \row.high[0].significand  = row[132:122];
-  assign \row.high[0].sign  = row[133];
-  assign \row.shift  = row[138:134];
-  assign \row.shift[0]  = row[138:134];
-  assign \row.fraction  = row[141:139];
-  assign \row.exponent  = row[146:142];
-  assign \row.clear  = row[147];
-  assign \row.last  = row[148];
-  assign \row.error  = row[149];
+  assign \row.select[1]  = row[136:121];
+  assign \row.take  = row[138:137];
+  assign \row.high  = row[146:139];
+  assign \row.high[0]  = row[142:139];
+  assign \row.high[1]  = row[146:143];
+  assign \row.fraction  = row[149:147];
+  assign \row.exponent  = row[154:150];
+  assign \row.clear  = row[155];
+  assign \row.last  = row[156];
+  assign \row.error  = row[157];
   assign \sums[0]  = row[68:64];
   assign \sums[1]  = row[73:69];
   assign \sums[2]  = row[78:74];
@@ -3554,57 +3587,47 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   assign \codes[13]  = column[55:52];
   assign \codes[14]  = column[59:56];
   assign \codes[15]  = column[63:60];
-  assign \high.significand  = row[132:122];
-  assign \high.sign  = row[133];
-  assign \terms.0  = terms[53:0];
-  assign \terms.1  = terms[108:54];
-  assign terms[108:54] = \o$26 ;
-  assign terms[53:0] = \o$25 ;
+  assign \codes$7[0]  = column[3:0];
+  assign \codes$7[1]  = column[7:4];
+  assign \codes$7[2]  = column[11:8];
+  assign \codes$7[3]  = column[15:12];
+  assign \codes$7[4]  = column[19:16];
+  assign \codes$7[5]  = column[23:20];
+  assign \codes$7[6]  = column[27:24];
+  assign \codes$7[7]  = column[31:28];
+  assign \codes$7[8]  = column[35:32];
+  assign \codes$7[9]  = column[39:36];
+  assign \codes$7[10]  = column[43:40];
+  assign \codes$7[11]  = column[47:44];
+  assign \codes$7[12]  = column[51:48];
+  assign \codes$7[13]  = column[55:52];
+  assign \codes$7[14]  = column[59:56];
+  assign \codes$7[15]  = column[63:60];
+  assign \d[0]  = o;
+  assign \d[1]  = \o$11 ;
+  assign \high[0]  = row[142:139];
+  assign \high[1]  = row[146:143];
+  assign \terms.0  = terms;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, clear, terms, total, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$41  = 0;
+module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, terms, clear, total, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$31  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
+  input [56:0] terms;
+  wire [56:0] terms;
   input clear;
   wire clear;
-  input [108:0] terms;
-  wire [108:0] terms;
   output [63:0] total;
   reg [63:0] total = 64'h0000000000000000;
   input clk;
   wire clk;
-  wire [63:0] \$1 ;
+  wire \$1 ;
   wire [63:0] \$10 ;
-  wire [63:0] \$100 ;
-  wire [63:0] \$101 ;
-  wire [63:0] \$102 ;
-  wire [63:0] \$103 ;
-  wire [63:0] \$104 ;
-  wire [63:0] \$105 ;
-  wire [63:0] \$106 ;
-  wire \$107 ;
-  wire [63:0] \$108 ;
-  wire [63:0] \$109 ;
-  wire [63:0] \$11 ;
-  wire \$110 ;
-  wire [63:0] \$111 ;
-  wire \$112 ;
-  wire [63:0] \$113 ;
-  wire [63:0] \$114 ;
-  wire [63:0] \$115 ;
-  wire [63:0] \$116 ;
-  wire [63:0] \$117 ;
-  wire [63:0] \$118 ;
-  wire [63:0] \$119 ;
+  wire \$11 ;
   wire [63:0] \$12 ;
-  wire [63:0] \$120 ;
-  wire [63:0] \$121 ;
-  wire \$122 ;
-  wire [64:0] \$123 ;
-  reg [63:0] \$124 ;
   wire [63:0] \$13 ;
   wire [63:0] \$14 ;
   wire [63:0] \$15 ;
@@ -3665,593 +3688,160 @@ module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, clear, terms, total,
   wire [63:0] \$65 ;
   wire [63:0] \$66 ;
   wire [63:0] \$67 ;
-  wire [63:0] \$68 ;
-  wire [63:0] \$69 ;
+  wire [64:0] \$68 ;
+  reg [63:0] \$69 ;
   wire [63:0] \$7 ;
-  wire [63:0] \$70 ;
-  wire [63:0] \$71 ;
-  wire [63:0] \$72 ;
-  wire [63:0] \$73 ;
-  wire [63:0] \$74 ;
-  wire [63:0] \$75 ;
-  wire [63:0] \$76 ;
-  wire [63:0] \$77 ;
-  wire [63:0] \$78 ;
-  wire [63:0] \$79 ;
   wire [63:0] \$8 ;
-  wire [63:0] \$80 ;
-  wire [63:0] \$81 ;
-  wire [63:0] \$82 ;
-  wire [63:0] \$83 ;
-  wire [63:0] \$84 ;
-  wire [63:0] \$85 ;
-  wire [63:0] \$86 ;
-  wire [63:0] \$87 ;
-  wire [63:0] \$88 ;
-  wire [63:0] \$89 ;
   wire [63:0] \$9 ;
-  wire [63:0] \$90 ;
-  wire [63:0] \$91 ;
-  wire [63:0] \$92 ;
-  wire [63:0] \$93 ;
-  wire [63:0] \$94 ;
-  wire [63:0] \$95 ;
-  wire [63:0] \$96 ;
-  wire [63:0] \$97 ;
-  wire [63:0] \$98 ;
-  wire [63:0] \$99 ;
   wire \$auto$rtlil.cc:3337:Not$10 ;
   wire \$auto$rtlil.cc:3337:Not$12 ;
   wire \$auto$rtlil.cc:3337:Not$14 ;
-  wire \$auto$rtlil.cc:3337:Not$16 ;
-  wire \$auto$rtlil.cc:3337:Not$18 ;
   wire \$auto$rtlil.cc:3337:Not$2 ;
   wire \$auto$rtlil.cc:3337:Not$4 ;
   wire \$auto$rtlil.cc:3337:Not$6 ;
   wire \$auto$rtlil.cc:3337:Not$8 ;
-  wire next_fa173_c;
-  wire next_fa173_h;
-  wire next_fa173_s;
-  wire next_fa175_c;
-  wire next_fa175_h;
-  wire next_fa175_s;
-  wire next_fa177_c;
-  wire next_fa177_h;
-  wire next_fa177_s;
-  wire next_fa179_c;
-  wire next_fa179_h;
-  wire next_fa179_s;
-  wire next_fa181_c;
-  wire next_fa181_h;
-  wire next_fa181_s;
-  wire next_fa183_c;
-  wire next_fa183_h;
-  wire next_fa183_s;
-  wire next_fa185_c;
-  wire next_fa185_h;
-  wire next_fa185_s;
-  wire next_fa187_c;
-  wire next_fa187_h;
-  wire next_fa187_s;
-  wire next_fa189_c;
-  wire next_fa189_h;
-  wire next_fa189_s;
-  wire next_fa191_c;
-  wire next_fa191_h;
-  wire next_fa191_s;
-  wire next_fa193_c;
-  wire next_fa193_h;
-  wire next_fa193_s;
-  wire next_fa195_c;
-  wire next_fa195_h;
-  wire next_fa195_s;
-  wire next_fa197_c;
-  wire next_fa197_h;
-  wire next_fa197_s;
-  wire next_fa199_c;
-  wire next_fa199_h;
-  wire next_fa199_s;
-  wire next_fa201_c;
-  wire next_fa201_h;
-  wire next_fa201_s;
-  wire next_fa203_c;
-  wire next_fa203_h;
-  wire next_fa203_s;
-  wire next_fa205_c;
-  wire next_fa205_h;
-  wire next_fa205_s;
-  wire next_fa207_c;
-  wire next_fa207_h;
-  wire next_fa207_s;
-  wire next_fa209_c;
-  wire next_fa209_h;
-  wire next_fa209_s;
-  wire next_fa211_c;
-  wire next_fa211_h;
-  wire next_fa211_s;
-  wire next_fa213_c;
-  wire next_fa213_h;
-  wire next_fa213_s;
-  wire next_fa215_c;
-  wire next_fa215_h;
-  wire next_fa215_s;
-  wire next_fa217_c;
-  wire next_fa217_h;
-  wire next_fa217_s;
-  wire next_fa219_c;
-  wire next_fa219_h;
-  wire next_fa219_s;
-  wire next_fa221_c;
-  wire next_fa221_h;
-  wire next_fa221_s;
-  wire next_fa223_c;
-  wire next_fa223_h;
-  wire next_fa223_s;
-  wire next_fa225_c;
-  wire next_fa225_h;
-  wire next_fa225_s;
-  wire next_fa227_c;
-  wire next_fa227_h;
-  wire next_fa227_s;
-  wire next_fa229_c;
-  wire next_fa229_h;
-  wire next_fa229_s;
-  wire next_fa231_c;
-  wire next_fa231_h;
-  wire next_fa231_s;
-  wire next_fa233_c;
-  wire next_fa233_h;
-  wire next_fa233_s;
-  wire next_fa235_c;
-  wire next_fa235_h;
-  wire next_fa235_s;
-  wire next_fa237_c;
-  wire next_fa237_h;
-  wire next_fa237_s;
-  wire next_fa239_c;
-  wire next_fa239_h;
-  wire next_fa239_s;
-  wire next_fa241_c;
-  wire next_fa241_h;
-  wire next_fa241_s;
-  wire next_fa243_c;
-  wire next_fa243_h;
-  wire next_fa243_s;
-  wire next_fa245_c;
-  wire next_fa245_h;
-  wire next_fa245_s;
-  wire next_fa247_c;
-  wire next_fa247_h;
-  wire next_fa247_s;
-  wire next_fa249_c;
-  wire next_fa249_h;
-  wire next_fa249_s;
-  wire next_fa251_c;
-  wire next_fa251_h;
-  wire next_fa251_s;
-  wire next_fa253_c;
-  wire next_fa253_h;
-  wire next_fa253_s;
-  wire next_fa255_c;
-  wire next_fa255_h;
-  wire next_fa255_s;
-  wire next_fa257_c;
-  wire next_fa257_h;
-  wire next_fa257_s;
-  wire next_fa259_c;
-  wire next_fa259_h;
-  wire next_fa259_s;
-  wire next_fa261_c;
-  wire next_fa261_h;
-  wire next_fa261_s;
-  wire next_fa263_c;
-  wire next_fa263_h;
-  wire next_fa263_s;
-  wire next_fa265_c;
-  wire next_fa265_h;
-  wire next_fa265_s;
-  wire next_fa267_c;
-  wire next_fa267_h;
-  wire next_fa267_s;
-  wire next_fa269_c;
-  wire next_fa269_h;
-  wire next_fa269_s;
-  wire next_fa271_c;
-  wire next_fa271_h;
-  wire next_fa271_s;
-  wire next_fa273_c;
-  wire next_fa273_h;
-  wire next_fa273_s;
-  wire next_fa275_c;
-  wire next_fa275_h;
-  wire next_fa275_s;
-  wire next_fa277_c;
-  wire next_fa277_h;
-  wire next_fa277_s;
-  wire next_fa279_c;
-  wire next_fa279_h;
-  wire next_fa279_s;
-  wire next_fa281_c;
-  wire next_fa281_h;
-  wire next_fa281_s;
-  wire next_fa283_c;
-  wire next_fa283_h;
-  wire next_fa283_s;
-  wire next_fa285_c;
-  wire next_fa285_h;
-  wire next_fa285_s;
-  wire next_fa287_c;
-  wire next_fa287_h;
-  wire next_fa287_s;
-  wire next_fa289_c;
-  wire next_fa289_h;
-  wire next_fa289_s;
-  wire next_fa291_c;
-  wire next_fa291_h;
-  wire next_fa291_s;
-  wire next_fa293_c;
-  wire next_fa293_h;
-  wire next_fa293_s;
-  wire next_fa295_c;
-  wire next_fa295_h;
-  wire next_fa295_s;
-  wire next_fa297_c;
-  wire next_fa297_h;
-  wire next_fa297_s;
-  wire next_fa299_c;
-  wire next_fa299_h;
-  wire next_fa299_s;
+  wire next_fa121_c;
+  wire next_fa121_h;
+  wire next_fa121_s;
+  wire next_fa123_c;
+  wire next_fa123_h;
+  wire next_fa123_s;
+  wire next_fa125_c;
+  wire next_fa125_h;
+  wire next_fa125_s;
+  wire next_fa127_c;
+  wire next_fa127_h;
+  wire next_fa127_s;
+  wire next_fa129_c;
+  wire next_fa129_h;
+  wire next_fa129_s;
+  wire next_fa131_c;
+  wire next_fa131_h;
+  wire next_fa131_s;
+  wire next_fa133_c;
+  wire next_fa133_h;
+  wire next_fa133_s;
   wire [63:0] next_sum;
   (* init = 64'h0000000000000000 *)
   wire [63:0] o;
-  wire [53:0] \terms.0 ;
-  wire [54:0] \terms.1 ;
-  assign next_fa173_h = terms[0] ^ terms[54];
-  assign \$1  = clear ? 64'h0000000000000000 : total;
-  assign next_fa173_s = next_fa173_h ^ \$1 [0];
-  assign \$2  = clear ? 64'h0000000000000000 : total;
-  assign next_fa173_c = next_fa173_h ? \$2 [0] : terms[0];
-  assign next_fa175_h = terms[1] ^ terms[55];
-  assign \$3  = clear ? 64'h0000000000000000 : total;
-  assign next_fa175_s = next_fa175_h ^ \$3 [1];
-  assign \$4  = clear ? 64'h0000000000000000 : total;
-  assign next_fa175_c = next_fa175_h ? \$4 [1] : terms[1];
-  assign next_fa177_h = terms[2] ^ terms[56];
-  assign \$5  = clear ? 64'h0000000000000000 : total;
-  assign next_fa177_s = next_fa177_h ^ \$5 [2];
-  assign \$6  = clear ? 64'h0000000000000000 : total;
-  assign next_fa177_c = next_fa177_h ? \$6 [2] : terms[2];
-  assign next_fa179_h = terms[3] ^ terms[57];
-  assign \$7  = clear ? 64'h0000000000000000 : total;
-  assign next_fa179_s = next_fa179_h ^ \$7 [3];
-  assign \$8  = clear ? 64'h0000000000000000 : total;
-  assign next_fa179_c = next_fa179_h ? \$8 [3] : terms[3];
-  assign next_fa181_h = terms[4] ^ terms[58];
-  assign \$9  = clear ? 64'h0000000000000000 : total;
-  assign next_fa181_s = next_fa181_h ^ \$9 [4];
+  wire [56:0] \terms.0 ;
   assign \$10  = clear ? 64'h0000000000000000 : total;
-  assign next_fa181_c = next_fa181_h ? \$10 [4] : terms[4];
-  assign next_fa183_h = terms[5] ^ terms[59];
-  assign \$11  = clear ? 64'h0000000000000000 : total;
-  assign next_fa183_s = next_fa183_h ^ \$11 [5];
+  assign \$11  = ~ \$10 [63];
   assign \$12  = clear ? 64'h0000000000000000 : total;
-  assign next_fa183_c = next_fa183_h ? \$12 [5] : terms[5];
-  assign next_fa185_h = terms[6] ^ terms[60];
   assign \$13  = clear ? 64'h0000000000000000 : total;
-  assign next_fa185_s = next_fa185_h ^ \$13 [6];
   assign \$14  = clear ? 64'h0000000000000000 : total;
-  assign next_fa185_c = next_fa185_h ? \$14 [6] : terms[6];
-  assign next_fa187_h = terms[7] ^ terms[61];
   assign \$15  = clear ? 64'h0000000000000000 : total;
-  assign next_fa187_s = next_fa187_h ^ \$15 [7];
   assign \$16  = clear ? 64'h0000000000000000 : total;
-  assign next_fa187_c = next_fa187_h ? \$16 [7] : terms[7];
-  assign next_fa189_h = terms[8] ^ terms[62];
   assign \$17  = clear ? 64'h0000000000000000 : total;
-  assign next_fa189_s = next_fa189_h ^ \$17 [8];
   assign \$18  = clear ? 64'h0000000000000000 : total;
-  assign next_fa189_c = next_fa189_h ? \$18 [8] : terms[8];
-  assign next_fa191_h = terms[9] ^ terms[63];
   assign \$19  = clear ? 64'h0000000000000000 : total;
-  assign next_fa191_s = next_fa191_h ^ \$19 [9];
   assign \$20  = clear ? 64'h0000000000000000 : total;
-  assign next_fa191_c = next_fa191_h ? \$20 [9] : terms[9];
-  assign next_fa193_h = terms[10] ^ terms[64];
   assign \$21  = clear ? 64'h0000000000000000 : total;
-  assign next_fa193_s = next_fa193_h ^ \$21 [10];
   assign \$22  = clear ? 64'h0000000000000000 : total;
-  assign next_fa193_c = next_fa193_h ? \$22 [10] : terms[10];
-  assign next_fa195_h = terms[11] ^ terms[65];
   assign \$23  = clear ? 64'h0000000000000000 : total;
-  assign next_fa195_s = next_fa195_h ^ \$23 [11];
   assign \$24  = clear ? 64'h0000000000000000 : total;
-  assign next_fa195_c = next_fa195_h ? \$24 [11] : terms[11];
-  assign next_fa197_h = terms[12] ^ terms[66];
   assign \$25  = clear ? 64'h0000000000000000 : total;
-  assign next_fa197_s = next_fa197_h ^ \$25 [12];
   assign \$26  = clear ? 64'h0000000000000000 : total;
-  assign next_fa197_c = next_fa197_h ? \$26 [12] : terms[12];
-  assign next_fa199_h = terms[13] ^ terms[67];
   assign \$27  = clear ? 64'h0000000000000000 : total;
-  assign next_fa199_s = next_fa199_h ^ \$27 [13];
   assign \$28  = clear ? 64'h0000000000000000 : total;
-  assign next_fa199_c = next_fa199_h ? \$28 [13] : terms[13];
-  assign next_fa201_h = terms[14] ^ terms[68];
   assign \$29  = clear ? 64'h0000000000000000 : total;
-  assign next_fa201_s = next_fa201_h ^ \$29 [14];
   assign \$30  = clear ? 64'h0000000000000000 : total;
-  assign next_fa201_c = next_fa201_h ? \$30 [14] : terms[14];
-  assign next_fa203_h = terms[15] ^ terms[69];
   assign \$31  = clear ? 64'h0000000000000000 : total;
-  assign next_fa203_s = next_fa203_h ^ \$31 [15];
   assign \$32  = clear ? 64'h0000000000000000 : total;
-  assign next_fa203_c = next_fa203_h ? \$32 [15] : terms[15];
-  assign next_fa205_h = terms[16] ^ terms[70];
   assign \$33  = clear ? 64'h0000000000000000 : total;
-  assign next_fa205_s = next_fa205_h ^ \$33 [16];
   assign \$34  = clear ? 64'h0000000000000000 : total;
-  assign next_fa205_c = next_fa205_h ? \$34 [16] : terms[16];
-  assign next_fa207_h = terms[17] ^ terms[71];
   assign \$35  = clear ? 64'h0000000000000000 : total;
-  assign next_fa207_s = next_fa207_h ^ \$35 [17];
   assign \$36  = clear ? 64'h0000000000000000 : total;
-  assign next_fa207_c = next_fa207_h ? \$36 [17] : terms[17];
-  assign next_fa209_h = terms[18] ^ terms[72];
   assign \$37  = clear ? 64'h0000000000000000 : total;
-  assign next_fa209_s = next_fa209_h ^ \$37 [18];
   assign \$38  = clear ? 64'h0000000000000000 : total;
-  assign next_fa209_c = next_fa209_h ? \$38 [18] : terms[18];
-  assign next_fa211_h = terms[19] ^ terms[73];
   assign \$39  = clear ? 64'h0000000000000000 : total;
-  assign next_fa211_s = next_fa211_h ^ \$39 [19];
   assign \$40  = clear ? 64'h0000000000000000 : total;
-  assign next_fa211_c = next_fa211_h ? \$40 [19] : terms[19];
-  assign next_fa213_h = terms[20] ^ terms[74];
   assign \$41  = clear ? 64'h0000000000000000 : total;
-  assign next_fa213_s = next_fa213_h ^ \$41 [20];
   assign \$42  = clear ? 64'h0000000000000000 : total;
-  assign next_fa213_c = next_fa213_h ? \$42 [20] : terms[20];
-  assign next_fa215_h = terms[21] ^ terms[75];
   assign \$43  = clear ? 64'h0000000000000000 : total;
-  assign next_fa215_s = next_fa215_h ^ \$43 [21];
   assign \$44  = clear ? 64'h0000000000000000 : total;
-  assign next_fa215_c = next_fa215_h ? \$44 [21] : terms[21];
-  assign next_fa217_h = terms[22] ^ terms[76];
   assign \$45  = clear ? 64'h0000000000000000 : total;
-  assign next_fa217_s = next_fa217_h ^ \$45 [22];
   assign \$46  = clear ? 64'h0000000000000000 : total;
-  assign next_fa217_c = next_fa217_h ? \$46 [22] : terms[22];
-  assign next_fa219_h = terms[23] ^ terms[77];
   assign \$47  = clear ? 64'h0000000000000000 : total;
-  assign next_fa219_s = next_fa219_h ^ \$47 [23];
   assign \$48  = clear ? 64'h0000000000000000 : total;
-  assign next_fa219_c = next_fa219_h ? \$48 [23] : terms[23];
-  assign next_fa221_h = terms[24] ^ terms[78];
   assign \$49  = clear ? 64'h0000000000000000 : total;
-  assign next_fa221_s = next_fa221_h ^ \$49 [24];
   assign \$50  = clear ? 64'h0000000000000000 : total;
-  assign next_fa221_c = next_fa221_h ? \$50 [24] : terms[24];
-  assign next_fa223_h = terms[25] ^ terms[79];
   assign \$51  = clear ? 64'h0000000000000000 : total;
-  assign next_fa223_s = next_fa223_h ^ \$51 [25];
   assign \$52  = clear ? 64'h0000000000000000 : total;
-  assign next_fa223_c = next_fa223_h ? \$52 [25] : terms[25];
-  assign next_fa225_h = terms[26] ^ terms[80];
   assign \$53  = clear ? 64'h0000000000000000 : total;
-  assign next_fa225_s = next_fa225_h ^ \$53 [26];
   assign \$54  = clear ? 64'h0000000000000000 : total;
-  assign next_fa225_c = next_fa225_h ? \$54 [26] : terms[26];
-  assign next_fa227_h = terms[27] ^ terms[81];
   assign \$55  = clear ? 64'h0000000000000000 : total;
-  assign next_fa227_s = next_fa227_h ^ \$55 [27];
   assign \$56  = clear ? 64'h0000000000000000 : total;
-  assign next_fa227_c = next_fa227_h ? \$56 [27] : terms[27];
-  assign next_fa229_h = terms[28] ^ terms[82];
   assign \$57  = clear ? 64'h0000000000000000 : total;
-  assign next_fa229_s = next_fa229_h ^ \$57 [28];
   assign \$58  = clear ? 64'h0000000000000000 : total;
-  assign next_fa229_c = next_fa229_h ? \$58 [28] : terms[28];
-  assign next_fa231_h = terms[29] ^ terms[83];
   assign \$59  = clear ? 64'h0000000000000000 : total;
-  assign next_fa231_s = next_fa231_h ^ \$59 [29];
   assign \$60  = clear ? 64'h0000000000000000 : total;
-  assign next_fa231_c = next_fa231_h ? \$60 [29] : terms[29];
-  assign next_fa233_h = terms[30] ^ terms[84];
   assign \$61  = clear ? 64'h0000000000000000 : total;
-  assign next_fa233_s = next_fa233_h ^ \$61 [30];
   assign \$62  = clear ? 64'h0000000000000000 : total;
-  assign next_fa233_c = next_fa233_h ? \$62 [30] : terms[30];
-  assign next_fa235_h = terms[31] ^ terms[85];
   assign \$63  = clear ? 64'h0000000000000000 : total;
-  assign next_fa235_s = next_fa235_h ^ \$63 [31];
   assign \$64  = clear ? 64'h0000000000000000 : total;
-  assign next_fa235_c = next_fa235_h ? \$64 [31] : terms[31];
-  assign next_fa237_h = terms[32] ^ terms[86];
   assign \$65  = clear ? 64'h0000000000000000 : total;
-  assign next_fa237_s = next_fa237_h ^ \$65 [32];
   assign \$66  = clear ? 64'h0000000000000000 : total;
-  assign next_fa237_c = next_fa237_h ? \$66 [32] : terms[32];
-  assign next_fa239_h = terms[33] ^ terms[87];
   assign \$67  = clear ? 64'h0000000000000000 : total;
-  assign next_fa239_s = next_fa239_h ^ \$67 [33];
-  assign \$68  = clear ? 64'h0000000000000000 : total;
-  assign next_fa239_c = next_fa239_h ? \$68 [33] : terms[33];
-  assign next_fa241_h = terms[34] ^ terms[88];
-  assign \$69  = clear ? 64'h0000000000000000 : total;
-  assign next_fa241_s = next_fa241_h ^ \$69 [34];
-  assign \$70  = clear ? 64'h0000000000000000 : total;
-  assign next_fa241_c = next_fa241_h ? \$70 [34] : terms[34];
-  assign next_fa243_h = terms[35] ^ terms[89];
-  assign \$71  = clear ? 64'h0000000000000000 : total;
-  assign next_fa243_s = next_fa243_h ^ \$71 [35];
-  assign \$72  = clear ? 64'h0000000000000000 : total;
-  assign next_fa243_c = next_fa243_h ? \$72 [35] : terms[35];
-  assign next_fa245_h = terms[36] ^ terms[90];
-  assign \$73  = clear ? 64'h0000000000000000 : total;
-  assign next_fa245_s = next_fa245_h ^ \$73 [36];
-  assign \$74  = clear ? 64'h0000000000000000 : total;
-  assign next_fa245_c = next_fa245_h ? \$74 [36] : terms[36];
-  assign next_fa247_h = terms[37] ^ terms[91];
-  assign \$75  = clear ? 64'h0000000000000000 : total;
-  assign next_fa247_s = next_fa247_h ^ \$75 [37];
-  assign \$76  = clear ? 64'h0000000000000000 : total;
-  assign next_fa247_c = next_fa247_h ? \$76 [37] : terms[37];
-  assign next_fa249_h = terms[38] ^ terms[92];
-  assign \$77  = clear ? 64'h0000000000000000 : total;
-  assign next_fa249_s = next_fa249_h ^ \$77 [38];
-  assign \$78  = clear ? 64'h0000000000000000 : total;
-  assign next_fa249_c = next_fa249_h ? \$78 [38] : terms[38];
-  assign next_fa251_h = terms[39] ^ terms[93];
-  assign \$79  = clear ? 64'h0000000000000000 : total;
-  assign next_fa251_s = next_fa251_h ^ \$79 [39];
-  assign \$80  = clear ? 64'h0000000000000000 : total;
-  assign next_fa251_c = next_fa251_h ? \$80 [39] : terms[39];
-  assign next_fa253_h = terms[40] ^ terms[94];
-  assign \$81  = clear ? 64'h0000000000000000 : total;
-  assign next_fa253_s = next_fa253_h ^ \$81 [40];
-  assign \$82  = clear ? 64'h0000000000000000 : total;
-  assign next_fa253_c = next_fa253_h ? \$82 [40] : terms[40];
-  assign next_fa255_h = terms[41] ^ terms[95];
-  assign \$83  = clear ? 64'h0000000000000000 : total;
-  assign next_fa255_s = next_fa255_h ^ \$83 [41];
-  assign \$84  = clear ? 64'h0000000000000000 : total;
-  assign next_fa255_c = next_fa255_h ? \$84 [41] : terms[41];
-  assign next_fa257_h = terms[42] ^ terms[96];
-  assign \$85  = clear ? 64'h0000000000000000 : total;
-  assign next_fa257_s = next_fa257_h ^ \$85 [42];
-  assign \$86  = clear ? 64'h0000000000000000 : total;
-  assign next_fa257_c = next_fa257_h ? \$86 [42] : terms[42];
-  assign next_fa259_h = terms[43] ^ terms[97];
-  assign \$87  = clear ? 64'h0000000000000000 : total;
-  assign next_fa259_s = next_fa259_h ^ \$87 [43];
-  assign \$88  = clear ? 64'h0000000000000000 : total;
-  assign next_fa259_c = next_fa259_h ? \$88 [43] : terms[43];
-  assign next_fa261_h = terms[44] ^ terms[98];
-  assign \$89  = clear ? 64'h0000000000000000 : total;
-  assign next_fa261_s = next_fa261_h ^ \$89 [44];
-  assign \$90  = clear ? 64'h0000000000000000 : total;
-  assign next_fa261_c = next_fa261_h ? \$90 [44] : terms[44];
-  assign next_fa263_h = terms[45] ^ terms[99];
-  assign \$91  = clear ? 64'h0000000000000000 : total;
-  assign next_fa263_s = next_fa263_h ^ \$91 [45];
-  assign \$92  = clear ? 64'h0000000000000000 : total;
-  assign next_fa263_c = next_fa263_h ? \$92 [45] : terms[45];
-  assign next_fa265_h = terms[46] ^ terms[100];
-  assign \$93  = clear ? 64'h0000000000000000 : total;
-  assign next_fa265_s = next_fa265_h ^ \$93 [46];
-  assign \$94  = clear ? 64'h0000000000000000 : total;
-  assign next_fa265_c = next_fa265_h ? \$94 [46] : terms[46];
-  assign next_fa267_h = terms[47] ^ terms[101];
-  assign \$95  = clear ? 64'h0000000000000000 : total;
-  assign next_fa267_s = next_fa267_h ^ \$95 [47];
-  assign \$96  = clear ? 64'h0000000000000000 : total;
-  assign next_fa267_c = next_fa267_h ? \$96 [47] : terms[47];
-  assign next_fa269_h = terms[48] ^ terms[102];
-  assign \$97  = clear ? 64'h0000000000000000 : total;
-  assign next_fa269_s = next_fa269_h ^ \$97 [48];
-  assign \$98  = clear ? 64'h0000000000000000 : total;
-  assign next_fa269_c = next_fa269_h ? \$98 [48] : terms[48];
-  assign next_fa271_h = terms[49] ^ terms[103];
-  assign \$99  = clear ? 64'h0000000000000000 : total;
-  assign next_fa271_s = next_fa271_h ^ \$99 [49];
-  assign \$100  = clear ? 64'h0000000000000000 : total;
-  assign next_fa271_c = next_fa271_h ? \$100 [49] : terms[49];
-  assign next_fa273_h = terms[50] ^ terms[104];
-  assign \$101  = clear ? 64'h0000000000000000 : total;
-  assign next_fa273_s = next_fa273_h ^ \$101 [50];
-  assign \$102  = clear ? 64'h0000000000000000 : total;
-  assign next_fa273_c = next_fa273_h ? \$102 [50] : terms[50];
-  assign next_fa275_h = terms[51] ^ terms[105];
-  assign \$103  = clear ? 64'h0000000000000000 : total;
-  assign next_fa275_s = next_fa275_h ^ \$103 [51];
-  assign \$104  = clear ? 64'h0000000000000000 : total;
-  assign next_fa275_c = next_fa275_h ? \$104 [51] : terms[51];
-  assign next_fa277_h = terms[52] ^ terms[106];
-  assign \$105  = clear ? 64'h0000000000000000 : total;
-  assign next_fa277_s = next_fa277_h ^ \$105 [52];
-  assign \$106  = clear ? 64'h0000000000000000 : total;
-  assign next_fa277_c = next_fa277_h ? \$106 [52] : terms[52];
-  assign \$107  = ~ terms[53];
-  assign next_fa279_s = next_fa279_h ^ terms[107];
-  assign next_fa279_c = next_fa279_h ? terms[107] : 1'h1;
-  assign \$108  = clear ? 64'h0000000000000000 : total;
-  assign next_fa281_h = \$108 [53] ^ next_fa277_c;
-  assign next_fa281_s = next_fa281_h ^ next_fa279_s;
-  assign \$109  = clear ? 64'h0000000000000000 : total;
-  assign next_fa281_c = next_fa281_h ? next_fa279_s : \$109 [53];
-  assign \$110  = ~ terms[108];
-  assign \$111  = clear ? 64'h0000000000000000 : total;
-  assign next_fa283_h = \$110  ^ \$111 [54];
-  assign next_fa283_s = next_fa283_h ^ next_fa279_c;
-  assign \$112  = ~ terms[108];
-  assign next_fa283_c = next_fa283_h ? next_fa279_c : \$112 ;
-  assign \$113  = clear ? 64'h0000000000000000 : total;
-  assign next_fa285_s = next_fa285_h ^ next_fa283_c;
-  assign next_fa285_c = \$113 [55] ? 1'h1 : next_fa283_c;
-  assign \$114  = clear ? 64'h0000000000000000 : total;
-  assign next_fa287_s = next_fa287_h ^ next_fa285_c;
-  assign next_fa287_c = \$114 [56] ? 1'h1 : next_fa285_c;
-  assign \$115  = clear ? 64'h0000000000000000 : total;
-  assign next_fa289_s = next_fa289_h ^ next_fa287_c;
-  assign next_fa289_c = \$115 [57] ? 1'h1 : next_fa287_c;
-  assign \$116  = clear ? 64'h0000000000000000 : total;
-  assign next_fa291_s = next_fa291_h ^ next_fa289_c;
-  assign next_fa291_c = \$116 [58] ? 1'h1 : next_fa289_c;
-  assign \$117  = clear ? 64'h0000000000000000 : total;
-  assign next_fa293_s = next_fa293_h ^ next_fa291_c;
-  assign next_fa293_c = \$117 [59] ? 1'h1 : next_fa291_c;
-  assign \$118  = clear ? 64'h0000000000000000 : total;
-  assign next_fa295_s = next_fa295_h ^ next_fa293_c;
-  assign next_fa295_c = \$118 [60] ? 1'h1 : next_fa293_c;
-  assign \$119  = clear ? 64'h0000000000000000 : total;
-  assign next_fa297_s = next_fa297_h ^ next_fa295_c;
-  assign next_fa297_c = \$119 [61] ? 1'h1 : next_fa295_c;
-  assign \$120  = clear ? 64'h0000000000000000 : total;
-  assign next_fa299_s = next_fa299_h ^ next_fa297_c;
-  assign next_fa299_c = \$120 [62] ? 1'h1 : next_fa297_c;
-  assign \$121  = clear ? 64'h0000000000000000 : total;
-  assign \$122  = ~ \$121 [63];
-  assign \$123  = { \$122 , next_fa299_s, next_fa297_s, next_fa295_s, next_fa293_s, next_fa291_s, next_fa289_s, next_fa287_s, next_fa285_s, next_fa281_c, next_fa281_s, next_fa275_c, next_fa273_c, next_fa271_c, next_fa269_c, next_fa267_c, next_fa265_c, next_fa263_c, next_fa261_c, next_fa259_c, next_fa257_c, next_fa255_c, next_fa253_c, next_fa251_c, next_fa249_c, next_fa247_c, next_fa245_c, next_fa243_c, next_fa241_c, next_fa239_c, next_fa237_c, next_fa235_c, next_fa233_c, next_fa231_c, next_fa229_c, next_fa227_c, next_fa225_c, next_fa223_c, next_fa221_c, next_fa219_c, next_fa217_c, next_fa215_c, next_fa213_c, next_fa211_c, next_fa209_c, next_fa207_c, next_fa205_c, next_fa203_c, next_fa201_c, next_fa199_c, next_fa197_c, next_fa195_c, next_fa193_c, next_fa191_c, next_fa189_c, next_fa187_c, next_fa185_c, next_fa183_c, next_fa181_c, next_fa179_c, next_fa177_c, next_fa175_c, next_fa173_c, next_fa173_s } + { next_fa299_c, 8'h00, next_fa283_s, 1'h0, next_fa277_s, next_fa275_s, next_fa273_s, next_fa271_s, next_fa269_s, next_fa267_s, next_fa265_s, next_fa263_s, next_fa261_s, next_fa259_s, next_fa257_s, next_fa255_s, next_fa253_s, next_fa251_s, next_fa249_s, next_fa247_s, next_fa245_s, next_fa243_s, next_fa241_s, next_fa239_s, next_fa237_s, next_fa235_s, next_fa233_s, next_fa231_s, next_fa229_s, next_fa227_s, next_fa225_s, next_fa223_s, next_fa221_s, next_fa219_s, next_fa217_s, next_fa215_s, next_fa213_s, next_fa211_s, next_fa209_s, next_fa207_s, next_fa205_s, next_fa203_s, next_fa201_s, next_fa199_s, next_fa197_s, next_fa195_s, next_fa193_s, next_fa191_s, next_fa189_s, next_fa187_s, next_fa185_s, next_fa183_s, next_fa181_s, next_fa179_s, next_fa177_s, next_fa175_s, 1'h0 };
+  assign \$68  = { \$11 , next_fa133_s, next_fa131_s, next_fa129_s, next_fa127_s, next_fa125_s, next_fa123_s, next_fa121_s, terms[55:0] } + { next_fa133_c, 7'h00, \$67 [55], \$66 [54], \$65 [53], \$64 [52], \$63 [51], \$62 [50], \$61 [49], \$60 [48], \$59 [47], \$58 [46], \$57 [45], \$56 [44], \$55 [43], \$54 [42], \$53 [41], \$52 [40], \$51 [39], \$50 [38], \$49 [37], \$48 [36], \$47 [35], \$46 [34], \$45 [33], \$44 [32], \$43 [31], \$42 [30], \$41 [29], \$40 [28], \$39 [27], \$38 [26], \$37 [25], \$36 [24], \$35 [23], \$34 [22], \$33 [21], \$32 [20], \$31 [19], \$30 [18], \$29 [17], \$28 [16], \$27 [15], \$26 [14], \$25 [13], \$24 [12], \$23 [11], \$22 [10], \$21 [9], \$20 [8], \$19 [7], \$18 [6], \$17 [5], \$16 [4], \$15 [3], \$14 [2], \$13 [1], \$12 [0] };
   always @(posedge clk)
-    total <= \$124 ;
-  assign \$auto$rtlil.cc:3337:Not$12  = ~ \$117 [59];
-  assign \$auto$rtlil.cc:3337:Not$14  = ~ \$118 [60];
-  assign \$auto$rtlil.cc:3337:Not$16  = ~ \$119 [61];
-  assign \$auto$rtlil.cc:3337:Not$18  = ~ \$120 [62];
-  assign \$auto$rtlil.cc:3337:Not$4  = ~ \$113 [55];
-  assign \$auto$rtlil.cc:3337:Not$6  = ~ \$114 [56];
-  assign \$auto$rtlil.cc:3337:Not$8  = ~ \$115 [57];
-  assign \$auto$rtlil.cc:3337:Not$10  = ~ \$116 [58];
+    total <= \$69 ;
+  assign \$1  = ~ terms[56];
+  assign \$2  = clear ? 64'h0000000000000000 : total;
+  assign next_fa121_s = next_fa121_h ^ \$2 [56];
+  assign \$3  = clear ? 64'h0000000000000000 : total;
+  assign next_fa121_c = next_fa121_h ? \$3 [56] : 1'h1;
+  assign \$4  = clear ? 64'h0000000000000000 : total;
+  assign next_fa123_s = next_fa123_h ^ next_fa121_c;
+  assign next_fa123_c = \$4 [57] ? 1'h1 : next_fa121_c;
+  assign \$5  = clear ? 64'h0000000000000000 : total;
+  assign next_fa125_s = next_fa125_h ^ next_fa123_c;
+  assign next_fa125_c = \$5 [58] ? 1'h1 : next_fa123_c;
+  assign \$6  = clear ? 64'h0000000000000000 : total;
+  assign next_fa127_s = next_fa127_h ^ next_fa125_c;
+  assign next_fa127_c = \$6 [59] ? 1'h1 : next_fa125_c;
+  assign \$7  = clear ? 64'h0000000000000000 : total;
+  assign next_fa129_s = next_fa129_h ^ next_fa127_c;
+  assign next_fa129_c = \$7 [60] ? 1'h1 : next_fa127_c;
+  assign \$8  = clear ? 64'h0000000000000000 : total;
+  assign next_fa131_s = next_fa131_h ^ next_fa129_c;
+  assign next_fa131_c = \$8 [61] ? 1'h1 : next_fa129_c;
+  assign \$9  = clear ? 64'h0000000000000000 : total;
+  assign next_fa133_s = next_fa133_h ^ next_fa131_c;
+  assign next_fa133_c = \$9 [62] ? 1'h1 : next_fa131_c;
+  assign \$auto$rtlil.cc:3337:Not$12  = ~ \$8 [61];
+  assign \$auto$rtlil.cc:3337:Not$14  = ~ \$9 [62];
+  assign \$auto$rtlil.cc:3337:Not$4  = ~ \$4 [57];
+  assign \$auto$rtlil.cc:3337:Not$6  = ~ \$5 [58];
+  assign \$auto$rtlil.cc:3337:Not$8  = ~ \$6 [59];
+  assign \$auto$rtlil.cc:3337:Not$10  = ~ \$7 [60];
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
-    \$124  = total;
+    if (\$auto$verilog_backend.cc:2437:dump_module$31 ) begin end
+    \$69  = total;
     if (en) begin
-      \$124  = \$123 [63:0];
+      \$69  = \$68 [63:0];
     end
   end
-  assign next_sum = \$123 [63:0];
+  assign next_sum = \$68 [63:0];
   assign o = total;
-  assign \terms.0  = terms[53:0];
-  assign \terms.1  = terms[108:54];
-  assign next_fa279_h = \$auto$rtlil.cc:3337:Not$2 ;
-  assign next_fa285_h = \$auto$rtlil.cc:3337:Not$4 ;
-  assign next_fa287_h = \$auto$rtlil.cc:3337:Not$6 ;
-  assign next_fa289_h = \$auto$rtlil.cc:3337:Not$8 ;
-  assign next_fa291_h = \$auto$rtlil.cc:3337:Not$10 ;
-  assign next_fa293_h = \$auto$rtlil.cc:3337:Not$12 ;
-  assign next_fa295_h = \$auto$rtlil.cc:3337:Not$14 ;
-  assign next_fa297_h = \$auto$rtlil.cc:3337:Not$16 ;
-  assign next_fa299_h = \$auto$rtlil.cc:3337:Not$18 ;
-  assign \$auto$rtlil.cc:3337:Not$2  = terms[53];
+  assign \terms.0  = terms;
+  assign next_fa121_h = \$auto$rtlil.cc:3337:Not$2 ;
+  assign next_fa123_h = \$auto$rtlil.cc:3337:Not$4 ;
+  assign next_fa125_h = \$auto$rtlil.cc:3337:Not$6 ;
+  assign next_fa127_h = \$auto$rtlil.cc:3337:Not$8 ;
+  assign next_fa129_h = \$auto$rtlil.cc:3337:Not$10 ;
+  assign next_fa131_h = \$auto$rtlil.cc:3337:Not$12 ;
+  assign next_fa133_h = \$auto$rtlil.cc:3337:Not$14 ;
+  assign \$auto$rtlil.cc:3337:Not$2  = terms[56];
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.bank_scale (product_sum, fraction, value);
-  output [14:0] product_sum;
-  wire [14:0] product_sum;
+module \sq_pe_default.pe.datapath.mac.bank_scale (fraction, \port$3634$0 , product_sum);
   input [2:0] fraction;
   wire [2:0] fraction;
-  input [11:0] value;
-  wire [11:0] value;
+  input [13:0] \port$3634$0 ;
+  wire [13:0] \port$3634$0 ;
+  output [17:0] product_sum;
+  wire [17:0] product_sum;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -4311,30 +3901,54 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (product_sum, fraction, value);
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [15:0] \$63 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire [18:0] \$78 ;
   wire \$8 ;
   wire \$9 ;
-  wire \$auto$rtlil.cc:3337:Not$22 ;
-  wire [14:0] o;
-  wire product_fa48_c;
-  wire product_fa48_h;
-  wire product_fa48_s;
-  wire product_fa50_c;
-  wire product_fa50_h;
-  wire product_fa50_s;
-  wire product_fa52_c;
-  wire product_fa52_h;
-  wire product_fa52_s;
-  wire product_fa54_c;
-  wire product_fa54_h;
-  wire product_fa54_s;
-  wire product_fa56_c;
-  wire product_fa56_h;
-  wire product_fa56_s;
-  wire product_fa58_c;
-  wire product_fa58_h;
-  wire product_fa58_s;
+  wire \$auto$rtlil.cc:3337:Not$18 ;
+  wire [17:0] o;
+  wire product_fa100_c;
+  wire product_fa100_h;
+  wire product_fa100_s;
+  wire product_fa102_c;
+  wire product_fa102_h;
+  wire product_fa102_s;
+  wire product_fa104_c;
+  wire product_fa104_h;
+  wire product_fa104_s;
+  wire product_fa106_c;
+  wire product_fa106_h;
+  wire product_fa106_s;
+  wire product_fa108_c;
+  wire product_fa108_h;
+  wire product_fa108_s;
+  wire product_fa110_c;
+  wire product_fa110_h;
+  wire product_fa110_s;
+  wire product_fa112_c;
+  wire product_fa112_h;
+  wire product_fa112_s;
+  wire product_fa114_c;
+  wire product_fa114_h;
+  wire product_fa114_s;
+  wire product_fa116_c;
+  wire product_fa116_h;
+  wire product_fa116_s;
   wire product_fa60_c;
   wire product_fa60_h;
   wire product_fa60_s;
@@ -4386,151 +4000,195 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (product_sum, fraction, value);
   wire product_fa92_c;
   wire product_fa92_h;
   wire product_fa92_s;
-  assign \$19  = value[5] & fraction[0];
-  assign product_fa60_h = \$19  ^ product_fa54_c;
-  assign product_fa60_s = product_fa60_h ^ product_fa58_s;
-  assign \$20  = value[5] & fraction[0];
-  assign product_fa60_c = product_fa60_h ? product_fa58_s : \$20 ;
-  assign \$21  = value[4] & fraction[2];
-  assign product_fa62_h = value[3] ^ \$21 ;
-  assign \$22  = value[5] & fraction[1];
-  assign product_fa62_s = product_fa62_h ^ \$22 ;
-  assign \$23  = value[5] & fraction[1];
-  assign product_fa62_c = product_fa62_h ? \$23  : value[3];
-  assign \$24  = value[6] & fraction[0];
-  assign product_fa64_h = \$24  ^ product_fa58_c;
-  assign product_fa64_s = product_fa64_h ^ product_fa62_s;
-  assign \$25  = value[6] & fraction[0];
-  assign product_fa64_c = product_fa64_h ? product_fa62_s : \$25 ;
-  assign \$26  = value[5] & fraction[2];
-  assign product_fa66_h = value[4] ^ \$26 ;
-  assign \$27  = value[6] & fraction[1];
-  assign product_fa66_s = product_fa66_h ^ \$27 ;
-  assign \$28  = value[6] & fraction[1];
-  assign product_fa66_c = product_fa66_h ? \$28  : value[4];
-  assign \$29  = value[7] & fraction[0];
-  assign product_fa68_h = \$29  ^ product_fa62_c;
+  wire product_fa94_c;
+  wire product_fa94_h;
+  wire product_fa94_s;
+  wire product_fa96_c;
+  wire product_fa96_h;
+  wire product_fa96_s;
+  wire product_fa98_c;
+  wire product_fa98_h;
+  wire product_fa98_s;
+  wire [14:0] value;
+  assign \$12  = \port$3634$0 [3] & fraction[1];
+  assign product_fa66_s = product_fa66_h ^ \$12 ;
+  assign \$13  = \port$3634$0 [3] & fraction[1];
+  assign product_fa66_c = product_fa66_h ? \$13  : \port$3634$0 [1];
+  assign \$14  = \port$3634$0 [4] & fraction[0];
+  assign product_fa68_h = \$14  ^ product_fa62_c;
   assign product_fa68_s = product_fa68_h ^ product_fa66_s;
-  assign \$30  = value[7] & fraction[0];
-  assign product_fa68_c = product_fa68_h ? product_fa66_s : \$30 ;
-  assign \$31  = value[6] & fraction[2];
-  assign product_fa70_h = value[5] ^ \$31 ;
-  assign \$32  = value[7] & fraction[1];
-  assign product_fa70_s = product_fa70_h ^ \$32 ;
-  assign \$33  = value[7] & fraction[1];
-  assign product_fa70_c = product_fa70_h ? \$33  : value[5];
-  assign \$34  = value[8] & fraction[0];
-  assign product_fa72_h = \$34  ^ product_fa66_c;
+  assign \$15  = \port$3634$0 [4] & fraction[0];
+  assign product_fa68_c = product_fa68_h ? product_fa66_s : \$15 ;
+  assign \$16  = \port$3634$0 [3] & fraction[2];
+  assign product_fa70_h = \port$3634$0 [2] ^ \$16 ;
+  assign \$17  = \port$3634$0 [4] & fraction[1];
+  assign product_fa70_s = product_fa70_h ^ \$17 ;
+  assign \$18  = \port$3634$0 [4] & fraction[1];
+  assign product_fa70_c = product_fa70_h ? \$18  : \port$3634$0 [2];
+  assign \$19  = \port$3634$0 [5] & fraction[0];
+  assign product_fa72_h = \$19  ^ product_fa66_c;
   assign product_fa72_s = product_fa72_h ^ product_fa70_s;
-  assign \$35  = value[8] & fraction[0];
-  assign product_fa72_c = product_fa72_h ? product_fa70_s : \$35 ;
-  assign \$36  = value[7] & fraction[2];
-  assign product_fa74_h = value[6] ^ \$36 ;
-  assign \$37  = value[8] & fraction[1];
-  assign product_fa74_s = product_fa74_h ^ \$37 ;
-  assign \$38  = value[8] & fraction[1];
-  assign product_fa74_c = product_fa74_h ? \$38  : value[6];
-  assign \$39  = value[9] & fraction[0];
-  assign product_fa76_h = \$39  ^ product_fa70_c;
+  assign \$20  = \port$3634$0 [5] & fraction[0];
+  assign product_fa72_c = product_fa72_h ? product_fa70_s : \$20 ;
+  assign \$21  = \port$3634$0 [4] & fraction[2];
+  assign product_fa74_h = \port$3634$0 [3] ^ \$21 ;
+  assign \$22  = \port$3634$0 [5] & fraction[1];
+  assign product_fa74_s = product_fa74_h ^ \$22 ;
+  assign \$23  = \port$3634$0 [5] & fraction[1];
+  assign product_fa74_c = product_fa74_h ? \$23  : \port$3634$0 [3];
+  assign \$24  = \port$3634$0 [6] & fraction[0];
+  assign product_fa76_h = \$24  ^ product_fa70_c;
   assign product_fa76_s = product_fa76_h ^ product_fa74_s;
-  assign \$40  = value[9] & fraction[0];
-  assign product_fa76_c = product_fa76_h ? product_fa74_s : \$40 ;
-  assign \$41  = value[8] & fraction[2];
-  assign product_fa78_h = value[7] ^ \$41 ;
-  assign \$42  = value[9] & fraction[1];
-  assign product_fa78_s = product_fa78_h ^ \$42 ;
-  assign \$43  = value[9] & fraction[1];
-  assign product_fa78_c = product_fa78_h ? \$43  : value[7];
-  assign \$44  = value[10] & fraction[0];
-  assign product_fa80_h = \$44  ^ product_fa74_c;
+  assign \$25  = \port$3634$0 [6] & fraction[0];
+  assign product_fa76_c = product_fa76_h ? product_fa74_s : \$25 ;
+  assign \$26  = \port$3634$0 [5] & fraction[2];
+  assign product_fa78_h = \port$3634$0 [4] ^ \$26 ;
+  assign \$27  = \port$3634$0 [6] & fraction[1];
+  assign product_fa78_s = product_fa78_h ^ \$27 ;
+  assign \$28  = \port$3634$0 [6] & fraction[1];
+  assign product_fa78_c = product_fa78_h ? \$28  : \port$3634$0 [4];
+  assign \$29  = \port$3634$0 [7] & fraction[0];
+  assign product_fa80_h = \$29  ^ product_fa74_c;
   assign product_fa80_s = product_fa80_h ^ product_fa78_s;
-  assign \$45  = value[10] & fraction[0];
-  assign product_fa80_c = product_fa80_h ? product_fa78_s : \$45 ;
-  assign \$46  = value[9] & fraction[2];
-  assign product_fa82_s = product_fa82_h ^ \$46 ;
-  assign \$47  = value[9] & fraction[2];
-  assign product_fa82_c = value[8] ? 1'h1 : \$47 ;
-  assign \$48  = value[10] & fraction[1];
-  assign \$49  = value[11] & fraction[0];
-  assign \$50  = ~ \$49 ;
-  assign product_fa84_h = \$48  ^ \$50 ;
-  assign product_fa84_s = product_fa84_h ^ product_fa78_c;
-  assign \$51  = value[10] & fraction[1];
-  assign product_fa84_c = product_fa84_h ? product_fa78_c : \$51 ;
-  assign product_fa86_h = product_fa82_s ^ product_fa80_c;
-  assign product_fa86_s = product_fa86_h ^ product_fa84_s;
-  assign product_fa86_c = product_fa86_h ? product_fa84_s : product_fa82_s;
-  assign \$52  = value[10] & fraction[2];
-  assign product_fa88_h = value[9] ^ \$52 ;
-  assign \$53  = value[11] & fraction[1];
-  assign \$54  = ~ \$53 ;
-  assign product_fa88_s = product_fa88_h ^ \$54 ;
-  assign \$55  = value[11] & fraction[1];
-  assign \$56  = ~ \$55 ;
-  assign product_fa88_c = product_fa88_h ? \$56  : value[9];
-  assign product_fa90_h = product_fa82_c ^ product_fa84_c;
-  assign product_fa90_s = product_fa90_h ^ product_fa88_s;
-  assign product_fa90_c = product_fa90_h ? product_fa88_s : product_fa82_c;
-  assign \$57  = value[11] & fraction[2];
-  assign \$58  = ~ \$57 ;
-  assign product_fa92_h = value[10] ^ \$58 ;
-  assign product_fa92_s = product_fa92_h ^ product_fa88_c;
-  assign product_fa92_c = product_fa92_h ? product_fa88_c : value[10];
-  assign \$59  = value[0] & fraction[0];
-  assign \$60  = value[0] & fraction[1];
-  assign \$61  = ~ value[11];
-  assign \$62  = value[1] & fraction[0];
-  assign \$63  = { \$61 , product_fa90_c, product_fa86_c, product_fa86_s, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa60_c, product_fa56_c, product_fa52_c, product_fa52_s, product_fa48_s, \$60 , \$59  } + { product_fa92_c, product_fa92_s, product_fa90_s, 1'h0, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, product_fa64_s, product_fa60_s, product_fa56_s, 2'h0, \$62 , 1'h0 };
-  assign \$1  = value[0] & fraction[2];
-  assign \$2  = value[1] & fraction[1];
-  assign product_fa48_h = \$1  ^ \$2 ;
-  assign \$3  = value[2] & fraction[0];
-  assign product_fa48_s = product_fa48_h ^ \$3 ;
-  assign \$4  = value[2] & fraction[0];
-  assign \$5  = value[0] & fraction[2];
-  assign product_fa48_c = product_fa48_h ? \$4  : \$5 ;
-  assign \$6  = value[1] & fraction[2];
-  assign product_fa50_h = value[0] ^ \$6 ;
-  assign \$7  = value[2] & fraction[1];
-  assign product_fa50_s = product_fa50_h ^ \$7 ;
-  assign \$8  = value[2] & fraction[1];
-  assign product_fa50_c = product_fa50_h ? \$8  : value[0];
-  assign \$9  = value[3] & fraction[0];
-  assign product_fa52_h = \$9  ^ product_fa48_c;
-  assign product_fa52_s = product_fa52_h ^ product_fa50_s;
-  assign \$10  = value[3] & fraction[0];
-  assign product_fa52_c = product_fa52_h ? product_fa50_s : \$10 ;
-  assign \$11  = value[2] & fraction[2];
-  assign product_fa54_h = value[1] ^ \$11 ;
-  assign \$12  = value[3] & fraction[1];
-  assign product_fa54_s = product_fa54_h ^ \$12 ;
-  assign \$13  = value[3] & fraction[1];
-  assign product_fa54_c = product_fa54_h ? \$13  : value[1];
-  assign \$14  = value[4] & fraction[0];
-  assign product_fa56_h = \$14  ^ product_fa50_c;
-  assign product_fa56_s = product_fa56_h ^ product_fa54_s;
-  assign \$15  = value[4] & fraction[0];
-  assign product_fa56_c = product_fa56_h ? product_fa54_s : \$15 ;
-  assign \$16  = value[3] & fraction[2];
-  assign product_fa58_h = value[2] ^ \$16 ;
-  assign \$17  = value[4] & fraction[1];
-  assign product_fa58_s = product_fa58_h ^ \$17 ;
-  assign \$18  = value[4] & fraction[1];
-  assign product_fa58_c = product_fa58_h ? \$18  : value[2];
-  assign \$auto$rtlil.cc:3337:Not$22  = ~ value[8];
-  assign o = \$63 [14:0];
-  assign product_sum = \$63 [14:0];
-  assign product_fa82_h = \$auto$rtlil.cc:3337:Not$22 ;
+  assign \$30  = \port$3634$0 [7] & fraction[0];
+  assign product_fa80_c = product_fa80_h ? product_fa78_s : \$30 ;
+  assign \$31  = \port$3634$0 [6] & fraction[2];
+  assign product_fa82_h = \port$3634$0 [5] ^ \$31 ;
+  assign \$32  = \port$3634$0 [7] & fraction[1];
+  assign product_fa82_s = product_fa82_h ^ \$32 ;
+  assign \$33  = \port$3634$0 [7] & fraction[1];
+  assign product_fa82_c = product_fa82_h ? \$33  : \port$3634$0 [5];
+  assign \$34  = \port$3634$0 [8] & fraction[0];
+  assign product_fa84_h = \$34  ^ product_fa78_c;
+  assign product_fa84_s = product_fa84_h ^ product_fa82_s;
+  assign \$35  = \port$3634$0 [8] & fraction[0];
+  assign product_fa84_c = product_fa84_h ? product_fa82_s : \$35 ;
+  assign \$36  = \port$3634$0 [7] & fraction[2];
+  assign product_fa86_h = \port$3634$0 [6] ^ \$36 ;
+  assign \$37  = \port$3634$0 [8] & fraction[1];
+  assign product_fa86_s = product_fa86_h ^ \$37 ;
+  assign \$38  = \port$3634$0 [8] & fraction[1];
+  assign product_fa86_c = product_fa86_h ? \$38  : \port$3634$0 [6];
+  assign \$39  = \port$3634$0 [9] & fraction[0];
+  assign product_fa88_h = \$39  ^ product_fa82_c;
+  assign product_fa88_s = product_fa88_h ^ product_fa86_s;
+  assign \$40  = \port$3634$0 [9] & fraction[0];
+  assign product_fa88_c = product_fa88_h ? product_fa86_s : \$40 ;
+  assign \$41  = \port$3634$0 [8] & fraction[2];
+  assign product_fa90_h = \port$3634$0 [7] ^ \$41 ;
+  assign \$42  = \port$3634$0 [9] & fraction[1];
+  assign product_fa90_s = product_fa90_h ^ \$42 ;
+  assign \$43  = \port$3634$0 [9] & fraction[1];
+  assign product_fa90_c = product_fa90_h ? \$43  : \port$3634$0 [7];
+  assign \$44  = \port$3634$0 [10] & fraction[0];
+  assign product_fa92_h = \$44  ^ product_fa86_c;
+  assign product_fa92_s = product_fa92_h ^ product_fa90_s;
+  assign \$45  = \port$3634$0 [10] & fraction[0];
+  assign product_fa92_c = product_fa92_h ? product_fa90_s : \$45 ;
+  assign \$46  = \port$3634$0 [9] & fraction[2];
+  assign product_fa94_h = \port$3634$0 [8] ^ \$46 ;
+  assign \$47  = \port$3634$0 [10] & fraction[1];
+  assign product_fa94_s = product_fa94_h ^ \$47 ;
+  assign \$48  = \port$3634$0 [10] & fraction[1];
+  assign product_fa94_c = product_fa94_h ? \$48  : \port$3634$0 [8];
+  assign \$49  = \port$3634$0 [11] & fraction[0];
+  assign product_fa96_h = \$49  ^ product_fa90_c;
+  assign product_fa96_s = product_fa96_h ^ product_fa94_s;
+  assign \$50  = \port$3634$0 [11] & fraction[0];
+  assign product_fa96_c = product_fa96_h ? product_fa94_s : \$50 ;
+  assign \$51  = \port$3634$0 [10] & fraction[2];
+  assign product_fa98_h = \port$3634$0 [9] ^ \$51 ;
+  assign \$52  = \port$3634$0 [11] & fraction[1];
+  assign product_fa98_s = product_fa98_h ^ \$52 ;
+  assign \$53  = \port$3634$0 [11] & fraction[1];
+  assign product_fa98_c = product_fa98_h ? \$53  : \port$3634$0 [9];
+  assign \$54  = \port$3634$0 [12] & fraction[0];
+  assign product_fa100_h = \$54  ^ product_fa94_c;
+  assign product_fa100_s = product_fa100_h ^ product_fa98_s;
+  assign \$55  = \port$3634$0 [12] & fraction[0];
+  assign product_fa100_c = product_fa100_h ? product_fa98_s : \$55 ;
+  assign \$56  = \port$3634$0 [11] & fraction[2];
+  assign product_fa102_h = \port$3634$0 [10] ^ \$56 ;
+  assign \$57  = \port$3634$0 [12] & fraction[1];
+  assign product_fa102_s = product_fa102_h ^ \$57 ;
+  assign \$58  = \port$3634$0 [12] & fraction[1];
+  assign product_fa102_c = product_fa102_h ? \$58  : \port$3634$0 [10];
+  assign \$59  = \port$3634$0 [13] & fraction[0];
+  assign product_fa104_h = \$59  ^ product_fa98_c;
+  assign product_fa104_s = product_fa104_h ^ product_fa102_s;
+  assign \$60  = \port$3634$0 [13] & fraction[0];
+  assign product_fa104_c = product_fa104_h ? product_fa102_s : \$60 ;
+  assign \$61  = \port$3634$0 [12] & fraction[2];
+  assign product_fa106_s = product_fa106_h ^ \$61 ;
+  assign \$62  = \port$3634$0 [12] & fraction[2];
+  assign product_fa106_c = \port$3634$0 [11] ? 1'h1 : \$62 ;
+  assign \$63  = \port$3634$0 [13] & fraction[1];
+  assign \$64  = \port$3634$0 [13] & fraction[0];
+  assign \$65  = ~ \$64 ;
+  assign product_fa108_h = \$63  ^ \$65 ;
+  assign product_fa108_s = product_fa108_h ^ product_fa102_c;
+  assign \$66  = \port$3634$0 [13] & fraction[1];
+  assign product_fa108_c = product_fa108_h ? product_fa102_c : \$66 ;
+  assign product_fa110_h = product_fa106_s ^ product_fa104_c;
+  assign product_fa110_s = product_fa110_h ^ product_fa108_s;
+  assign product_fa110_c = product_fa110_h ? product_fa108_s : product_fa106_s;
+  assign \$67  = \port$3634$0 [13] & fraction[2];
+  assign product_fa112_h = \port$3634$0 [12] ^ \$67 ;
+  assign \$68  = \port$3634$0 [13] & fraction[1];
+  assign \$69  = ~ \$68 ;
+  assign product_fa112_s = product_fa112_h ^ \$69 ;
+  assign \$70  = \port$3634$0 [13] & fraction[1];
+  assign \$71  = ~ \$70 ;
+  assign product_fa112_c = product_fa112_h ? \$71  : \port$3634$0 [12];
+  assign product_fa114_h = product_fa106_c ^ product_fa108_c;
+  assign product_fa114_s = product_fa114_h ^ product_fa112_s;
+  assign product_fa114_c = product_fa114_h ? product_fa112_s : product_fa106_c;
+  assign \$72  = \port$3634$0 [13] & fraction[2];
+  assign \$73  = ~ \$72 ;
+  assign product_fa116_h = \port$3634$0 [13] ^ \$73 ;
+  assign product_fa116_s = product_fa116_h ^ product_fa112_c;
+  assign product_fa116_c = product_fa116_h ? product_fa112_c : \port$3634$0 [13];
+  assign \$74  = \port$3634$0 [0] & fraction[0];
+  assign \$75  = \port$3634$0 [0] & fraction[1];
+  assign \$76  = ~ \port$3634$0 [13];
+  assign \$77  = \port$3634$0 [1] & fraction[0];
+  assign \$78  = { \$76 , product_fa114_c, product_fa110_c, product_fa110_s, product_fa100_c, product_fa96_c, product_fa92_c, product_fa88_c, product_fa84_c, product_fa80_c, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa64_s, product_fa60_s, \$75 , \$74  } + { product_fa116_c, product_fa116_s, product_fa114_s, 1'h0, product_fa104_s, product_fa100_s, product_fa96_s, product_fa92_s, product_fa88_s, product_fa84_s, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, 2'h0, \$77 , 1'h0 };
+  assign \$1  = \port$3634$0 [0] & fraction[2];
+  assign \$2  = \port$3634$0 [1] & fraction[1];
+  assign product_fa60_h = \$1  ^ \$2 ;
+  assign \$3  = \port$3634$0 [2] & fraction[0];
+  assign product_fa60_s = product_fa60_h ^ \$3 ;
+  assign \$4  = \port$3634$0 [2] & fraction[0];
+  assign \$5  = \port$3634$0 [0] & fraction[2];
+  assign product_fa60_c = product_fa60_h ? \$4  : \$5 ;
+  assign \$6  = \port$3634$0 [1] & fraction[2];
+  assign product_fa62_h = \port$3634$0 [0] ^ \$6 ;
+  assign \$7  = \port$3634$0 [2] & fraction[1];
+  assign product_fa62_s = product_fa62_h ^ \$7 ;
+  assign \$8  = \port$3634$0 [2] & fraction[1];
+  assign product_fa62_c = product_fa62_h ? \$8  : \port$3634$0 [0];
+  assign \$9  = \port$3634$0 [3] & fraction[0];
+  assign product_fa64_h = \$9  ^ product_fa60_c;
+  assign product_fa64_s = product_fa64_h ^ product_fa62_s;
+  assign \$10  = \port$3634$0 [3] & fraction[0];
+  assign product_fa64_c = product_fa64_h ? product_fa62_s : \$10 ;
+  assign \$11  = \port$3634$0 [2] & fraction[2];
+  assign product_fa66_h = \port$3634$0 [1] ^ \$11 ;
+  assign \$auto$rtlil.cc:3337:Not$18  = ~ \port$3634$0 [11];
+  assign value = { \port$3634$0 [13], \port$3634$0  };
+  assign o = \$78 [17:0];
+  assign product_sum = \$78 [17:0];
+  assign product_fa106_h = \$auto$rtlil.cc:3337:Not$18 ;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$4019$0 , picks, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$42  = 0;
+module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$3609$0 , picks, o, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$32  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [103:0] \port$4019$0 ;
-  wire [103:0] \port$4019$0 ;
+  input [103:0] \port$3609$0 ;
+  wire [103:0] \port$3609$0 ;
   input [95:0] picks;
   wire [95:0] picks;
   output [11:0] o;
@@ -4764,8 +4422,8 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$4019$0 , picks
   wire [4:0] \$97 ;
   wire [4:0] \$98 ;
   wire [4:0] \$99 ;
-  wire \$auto$rtlil.cc:3337:Not$34 ;
-  wire \$auto$rtlil.cc:3337:Not$36 ;
+  wire \$auto$rtlil.cc:3337:Not$24 ;
+  wire \$auto$rtlil.cc:3337:Not$26 ;
   wire lanes_fa160_c;
   wire lanes_fa160_h;
   wire lanes_fa160_s;
@@ -5398,165 +5056,165 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$4019$0 , picks
   wire [4:0] \sums[5] ;
   wire [4:0] \sums[6] ;
   wire [4:0] \sums[7] ;
-  assign \$1  = { \port$4019$0 [3], \port$4019$0 [3:0] } & { picks[0], picks[0], picks[0], picks[0], picks[0] };
-  assign \$2  = { \port$4019$0 [7], \port$4019$0 [7:4] } & { picks[1], picks[1], picks[1], picks[1], picks[1] };
+  assign \$1  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[0], picks[0], picks[0], picks[0], picks[0] };
+  assign \$2  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[1], picks[1], picks[1], picks[1], picks[1] };
   assign \$3  = \$1  | \$2 ;
-  assign \$4  = \port$4019$0 [68:64] & { picks[2], picks[2], picks[2], picks[2], picks[2] };
+  assign \$4  = \port$3609$0 [68:64] & { picks[2], picks[2], picks[2], picks[2], picks[2] };
   assign pair0_0 = \$3  | \$4 ;
-  assign \$5  = { \port$4019$0 [3], \port$4019$0 [3:0] } & { picks[3], picks[3], picks[3], picks[3], picks[3] };
-  assign \$6  = { \port$4019$0 [7], \port$4019$0 [7:4] } & { picks[4], picks[4], picks[4], picks[4], picks[4] };
+  assign \$5  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[3], picks[3], picks[3], picks[3], picks[3] };
+  assign \$6  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[4], picks[4], picks[4], picks[4], picks[4] };
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = \port$4019$0 [68:64] & { picks[5], picks[5], picks[5], picks[5], picks[5] };
+  assign \$8  = \port$3609$0 [68:64] & { picks[5], picks[5], picks[5], picks[5], picks[5] };
   assign pair0_1 = \$7  | \$8 ;
-  assign \$9  = { \port$4019$0 [3], \port$4019$0 [3:0] } & { picks[6], picks[6], picks[6], picks[6], picks[6] };
-  assign \$10  = { \port$4019$0 [7], \port$4019$0 [7:4] } & { picks[7], picks[7], picks[7], picks[7], picks[7] };
+  assign \$9  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[6], picks[6], picks[6], picks[6], picks[6] };
+  assign \$10  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[7], picks[7], picks[7], picks[7], picks[7] };
   assign \$11  = \$9  | \$10 ;
-  assign \$12  = \port$4019$0 [68:64] & { picks[8], picks[8], picks[8], picks[8], picks[8] };
+  assign \$12  = \port$3609$0 [68:64] & { picks[8], picks[8], picks[8], picks[8], picks[8] };
   assign pair0_2 = \$11  | \$12 ;
-  assign \$13  = { \port$4019$0 [3], \port$4019$0 [3:0] } & { picks[9], picks[9], picks[9], picks[9], picks[9] };
-  assign \$14  = { \port$4019$0 [7], \port$4019$0 [7:4] } & { picks[10], picks[10], picks[10], picks[10], picks[10] };
+  assign \$13  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[9], picks[9], picks[9], picks[9], picks[9] };
+  assign \$14  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[10], picks[10], picks[10], picks[10], picks[10] };
   assign \$15  = \$13  | \$14 ;
-  assign \$16  = \port$4019$0 [68:64] & { picks[11], picks[11], picks[11], picks[11], picks[11] };
+  assign \$16  = \port$3609$0 [68:64] & { picks[11], picks[11], picks[11], picks[11], picks[11] };
   assign pair0_3 = \$15  | \$16 ;
-  assign \$17  = { \port$4019$0 [11], \port$4019$0 [11:8] } & { picks[12], picks[12], picks[12], picks[12], picks[12] };
-  assign \$18  = { \port$4019$0 [15], \port$4019$0 [15:12] } & { picks[13], picks[13], picks[13], picks[13], picks[13] };
+  assign \$17  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[12], picks[12], picks[12], picks[12], picks[12] };
+  assign \$18  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[13], picks[13], picks[13], picks[13], picks[13] };
   assign \$19  = \$17  | \$18 ;
-  assign \$20  = \port$4019$0 [73:69] & { picks[14], picks[14], picks[14], picks[14], picks[14] };
+  assign \$20  = \port$3609$0 [73:69] & { picks[14], picks[14], picks[14], picks[14], picks[14] };
   assign pair1_0 = \$19  | \$20 ;
-  assign \$21  = { \port$4019$0 [11], \port$4019$0 [11:8] } & { picks[15], picks[15], picks[15], picks[15], picks[15] };
-  assign \$22  = { \port$4019$0 [15], \port$4019$0 [15:12] } & { picks[16], picks[16], picks[16], picks[16], picks[16] };
+  assign \$21  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[15], picks[15], picks[15], picks[15], picks[15] };
+  assign \$22  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[16], picks[16], picks[16], picks[16], picks[16] };
   assign \$23  = \$21  | \$22 ;
-  assign \$24  = \port$4019$0 [73:69] & { picks[17], picks[17], picks[17], picks[17], picks[17] };
+  assign \$24  = \port$3609$0 [73:69] & { picks[17], picks[17], picks[17], picks[17], picks[17] };
   assign pair1_1 = \$23  | \$24 ;
-  assign \$25  = { \port$4019$0 [11], \port$4019$0 [11:8] } & { picks[18], picks[18], picks[18], picks[18], picks[18] };
-  assign \$26  = { \port$4019$0 [15], \port$4019$0 [15:12] } & { picks[19], picks[19], picks[19], picks[19], picks[19] };
+  assign \$25  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[18], picks[18], picks[18], picks[18], picks[18] };
+  assign \$26  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[19], picks[19], picks[19], picks[19], picks[19] };
   assign \$27  = \$25  | \$26 ;
-  assign \$28  = \port$4019$0 [73:69] & { picks[20], picks[20], picks[20], picks[20], picks[20] };
+  assign \$28  = \port$3609$0 [73:69] & { picks[20], picks[20], picks[20], picks[20], picks[20] };
   assign pair1_2 = \$27  | \$28 ;
-  assign \$29  = { \port$4019$0 [11], \port$4019$0 [11:8] } & { picks[21], picks[21], picks[21], picks[21], picks[21] };
-  assign \$30  = { \port$4019$0 [15], \port$4019$0 [15:12] } & { picks[22], picks[22], picks[22], picks[22], picks[22] };
+  assign \$29  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[21], picks[21], picks[21], picks[21], picks[21] };
+  assign \$30  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[22], picks[22], picks[22], picks[22], picks[22] };
   assign \$31  = \$29  | \$30 ;
-  assign \$32  = \port$4019$0 [73:69] & { picks[23], picks[23], picks[23], picks[23], picks[23] };
+  assign \$32  = \port$3609$0 [73:69] & { picks[23], picks[23], picks[23], picks[23], picks[23] };
   assign pair1_3 = \$31  | \$32 ;
-  assign \$33  = { \port$4019$0 [19], \port$4019$0 [19:16] } & { picks[24], picks[24], picks[24], picks[24], picks[24] };
-  assign \$34  = { \port$4019$0 [23], \port$4019$0 [23:20] } & { picks[25], picks[25], picks[25], picks[25], picks[25] };
+  assign \$33  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[24], picks[24], picks[24], picks[24], picks[24] };
+  assign \$34  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[25], picks[25], picks[25], picks[25], picks[25] };
   assign \$35  = \$33  | \$34 ;
-  assign \$36  = \port$4019$0 [78:74] & { picks[26], picks[26], picks[26], picks[26], picks[26] };
+  assign \$36  = \port$3609$0 [78:74] & { picks[26], picks[26], picks[26], picks[26], picks[26] };
   assign pair2_0 = \$35  | \$36 ;
-  assign \$37  = { \port$4019$0 [19], \port$4019$0 [19:16] } & { picks[27], picks[27], picks[27], picks[27], picks[27] };
-  assign \$38  = { \port$4019$0 [23], \port$4019$0 [23:20] } & { picks[28], picks[28], picks[28], picks[28], picks[28] };
+  assign \$37  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[27], picks[27], picks[27], picks[27], picks[27] };
+  assign \$38  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[28], picks[28], picks[28], picks[28], picks[28] };
   assign \$39  = \$37  | \$38 ;
-  assign \$40  = \port$4019$0 [78:74] & { picks[29], picks[29], picks[29], picks[29], picks[29] };
+  assign \$40  = \port$3609$0 [78:74] & { picks[29], picks[29], picks[29], picks[29], picks[29] };
   assign pair2_1 = \$39  | \$40 ;
-  assign \$41  = { \port$4019$0 [19], \port$4019$0 [19:16] } & { picks[30], picks[30], picks[30], picks[30], picks[30] };
-  assign \$42  = { \port$4019$0 [23], \port$4019$0 [23:20] } & { picks[31], picks[31], picks[31], picks[31], picks[31] };
+  assign \$41  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[30], picks[30], picks[30], picks[30], picks[30] };
+  assign \$42  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[31], picks[31], picks[31], picks[31], picks[31] };
   assign \$43  = \$41  | \$42 ;
-  assign \$44  = \port$4019$0 [78:74] & { picks[32], picks[32], picks[32], picks[32], picks[32] };
+  assign \$44  = \port$3609$0 [78:74] & { picks[32], picks[32], picks[32], picks[32], picks[32] };
   assign pair2_2 = \$43  | \$44 ;
-  assign \$45  = { \port$4019$0 [19], \port$4019$0 [19:16] } & { picks[33], picks[33], picks[33], picks[33], picks[33] };
-  assign \$46  = { \port$4019$0 [23], \port$4019$0 [23:20] } & { picks[34], picks[34], picks[34], picks[34], picks[34] };
+  assign \$45  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[33], picks[33], picks[33], picks[33], picks[33] };
+  assign \$46  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[34], picks[34], picks[34], picks[34], picks[34] };
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = \port$4019$0 [78:74] & { picks[35], picks[35], picks[35], picks[35], picks[35] };
+  assign \$48  = \port$3609$0 [78:74] & { picks[35], picks[35], picks[35], picks[35], picks[35] };
   assign pair2_3 = \$47  | \$48 ;
-  assign \$49  = { \port$4019$0 [27], \port$4019$0 [27:24] } & { picks[36], picks[36], picks[36], picks[36], picks[36] };
-  assign \$50  = { \port$4019$0 [31], \port$4019$0 [31:28] } & { picks[37], picks[37], picks[37], picks[37], picks[37] };
+  assign \$49  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[36], picks[36], picks[36], picks[36], picks[36] };
+  assign \$50  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[37], picks[37], picks[37], picks[37], picks[37] };
   assign \$51  = \$49  | \$50 ;
-  assign \$52  = \port$4019$0 [83:79] & { picks[38], picks[38], picks[38], picks[38], picks[38] };
+  assign \$52  = \port$3609$0 [83:79] & { picks[38], picks[38], picks[38], picks[38], picks[38] };
   assign pair3_0 = \$51  | \$52 ;
-  assign \$53  = { \port$4019$0 [27], \port$4019$0 [27:24] } & { picks[39], picks[39], picks[39], picks[39], picks[39] };
-  assign \$54  = { \port$4019$0 [31], \port$4019$0 [31:28] } & { picks[40], picks[40], picks[40], picks[40], picks[40] };
+  assign \$53  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[39], picks[39], picks[39], picks[39], picks[39] };
+  assign \$54  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[40], picks[40], picks[40], picks[40], picks[40] };
   assign \$55  = \$53  | \$54 ;
-  assign \$56  = \port$4019$0 [83:79] & { picks[41], picks[41], picks[41], picks[41], picks[41] };
+  assign \$56  = \port$3609$0 [83:79] & { picks[41], picks[41], picks[41], picks[41], picks[41] };
   assign pair3_1 = \$55  | \$56 ;
-  assign \$57  = { \port$4019$0 [27], \port$4019$0 [27:24] } & { picks[42], picks[42], picks[42], picks[42], picks[42] };
-  assign \$58  = { \port$4019$0 [31], \port$4019$0 [31:28] } & { picks[43], picks[43], picks[43], picks[43], picks[43] };
+  assign \$57  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[42], picks[42], picks[42], picks[42], picks[42] };
+  assign \$58  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[43], picks[43], picks[43], picks[43], picks[43] };
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = \port$4019$0 [83:79] & { picks[44], picks[44], picks[44], picks[44], picks[44] };
+  assign \$60  = \port$3609$0 [83:79] & { picks[44], picks[44], picks[44], picks[44], picks[44] };
   assign pair3_2 = \$59  | \$60 ;
-  assign \$61  = { \port$4019$0 [27], \port$4019$0 [27:24] } & { picks[45], picks[45], picks[45], picks[45], picks[45] };
-  assign \$62  = { \port$4019$0 [31], \port$4019$0 [31:28] } & { picks[46], picks[46], picks[46], picks[46], picks[46] };
+  assign \$61  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[45], picks[45], picks[45], picks[45], picks[45] };
+  assign \$62  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[46], picks[46], picks[46], picks[46], picks[46] };
   assign \$63  = \$61  | \$62 ;
-  assign \$64  = \port$4019$0 [83:79] & { picks[47], picks[47], picks[47], picks[47], picks[47] };
+  assign \$64  = \port$3609$0 [83:79] & { picks[47], picks[47], picks[47], picks[47], picks[47] };
   assign pair3_3 = \$63  | \$64 ;
-  assign \$65  = { \port$4019$0 [35], \port$4019$0 [35:32] } & { picks[48], picks[48], picks[48], picks[48], picks[48] };
-  assign \$66  = { \port$4019$0 [39], \port$4019$0 [39:36] } & { picks[49], picks[49], picks[49], picks[49], picks[49] };
+  assign \$65  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[48], picks[48], picks[48], picks[48], picks[48] };
+  assign \$66  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[49], picks[49], picks[49], picks[49], picks[49] };
   assign \$67  = \$65  | \$66 ;
-  assign \$68  = \port$4019$0 [88:84] & { picks[50], picks[50], picks[50], picks[50], picks[50] };
+  assign \$68  = \port$3609$0 [88:84] & { picks[50], picks[50], picks[50], picks[50], picks[50] };
   assign pair4_0 = \$67  | \$68 ;
-  assign \$69  = { \port$4019$0 [35], \port$4019$0 [35:32] } & { picks[51], picks[51], picks[51], picks[51], picks[51] };
-  assign \$70  = { \port$4019$0 [39], \port$4019$0 [39:36] } & { picks[52], picks[52], picks[52], picks[52], picks[52] };
+  assign \$69  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[51], picks[51], picks[51], picks[51], picks[51] };
+  assign \$70  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[52], picks[52], picks[52], picks[52], picks[52] };
   assign \$71  = \$69  | \$70 ;
-  assign \$72  = \port$4019$0 [88:84] & { picks[53], picks[53], picks[53], picks[53], picks[53] };
+  assign \$72  = \port$3609$0 [88:84] & { picks[53], picks[53], picks[53], picks[53], picks[53] };
   assign pair4_1 = \$71  | \$72 ;
-  assign \$73  = { \port$4019$0 [35], \port$4019$0 [35:32] } & { picks[54], picks[54], picks[54], picks[54], picks[54] };
-  assign \$74  = { \port$4019$0 [39], \port$4019$0 [39:36] } & { picks[55], picks[55], picks[55], picks[55], picks[55] };
+  assign \$73  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[54], picks[54], picks[54], picks[54], picks[54] };
+  assign \$74  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[55], picks[55], picks[55], picks[55], picks[55] };
   assign \$75  = \$73  | \$74 ;
-  assign \$76  = \port$4019$0 [88:84] & { picks[56], picks[56], picks[56], picks[56], picks[56] };
+  assign \$76  = \port$3609$0 [88:84] & { picks[56], picks[56], picks[56], picks[56], picks[56] };
   assign pair4_2 = \$75  | \$76 ;
-  assign \$77  = { \port$4019$0 [35], \port$4019$0 [35:32] } & { picks[57], picks[57], picks[57], picks[57], picks[57] };
-  assign \$78  = { \port$4019$0 [39], \port$4019$0 [39:36] } & { picks[58], picks[58], picks[58], picks[58], picks[58] };
+  assign \$77  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[57], picks[57], picks[57], picks[57], picks[57] };
+  assign \$78  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[58], picks[58], picks[58], picks[58], picks[58] };
   assign \$79  = \$77  | \$78 ;
-  assign \$80  = \port$4019$0 [88:84] & { picks[59], picks[59], picks[59], picks[59], picks[59] };
+  assign \$80  = \port$3609$0 [88:84] & { picks[59], picks[59], picks[59], picks[59], picks[59] };
   assign pair4_3 = \$79  | \$80 ;
-  assign \$81  = { \port$4019$0 [43], \port$4019$0 [43:40] } & { picks[60], picks[60], picks[60], picks[60], picks[60] };
-  assign \$82  = { \port$4019$0 [47], \port$4019$0 [47:44] } & { picks[61], picks[61], picks[61], picks[61], picks[61] };
+  assign \$81  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[60], picks[60], picks[60], picks[60], picks[60] };
+  assign \$82  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[61], picks[61], picks[61], picks[61], picks[61] };
   assign \$83  = \$81  | \$82 ;
-  assign \$84  = \port$4019$0 [93:89] & { picks[62], picks[62], picks[62], picks[62], picks[62] };
+  assign \$84  = \port$3609$0 [93:89] & { picks[62], picks[62], picks[62], picks[62], picks[62] };
   assign pair5_0 = \$83  | \$84 ;
-  assign \$85  = { \port$4019$0 [43], \port$4019$0 [43:40] } & { picks[63], picks[63], picks[63], picks[63], picks[63] };
-  assign \$86  = { \port$4019$0 [47], \port$4019$0 [47:44] } & { picks[64], picks[64], picks[64], picks[64], picks[64] };
+  assign \$85  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[63], picks[63], picks[63], picks[63], picks[63] };
+  assign \$86  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[64], picks[64], picks[64], picks[64], picks[64] };
   assign \$87  = \$85  | \$86 ;
-  assign \$88  = \port$4019$0 [93:89] & { picks[65], picks[65], picks[65], picks[65], picks[65] };
+  assign \$88  = \port$3609$0 [93:89] & { picks[65], picks[65], picks[65], picks[65], picks[65] };
   assign pair5_1 = \$87  | \$88 ;
-  assign \$89  = { \port$4019$0 [43], \port$4019$0 [43:40] } & { picks[66], picks[66], picks[66], picks[66], picks[66] };
-  assign \$90  = { \port$4019$0 [47], \port$4019$0 [47:44] } & { picks[67], picks[67], picks[67], picks[67], picks[67] };
+  assign \$89  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[66], picks[66], picks[66], picks[66], picks[66] };
+  assign \$90  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[67], picks[67], picks[67], picks[67], picks[67] };
   assign \$91  = \$89  | \$90 ;
-  assign \$92  = \port$4019$0 [93:89] & { picks[68], picks[68], picks[68], picks[68], picks[68] };
+  assign \$92  = \port$3609$0 [93:89] & { picks[68], picks[68], picks[68], picks[68], picks[68] };
   assign pair5_2 = \$91  | \$92 ;
-  assign \$93  = { \port$4019$0 [43], \port$4019$0 [43:40] } & { picks[69], picks[69], picks[69], picks[69], picks[69] };
-  assign \$94  = { \port$4019$0 [47], \port$4019$0 [47:44] } & { picks[70], picks[70], picks[70], picks[70], picks[70] };
+  assign \$93  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[69], picks[69], picks[69], picks[69], picks[69] };
+  assign \$94  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[70], picks[70], picks[70], picks[70], picks[70] };
   assign \$95  = \$93  | \$94 ;
-  assign \$96  = \port$4019$0 [93:89] & { picks[71], picks[71], picks[71], picks[71], picks[71] };
+  assign \$96  = \port$3609$0 [93:89] & { picks[71], picks[71], picks[71], picks[71], picks[71] };
   assign pair5_3 = \$95  | \$96 ;
-  assign \$97  = { \port$4019$0 [51], \port$4019$0 [51:48] } & { picks[72], picks[72], picks[72], picks[72], picks[72] };
-  assign \$98  = { \port$4019$0 [55], \port$4019$0 [55:52] } & { picks[73], picks[73], picks[73], picks[73], picks[73] };
+  assign \$97  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[72], picks[72], picks[72], picks[72], picks[72] };
+  assign \$98  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[73], picks[73], picks[73], picks[73], picks[73] };
   assign \$99  = \$97  | \$98 ;
-  assign \$100  = \port$4019$0 [98:94] & { picks[74], picks[74], picks[74], picks[74], picks[74] };
+  assign \$100  = \port$3609$0 [98:94] & { picks[74], picks[74], picks[74], picks[74], picks[74] };
   assign pair6_0 = \$99  | \$100 ;
-  assign \$101  = { \port$4019$0 [51], \port$4019$0 [51:48] } & { picks[75], picks[75], picks[75], picks[75], picks[75] };
-  assign \$102  = { \port$4019$0 [55], \port$4019$0 [55:52] } & { picks[76], picks[76], picks[76], picks[76], picks[76] };
+  assign \$101  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[75], picks[75], picks[75], picks[75], picks[75] };
+  assign \$102  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[76], picks[76], picks[76], picks[76], picks[76] };
   assign \$103  = \$101  | \$102 ;
-  assign \$104  = \port$4019$0 [98:94] & { picks[77], picks[77], picks[77], picks[77], picks[77] };
+  assign \$104  = \port$3609$0 [98:94] & { picks[77], picks[77], picks[77], picks[77], picks[77] };
   assign pair6_1 = \$103  | \$104 ;
-  assign \$105  = { \port$4019$0 [51], \port$4019$0 [51:48] } & { picks[78], picks[78], picks[78], picks[78], picks[78] };
-  assign \$106  = { \port$4019$0 [55], \port$4019$0 [55:52] } & { picks[79], picks[79], picks[79], picks[79], picks[79] };
+  assign \$105  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[78], picks[78], picks[78], picks[78], picks[78] };
+  assign \$106  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[79], picks[79], picks[79], picks[79], picks[79] };
   assign \$107  = \$105  | \$106 ;
-  assign \$108  = \port$4019$0 [98:94] & { picks[80], picks[80], picks[80], picks[80], picks[80] };
+  assign \$108  = \port$3609$0 [98:94] & { picks[80], picks[80], picks[80], picks[80], picks[80] };
   assign pair6_2 = \$107  | \$108 ;
-  assign \$109  = { \port$4019$0 [51], \port$4019$0 [51:48] } & { picks[81], picks[81], picks[81], picks[81], picks[81] };
-  assign \$110  = { \port$4019$0 [55], \port$4019$0 [55:52] } & { picks[82], picks[82], picks[82], picks[82], picks[82] };
+  assign \$109  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[81], picks[81], picks[81], picks[81], picks[81] };
+  assign \$110  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[82], picks[82], picks[82], picks[82], picks[82] };
   assign \$111  = \$109  | \$110 ;
-  assign \$112  = \port$4019$0 [98:94] & { picks[83], picks[83], picks[83], picks[83], picks[83] };
+  assign \$112  = \port$3609$0 [98:94] & { picks[83], picks[83], picks[83], picks[83], picks[83] };
   assign pair6_3 = \$111  | \$112 ;
-  assign \$113  = { \port$4019$0 [59], \port$4019$0 [59:56] } & { picks[84], picks[84], picks[84], picks[84], picks[84] };
-  assign \$114  = { \port$4019$0 [63], \port$4019$0 [63:60] } & { picks[85], picks[85], picks[85], picks[85], picks[85] };
+  assign \$113  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[84], picks[84], picks[84], picks[84], picks[84] };
+  assign \$114  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[85], picks[85], picks[85], picks[85], picks[85] };
   assign \$115  = \$113  | \$114 ;
-  assign \$116  = \port$4019$0 [103:99] & { picks[86], picks[86], picks[86], picks[86], picks[86] };
+  assign \$116  = \port$3609$0 [103:99] & { picks[86], picks[86], picks[86], picks[86], picks[86] };
   assign pair7_0 = \$115  | \$116 ;
-  assign \$117  = { \port$4019$0 [59], \port$4019$0 [59:56] } & { picks[87], picks[87], picks[87], picks[87], picks[87] };
-  assign \$118  = { \port$4019$0 [63], \port$4019$0 [63:60] } & { picks[88], picks[88], picks[88], picks[88], picks[88] };
+  assign \$117  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[87], picks[87], picks[87], picks[87], picks[87] };
+  assign \$118  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[88], picks[88], picks[88], picks[88], picks[88] };
   assign \$119  = \$117  | \$118 ;
-  assign \$120  = \port$4019$0 [103:99] & { picks[89], picks[89], picks[89], picks[89], picks[89] };
+  assign \$120  = \port$3609$0 [103:99] & { picks[89], picks[89], picks[89], picks[89], picks[89] };
   assign pair7_1 = \$119  | \$120 ;
-  assign \$121  = { \port$4019$0 [59], \port$4019$0 [59:56] } & { picks[90], picks[90], picks[90], picks[90], picks[90] };
-  assign \$122  = { \port$4019$0 [63], \port$4019$0 [63:60] } & { picks[91], picks[91], picks[91], picks[91], picks[91] };
+  assign \$121  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[90], picks[90], picks[90], picks[90], picks[90] };
+  assign \$122  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[91], picks[91], picks[91], picks[91], picks[91] };
   assign \$123  = \$121  | \$122 ;
-  assign \$124  = \port$4019$0 [103:99] & { picks[92], picks[92], picks[92], picks[92], picks[92] };
+  assign \$124  = \port$3609$0 [103:99] & { picks[92], picks[92], picks[92], picks[92], picks[92] };
   assign pair7_2 = \$123  | \$124 ;
-  assign \$125  = { \port$4019$0 [59], \port$4019$0 [59:56] } & { picks[93], picks[93], picks[93], picks[93], picks[93] };
-  assign \$126  = { \port$4019$0 [63], \port$4019$0 [63:60] } & { picks[94], picks[94], picks[94], picks[94], picks[94] };
+  assign \$125  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[93], picks[93], picks[93], picks[93], picks[93] };
+  assign \$126  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[94], picks[94], picks[94], picks[94], picks[94] };
   assign \$127  = \$125  | \$126 ;
-  assign \$128  = \port$4019$0 [103:99] & { picks[95], picks[95], picks[95], picks[95], picks[95] };
+  assign \$128  = \port$3609$0 [103:99] & { picks[95], picks[95], picks[95], picks[95], picks[95] };
   assign pair7_3 = \$127  | \$128 ;
   assign lanes_fa160_h = pair0_0[0] ^ pair1_0[0];
   assign lanes_fa160_s = lanes_fa160_h ^ pair2_0[0];
@@ -6091,34 +5749,34 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$4019$0 , picks
   assign \$226  = { 1'h1, lanes_fa446_c, lanes_fa444_c, lanes_fa432_c, lanes_fa432_s, lanes_fa364_c, lanes_fa364_s, lanes_fa314_s, lanes_fa258_s, lanes_fa214_s, lanes_fa182_s, lanes_fa162_s } + { lanes_fa448_c, lanes_fa448_s, lanes_fa444_s, 1'h0, lanes_fa404_s, 2'h0, lanes_fa260_s, 2'h0, lanes_fa164_s };
   always @(posedge clk)
     o <= \$227 ;
-  assign \$auto$rtlil.cc:3337:Not$36  = ~ pair0_3[4];
+  assign \$auto$rtlil.cc:3337:Not$26  = ~ pair0_3[4];
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$32 ) begin end
     \$227  = o;
     if (en) begin
       \$227  = \$226 [11:0];
     end
   end
-  assign low = \port$4019$0 [63:0];
-  assign sums = \port$4019$0 [103:64];
+  assign low = \port$3609$0 [63:0];
+  assign sums = \port$3609$0 [103:64];
   assign lanes_sum = \$226 [11:0];
   assign sum = o;
-  assign \low[0]  = \port$4019$0 [3:0];
-  assign \low[1]  = \port$4019$0 [7:4];
-  assign \low[2]  = \port$4019$0 [11:8];
-  assign \low[3]  = \port$4019$0 [15:12];
-  assign \low[4]  = \port$4019$0 [19:16];
-  assign \low[5]  = \port$4019$0 [23:20];
-  assign \low[6]  = \port$4019$0 [27:24];
-  assign \low[7]  = \port$4019$0 [31:28];
-  assign \low[8]  = \port$4019$0 [35:32];
-  assign \low[9]  = \port$4019$0 [39:36];
-  assign \low[10]  = \port$4019$0 [43:40];
-  assign \low[11]  = \port$4019$0 [47:44];
-  assign \low[12]  = \port$4019$0 [51:48];
-  assign \low[13]  = \port$4019$0 [55:52];
-  assign \low[14]  = \port$4019$0 [59:56];
-  assign \low[15]  = \port$4019$0 [63:60];
+  assign \low[0]  = \port$3609$0 [3:0];
+  assign \low[1]  = \port$3609$0 [7:4];
+  assign \low[2]  = \port$3609$0 [11:8];
+  assign \low[3]  = \port$3609$0 [15:12];
+  assign \low[4]  = \port$3609$0 [19:16];
+  assign \low[5]  = \port$3609$0 [23:20];
+  assign \low[6]  = \port$3609$0 [27:24];
+  assign \low[7]  = \port$3609$0 [31:28];
+  assign \low[8]  = \port$3609$0 [35:32];
+  assign \low[9]  = \port$3609$0 [39:36];
+  assign \low[10]  = \port$3609$0 [43:40];
+  assign \low[11]  = \port$3609$0 [47:44];
+  assign \low[12]  = \port$3609$0 [51:48];
+  assign \low[13]  = \port$3609$0 [55:52];
+  assign \low[14]  = \port$3609$0 [59:56];
+  assign \low[15]  = \port$3609$0 [63:60];
   assign \picks[0]  = picks[11:0];
   assign \picks[0][0]  = picks[2:0];
   assign \picks[0][0].first  = picks[0];
@@ -6255,17 +5913,17 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$4019$0 , picks
   assign \picks[7][3].first  = picks[93];
   assign \picks[7][3].second  = picks[94];
   assign \picks[7][3].both  = picks[95];
-  assign \sums[0]  = \port$4019$0 [68:64];
-  assign \sums[1]  = \port$4019$0 [73:69];
-  assign \sums[2]  = \port$4019$0 [78:74];
-  assign \sums[3]  = \port$4019$0 [83:79];
-  assign \sums[4]  = \port$4019$0 [88:84];
-  assign \sums[5]  = \port$4019$0 [93:89];
-  assign \sums[6]  = \port$4019$0 [98:94];
-  assign \sums[7]  = \port$4019$0 [103:99];
-  assign lanes_fa366_h = \$auto$rtlil.cc:3337:Not$34 ;
-  assign lanes_fa406_h = \$auto$rtlil.cc:3337:Not$36 ;
-  assign \$auto$rtlil.cc:3337:Not$34  = pair0_2[4];
+  assign \sums[0]  = \port$3609$0 [68:64];
+  assign \sums[1]  = \port$3609$0 [73:69];
+  assign \sums[2]  = \port$3609$0 [78:74];
+  assign \sums[3]  = \port$3609$0 [83:79];
+  assign \sums[4]  = \port$3609$0 [88:84];
+  assign \sums[5]  = \port$3609$0 [93:89];
+  assign \sums[6]  = \port$3609$0 [98:94];
+  assign \sums[7]  = \port$3609$0 [103:99];
+  assign lanes_fa366_h = \$auto$rtlil.cc:3337:Not$24 ;
+  assign lanes_fa406_h = \$auto$rtlil.cc:3337:Not$26 ;
+  assign \$auto$rtlil.cc:3337:Not$24  = pair0_2[4];
 endmodule
 
 module \sq_pe_default.pe.datapath.mac.gather0 (codes, o, select);
@@ -6329,13 +5987,74 @@ module \sq_pe_default.pe.datapath.mac.gather0 (codes, o, select);
   assign o[0] = \$2 ;
 endmodule
 
+module \sq_pe_default.pe.datapath.mac.gather1 (codes, o, select);
+  input [63:0] codes;
+  wire [63:0] codes;
+  output [3:0] o;
+  wire [3:0] o;
+  input [15:0] select;
+  wire [15:0] select;
+  wire [15:0] \$1 ;
+  wire \$2 ;
+  wire [15:0] \$3 ;
+  wire \$4 ;
+  wire [15:0] \$5 ;
+  wire \$6 ;
+  wire [15:0] \$7 ;
+  wire \$8 ;
+  wire [3:0] \codes[0] ;
+  wire [3:0] \codes[10] ;
+  wire [3:0] \codes[11] ;
+  wire [3:0] \codes[12] ;
+  wire [3:0] \codes[13] ;
+  wire [3:0] \codes[14] ;
+  wire [3:0] \codes[15] ;
+  wire [3:0] \codes[1] ;
+  wire [3:0] \codes[2] ;
+  wire [3:0] \codes[3] ;
+  wire [3:0] \codes[4] ;
+  wire [3:0] \codes[5] ;
+  wire [3:0] \codes[6] ;
+  wire [3:0] \codes[7] ;
+  wire [3:0] \codes[8] ;
+  wire [3:0] \codes[9] ;
+  assign \$2  = | \$1 ;
+  assign \$3  = { codes[61], codes[57], codes[53], codes[49], codes[45], codes[41], codes[37], codes[33], codes[29], codes[25], codes[21], codes[17], codes[13], codes[9], codes[5], codes[1] } & select;
+  assign \$4  = | \$3 ;
+  assign \$5  = { codes[62], codes[58], codes[54], codes[50], codes[46], codes[42], codes[38], codes[34], codes[30], codes[26], codes[22], codes[18], codes[14], codes[10], codes[6], codes[2] } & select;
+  assign \$6  = | \$5 ;
+  assign \$7  = { codes[63], codes[59], codes[55], codes[51], codes[47], codes[43], codes[39], codes[35], codes[31], codes[27], codes[23], codes[19], codes[15], codes[11], codes[7], codes[3] } & select;
+  assign \$8  = | \$7 ;
+  assign \$1  = { codes[60], codes[56], codes[52], codes[48], codes[44], codes[40], codes[36], codes[32], codes[28], codes[24], codes[20], codes[16], codes[12], codes[8], codes[4], codes[0] } & select;
+  assign \codes[0]  = codes[3:0];
+  assign \codes[1]  = codes[7:4];
+  assign \codes[2]  = codes[11:8];
+  assign \codes[3]  = codes[15:12];
+  assign \codes[4]  = codes[19:16];
+  assign \codes[5]  = codes[23:20];
+  assign \codes[6]  = codes[27:24];
+  assign \codes[7]  = codes[31:28];
+  assign \codes[8]  = codes[35:32];
+  assign \codes[9]  = codes[39:36];
+  assign \codes[10]  = codes[43:40];
+  assign \codes[11]  = codes[47:44];
+  assign \codes[12]  = codes[51:48];
+  assign \codes[13]  = codes[55:52];
+  assign \codes[14]  = codes[59:56];
+  assign \codes[15]  = codes[63:60];
+  assign o[3] = \$8 ;
+  assign o[2] = \$6 ;
+  assign o[1] = \$4 ;
+  assign o[0] = \$2 ;
+endmodule
+
 module \sq_pe_default.pe.datapath.mac.group_scale (fraction, value, product_sum);
   input [2:0] fraction;
   wire [2:0] fraction;
-  input [14:0] value;
-  wire [14:0] value;
-  output [18:0] product_sum;
-  wire [18:0] product_sum;
+  input [17:0] value;
+  wire [17:0] value;
+  output [21:0] product_sum;
+  wire [21:0] product_sum;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -6411,609 +6130,6 @@ module \sq_pe_default.pe.datapath.mac.group_scale (fraction, value, product_sum)
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire [19:0] \$78 ;
-  wire \$8 ;
-  wire \$9 ;
-  wire \$auto$rtlil.cc:3337:Not$20 ;
-  wire [18:0] o;
-  wire product_fa100_c;
-  wire product_fa100_h;
-  wire product_fa100_s;
-  wire product_fa102_c;
-  wire product_fa102_h;
-  wire product_fa102_s;
-  wire product_fa104_c;
-  wire product_fa104_h;
-  wire product_fa104_s;
-  wire product_fa106_c;
-  wire product_fa106_h;
-  wire product_fa106_s;
-  wire product_fa108_c;
-  wire product_fa108_h;
-  wire product_fa108_s;
-  wire product_fa110_c;
-  wire product_fa110_h;
-  wire product_fa110_s;
-  wire product_fa112_c;
-  wire product_fa112_h;
-  wire product_fa112_s;
-  wire product_fa114_c;
-  wire product_fa114_h;
-  wire product_fa114_s;
-  wire product_fa116_c;
-  wire product_fa116_h;
-  wire product_fa116_s;
-  wire product_fa60_c;
-  wire product_fa60_h;
-  wire product_fa60_s;
-  wire product_fa62_c;
-  wire product_fa62_h;
-  wire product_fa62_s;
-  wire product_fa64_c;
-  wire product_fa64_h;
-  wire product_fa64_s;
-  wire product_fa66_c;
-  wire product_fa66_h;
-  wire product_fa66_s;
-  wire product_fa68_c;
-  wire product_fa68_h;
-  wire product_fa68_s;
-  wire product_fa70_c;
-  wire product_fa70_h;
-  wire product_fa70_s;
-  wire product_fa72_c;
-  wire product_fa72_h;
-  wire product_fa72_s;
-  wire product_fa74_c;
-  wire product_fa74_h;
-  wire product_fa74_s;
-  wire product_fa76_c;
-  wire product_fa76_h;
-  wire product_fa76_s;
-  wire product_fa78_c;
-  wire product_fa78_h;
-  wire product_fa78_s;
-  wire product_fa80_c;
-  wire product_fa80_h;
-  wire product_fa80_s;
-  wire product_fa82_c;
-  wire product_fa82_h;
-  wire product_fa82_s;
-  wire product_fa84_c;
-  wire product_fa84_h;
-  wire product_fa84_s;
-  wire product_fa86_c;
-  wire product_fa86_h;
-  wire product_fa86_s;
-  wire product_fa88_c;
-  wire product_fa88_h;
-  wire product_fa88_s;
-  wire product_fa90_c;
-  wire product_fa90_h;
-  wire product_fa90_s;
-  wire product_fa92_c;
-  wire product_fa92_h;
-  wire product_fa92_s;
-  wire product_fa94_c;
-  wire product_fa94_h;
-  wire product_fa94_s;
-  wire product_fa96_c;
-  wire product_fa96_h;
-  wire product_fa96_s;
-  wire product_fa98_c;
-  wire product_fa98_h;
-  wire product_fa98_s;
-  assign \$12  = value[3] & fraction[1];
-  assign product_fa66_s = product_fa66_h ^ \$12 ;
-  assign \$13  = value[3] & fraction[1];
-  assign product_fa66_c = product_fa66_h ? \$13  : value[1];
-  assign \$14  = value[4] & fraction[0];
-  assign product_fa68_h = \$14  ^ product_fa62_c;
-  assign product_fa68_s = product_fa68_h ^ product_fa66_s;
-  assign \$15  = value[4] & fraction[0];
-  assign product_fa68_c = product_fa68_h ? product_fa66_s : \$15 ;
-  assign \$16  = value[3] & fraction[2];
-  assign product_fa70_h = value[2] ^ \$16 ;
-  assign \$17  = value[4] & fraction[1];
-  assign product_fa70_s = product_fa70_h ^ \$17 ;
-  assign \$18  = value[4] & fraction[1];
-  assign product_fa70_c = product_fa70_h ? \$18  : value[2];
-  assign \$19  = value[5] & fraction[0];
-  assign product_fa72_h = \$19  ^ product_fa66_c;
-  assign product_fa72_s = product_fa72_h ^ product_fa70_s;
-  assign \$20  = value[5] & fraction[0];
-  assign product_fa72_c = product_fa72_h ? product_fa70_s : \$20 ;
-  assign \$21  = value[4] & fraction[2];
-  assign product_fa74_h = value[3] ^ \$21 ;
-  assign \$22  = value[5] & fraction[1];
-  assign product_fa74_s = product_fa74_h ^ \$22 ;
-  assign \$23  = value[5] & fraction[1];
-  assign product_fa74_c = product_fa74_h ? \$23  : value[3];
-  assign \$24  = value[6] & fraction[0];
-  assign product_fa76_h = \$24  ^ product_fa70_c;
-  assign product_fa76_s = product_fa76_h ^ product_fa74_s;
-  assign \$25  = value[6] & fraction[0];
-  assign product_fa76_c = product_fa76_h ? product_fa74_s : \$25 ;
-  assign \$26  = value[5] & fraction[2];
-  assign product_fa78_h = value[4] ^ \$26 ;
-  assign \$27  = value[6] & fraction[1];
-  assign product_fa78_s = product_fa78_h ^ \$27 ;
-  assign \$28  = value[6] & fraction[1];
-  assign product_fa78_c = product_fa78_h ? \$28  : value[4];
-  assign \$29  = value[7] & fraction[0];
-  assign product_fa80_h = \$29  ^ product_fa74_c;
-  assign product_fa80_s = product_fa80_h ^ product_fa78_s;
-  assign \$30  = value[7] & fraction[0];
-  assign product_fa80_c = product_fa80_h ? product_fa78_s : \$30 ;
-  assign \$31  = value[6] & fraction[2];
-  assign product_fa82_h = value[5] ^ \$31 ;
-  assign \$32  = value[7] & fraction[1];
-  assign product_fa82_s = product_fa82_h ^ \$32 ;
-  assign \$33  = value[7] & fraction[1];
-  assign product_fa82_c = product_fa82_h ? \$33  : value[5];
-  assign \$34  = value[8] & fraction[0];
-  assign product_fa84_h = \$34  ^ product_fa78_c;
-  assign product_fa84_s = product_fa84_h ^ product_fa82_s;
-  assign \$35  = value[8] & fraction[0];
-  assign product_fa84_c = product_fa84_h ? product_fa82_s : \$35 ;
-  assign \$36  = value[7] & fraction[2];
-  assign product_fa86_h = value[6] ^ \$36 ;
-  assign \$37  = value[8] & fraction[1];
-  assign product_fa86_s = product_fa86_h ^ \$37 ;
-  assign \$38  = value[8] & fraction[1];
-  assign product_fa86_c = product_fa86_h ? \$38  : value[6];
-  assign \$39  = value[9] & fraction[0];
-  assign product_fa88_h = \$39  ^ product_fa82_c;
-  assign product_fa88_s = product_fa88_h ^ product_fa86_s;
-  assign \$40  = value[9] & fraction[0];
-  assign product_fa88_c = product_fa88_h ? product_fa86_s : \$40 ;
-  assign \$41  = value[8] & fraction[2];
-  assign product_fa90_h = value[7] ^ \$41 ;
-  assign \$42  = value[9] & fraction[1];
-  assign product_fa90_s = product_fa90_h ^ \$42 ;
-  assign \$43  = value[9] & fraction[1];
-  assign product_fa90_c = product_fa90_h ? \$43  : value[7];
-  assign \$44  = value[10] & fraction[0];
-  assign product_fa92_h = \$44  ^ product_fa86_c;
-  assign product_fa92_s = product_fa92_h ^ product_fa90_s;
-  assign \$45  = value[10] & fraction[0];
-  assign product_fa92_c = product_fa92_h ? product_fa90_s : \$45 ;
-  assign \$46  = value[9] & fraction[2];
-  assign product_fa94_h = value[8] ^ \$46 ;
-  assign \$47  = value[10] & fraction[1];
-  assign product_fa94_s = product_fa94_h ^ \$47 ;
-  assign \$48  = value[10] & fraction[1];
-  assign product_fa94_c = product_fa94_h ? \$48  : value[8];
-  assign \$49  = value[11] & fraction[0];
-  assign product_fa96_h = \$49  ^ product_fa90_c;
-  assign product_fa96_s = product_fa96_h ^ product_fa94_s;
-  assign \$50  = value[11] & fraction[0];
-  assign product_fa96_c = product_fa96_h ? product_fa94_s : \$50 ;
-  assign \$51  = value[10] & fraction[2];
-  assign product_fa98_h = value[9] ^ \$51 ;
-  assign \$52  = value[11] & fraction[1];
-  assign product_fa98_s = product_fa98_h ^ \$52 ;
-  assign \$53  = value[11] & fraction[1];
-  assign product_fa98_c = product_fa98_h ? \$53  : value[9];
-  assign \$54  = value[12] & fraction[0];
-  assign product_fa100_h = \$54  ^ product_fa94_c;
-  assign product_fa100_s = product_fa100_h ^ product_fa98_s;
-  assign \$55  = value[12] & fraction[0];
-  assign product_fa100_c = product_fa100_h ? product_fa98_s : \$55 ;
-  assign \$56  = value[11] & fraction[2];
-  assign product_fa102_h = value[10] ^ \$56 ;
-  assign \$57  = value[12] & fraction[1];
-  assign product_fa102_s = product_fa102_h ^ \$57 ;
-  assign \$58  = value[12] & fraction[1];
-  assign product_fa102_c = product_fa102_h ? \$58  : value[10];
-  assign \$59  = value[13] & fraction[0];
-  assign product_fa104_h = \$59  ^ product_fa98_c;
-  assign product_fa104_s = product_fa104_h ^ product_fa102_s;
-  assign \$60  = value[13] & fraction[0];
-  assign product_fa104_c = product_fa104_h ? product_fa102_s : \$60 ;
-  assign \$61  = value[12] & fraction[2];
-  assign product_fa106_s = product_fa106_h ^ \$61 ;
-  assign \$62  = value[12] & fraction[2];
-  assign product_fa106_c = value[11] ? 1'h1 : \$62 ;
-  assign \$63  = value[13] & fraction[1];
-  assign \$64  = value[14] & fraction[0];
-  assign \$65  = ~ \$64 ;
-  assign product_fa108_h = \$63  ^ \$65 ;
-  assign product_fa108_s = product_fa108_h ^ product_fa102_c;
-  assign \$66  = value[13] & fraction[1];
-  assign product_fa108_c = product_fa108_h ? product_fa102_c : \$66 ;
-  assign product_fa110_h = product_fa106_s ^ product_fa104_c;
-  assign product_fa110_s = product_fa110_h ^ product_fa108_s;
-  assign product_fa110_c = product_fa110_h ? product_fa108_s : product_fa106_s;
-  assign \$67  = value[13] & fraction[2];
-  assign product_fa112_h = value[12] ^ \$67 ;
-  assign \$68  = value[14] & fraction[1];
-  assign \$69  = ~ \$68 ;
-  assign product_fa112_s = product_fa112_h ^ \$69 ;
-  assign \$70  = value[14] & fraction[1];
-  assign \$71  = ~ \$70 ;
-  assign product_fa112_c = product_fa112_h ? \$71  : value[12];
-  assign product_fa114_h = product_fa106_c ^ product_fa108_c;
-  assign product_fa114_s = product_fa114_h ^ product_fa112_s;
-  assign product_fa114_c = product_fa114_h ? product_fa112_s : product_fa106_c;
-  assign \$72  = value[14] & fraction[2];
-  assign \$73  = ~ \$72 ;
-  assign product_fa116_h = value[13] ^ \$73 ;
-  assign product_fa116_s = product_fa116_h ^ product_fa112_c;
-  assign product_fa116_c = product_fa116_h ? product_fa112_c : value[13];
-  assign \$74  = value[0] & fraction[0];
-  assign \$75  = value[0] & fraction[1];
-  assign \$76  = ~ value[14];
-  assign \$77  = value[1] & fraction[0];
-  assign \$78  = { 1'h1, \$76 , product_fa114_c, product_fa110_c, product_fa110_s, product_fa100_c, product_fa96_c, product_fa92_c, product_fa88_c, product_fa84_c, product_fa80_c, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa64_s, product_fa60_s, \$75 , \$74  } + { product_fa116_c, product_fa116_s, product_fa114_s, 1'h0, product_fa104_s, product_fa100_s, product_fa96_s, product_fa92_s, product_fa88_s, product_fa84_s, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, 2'h0, \$77 , 1'h0 };
-  assign \$1  = value[0] & fraction[2];
-  assign \$2  = value[1] & fraction[1];
-  assign product_fa60_h = \$1  ^ \$2 ;
-  assign \$3  = value[2] & fraction[0];
-  assign product_fa60_s = product_fa60_h ^ \$3 ;
-  assign \$4  = value[2] & fraction[0];
-  assign \$5  = value[0] & fraction[2];
-  assign product_fa60_c = product_fa60_h ? \$4  : \$5 ;
-  assign \$6  = value[1] & fraction[2];
-  assign product_fa62_h = value[0] ^ \$6 ;
-  assign \$7  = value[2] & fraction[1];
-  assign product_fa62_s = product_fa62_h ^ \$7 ;
-  assign \$8  = value[2] & fraction[1];
-  assign product_fa62_c = product_fa62_h ? \$8  : value[0];
-  assign \$9  = value[3] & fraction[0];
-  assign product_fa64_h = \$9  ^ product_fa60_c;
-  assign product_fa64_s = product_fa64_h ^ product_fa62_s;
-  assign \$10  = value[3] & fraction[0];
-  assign product_fa64_c = product_fa64_h ? product_fa62_s : \$10 ;
-  assign \$11  = value[2] & fraction[2];
-  assign product_fa66_h = value[1] ^ \$11 ;
-  assign \$auto$rtlil.cc:3337:Not$20  = ~ value[11];
-  assign o = \$78 [18:0];
-  assign product_sum = \$78 [18:0];
-  assign product_fa106_h = \$auto$rtlil.cc:3337:Not$20 ;
-endmodule
-
-module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, o, \port$4019$121 , fraction, exponent, d, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$43  = 0;
-  input rst;
-  wire rst;
-  input en;
-  wire en;
-  output [54:0] o;
-  wire [54:0] o;
-  input [12:0] \port$4019$121 ;
-  wire [12:0] \port$4019$121 ;
-  input [2:0] fraction;
-  wire [2:0] fraction;
-  input [5:0] exponent;
-  wire [5:0] exponent;
-  input [3:0] d;
-  wire [3:0] d;
-  input clk;
-  wire clk;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$100 ;
-  wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
-  wire \$107 ;
-  wire \$108 ;
-  wire \$109 ;
-  wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
-  wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
-  wire \$13 ;
-  wire \$130 ;
-  wire \$131 ;
-  wire \$132 ;
-  wire \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
-  wire \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
-  wire \$148 ;
-  wire \$149 ;
-  wire \$15 ;
-  wire \$150 ;
-  wire \$151 ;
-  wire \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire \$159 ;
-  wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
-  wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire \$178 ;
-  wire \$179 ;
-  wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
-  wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
-  wire \$188 ;
-  wire \$189 ;
-  wire \$19 ;
-  wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire \$196 ;
-  wire \$197 ;
-  wire \$198 ;
-  wire \$199 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
-  wire \$202 ;
-  wire \$203 ;
-  wire \$204 ;
-  wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire \$208 ;
-  wire \$209 ;
-  wire \$21 ;
-  wire \$210 ;
-  wire \$211 ;
-  wire \$212 ;
-  wire \$213 ;
-  wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire \$217 ;
-  wire \$218 ;
-  wire \$219 ;
-  wire \$22 ;
-  wire \$220 ;
-  wire \$221 ;
-  wire \$222 ;
-  wire \$223 ;
-  wire \$224 ;
-  wire \$225 ;
-  wire \$226 ;
-  wire \$227 ;
-  wire \$228 ;
-  wire \$229 ;
-  wire [8:0] \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire \$232 ;
-  wire \$233 ;
-  wire \$234 ;
-  wire \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
-  wire \$239 ;
-  wire \$24 ;
-  wire \$240 ;
-  wire \$241 ;
-  wire \$242 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
-  wire \$247 ;
-  wire \$248 ;
-  wire \$249 ;
-  wire \$25 ;
-  wire \$250 ;
-  wire \$251 ;
-  wire \$252 ;
-  wire \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
-  wire \$257 ;
-  wire \$258 ;
-  wire \$259 ;
-  wire \$26 ;
-  wire \$260 ;
-  wire \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$264 ;
-  wire \$265 ;
-  wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
-  wire \$269 ;
-  wire \$27 ;
-  wire \$270 ;
-  wire \$271 ;
-  wire \$272 ;
-  wire \$273 ;
-  wire \$274 ;
-  wire \$275 ;
-  wire \$276 ;
-  wire \$277 ;
-  wire \$278 ;
-  wire \$279 ;
-  wire \$28 ;
-  wire \$280 ;
-  wire \$281 ;
-  wire \$282 ;
-  wire \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
-  wire \$287 ;
-  wire \$288 ;
-  wire \$289 ;
-  wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
-  wire \$295 ;
-  wire \$296 ;
-  wire \$297 ;
-  wire \$298 ;
-  wire \$299 ;
-  wire \$3 ;
-  wire \$30 ;
-  wire \$300 ;
-  wire \$301 ;
-  wire \$302 ;
-  wire \$303 ;
-  wire \$304 ;
-  wire \$305 ;
-  wire \$306 ;
-  wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
-  wire \$31 ;
-  wire \$310 ;
-  wire \$311 ;
-  wire \$312 ;
-  wire \$313 ;
-  wire \$314 ;
-  wire \$315 ;
-  wire \$316 ;
-  wire \$317 ;
-  wire \$318 ;
-  wire \$319 ;
-  wire \$32 ;
-  wire \$320 ;
-  wire \$321 ;
-  wire \$322 ;
-  wire \$323 ;
-  wire \$324 ;
-  wire \$325 ;
-  wire \$326 ;
-  wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
-  wire \$33 ;
-  wire \$330 ;
-  wire \$331 ;
-  wire \$332 ;
-  wire \$333 ;
-  wire \$334 ;
-  wire \$335 ;
-  wire \$336 ;
-  wire \$337 ;
-  wire \$338 ;
-  wire \$339 ;
-  wire \$34 ;
-  wire \$340 ;
-  wire \$341 ;
-  wire \$342 ;
-  wire [19:0] \$343 ;
-  reg \$344 ;
-  reg [3:0] \$345 ;
-  reg [7:0] \$346 ;
-  reg \$347 ;
-  wire \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire \$38 ;
-  wire \$39 ;
-  wire \$4 ;
-  wire \$40 ;
-  wire \$41 ;
-  wire \$42 ;
-  wire \$43 ;
-  wire \$44 ;
-  wire \$45 ;
-  wire \$46 ;
-  wire \$47 ;
-  wire \$48 ;
-  wire \$49 ;
-  wire \$5 ;
-  wire \$50 ;
-  wire \$51 ;
-  wire \$52 ;
-  wire \$53 ;
-  wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire \$59 ;
-  wire \$6 ;
-  wire \$60 ;
-  wire \$61 ;
-  wire \$62 ;
-  wire \$63 ;
-  wire \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire \$69 ;
-  wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  wire \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
@@ -7031,38 +6147,9 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, o, \port$4019$121 
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
-  wire \$93 ;
-  wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire \$99 ;
-  wire \$auto$rtlil.cc:3337:Not$24 ;
-  wire \$auto$rtlil.cc:3337:Not$26 ;
-  wire \$auto$rtlil.cc:3337:Not$28 ;
-  wire \$auto$rtlil.cc:3337:Not$30 ;
-  wire \$auto$rtlil.cc:3337:Not$32 ;
-  reg active = 1'h0;
-  reg active_scaled_1 = 1'h0;
-  reg [3:0] held_d = 4'h0;
-  reg [7:0] held_scaled_d = 8'h00;
-  wire [11:0] high;
-  wire \high.sign ;
-  wire [10:0] \high.significand ;
-  wire [54:0] \o$155 ;
-  wire product_d0_minus;
-  wire product_d0_one;
-  wire product_d0_two;
-  wire product_d14_minus;
-  wire product_d14_one;
-  wire product_d14_two;
-  wire product_d28_minus;
-  wire product_d28_one;
-  wire product_d28_two;
-  wire product_d42_minus;
-  wire product_d42_one;
-  wire product_d42_two;
+  wire [22:0] \$93 ;
+  wire \$auto$rtlil.cc:3337:Not$16 ;
+  wire [21:0] o;
   wire product_fa100_c;
   wire product_fa100_h;
   wire product_fa100_s;
@@ -7105,30 +6192,27 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, o, \port$4019$121 
   wire product_fa126_c;
   wire product_fa126_h;
   wire product_fa126_s;
-  wire product_fa56_c;
-  wire product_fa56_h;
-  wire product_fa56_s;
-  wire product_fa58_c;
-  wire product_fa58_h;
-  wire product_fa58_s;
-  wire product_fa60_c;
-  wire product_fa60_h;
-  wire product_fa60_s;
-  wire product_fa62_c;
-  wire product_fa62_h;
-  wire product_fa62_s;
-  wire product_fa64_c;
-  wire product_fa64_h;
-  wire product_fa64_s;
-  wire product_fa66_c;
-  wire product_fa66_h;
-  wire product_fa66_s;
-  wire product_fa68_c;
-  wire product_fa68_h;
-  wire product_fa68_s;
-  wire product_fa70_c;
-  wire product_fa70_h;
-  wire product_fa70_s;
+  wire product_fa128_c;
+  wire product_fa128_h;
+  wire product_fa128_s;
+  wire product_fa130_c;
+  wire product_fa130_h;
+  wire product_fa130_s;
+  wire product_fa132_c;
+  wire product_fa132_h;
+  wire product_fa132_s;
+  wire product_fa134_c;
+  wire product_fa134_h;
+  wire product_fa134_s;
+  wire product_fa136_c;
+  wire product_fa136_h;
+  wire product_fa136_s;
+  wire product_fa138_c;
+  wire product_fa138_h;
+  wire product_fa138_s;
+  wire product_fa140_c;
+  wire product_fa140_h;
+  wire product_fa140_s;
   wire product_fa72_c;
   wire product_fa72_h;
   wire product_fa72_s;
@@ -7171,646 +6255,747 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane0 (rst, en, o, \port$4019$121 
   wire product_fa98_c;
   wire product_fa98_h;
   wire product_fa98_s;
-  wire [18:0] product_sum;
-  wire scaled_fa16_c;
-  wire scaled_fa16_h;
-  wire scaled_fa16_s;
-  wire scaled_fa18_c;
-  wire scaled_fa18_h;
-  wire scaled_fa18_s;
-  wire scaled_fa20_c;
-  wire scaled_fa20_h;
-  wire scaled_fa20_s;
-  wire scaled_fa22_c;
-  wire scaled_fa22_h;
-  wire scaled_fa22_s;
-  wire scaled_fa24_c;
-  wire scaled_fa24_h;
-  wire scaled_fa24_s;
-  wire scaled_fa26_c;
-  wire scaled_fa26_h;
-  wire scaled_fa26_s;
-  wire [7:0] scaled_sum;
-  wire [5:0] shift;
-  wire take;
-  wire [18:0] value;
-  assign \$1  = held_d[0] & fraction[2];
-  assign \$2  = held_d[1] & fraction[1];
-  assign scaled_fa16_h = \$1  ^ \$2 ;
-  assign \$3  = held_d[2] & fraction[0];
-  assign scaled_fa16_s = scaled_fa16_h ^ \$3 ;
-  assign \$4  = held_d[2] & fraction[0];
-  assign \$5  = held_d[0] & fraction[2];
-  assign scaled_fa16_c = scaled_fa16_h ? \$4  : \$5 ;
-  assign \$6  = held_d[1] & fraction[2];
-  assign scaled_fa18_s = scaled_fa18_h ^ \$6 ;
-  assign \$7  = held_d[1] & fraction[2];
-  assign scaled_fa18_c = held_d[0] ? 1'h1 : \$7 ;
-  assign \$8  = held_d[2] & fraction[1];
-  assign \$9  = held_d[3] & fraction[0];
-  assign \$10  = ~ \$9 ;
-  assign scaled_fa20_h = \$8  ^ \$10 ;
-  assign scaled_fa20_s = scaled_fa20_h ^ scaled_fa16_c;
-  assign \$11  = held_d[2] & fraction[1];
-  assign scaled_fa20_c = scaled_fa20_h ? scaled_fa16_c : \$11 ;
-  assign \$12  = held_d[2] & fraction[2];
-  assign scaled_fa22_h = held_d[1] ^ \$12 ;
-  assign \$13  = held_d[3] & fraction[1];
-  assign \$14  = ~ \$13 ;
-  assign scaled_fa22_s = scaled_fa22_h ^ \$14 ;
-  assign \$15  = held_d[3] & fraction[1];
-  assign \$16  = ~ \$15 ;
-  assign scaled_fa22_c = scaled_fa22_h ? \$16  : held_d[1];
-  assign scaled_fa24_h = scaled_fa18_c ^ scaled_fa20_c;
-  assign scaled_fa24_s = scaled_fa24_h ^ scaled_fa22_s;
-  assign scaled_fa24_c = scaled_fa24_h ? scaled_fa22_s : scaled_fa18_c;
-  assign \$17  = held_d[3] & fraction[2];
-  assign \$18  = ~ \$17 ;
-  assign scaled_fa26_h = held_d[2] ^ \$18 ;
-  assign scaled_fa26_s = scaled_fa26_h ^ scaled_fa22_c;
-  assign scaled_fa26_c = scaled_fa26_h ? scaled_fa22_c : held_d[2];
-  assign \$19  = held_d[0] & fraction[0];
-  assign \$20  = held_d[0] & fraction[1];
-  assign \$21  = ~ held_d[3];
-  assign \$22  = held_d[1] & fraction[0];
-  assign \$23  = { 1'h1, \$21 , scaled_fa24_c, scaled_fa24_s, scaled_fa18_s, scaled_fa16_s, \$20 , \$19  } + { scaled_fa26_c, scaled_fa26_s, 1'h0, scaled_fa20_s, 1'h0, \$22 , 1'h0 };
-  assign \$24  = ~ held_scaled_d[0];
-  assign product_d0_two = held_scaled_d[1] ? \$26  : 1'h0;
-  assign product_d0_minus = held_scaled_d[1] ^ \port$4019$121 [12];
-  assign product_d14_one = held_scaled_d[2] ^ held_scaled_d[1];
-  assign \$28  = ~ held_scaled_d[2];
-  assign \$29  = ~ held_scaled_d[1];
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = held_scaled_d[2] & held_scaled_d[1];
-  assign product_d14_two = held_scaled_d[3] ? \$30  : \$31 ;
-  assign product_d14_minus = held_scaled_d[3] ^ \port$4019$121 [12];
-  assign product_d28_one = held_scaled_d[4] ^ held_scaled_d[3];
-  assign \$32  = ~ held_scaled_d[4];
-  assign \$33  = ~ held_scaled_d[3];
-  assign \$34  = \$32  & \$33 ;
-  assign \$35  = held_scaled_d[4] & held_scaled_d[3];
-  assign product_d28_two = held_scaled_d[5] ? \$34  : \$35 ;
-  assign product_d28_minus = held_scaled_d[5] ^ \port$4019$121 [12];
-  assign product_d42_one = held_scaled_d[6] ^ held_scaled_d[5];
-  assign \$36  = ~ held_scaled_d[6];
-  assign \$37  = ~ held_scaled_d[5];
-  assign \$38  = \$36  & \$37 ;
-  assign \$39  = held_scaled_d[6] & held_scaled_d[5];
-  assign product_d42_two = held_scaled_d[7] ? \$38  : \$39 ;
-  assign product_d42_minus = held_scaled_d[7] ^ \port$4019$121 [12];
-  assign \$40  = \port$4019$121 [3] & product_d0_one;
-  assign \$41  = \port$4019$121 [2] & product_d0_two;
-  assign \$42  = \$40  | \$41 ;
-  assign \$43  = \$42  ^ product_d0_minus;
-  assign product_fa56_h = product_d14_minus ^ \$43 ;
-  assign \$44  = \port$4019$121 [1] & product_d14_one;
-  assign \$46  = \$45  ^ product_d14_minus;
-  assign product_fa56_s = product_fa56_h ^ \$46 ;
-  assign \$47  = \port$4019$121 [1] & product_d14_one;
-  assign \$49  = \$48  ^ product_d14_minus;
-  assign product_fa56_c = product_fa56_h ? \$49  : product_d14_minus;
-  assign \$50  = \port$4019$121 [4] & product_d0_one;
-  assign \$51  = \port$4019$121 [3] & product_d0_two;
-  assign \$52  = \$50  | \$51 ;
-  assign \$53  = \$52  ^ product_d0_minus;
-  assign \$54  = \port$4019$121 [2] & product_d14_one;
-  assign \$55  = \port$4019$121 [1] & product_d14_two;
-  assign \$56  = \$54  | \$55 ;
-  assign \$57  = \$56  ^ product_d14_minus;
-  assign product_fa58_h = \$53  ^ \$57 ;
-  assign product_fa58_s = product_fa58_h ^ product_fa56_c;
-  assign \$58  = \port$4019$121 [4] & product_d0_one;
-  assign \$59  = \port$4019$121 [3] & product_d0_two;
-  assign \$60  = \$58  | \$59 ;
-  assign \$61  = \$60  ^ product_d0_minus;
-  assign product_fa58_c = product_fa58_h ? product_fa56_c : \$61 ;
-  assign \$62  = \port$4019$121 [5] & product_d0_one;
-  assign \$63  = \port$4019$121 [4] & product_d0_two;
-  assign \$64  = \$62  | \$63 ;
-  assign \$65  = \$64  ^ product_d0_minus;
-  assign product_fa60_h = product_d28_minus ^ \$65 ;
-  assign \$66  = \port$4019$121 [3] & product_d14_one;
-  assign \$67  = \port$4019$121 [2] & product_d14_two;
-  assign \$68  = \$66  | \$67 ;
-  assign \$69  = \$68  ^ product_d14_minus;
-  assign product_fa60_s = product_fa60_h ^ \$69 ;
-  assign \$70  = \port$4019$121 [3] & product_d14_one;
-  assign \$71  = \port$4019$121 [2] & product_d14_two;
-  assign \$72  = \$70  | \$71 ;
-  assign \$73  = \$72  ^ product_d14_minus;
-  assign product_fa60_c = product_fa60_h ? \$73  : product_d28_minus;
-  assign \$74  = \port$4019$121 [1] & product_d28_one;
-  assign \$76  = \$75  ^ product_d28_minus;
-  assign product_fa62_h = \$76  ^ product_fa58_c;
-  assign product_fa62_s = product_fa62_h ^ product_fa60_s;
-  assign \$77  = \port$4019$121 [1] & product_d28_one;
-  assign \$79  = \$78  ^ product_d28_minus;
-  assign product_fa62_c = product_fa62_h ? product_fa60_s : \$79 ;
-  assign \$80  = \port$4019$121 [6] & product_d0_one;
-  assign \$81  = \port$4019$121 [5] & product_d0_two;
-  assign \$82  = \$80  | \$81 ;
-  assign \$83  = \$82  ^ product_d0_minus;
-  assign \$84  = \port$4019$121 [4] & product_d14_one;
-  assign \$85  = \port$4019$121 [3] & product_d14_two;
-  assign \$86  = \$84  | \$85 ;
-  assign \$87  = \$86  ^ product_d14_minus;
-  assign product_fa64_h = \$83  ^ \$87 ;
-  assign \$88  = \port$4019$121 [2] & product_d28_one;
-  assign \$89  = \port$4019$121 [1] & product_d28_two;
-  assign \$90  = \$88  | \$89 ;
-  assign \$91  = \$90  ^ product_d28_minus;
-  assign product_fa64_s = product_fa64_h ^ \$91 ;
-  assign \$92  = \port$4019$121 [2] & product_d28_one;
-  assign \$93  = \port$4019$121 [1] & product_d28_two;
-  assign \$94  = \$92  | \$93 ;
-  assign \$95  = \$94  ^ product_d28_minus;
-  assign \$96  = \port$4019$121 [6] & product_d0_one;
-  assign \$97  = \port$4019$121 [5] & product_d0_two;
-  assign \$98  = \$96  | \$97 ;
-  assign \$99  = \$98  ^ product_d0_minus;
-  assign product_fa64_c = product_fa64_h ? \$95  : \$99 ;
-  assign product_fa66_h = product_fa60_c ^ product_fa64_s;
-  assign product_fa66_s = product_fa66_h ^ product_fa62_c;
-  assign product_fa66_c = product_fa66_h ? product_fa62_c : product_fa60_c;
-  assign \$100  = \port$4019$121 [7] & product_d0_one;
-  assign \$101  = \port$4019$121 [6] & product_d0_two;
-  assign \$102  = \$100  | \$101 ;
-  assign \$103  = \$102  ^ product_d0_minus;
-  assign product_fa68_h = product_d42_minus ^ \$103 ;
-  assign \$104  = \port$4019$121 [5] & product_d14_one;
-  assign \$105  = \port$4019$121 [4] & product_d14_two;
-  assign \$106  = \$104  | \$105 ;
-  assign \$107  = \$106  ^ product_d14_minus;
-  assign product_fa68_s = product_fa68_h ^ \$107 ;
-  assign \$108  = \port$4019$121 [5] & product_d14_one;
-  assign \$109  = \port$4019$121 [4] & product_d14_two;
-  assign \$110  = \$108  | \$109 ;
-  assign \$111  = \$110  ^ product_d14_minus;
-  assign product_fa68_c = product_fa68_h ? \$111  : product_d42_minus;
-  assign \$112  = \port$4019$121 [3] & product_d28_one;
-  assign \$113  = \port$4019$121 [2] & product_d28_two;
-  assign \$114  = \$112  | \$113 ;
-  assign \$115  = \$114  ^ product_d28_minus;
-  assign \$116  = \port$4019$121 [1] & product_d42_one;
-  assign \$118  = \$117  ^ product_d42_minus;
-  assign product_fa70_h = \$115  ^ \$118 ;
-  assign product_fa70_s = product_fa70_h ^ product_fa64_c;
-  assign \$119  = \port$4019$121 [3] & product_d28_one;
-  assign \$120  = \port$4019$121 [2] & product_d28_two;
-  assign \$121  = \$119  | \$120 ;
-  assign \$122  = \$121  ^ product_d28_minus;
-  assign product_fa70_c = product_fa70_h ? product_fa64_c : \$122 ;
-  assign product_fa72_h = product_fa68_s ^ product_fa70_s;
-  assign product_fa72_s = product_fa72_h ^ product_fa66_c;
-  assign product_fa72_c = product_fa72_h ? product_fa66_c : product_fa68_s;
-  assign \$123  = \port$4019$121 [8] & product_d0_one;
-  assign \$124  = \port$4019$121 [7] & product_d0_two;
-  assign \$125  = \$123  | \$124 ;
-  assign \$126  = \$125  ^ product_d0_minus;
-  assign \$127  = \port$4019$121 [6] & product_d14_one;
-  assign \$128  = \port$4019$121 [5] & product_d14_two;
-  assign \$129  = \$127  | \$128 ;
-  assign \$130  = \$129  ^ product_d14_minus;
-  assign product_fa74_h = \$126  ^ \$130 ;
-  assign \$131  = \port$4019$121 [4] & product_d28_one;
-  assign \$132  = \port$4019$121 [3] & product_d28_two;
-  assign \$133  = \$131  | \$132 ;
-  assign \$134  = \$133  ^ product_d28_minus;
-  assign product_fa74_s = product_fa74_h ^ \$134 ;
-  assign \$135  = \port$4019$121 [4] & product_d28_one;
-  assign \$136  = \port$4019$121 [3] & product_d28_two;
-  assign \$137  = \$135  | \$136 ;
-  assign \$138  = \$137  ^ product_d28_minus;
-  assign \$139  = \port$4019$121 [8] & product_d0_one;
-  assign \$140  = \port$4019$121 [7] & product_d0_two;
-  assign \$141  = \$139  | \$140 ;
-  assign \$142  = \$141  ^ product_d0_minus;
-  assign product_fa74_c = product_fa74_h ? \$138  : \$142 ;
-  assign \$143  = \port$4019$121 [2] & product_d42_one;
-  assign \$144  = \port$4019$121 [1] & product_d42_two;
-  assign \$145  = \$143  | \$144 ;
-  assign \$146  = \$145  ^ product_d42_minus;
-  assign product_fa76_h = \$146  ^ product_fa68_c;
-  assign product_fa76_s = product_fa76_h ^ product_fa70_c;
-  assign \$147  = \port$4019$121 [2] & product_d42_one;
-  assign \$148  = \port$4019$121 [1] & product_d42_two;
-  assign \$149  = \$147  | \$148 ;
-  assign \$150  = \$149  ^ product_d42_minus;
-  assign product_fa76_c = product_fa76_h ? product_fa70_c : \$150 ;
-  assign product_fa78_h = product_fa74_s ^ product_fa76_s;
-  assign product_fa78_s = product_fa78_h ^ product_fa72_c;
-  assign product_fa78_c = product_fa78_h ? product_fa72_c : product_fa74_s;
-  assign \$151  = \port$4019$121 [9] & product_d0_one;
-  assign \$152  = \port$4019$121 [8] & product_d0_two;
-  assign \$153  = \$151  | \$152 ;
-  assign \$154  = \$153  ^ product_d0_minus;
-  assign \$155  = \port$4019$121 [7] & product_d14_one;
-  assign \$156  = \port$4019$121 [6] & product_d14_two;
-  assign \$157  = \$155  | \$156 ;
-  assign \$158  = \$157  ^ product_d14_minus;
-  assign product_fa80_h = \$154  ^ \$158 ;
-  assign \$159  = \port$4019$121 [5] & product_d28_one;
-  assign \$160  = \port$4019$121 [4] & product_d28_two;
-  assign \$161  = \$159  | \$160 ;
-  assign \$162  = \$161  ^ product_d28_minus;
-  assign product_fa80_s = product_fa80_h ^ \$162 ;
-  assign \$163  = \port$4019$121 [5] & product_d28_one;
-  assign \$164  = \port$4019$121 [4] & product_d28_two;
-  assign \$165  = \$163  | \$164 ;
-  assign \$166  = \$165  ^ product_d28_minus;
-  assign \$167  = \port$4019$121 [9] & product_d0_one;
-  assign \$168  = \port$4019$121 [8] & product_d0_two;
-  assign \$169  = \$167  | \$168 ;
-  assign \$170  = \$169  ^ product_d0_minus;
-  assign product_fa80_c = product_fa80_h ? \$166  : \$170 ;
-  assign \$171  = \port$4019$121 [3] & product_d42_one;
-  assign \$172  = \port$4019$121 [2] & product_d42_two;
-  assign \$173  = \$171  | \$172 ;
-  assign \$174  = \$173  ^ product_d42_minus;
-  assign product_fa82_h = \$174  ^ product_fa74_c;
-  assign product_fa82_s = product_fa82_h ^ product_fa80_s;
-  assign \$175  = \port$4019$121 [3] & product_d42_one;
-  assign \$176  = \port$4019$121 [2] & product_d42_two;
-  assign \$177  = \$175  | \$176 ;
-  assign \$178  = \$177  ^ product_d42_minus;
-  assign product_fa82_c = product_fa82_h ? product_fa80_s : \$178 ;
-  assign product_fa84_h = product_fa76_c ^ product_fa82_s;
-  assign product_fa84_s = product_fa84_h ^ product_fa78_c;
-  assign product_fa84_c = product_fa84_h ? product_fa78_c : product_fa76_c;
-  assign \$179  = \port$4019$121 [10] & product_d0_one;
-  assign \$180  = \port$4019$121 [9] & product_d0_two;
-  assign \$181  = \$179  | \$180 ;
-  assign \$182  = \$181  ^ product_d0_minus;
-  assign \$183  = \port$4019$121 [8] & product_d14_one;
-  assign \$184  = \port$4019$121 [7] & product_d14_two;
-  assign \$185  = \$183  | \$184 ;
-  assign \$186  = \$185  ^ product_d14_minus;
-  assign product_fa86_h = \$182  ^ \$186 ;
-  assign \$187  = \port$4019$121 [6] & product_d28_one;
-  assign \$188  = \port$4019$121 [5] & product_d28_two;
-  assign \$189  = \$187  | \$188 ;
-  assign \$190  = \$189  ^ product_d28_minus;
-  assign product_fa86_s = product_fa86_h ^ \$190 ;
-  assign \$191  = \port$4019$121 [6] & product_d28_one;
-  assign \$192  = \port$4019$121 [5] & product_d28_two;
-  assign \$193  = \$191  | \$192 ;
-  assign \$194  = \$193  ^ product_d28_minus;
-  assign \$195  = \port$4019$121 [10] & product_d0_one;
-  assign \$196  = \port$4019$121 [9] & product_d0_two;
-  assign \$197  = \$195  | \$196 ;
-  assign \$198  = \$197  ^ product_d0_minus;
-  assign product_fa86_c = product_fa86_h ? \$194  : \$198 ;
-  assign \$199  = \port$4019$121 [4] & product_d42_one;
-  assign \$200  = \port$4019$121 [3] & product_d42_two;
-  assign \$201  = \$199  | \$200 ;
-  assign \$202  = \$201  ^ product_d42_minus;
-  assign product_fa88_h = \$202  ^ product_fa80_c;
+  assign \$5  = value[0] & fraction[2];
+  assign product_fa72_c = product_fa72_h ? \$4  : \$5 ;
+  assign \$6  = value[1] & fraction[2];
+  assign product_fa74_h = value[0] ^ \$6 ;
+  assign \$7  = value[2] & fraction[1];
+  assign product_fa74_s = product_fa74_h ^ \$7 ;
+  assign \$8  = value[2] & fraction[1];
+  assign product_fa74_c = product_fa74_h ? \$8  : value[0];
+  assign \$9  = value[3] & fraction[0];
+  assign product_fa76_h = \$9  ^ product_fa72_c;
+  assign product_fa76_s = product_fa76_h ^ product_fa74_s;
+  assign \$10  = value[3] & fraction[0];
+  assign product_fa76_c = product_fa76_h ? product_fa74_s : \$10 ;
+  assign \$11  = value[2] & fraction[2];
+  assign product_fa78_h = value[1] ^ \$11 ;
+  assign \$12  = value[3] & fraction[1];
+  assign product_fa78_s = product_fa78_h ^ \$12 ;
+  assign \$13  = value[3] & fraction[1];
+  assign product_fa78_c = product_fa78_h ? \$13  : value[1];
+  assign \$14  = value[4] & fraction[0];
+  assign product_fa80_h = \$14  ^ product_fa74_c;
+  assign product_fa80_s = product_fa80_h ^ product_fa78_s;
+  assign \$15  = value[4] & fraction[0];
+  assign product_fa80_c = product_fa80_h ? product_fa78_s : \$15 ;
+  assign \$16  = value[3] & fraction[2];
+  assign product_fa82_h = value[2] ^ \$16 ;
+  assign \$17  = value[4] & fraction[1];
+  assign product_fa82_s = product_fa82_h ^ \$17 ;
+  assign \$18  = value[4] & fraction[1];
+  assign product_fa82_c = product_fa82_h ? \$18  : value[2];
+  assign \$19  = value[5] & fraction[0];
+  assign product_fa84_h = \$19  ^ product_fa78_c;
+  assign product_fa84_s = product_fa84_h ^ product_fa82_s;
+  assign \$20  = value[5] & fraction[0];
+  assign product_fa84_c = product_fa84_h ? product_fa82_s : \$20 ;
+  assign \$21  = value[4] & fraction[2];
+  assign product_fa86_h = value[3] ^ \$21 ;
+  assign \$22  = value[5] & fraction[1];
+  assign product_fa86_s = product_fa86_h ^ \$22 ;
+  assign \$23  = value[5] & fraction[1];
+  assign product_fa86_c = product_fa86_h ? \$23  : value[3];
+  assign \$24  = value[6] & fraction[0];
+  assign product_fa88_h = \$24  ^ product_fa82_c;
   assign product_fa88_s = product_fa88_h ^ product_fa86_s;
-  assign \$203  = \port$4019$121 [4] & product_d42_one;
-  assign \$204  = \port$4019$121 [3] & product_d42_two;
-  assign \$205  = \$203  | \$204 ;
-  assign \$206  = \$205  ^ product_d42_minus;
-  assign product_fa88_c = product_fa88_h ? product_fa86_s : \$206 ;
-  assign product_fa90_h = product_fa82_c ^ product_fa88_s;
-  assign product_fa90_s = product_fa90_h ^ product_fa84_c;
-  assign product_fa90_c = product_fa90_h ? product_fa84_c : product_fa82_c;
-  assign \$207  = \port$4019$121 [11] & product_d0_one;
-  assign \$208  = \port$4019$121 [10] & product_d0_two;
-  assign \$209  = \$207  | \$208 ;
-  assign \$210  = \$209  ^ product_d0_minus;
-  assign \$211  = \port$4019$121 [9] & product_d14_one;
-  assign \$212  = \port$4019$121 [8] & product_d14_two;
-  assign \$213  = \$211  | \$212 ;
-  assign \$214  = \$213  ^ product_d14_minus;
-  assign product_fa92_h = \$210  ^ \$214 ;
-  assign \$215  = \port$4019$121 [7] & product_d28_one;
-  assign \$216  = \port$4019$121 [6] & product_d28_two;
-  assign \$217  = \$215  | \$216 ;
-  assign \$218  = \$217  ^ product_d28_minus;
-  assign product_fa92_s = product_fa92_h ^ \$218 ;
-  assign \$219  = \port$4019$121 [7] & product_d28_one;
-  assign \$220  = \port$4019$121 [6] & product_d28_two;
-  assign \$221  = \$219  | \$220 ;
-  assign \$222  = \$221  ^ product_d28_minus;
-  assign \$223  = \port$4019$121 [11] & product_d0_one;
-  assign \$224  = \port$4019$121 [10] & product_d0_two;
-  assign \$225  = \$223  | \$224 ;
-  assign \$226  = \$225  ^ product_d0_minus;
-  assign product_fa92_c = product_fa92_h ? \$222  : \$226 ;
-  assign \$227  = \port$4019$121 [5] & product_d42_one;
-  assign \$228  = \port$4019$121 [4] & product_d42_two;
-  assign \$229  = \$227  | \$228 ;
-  assign \$230  = \$229  ^ product_d42_minus;
-  assign product_fa94_h = \$230  ^ product_fa86_c;
-  assign product_fa94_s = product_fa94_h ^ product_fa92_s;
-  assign \$231  = \port$4019$121 [5] & product_d42_one;
-  assign \$232  = \port$4019$121 [4] & product_d42_two;
-  assign \$233  = \$231  | \$232 ;
-  assign \$234  = \$233  ^ product_d42_minus;
-  assign product_fa94_c = product_fa94_h ? product_fa92_s : \$234 ;
-  assign product_fa96_h = product_fa88_c ^ product_fa94_s;
-  assign product_fa96_s = product_fa96_h ^ product_fa90_c;
-  assign product_fa96_c = product_fa96_h ? product_fa90_c : product_fa88_c;
-  assign \$235  = \port$4019$121 [11] & product_d0_two;
-  assign \$237  = \$236  ^ product_d0_minus;
-  assign \$238  = \port$4019$121 [10] & product_d14_one;
-  assign \$239  = \port$4019$121 [9] & product_d14_two;
-  assign \$240  = \$238  | \$239 ;
-  assign \$241  = \$240  ^ product_d14_minus;
-  assign product_fa98_h = \$237  ^ \$241 ;
-  assign \$242  = \port$4019$121 [8] & product_d28_one;
-  assign \$243  = \port$4019$121 [7] & product_d28_two;
-  assign \$244  = \$242  | \$243 ;
-  assign \$245  = \$244  ^ product_d28_minus;
-  assign product_fa98_s = product_fa98_h ^ \$245 ;
-  assign \$246  = \port$4019$121 [8] & product_d28_one;
-  assign \$247  = \port$4019$121 [7] & product_d28_two;
-  assign \$248  = \$246  | \$247 ;
-  assign \$249  = \$248  ^ product_d28_minus;
-  assign \$250  = \port$4019$121 [11] & product_d0_two;
-  assign \$252  = \$251  ^ product_d0_minus;
-  assign product_fa98_c = product_fa98_h ? \$249  : \$252 ;
-  assign \$253  = \port$4019$121 [6] & product_d42_one;
-  assign \$254  = \port$4019$121 [5] & product_d42_two;
-  assign \$255  = \$253  | \$254 ;
-  assign \$256  = \$255  ^ product_d42_minus;
-  assign product_fa100_h = \$256  ^ product_fa92_c;
+  assign \$25  = value[6] & fraction[0];
+  assign product_fa88_c = product_fa88_h ? product_fa86_s : \$25 ;
+  assign \$26  = value[5] & fraction[2];
+  assign product_fa90_h = value[4] ^ \$26 ;
+  assign \$27  = value[6] & fraction[1];
+  assign product_fa90_s = product_fa90_h ^ \$27 ;
+  assign \$28  = value[6] & fraction[1];
+  assign product_fa90_c = product_fa90_h ? \$28  : value[4];
+  assign \$29  = value[7] & fraction[0];
+  assign product_fa92_h = \$29  ^ product_fa86_c;
+  assign product_fa92_s = product_fa92_h ^ product_fa90_s;
+  assign \$30  = value[7] & fraction[0];
+  assign product_fa92_c = product_fa92_h ? product_fa90_s : \$30 ;
+  assign \$31  = value[6] & fraction[2];
+  assign product_fa94_h = value[5] ^ \$31 ;
+  assign \$32  = value[7] & fraction[1];
+  assign product_fa94_s = product_fa94_h ^ \$32 ;
+  assign \$33  = value[7] & fraction[1];
+  assign product_fa94_c = product_fa94_h ? \$33  : value[5];
+  assign \$34  = value[8] & fraction[0];
+  assign product_fa96_h = \$34  ^ product_fa90_c;
+  assign product_fa96_s = product_fa96_h ^ product_fa94_s;
+  assign \$35  = value[8] & fraction[0];
+  assign product_fa96_c = product_fa96_h ? product_fa94_s : \$35 ;
+  assign \$36  = value[7] & fraction[2];
+  assign product_fa98_h = value[6] ^ \$36 ;
+  assign \$37  = value[8] & fraction[1];
+  assign product_fa98_s = product_fa98_h ^ \$37 ;
+  assign \$38  = value[8] & fraction[1];
+  assign product_fa98_c = product_fa98_h ? \$38  : value[6];
+  assign \$39  = value[9] & fraction[0];
+  assign product_fa100_h = \$39  ^ product_fa94_c;
   assign product_fa100_s = product_fa100_h ^ product_fa98_s;
-  assign \$257  = \port$4019$121 [6] & product_d42_one;
-  assign \$258  = \port$4019$121 [5] & product_d42_two;
-  assign \$259  = \$257  | \$258 ;
-  assign \$260  = \$259  ^ product_d42_minus;
-  assign product_fa100_c = product_fa100_h ? product_fa98_s : \$260 ;
-  assign product_fa102_h = product_fa94_c ^ product_fa100_s;
-  assign product_fa102_s = product_fa102_h ^ product_fa96_c;
-  assign product_fa102_c = product_fa102_h ? product_fa96_c : product_fa94_c;
-  assign \$261  = ~ product_d0_minus;
-  assign \$262  = \port$4019$121 [11] & product_d14_one;
-  assign \$263  = \port$4019$121 [10] & product_d14_two;
-  assign \$264  = \$262  | \$263 ;
-  assign \$265  = \$264  ^ product_d14_minus;
-  assign product_fa104_s = product_fa104_h ^ \$265 ;
-  assign \$266  = \port$4019$121 [11] & product_d14_one;
-  assign \$267  = \port$4019$121 [10] & product_d14_two;
-  assign \$268  = \$266  | \$267 ;
-  assign \$269  = \$268  ^ product_d14_minus;
-  assign product_fa104_c = product_fa104_h ? \$269  : 1'h1;
-  assign \$270  = \port$4019$121 [9] & product_d28_one;
-  assign \$271  = \port$4019$121 [8] & product_d28_two;
-  assign \$272  = \$270  | \$271 ;
-  assign \$273  = \$272  ^ product_d28_minus;
-  assign \$274  = \port$4019$121 [7] & product_d42_one;
-  assign \$275  = \port$4019$121 [6] & product_d42_two;
-  assign \$276  = \$274  | \$275 ;
-  assign \$277  = \$276  ^ product_d42_minus;
-  assign product_fa106_h = \$273  ^ \$277 ;
-  assign product_fa106_s = product_fa106_h ^ product_fa98_c;
-  assign \$278  = \port$4019$121 [9] & product_d28_one;
-  assign \$279  = \port$4019$121 [8] & product_d28_two;
-  assign \$280  = \$278  | \$279 ;
-  assign \$281  = \$280  ^ product_d28_minus;
-  assign product_fa106_c = product_fa106_h ? product_fa98_c : \$281 ;
-  assign product_fa108_h = product_fa104_s ^ product_fa100_c;
+  assign \$40  = value[9] & fraction[0];
+  assign product_fa100_c = product_fa100_h ? product_fa98_s : \$40 ;
+  assign \$41  = value[8] & fraction[2];
+  assign product_fa102_h = value[7] ^ \$41 ;
+  assign \$42  = value[9] & fraction[1];
+  assign product_fa102_s = product_fa102_h ^ \$42 ;
+  assign \$43  = value[9] & fraction[1];
+  assign product_fa102_c = product_fa102_h ? \$43  : value[7];
+  assign \$44  = value[10] & fraction[0];
+  assign product_fa104_h = \$44  ^ product_fa98_c;
+  assign product_fa104_s = product_fa104_h ^ product_fa102_s;
+  assign \$45  = value[10] & fraction[0];
+  assign product_fa104_c = product_fa104_h ? product_fa102_s : \$45 ;
+  assign \$46  = value[9] & fraction[2];
+  assign product_fa106_h = value[8] ^ \$46 ;
+  assign \$47  = value[10] & fraction[1];
+  assign product_fa106_s = product_fa106_h ^ \$47 ;
+  assign \$48  = value[10] & fraction[1];
+  assign product_fa106_c = product_fa106_h ? \$48  : value[8];
+  assign \$49  = value[11] & fraction[0];
+  assign product_fa108_h = \$49  ^ product_fa102_c;
   assign product_fa108_s = product_fa108_h ^ product_fa106_s;
-  assign product_fa108_c = product_fa108_h ? product_fa106_s : product_fa104_s;
-  assign \$282  = \port$4019$121 [11] & product_d14_two;
-  assign \$284  = \$283  ^ product_d14_minus;
-  assign \$285  = \port$4019$121 [10] & product_d28_one;
-  assign \$286  = \port$4019$121 [9] & product_d28_two;
-  assign \$287  = \$285  | \$286 ;
-  assign \$288  = \$287  ^ product_d28_minus;
-  assign product_fa110_s = product_fa110_h ^ \$288 ;
-  assign \$289  = \port$4019$121 [10] & product_d28_one;
-  assign \$290  = \port$4019$121 [9] & product_d28_two;
-  assign \$291  = \$289  | \$290 ;
-  assign \$292  = \$291  ^ product_d28_minus;
-  assign product_fa110_c = \$284  ? 1'h1 : \$292 ;
-  assign \$293  = \port$4019$121 [8] & product_d42_one;
-  assign \$294  = \port$4019$121 [7] & product_d42_two;
-  assign \$295  = \$293  | \$294 ;
-  assign \$296  = \$295  ^ product_d42_minus;
-  assign product_fa112_h = \$296  ^ product_fa104_c;
-  assign product_fa112_s = product_fa112_h ^ product_fa106_c;
-  assign \$297  = \port$4019$121 [8] & product_d42_one;
-  assign \$298  = \port$4019$121 [7] & product_d42_two;
-  assign \$299  = \$297  | \$298 ;
-  assign \$300  = \$299  ^ product_d42_minus;
-  assign product_fa112_c = product_fa112_h ? product_fa106_c : \$300 ;
-  assign product_fa114_h = product_fa110_s ^ product_fa108_c;
-  assign product_fa114_s = product_fa114_h ^ product_fa112_s;
-  assign product_fa114_c = product_fa114_h ? product_fa112_s : product_fa110_s;
-  assign \$301  = ~ product_d14_minus;
-  assign \$302  = \port$4019$121 [11] & product_d28_one;
-  assign \$303  = \port$4019$121 [10] & product_d28_two;
-  assign \$304  = \$302  | \$303 ;
-  assign \$305  = \$304  ^ product_d28_minus;
-  assign product_fa116_h = \$301  ^ \$305 ;
-  assign \$306  = \port$4019$121 [9] & product_d42_one;
-  assign \$307  = \port$4019$121 [8] & product_d42_two;
-  assign \$308  = \$306  | \$307 ;
-  assign \$309  = \$308  ^ product_d42_minus;
-  assign product_fa116_s = product_fa116_h ^ \$309 ;
-  assign \$310  = \port$4019$121 [9] & product_d42_one;
-  assign \$311  = \port$4019$121 [8] & product_d42_two;
-  assign \$312  = \$310  | \$311 ;
-  assign \$313  = \$312  ^ product_d42_minus;
-  assign \$314  = ~ product_d14_minus;
-  assign product_fa116_c = product_fa116_h ? \$313  : \$314 ;
-  assign product_fa118_h = product_fa110_c ^ product_fa116_s;
-  assign product_fa118_s = product_fa118_h ^ product_fa112_c;
-  assign product_fa118_c = product_fa118_h ? product_fa112_c : product_fa110_c;
-  assign \$315  = \port$4019$121 [11] & product_d28_two;
-  assign \$317  = \$316  ^ product_d28_minus;
-  assign \$318  = \port$4019$121 [10] & product_d42_one;
-  assign \$319  = \port$4019$121 [9] & product_d42_two;
-  assign \$320  = \$318  | \$319 ;
-  assign \$321  = \$320  ^ product_d42_minus;
-  assign product_fa120_s = product_fa120_h ^ \$321 ;
-  assign \$322  = \port$4019$121 [10] & product_d42_one;
-  assign \$323  = \port$4019$121 [9] & product_d42_two;
-  assign \$324  = \$322  | \$323 ;
-  assign \$325  = \$324  ^ product_d42_minus;
-  assign product_fa120_c = \$317  ? 1'h1 : \$325 ;
-  assign product_fa122_h = product_fa116_c ^ product_fa120_s;
-  assign product_fa122_s = product_fa122_h ^ product_fa118_c;
-  assign product_fa122_c = product_fa122_h ? product_fa118_c : product_fa116_c;
-  assign \$326  = ~ product_d28_minus;
-  assign \$327  = \port$4019$121 [11] & product_d42_one;
-  assign \$328  = \port$4019$121 [10] & product_d42_two;
-  assign \$329  = \$327  | \$328 ;
-  assign \$330  = \$329  ^ product_d42_minus;
-  assign product_fa124_h = \$326  ^ \$330 ;
-  assign product_fa124_s = product_fa124_h ^ product_fa120_c;
-  assign \$331  = ~ product_d28_minus;
-  assign product_fa124_c = product_fa124_h ? product_fa120_c : \$331 ;
-  assign \$332  = \port$4019$121 [11] & product_d42_two;
-  assign \$334  = \$333  ^ product_d42_minus;
-  assign product_fa126_s = product_fa126_h ^ product_fa124_c;
-  assign product_fa126_c = \$334  ? 1'h1 : product_fa124_c;
-  assign \$335  = \port$4019$121 [2] & product_d0_one;
-  assign \$336  = \port$4019$121 [1] & product_d0_two;
-  assign \$337  = \$335  | \$336 ;
-  assign \$338  = \$337  ^ product_d0_minus;
-  assign \$339  = ~ product_d42_minus;
-  assign \$340  = \port$4019$121 [1] & product_d0_one;
-  assign \$342  = \$341  ^ product_d0_minus;
-  assign \$343  = { \$339 , product_fa126_s, product_fa124_s, product_fa122_s, product_fa114_c, product_fa114_s, product_fa108_s, product_fa102_s, product_fa96_s, product_fa90_s, product_fa84_s, product_fa78_s, product_fa72_s, product_fa66_s, product_fa62_s, product_fa58_s, product_fa56_s, \$338 , product_d0_minus } + { product_fa126_c, 1'h0, product_fa122_c, 1'h0, product_fa118_s, 1'h0, product_fa102_c, 11'h000, \$342  };
-  assign value = active_scaled_1 ? \$343 [18:0] : 19'h00000;
-  always @(posedge clk)
-    active <= \$344 ;
-  always @(posedge clk)
-    held_d <= \$345 ;
-  always @(posedge clk)
-    held_scaled_d <= \$346 ;
-  always @(posedge clk)
-    active_scaled_1 <= \$347 ;
-  assign \$auto$rtlil.cc:3337:Not$24  = ~ held_d[0];
-  assign \$auto$rtlil.cc:3337:Not$28  = ~ \$284 ;
-  assign \$auto$rtlil.cc:3337:Not$30  = ~ \$317 ;
-  assign \$auto$rtlil.cc:3337:Not$32  = ~ \$334 ;
-  \sq_pe_default.pe.datapath.mac.outlier_lane0.shift$156  \shift$156  (
-    .clk(clk),
-    .en(en),
-    .exponent(exponent),
-    .o(o),
-    .rst(rst),
-    .value(value)
-  );
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
-    \$344  = active;
-    if (en) begin
-      \$344  = \port$4019$121 [0];
-    end
-    if (rst) begin
-      \$344  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
-    \$345  = held_d;
-    if (en) begin
-      if (\port$4019$121 [0]) begin
-        \$345  = d;
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
-    \$346  = held_scaled_d;
-    if (en) begin
-      if (active) begin
-        \$346  = \$23 [7:0];
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
-    \$347  = active_scaled_1;
-    if (en) begin
-      \$347  = active;
-    end
-    if (rst) begin
-      \$347  = 1'h0;
-    end
-  end
-  assign take = \port$4019$121 [0];
-  assign scaled_sum = \$23 [7:0];
-  assign high = \port$4019$121 [12:1];
-  assign product_sum = \$343 [18:0];
-  assign shift = exponent;
-  assign \o$155  = o;
-  assign \high.significand  = \port$4019$121 [11:1];
-  assign \high.sign  = \port$4019$121 [12];
-  assign scaled_fa18_h = \$auto$rtlil.cc:3337:Not$24 ;
-  assign product_d0_one = held_scaled_d[0];
-  assign \$25  = 1'h1;
-  assign \$26  = \$24 ;
-  assign \$27  = 1'h0;
-  assign \$45  = \$44 ;
-  assign \$48  = \$47 ;
-  assign \$75  = \$74 ;
-  assign \$78  = \$77 ;
-  assign \$117  = \$116 ;
-  assign \$236  = \$235 ;
-  assign \$251  = \$250 ;
-  assign product_fa104_h = \$auto$rtlil.cc:3337:Not$26 ;
-  assign \$283  = \$282 ;
-  assign product_fa110_h = \$auto$rtlil.cc:3337:Not$28 ;
-  assign \$316  = \$315 ;
-  assign product_fa120_h = \$auto$rtlil.cc:3337:Not$30 ;
-  assign \$333  = \$332 ;
-  assign product_fa126_h = \$auto$rtlil.cc:3337:Not$32 ;
-  assign \$341  = \$340 ;
-  assign \$auto$rtlil.cc:3337:Not$26  = product_d0_minus;
+  assign \$50  = value[11] & fraction[0];
+  assign product_fa108_c = product_fa108_h ? product_fa106_s : \$50 ;
+  assign \$51  = value[10] & fraction[2];
+  assign product_fa110_h = value[9] ^ \$51 ;
+  assign \$52  = value[11] & fraction[1];
+  assign product_fa110_s = product_fa110_h ^ \$52 ;
+  assign \$53  = value[11] & fraction[1];
+  assign product_fa110_c = product_fa110_h ? \$53  : value[9];
+  assign \$54  = value[12] & fraction[0];
+  assign product_fa112_h = \$54  ^ product_fa106_c;
+  assign product_fa112_s = product_fa112_h ^ product_fa110_s;
+  assign \$55  = value[12] & fraction[0];
+  assign product_fa112_c = product_fa112_h ? product_fa110_s : \$55 ;
+  assign \$56  = value[11] & fraction[2];
+  assign product_fa114_h = value[10] ^ \$56 ;
+  assign \$57  = value[12] & fraction[1];
+  assign product_fa114_s = product_fa114_h ^ \$57 ;
+  assign \$58  = value[12] & fraction[1];
+  assign product_fa114_c = product_fa114_h ? \$58  : value[10];
+  assign \$59  = value[13] & fraction[0];
+  assign product_fa116_h = \$59  ^ product_fa110_c;
+  assign product_fa116_s = product_fa116_h ^ product_fa114_s;
+  assign \$60  = value[13] & fraction[0];
+  assign product_fa116_c = product_fa116_h ? product_fa114_s : \$60 ;
+  assign \$61  = value[12] & fraction[2];
+  assign product_fa118_h = value[11] ^ \$61 ;
+  assign \$62  = value[13] & fraction[1];
+  assign product_fa118_s = product_fa118_h ^ \$62 ;
+  assign \$63  = value[13] & fraction[1];
+  assign product_fa118_c = product_fa118_h ? \$63  : value[11];
+  assign \$64  = value[14] & fraction[0];
+  assign product_fa120_h = \$64  ^ product_fa114_c;
+  assign product_fa120_s = product_fa120_h ^ product_fa118_s;
+  assign \$65  = value[14] & fraction[0];
+  assign product_fa120_c = product_fa120_h ? product_fa118_s : \$65 ;
+  assign \$66  = value[13] & fraction[2];
+  assign product_fa122_h = value[12] ^ \$66 ;
+  assign \$67  = value[14] & fraction[1];
+  assign product_fa122_s = product_fa122_h ^ \$67 ;
+  assign \$68  = value[14] & fraction[1];
+  assign product_fa122_c = product_fa122_h ? \$68  : value[12];
+  assign \$69  = value[15] & fraction[0];
+  assign product_fa124_h = \$69  ^ product_fa118_c;
+  assign product_fa124_s = product_fa124_h ^ product_fa122_s;
+  assign \$70  = value[15] & fraction[0];
+  assign product_fa124_c = product_fa124_h ? product_fa122_s : \$70 ;
+  assign \$71  = value[14] & fraction[2];
+  assign product_fa126_h = value[13] ^ \$71 ;
+  assign \$72  = value[15] & fraction[1];
+  assign product_fa126_s = product_fa126_h ^ \$72 ;
+  assign \$73  = value[15] & fraction[1];
+  assign product_fa126_c = product_fa126_h ? \$73  : value[13];
+  assign \$74  = value[16] & fraction[0];
+  assign product_fa128_h = \$74  ^ product_fa122_c;
+  assign product_fa128_s = product_fa128_h ^ product_fa126_s;
+  assign \$75  = value[16] & fraction[0];
+  assign product_fa128_c = product_fa128_h ? product_fa126_s : \$75 ;
+  assign \$76  = value[15] & fraction[2];
+  assign product_fa130_s = product_fa130_h ^ \$76 ;
+  assign \$77  = value[15] & fraction[2];
+  assign product_fa130_c = value[14] ? 1'h1 : \$77 ;
+  assign \$78  = value[16] & fraction[1];
+  assign \$79  = value[17] & fraction[0];
+  assign \$80  = ~ \$79 ;
+  assign product_fa132_h = \$78  ^ \$80 ;
+  assign product_fa132_s = product_fa132_h ^ product_fa126_c;
+  assign \$81  = value[16] & fraction[1];
+  assign product_fa132_c = product_fa132_h ? product_fa126_c : \$81 ;
+  assign product_fa134_h = product_fa130_s ^ product_fa128_c;
+  assign product_fa134_s = product_fa134_h ^ product_fa132_s;
+  assign product_fa134_c = product_fa134_h ? product_fa132_s : product_fa130_s;
+  assign \$82  = value[16] & fraction[2];
+  assign product_fa136_h = value[15] ^ \$82 ;
+  assign \$83  = value[17] & fraction[1];
+  assign \$84  = ~ \$83 ;
+  assign product_fa136_s = product_fa136_h ^ \$84 ;
+  assign \$85  = value[17] & fraction[1];
+  assign \$86  = ~ \$85 ;
+  assign product_fa136_c = product_fa136_h ? \$86  : value[15];
+  assign product_fa138_h = product_fa130_c ^ product_fa132_c;
+  assign product_fa138_s = product_fa138_h ^ product_fa136_s;
+  assign product_fa138_c = product_fa138_h ? product_fa136_s : product_fa130_c;
+  assign \$87  = value[17] & fraction[2];
+  assign \$88  = ~ \$87 ;
+  assign product_fa140_h = value[16] ^ \$88 ;
+  assign product_fa140_s = product_fa140_h ^ product_fa136_c;
+  assign product_fa140_c = product_fa140_h ? product_fa136_c : value[16];
+  assign \$89  = value[0] & fraction[0];
+  assign \$90  = value[0] & fraction[1];
+  assign \$91  = ~ value[17];
+  assign \$92  = value[1] & fraction[0];
+  assign \$93  = { 1'h1, \$91 , product_fa138_c, product_fa134_c, product_fa134_s, product_fa124_c, product_fa120_c, product_fa116_c, product_fa112_c, product_fa108_c, product_fa104_c, product_fa100_c, product_fa96_c, product_fa92_c, product_fa88_c, product_fa84_c, product_fa80_c, product_fa76_c, product_fa76_s, product_fa72_s, \$90 , \$89  } + { product_fa140_c, product_fa140_s, product_fa138_s, 1'h0, product_fa128_s, product_fa124_s, product_fa120_s, product_fa116_s, product_fa112_s, product_fa108_s, product_fa104_s, product_fa100_s, product_fa96_s, product_fa92_s, product_fa88_s, product_fa84_s, product_fa80_s, 2'h0, \$92 , 1'h0 };
+  assign \$1  = value[0] & fraction[2];
+  assign \$2  = value[1] & fraction[1];
+  assign product_fa72_h = \$1  ^ \$2 ;
+  assign \$3  = value[2] & fraction[0];
+  assign product_fa72_s = product_fa72_h ^ \$3 ;
+  assign \$4  = value[2] & fraction[0];
+  assign \$auto$rtlil.cc:3337:Not$16  = ~ value[14];
+  assign o = \$93 [21:0];
+  assign product_sum = \$93 [21:0];
+  assign product_fa130_h = \$auto$rtlil.cc:3337:Not$16 ;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.outlier_lane0.shift$156 (rst, en, value, o, exponent, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$44  = 0;
+module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$137 , \port$3623$0 , \port$3624$0 , sum, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$33  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [18:0] value;
-  wire [18:0] value;
-  output [54:0] o;
-  wire [54:0] o;
-  input [5:0] exponent;
-  wire [5:0] exponent;
+  input [11:0] addend;
+  wire [11:0] addend;
+  input [9:0] \port$3609$137 ;
+  wire [9:0] \port$3609$137 ;
+  input [3:0] \port$3623$0 ;
+  wire [3:0] \port$3623$0 ;
+  input [3:0] \port$3624$0 ;
+  wire [3:0] \port$3624$0 ;
+  output [13:0] sum;
+  reg [13:0] sum = 14'h0000;
   input clk;
   wire clk;
-  wire [25:0] \$1 ;
-  wire [5:0] \$2 ;
-  wire [88:0] \$3 ;
-  reg [25:0] \$4 ;
-  reg [2:0] \$5 ;
-  reg [2:0] coarse = 3'h0;
-  reg [25:0] half_shifted = 26'h0000000;
+  wire [3:0] \$1 ;
+  wire \$10 ;
+  wire [3:0] \$100 ;
+  wire \$101 ;
+  wire \$102 ;
+  wire [3:0] \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire [3:0] \$106 ;
+  wire \$107 ;
+  wire \$108 ;
+  wire [3:0] \$109 ;
+  wire [3:0] \$11 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire [3:0] \$112 ;
+  wire \$113 ;
+  wire \$114 ;
+  wire [3:0] \$115 ;
+  wire \$116 ;
+  wire \$117 ;
+  wire [3:0] \$118 ;
+  wire \$119 ;
+  wire \$12 ;
+  wire [3:0] \$120 ;
+  wire \$121 ;
+  wire [3:0] \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire [14:0] \$125 ;
+  reg [1:0] \$126 ;
+  reg [3:0] \$127 ;
+  reg [3:0] \$128 ;
+  reg [13:0] \$129 ;
+  wire [3:0] \$13 ;
+  wire \$14 ;
+  wire [3:0] \$15 ;
+  wire \$16 ;
+  wire [3:0] \$17 ;
+  wire \$18 ;
+  wire [3:0] \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire [3:0] \$21 ;
+  wire \$22 ;
+  wire [3:0] \$23 ;
+  wire \$24 ;
+  wire [3:0] \$25 ;
+  wire \$26 ;
+  wire [3:0] \$27 ;
+  wire \$28 ;
+  wire [3:0] \$29 ;
+  wire [3:0] \$3 ;
+  wire \$30 ;
+  wire [3:0] \$31 ;
+  wire \$32 ;
+  wire [3:0] \$33 ;
+  wire \$34 ;
+  wire [3:0] \$35 ;
+  wire \$36 ;
+  wire [3:0] \$37 ;
+  wire \$38 ;
+  wire [3:0] \$39 ;
+  wire \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire [3:0] \$42 ;
+  wire \$43 ;
+  wire [3:0] \$44 ;
+  wire \$45 ;
+  wire [3:0] \$46 ;
+  wire \$47 ;
+  wire [3:0] \$48 ;
+  wire \$49 ;
+  wire [3:0] \$5 ;
+  wire \$50 ;
+  wire [3:0] \$51 ;
+  wire \$52 ;
+  wire \$53 ;
+  wire [3:0] \$54 ;
+  wire \$55 ;
+  wire \$56 ;
+  wire [3:0] \$57 ;
+  wire \$58 ;
+  wire [3:0] \$59 ;
+  wire \$6 ;
+  wire \$60 ;
+  wire [3:0] \$61 ;
+  wire \$62 ;
+  wire [3:0] \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire [3:0] \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire [3:0] \$69 ;
+  wire [3:0] \$7 ;
+  wire \$70 ;
+  wire [3:0] \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire [3:0] \$74 ;
+  wire \$75 ;
+  wire [3:0] \$76 ;
+  wire \$77 ;
+  wire [3:0] \$78 ;
+  wire \$79 ;
+  wire \$8 ;
+  wire \$80 ;
+  wire [3:0] \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire [3:0] \$84 ;
+  wire \$85 ;
+  wire [3:0] \$86 ;
+  wire \$87 ;
+  wire [3:0] \$88 ;
+  wire \$89 ;
+  wire [3:0] \$9 ;
+  wire \$90 ;
+  wire [3:0] \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  wire [3:0] \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire [3:0] \$97 ;
+  wire \$98 ;
+  wire \$99 ;
+  wire \$auto$rtlil.cc:3337:Not$20 ;
+  wire \$auto$rtlil.cc:3337:Not$22 ;
+  reg [1:0] active = 2'h0;
+  wire [7:0] d;
+  wire [3:0] \d[0] ;
+  wire [3:0] \d[1] ;
+  reg [3:0] held_d0 = 4'h0;
+  reg [3:0] held_d1 = 4'h0;
+  wire [7:0] high;
+  wire [3:0] \high[0] ;
+  wire [3:0] \high[1] ;
+  (* init = 14'h0000 *)
+  wire [13:0] o;
+  wire sum_fa100_c;
+  wire sum_fa100_h;
+  wire sum_fa100_s;
+  wire sum_fa44_c;
+  wire sum_fa44_h;
+  wire sum_fa44_s;
+  wire sum_fa46_c;
+  wire sum_fa46_h;
+  wire sum_fa46_s;
+  wire sum_fa48_c;
+  wire sum_fa48_h;
+  wire sum_fa48_s;
+  wire sum_fa50_c;
+  wire sum_fa50_h;
+  wire sum_fa50_s;
+  wire sum_fa52_c;
+  wire sum_fa52_h;
+  wire sum_fa52_s;
+  wire sum_fa54_c;
+  wire sum_fa54_h;
+  wire sum_fa54_s;
+  wire sum_fa56_c;
+  wire sum_fa56_h;
+  wire sum_fa56_s;
+  wire sum_fa58_c;
+  wire sum_fa58_h;
+  wire sum_fa58_s;
+  wire sum_fa60_c;
+  wire sum_fa60_h;
+  wire sum_fa60_s;
+  wire sum_fa62_c;
+  wire sum_fa62_h;
+  wire sum_fa62_s;
+  wire sum_fa64_c;
+  wire sum_fa64_h;
+  wire sum_fa64_s;
+  wire sum_fa66_c;
+  wire sum_fa66_h;
+  wire sum_fa66_s;
+  wire sum_fa68_c;
+  wire sum_fa68_h;
+  wire sum_fa68_s;
+  wire sum_fa70_c;
+  wire sum_fa70_h;
+  wire sum_fa70_s;
+  wire sum_fa72_c;
+  wire sum_fa72_h;
+  wire sum_fa72_s;
+  wire sum_fa74_c;
+  wire sum_fa74_h;
+  wire sum_fa74_s;
+  wire sum_fa76_c;
+  wire sum_fa76_h;
+  wire sum_fa76_s;
+  wire sum_fa78_c;
+  wire sum_fa78_h;
+  wire sum_fa78_s;
+  wire sum_fa80_c;
+  wire sum_fa80_h;
+  wire sum_fa80_s;
+  wire sum_fa82_c;
+  wire sum_fa82_h;
+  wire sum_fa82_s;
+  wire sum_fa84_c;
+  wire sum_fa84_h;
+  wire sum_fa84_s;
+  wire sum_fa86_c;
+  wire sum_fa86_h;
+  wire sum_fa86_s;
+  wire sum_fa88_c;
+  wire sum_fa88_h;
+  wire sum_fa88_s;
+  wire sum_fa90_c;
+  wire sum_fa90_h;
+  wire sum_fa90_s;
+  wire sum_fa92_c;
+  wire sum_fa92_h;
+  wire sum_fa92_s;
+  wire sum_fa94_c;
+  wire sum_fa94_h;
+  wire sum_fa94_s;
+  wire sum_fa96_c;
+  wire sum_fa96_h;
+  wire sum_fa96_s;
+  wire sum_fa98_c;
+  wire sum_fa98_h;
+  wire sum_fa98_s;
+  wire [13:0] sum_sum;
+  wire [1:0] take;
+  assign \$1  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$2  = \$1 [0] & held_d0[0];
+  assign sum_fa44_h = addend[4] ^ \$2 ;
+  assign \$3  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$4  = \$3 [0] & held_d1[0];
+  assign sum_fa44_s = sum_fa44_h ^ \$4 ;
+  assign \$5  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$6  = \$5 [0] & held_d1[0];
+  assign sum_fa44_c = sum_fa44_h ? \$6  : addend[4];
+  assign \$7  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$8  = \$7 [0] & held_d0[1];
+  assign sum_fa46_h = addend[5] ^ \$8 ;
+  assign \$9  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$10  = \$9 [1] & held_d0[0];
+  assign sum_fa46_s = sum_fa46_h ^ \$10 ;
+  assign \$11  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$12  = \$11 [1] & held_d0[0];
+  assign sum_fa46_c = sum_fa46_h ? \$12  : addend[5];
+  assign \$13  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$14  = \$13 [0] & held_d1[1];
+  assign \$15  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$16  = \$15 [1] & held_d1[0];
+  assign sum_fa48_h = \$14  ^ \$16 ;
+  assign sum_fa48_s = sum_fa48_h ^ sum_fa44_c;
+  assign \$17  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$18  = \$17 [0] & held_d1[1];
+  assign sum_fa48_c = sum_fa48_h ? sum_fa44_c : \$18 ;
+  assign \$19  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$20  = \$19 [0] & held_d0[2];
+  assign sum_fa50_h = addend[6] ^ \$20 ;
+  assign \$21  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$22  = \$21 [1] & held_d0[1];
+  assign sum_fa50_s = sum_fa50_h ^ \$22 ;
+  assign \$23  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$24  = \$23 [1] & held_d0[1];
+  assign sum_fa50_c = sum_fa50_h ? \$24  : addend[6];
+  assign \$25  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$26  = \$25 [2] & held_d0[0];
+  assign \$27  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$28  = \$27 [0] & held_d1[2];
+  assign sum_fa52_h = \$26  ^ \$28 ;
+  assign \$29  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$30  = \$29 [1] & held_d1[1];
+  assign sum_fa52_s = sum_fa52_h ^ \$30 ;
+  assign \$31  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$32  = \$31 [1] & held_d1[1];
+  assign \$33  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$34  = \$33 [2] & held_d0[0];
+  assign sum_fa52_c = sum_fa52_h ? \$32  : \$34 ;
+  assign \$35  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$36  = \$35 [2] & held_d1[0];
+  assign sum_fa54_h = \$36  ^ sum_fa46_c;
+  assign sum_fa54_s = sum_fa54_h ^ sum_fa48_c;
+  assign \$37  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$38  = \$37 [2] & held_d1[0];
+  assign sum_fa54_c = sum_fa54_h ? sum_fa48_c : \$38 ;
+  assign sum_fa56_h = sum_fa50_s ^ sum_fa52_s;
+  assign sum_fa56_s = sum_fa56_h ^ sum_fa54_s;
+  assign sum_fa56_c = sum_fa56_h ? sum_fa54_s : sum_fa50_s;
+  assign \$39  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$40  = \$39 [0] & held_d0[3];
+  assign \$41  = ~ \$40 ;
+  assign sum_fa58_h = addend[7] ^ \$41 ;
+  assign \$42  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$43  = \$42 [1] & held_d0[2];
+  assign sum_fa58_s = sum_fa58_h ^ \$43 ;
+  assign \$44  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$45  = \$44 [1] & held_d0[2];
+  assign sum_fa58_c = sum_fa58_h ? \$45  : addend[7];
+  assign \$46  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$47  = \$46 [2] & held_d0[1];
+  assign \$48  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$49  = \$48 [3] & held_d0[0];
+  assign \$50  = ~ \$49 ;
+  assign sum_fa60_h = \$47  ^ \$50 ;
+  assign \$51  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$52  = \$51 [0] & held_d1[3];
+  assign \$53  = ~ \$52 ;
+  assign sum_fa60_s = sum_fa60_h ^ \$53 ;
+  assign \$54  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$55  = \$54 [0] & held_d1[3];
+  assign \$56  = ~ \$55 ;
+  assign \$57  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$58  = \$57 [2] & held_d0[1];
+  assign sum_fa60_c = sum_fa60_h ? \$56  : \$58 ;
+  assign \$59  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$60  = \$59 [1] & held_d1[2];
+  assign \$61  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$62  = \$61 [2] & held_d1[1];
+  assign sum_fa62_h = \$60  ^ \$62 ;
+  assign \$63  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$64  = \$63 [3] & held_d1[0];
+  assign \$65  = ~ \$64 ;
+  assign sum_fa62_s = sum_fa62_h ^ \$65 ;
+  assign \$66  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$67  = \$66 [3] & held_d1[0];
+  assign \$68  = ~ \$67 ;
+  assign \$69  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$70  = \$69 [1] & held_d1[2];
+  assign sum_fa62_c = sum_fa62_h ? \$68  : \$70 ;
+  assign sum_fa64_h = sum_fa50_c ^ sum_fa52_c;
+  assign sum_fa64_s = sum_fa64_h ^ sum_fa58_s;
+  assign sum_fa64_c = sum_fa64_h ? sum_fa58_s : sum_fa50_c;
+  assign sum_fa66_h = sum_fa60_s ^ sum_fa62_s;
+  assign sum_fa66_s = sum_fa66_h ^ sum_fa54_c;
+  assign sum_fa66_c = sum_fa66_h ? sum_fa54_c : sum_fa60_s;
+  assign sum_fa68_h = sum_fa64_s ^ sum_fa56_c;
+  assign sum_fa68_s = sum_fa68_h ^ sum_fa66_s;
+  assign sum_fa68_c = sum_fa68_h ? sum_fa66_s : sum_fa64_s;
+  assign \$71  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$72  = \$71 [1] & held_d0[3];
+  assign \$73  = ~ \$72 ;
+  assign sum_fa70_h = addend[8] ^ \$73 ;
+  assign \$74  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$75  = \$74 [2] & held_d0[2];
+  assign sum_fa70_s = sum_fa70_h ^ \$75 ;
+  assign \$76  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$77  = \$76 [2] & held_d0[2];
+  assign sum_fa70_c = sum_fa70_h ? \$77  : addend[8];
+  assign \$78  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$79  = \$78 [3] & held_d0[1];
+  assign \$80  = ~ \$79 ;
+  assign \$81  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$82  = \$81 [1] & held_d1[3];
+  assign \$83  = ~ \$82 ;
+  assign sum_fa72_h = \$80  ^ \$83 ;
+  assign \$84  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$85  = \$84 [2] & held_d1[2];
+  assign sum_fa72_s = sum_fa72_h ^ \$85 ;
+  assign \$86  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$87  = \$86 [2] & held_d1[2];
+  assign \$88  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$89  = \$88 [3] & held_d0[1];
+  assign \$90  = ~ \$89 ;
+  assign sum_fa72_c = sum_fa72_h ? \$87  : \$90 ;
+  assign \$91  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$92  = \$91 [3] & held_d1[1];
+  assign \$93  = ~ \$92 ;
+  assign sum_fa74_h = \$93  ^ sum_fa58_c;
+  assign sum_fa74_s = sum_fa74_h ^ sum_fa60_c;
+  assign \$94  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$95  = \$94 [3] & held_d1[1];
+  assign \$96  = ~ \$95 ;
+  assign sum_fa74_c = sum_fa74_h ? sum_fa60_c : \$96 ;
+  assign sum_fa76_h = sum_fa62_c ^ sum_fa70_s;
+  assign sum_fa76_s = sum_fa76_h ^ sum_fa72_s;
+  assign sum_fa76_c = sum_fa76_h ? sum_fa72_s : sum_fa62_c;
+  assign sum_fa78_h = sum_fa64_c ^ sum_fa74_s;
+  assign sum_fa78_s = sum_fa78_h ^ sum_fa66_c;
+  assign sum_fa78_c = sum_fa78_h ? sum_fa66_c : sum_fa64_c;
+  assign sum_fa80_h = sum_fa76_s ^ sum_fa68_c;
+  assign sum_fa80_s = sum_fa80_h ^ sum_fa78_s;
+  assign sum_fa80_c = sum_fa80_h ? sum_fa78_s : sum_fa76_s;
+  assign \$97  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$98  = \$97 [2] & held_d0[3];
+  assign \$99  = ~ \$98 ;
+  assign sum_fa82_s = sum_fa82_h ^ \$99 ;
+  assign \$100  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$101  = \$100 [2] & held_d0[3];
+  assign \$102  = ~ \$101 ;
+  assign sum_fa82_c = addend[9] ? 1'h1 : \$102 ;
+  assign \$103  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$104  = \$103 [3] & held_d0[2];
+  assign \$105  = ~ \$104 ;
+  assign \$106  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$107  = \$106 [2] & held_d1[3];
+  assign \$108  = ~ \$107 ;
+  assign sum_fa84_h = \$105  ^ \$108 ;
+  assign \$109  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$110  = \$109 [3] & held_d1[2];
+  assign \$111  = ~ \$110 ;
+  assign sum_fa84_s = sum_fa84_h ^ \$111 ;
+  assign \$112  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$113  = \$112 [3] & held_d1[2];
+  assign \$114  = ~ \$113 ;
+  assign \$115  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$116  = \$115 [3] & held_d0[2];
+  assign \$117  = ~ \$116 ;
+  assign sum_fa84_c = sum_fa84_h ? \$114  : \$117 ;
+  assign sum_fa86_h = sum_fa70_c ^ sum_fa72_c;
+  assign sum_fa86_s = sum_fa86_h ^ sum_fa74_c;
+  assign sum_fa86_c = sum_fa86_h ? sum_fa74_c : sum_fa70_c;
+  assign sum_fa88_h = sum_fa82_s ^ sum_fa84_s;
+  assign sum_fa88_s = sum_fa88_h ^ sum_fa76_c;
+  assign sum_fa88_c = sum_fa88_h ? sum_fa76_c : sum_fa82_s;
+  assign sum_fa90_h = sum_fa86_s ^ sum_fa78_c;
+  assign sum_fa90_s = sum_fa90_h ^ sum_fa88_s;
+  assign sum_fa90_c = sum_fa90_h ? sum_fa88_s : sum_fa86_s;
+  assign \$118  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$119  = \$118 [3] & held_d0[3];
+  assign sum_fa92_h = addend[10] ^ \$119 ;
+  assign \$120  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$121  = \$120 [3] & held_d1[3];
+  assign sum_fa92_s = sum_fa92_h ^ \$121 ;
+  assign \$122  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$123  = \$122 [3] & held_d1[3];
+  assign sum_fa92_c = sum_fa92_h ? \$123  : addend[10];
+  assign sum_fa94_h = sum_fa82_c ^ sum_fa84_c;
+  assign sum_fa94_s = sum_fa94_h ^ sum_fa92_s;
+  assign sum_fa94_c = sum_fa94_h ? sum_fa92_s : sum_fa82_c;
+  assign sum_fa96_h = sum_fa86_c ^ sum_fa88_c;
+  assign sum_fa96_s = sum_fa96_h ^ sum_fa94_s;
+  assign sum_fa96_c = sum_fa96_h ? sum_fa94_s : sum_fa86_c;
+  assign \$124  = ~ addend[11];
+  assign sum_fa98_s = sum_fa98_h ^ sum_fa92_c;
+  assign sum_fa98_c = sum_fa98_h ? sum_fa92_c : 1'h1;
+  assign sum_fa100_h = sum_fa94_c ^ sum_fa98_s;
+  assign sum_fa100_s = sum_fa100_h ^ sum_fa96_c;
+  assign sum_fa100_c = sum_fa100_h ? sum_fa96_c : sum_fa94_c;
+  assign \$125  = { 1'h1, sum_fa98_c, sum_fa100_s, sum_fa90_c, sum_fa80_c, sum_fa80_s, sum_fa68_s, sum_fa56_s, sum_fa46_s, sum_fa44_s, addend[3:0] } + { sum_fa100_c, 1'h0, sum_fa96_s, sum_fa90_s, 3'h0, sum_fa48_s, 5'h00 };
   always @(posedge clk)
-    half_shifted <= \$4 ;
+    active <= \$126 ;
   always @(posedge clk)
-    coarse <= \$5 ;
-  assign \$1  = $signed(value) << exponent[2:0];
-  assign \$3  = $signed(half_shifted) << \$2 ;
+    held_d0 <= \$127 ;
+  always @(posedge clk)
+    held_d1 <= \$128 ;
+  always @(posedge clk)
+    sum <= \$129 ;
+  assign \$auto$rtlil.cc:3337:Not$20  = ~ addend[9];
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$5  = coarse;
+    if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
+    \$126  = active;
     if (en) begin
-      \$5  = exponent[5:3];
+      \$126  = \port$3609$137 [1:0];
+    end
+    if (rst) begin
+      \$126  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
-    \$4  = half_shifted;
+    if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
+    \$127  = held_d0;
     if (en) begin
-      \$4  = \$1 ;
+      if (\port$3609$137 [0]) begin
+        \$127  = \port$3623$0 ;
+      end
     end
   end
-  assign o = \$3 [54:0];
-  assign \$2  = { coarse, 3'h0 };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
+    \$128  = held_d1;
+    if (en) begin
+      if (\port$3609$137 [1]) begin
+        \$128  = \port$3624$0 ;
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
+    \$129  = sum;
+    if (en) begin
+      \$129  = \$125 [13:0];
+    end
+  end
+  assign take = \port$3609$137 [1:0];
+  assign d = { \port$3624$0 , \port$3623$0  };
+  assign sum_sum = \$125 [13:0];
+  assign high = \port$3609$137 [9:2];
+  assign o = sum;
+  assign \d[0]  = \port$3623$0 ;
+  assign \d[1]  = \port$3624$0 ;
+  assign \high[0]  = \port$3609$137 [5:2];
+  assign \high[1]  = \port$3609$137 [9:6];
+  assign sum_fa82_h = \$auto$rtlil.cc:3337:Not$20 ;
+  assign sum_fa98_h = \$auto$rtlil.cc:3337:Not$22 ;
+  assign \$auto$rtlil.cc:3337:Not$22  = addend[11];
 endmodule
 
 module \sq_pe_default.pe.datapath.mac.scale_shift (rst, en, value, o, exponent, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$45  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$34  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [18:0] value;
-  wire [18:0] value;
-  output [53:0] o;
-  wire [53:0] o;
+  input [21:0] value;
+  wire [21:0] value;
+  output [56:0] o;
+  wire [56:0] o;
   input [5:0] exponent;
   wire [5:0] exponent;
   input clk;
   wire clk;
-  wire [25:0] \$1 ;
+  wire [28:0] \$1 ;
   wire [5:0] \$2 ;
-  wire [88:0] \$3 ;
-  reg [25:0] \$4 ;
+  wire [91:0] \$3 ;
+  reg [28:0] \$4 ;
   reg [2:0] \$5 ;
   reg [2:0] coarse = 3'h0;
-  reg [25:0] half_shifted = 26'h0000000;
+  reg [28:0] half_shifted = 29'h00000000;
   always @(posedge clk)
     half_shifted <= \$4 ;
   always @(posedge clk)
@@ -7818,35 +7003,35 @@ module \sq_pe_default.pe.datapath.mac.scale_shift (rst, en, value, o, exponent, 
   assign \$1  = $signed(value) << exponent[2:0];
   assign \$3  = $signed(half_shifted) << \$2 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$34 ) begin end
     \$5  = coarse;
     if (en) begin
       \$5  = exponent[5:3];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$34 ) begin end
     \$4  = half_shifted;
     if (en) begin
       \$4  = \$1 ;
     end
   end
-  assign o = \$3 [56:3];
+  assign o = \$3 [59:3];
   assign \$2  = { coarse, 3'h0 };
 endmodule
 
 module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$46  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$35  = 0;
   input rst;
   wire rst;
   input valid;
   wire valid;
   input en;
   wire en;
-  input [107:0] i;
-  wire [107:0] i;
-  output [149:0] o;
-  wire [149:0] o;
+  input [115:0] i;
+  wire [115:0] i;
+  output [157:0] o;
+  wire [157:0] o;
   input clk;
   wire clk;
   wire \$1 ;
@@ -7862,19 +7047,19 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$21 ;
+  wire [15:0] \$21 ;
   wire \$22 ;
-  reg \$23 ;
-  reg [2:0] \$24 ;
-  reg [4:0] \$25 ;
-  reg [11:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  reg \$26 ;
+  reg [2:0] \$27 ;
+  reg [2:0] \$28 ;
+  reg [4:0] \$29 ;
   wire \$3 ;
-  reg \$30 ;
-  reg \$31 ;
-  reg \$32 ;
+  reg [4:0] \$30 ;
+  reg [3:0] \$31 ;
+  reg [3:0] \$32 ;
   reg \$33 ;
   reg \$34 ;
   reg \$35 ;
@@ -7883,30 +7068,44 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   reg \$38 ;
   reg \$39 ;
   wire \$4 ;
+  reg \$40 ;
+  reg \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg \$44 ;
+  reg \$45 ;
+  reg \$46 ;
+  reg \$47 ;
+  reg \$48 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
   reg \$signal  = 1'h0;
-  wire bad;
   reg clear_1 = 1'h0;
   reg clear_2 = 1'h0;
   reg clear_3 = 1'h0;
-  wire [15:0] code;
+  reg clear_4 = 1'h0;
   reg dense_1 = 1'h0;
   reg ended = 1'h0;
   wire error;
   reg error_1 = 1'h0;
   reg error_2 = 1'h0;
   reg error_3 = 1'h0;
+  reg error_4 = 1'h0;
   reg [4:0] exponent_1 = 5'h00;
+  reg [4:0] exponent_2 = 5'h00;
   reg [2:0] fraction_1 = 3'h0;
+  reg [2:0] fraction_2 = 3'h0;
+  reg [3:0] held_high0 = 4'h0;
+  reg [3:0] held_high1 = 4'h0;
   wire \i.done ;
   wire \i.error ;
   wire \i.first ;
-  wire [15:0] \i.high ;
-  wire [15:0] \i.high[0] ;
+  wire [7:0] \i.high ;
+  wire [3:0] \i.high[0] ;
+  wire [3:0] \i.high[1] ;
   wire \i.last ;
   wire [63:0] \i.low ;
   wire [3:0] \i.low[0] ;
@@ -7926,20 +7125,21 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire [3:0] \i.low[8] ;
   wire [3:0] \i.low[9] ;
   wire [7:0] \i.scale ;
-  wire [15:0] \i.select ;
+  wire [31:0] \i.select ;
   wire [15:0] \i.select[0] ;
+  wire [15:0] \i.select[1] ;
   reg last_1 = 1'h0;
   reg last_2 = 1'h0;
   reg last_3 = 1'h0;
+  reg last_4 = 1'h0;
   wire \o.clear ;
   wire \o.dense ;
   wire \o.error ;
   wire [4:0] \o.exponent ;
   wire [2:0] \o.fraction ;
-  wire [11:0] \o.high ;
-  wire [11:0] \o.high[0] ;
-  wire \o.high[0].sign ;
-  wire [10:0] \o.high[0].significand ;
+  wire [7:0] \o.high ;
+  wire [3:0] \o.high[0] ;
+  wire [3:0] \o.high[1] ;
   wire \o.last ;
   wire [63:0] \o.low ;
   wire [3:0] \o.low[0] ;
@@ -7958,10 +7158,9 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire [3:0] \o.low[7] ;
   wire [3:0] \o.low[8] ;
   wire [3:0] \o.low[9] ;
-  wire [15:0] \o.select ;
+  wire [31:0] \o.select ;
   wire [15:0] \o.select[0] ;
-  wire [4:0] \o.shift ;
-  wire [4:0] \o.shift[0] ;
+  wire [15:0] \o.select[1] ;
   wire [39:0] \o.sums ;
   wire [4:0] \o.sums[0] ;
   wire [4:0] \o.sums[1] ;
@@ -7971,27 +7170,39 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire [4:0] \o.sums[5] ;
   wire [4:0] \o.sums[6] ;
   wire [4:0] \o.sums[7] ;
-  wire \o.take ;
-  reg [11:0] operand0_1 = 12'h000;
-  wire \operand0_1.sign ;
-  wire [10:0] \operand0_1.significand ;
-  wire [4:0] shift;
-  wire sign;
-  wire [10:0] significand;
+  wire [1:0] \o.take ;
   reg start = 1'h1;
-  wire take;
-  wire [11:0] unpacked0;
-  wire \unpacked0.sign ;
-  wire [10:0] \unpacked0.significand ;
   reg wrong = 1'h0;
+  always @(posedge clk)
+    last_3 <= \$38 ;
+  always @(posedge clk)
+    last_4 <= \$39 ;
+  always @(posedge clk)
+    error_1 <= \$40 ;
+  always @(posedge clk)
+    error_2 <= \$41 ;
+  always @(posedge clk)
+    error_3 <= \$42 ;
+  always @(posedge clk)
+    error_4 <= \$43 ;
+  always @(posedge clk)
+    start <= \$44 ;
+  always @(posedge clk)
+    clear_1 <= \$45 ;
+  always @(posedge clk)
+    clear_2 <= \$46 ;
+  always @(posedge clk)
+    clear_3 <= \$47 ;
+  always @(posedge clk)
+    clear_4 <= \$48 ;
   assign \$1  = valid & i[72];
-  assign \$2  = valid & i[107];
+  assign \$2  = valid & i[115];
   assign \$3  = valid & i[73];
-  assign \$4  = \$3  & i[106];
+  assign \$4  = \$3  & i[114];
   assign \$5  = ~ ended;
   assign \$6  = error & \$5 ;
   assign \$7  = valid & i[73];
-  assign \$8  = \$7  & i[106];
+  assign \$8  = \$7  & i[114];
   assign \$9  = valid & start;
   assign \$10  = $signed(i[3:0]) + $signed(i[7:4]);
   assign \$11  = $signed(i[11:8]) + $signed(i[15:12]);
@@ -8004,200 +7215,228 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \$18  = i[89:74] & { valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid };
   assign \$19  = | i[89:74];
   assign \$20  = valid & \$19 ;
-  assign \$22  = wrong | \$21 ;
-  assign error = \$signal  | \$22 ;
+  assign \$21  = i[105:90] & { valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid };
+  assign \$22  = | i[105:90];
+  assign \$23  = valid & \$22 ;
+  assign error = \$signal  | \$25 ;
   always @(posedge clk)
-    dense_1 <= \$23 ;
+    dense_1 <= \$26 ;
   always @(posedge clk)
-    fraction_1 <= \$24 ;
+    fraction_1 <= \$27 ;
   always @(posedge clk)
-    exponent_1 <= \$25 ;
+    fraction_2 <= \$28 ;
   always @(posedge clk)
-    operand0_1 <= \$26 ;
+    exponent_1 <= \$29 ;
   always @(posedge clk)
-    wrong <= \$27 ;
+    exponent_2 <= \$30 ;
   always @(posedge clk)
-    ended <= \$28 ;
+    held_high0 <= \$31 ;
   always @(posedge clk)
-    \$signal  <= \$29 ;
+    held_high1 <= \$32 ;
   always @(posedge clk)
-    last_1 <= \$30 ;
+    wrong <= \$33 ;
   always @(posedge clk)
-    last_2 <= \$31 ;
+    ended <= \$34 ;
   always @(posedge clk)
-    last_3 <= \$32 ;
+    \$signal  <= \$35 ;
   always @(posedge clk)
-    error_1 <= \$33 ;
+    last_1 <= \$36 ;
   always @(posedge clk)
-    error_2 <= \$34 ;
-  always @(posedge clk)
-    error_3 <= \$35 ;
-  always @(posedge clk)
-    start <= \$36 ;
-  always @(posedge clk)
-    clear_1 <= \$37 ;
-  always @(posedge clk)
-    clear_2 <= \$38 ;
-  always @(posedge clk)
-    clear_3 <= \$39 ;
-  \sq_pe_default.pe.datapath.row_side.unpack0  unpack0 (
-    .clk(clk),
-    .code(i[105:90]),
-    .en(en),
-    .held_bad(bad),
-    .held_shift(shift),
-    .held_sign(sign),
-    .held_significand(significand),
-    .rst(rst),
-    .take(o[121])
-  );
+    last_2 <= \$37 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$23  = dense_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$39  = last_4;
     if (en) begin
-      \$23  = \$1 ;
+      \$39  = last_3;
     end
     if (rst) begin
-      \$23  = 1'h0;
+      \$39  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$24  = fraction_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$40  = error_1;
     if (en) begin
-      \$24  = i[66:64];
+      \$40  = error;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$25  = exponent_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$41  = error_2;
     if (en) begin
-      \$25  = i[71:67];
+      \$41  = error_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$26  = operand0_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$42  = error_3;
     if (en) begin
-      \$26  = unpacked0;
+      \$42  = error_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$27  = wrong;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$43  = error_4;
     if (en) begin
-      \$27  = \$2 ;
-    end
-    if (rst) begin
-      \$27  = 1'h0;
+      \$43  = error_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$28  = ended;
-    if (en) begin
-      \$28  = \$4 ;
-    end
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$29  = \$signal ;
-    if (en) begin
-      \$29  = \$6 ;
-    end
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$30  = last_1;
-    if (en) begin
-      \$30  = ended;
-    end
-    if (rst) begin
-      \$30  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$31  = last_2;
-    if (en) begin
-      \$31  = last_1;
-    end
-    if (rst) begin
-      \$31  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$32  = last_3;
-    if (en) begin
-      \$32  = last_2;
-    end
-    if (rst) begin
-      \$32  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$33  = error_1;
-    if (en) begin
-      \$33  = error;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$34  = error_2;
-    if (en) begin
-      \$34  = error_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$35  = error_3;
-    if (en) begin
-      \$35  = error_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$36  = start;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$44  = start;
     if (en) begin
       if (valid) begin
-        \$36  = \$8 ;
+        \$44  = \$8 ;
       end
     end
     if (rst) begin
-      \$36  = 1'h1;
+      \$44  = 1'h1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$37  = clear_1;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$45  = clear_1;
     if (en) begin
-      \$37  = \$9 ;
+      \$45  = \$9 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$38  = clear_2;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$46  = clear_2;
     if (en) begin
-      \$38  = clear_1;
+      \$46  = clear_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
-    \$39  = clear_3;
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$47  = clear_3;
     if (en) begin
-      \$39  = clear_2;
+      \$47  = clear_2;
     end
   end
-  assign code = i[105:90];
-  assign take = o[121];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$48  = clear_4;
+    if (en) begin
+      \$48  = clear_3;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$26  = dense_1;
+    if (en) begin
+      \$26  = \$1 ;
+    end
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$27  = fraction_1;
+    if (en) begin
+      \$27  = i[66:64];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$28  = fraction_2;
+    if (en) begin
+      \$28  = fraction_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$29  = exponent_1;
+    if (en) begin
+      \$29  = i[71:67];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$30  = exponent_2;
+    if (en) begin
+      \$30  = exponent_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$31  = held_high0;
+    if (en) begin
+      if (o[137]) begin
+        \$31  = i[109:106];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$32  = held_high1;
+    if (en) begin
+      if (o[138]) begin
+        \$32  = i[113:110];
+      end
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$33  = wrong;
+    if (en) begin
+      \$33  = \$2 ;
+    end
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$34  = ended;
+    if (en) begin
+      \$34  = \$4 ;
+    end
+    if (rst) begin
+      \$34  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$35  = \$signal ;
+    if (en) begin
+      \$35  = \$6 ;
+    end
+    if (rst) begin
+      \$35  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$36  = last_1;
+    if (en) begin
+      \$36  = ended;
+    end
+    if (rst) begin
+      \$36  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$37  = last_2;
+    if (en) begin
+      \$37  = last_1;
+    end
+    if (rst) begin
+      \$37  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$38  = last_3;
+    if (en) begin
+      \$38  = last_2;
+    end
+    if (rst) begin
+      \$38  = 1'h0;
+    end
+  end
   assign \i.low  = i[63:0];
   assign \i.low[0]  = i[3:0];
   assign \i.low[1]  = i[7:4];
@@ -8218,16 +7457,14 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \i.scale  = i[71:64];
   assign \i.first  = i[72];
   assign \i.done  = i[73];
-  assign \i.select  = i[89:74];
+  assign \i.select  = i[105:74];
   assign \i.select[0]  = i[89:74];
-  assign \i.high  = i[105:90];
-  assign \i.high[0]  = i[105:90];
-  assign \i.last  = i[106];
-  assign \i.error  = i[107];
-  assign \operand0_1.significand  = operand0_1[10:0];
-  assign \operand0_1.sign  = operand0_1[11];
-  assign \unpacked0.significand  = unpacked0[10:0];
-  assign \unpacked0.sign  = unpacked0[11];
+  assign \i.select[1]  = i[105:90];
+  assign \i.high  = i[113:106];
+  assign \i.high[0]  = i[109:106];
+  assign \i.high[1]  = i[113:110];
+  assign \i.last  = i[114];
+  assign \i.error  = i[115];
   assign \o.low  = o[63:0];
   assign \o.low[0]  = o[3:0];
   assign \o.low[1]  = o[7:4];
@@ -8255,31 +7492,29 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \o.sums[6]  = o[98:94];
   assign \o.sums[7]  = o[103:99];
   assign \o.dense  = o[104];
-  assign \o.select  = o[120:105];
+  assign \o.select  = o[136:105];
   assign \o.select[0]  = o[120:105];
-  assign \o.take  = o[121];
-  assign \o.high  = o[133:122];
-  assign \o.high[0]  = o[133:122];
-  assign \o.high[0].significand  = o[132:122];
-  assign \o.high[0].sign  = o[133];
-  assign \o.shift  = o[138:134];
-  assign \o.shift[0]  = o[138:134];
-  assign \o.fraction  = o[141:139];
-  assign \o.exponent  = o[146:142];
-  assign \o.clear  = o[147];
-  assign \o.last  = o[148];
-  assign \o.error  = o[149];
-  assign unpacked0[10:0] = significand;
-  assign unpacked0[11] = sign;
-  assign o[147] = clear_3;
-  assign o[149] = error_3;
-  assign o[148] = last_3;
-  assign o[138:134] = shift;
-  assign o[133:122] = operand0_1;
-  assign o[121] = \$20 ;
+  assign \o.select[1]  = o[136:121];
+  assign \o.take  = o[138:137];
+  assign \o.high  = o[146:139];
+  assign \o.high[0]  = o[142:139];
+  assign \o.high[1]  = o[146:143];
+  assign \o.fraction  = o[149:147];
+  assign \o.exponent  = o[154:150];
+  assign \o.clear  = o[155];
+  assign \o.last  = o[156];
+  assign \o.error  = o[157];
+  assign o[155] = clear_4;
+  assign o[157] = error_4;
+  assign o[156] = last_4;
+  assign o[146:143] = held_high1;
+  assign o[138] = \$23 ;
+  assign o[136:121] = \$21 ;
+  assign o[142:139] = held_high0;
+  assign o[137] = \$20 ;
   assign o[120:105] = \$18 ;
-  assign o[146:142] = exponent_1;
-  assign o[141:139] = fraction_1;
+  assign o[154:150] = exponent_2;
+  assign o[149:147] = fraction_2;
   assign o[104] = dense_1;
   assign o[103:99] = \$17 ;
   assign o[98:94] = \$16 ;
@@ -8290,107 +7525,12 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign o[73:69] = \$11 ;
   assign o[68:64] = \$10 ;
   assign o[63:0] = i[63:0];
-  assign \$21  = bad;
+  assign \$24  = 1'h0;
+  assign \$25  = wrong;
 endmodule
 
-module \sq_pe_default.pe.datapath.row_side.unpack0 (rst, en, code, take, held_sign, held_significand, held_shift, held_bad, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$47  = 0;
-  input rst;
-  wire rst;
-  input en;
-  wire en;
-  input [15:0] code;
-  wire [15:0] code;
-  input take;
-  wire take;
-  output held_sign;
-  reg held_sign = 1'h0;
-  output [10:0] held_significand;
-  reg [10:0] held_significand = 11'h000;
-  output [4:0] held_shift;
-  reg [4:0] held_shift = 5'h00;
-  output held_bad;
-  reg held_bad = 1'h0;
-  input clk;
-  wire clk;
-  wire \$1 ;
-  wire \$2 ;
-  wire [5:0] \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  reg \$6 ;
-  reg [10:0] \$7 ;
-  reg [4:0] \$8 ;
-  reg \$9 ;
-  (* init = 1'h0 *)
-  wire bad;
-  (* init = 5'h00 *)
-  wire [4:0] shift;
-  (* init = 1'h0 *)
-  wire sign;
-  (* init = 11'h000 *)
-  wire [10:0] significand;
-  assign \$1  = | code[14:10];
-  assign \$2  = | code[14:10];
-  assign \$3  = code[14:10] - \$2 ;
-  assign \$4  = & code[14:10];
-  assign \$5  = take & \$4 ;
-  always @(posedge clk)
-    held_sign <= \$6 ;
-  always @(posedge clk)
-    held_significand <= \$7 ;
-  always @(posedge clk)
-    held_shift <= \$8 ;
-  always @(posedge clk)
-    held_bad <= \$9 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$6  = held_sign;
-    if (en) begin
-      if (take) begin
-        \$6  = code[15];
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$7  = held_significand;
-    if (en) begin
-      if (take) begin
-        \$7  = { \$1 , code[9:0] };
-      end
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$8  = held_shift;
-    if (en) begin
-      if (take) begin
-        \$8  = \$3 [4:0];
-      end
-    end
-    if (rst) begin
-      \$8  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
-    \$9  = held_bad;
-    if (en) begin
-      \$9  = \$5 ;
-    end
-    if (rst) begin
-      \$9  = 1'h0;
-    end
-  end
-  assign sign = held_sign;
-  assign significand = held_significand;
-  assign shift = held_shift;
-  assign bad = held_bad;
-endmodule
-
-module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$3970$0 , \port$3974$0 , \port$3976$0 , o__valid, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$48  = 0;
+module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$3548$0 , \port$3552$0 , \port$3554$0 , o__valid, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$36  = 0;
   input rst;
   wire rst;
   input o__ready;
@@ -8399,16 +7539,16 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire i__ready;
   input i__valid;
   wire i__valid;
-  input [105:0] i__payload;
-  wire [105:0] i__payload;
-  output [1:0] \port$3970$0 ;
-  wire [1:0] \port$3970$0 ;
+  input [98:0] i__payload;
+  wire [98:0] i__payload;
+  output [1:0] \port$3548$0 ;
+  wire [1:0] \port$3548$0 ;
   (* init = 72'h000000000000000000 *)
-  output [71:0] \port$3974$0 ;
-  wire [71:0] \port$3974$0 ;
-  (* init = 34'h000000000 *)
-  output [33:0] \port$3976$0 ;
-  wire [33:0] \port$3976$0 ;
+  output [71:0] \port$3552$0 ;
+  wire [71:0] \port$3552$0 ;
+  (* init = 42'h00000000000 *)
+  output [41:0] \port$3554$0 ;
+  wire [41:0] \port$3554$0 ;
   output o__valid;
   reg o__valid = 1'h0;
   input clk;
@@ -8420,19 +7560,25 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire \$13 ;
   wire \$14 ;
   wire \$15 ;
-  wire [1:0] \$16 ;
-  reg [71:0] \$17 ;
-  reg [71:0] \$18  = 72'h000000000000000000;
-  reg [33:0] \$19 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire [5:0] \$2 ;
-  reg [33:0] \$20  = 34'h000000000;
-  reg \$21 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [1:0] \$22 ;
+  reg [71:0] \$23 ;
+  reg [71:0] \$24  = 72'h000000000000000000;
+  reg [41:0] \$25 ;
+  reg [41:0] \$26  = 42'h00000000000;
+  reg \$27 ;
+  wire [16:0] \$3 ;
+  wire [16:0] \$4 ;
+  wire [15:0] \$5 ;
+  wire [16:0] \$6 ;
+  wire [16:0] \$7 ;
+  wire [15:0] \$8 ;
   wire \$9 ;
   wire \$signal ;
   wire beat;
@@ -8472,9 +7618,10 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [4:0] count_sum;
   wire error;
   wire [15:0] \i__payload.bitmap ;
-  wire [15:0] \i__payload.high ;
-  wire [15:0] \i__payload.high[0] ;
-  wire \i__payload.high_count ;
+  wire [7:0] \i__payload.high ;
+  wire [3:0] \i__payload.high[0] ;
+  wire [3:0] \i__payload.high[1] ;
+  wire [1:0] \i__payload.high_count ;
   wire \i__payload.last ;
   wire [63:0] \i__payload.low ;
   wire [3:0] \i__payload.low[0] ;
@@ -8495,13 +7642,16 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [3:0] \i__payload.low[9] ;
   wire [7:0] \i__payload.scale ;
   wire last;
+  wire [15:0] left_0;
+  wire [15:0] left_1;
   wire load;
-  wire [107:0] o__payload;
+  wire [115:0] o__payload;
   wire \o__payload.done ;
   wire \o__payload.error ;
   wire \o__payload.first ;
-  wire [15:0] \o__payload.high ;
-  wire [15:0] \o__payload.high[0] ;
+  wire [7:0] \o__payload.high ;
+  wire [3:0] \o__payload.high[0] ;
+  wire [3:0] \o__payload.high[1] ;
   wire \o__payload.last ;
   wire [63:0] \o__payload.low ;
   wire [3:0] \o__payload.low[0] ;
@@ -8521,9 +7671,12 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [3:0] \o__payload.low[8] ;
   wire [3:0] \o__payload.low[9] ;
   wire [7:0] \o__payload.scale ;
-  wire [15:0] \o__payload.select ;
+  wire [31:0] \o__payload.select ;
   wire [15:0] \o__payload.select[0] ;
+  wire [15:0] \o__payload.select[1] ;
   wire [4:0] outliers;
+  wire [15:0] pick_0;
+  wire [15:0] pick_1;
   assign \$1  = ~ o__valid;
   assign \$signal  = o__ready | \$1 ;
   assign load = i__valid & \$signal ;
@@ -8561,82 +7714,93 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   assign count_fa36_s = count_fa36_h ^ count_fa34_c;
   assign count_fa36_c = count_fa36_h ? count_fa34_c : count_fa30_c;
   assign \$2  = { count_fa36_c, count_fa36_s, count_fa34_s, count_fa26_s } + count_fa28_s;
-  assign \$3  = ! i__payload[87:83];
-  assign \$4  = | i__payload[82:80];
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = i__payload[87:83] == 1'h1;
-  assign \$7  = | i__payload[81:80];
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = \$5  | \$8 ;
-  assign \$10  = i__payload[87:83] == 2'h2;
-  assign \$11  = \$10  & i__payload[80];
-  assign \$12  = \$9  | \$11 ;
-  assign \$13  = error | \$12 ;
-  assign \$14  = \$2 [4:0] != i__payload[104];
-  assign \$15  = \$13  | \$14 ;
+  assign \$3  = - i__payload[79:64];
+  assign \$4  = { 1'h0, i__payload[79:64] } & \$3 ;
+  assign \$5  = ~ \$4 [15:0];
+  assign left_0 = i__payload[79:64] & \$5 ;
+  assign \$6  = - left_0;
+  assign \$7  = { 1'h0, left_0 } & \$6 ;
+  assign \$8  = ~ \$7 [15:0];
+  assign left_1 = left_0 & \$8 ;
+  assign \$9  = ! i__payload[87:83];
+  assign \$10  = | i__payload[82:80];
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = i__payload[87:83] == 1'h1;
+  assign \$13  = | i__payload[81:80];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = \$11  | \$14 ;
+  assign \$16  = i__payload[87:83] == 2'h2;
+  assign \$17  = \$16  & i__payload[80];
+  assign \$18  = \$15  | \$17 ;
+  assign \$19  = error | \$18 ;
+  assign \$20  = \$2 [4:0] != i__payload[97:96];
+  assign \$21  = \$19  | \$20 ;
   always @(posedge clk)
-    \$18  <= \$17 ;
+    \$24  <= \$23 ;
   always @(posedge clk)
-    \$20  <= \$19 ;
+    \$26  <= \$25 ;
   always @(posedge clk)
-    o__valid <= \$21 ;
+    o__valid <= \$27 ;
   \sq_pe_default.pe.decoder.monitor  monitor (
     .beat(load),
     .clk(clk),
     .error(error),
-    .last(i__payload[105]),
+    .last(i__payload[98]),
     .outliers(\$2 [4:0]),
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$17  = \$18 ;
+    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
+    \$23  = \$24 ;
     if (load) begin
-      \$17 [71:64] = i__payload[87:80];
+      \$23 [71:64] = i__payload[87:80];
     end
     if (load) begin
-      \$17 [63:0] = i__payload[63:0];
+      \$23 [63:0] = i__payload[63:0];
     end
     if (rst) begin
-      \$17  = 72'h000000000000000000;
+      \$23  = 72'h000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$19  = \$20 ;
+    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
+    \$25  = \$26 ;
     if (load) begin
-      \$19 [32] = i__payload[105];
+      \$25 [40] = i__payload[98];
     end
     if (load) begin
-      \$19 [33] = \$15 ;
+      \$25 [41] = \$21 ;
     end
     if (load) begin
-      \$19 [31:16] = i__payload[103:88];
-      \$19 [15:0] = i__payload[79:64];
+      \$25 [39:32] = i__payload[95:88];
+      \$25 [15:0] = \$4 [15:0];
+      \$25 [31:16] = \$7 [15:0];
     end
     if (rst) begin
-      \$19  = 34'h000000000;
+      \$25  = 42'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$48 ) begin end
-    \$21  = o__valid;
+    if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
+    \$27  = o__valid;
     if (\$signal ) begin
-      \$21  = i__valid;
+      \$27  = i__valid;
     end
     if (rst) begin
-      \$21  = 1'h0;
+      \$27  = 1'h0;
     end
   end
   assign beat = load;
-  assign last = i__payload[105];
+  assign last = i__payload[98];
   assign count_sum = \$2 [4:0];
   assign outliers = \$2 [4:0];
-  assign o__payload = { \$20 , \$16 , \$18  };
+  assign o__payload = { \$26 , \$22 , \$24  };
+  assign pick_0 = \$4 [15:0];
+  assign pick_1 = \$7 [15:0];
   assign i__ready = \$signal ;
-  assign \port$3970$0  = \$16 ;
-  assign \port$3974$0  = \$18 ;
-  assign \port$3976$0  = \$20 ;
+  assign \port$3548$0  = \$22 ;
+  assign \port$3552$0  = \$24 ;
+  assign \port$3554$0  = \$26 ;
   assign \i__payload.low  = i__payload[63:0];
   assign \i__payload.low[0]  = i__payload[3:0];
   assign \i__payload.low[1]  = i__payload[7:4];
@@ -8656,42 +7820,45 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   assign \i__payload.low[15]  = i__payload[63:60];
   assign \i__payload.bitmap  = i__payload[79:64];
   assign \i__payload.scale  = i__payload[87:80];
-  assign \i__payload.high  = i__payload[103:88];
-  assign \i__payload.high[0]  = i__payload[103:88];
-  assign \i__payload.high_count  = i__payload[104];
-  assign \i__payload.last  = i__payload[105];
-  assign \o__payload.low  = \$18 [63:0];
-  assign \o__payload.low[0]  = \$18 [3:0];
-  assign \o__payload.low[1]  = \$18 [7:4];
-  assign \o__payload.low[2]  = \$18 [11:8];
-  assign \o__payload.low[3]  = \$18 [15:12];
-  assign \o__payload.low[4]  = \$18 [19:16];
-  assign \o__payload.low[5]  = \$18 [23:20];
-  assign \o__payload.low[6]  = \$18 [27:24];
-  assign \o__payload.low[7]  = \$18 [31:28];
-  assign \o__payload.low[8]  = \$18 [35:32];
-  assign \o__payload.low[9]  = \$18 [39:36];
-  assign \o__payload.low[10]  = \$18 [43:40];
-  assign \o__payload.low[11]  = \$18 [47:44];
-  assign \o__payload.low[12]  = \$18 [51:48];
-  assign \o__payload.low[13]  = \$18 [55:52];
-  assign \o__payload.low[14]  = \$18 [59:56];
-  assign \o__payload.low[15]  = \$18 [63:60];
-  assign \o__payload.scale  = \$18 [71:64];
-  assign \o__payload.first  = \$16 [0];
-  assign \o__payload.done  = \$16 [1];
-  assign \o__payload.select  = \$20 [15:0];
-  assign \o__payload.select[0]  = \$20 [15:0];
-  assign \o__payload.high  = \$20 [31:16];
-  assign \o__payload.high[0]  = \$20 [31:16];
-  assign \o__payload.last  = \$20 [32];
-  assign \o__payload.error  = \$20 [33];
-  assign \$16 [1] = 1'h1;
-  assign \$16 [0] = 1'h1;
+  assign \i__payload.high  = i__payload[95:88];
+  assign \i__payload.high[0]  = i__payload[91:88];
+  assign \i__payload.high[1]  = i__payload[95:92];
+  assign \i__payload.high_count  = i__payload[97:96];
+  assign \i__payload.last  = i__payload[98];
+  assign \o__payload.low  = \$24 [63:0];
+  assign \o__payload.low[0]  = \$24 [3:0];
+  assign \o__payload.low[1]  = \$24 [7:4];
+  assign \o__payload.low[2]  = \$24 [11:8];
+  assign \o__payload.low[3]  = \$24 [15:12];
+  assign \o__payload.low[4]  = \$24 [19:16];
+  assign \o__payload.low[5]  = \$24 [23:20];
+  assign \o__payload.low[6]  = \$24 [27:24];
+  assign \o__payload.low[7]  = \$24 [31:28];
+  assign \o__payload.low[8]  = \$24 [35:32];
+  assign \o__payload.low[9]  = \$24 [39:36];
+  assign \o__payload.low[10]  = \$24 [43:40];
+  assign \o__payload.low[11]  = \$24 [47:44];
+  assign \o__payload.low[12]  = \$24 [51:48];
+  assign \o__payload.low[13]  = \$24 [55:52];
+  assign \o__payload.low[14]  = \$24 [59:56];
+  assign \o__payload.low[15]  = \$24 [63:60];
+  assign \o__payload.scale  = \$24 [71:64];
+  assign \o__payload.first  = \$22 [0];
+  assign \o__payload.done  = \$22 [1];
+  assign \o__payload.select  = \$26 [31:0];
+  assign \o__payload.select[0]  = \$26 [15:0];
+  assign \o__payload.select[1]  = \$26 [31:16];
+  assign \o__payload.high  = \$26 [39:32];
+  assign \o__payload.high[0]  = \$26 [35:32];
+  assign \o__payload.high[1]  = \$26 [39:36];
+  assign \o__payload.last  = \$26 [40];
+  assign \o__payload.error  = \$26 [41];
+  assign \$22 [1] = 1'h1;
+  assign \$22 [0] = 1'h1;
 endmodule
 
 module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, error, last, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$49  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$37  = 0;
   input rst;
   wire rst;
   input beat;
@@ -8714,7 +7881,7 @@ module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, error, last, clk)
   reg [8:0] \$8 ;
   reg [8:0] banks = 9'h000;
   wire too_long;
-  assign \$1  = outliers > 1'h1;
+  assign \$1  = outliers > 2'h2;
   assign error = \$4  | too_long;
   assign \$5  = ~ too_long;
   assign \$7  = banks + 1'h1;
@@ -8722,7 +7889,7 @@ module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, error, last, clk)
     banks <= \$8 ;
   assign too_long = banks == 9'h100;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$49 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$37 ) begin end
     \$8  = banks;
     if (beat) begin
       if (last) begin
@@ -8742,7 +7909,7 @@ module \sq_pe_default.pe.decoder.monitor (rst, beat, outliers, error, last, clk)
 endmodule
 
 module \sq_pe_default.pe.output_stage (rst, en, \i__payload$3 , i__valid, \o__payload$18 , \o__valid$16 , clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$50  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$38  = 0;
   input rst;
   wire rst;
   input en;
@@ -8957,133 +8124,133 @@ module \sq_pe_default.pe.output_stage (rst, en, \i__payload$3 , i__valid, \o__pa
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$4  = integer_1;
     if (en) begin
       \$4  = \o__payload$24 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$5  = error_1;
     if (en) begin
       \$5  = \i__payload$3 [128];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$6  = error_2;
     if (en) begin
       \$6  = error_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$7  = error_3;
     if (en) begin
       \$7  = error_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$8  = error_4;
     if (en) begin
       \$8  = error_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$9  = error_5;
     if (en) begin
       \$9  = error_4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$10  = error_6;
     if (en) begin
       \$10  = error_5;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$11  = error_7;
     if (en) begin
       \$11  = error_6;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$12  = error_8;
     if (en) begin
       \$12  = error_7;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$13  = error_9;
     if (en) begin
       \$13  = error_8;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$14  = error_10;
     if (en) begin
       \$14  = error_9;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$15  = error_11;
     if (en) begin
       \$15  = error_10;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$16  = error_12;
     if (en) begin
       \$16  = error_11;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$17  = error_13;
     if (en) begin
       \$17  = error_12;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$18  = error_14;
     if (en) begin
       \$18  = error_13;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$19  = late_error_1;
     if (en) begin
       \$19  = error_14;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$20  = late_error_2;
     if (en) begin
       \$20  = late_error_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$21  = late_error_3;
     if (en) begin
       \$21  = late_error_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$50 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$38 ) begin end
     \$22  = late_error_4;
     if (en) begin
       \$22  = late_error_3;
@@ -9183,7 +8350,7 @@ module \sq_pe_default.pe.output_stage (rst, en, \i__payload$3 , i__valid, \o__pa
 endmodule
 
 module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, rounded, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$51  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$39  = 0;
   input rst;
   wire rst;
   input en;
@@ -9786,154 +8953,154 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
   always @(posedge clk)
     valid_6 <= \$282 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$255  = count_0;
     if (en) begin
       \$255  = { \$24 , \$15  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$256  = value_0;
     if (en) begin
       \$256  = i__payload[62:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$257  = sign_0;
     if (en) begin
       \$257  = i__payload[63];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$258  = count_1;
     if (en) begin
       \$258  = { \$118 , \$81  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$259  = value_1;
     if (en) begin
       \$259  = \$125 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$260  = sign_1;
     if (en) begin
       \$260  = sign_0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$261  = shift_1;
     if (en) begin
       \$261  = count_0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$262  = count_2;
     if (en) begin
       \$262  = { \$219 , \$182  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$263  = value_2;
     if (en) begin
       \$263  = \$226 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$264  = sign_2;
     if (en) begin
       \$264  = sign_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$265  = shift_2;
     if (en) begin
       \$265  = count_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$266  = \shift_2$15 ;
     if (en) begin
       \$266  = shift_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$267  = value;
     if (en) begin
       \$267  = \$233 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$268  = sign;
     if (en) begin
       \$268  = sign_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$269  = shift;
     if (en) begin
       \$269  = { \shift_2$15 , shift_2, count_2 };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$270  = fraction;
     if (en) begin
       \$270  = \$234 [22:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$271  = full;
     if (en) begin
       \$271  = \$236 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$272  = up;
     if (en) begin
       \$272  = \$247 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$273  = exponent;
     if (en) begin
       \$273  = \$248 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$274  = late_sign;
     if (en) begin
       \$274  = sign;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$275  = zero;
     if (en) begin
       \$275  = \$251 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$276  = rounded;
     if (en) begin
       \$276 [23:0] = { 1'h1, \$252 [22:0] };
@@ -9945,7 +9112,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$277  = valid_1;
     if (en) begin
       \$277  = i__valid;
@@ -9955,7 +9122,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$278  = valid_2;
     if (en) begin
       \$278  = valid_1;
@@ -9965,7 +9132,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$279  = valid_3;
     if (en) begin
       \$279  = valid_2;
@@ -9975,7 +9142,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$280  = valid_4;
     if (en) begin
       \$280  = valid_3;
@@ -9985,7 +9152,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$281  = valid_5;
     if (en) begin
       \$281  = valid_4;
@@ -9995,7 +9162,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$51 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$39 ) begin end
     \$282  = valid_6;
     if (en) begin
       \$282  = valid_5;
@@ -10067,7 +9234,7 @@ module \sq_pe_default.pe.output_stage.integer (rst, en, i__payload, i__valid, ro
 endmodule
 
 module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, result, valid_4, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$52  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$40  = 0;
   input rst;
   wire rst;
   input en;
@@ -10455,84 +9622,84 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
   always @(posedge clk)
     valid_4 <= \$154 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$139  = number;
     if (en) begin
       \$139  = i__payload;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$140  = shift;
     if (en) begin
       \$140  = \$19 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$141  = normal;
     if (en) begin
       \$141  = \$21 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$142  = code_1;
     if (en) begin
       \$142  = \$23 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$143  = code_2;
     if (en) begin
       \$143  = code_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$144  = coarse;
     if (en) begin
       \$144  = \$31 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$145  = fine_shift;
     if (en) begin
       \$145  = shift[2:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$146  = fraction;
     if (en) begin
       \$146  = \$57 [24:2];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$147  = up;
     if (en) begin
       \$147  = \$137 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$148  = number_1;
     if (en) begin
       \$148  = number;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$149  = number_2;
     if (en) begin
       \$149  = number_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$150  = result;
     if (en) begin
       \$150 [22:0] = \$138 [22:0];
@@ -10552,7 +9719,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$151  = valid_1;
     if (en) begin
       \$151  = i__valid;
@@ -10562,7 +9729,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$152  = valid_2;
     if (en) begin
       \$152  = valid_1;
@@ -10572,7 +9739,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$153  = valid_3;
     if (en) begin
       \$153  = valid_2;
@@ -10582,7 +9749,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$52 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$40 ) begin end
     \$154  = valid_4;
     if (en) begin
       \$154  = valid_3;
@@ -10626,7 +9793,7 @@ module \sq_pe_default.pe.output_stage.pack (rst, en, i__payload, i__valid, resul
 endmodule
 
 module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid, o__payload, o__valid, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$53  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$41  = 0;
   input rst;
   wire rst;
   input en;
@@ -11354,13 +10521,13 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$3701$0 (\$315 ),
-    .\port$4299$9 (\$316 ),
+    .\port$3279$0 (\$315 ),
+    .\port$3874$9 (\$316 ),
     .rst(rst),
     .valid_5(\o__valid$20 )
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$305  = side;
     if (en) begin
       \$305 [10] = \$7 ;
@@ -11371,35 +10538,35 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$306  = side_1;
     if (en) begin
       \$306  = side;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$307  = side_2;
     if (en) begin
       \$307  = side_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$308  = side_3;
     if (en) begin
       \$308  = side_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$309  = side_4;
     if (en) begin
       \$309  = side_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$310  = rounding;
     if (en) begin
       \$310 [24:0] = \$31 ;
@@ -11410,14 +10577,14 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$311  = decided;
     if (en) begin
       \$311  = side_4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$312  = result;
     if (en) begin
       \$312 [23:0] = { 1'h1, \$168  };
@@ -11429,7 +10596,7 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$313  = valid_1;
     if (en) begin
       \$313  = \o__valid$20 ;
@@ -11439,7 +10606,7 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$53 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$41 ) begin end
     \$314  = o__valid;
     if (en) begin
       \$314  = valid_1;
@@ -11530,20 +10697,20 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$47  = { 26'h0000000, \$316 [25] };
 endmodule
 
-module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0 , i__valid, i__payload, \port$4299$9 , valid_5, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$54  = 0;
+module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3279$0 , i__valid, i__payload, \port$3874$9 , valid_5, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$42  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$3701$0 ;
-  wire \port$3701$0 ;
+  output \port$3279$0 ;
+  wire \port$3279$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$4299$9 ;
-  wire [25:0] \port$4299$9 ;
+  output [25:0] \port$3874$9 ;
+  wire [25:0] \port$3874$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
@@ -12255,119 +11422,119 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
   always @(posedge clk)
     valid_5 <= \$354 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$334  = a;
     if (en) begin
       \$334  = i__payload[23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$335  = digits;
     if (en) begin
       \$335  = \$1 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$336  = sum_0_0;
     if (en) begin
       \$336  = \$50 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$337  = sum_0_2;
     if (en) begin
       \$337  = { \$103 , 1'h0, \$52  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$338  = sum_0_6;
     if (en) begin
       \$338  = { \$156 , 1'h0, \$105  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$339  = sum_0_10;
     if (en) begin
       \$339  = { \$209 , 1'h0, \$158  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$340  = sum_0_14;
     if (en) begin
       \$340  = { \$262 , 1'h0, \$211  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$341  = sum_0_18;
     if (en) begin
       \$341  = { \$315 [27:0], 1'h0, \$264  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$342  = sum_0_22;
     if (en) begin
       \$342  = { 1'h0, a, \$317  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$343  = sum_1_1;
     if (en) begin
       \$343  = { \$320 , \$318  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$344  = sum_1_6;
     if (en) begin
       \$344  = { \$322 , sum_0_6[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$345  = sum_1_14;
     if (en) begin
       \$345  = { \$324 [29:0], sum_0_14[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$346  = sum_1_22;
     if (en) begin
       \$346  = sum_0_22;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$347  = sum_2_5;
     if (en) begin
       \$347  = { \$327 , \$325  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$348  = sum_2_14;
     if (en) begin
       \$348  = { \$329 [25:0], sum_1_14[7:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$349  = sum_3_13;
     if (en) begin
       \$349  = { \$332 [33:0], \$330  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$350  = valid_1;
     if (en) begin
       \$350  = i__valid;
@@ -12377,7 +11544,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$351  = valid_2;
     if (en) begin
       \$351  = valid_1;
@@ -12387,7 +11554,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$352  = valid_3;
     if (en) begin
       \$352  = valid_2;
@@ -12397,7 +11564,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$353  = valid_4;
     if (en) begin
       \$353  = valid_3;
@@ -12407,7 +11574,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$54 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$42 ) begin end
     \$354  = valid_5;
     if (en) begin
       \$354  = valid_4;
@@ -12418,8 +11585,8 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
   end
   assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$3701$0  = \$333 ;
-  assign \port$4299$9  = sum_3_13[34:9];
+  assign \port$3279$0  = \$333 ;
+  assign \port$3874$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -12473,7 +11640,7 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3701$0
 endmodule
 
 module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , o__payload, o__valid, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$55  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$43  = 0;
   input rst;
   wire rst;
   input en;
@@ -13329,13 +12496,13 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$3060$0 (\$370 ),
-    .\port$4231$9 (\$371 ),
+    .\port$2638$0 (\$370 ),
+    .\port$3806$9 (\$371 ),
     .rst(rst),
     .valid_5(\o__valid$25 )
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$355  = side;
     if (en) begin
       \$355 [10] = \$7 ;
@@ -13346,70 +12513,70 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$356  = side_1;
     if (en) begin
       \$356  = side;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$357  = side_2;
     if (en) begin
       \$357  = side_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$358  = side_3;
     if (en) begin
       \$358  = side_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$359  = side_4;
     if (en) begin
       \$359  = side_3;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$360  = exponent_1;
     if (en) begin
       \$360  = \$30 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$361  = exponent_2;
     if (en) begin
       \$361  = exponent_1;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$362  = exponent_3;
     if (en) begin
       \$362  = exponent_2;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$363  = places;
     if (en) begin
       \$363  = \$49 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$364  = mask;
     if (en) begin
       \$364  = { \$79 [9:0], places[4], \$64  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$365  = rounding;
     if (en) begin
       \$365 [24:0] = \$81 ;
@@ -13420,14 +12587,14 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$366  = decided;
     if (en) begin
       \$366  = side_4;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$367  = result;
     if (en) begin
       \$367 [23:0] = { 1'h1, \$218  };
@@ -13439,7 +12606,7 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$368  = valid_1;
     if (en) begin
       \$368  = \o__valid$25 ;
@@ -13449,7 +12616,7 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$55 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$43 ) begin end
     \$369  = o__valid;
     if (en) begin
       \$369  = valid_1;
@@ -13532,20 +12699,20 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$97  = { 1'h0, \$96  };
 endmodule
 
-module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 , i__valid, i__payload, \port$4231$9 , valid_5, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$56  = 0;
+module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$2638$0 , i__valid, i__payload, \port$3806$9 , valid_5, clk);
+  reg \$auto$verilog_backend.cc:2437:dump_module$44  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$3060$0 ;
-  wire \port$3060$0 ;
+  output \port$2638$0 ;
+  wire \port$2638$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$4231$9 ;
-  wire [25:0] \port$4231$9 ;
+  output [25:0] \port$3806$9 ;
+  wire [25:0] \port$3806$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
@@ -14257,119 +13424,119 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
   always @(posedge clk)
     valid_5 <= \$354 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$334  = a;
     if (en) begin
       \$334  = i__payload[23:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$335  = digits;
     if (en) begin
       \$335  = \$1 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$336  = sum_0_0;
     if (en) begin
       \$336  = \$50 ;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$337  = sum_0_2;
     if (en) begin
       \$337  = { \$103 , 1'h0, \$52  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$338  = sum_0_6;
     if (en) begin
       \$338  = { \$156 , 1'h0, \$105  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$339  = sum_0_10;
     if (en) begin
       \$339  = { \$209 , 1'h0, \$158  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$340  = sum_0_14;
     if (en) begin
       \$340  = { \$262 , 1'h0, \$211  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$341  = sum_0_18;
     if (en) begin
       \$341  = { \$315 [27:0], 1'h0, \$264  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$342  = sum_0_22;
     if (en) begin
       \$342  = { 1'h0, a, \$317  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$343  = sum_1_1;
     if (en) begin
       \$343  = { \$320 , \$318  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$344  = sum_1_6;
     if (en) begin
       \$344  = { \$322 , sum_0_6[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$345  = sum_1_14;
     if (en) begin
       \$345  = { \$324 [29:0], sum_0_14[3:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$346  = sum_1_22;
     if (en) begin
       \$346  = sum_0_22;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$347  = sum_2_5;
     if (en) begin
       \$347  = { \$327 , \$325  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$348  = sum_2_14;
     if (en) begin
       \$348  = { \$329 [25:0], sum_1_14[7:0] };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$349  = sum_3_13;
     if (en) begin
       \$349  = { \$332 [33:0], \$330  };
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$350  = valid_1;
     if (en) begin
       \$350  = i__valid;
@@ -14379,7 +13546,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$351  = valid_2;
     if (en) begin
       \$351  = valid_1;
@@ -14389,7 +13556,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$352  = valid_3;
     if (en) begin
       \$352  = valid_2;
@@ -14399,7 +13566,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$353  = valid_4;
     if (en) begin
       \$353  = valid_3;
@@ -14409,7 +13576,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$56 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$44 ) begin end
     \$354  = valid_5;
     if (en) begin
       \$354  = valid_4;
@@ -14420,8 +13587,8 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
   end
   assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$3060$0  = \$333 ;
-  assign \port$4231$9  = sum_3_13[34:9];
+  assign \port$2638$0  = \$333 ;
+  assign \port$3806$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -14475,7 +13642,7 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$3060$0 ,
 endmodule
 
 module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$57  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$45  = 0;
   input w_en;
   wire w_en;
   input rst;
@@ -14557,7 +13724,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$57 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -14567,7 +13734,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$57 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -14577,7 +13744,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$57 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$45 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
@@ -14598,7 +13765,7 @@ module \sq_pe_default.s_axis_dense_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data
 endmodule
 
 module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy, r_rdy, r_data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$58  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$46  = 0;
   input [63:0] w_port__data;
   wire [63:0] w_port__data;
   input w_en;
@@ -14680,7 +13847,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$58 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -14690,7 +13857,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$58 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -14700,7 +13867,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$58 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$46 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];
@@ -14721,7 +13888,7 @@ module \sq_pe_default.s_axis_scale_buffer (w_port__data, w_en, rst, r_en, w_rdy,
 endmodule
 
 module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w_port__data, clk);
-  reg \$auto$verilog_backend.cc:2437:dump_module$59  = 0;
+  reg \$auto$verilog_backend.cc:2437:dump_module$47  = 0;
   input w_en;
   wire w_en;
   input rst;
@@ -14732,10 +13899,10 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
   wire w_rdy;
   output r_rdy;
   wire r_rdy;
-  output [105:0] r_data;
-  wire [105:0] r_data;
-  input [105:0] w_port__data;
-  wire [105:0] w_port__data;
+  output [98:0] r_data;
+  wire [98:0] r_data;
+  input [98:0] w_port__data;
+  wire [98:0] w_port__data;
   input clk;
   wire clk;
   wire \$1 ;
@@ -14763,16 +13930,16 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
   (* init = 2'h0 *)
   wire [1:0] r_level;
   reg r_port__addr = 1'h0;
-  wire [105:0] r_port__data;
-  wire [105:0] w_data;
+  wire [98:0] r_port__data;
+  wire [98:0] w_data;
   (* init = 2'h0 *)
   wire [1:0] w_level;
   reg w_port__addr = 1'h0;
   wire w_port__en;
-  reg [105:0] storage [1:0];
+  reg [98:0] storage [1:0];
   initial begin
-    storage[0] = 106'h000000000000000000000000000;
-    storage[1] = 106'h000000000000000000000000000;
+    storage[0] = 99'h0000000000000000000000000;
+    storage[1] = 99'h0000000000000000000000000;
   end
   always @(posedge clk) begin
     if (w_port__en)
@@ -14803,7 +13970,7 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
   always @(posedge clk)
     level <= \$17 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$59 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$15  = w_port__addr;
     if (\$1 ) begin
       \$15  = \$2 [0];
@@ -14813,7 +13980,7 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$59 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$16  = r_port__addr;
     if (\$3 ) begin
       \$16  = \$4 [0];
@@ -14823,7 +13990,7 @@ module \sq_pe_default.s_axis_sq_buffer (w_en, rst, r_en, w_rdy, r_rdy, r_data, w
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$59 ) begin end
+    if (\$auto$verilog_backend.cc:2437:dump_module$47 ) begin end
     \$17  = level;
     if (\$8 ) begin
       \$17  = \$9 [1:0];

@@ -116,10 +116,16 @@ def _engine(pe: PEConfig, rows: int, columns: int, block_tiles: int) -> EngineCo
     return EngineConfig(array, axi_bits=32, block_tiles=block_tiles, m_max=256, n_max=4096, output_stages=1)
 
 
-_INT8 = PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=256)
+_INT8 = PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=256)
 
 _SMALLEST = EngineConfig(
-    ArrayConfig(PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, k_max=128, output="serial"), 1, 1),
+    ArrayConfig(
+        PEConfig(
+            SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=128, output="serial"
+        ),
+        1,
+        1,
+    ),
     axi_bits=32,
     block_tiles=1,
     m_max=128,

@@ -44,9 +44,9 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--bank", type=int, help="Elements per bank.  [default: 16 (sq)]"),
         click.option(
-            "--outliers", type=int, help="Outlier capacity of a bank.  [default: 1 (sq), 0 (dense)]"
+            "--outliers", type=int, help="Outlier capacity of a bank.  [default: 2 (sq), 0 (dense)]"
         ),
-        click.option("--high", help="High codes of an SQ operand: fp16 or int8.  [default: fp16]"),
+        click.option("--high", help="High codes of an SQ operand: fp16 or int8.  [default: int8]"),
         click.option("--mask", help="Outlier mask of an SQ operand: bitmap or sentinel.  [default: bitmap]"),
         click.option("--bits", type=int, help="Width of a dense code: 4 or 8.  [default: 4]"),
         click.option(

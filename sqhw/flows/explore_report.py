@@ -49,7 +49,9 @@ def choice_rows(document: Mapping[str, Any], size: int) -> Rows:
 
 def measured_rows(document: Mapping[str, Any]) -> Rows:
     """The points of the units whose area has targets, in arrays of 8 x 8."""
-    configs = [CONFIGS[family](lanes) for lanes in SQ for family in ("sq", "sq-shared", "sq-int8")]
+    configs = [
+        CONFIGS[family](lanes) for lanes in SQ for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one")
+    ]
     rows = [
         _cells(row)
         for config in configs

@@ -35,13 +35,13 @@ CONFIGS: dict[str, PEConfig] = {
     **PRESETS,
     "steps": PEConfig(SQFormat(8, 3, "int8", "sentinel"), DenseFormat(4), 4, 2, 32),
     "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256),
-    "all outliers": PEConfig(SQFormat(8, 8), DenseFormat(4), 8, 3, 64),
+    "all outliers": PEConfig(SQFormat(8, 8, "fp16"), DenseFormat(4), 8, 3, 64),
     "small": PEConfig(SQFormat(4, 0), DenseFormat(4), 4, 0, 16),
     "narrow": PEConfig(k_max=32),
 }
 """What proofs are about: the presets, and what the presets do not have."""
 
-_STEPS = ("default", "compact", "tiny", "wide", "paper", "steps", "no outliers", "all outliers")
+_STEPS = ("default", "compact", "tiny", "fp16", "wide", "paper", "steps", "no outliers", "all outliers")
 
 
 def _decoder(name: str) -> Proof:

@@ -57,13 +57,13 @@ _DECODED = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
 """What is measured block by block."""
 
 _VARIANTS = (
-    *("sq-sentinel", "sq-dense", "sq-sq"),
+    *("sq-sentinel", "sq-dense", "sq-sq", "sq-int8-one"),
     *("w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs", "w4a4-operators"),
 )
 """What is measured in gates only, to be set against another form of the same."""
 
 
-_FPGA_ARRAYS = ("sq", "sq-long", "w4a4", "w4a8", "w8a8")
+_FPGA_ARRAYS = ("sq", "sq-long", "sq-int8", "w4a4", "w4a8", "w8a8")
 """Of which arrays are mapped to an FPGA's cells too."""
 
 
@@ -85,7 +85,12 @@ def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
 def placed_units() -> list[Unit]:
     """What is placed and routed, what is compared most often first."""
     elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
-    long = [unit("sq-long", lanes, shape) for shape in (None, PLACED_ARRAY) for lanes in SQ]
+    long = [
+        unit(family, lanes, shape)
+        for family in ("sq-long", "sq-int8-long")
+        for shape in (None, PLACED_ARRAY)
+        for lanes in SQ
+    ]
     both = [u for u in elements if u.family in ("sq", "w4a8", "w8a8")]
     return [*long, *both, *(u for u in elements if u.lanes == min(SQ) and u not in (*long, *both))]
 

@@ -77,7 +77,8 @@ _CHOICES = (
     ("one PE, 64 that share decoders and row sides", 32, ("sq", "pe"), ("sq", "8x8")),
     ("a multiplier each for sums and outliers, one for both", 16, ("sq", "8x8"), ("sq-shared", "8x8")),
     ("a multiplier each for sums and outliers, one for both", 32, ("sq", "8x8"), ("sq-shared", "8x8")),
-    ("FP16, INT8 high codes, one per 16", 16, ("sq", "8x8"), ("sq-int8", "8x8")),
+    ("FP16, INT8 high codes, one per 16", 16, ("sq", "8x8"), ("sq-int8-one", "8x8")),
+    ("one FP16, two INT8 high codes per 16", 16, ("sq", "8x8"), ("sq-int8", "8x8")),
     ("one FP16, two INT8 high codes per 32", 32, ("sq", "8x8"), ("sq-int8", "8x8")),
 )
 """Choices of the micro-architecture: without and with, lanes, the units that show it by family and size."""
@@ -89,7 +90,9 @@ def choice_rows(document: Mapping[str, Any]) -> Rows:
     clock = "registers where words are narrow, within sums too"
     choices = [(*choice, "gates_per_mac", "GE per MAC") for choice in _CHOICES]
     choices += [
-        (clock, lanes, ("sq", "pe"), ("sq-long", "pe"), "mhz", "ECP5-6 MHz of a PE") for lanes in (16, 32)
+        (f"{clock}: {code}", lanes, (family, "pe"), (f"{family}-long", "pe"), "mhz", "ECP5-6 MHz of a PE")
+        for family, code, sizes in (("sq", "FP16", (16, 32)), ("sq-int8", "INT8", (16,)))
+        for lanes in sizes
     ]
     rows = []
     for title, lanes, before, after, figure, what in choices:

@@ -34,22 +34,33 @@ _RATIOS = (
     ("sq-int8", 32, "8x8", "w8a8", 0.35),
     ("sq-int8", 32, "8x8", "fp16", 0.06),
     ("sq-int8", 32, "8x8", "w4a4", 1.30),
+    ("sq-int8-one", 16, "pe", "w4a8", 0.95),
+    ("sq-int8-one", 16, "pe", "w8a8", 0.50),
+    ("sq-int8-one", 32, "pe", "w4a8", 0.75),
+    ("sq-int8-one", 32, "pe", "w8a8", 0.38),
+    ("sq-int8-one", 32, "8x8", "w4a8", 0.68),
+    ("sq-int8-one", 32, "8x8", "w8a8", 0.35),
+    ("sq-int8-one", 32, "8x8", "fp16", 0.06),
+    ("sq-int8-one", 32, "8x8", "w4a4", 1.30),
     ("paper", 16, "8x8", "w6a6", 0.64),
 )
 """Family, lanes, size, baseline, the most gates in units of the baseline's smallest form."""
 
-_MHZ = (
-    ("sq-long", 16, "pe", 180),
-    ("sq-long", 32, "pe", 180),
-    ("sq-long", 16, "2x2", 150),
-    ("sq-long", 32, "2x2", 150),
+_MHZ = tuple(
+    (family, lanes, size, least)
+    for family in ("sq-long", "sq-int8-long")
+    for size, least in (("pe", 180), ("2x2", 150))
+    for lanes in (16, 32)
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.flows.ppa.PLACED_ARRAY`)."""
 
-_OUTLIER_PATH = (("sq", 32, "8x8", 0.22), ("sq-shared", 32, "8x8", 0.22), ("sq-int8", 32, "8x8", 0.22))
+_OUTLIER_PATH = tuple((family, 32, "8x8", 0.22) for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one"))
 """The most of an array that the outlier path may take: what it has more than one without outliers."""
 
-_FLOORS = {"sq": "sq-dense", "sq-shared": "sq-dense", "sq-int8": "sq-dense", "paper": "w4a8"}
+_FLOORS = {
+    **dict.fromkeys(("sq", "sq-shared", "sq-int8", "sq-int8-one"), "sq-dense"),
+    "paper": "w4a8",
+}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator."""
 
 

@@ -9,7 +9,7 @@ from math import prod
 
 from amaranth.lib import wiring
 
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat
 
 from ..array.config import ArrayConfig, array_preset
 from ..baselines.array import Baseline, BaselineArray
@@ -146,11 +146,16 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
 COMPARED = tuple(name for name in BASELINES if name != "w4a4-operators")
 """Those that SQ hardware is compared with; the other shows what compressor trees are worth."""
 
-SQ: dict[int, PEConfig] = {16: preset("default"), 32: array_preset("sparse").pe}
-"""The measured SQ configurations by lanes: one outlier and one outlier lane each, so that no beat stalls."""
+SQ: dict[int, PEConfig] = {16: preset("fp16"), 32: array_preset("sparse").pe}
+"""SQ configurations with FP16 high codes, by lanes: one outlier and a lane for it, so that no beat stalls."""
 
-_INT8 = {16: replace(SQ[16], sq=SQFormat(16, 1, "int8")), 32: preset("compact")}
-"""The same with INT8 high codes: an outlier and an outlier lane per 16 elements."""
+_INT8 = {16: preset("default"), 32: preset("compact")}
+"""The same with two INT8 outliers and a lane for each."""
+
+
+def _int8_one(config: PEConfig) -> PEConfig:
+    """The same with an INT8 outlier instead of an FP16 one."""
+    return replace(config, sq=replace(config.sq, high="int8"))
 
 
 def _without_outliers(config: PEConfig) -> PEConfig:
@@ -172,6 +177,8 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
     "sq-shared": lambda lanes: _shared(SQ[lanes]),
     "sq-int8": lambda lanes: _INT8[lanes],
+    "sq-int8-long": lambda lanes: replace(_INT8[lanes], pipeline="long"),
+    "sq-int8-one": lambda lanes: _int8_one(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
@@ -185,7 +192,9 @@ FAMILIES: dict[str, Family] = {
     "sq": Family("SQ x INT4"),
     "sq-long": Family("SQ x INT4, long pipeline"),
     "sq-shared": Family("SQ x INT4, shared multiplier"),
-    "sq-int8": Family("SQ (INT8 high) x INT4"),
+    "sq-int8": Family("SQ (2 INT8 high) x INT4"),
+    "sq-int8-long": Family("SQ (2 INT8 high) x INT4, long pipeline"),
+    "sq-int8-one": Family("SQ (1 INT8 high) x INT4"),
     "sq-sentinel": Family("SQ x INT4, sentinel"),
     "sq-dense": Family("SQ x INT4, no outliers"),
     "sq-sq": Family("SQ x SQ"),

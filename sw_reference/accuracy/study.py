@@ -75,7 +75,7 @@ def _hardware() -> Iterator[Scheme]:
     yield Scheme("W4 g64 A-SQ 32/2", SQ(32, 2), weights)
     yield Scheme("W4 g64 A-SQ 32/1", SQ(32, 1), weights)
     yield Scheme("W4 g64 A-SQ 64/1", SQ(64, 1), weights)
-    for bank, outliers in ((16, 1), (32, 2), (32, 1)):
+    for bank, outliers in ((16, 1), (16, 2), (32, 2), (32, 1)):
         yield Scheme(f"W4 g64 A-SQ {bank}/{outliers} INT8 codes", SQ(bank, outliers, high="int8"), weights)
     yield Scheme("W4 g64 A8", _A8, weights)
     yield Scheme("W4 g64 A4", Dense(4), weights)

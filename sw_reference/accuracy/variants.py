@@ -102,7 +102,7 @@ class Variant:
         )
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        fmt = SQFormat(self.bank, self.outliers)
+        fmt = SQFormat(self.bank, self.outliers, "fp16")
         bitmap = self.selection.policy(x, fmt, site).mark(x, fmt)
         marked = bitmap.reshape(len(x), -1)[:, : x.shape[1]]
         exponent = np.maximum(
@@ -179,9 +179,7 @@ class Variant:
     def _rounded(self, base: Float64) -> Float64:
         return E5M3.round(base) if self.scale == "e5m3" else FP16.round(base)
 
-    def _high(
-        self, x: Float64, sigma: Float64, row_high: Float64, own: Float64 | None = None
-    ) -> Float64:
+    def _high(self, x: Float64, sigma: Float64, row_high: Float64, own: Float64 | None = None) -> Float64:
         """Returns the outliers [..., block] as their high codes stand for them; zeros stay zeros."""
         if self.high == "fp16":
             return FP16.round(x)
