@@ -20,11 +20,12 @@ from .pipeline import delay, register
 __all__ = ["BitmapDecoder", "decoder_latency"]
 
 _COUNTED_AT_ONCE = 8
+_COUNTING = 2
 
 
 def decoder_latency(config: PEConfig) -> int:
     """Returns the latency of :class:`BitmapDecoder`."""
-    return 3 if config.pipeline == "long" else 1
+    return 1 + (_COUNTING if config.pipeline == "long" else 0)
 
 
 class BitmapDecoder(wiring.Component):
@@ -35,7 +36,8 @@ class BitmapDecoder(wiring.Component):
     told by ``error`` on the beat's last step.
 
     Latency: :attr:`latency` cycles from a beat to its first step: one, and in a long pipeline two more,
-    in which outliers are counted. Throughput: one step per cycle.
+    in which outliers are counted, and the first two of them found if a beat is always one step.
+    Throughput: one step per cycle.
     Backpressure: full; ``i.ready`` depends combinationally on ``o.ready``.
 
     Parameters
@@ -65,7 +67,7 @@ class BitmapDecoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        source, count = self._counted(m) if self._config.pipeline == "long" else (self.i, None)
+        source, count, selects = self._counted(m) if self._config.pipeline == "long" else (self.i, None, [])
         beat, step = source.payload, self.o.payload
         advance, load = Signal(), Signal()
         m.d.comb += advance.eq(self.o.ready | ~self.o.valid)
@@ -93,13 +95,16 @@ class BitmapDecoder(wiring.Component):
         with m.If(load):
             m.d.sync += step.error.eq(error | (count != beat.high_count))
         if self._config.slots <= self._config.outlier_lanes:
-            self._single_step(m, load, mask, source)
+            self._single_step(m, load, selects or self._found(m, mask), source)
         else:
             self._multi_step(m, load, advance, mask, source)
         return m
 
-    def _counted(self, m: Module) -> tuple[Any, Any]:
-        """Counts outliers in two cycles, some lanes and then all; returns the delayed beats and the count."""
+    def _counted(self, m: Module) -> tuple[Any, Any, list[Any]]:
+        """Counts outliers in two cycles, some lanes and then all; several of one step are found meanwhile.
+
+        Returns the delayed beats, the count, and where the outliers are, if they were found.
+        """
         config, beat = self._config, self.i.payload
         marks: Any = Const(0, config.lanes)
         if config.slots:
@@ -113,10 +118,27 @@ class BitmapDecoder(wiring.Component):
         total = sum(register(m, count, name=f"part{part}", en=move) for part, count in enumerate(parts))
         m.d.comb += [
             self.i.ready.eq(move),
-            held.payload.eq(delay(m, beat, 2, name="beat", en=move)),
-            held.valid.eq(delay(m, self.i.valid, 2, name="valid", en=move, reset=True)),
+            held.payload.eq(delay(m, beat, _COUNTING, name="beat", en=move)),
+            held.valid.eq(delay(m, self.i.valid, _COUNTING, name="valid", en=move, reset=True)),
         ]
-        return held, register(m, total[: bits_for(config.lanes)], name="total", en=move)
+        selects = []
+        if 1 < config.slots <= config.outlier_lanes:
+            selects = self._found_meanwhile(m, marks, move)
+        return held, register(m, total[: bits_for(config.lanes)], name="total", en=move), selects
+
+    def _found_meanwhile(self, m: Module, marks: Any, move: Any) -> list[Any]:
+        """Finds an outlier in each cycle of counting, and the others in the next."""
+        found: list[Any] = []
+        for number in range(_COUNTING):
+            first, marks = first_marks(m, marks, 1, start=number)
+            found = [register(m, mark, name=f"found{number}", en=move) for mark in (*found, *first)]
+            marks = register(m, marks, name=f"left{number}", en=move)
+        others = self._config.outlier_lanes - _COUNTING
+        return [*found, *first_marks(m, marks, others, start=_COUNTING)[0]]
+
+    def _found(self, m: Module, mask: Any) -> list[Any]:
+        """Finds all outliers of a beat at once."""
+        return [mask] if self._config.slots == 1 else first_marks(m, mask, self._config.outlier_lanes)[0]
 
     def _mask(self, m: Module, load: Any, beat: Any) -> Any:
         """Registers the low codes and returns which elements of the arriving beat are outliers."""
@@ -139,11 +161,10 @@ class BitmapDecoder(wiring.Component):
         fraction, e = scale[:3], scale[3:]
         return (e == 0) & fraction.any() | (e == 1) & fraction[:2].any() | (e == 2) & fraction[0]
 
-    def _single_step(self, m: Module, load: Any, mask: Any, source: Any) -> None:
+    def _single_step(self, m: Module, load: Any, selects: list[Any], source: Any) -> None:
         """Every outlier of a beat has an outlier lane of its own."""
         step = self.o.payload
         m.d.comb += [step.first.eq(1), step.done.eq(1)]
-        selects = [mask] if self._config.slots == 1 else first_marks(m, mask, self._config.outlier_lanes)[0]
         with m.If(load):
             m.d.sync += step.high.eq(source.payload.high)
             for lane, select in enumerate(selects):

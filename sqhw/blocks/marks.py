@@ -19,10 +19,13 @@ def count_marks(m: Module, mask: Any, *, name: str) -> Any:
     return count.sum()
 
 
-def first_marks(m: Module, mask: Any, count: int) -> tuple[list[Any], Any]:
-    """Returns the first `count` set bits of `mask`, each one-hot (or zero), and what is left of it."""
+def first_marks(m: Module, mask: Any, count: int, *, start: int = 0) -> tuple[list[Any], Any]:
+    """Returns the first `count` set bits of `mask`, each one-hot (or zero), and what is left of it.
+
+    Signals are named from `start` on: that many set bits have been taken before.
+    """
     selects = []
-    for lane in range(count):
+    for lane in range(start, start + count):
         select = Signal(len(mask), name=f"pick_{lane}")
         left = Signal(len(mask), name=f"left_{lane}")
         m.d.comb += [select.eq(mask & -mask), left.eq(mask & ~select)]
