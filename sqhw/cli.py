@@ -14,7 +14,7 @@ from rich.table import Table
 from . import __version__
 from .commands import bitstream as board_commands
 from .commands import quantize as quantize_commands
-from .commands.common import command_line
+from .commands.common import command_line, print_whole
 from .commands.common import progress as progress_display
 from .commands.energy import energy
 from .commands.engine import engine, registers
@@ -79,7 +79,7 @@ def presets() -> None:
         for name, value in section.items():
             table.add_row(name, *(str(value(config)) for config in PRESETS.values()))
         table.add_section()
-    Console().print(table)
+    print_whole(table)
 
 
 @cli.command()

@@ -18,7 +18,7 @@ def test_report(tmp_path, capsys):
     for entry in ratios.values():
         assert entry["ratio"] == pytest.approx(entry["seconds"] / entry["yardstick_seconds"], abs=0.01)
     assert report["configuration"]["shape"] == [256, 1536, 576]
-    assert report["configuration"]["sq"] == {"bank": 16, "outliers": 1, "high": "fp16", "mask": "bitmap"}
+    assert report["configuration"]["sq"] == {"bank": 16, "outliers": 2, "high": "int8", "mask": "bitmap"}
     assert set(report) == {"command", "configuration", "ratios", "seed", "versions"}
     printed = capsys.readouterr().out
     assert len(re.findall(r"^(multiply|quantize_sq) ", printed, re.MULTILINE)) == 2

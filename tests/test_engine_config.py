@@ -73,8 +73,8 @@ def test_derived_sizes():
     assert (BIG.sq_banks_per_word, BIG.dense_beats_per_word) == (2, 2)
     assert (BIG.sq_block_words, BIG.dense_tile_words) == (8 * 64, 64)
     assert [BIG.passes(m) for m in (1, 64, 65)] == [1, 1, 2]
-    # Per row two halves of 512 words of 2 beats of 105 bits; per column two of 64 words of 134 bits.
-    assert BIG.buffer_bits == 8 * 2 * 512 * 210 + 8 * 2 * 64 * 134
+    # Per row two halves of 512 words of 2 beats of 98 bits; per column two of 64 words of 134 bits.
+    assert BIG.buffer_bits == 8 * 2 * 512 * 196 + 8 * 2 * 64 * 134
 
 
 def test_registers_do_not_overlap():

@@ -70,6 +70,6 @@ def test_the_bound_is_the_largest_sum(bank, outliers, dense_bank, dense_outliers
 def test_widths_of_common_products():
     default = SQFormat(), DenseFormat(4, 64)
     assert accumulator_bits(*default, 4096) == 64
-    assert accumulator_bits(SQFormat(), DenseFormat(4, 64, 1, 16), 4096) == 68
-    assert accumulator_bits(SQFormat(), DenseFormat(4, None, 1, 16), 4096) == 57
-    assert accumulator_bits(SQFormat(16, 1, "int8"), DenseFormat(4, 64, 1, 16), 4096) == 67
+    assert accumulator_bits(SQFormat(), DenseFormat(4, 64, 1, 16), 4096) == 67
+    assert accumulator_bits(SQFormat(16, 1, "fp16"), DenseFormat(4, 64, 1, 16), 4096) == 68
+    assert accumulator_bits(SQFormat(16, 1, "fp16"), DenseFormat(4, None, 1, 16), 4096) == 57

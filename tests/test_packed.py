@@ -405,7 +405,7 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
     lines = [line.strip() for line in table.splitlines()]
     assert all(line in shown for line in lines[:-1])
     assert sum(line.startswith("h.") for line in lines) == 3
-    assert "SQ operand: bank 32, outliers 2, fp16, bitmap" in lines[0]
+    assert "SQ operand: bank 32, outliers 2, int8, bitmap" in lines[0]
     assert "embed.weight" in shown
     assert shown.endswith("3 packed tensors checked: every code is legal.\n")
     status, text, _ = run(capsys, "inspect", output, "--json")
@@ -415,7 +415,7 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
     assert document["packed"]["h.0.q.weight"]["format"] == {
         "bank": 32,
         "outliers": 2,
-        "high": "fp16",
+        "high": "int8",
         "mask": "bitmap",
     }
     assert document["others"]["steps"] == {"dtype": "I64", "shape": [3]}

@@ -107,7 +107,7 @@ def test_agrees_with_the_golden_model(name):
     agrees((PRESETS | CONFIGS)[name], name, patterns)
 
 
-LONG = ("int8 whole", "shared multiplier", "bank 64 in 4 beats", "no outliers")
+LONG = ("default", "int8 whole", "wide accumulator", "shared multiplier", "bank 64 in 4 beats", "no outliers")
 """One of each kind; the others take longer than they tell."""
 
 

@@ -67,7 +67,7 @@ class BitmapDecoder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        source, count, selects = self._counted(m) if self._config.pipeline == "long" else (self.i, None, [])
+        source, count, found = self._counted(m) if self._config.pipeline == "long" else (self.i, None, [])
         beat, step = source.payload, self.o.payload
         advance, load = Signal(), Signal()
         m.d.comb += advance.eq(self.o.ready | ~self.o.valid)
@@ -95,7 +95,7 @@ class BitmapDecoder(wiring.Component):
         with m.If(load):
             m.d.sync += step.error.eq(error | (count != beat.high_count))
         if self._config.slots <= self._config.outlier_lanes:
-            self._single_step(m, load, selects or self._found(m, mask), source)
+            self._single_step(m, load, mask, source, found)
         else:
             self._multi_step(m, load, advance, mask, source)
         return m
@@ -121,10 +121,10 @@ class BitmapDecoder(wiring.Component):
             held.payload.eq(delay(m, beat, _COUNTING, name="beat", en=move)),
             held.valid.eq(delay(m, self.i.valid, _COUNTING, name="valid", en=move, reset=True)),
         ]
-        selects = []
+        found = []
         if 1 < config.slots <= config.outlier_lanes:
-            selects = self._found_meanwhile(m, marks, move)
-        return held, register(m, total[: bits_for(config.lanes)], name="total", en=move), selects
+            found = self._found_meanwhile(m, marks, move)
+        return held, register(m, total[: bits_for(config.lanes)], name="total", en=move), found
 
     def _found_meanwhile(self, m: Module, marks: Any, move: Any) -> list[Any]:
         """Finds an outlier in each cycle of counting, and the others in the next."""
@@ -135,10 +135,6 @@ class BitmapDecoder(wiring.Component):
             marks = register(m, marks, name=f"left{number}", en=move)
         others = self._config.outlier_lanes - _COUNTING
         return [*found, *first_marks(m, marks, others, start=_COUNTING)[0]]
-
-    def _found(self, m: Module, mask: Any) -> list[Any]:
-        """Finds all outliers of a beat at once."""
-        return [mask] if self._config.slots == 1 else first_marks(m, mask, self._config.outlier_lanes)[0]
 
     def _mask(self, m: Module, load: Any, beat: Any) -> Any:
         """Registers the low codes and returns which elements of the arriving beat are outliers."""
@@ -161,10 +157,13 @@ class BitmapDecoder(wiring.Component):
         fraction, e = scale[:3], scale[3:]
         return (e == 0) & fraction.any() | (e == 1) & fraction[:2].any() | (e == 2) & fraction[0]
 
-    def _single_step(self, m: Module, load: Any, selects: list[Any], source: Any) -> None:
+    def _single_step(self, m: Module, load: Any, mask: Any, source: Any, found: list[Any]) -> None:
         """Every outlier of a beat has an outlier lane of its own."""
         step = self.o.payload
         m.d.comb += [step.first.eq(1), step.done.eq(1)]
+        selects = [mask] if self._config.slots == 1 else found
+        if not selects:
+            selects, _ = first_marks(m, mask, self._config.outlier_lanes)
         with m.If(load):
             m.d.sync += step.high.eq(source.payload.high)
             for lane, select in enumerate(selects):

@@ -1,4 +1,4 @@
-"""What commands share: a progress display, and the command line for the record."""
+"""What commands share: a progress display, tables that are not cut, and the command line for the record."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
+from rich.table import Table
 
-__all__ = ["command_line", "progress", "stages"]
+__all__ = ["command_line", "print_whole", "progress", "stages"]
 
 
 def progress() -> Progress:
@@ -39,6 +40,15 @@ def stages(display: Progress) -> Callable[[str, int], Callable[[str], None]]:
         return done
 
     return begin
+
+
+def print_whole(table: Table) -> None:
+    """Prints a table as wide as it is, even where the terminal is narrower."""
+    console = Console()
+    console.width = max(
+        console.width, console.measure(table, options=console.options.update(width=500)).maximum
+    )
+    console.print(table)
 
 
 def command_line() -> str:

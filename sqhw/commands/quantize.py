@@ -23,6 +23,7 @@ from ..packed.convert import LINEAR, Recipe, convert, selected
 from ..packed.packed_file import KEY, Packed, PackedFile
 from ..packed.sources import open_source
 from ..packed.tensor_file import Entry, TensorFile
+from .common import print_whole
 
 __all__ = ["inspect", "quantize"]
 
@@ -113,7 +114,7 @@ def quantize(
             packed = convert(source, names, output, recipe, made=made, done=done)
     except (ModuleNotFoundError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-    _print(_packed_table(packed))
+    print_whole(_packed_table(packed))
     others = sum(name not in packed for name in source.entries)
     click.echo(f"{output}: {output.stat().st_size:,} bytes; {others} other tensors unchanged")
 
@@ -146,9 +147,9 @@ def inspect(file: Path, as_data: bool) -> None:
     for what, value in made.items():
         click.echo(f"{what}: {value}")
     if packed:
-        _print(_packed_table(packed))
+        print_whole(_packed_table(packed))
     if others:
-        _print(_others_table(others))
+        print_whole(_others_table(others))
     if packed:
         click.echo(f"{len(packed)} packed tensors checked: every code is legal.")
 
@@ -226,14 +227,6 @@ def _others_table(others: dict[str, Entry]) -> Table:
     for name, entry in others.items():
         table.add_row(name, _shape(*entry.shape), entry.dtype)
     return table
-
-
-def _print(table: Table) -> None:
-    console = Console()
-    console.width = max(
-        console.width, console.measure(table, options=console.options.update(width=500)).maximum
-    )
-    console.print(table)
 
 
 def _shape(*sizes: int) -> str:
