@@ -121,7 +121,7 @@ class BitmapDecoder(wiring.Component):
             held.payload.eq(delay(m, beat, _COUNTING, name="beat", en=move)),
             held.valid.eq(delay(m, self.i.valid, _COUNTING, name="valid", en=move, reset=True)),
         ]
-        found = []
+        found: list[Any] = []
         if 1 < config.slots <= config.outlier_lanes:
             found = self._found_meanwhile(m, marks, move)
         return held, register(m, total[: bits_for(config.lanes)], name="total", en=move), found
@@ -129,10 +129,13 @@ class BitmapDecoder(wiring.Component):
     def _found_meanwhile(self, m: Module, marks: Any, move: Any) -> list[Any]:
         """Finds an outlier in each cycle of counting, and the others in the next."""
         found: list[Any] = []
-        for number in range(_COUNTING):
-            first, marks = first_marks(m, marks, 1, start=number)
-            found = [register(m, mark, name=f"found{number}", en=move) for mark in (*found, *first)]
-            marks = register(m, marks, name=f"left{number}", en=move)
+        for age in range(1, _COUNTING + 1):
+            first, marks = first_marks(m, marks, 1, start=age - 1)
+            found = [
+                register(m, mark, name=f"found{number}_{age}", en=move)
+                for number, mark in enumerate((*found, *first))
+            ]
+            marks = register(m, marks, name=f"rest_{age}", en=move)
         others = self._config.outlier_lanes - _COUNTING
         return [*found, *first_marks(m, marks, others, start=_COUNTING)[0]]
 

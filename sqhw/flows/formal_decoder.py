@@ -16,9 +16,18 @@ from ..config import PEConfig
 from ..layouts import sq_beat_layout, step_layout
 from .formal_harness import assert_held, embed, inner, rank_below
 
-__all__ = ["DECODER_BUGS", "DecoderProof"]
+__all__ = ["DECODER_BUGS", "Bug", "DecoderProof", "marked"]
 
 Bug = Callable[[Module, Any, Any], Any]
+
+
+def marked(config: PEConfig, beat: Any) -> Any:
+    """Returns which elements of a beat are outliers."""
+    if config.sq.has_bitmap:
+        return beat.bitmap
+    if config.sq.mask == "sentinel":
+        return Cat(beat.low[lane] == SENTINEL for lane in range(config.lanes))
+    return Const(0, config.lanes)
 
 
 class DecoderProof(wiring.Component):
@@ -81,16 +90,9 @@ class DecoderProof(wiring.Component):
     def _steps_max(self) -> int:
         return max(1, -(-self._config.slots // max(1, self._config.outlier_lanes)))
 
-    def _mask(self, beat: Any) -> Any:
-        if self._config.sq.has_bitmap:
-            return beat.bitmap
-        if self._config.sq.mask == "sentinel":
-            return Cat(beat.low[lane] == SENTINEL for lane in range(self._config.lanes))
-        return Const(0, self._config.lanes)
-
     def _step(self, m: Module, fragment: Any, step: Any, beat: Any, number: Any) -> None:
         config = self._config
-        mask = self._mask(beat)
+        mask = marked(config, beat)
         low = [
             Mux(mask[lane], 0, beat.low[lane]) if config.sq.mask == "sentinel" else beat.low[lane]
             for lane in range(config.lanes)
@@ -148,7 +150,7 @@ class DecoderProof(wiring.Component):
         place, bank = Signal(range(beats_max + 1)), Signal(range(bank_max + 1))
         before, due = Signal(range(config.sq.bank + 1)), Signal()
         count = Signal(range(config.lanes + 1))
-        m.d.comb += count.eq(rank_below(self._mask(beat), config.lanes))
+        m.d.comb += count.eq(rank_below(marked(self._config, beat), config.lanes))
         bank_ends = place == beats_max
         legal = Signal()
         with m.Switch(beat.scale), m.Case(*LEGAL_SCALES):

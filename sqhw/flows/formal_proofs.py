@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from .formal_array import DrainProof, LockstepProof, SerialOutputProof
 from .formal_decoder import DECODER_BUGS, Bug, DecoderProof
 from .formal_engine import ControlProof, GearboxProof, SequencerProof
 from .formal_loader import LoaderProof
+from .formal_long_decoder import LongDecoderProof
 from .formal_registers import RegisterFileProof
 from .formal_streams import (
     AXIResultProof,
@@ -59,6 +60,31 @@ def _decoder(name: str) -> Proof:
         depth=2,
         bugs=bugs,
     )
+
+
+_LONG_BUGS: dict[str, Iterable[str]] = {
+    "steps": DECODER_BUGS,
+    "default": ("outlier in the last lane lost", "high codes mixed up"),
+}
+"""Of decoders whose beats are several steps, and of those that find outliers while they count."""
+
+
+def _long_decoder(name: str) -> Proof:
+    config = CONFIGS[name]
+    bugs: dict[str, Build] = {}
+    if name in _LONG_BUGS:
+        bugs = {label: _long_with_bug(config, DECODER_BUGS[label]) for label in _LONG_BUGS[name]}
+    return Proof(
+        f"long_decoder[{name}]",
+        "a decoder of a long pipeline shows what one of a short pipeline shows, two cycles later",
+        lambda: LongDecoderProof(config),
+        depth=2,
+        bugs=bugs,
+    )
+
+
+def _long_with_bug(config: PEConfig, bug: Bug) -> Build:
+    return lambda: LongDecoderProof(config, bug=bug)
 
 
 def _with_bug(config: PEConfig, bug: Bug) -> Build:
@@ -200,6 +226,7 @@ def _array_and_engine() -> tuple[Proof, ...]:
 
 PROOFS: tuple[Proof, ...] = (
     *(_decoder(name) for name in _STEPS),
+    *(_long_decoder(name) for name in _STEPS),
     *(_accumulator(name, {}) for name in PRESETS),
     _accumulator("narrow", {"a bit too narrow": lambda: AccumulatorProof(CONFIGS["narrow"], missing_bits=1)}),
     Proof(
@@ -266,6 +293,7 @@ PROOFS: tuple[Proof, ...] = (
 QUICK = (
     "decoder[tiny]",
     "decoder[steps]",
+    "long_decoder[default]",
     "accumulator[narrow]",
     "buffer",
     "credits",
