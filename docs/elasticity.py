@@ -27,6 +27,7 @@ ORGANIZATIONS = {
 }
 """Of the outlier path, by name: beats that are kept, outlier lanes."""
 CASES = (
+    (SQFormat(16, 2), 16, "largest"),
     (SQFormat(16, 1), 16, "largest"),
     (SQFormat(32, 1), 32, "largest"),
     (SQFormat(32, 2), 32, "threshold of the layer"),

@@ -14,21 +14,21 @@ from sqhw.layouts import dense_beat_layout
 from sw_reference.format import DenseFormat, SQFormat
 
 COSTS = {"row": 100.0, "column": 10.0, "unit": 1000.0}
-DEFAULT = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), 16, 1)
+FP16 = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), 16, 1)
 WIDE = PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), 32, 1)
 
 
 def test_hundreds_of_points():
     points = configurations(Sweep())
     assert len(set(points)) == len(points)
-    assert {DEFAULT, WIDE} <= set(points)
+    assert {FP16, WIDE} <= set(points)
     assert len(points) * len(explore.SIZES) > 400
     assert configurations(Sweep(banks=(8,), lanes=(16,))) == []
 
 
 def test_gates_add_up():
-    assert gates_of(DEFAULT, COSTS, 1) == 1110
-    assert gates_of(DEFAULT, COSTS, 4) == 4 * 110 + 16 * (1000 + 8 * DEFAULT.acc_bits)
+    assert gates_of(FP16, COSTS, 1) == 1110
+    assert gates_of(FP16, COSTS, 4) == 4 * 110 + 16 * (1000 + 8 * FP16.acc_bits)
 
 
 def test_parts_of_a_small_point(tmp_path):
@@ -40,7 +40,7 @@ def test_parts_of_a_small_point(tmp_path):
 
 
 def test_utilization():
-    assert utilization(DEFAULT, "largest", 16) == 1
+    assert utilization(FP16, "largest", 16) == 1
     one = utilization(WIDE, "threshold", 1)
     assert 0.5 <= utilization(WIDE, "largest", 1) < one < 1
     assert utilization(WIDE, "threshold", 8) < one
@@ -58,12 +58,12 @@ def test_runs_on_a_cluster_and_resumes(tmp_path, monkeypatch):
             "done": told.append,
             "cache": tmp_path,
         }
-        first = explore.explore([DEFAULT], **arguments)
-        assert first == {DEFAULT: COSTS | {"row": 16.0}}
-        both = explore.explore([DEFAULT, WIDE], **arguments)
+        first = explore.explore([FP16], **arguments)
+        assert first == {FP16: COSTS | {"row": 16.0}}
+        both = explore.explore([FP16, WIDE], **arguments)
     assert both[WIDE]["row"] == 32
     assert told == ["bank 16, 1 outliers, 16 lanes", "kept", "bank 32, 2 outliers, 32 lanes"]
-    again = explore.explore([DEFAULT, WIDE], workers=1, scheduler="nowhere", done=told.append, cache=tmp_path)
+    again = explore.explore([FP16, WIDE], workers=1, scheduler="nowhere", done=told.append, cache=tmp_path)
     assert again == both
 
 
@@ -98,11 +98,11 @@ def test_document_and_section():
             "banks_below_range_percent": 0.0,
         }
     ]
-    found = document({DEFAULT: COSTS, WIDE: COSTS}, ACCURACY, exponents, command="command")
+    found = document({FP16: COSTS, WIDE: COSTS}, ACCURACY, exponents, command="command")
     assert json.loads(json.dumps(found)) == found
     assert len(found["points"]) == 2 * 2 * len(explore.SIZES)
-    default = [row for row in found["points"] if row["bank"] == 16 and row["policy"] == "largest"]
-    assert [row["delta_percent"] for row in default] == [3.5] * len(explore.SIZES)
+    narrow = [row for row in found["points"] if row["bank"] == 16 and row["policy"] == "largest"]
+    assert [row["delta_percent"] for row in narrow] == [3.5] * len(explore.SIZES)
     assert all("delta_percent" not in row for row in found["points"] if row["bank"] == 32)
     for size in explore.SIZES:
         own = [row for row in found["points"] if row["size"] == size]
@@ -120,7 +120,7 @@ def test_document_and_section():
 
 
 def test_fewer_exponent_bits_are_smaller(tmp_path):
-    rows = estimate(DEFAULT, workers=1, cache=tmp_path)
+    rows = estimate(PEConfig(), workers=1, cache=tmp_path)
     shifters = [row["shifter_gates"] for row in rows]
     assert shifters == sorted(shifters, reverse=True)
     below = [row["banks_below_range_percent"] for row in rows]

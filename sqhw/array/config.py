@@ -52,8 +52,7 @@ ARRAYS: dict[str, ArrayConfig] = {
 
 ``default``, ``compact`` and ``sparse`` never stall, whatever the data. They have two INT8 outliers and two
 outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32. ``compact`` takes the
-fewest gates per multiplication, ``default`` fewer than FP16 high codes at a lower perplexity. ``tiny`` is for
-quick tests.
+fewest gates per multiplication, ``default`` has the lowest perplexity. ``tiny`` is for quick tests.
 """
 
 

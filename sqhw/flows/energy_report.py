@@ -83,8 +83,8 @@ _GATE = """\
 A lane without the gate is measured twice. One that *multiplies zeros* is the same lane with registers that
 do not hold: the one-hot gather hands it a zero when there is no outlier, which keeps most of a multiplier
 quiet already, so that the gate saves what operand registers and the logic behind them still do then. One
-that is *never idle* multiplies in every cycle; it is measured with the largest element of every bank as an
-outlier, and what a gate can save of it is about the share of beats without one.
+that is *never idle* multiplies in every cycle; it is measured with as many outliers in every bank
+as it may have, and what a gate can save of it is about the share of beats without one.
 
 What remains is switched by outliers themselves. One that stands alone takes a lane that multiplies zeros to
 its product and back to zero, a lane that holds from the product before to this one: on random codes half of

@@ -12,7 +12,9 @@ from sw_reference.activations import load_activations
 from sw_reference.quantize import quantize_sq
 
 from ..blocks.accumulator import Accumulator
-from ..blocks.scale import ScaleShift
+from ..blocks.dense_lanes import DenseLanes
+from ..blocks.int8_outlier_lane import INT8OutlierLane
+from ..blocks.scale import SIGNIFICAND_MAX, ScaleShift
 from ..config import PEConfig
 from . import jobs
 from .cache import CACHE
@@ -29,9 +31,13 @@ _TAU_EXPONENT_MAX = 7
 def estimate(config: PEConfig, *, workers: int, cache: Path = CACHE) -> list[dict[str, Any]]:
     """Gates of the scale's shifter and of an accumulator for it alone, and the share of banks below range.
 
-    The accumulator shrinks only without FP16 outliers, which need the wide one in any case.
+    The accumulator shrinks only without FP16 outliers, which need the wide one in any case: the outliers of
+    `config` are INT8, and their products are in what is shifted.
     """
-    bound = config.lanes * 64 * 15 * 15
+    dense, sq = config.dense, config.sq
+    sums = DenseLanes(config.lanes, dense.bits).o.shape()
+    lane = INT8OutlierLane(config.outlier_lanes, sq.high_bits, dense.bits, dense.code_bound, sums)
+    bound = (1 << (len(lane.o) - 1)) * SIGNIFICAND_MAX * SIGNIFICAND_MAX
     target = TARGETS["gates"]
     texts = {}
     for bits in EXPONENT_BITS:

@@ -142,4 +142,4 @@ What the units above compute with, in arrays of 8 x 8: none of them ever stalls,
 _EXPONENTS = """\
 The format has five. With fewer, the shifter is smaller, and so is the accumulator where no FP16
 outliers need the wide one; banks whose scale lies too far below the largest one of their row lose
-precision."""
+precision. For the preset `default`."""

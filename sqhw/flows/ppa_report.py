@@ -303,7 +303,9 @@ exact (float32 for the floating-point baselines) up to K = 4096. Nobody has an o
 buffers. Arrays add, on all sides, one set of operand registers, decoders and delay lines per row and
 column, and a register per sum that captures it while the next tile is computed. INT4 weights carry a
 group scale per 64 elements on all sides; INT6 and INT8 do without. The SQ side pays for flow control
-and for error checks; baselines have neither.
+and for error checks; baselines have neither. SQ without a remark has one FP16 outlier per 16 elements
+(the preset `fp16`) or 32 (the array `sparse`; with a shared multiplier 32 and 64); with *2 INT8 high* it is
+the presets `default` and `compact`.
 
 * **Gates**: NAND2 equivalents (`sqhw/flows/nand2.lib`: NAND2 = 1, register = 4) after Yosys and ABC.
 * **OSU018**: the same script on standard cells of a 0.18 um process from Debian's `qflow-tech-osu018`;

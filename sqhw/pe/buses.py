@@ -78,7 +78,7 @@ def column_layout(config: PEConfig) -> data.StructLayout:
     ============= ============== ==============================
     codes         start          dense codes, for outlier lanes
     picks         start          dense codes, for dense lanes
-    lane_fraction gathered + 1   of the group scale, for outlier lanes
+    lane_fraction gathered + 1   of the group scale, for FP16 outlier lanes
     fraction      scaled         of the group scale
     exponent      exponents      of the group scale
     select        start          one-hot position of each dense outlier

@@ -66,8 +66,8 @@ def markdown(document: dict[str, Any]) -> str:
     lines += [
         "",
         "{:,} results compared, {} mismatches, {:,} cycles.".format(*totals),
-        "Each tile of W is used by two row tiles only, so W's stream sets the rate. The encoder takes the",
-        "largest element of every bank, so no beat is without an outlier.",
+        "Each tile of W is used by two row tiles only, so W's stream sets the rate. The encoder takes as",
+        "many elements of every bank as it may, so no beat is without an outlier.",
     ]
     if clock:
         lines += ["", *_clock(clock, sum(row["milliseconds"] for row in layer["rows"]))]

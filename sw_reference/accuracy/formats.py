@@ -94,7 +94,7 @@ class DenseSQ:
 
 @dataclass(frozen=True)
 class SQ:
-    """The SQ operand."""
+    """The SQ operand. High codes are FP16 unless said otherwise, as the study began."""
 
     bank: int
     outliers: int

@@ -1,7 +1,8 @@
 """Study variants of the SQ format: other widths of low codes, other scales, other high codes, GPTQ.
 
 They show what the choices of the format cost. Where the choices are the format's own (4-bit low codes, E5M3
-bank scales, FP16 high codes), the values are ones that the golden model can hold.
+bank scales, high codes in FP16 or INT8 ones in units of the bank scale), the values are ones that the golden
+model can hold.
 """
 
 from __future__ import annotations
