@@ -46,7 +46,8 @@ def folder(tmp_path, monkeypatch):
         ("--group 24", "Group must be a multiple of the bank (16), not 24"),
         ("--lanes 32", "Lanes must be a power of two from 1 to 16, not 32"),
         ("--outlier-lanes 3", "Outlier lanes must be an integer from 1 to 2, not 3"),
-        ("--outliers 0", "Outlier lanes must be an integer from 0 to 0, not 2"),
+        ("--outliers 0 --outlier-lanes 1", "Outlier lanes must be an integer from 0 to 0, not 1"),
+        ("--lanes 0", "Lanes must be a power of two from 1 to 16, not 0"),
         ("--k-max 8", "K_max must be an integer from 16 to 1048576, not 8"),
         ("--output-stage none", "Output must be 'pipelined' or 'serial', not 'none'"),
         ("--pipeline deep", "Pipeline must be 'short' or 'long', not 'deep'"),
@@ -102,6 +103,8 @@ def test_every_parameter_has_an_option(folder):
         ("wide", {}, {"wide": PRESETS["wide"]}),
         (None, {"k_max": 64}, {"custom": replace(PRESETS["default"], k_max=64)}),
         ("tiny", {"gated": False}, {"custom": replace(PRESETS["tiny"], gated=False)}),
+        (None, {"outliers": 1}, {"custom": PEConfig(SQFormat(16, 1), outlier_lanes=1)}),
+        (None, {"outliers": 0}, {"custom": PEConfig(SQFormat(16, 0), outlier_lanes=0)}),
         (None, {"group": 0}, {"custom": replace(PRESETS["default"], dense=DenseFormat(4))}),
         (
             None,
