@@ -44,7 +44,9 @@ def pe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dense-outliers", type=int, help="Outlier capacity of a bank of the dense operand."),
         click.option("--dense-bank", type=int, help="Elements per bank of the dense operand."),
         click.option("--lanes", type=int, help="INT4 multipliers: elements per beat."),
-        click.option("--outlier-lanes", type=int, help="High-code multipliers; the preset's, or fewer if a beat holds fewer outliers."),
+        click.option(
+            "--outlier-lanes", type=int, help="High-code multipliers; no more than a beat's outliers."
+        ),
         click.option("--k-max", type=int, help="Longest dot product, in elements."),
         click.option("--gated/--ungated", default=None, help="Whether idle outlier lanes hold still."),
         click.option("--output-stage", help="Output stage: pipelined, or serial in an eighth of the gates."),
@@ -59,7 +61,8 @@ def selected(label: str | None, **parameters: Any) -> dict[str, PEConfig]:
     """Configurations that the options ask for, by label: one, or every preset when none is named.
 
     Parameters replace those of the preset (of ``default`` when none is named), and the result is
-    called ``custom``. Outlier lanes that are not given are no more than a beat can hold outliers. Raises TypeError or ValueError, as the configuration does.
+    called ``custom``. Outlier lanes that are not given are no more than a beat can hold outliers. Raises
+    TypeError or ValueError, as the configuration does.
     """
     changes: dict[str, dict[str, Any]] = {"sq": {}, "dense": {}, "pe": {}}
     for keyword, value in parameters.items():
