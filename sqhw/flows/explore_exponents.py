@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """What bank scales with fewer exponent bits would save and cost."""
 
 from __future__ import annotations
