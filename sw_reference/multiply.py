@@ -49,7 +49,7 @@ def multiply(sq: SQTensor, dense: DenseTensor) -> Product:
     if sq.k != dense.k:
         raise ValueError(f"Both operands must have the same K, not {sq.k} and {dense.k}")
     parts = split(sq)
-    elements = (parts.low + parts.high)[:, : sq.k]
+    elements = np.add(parts.low, parts.high, out=parts.low)[:, : sq.k]
     bits = accumulator_bits(sq.format, dense.format, sq.k)
     acc = exact_matmul(
         elements, dense_integers(dense), sq.format.element_bound, dense.format.element_bound, bits

@@ -73,7 +73,14 @@ def split_dense(t: DenseTensor) -> SplitParts:
 
 def dense_integers(t: DenseTensor) -> NDArray[np.int64]:
     """Returns the codes of `t` times their group scales: int64[rows, k], in units of the row scale."""
-    return dense_codes(t) * _group_scales(t)
+    integers = dense_codes(t)
+    if t.tau is None or t.format.group is None:
+        return integers
+    if t.k % t.format.group:
+        return integers * _group_scales(t)
+    groups = integers.reshape(t.rows, -1, t.format.group)
+    groups *= TAU_VALUES[t.tau][..., None]  # in place: a view of whole groups
+    return integers
 
 
 def _high_nibbles(t: DenseTensor) -> NDArray[np.int64]:
