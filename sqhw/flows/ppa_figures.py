@@ -12,6 +12,8 @@ from .tools import ToolError
 
 __all__ = ["check", "draw", "pyplot", "save"]
 
+_WHOLE = "not by block"
+
 
 def check() -> None:
     """Raises ToolError if figures cannot be drawn."""
@@ -25,11 +27,12 @@ def draw(document: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _blocks(document: Mapping[str, Any], path: Path) -> Path:
-    """Stacked bars of gates per MAC: SQ hardware by block, baselines whole."""
+    """Stacked bars of gates per MAC: SQ hardware by block, the others whole."""
     plot = pyplot()
-    figure, axes = plot.subplots(1, 2, figsize=(9, 4), sharey=True)
+    figure, axes = plot.subplots(1, 2, figsize=(9, 5.5), sharey=True)
     names = list(dict.fromkeys(b for u in document["units"] for b in u.get("blocks", {})))
-    colours = dict(zip(names, plot.get_cmap("tab10").colors, strict=False))
+    palette = [colour for colour in plot.get_cmap("tab10").colors if len(set(colour)) > 1]  # no grey
+    colours = {**dict(zip(names, palette, strict=False)), _WHOLE: "#bbbbbb"}
     for axis, (lanes, size) in zip(axes, ((16, "pe"), (32, "8x8")), strict=True):
         chosen = [
             u
@@ -38,41 +41,43 @@ def _blocks(document: Mapping[str, Any], path: Path) -> Path:
             and u.get("size") == size
             and u["family"] not in ("fp16", "sq-sentinel")
         ]
-        for position, u in enumerate(chosen):
-            bottom = 0.0
-            # Blocks are synthesized with borders kept; the bar's height is the unit's own gates.
-            scale = u["gates_per_mac"] / sum(u["blocks"].values()) if u.get("blocks") else 0
-            for block, gates in u.get("blocks", {"whole": 0}).items():
-                height = gates * scale or u["gates_per_mac"]
-                axis.bar(position, height, bottom=bottom, color=colours.get(block, "#999999"), width=0.7)
-                bottom += height
-        axis.set_xticks(range(len(chosen)), [u["title"] for u in chosen], rotation=35, ha="right")
+        for u in chosen:
+            left = 0.0
+            blocks = u.get("blocks") or {_WHOLE: 1}
+            # Blocks are synthesized with borders kept; the bar's length is the unit's own gates.
+            scale = u["gates_per_mac"] / sum(blocks.values())
+            for block, gates in blocks.items():
+                axis.barh(u["title"], gates * scale, left=left, color=colours[block], height=0.7)
+                left += gates * scale
         axis.set_title(f"{size}, {lanes} lanes")
-    axes[0].set_ylabel("GE per multiplication")
-    handles = [plot.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
-    figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.6), frameon=False)
+        axis.set_xlabel("GE per multiplication")
+    axes[0].invert_yaxis()
+    handles = [plot.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    figure.legend(handles, colours, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=5, frameon=False)
     return save(figure, path)
 
 
 def _bits(document: Mapping[str, Any], path: Path) -> Path:
     plot = pyplot()
-    figure, axis = plot.subplots(figsize=(7, 3.5))
+    figure, axis = plot.subplots(figsize=(7, 6))
     sizes = list(dict.fromkeys(u["size"] for u in document["units"] if "size" in u))
     lanes = min(u["lanes"] for u in document["units"] if "size" in u)
     families = list(dict.fromkeys(u["family"] for u in document["units"] if u.get("lanes") == lanes))
     titles = {u["family"]: u["title"] for u in document["units"] if "family" in u}
-    width = 0.8 / len(sizes)
+    height = 0.8 / len(sizes)
     for index, size in enumerate(sizes):
         values = {
             u["family"]: u["bits_per_mac"]
             for u in document["units"]
             if u.get("size") == size and u["lanes"] == lanes
         }
-        places = [position + index * width for position in range(len(families))]
-        axis.bar(places, [values.get(family, 0) for family in families], width=width, label=size)
-    axis.set_yscale("log", base=2)
-    axis.set_xticks(range(len(families)), [titles[family] for family in families], rotation=35, ha="right")
-    axis.set_ylabel("bits moved per multiplication")
+        places = [position + index * height for position in range(len(families))]
+        axis.barh(places, [values.get(family, 0) for family in families], height=height, label=size)
+    axis.set_xscale("log", base=2)
+    middle = height * (len(sizes) - 1) / 2
+    axis.set_yticks([place + middle for place in range(len(families))], [titles[f] for f in families])
+    axis.invert_yaxis()
+    axis.set_xlabel("bits moved per multiplication")
     axis.legend(frameon=False)
     return save(figure, path)
 
