@@ -5,6 +5,7 @@ import json
 import pytest
 
 from docs import accuracy
+from sw_reference.accuracy.study import default
 
 
 def row(name, perplexity, *, error=0.3, int8=None):
@@ -33,6 +34,10 @@ def test_page_is_made_from_the_report():
     with pytest.raises(ValueError) as error:
         accuracy.filled("", report)
     assert str(error.value) == "The page must have one region 'conditions', not 0"
+
+
+def test_the_size_of_the_default_study_is_told():
+    assert f"# the default study: {len(default())} schemes, " in accuracy.PAGE.read_text()
 
 
 def test_verdicts():
