@@ -42,14 +42,14 @@ engine: $(READY)  ## Verilog and a manifest of each matrix engine, under build/v
 
 # The committed report is docs/results/engine.json: both add to --output.
 bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak rate (compiles for a minute, once)
-	@$(PY) -m sqhw.runtime.bench --output build/engine/engine.json
+	@$(PY) -m sqhw.measure.engine_rate --output build/engine/engine.json
 
 layer: $(READY) $(VENV)/.llm | compiler  ## all linear layers of a real block through the 8x8 engine's Verilog
-	@$(PY) -m sqhw.runtime.layer --output build/engine/engine.json
+	@$(PY) -m sqhw.measure.layer --output build/engine/engine.json
 
 .PHONY: clock
 clock: $(READY) $(VENV)/.ppa  ## the clock of a small engine after place and route, for the times of make layer (half an hour; then seconds)
-	@$(PY) -m sqhw.runtime.clock --output build/engine/engine.json
+	@$(PY) -m sqhw.measure.clock --output build/engine/engine.json
 
 bench-runtime: $(READY) | compiler  ## cycles per second of the RTL backend against the cocotb test of the same engine
 	@$(PY) -m sim.speed --output build/engine/engine.json
@@ -88,7 +88,7 @@ netlist: $(READY) | compiler  ## netlists against the golden model; Verilog in e
 	@$(PY) -m sim.netlist
 
 judges: $(READY) | compiler  ## every float step, in hardware and golden model, against Berkeley SoftFloat
-	@$(PY) -m sim.judges
+	@$(PY) -m sim.softfloat
 
 fuzz: $(READY) | compiler  ## random bits to a PE, an engine, a serial line, and damaged files: no hang, nothing wrong afterwards
 	@$(PY) -m sim.fuzz
@@ -101,7 +101,7 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 
 # The committed page: make verify VERIFY=docs/results
 verify: $(READY) | compiler  ## all of these and make sim, and a page of figures to sign off by, under build/verify
-	@$(PY) -m sim.verify --output $(VERIFY)
+	@$(PY) -m sim.signoff --output $(VERIFY)
 
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 	@$(PY) -m sw_reference.bench --output build/reference.json
@@ -128,10 +128,10 @@ bitstream: $(READY) $(VENV)/.boards  ## a bitstream for BOARD=ulx3s, orangecrab,
 	@$(PY) -m sqhw bitstream $(BOARD)
 
 test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)
-	@$(PY) -m pytest -q -m slow tests/test_host_engine.py
+	@$(PY) -m pytest -q -m slow tests/driver/test_serial_engine.py
 
 accuracy-page: $(READY) $(VENV)/.ppa  ## tables and figures of docs/accuracy.md from the committed report
-	@$(PY) -m docs.accuracy --figures
+	@$(PY) -m sqhw.measure.accuracy_page --figures
 
 # A folder without its stamp is a half-made one: it starts over. With a stamp, pip brings it up to date.
 $(READY): requirements.txt pyproject.toml | host
@@ -159,10 +159,10 @@ host:
 	@command -v $(PYTHON) >/dev/null || { echo 'Python 3.11 or newer is needed, but $(PYTHON) is not on PATH' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, but $(PYTHON) is `$(PYTHON) -V`: try make PYTHON=python3.11" >&2; exit 1; }
-	@$(PYTHON) -m sqhw.flows.tools
+	@$(PYTHON) -m sqhw.tools.tools
 
 compiler: | host
-	@$(PYTHON) -m sqhw.flows.tools $(COMPILER)
+	@$(PYTHON) -m sqhw.tools.tools $(COMPILER)
 
 lock:  ## resolve pyproject.toml anew into requirements.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

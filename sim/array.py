@@ -15,9 +15,9 @@ from sim.__main__ import SEED
 from sim.runner import SimulationError, run_tests
 from sqhw.array.array import ProcessingArray
 from sqhw.array.config import ARRAYS, array_preset
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, simulator_environment
-from sqhw.flows.verilog import convert
+from sqhw.emit import convert
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, simulator_environment
 
 __all__ = ["simulate"]
 
@@ -37,7 +37,7 @@ def simulate(name: str, *, simulator: str, seed: int, folder: Path) -> list[dict
     verilog = (folder / name / f"{top}.v").resolve()
     write_text(verilog, convert(ProcessingArray(array_preset(name)), top))
     return run_tests(
-        ["sim.test_array"],
+        ["sim.cocotb.array"],
         top,
         verilog,
         simulator=simulator,

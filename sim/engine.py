@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from sim.runner import SimulationError, run_tests
+from sqhw.emit import write
+from sqhw.emit_engine import emit_engine, engine_module_name
 from sqhw.engine.config import ENGINE_PRESETS
-from sqhw.engine.emit import emit_engine, engine_module_name
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, host_tool, simulator_environment
-from sqhw.flows.verilog import write
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, host_tool, simulator_environment
 
 __all__ = ["simulate_engine"]
 
@@ -36,7 +36,7 @@ def simulate_engine(
     design = emit_engine(ENGINE_PRESETS[name], engine_module_name(name))
     (verilog,) = write([design], folder)
     return run_tests(
-        ["sim.test_engine"],
+        ["sim.cocotb.engine"],
         design.name,
         verilog,
         simulator=simulator,

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sim.runner import Simulation, SimulationError
+from sqhw.driver.engine import Engine, EngineError
+from sqhw.driver.library import compile_engine
+from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.engine.config import EngineConfig, engine_preset
-from sqhw.runtime.engine import Engine, EngineError
-from sqhw.runtime.layer import run_layer
-from sqhw.runtime.library import compile_engine
-from sqhw.runtime.rtl import Reply, RTLDevice
+from sqhw.measure.layer import run_layer
 from sw_reference.activations import Site, load_activations
 
 __all__ = ["ENGINE", "simulate_slices"]

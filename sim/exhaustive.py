@@ -23,8 +23,8 @@ from sim.exhaustive_blocks import (
     Scales,
     play_block,
 )
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, package_version
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, package_version
 
 __all__ = ["CHECKS", "run"]
 

@@ -11,18 +11,18 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from sqhw.blocks.bitmap_decoder import BitmapDecoder
-from sqhw.blocks.dense_lanes import DenseLanes, pair_picks, pair_sums
-from sqhw.blocks.float_pack import FloatPack
-from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
-from sqhw.blocks.fp16_unpack import FP16Unpack
-from sqhw.blocks.int_to_float import IntToFloat
-from sqhw.blocks.output_stage import OutputStage
-from sqhw.blocks.pipeline import delay, signed_range
-from sqhw.blocks.scale import ScaleMultiply, ScaleShift
+from sqhw.arith.float_pack import FloatPack
+from sqhw.arith.int_to_float import IntToFloat
+from sqhw.arith.output_stage import OutputStage
+from sqhw.arith.pipeline import delay, signed_range
+from sqhw.arith.scale import ScaleMultiply, ScaleShift
 from sqhw.config import PEConfig
-from sqhw.flows.verilated import CYCLES, build, play, ports_of
-from sqhw.flows.verilog import convert
+from sqhw.emit import convert
+from sqhw.pe.decoder import BitmapDecoder
+from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
+from sqhw.pe.outliers.fp16 import FP16OutlierLane
+from sqhw.pe.outliers.fp16_unpack import FP16Unpack
+from sqhw.tools.verilated import CYCLES, build, play, ports_of
 from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
 
 __all__ = [

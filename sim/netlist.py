@@ -15,17 +15,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from sim.extremes import extreme_products
-from sim.recording import forget_power_up, icarus, record, verilator
-from sim.stimulus import Traffic, dot_products
-from sim.streams import compile_pe, drive
+from sim.bench.recording import forget_power_up, icarus, record, verilator
+from sim.bench.streams import compile_pe, drive
+from sim.traffic.dot_products import Traffic, dot_products
+from sim.traffic.extreme_values import extreme_products
 from sqhw.config import PRESETS, PEConfig, preset
-from sqhw.flows import cache
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.synth import run_yosys
-from sqhw.flows.targets import TARGETS, Target
-from sqhw.flows.tools import ToolError, host_tool, package_version, yosys
-from sqhw.flows.verilog import Design, emit
+from sqhw.emit import Design, emit
+from sqhw.tools import cache
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.synth import run_yosys
+from sqhw.tools.targets import TARGETS, Target
+from sqhw.tools.tools import ToolError, host_tool, package_version, yosys
 
 __all__ = ["MAPPED", "compare_netlist", "compare_simulators", "netlist"]
 

@@ -12,8 +12,8 @@ from typing import Any
 from cocotb_test import simulator as cocotb_test
 
 from sqhw.config import preset
-from sqhw.flows.tools import simulator_environment
-from sqhw.flows.verilog import emit, module_name, write
+from sqhw.emit import emit, module_name, write
+from sqhw.tools.tools import simulator_environment
 
 __all__ = ["Simulation", "SimulationError", "run_tests", "simulate"]
 
@@ -40,7 +40,7 @@ class Simulation:
     sha256 : str or None
         Of the Verilog, where a file was simulated.
     rows : list of dict
-        One line per job and stall mode, see :mod:`sim.test_pe`.
+        One line per job and stall mode, see :mod:`sim.cocotb.pe`.
     """
 
     configuration: dict[str, Any]
@@ -80,7 +80,7 @@ def simulate(name: str, *, simulator: str, seed: int, waves: bool, folder: Path)
     if waves:
         settings["SQHW_PAIRS"] = str(PAIRS_WITH_WAVES)
     rows = run_tests(
-        ["sim.test_axi", "sim.test_pe"],
+        ["sim.cocotb.axi", "sim.cocotb.pe"],
         design.name,
         verilog,
         simulator=simulator,

@@ -1,4 +1,4 @@
-"""``python -m sim.verify``: every part of the verification, and one page of figures to sign off by."""
+"""``python -m sim.signoff``: every part of the verification, and one page of figures to sign off by."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sqhw.flows.files import as_json, write_text
+from sqhw.tools.files import as_json, write_text
 
 __all__ = ["PARTS", "Part", "page", "sign_off"]
 
@@ -74,7 +74,7 @@ PARTS = (
     ),
     Part(
         "Judges",
-        ("sim.judges",),
+        ("sim.softfloat",),
         Path("build/judges/judges.json"),
         "{totals[compared]:,} floats judged by Berkeley SoftFloat; hardware wrong {totals[hardware_wrong]}, "
         "golden model wrong {totals[golden_wrong]}",

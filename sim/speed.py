@@ -19,12 +19,12 @@ from rich.table import Table
 from sim.engine import SEED, simulate_engine
 from sim.runner import SimulationError
 from sqhw import __version__
+from sqhw.driver.engine import Engine, golden
+from sqhw.driver.library import compile_engine
+from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.config import ENGINE_PRESETS, engine_preset
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError
-from sqhw.runtime.engine import Engine, golden
-from sqhw.runtime.library import compile_engine
-from sqhw.runtime.rtl import RTLDevice
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["library_rate", "main"]

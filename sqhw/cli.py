@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from sim.formal.command import formal
+
 from . import __version__
 from .commands import bitstream as board_commands
 from .commands import quantize as quantize_commands
@@ -19,17 +21,16 @@ from .commands.common import progress as progress_display
 from .commands.energy import energy
 from .commands.engine import engine, registers
 from .commands.explore import explore
-from .commands.formal import formal
 from .commands.ppa import ppa
 from .config import PRESETS, PEConfig
-from .flows import resources
-from .flows.files import as_json, write_text
-from .flows.lint import lint as lint_file
-from .flows.targets import TARGETS
-from .flows.tools import ToolError
-from .flows.verilog import Design, check_module_name, emit, module_name
-from .flows.verilog import write as write_designs
+from .emit import Design, check_module_name, emit, module_name
+from .emit import write as write_designs
+from .measure import resources
 from .options import pe_options, selected
+from .tools.files import as_json, write_text
+from .tools.lint import lint as lint_file
+from .tools.targets import TARGETS
+from .tools.tools import ToolError
 
 __all__ = ["cli", "main"]
 

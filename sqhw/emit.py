@@ -16,12 +16,12 @@ from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
-from .. import __version__
-from ..config import PEConfig
-from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
-from ..pe.axi import AXIProcessingElement
-from .files import as_json, write_text
-from .tools import package_version, yosys
+from . import __version__
+from .config import PEConfig
+from .layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
+from .pe.axi import AXIProcessingElement
+from .tools.files import as_json, write_text
+from .tools.tools import package_version, yosys
 
 __all__ = [
     "Design",
@@ -64,7 +64,7 @@ def check_module_name(name: str) -> None:
 def convert(component: wiring.Component, name: str) -> str:
     """Returns Verilog of any component; the same text on every run.
 
-    What it adds with :func:`~sqhw.blocks.repeated.repeated` has one module, however often it is used.
+    What it adds with :func:`~sqhw.arith.repeated.repeated` has one module, however often it is used.
 
     Raises
     ------

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
-from .. import __version__
-from ..flows.tools import package_version
-from ..flows.verilog import Design, convert
-from .axi import AXIEngine
-from .config import EngineConfig
+from . import __version__
+from .emit import Design, convert
+from .engine.axi import AXIEngine
+from .engine.config import EngineConfig
+from .tools.tools import package_version
 
 __all__ = ["emit_engine", "engine_module_name"]
 
@@ -25,7 +25,7 @@ def engine_module_name(label: str) -> str:
 def emit_engine(config: EngineConfig, name: str) -> Design:
     """Generates the engine with AXI ports as a module called `name`.
 
-    Raises as :func:`sqhw.flows.verilog.convert`.
+    Raises as :func:`sqhw.emit.convert`.
     """
     component = AXIEngine(config)
     text = convert(component, name)

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.activations import load_activations
+from sw_reference.checkpoints.gguf import MODEL_PACKAGE, MODEL_VERSION, need
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model, product
-from sw_reference.llm.gguf_file import MODEL_PACKAGE, MODEL_VERSION, need
 from sw_reference.llm.model import Float32
 
 __all__ = ["LAYERS", "PROMPTS", "SITES", "TOLERANCE", "capture", "difference", "main", "write_npz"]

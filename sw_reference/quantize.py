@@ -17,14 +17,7 @@ from sw_reference.codes import (
     sliced,
 )
 from sw_reference.format import LEGAL_SCALES, LOW_MAX, SENTINEL, SQFormat, check_choice
-from sw_reference.policy import (
-    GivenMask,
-    LargestImportance,
-    LargestMagnitude,
-    Policy,
-    Threshold,
-    to_banks,
-)
+from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Policy, Threshold, to_banks
 from sw_reference.quantize_dense import quantize_dense
 from sw_reference.scales import LEGAL_SIGMA, covering_scale, power_of_two_scale
 from sw_reference.tensors import SQTensor, used_slots

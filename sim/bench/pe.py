@@ -143,7 +143,7 @@ class Bench:
         Parameters
         ----------
         streams
-            Per dot product its SQ beats, its dense beats, its scales (:meth:`sim.jobs.Job.streams`).
+            Per dot product its SQ beats, its dense beats, its scales (:meth:`sim.traffic.jobs.Job.streams`).
         pause_in, pause_out
             Probability that a source or the sink pauses in a cycle.
         stop_after

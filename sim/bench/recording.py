@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from amaranth.sim import Simulator
 
-from sim.streams import Beats
+from sim.bench.streams import Beats
 from sqhw.config import PEConfig
-from sqhw.flows.files import write_text
-from sqhw.flows.tools import ToolError, host_tool
-from sqhw.flows.verilated import CYCLES, Port, build, play
-from sqhw.flows.verilog import Design
+from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.pe.axi import AXIProcessingElement
+from sqhw.tools.files import write_text
+from sqhw.tools.tools import ToolError, host_tool
+from sqhw.tools.verilated import CYCLES, Port, build, play
 
 __all__ = ["Recording", "forget_power_up", "icarus", "record", "verilator"]
 

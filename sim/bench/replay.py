@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqhw.flows.verilated import Port, build
+from sqhw.tools.verilated import Port, build
 
 __all__ = [
     "MUTANT_BITS",

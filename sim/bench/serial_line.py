@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from sim.replay import Bench, Program
+from sim.bench.replay import Bench, Program
 
 __all__ = ["BenchPort", "Damage"]
 

@@ -13,10 +13,10 @@ from sqhw.array.array import ProcessingArray
 from sqhw.array.config import ArrayConfig
 from sqhw.array.layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
 from sqhw.config import PEConfig
-from sqhw.flows.verilated import Port, build, ports_of
-from sqhw.flows.verilog import Design, convert
+from sqhw.emit import Design, convert
 from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
 from sqhw.pe.axi import tdata_bits
+from sqhw.tools.verilated import Port, build, ports_of
 
 __all__ = ["STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import cocotb
 
-from sim.array_bench import ArrayBench
-from sim.jobs import Job, site_jobs
+from sim.bench.array import ArrayBench
+from sim.traffic.jobs import Job, site_jobs
 from sqhw.array.beats import tile_beats
 from sqhw.array.config import array_preset
-from sqhw.beats import dense_beats, sq_beats
+from sqhw.packing import dense_beats, sq_beats
 
 NAME = os.environ["SQHW_ARRAY"]
 CONFIG = array_preset(NAME)

@@ -11,9 +11,9 @@ import numpy as np
 from cocotb.triggers import with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from sim.bench import Bench, transfers
-from sim.jobs import random_jobs
-from sim.test_pe import CONFIG, SEED
+from sim.bench.pe import Bench, transfers
+from sim.cocotb.pe import CONFIG, SEED
+from sim.traffic.jobs import random_jobs
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 
 

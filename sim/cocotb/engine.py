@@ -25,10 +25,10 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
+from sqhw.driver.engine import golden
+from sqhw.driver.packets import dense_image, results, sq_image
 from sqhw.engine.config import engine_preset
 from sqhw.engine.registers import Format, register
-from sqhw.runtime.engine import golden
-from sqhw.runtime.images import dense_image, results, sq_image
 from sw_reference.activations import load_activations
 from sw_reference.quantize import quantize_dense, quantize_sq
 

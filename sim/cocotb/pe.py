@@ -12,9 +12,9 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from sim.bench import Bench, Counters
-from sim.faults import FAULTS
-from sim.jobs import Job, corner_jobs, random_jobs, site_jobs
+from sim.bench.pe import Bench, Counters
+from sim.traffic.faults import FAULTS
+from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
 from sqhw.config import preset
 
 NAME = os.environ["SQHW_PRESET"]

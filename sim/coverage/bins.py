@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.faults import DENSE_FAULTS, FAULTS
-from sim.stimulus import UNEQUAL, DotProduct
-from sim.streams import STALLS, Run
+from sim.bench.streams import STALLS, Run
+from sim.traffic.dot_products import UNEQUAL, DotProduct
+from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 

@@ -12,14 +12,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from sim.coverage_data import KINDS, Exclusion, summary
-from sim.coverage_designs import CoverageError, Covered, cover_array, cover_pe
-from sim.coverage_engine import cover_engine
+from sim.coverage.data import KINDS, Exclusion, summary
+from sim.coverage.designs import CoverageError, Covered, cover_array, cover_pe
+from sim.coverage.engine import cover_engine
 from sqhw.array.config import array_preset
 from sqhw.config import PEConfig, preset
 from sqhw.engine.config import engine_preset
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, package_version
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, package_version
 from sw_reference.format import DenseFormat, SQFormat
 
 __all__ = ["DESIGNS", "EXCLUSIONS", "LIMITS", "as_report", "problems"]

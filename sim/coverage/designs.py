@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sim.coverage_bins import (
+from sim.bench.streams import compile_array, compile_pe, drive, drive_array
+from sim.coverage.bins import (
     RUN_PLAN,
     Bins,
     OperandBins,
@@ -17,16 +18,15 @@ from sim.coverage_bins import (
     sample_results,
     sample_run,
 )
-from sim.coverage_data import OPTIONS, Points
-from sim.extremes import extreme_operands, extreme_products
-from sim.faults import DENSE_FAULTS, FAULTS
-from sim.stimulus import UNEQUAL, Traffic, dot_products
-from sim.streams import compile_array, compile_pe, drive, drive_array
+from sim.coverage.data import OPTIONS, Points
+from sim.traffic.dot_products import UNEQUAL, Traffic, dot_products
+from sim.traffic.extreme_values import extreme_operands, extreme_products
+from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.array.config import ArrayConfig
-from sqhw.beats import dense_beats, sq_beats
 from sqhw.config import PEConfig
-from sqhw.flows.verilog import emit
+from sqhw.emit import emit
+from sqhw.packing import dense_beats, sq_beats
 from sw_reference.multiply import multiply
 
 __all__ = ["CoverageError", "Covered", "cover_array", "cover_pe"]

@@ -1,4 +1,4 @@
-// The engine's harness (sqhw/runtime/harness.cpp) around the whole engine, units included, and what it covered.
+// The engine's harness (sqhw/driver/harness.cpp) around the whole engine, units included, and what it covered.
 #include "top.h"
 
 #include HARNESS

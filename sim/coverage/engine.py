@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from sim.coverage_bins import Bins
-from sim.coverage_data import OPTIONS, Points
-from sim.coverage_designs import CoverageError, Covered
-from sim.operands import random_dense, random_sq
+from sim.coverage.bins import Bins
+from sim.coverage.data import OPTIONS, Points
+from sim.coverage.designs import CoverageError, Covered
+from sim.traffic.operands import random_dense, random_sq
+from sqhw.driver.engine import golden
+from sqhw.driver.packets import dense_image, results, results_bytes, sq_image
+from sqhw.driver.rtl import Reply, RTLDevice
+from sqhw.emit import Design
+from sqhw.emit_engine import emit_engine
 from sqhw.engine.config import EngineConfig
-from sqhw.engine.emit import emit_engine
 from sqhw.engine.registers import REGISTERS, Format, register
-from sqhw.flows.verilated import build
-from sqhw.flows.verilog import Design
-from sqhw.runtime.engine import golden
-from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
-from sqhw.runtime.rtl import Reply, RTLDevice
+from sqhw.tools.verilated import build
 
 __all__ = ["cover_engine"]
 
-MAIN = Path(__file__).with_name("coverage_engine.cpp")
-GATES = MAIN.with_name("coverage_gates.inc")
+MAIN = Path(__file__).with_name("engine.cpp")
+GATES = MAIN.with_name("gates.inc")
 PAUSES = {"none": (0.0, 0.0), "inputs": (0.5, 0.0), "output": (0.0, 0.8), "both": (0.4, 0.6)}
 START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
 ERRORS = tuple(field.name for field in register("ERRORS").fields)
@@ -34,9 +34,9 @@ ALL = 0xFFFFFFFF
 
 
 def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
-    """A shared library with the interface that :class:`~sqhw.runtime.rtl.RTLDevice` knows."""
+    """A shared library with the interface that :class:`~sqhw.driver.rtl.RTLDevice` knows."""
     defines = {
-        "HARNESS": f'"{files("sqhw.runtime") / "harness.cpp"}"',
+        "HARNESS": f'"{files("sqhw.driver") / "harness.cpp"}"',
         "GATES": f'"{GATES.resolve()}"',
         "AXI_BYTES": config.axi_bytes,
     }
@@ -264,7 +264,7 @@ class _Scenario:
 
 
 def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
-    """Covers an engine; raises as :func:`~sim.coverage_designs.cover_pe`."""
+    """Covers an engine; raises as :func:`~sim.coverage.designs.cover_pe`."""
     note("compiling")
     design = emit_engine(config, "sq_engine")
     library = _compile(config, design, folder)

@@ -6,11 +6,11 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from sqhw.arith.accumulator import Accumulator
+from sqhw.config import PEConfig
 from sw_reference.format import accumulator_bound
 
-from ..blocks.accumulator import Accumulator
-from ..config import PEConfig
-from .formal_harness import embed
+from .harness import embed
 
 __all__ = ["AccumulatorProof"]
 

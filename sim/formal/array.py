@@ -8,13 +8,14 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from ..array.config import ArrayConfig
-from ..array.drain import Drain
-from ..array.layouts import dense_beats_layout, sq_beats_layout
-from ..array.lockstep import Lockstep
-from ..blocks.output_stage import output_stage_input
-from ..blocks.serial_output_stage import SerialOutputStage
-from .formal_harness import assert_held, embed
+from sqhw.arith.output_stage import output_stage_input
+from sqhw.arith.serial_output_stage import SerialOutputStage
+from sqhw.array.config import ArrayConfig
+from sqhw.array.drain import Drain
+from sqhw.array.layouts import dense_beats_layout, sq_beats_layout
+from sqhw.array.lockstep import Lockstep
+
+from .harness import assert_held, embed
 
 __all__ = ["DrainProof", "LockstepProof", "SerialOutputProof"]
 

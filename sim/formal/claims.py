@@ -8,27 +8,20 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 
+from sqhw.array.config import ArrayConfig
+from sqhw.config import PRESETS, PEConfig
+from sqhw.engine.config import EngineConfig
 from sw_reference.format import DenseFormat, SQFormat
 
-from ..array.config import ArrayConfig
-from ..config import PRESETS, PEConfig
-from ..engine.config import EngineConfig
-from .formal import Build, Proof
-from .formal_accumulator import AccumulatorProof
-from .formal_array import DrainProof, LockstepProof, SerialOutputProof
-from .formal_decoder import DECODER_BUGS, Bug, DecoderProof
-from .formal_engine import ControlProof, GearboxProof, SequencerProof
-from .formal_loader import LoaderProof
-from .formal_long_decoder import LongDecoderProof
-from .formal_registers import RegisterFileProof
-from .formal_streams import (
-    AXIResultProof,
-    BufferProof,
-    CreditProof,
-    PEResultProof,
-    PETokenProof,
-    stream_buffer,
-)
+from .accumulator import AccumulatorProof
+from .array import DrainProof, LockstepProof, SerialOutputProof
+from .decoder import DECODER_BUGS, Bug, DecoderProof
+from .engine import ControlProof, GearboxProof, SequencerProof
+from .loader import LoaderProof
+from .long_decoder import LongDecoderProof
+from .prove import Build, Proof
+from .registers import RegisterFileProof
+from .streams import AXIResultProof, BufferProof, CreditProof, PEResultProof, PETokenProof, stream_buffer
 
 __all__ = ["PROOFS", "QUICK"]
 

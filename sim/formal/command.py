@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..flows.files import as_json, write_text
-from ..flows.formal import FORMAL, Proof, prove, refute
-from ..flows.formal_proofs import PROOFS
-from ..flows.tools import ToolError, package_version
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, package_version
+
+from .claims import PROOFS
+from .prove import FORMAL, Proof, prove, refute
 
 __all__ = ["formal", "survey", "table"]
 

@@ -9,12 +9,12 @@ from amaranth.hdl import Assert, Cat, Const, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from sqhw.config import PEConfig
+from sqhw.layouts import sq_beat_layout, step_layout
+from sqhw.pe.decoder import BitmapDecoder
 from sw_reference.format import LEGAL_SCALES, SENTINEL
 
-from ..blocks.bitmap_decoder import BitmapDecoder
-from ..config import PEConfig
-from ..layouts import sq_beat_layout, step_layout
-from .formal_harness import assert_held, embed, inner, rank_below
+from .harness import assert_held, embed, inner, rank_below
 
 __all__ = ["DECODER_BUGS", "Bug", "DecoderProof", "marked"]
 

@@ -8,12 +8,13 @@ from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ..engine.config import EngineConfig
-from ..engine.control import Control, stream_errors_layout
-from ..engine.gearbox import Gearbox, piece_layout
-from ..engine.registers import Format, register
-from ..engine.sequencer import Sequencer
-from .formal_harness import embed
+from sqhw.engine.config import EngineConfig
+from sqhw.engine.control import Control, stream_errors_layout
+from sqhw.engine.gearboxes import Gearbox, piece_layout
+from sqhw.engine.registers import Format, register
+from sqhw.engine.sequencer import Sequencer
+
+from .harness import embed
 
 __all__ = ["ControlProof", "GearboxProof", "SequencerProof"]
 

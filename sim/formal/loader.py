@@ -8,10 +8,11 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ..engine.config import EngineConfig
-from ..engine.loader import Loader
-from ..engine.sq_rows import SQRows
-from .formal_harness import embed, inner
+from sqhw.engine.config import EngineConfig
+from sqhw.engine.loader import Loader
+from sqhw.engine.sq_rows import SQRows
+
+from .harness import embed, inner
 
 __all__ = ["LoaderProof"]
 

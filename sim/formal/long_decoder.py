@@ -9,13 +9,14 @@ from amaranth.hdl import Assert, Cover, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from ..blocks.bitmap_decoder import BitmapDecoder, decoder_latency
-from ..blocks.marks import first_marks
-from ..blocks.pipeline import delay
-from ..config import PEConfig
-from ..layouts import sq_beat_layout, step_layout
-from .formal_decoder import Bug, marked
-from .formal_harness import embed, inner, rank_below
+from sqhw.arith.pipeline import delay
+from sqhw.config import PEConfig
+from sqhw.layouts import sq_beat_layout, step_layout
+from sqhw.pe.decoder import BitmapDecoder, decoder_latency
+from sqhw.pe.mask import first_marks
+
+from .decoder import Bug, marked
+from .harness import embed, inner, rank_below
 
 __all__ = ["LongDecoderProof"]
 

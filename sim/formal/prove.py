@@ -22,8 +22,8 @@ from typing import Any
 
 from amaranth.back import rtlil
 
-from .files import write_text
-from .tools import ToolError, package_version, yosys
+from sqhw.tools.files import write_text
+from sqhw.tools.tools import ToolError, package_version, yosys
 
 __all__ = ["FORMAL", "Outcome", "Proof", "prove", "refute"]
 
@@ -204,7 +204,7 @@ def _environment(place: Path) -> dict[str, str]:
     package_version("bitwuzla")
     shim = place / "bitwuzla"
     root = Path(__file__).parents[2]
-    run = f"{shlex.quote(sys.executable)} -m sqhw.flows.smt_solver"
+    run = f"{shlex.quote(sys.executable)} -m sim.formal.smt_solver"
     write_text(shim, f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(root))} exec {run}\n")
     shim.chmod(0o755)
     return os.environ | {"PATH": f"{place.resolve()}{os.pathsep}{os.environ.get('PATH', '')}"}

@@ -8,9 +8,10 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from ..engine.register_file import OKAY, SLVERR, RegisterFile, write_data_layout
-from ..engine.registers import ADDRESS_BITS, REGISTERS
-from .formal_harness import assert_held, embed
+from sqhw.engine.register_file import OKAY, SLVERR, RegisterFile, write_data_layout
+from sqhw.engine.registers import ADDRESS_BITS, REGISTERS
+
+from .harness import assert_held, embed
 
 __all__ = ["RegisterFileProof"]
 

@@ -1,6 +1,6 @@
 """Bitwuzla as a command: SMT-LIB on standard input, answers on standard output.
 
-The package has no program, and ``yosys-smtbmc`` starts one. Run as ``python -m sqhw.flows.smt_solver``.
+The package has no program, and ``yosys-smtbmc`` starts one. Run as ``python -m sim.formal.smt_solver``.
 """
 
 from __future__ import annotations

@@ -9,13 +9,14 @@ from amaranth.hdl import Assert, Assume, ClockSignal, Cover, Module, Mux, ResetS
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In
 
-from ..blocks.credit_queue import CreditQueue, Credits
-from ..blocks.pipeline import delay
-from ..config import PEConfig
-from ..layouts import dense_beat_layout, scales_layout, sq_beat_layout
-from ..pe.axi import AXIProcessingElement
-from ..pe.pe import ProcessingElement
-from .formal_harness import assert_buffer, assert_held, embed
+from sqhw.arith.pipeline import delay
+from sqhw.array.credit_queue import CreditQueue, Credits
+from sqhw.config import PEConfig
+from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
+from sqhw.pe.axi import AXIProcessingElement
+from sqhw.pe.pe import ProcessingElement
+
+from .harness import assert_buffer, assert_held, embed
 
 __all__ = ["AXIResultProof", "BufferProof", "CreditProof", "PEResultProof", "PETokenProof", "stream_buffer"]
 

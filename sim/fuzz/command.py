@@ -14,16 +14,17 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from sim import fuzz_engine, fuzz_line
-from sim.mutants import CONFIG
-from sim.stimulus import NAN, DotProduct, dot_products
-from sim.streams import Beats, compile_pe, drive
+from sim.bench.streams import Beats, compile_pe, drive
+from sim.fuzz import engine as fuzz_engine
+from sim.fuzz import line as fuzz_line
+from sim.mutation.mutants import CONFIG
+from sim.traffic.dot_products import NAN, DotProduct, dot_products
 from sqhw.config import PEConfig
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.tools import ToolError, package_version
-from sqhw.flows.verilog import emit
+from sqhw.driver.rtl import RTLDevice
+from sqhw.emit import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.runtime.rtl import RTLDevice
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, package_version
 from sw_reference.format import SQFormat
 from sw_reference.pack import pack_sq, unpack_sq
 from sw_reference.quantize import quantize_sq

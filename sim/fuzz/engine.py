@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from sim.operands import random_dense, random_sq
+from sim.traffic.operands import random_dense, random_sq
+from sqhw.driver.engine import golden
+from sqhw.driver.packets import dense_image, results, results_bytes, sq_image
+from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import REGISTERS, Format, register
-from sqhw.runtime.engine import golden
-from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
-from sqhw.runtime.rtl import RTLDevice
 
 __all__ = ["CONFIG", "engine_rounds"]
 

@@ -6,16 +6,16 @@ import random
 
 import numpy as np
 
-from sim.faults import FAULTS
-from sim.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.array.config import ArrayConfig
-from sqhw.beats import dense_beats, sq_beats
 from sqhw.config import PEConfig
-from sqhw.flows.verilated import ports_of
-from sqhw.flows.verilog import Design, convert
+from sqhw.emit import Design, convert
 from sqhw.layouts import dense_beat_layout
+from sqhw.packing import dense_beats, sq_beats
+from sqhw.tools.verilated import ports_of
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.quantize import Threshold, quantize_dense, quantize_sq

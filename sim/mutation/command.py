@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sim.mutants import TARGETS, Mismatch, Target, ports_of
-from sim.replay import MUTANT_BITS, compile_bench, replay
-from sqhw.flows.equivalence import Equivalence, Verdict
-from sqhw.flows.files import as_json, write_text
-from sqhw.flows.mutate import Mutant, mutate
-from sqhw.flows.tools import ToolError, package_version
+from sim.bench.replay import MUTANT_BITS, compile_bench, replay
+from sim.mutation.equivalence import Equivalence, Verdict
+from sim.mutation.mutants import TARGETS, Mismatch, Target, ports_of
+from sim.mutation.mutate import Mutant, mutate
+from sqhw.tools.files import as_json, write_text
+from sqhw.tools.tools import ToolError, package_version
 
 __all__ = ["campaign", "key", "prove", "report", "resumed", "sources"]
 
@@ -42,7 +42,7 @@ _STIMULUS = (
     "stimulus",
     "streams",
 )
-"""All of ``sim`` that ``sim.mutants`` imports; a test compares."""
+"""All of ``sim`` that ``sim.mutation.mutants`` imports; a test compares."""
 _PROOFS = ("aig", "equivalence", "invariants", "mutate")
 _STATE = (0, 1, 2)
 _PIPELINE = ((0, 2), (0, 4), (3, 4), (1, 9), (7, 16), (13, 20))
@@ -111,10 +111,9 @@ def key(target: Target, count: int, seed: int) -> str:
 
 def sources() -> list[Path]:
     """Files that decide what becomes of a mutant: stimulus, golden model, proofs."""
-    here, root = Path(__file__).parent, Path(__file__).parents[1]
-    flows = [root / "sqhw" / "flows" / f"{name}.py" for name in _PROOFS]
-    stimulus = [here / f"{name}.py" for name in _STIMULUS]
-    return [*stimulus, here / "replay.cpp", *sorted((root / "sw_reference").glob("*.py")), *flows]
+    root = Path(__file__).parents[2]
+    folders = ("sim/mutation", "sim/traffic", "sim/bench", "sw_reference")
+    return sorted(path for folder in folders for path in (root / folder).glob("*.[pc]*"))
 
 
 def resumed(target: Target, count: int, seed: int, folder: Path) -> dict[str, Any]:

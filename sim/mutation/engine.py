@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from sim.operands import random_dense, random_sq
-from sim.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sim.mutation.invariants import Clause, Term
+from sim.traffic.operands import random_dense, random_sq
 from sqhw.array.config import ArrayConfig
 from sqhw.config import PEConfig
+from sqhw.driver.engine import golden
+from sqhw.driver.packets import dense_image, results, sq_image
+from sqhw.emit import Design
+from sqhw.emit_engine import emit_engine
 from sqhw.engine.config import EngineConfig
 from sqhw.engine.counters import COUNTERS
-from sqhw.engine.emit import emit_engine
 from sqhw.engine.registers import REGISTERS, Format, constants, register
-from sqhw.flows.invariants import Clause, Term
-from sqhw.flows.verilog import Design
-from sqhw.runtime.engine import golden
-from sqhw.runtime.images import dense_image, results, sq_image
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor

@@ -6,17 +6,17 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sim.mutants_array import OUT as ARRAY_OUT
-from sim.mutants_array import array_design, stimulate_array
-from sim.mutants_engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
-from sim.replay import Bench, Channel, Mismatch, Program, Recording, Sink, Source, play
-from sim.roundings import rounding_products
-from sim.stimulus import NAN, DotProduct, Traffic, dot_products, numeric_products
+from sim.bench.replay import Bench, Channel, Mismatch, Program, Recording, Sink, Source, play
+from sim.mutation.array import OUT as ARRAY_OUT
+from sim.mutation.array import array_design, stimulate_array
+from sim.mutation.engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
+from sim.mutation.invariants import Clause
+from sim.traffic.dot_products import NAN, DotProduct, Traffic, dot_products, numeric_products
+from sim.traffic.rounding_cases import rounding_products
 from sqhw.config import PEConfig
-from sqhw.flows.invariants import Clause
-from sqhw.flows.verilated import Port
-from sqhw.flows.verilog import Design, emit
+from sqhw.emit import Design, emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.tools.verilated import Port
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
 __all__ = ["CONFIG", "TARGETS", "Mismatch", "Target", "ports_of"]

@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .files import write_text
-from .tools import ToolError, yosys
-from .verilog import Design
+from sqhw.emit import Design
+from sqhw.tools.files import write_text
+from sqhw.tools.tools import ToolError, yosys
 
 __all__ = ["Mutant", "mutate"]
 

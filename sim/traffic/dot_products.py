@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from sim.faults import DENSE_FAULTS, FAULTS
-from sim.jobs import corner_jobs, random_jobs
-from sim.operands import random_dense, random_sq
-from sim.streams import Beats
-from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sim.bench.streams import Beats
+from sim.traffic.faults import DENSE_FAULTS, FAULTS
+from sim.traffic.jobs import corner_jobs, random_jobs
+from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
+from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sw_reference.multiply import multiply, round_result
 from sw_reference.quantize import quantize_dense, quantize_sq
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sim.operands import random_dense, random_sq
-from sim.stimulus import DotProduct
-from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sim.traffic.dot_products import DotProduct
+from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
+from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
 

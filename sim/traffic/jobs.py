@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sqhw.beats import dense_beats, scales_beat, sq_beats
 from sqhw.config import PEConfig
+from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sw_reference.activations import Site, load_activations
 from sw_reference.multiply import multiply
 from sw_reference.quantize import Threshold, quantize_dense, quantize_sq

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim.stimulus import DotProduct
-from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sim.traffic.dot_products import DotProduct
 from sqhw.config import PEConfig
+from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sw_reference.multiply import multiply, round_result
 from sw_reference.tensors import DenseTensor, SQTensor
 

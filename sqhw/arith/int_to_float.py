@@ -62,7 +62,7 @@ class IntToFloat(wiring.Component):
     """``f32(i)``: converts a two's complement integer to float32.
 
     Leading sign bits are shifted out in steps of four distances, then the magnitude is rounded; negative
-    numbers are never negated (:func:`~sqhw.blocks.float32.round_integer`). Zero gives +0.
+    numbers are never negated (:func:`~sqhw.arith.float32.round_integer`). Zero gives +0.
 
     Latency: :attr:`latency` cycles, one per step and three more (6 for 17 to 64 bits). Throughput: one
     number per cycle. Backpressure: none, neither given nor taken. No combinational path.

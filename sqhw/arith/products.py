@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal, Value
 
-from ..blocks.bit_heap import BitHeap
+from .bit_heap import BitHeap
 
 __all__ = ["add_signed_product", "named"]
 

@@ -30,7 +30,7 @@ __all__ = ["SerialOutputStage"]
 class SerialOutputStage(wiring.Component):
     """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``, one result at a time.
 
-    The results are those of :class:`~sqhw.blocks.output_stage.OutputStage`, bit for bit. One significand is
+    The results are those of :class:`~sqhw.arith.output_stage.OutputStage`, bit for bit. One significand is
     multiplied digit by digit, first to the scales' product, then to the result; where it is subnormal it is
     moved to its place and back, one bit per cycle. Meanwhile the sum is normalised.
 

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..blocks.pipeline import delay
-from ..blocks.repeated import repeated
+from ..arith.pipeline import delay
+from ..arith.repeated import repeated
 from ..pe.column import ColumnSide
 from ..pe.row import RowSide
 from ..pe.schedule import Schedule

@@ -19,7 +19,7 @@ def tile_beats(
     Parameters
     ----------
     sq, dense
-        Per row, and per column, its beats (:func:`~sqhw.beats.sq_beats`, :func:`~sqhw.beats.dense_beats`).
+        Per row, and per column, its beats: :func:`~sqhw.packing.sq_beats`, :func:`~sqhw.packing.dense_beats`.
     """
     for name, beats, count in (("Rows", sq, config.rows), ("Columns", dense, config.columns)):
         if len(beats) != count:

@@ -12,11 +12,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ..emit import pinned_yosys
 from ..engine.config import EngineConfig
-from ..flows.files import as_json, write_text
-from ..flows.targets import TARGETS
-from ..flows.tools import ToolError, package_tool, package_version
-from ..flows.verilog import pinned_yosys
+from ..tools.files import as_json, write_text
+from ..tools.targets import TARGETS
+from ..tools.tools import ToolError, package_tool, package_version
 from .targets import Board, BoardTop
 
 __all__ = ["BUILD", "Bitstream", "TimingError", "build", "constraints", "required_tools"]

@@ -1,4 +1,4 @@
-"""Frames on a line of bytes: stuffing and CRC of ``sqhw.host.frames`` in hardware."""
+"""Frames on a line of bytes: stuffing and CRC of ``sqhw.driver.frames`` in hardware."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.wiring import In, Out
 
-from ..host.frames import CHECK_BYTES, ESCAPE, FLAG, FLIP
+from ..driver.frames import CHECK_BYTES, ESCAPE, FLAG, FLIP
 
 __all__ = ["FrameDecoder", "FrameEncoder", "body_layout", "received_layout"]
 

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..engine.config import EngineConfig
-from ..engine.engine import Engine
+from ..engine.core import Engine
 from .bridge import Bridge
 from .framing import FrameDecoder, FrameEncoder
 from .uart import UARTReceiver, UARTTransmitter
@@ -26,7 +26,7 @@ def patience(divisor: int) -> int:
 
 
 class FramedEngine(wiring.Component):
-    """An :class:`~sqhw.engine.engine.Engine` that takes requests in frames of bytes and answers in frames.
+    """An :class:`~sqhw.engine.core.Engine` that takes requests in frames of bytes and answers in frames.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from rich.console import Console
 from ..boards import report
 from ..boards.build import TimingError, build, constraints, required_tools
 from ..boards.targets import BOARDS
-from ..flows.files import as_json, write_text
+from ..tools.files import as_json, write_text
 from .common import command_line
 
 __all__ = ["bitstream", "constraints_command"]

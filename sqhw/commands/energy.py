@@ -9,10 +9,11 @@ from rich.console import Console
 
 from sw_reference.activations import load_activations
 
-from ..flows import energy as flow
-from ..flows import energy_report, ppa_report
-from ..flows.files import as_json, write_text
-from ..flows.osu018 import cell_library
+from ..measure import area_report as ppa_report
+from ..measure import energy as flow
+from ..measure import energy_report
+from ..tools.files import as_json, write_text
+from ..tools.osu018 import cell_library
 from .common import command_line, progress, stages
 
 __all__ = ["energy"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from ..emit import write
+from ..emit_engine import emit_engine, engine_module_name
 from ..engine.config import ENGINE_PRESETS
-from ..engine.emit import emit_engine, engine_module_name
 from ..engine.register_texts import c_header, markdown
-from ..flows.verilog import write
 
 __all__ = ["engine", "registers"]
 

@@ -11,10 +11,12 @@ import click
 from rich.console import Console
 
 from ..config import preset
-from ..flows import explore as flow
-from ..flows import explore_report, ppa_figures, ppa_report
-from ..flows.explore_exponents import estimate
-from ..flows.files import as_json, write_text
+from ..measure import area_figures as ppa_figures
+from ..measure import area_report as ppa_report
+from ..measure import explore as flow
+from ..measure import explore_report
+from ..measure.explore_exponents import estimate
+from ..tools.files import as_json, write_text
 from .common import command_line, progress, stages
 
 __all__ = ["explore"]

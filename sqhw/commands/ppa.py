@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..flows import ppa as flow
-from ..flows import ppa_figures, ppa_report
-from ..flows.cache import frozen
-from ..flows.files import as_json, write_text
-from ..flows.ppa_targets import verdicts
-from ..flows.tools import ToolError, nextpnr_ecp5
-from ..flows.units import unit, units
+from ..measure import area as flow
+from ..measure import area_figures as ppa_figures
+from ..measure import area_report as ppa_report
+from ..measure.goals import verdicts
+from ..measure.units import unit, units
+from ..tools.cache import frozen
+from ..tools.files import as_json, write_text
+from ..tools.tools import ToolError, nextpnr_ecp5
 from .common import command_line, progress, stages
 
 __all__ = ["ppa"]

@@ -18,11 +18,11 @@ from rich.table import Table
 from sw_reference.codes import ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat
 
-from ..flows.files import as_json
 from ..packed.convert import LINEAR, Recipe, convert, selected
 from ..packed.packed_file import KEY, Packed, PackedFile
 from ..packed.sources import open_source
 from ..packed.tensor_file import Entry, TensorFile
+from ..tools.files import as_json
 from .common import print_whole
 
 __all__ = ["inspect", "quantize"]

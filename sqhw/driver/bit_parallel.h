@@ -1,5 +1,5 @@
 // Up to 64 equal units per word, bit u of each word being unit u. Included behind the types and in front of
-// nothing; GATES is the file that sqhw.runtime.slices made.
+// nothing; GATES is the file that sqhw.driver.bit_parallel made.
 
 #include <array>
 #include <cstdint>

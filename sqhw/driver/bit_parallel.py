@@ -34,7 +34,7 @@ _CONSTANTS = {"0": "word(0)", "1": "~word(0)", "x": "word(0)"}
 
 
 def sliced(module: str, netlist: dict[str, Any]) -> tuple[str, str]:
-    """Returns a unit's stub in SystemVerilog and its gates in C++ (for ``slices.h``).
+    """Returns a unit's stub in SystemVerilog and its gates in C++ (for ``bit_parallel.h``).
 
     Parameters
     ----------

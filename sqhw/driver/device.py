@@ -1,4 +1,4 @@
-"""An engine behind a serial port, as :class:`sqhw.runtime.engine.Engine` wants a device."""
+"""An engine behind a serial port, as :class:`sqhw.driver.engine.Engine` wants a device."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from ..engine.config import EngineConfig
 from ..engine.registers import constants, register
-from ..runtime.rtl import Reply
 from .frames import PAYLOAD_MAX, Answer, Code, Command, Received, State
 from .link import Link, LinkError, Port
+from .rtl import Reply
 
 __all__ = ["SerialDevice"]
 
@@ -26,7 +26,7 @@ class SerialDevice:
     config
         The engine; compared with what the device says of itself.
     port
-        An open port with a read timeout, see :func:`~sqhw.host.link.open_port`.
+        An open port with a read timeout, see :func:`~sqhw.driver.link.open_port`.
     progress
         Is told how many bytes of results have arrived, and of how many.
 

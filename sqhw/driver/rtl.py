@@ -35,9 +35,9 @@ class RTLDevice:
     config
         The engine.
     library
-        What :func:`~sqhw.runtime.library.compile_engine` returned for this configuration; None to call it.
+        What :func:`~sqhw.driver.library.compile_engine` returned for this configuration; None to call it.
     note
-        As for :func:`~sqhw.runtime.library.compile_engine`.
+        As for :func:`~sqhw.driver.library.compile_engine`.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
-from .engine import Engine
+from .core import Engine
 from .registers import ADDRESS_BITS
 
 __all__ = ["AXIEngine"]
@@ -26,7 +26,7 @@ _ANSWERS = ("b", "r")
 
 
 class AXIEngine(wiring.Component):
-    """AXI wrapper of :class:`~sqhw.engine.engine.Engine`; it adds no cycle.
+    """AXI wrapper of :class:`~sqhw.engine.core.Engine`; it adds no cycle.
 
     No output port depends combinationally on an input port.
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Shape, Signal
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.repeated import repeated
+from ..arith.repeated import repeated
 from .layouts import read_layout
 
 __all__ = ["BlockRAM", "OperandBuffer"]

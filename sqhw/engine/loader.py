@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import EngineConfig
 from .dense_rows import DenseRows
-from .gearbox import Gearbox
+from .gearboxes import Gearbox
 from .layouts import input_word_layout, scale_words
 from .serial_gearbox import SerialGearbox
 from .sq_rows import SQRows

@@ -8,10 +8,10 @@ from amaranth.hdl import Cat, EnableInserter, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.float16_round import FLOAT16_BITS, Float16Round
-from ..blocks.output_stage import OutputStage, output_latency
-from ..blocks.pipeline import delay
-from ..blocks.repeated import repeated
+from ..arith.float16_round import FLOAT16_BITS, Float16Round
+from ..arith.output_stage import OutputStage, output_latency
+from ..arith.pipeline import delay
+from ..arith.repeated import repeated
 from .config import EngineConfig
 from .layouts import output_row_layout
 
@@ -51,7 +51,7 @@ class ResultLane(wiring.Component):
     advance : In(1)
         Everything moves one step.
     acc : In(signed(acc_bits)), row_scale : In(32), column_scale : In(32), error : In(1)
-        See :class:`~sqhw.blocks.output_stage.OutputStage`.
+        See :class:`~sqhw.arith.output_stage.OutputStage`.
     single : Out(32), half : Out(16)
         The result as float32, and rounded to float16.
     """

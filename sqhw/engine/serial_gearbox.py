@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import check_int
 
-from .gearbox import piece_layout
+from .gearboxes import piece_layout
 from .layouts import input_word_layout
 
 __all__ = ["SerialGearbox"]

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.float16_round import Float16Round
-from ..blocks.serial_output_stage import SerialOutputStage
+from ..arith.float16_round import Float16Round
+from ..arith.serial_output_stage import SerialOutputStage
 from .config import EngineConfig
 from .result_lanes import mark_layout
 

@@ -13,12 +13,12 @@ from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
-from docs.accuracy import ARRAY, by_name, gates_per_mac, section
+from sqhw.measure.accuracy_page import ARRAY, by_name, gates_per_mac, section
 from sw_reference.activations import load_activations
 from sw_reference.format import SQFormat
 from sw_reference.policy import LargestMagnitude
 
-FIGURES = Path(__file__).parent / "figures"
+FIGURES = Path(__file__).parents[2] / "docs" / "figures"
 INK, ACCENT, GREY = "#1b3a5c", "#c8501e", "#8a8f98"
 BANK = 16
 CHANNELS = 64  # shown in the map

@@ -1,21 +1,21 @@
-"""Tables, findings and claims of docs/accuracy.md, from its report: ``python -m docs.accuracy``.
+"""Tables, findings and claims of docs/accuracy.md, from its report: ``python -m sqhw.measure.accuracy_page``.
 
-``python -m docs.accuracy --figures`` draws the figures too (the extra ``ppa`` has Matplotlib).
+``python -m sqhw.measure.accuracy_page --figures`` draws the figures too (the extra ``ppa`` has Matplotlib).
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sqhw.flows.ppa_targets import smallest
+from sqhw.measure.goals import smallest
+from sqhw.measure.pages import with_region
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parents[2] / "docs"
 PAGE = ROOT / "accuracy.md"
 REPORT = ROOT / "results" / "accuracy.json"
 AREA = ROOT / "results" / "ppa.json"
@@ -350,13 +350,7 @@ REGIONS: dict[str, Callable[[dict[str, Any]], str]] = {
 def filled(text: str, report: dict[str, Any]) -> str:
     """Returns the page with every region made anew; ValueError if one is missing."""
     for name, make in REGIONS.items():
-        begin, end = f"<!-- {name}: made by docs/accuracy.py -->", f"<!-- end of {name} -->"
-        region = f"{begin}\n\n{make(report)}\n\n{end}"
-        text, count = re.subn(
-            f"{re.escape(begin)}.*?{re.escape(end)}", lambda _, region=region: region, text, flags=re.DOTALL
-        )
-        if count != 1:
-            raise ValueError(f"The page must have one region {name!r}, not {count}")
+        text = with_region(text, name, make(report), made_by="sqhw/measure/accuracy_page.py")
     return text
 
 
@@ -364,7 +358,7 @@ def main() -> None:
     report = load()
     PAGE.write_text(filled(PAGE.read_text(), report))
     if "--figures" in sys.argv[1:]:
-        from docs import accuracy_figures
+        from sqhw.measure import accuracy_figures
 
         accuracy_figures.draw(report)
 

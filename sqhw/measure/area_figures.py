@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .tools import ToolError
+from ..tools.tools import ToolError
 
 __all__ = ["check", "draw", "pyplot", "save"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .files import write_text
+from ..tools.files import write_text
 from .units import COMPARED, CONFIGS, FAMILIES
 
 __all__ = ["TABLE_WIDTH", "Rows", "markdown_table", "page", "table", "tables", "write"]
@@ -307,7 +307,7 @@ and for error checks; baselines have neither. SQ without a remark has one FP16 o
 (the preset `fp16`) or 32 (the array `sparse`; with a shared multiplier 32 and 64); with *2 INT8 high* it is
 the presets `default` and `compact`.
 
-* **Gates**: NAND2 equivalents (`sqhw/flows/nand2.lib`: NAND2 = 1, register = 4) after Yosys and ABC.
+* **Gates**: NAND2 equivalents (`sqhw/tools/nand2.lib`: NAND2 = 1, register = 4) after Yosys and ABC.
 * **OSU018**: the same script on standard cells of a 0.18 um process from Debian's `qflow-tech-osu018`;
   area by NAND2X1.
 * **Depth**: cells on the longest path between registers, generic gates, mapped for area (carry chains

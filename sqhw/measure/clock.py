@@ -1,4 +1,4 @@
-"""``python -m sqhw.runtime.clock``: the clock that an engine reaches on an FPGA, by place and route."""
+"""``python -m sqhw.measure.clock``: the clock that an engine reaches on an FPGA, by place and route."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rich.console import Console
 
 from .. import __version__
 from ..commands.common import progress
+from ..emit import convert
 from ..engine.config import engine_preset
-from ..engine.engine import Engine
-from ..flows import cache as store
-from ..flows.bare import ShiftHarness
-from ..flows.files import as_json, write_text
-from ..flows.pnr import DEVICES, Netlist, place, typical
-from ..flows.synth import run_yosys
-from ..flows.tools import ToolError, package_version, yosys
-from ..flows.verilog import convert
+from ..engine.core import Engine
+from ..tools import cache as store
+from ..tools.files import as_json, write_text
+from ..tools.pnr import DEVICES, Netlist, place, typical
+from ..tools.synth import run_yosys
+from ..tools.tools import ToolError, package_version, yosys
+from .core import ShiftHarness
 
 __all__ = ["COMMITTED", "main", "measured_clock"]
 
@@ -82,7 +82,7 @@ def _measure(preset: str, part: str, seeds: int) -> dict[str, Any]:
             frequencies.append(round(place(design, part, seed), 2))
         display.advance(task)
     return {
-        "command": f"python -m sqhw.runtime.clock --preset {preset} --device {part} --seeds {seeds}",
+        "command": f"python -m sqhw.measure.clock --preset {preset} --device {part} --seeds {seeds}",
         "versions": versions,
         "preset": preset,
         "configuration": asdict(config),
@@ -104,7 +104,7 @@ def _measure(preset: str, part: str, seeds: int) -> dict[str, Any]:
 def main(preset: str, part: str, seeds: int, output: Path) -> None:
     """Place and route an engine for an ECP5 of speed grade 6, between shift registers: its typical clock.
 
-    `python -m sqhw.runtime.layer` takes the time of a layer from it.
+    `python -m sqhw.measure.layer` takes the time of a layer from it.
     """
     console = Console()
     try:

@@ -8,16 +8,16 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from ..arith.pipeline import delay
+from ..arith.repeated import repeated
 from ..array.array import ProcessingArray
 from ..array.config import ArrayConfig
 from ..array.layouts import dense_beats_layout
-from ..blocks.bitmap_decoder import BitmapDecoder
-from ..blocks.dense_decoder import DenseDecoder
-from ..blocks.pipeline import delay
-from ..blocks.repeated import repeated
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, sq_beat_layout
 from ..pe.column import ColumnSide
+from ..pe.decoder import BitmapDecoder
+from ..pe.dense_decoder import DenseDecoder
 from ..pe.row import RowSide
 from ..pe.units import mac_unit
 

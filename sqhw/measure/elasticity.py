@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sqhw.flows.energy import PERCENTILE
+from sqhw.measure.energy import PERCENTILE
 from sw_reference.activations import load_activations
 from sw_reference.format import SQFormat
 from sw_reference.policy import LargestMagnitude, Threshold

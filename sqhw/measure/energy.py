@@ -20,22 +20,22 @@ from sw_reference.quantize import quantize_sq
 from sw_reference.quantize_dense import quantize_dense
 
 from .. import __version__
-from ..baselines.array import BaselineArray
-from ..beats import dense_beats, sq_beats
 from ..config import PEConfig
-from . import cache as store
-from . import jobs
-from .bare import BarePE
-from .cache import CACHE
-from .gate_sim import GateSimulator, pack_streams
-from .liberty import Cell, read_cells
-from .measure import sources
+from ..emit import convert
+from ..packing import dense_beats, sq_beats
+from ..tools import cache as store
+from ..tools import jobs
+from ..tools.cache import CACHE
+from ..tools.gate_sim import GateSimulator, pack_streams
+from ..tools.liberty import Cell, read_cells
+from ..tools.synth import run_yosys
+from ..tools.targets import Target, standard_cells
+from ..tools.tools import package_version, yosys
+from .core import BarePE
+from .parts import sources
 from .resources import OTHER, block_of
-from .synth import run_yosys
-from .targets import Target, standard_cells
-from .tools import package_version, yosys
+from .rivals.array import BaselineArray
 from .units import BASELINES, CONFIGS, FAMILIES, SQ
-from .verilog import convert
 
 __all__ = [
     "PERCENTILE",

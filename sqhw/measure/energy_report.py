@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .ppa_report import Rows, markdown_table
+from .area_report import Rows, markdown_table
 
 __all__ = ["gating_rows", "ratio_rows", "section", "unit_rows"]
 

@@ -1,4 +1,4 @@
-"""``python -m sqhw.runtime.bench``: how close the engine comes to the peak rate, in its Verilog."""
+"""``python -m sqhw.measure.engine_rate``: how close the engine comes to the peak rate, in its Verilog."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..commands.common import progress
+from ..driver.engine import Engine, golden
+from ..driver.library import compile_engine
+from ..driver.rtl import RTLDevice
+from ..emit_engine import emit_engine
 from ..engine.config import EngineConfig, engine_preset
-from ..engine.emit import emit_engine
-from ..flows.files import as_json, write_text
-from ..flows.tools import ToolError
-from .engine import Engine, golden
-from .library import compile_engine
-from .rtl import RTLDevice
+from ..tools.files import as_json, write_text
+from ..tools.tools import ToolError
 
 __all__ = ["SIZES", "main", "measure"]
 
@@ -96,7 +96,7 @@ def _steady(rows: list[dict[str, Any]]) -> float | None:
 
 def _document(preset: str, rows: list[dict[str, Any]], emissions: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "command": f"python -m sqhw.runtime.bench --preset {preset}",
+        "command": f"python -m sqhw.measure.engine_rate --preset {preset}",
         "seed": SEED,
         "versions": {"sqhw": __version__, "python": sys.version.split()[0], "numpy": np.__version__},
         "preset": preset,

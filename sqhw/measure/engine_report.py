@@ -1,4 +1,4 @@
-"""``python -m sqhw.runtime.report``: the engine's report as Markdown."""
+"""``python -m sqhw.measure.engine_report``: the engine's report as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..flows.files import write_text
+from ..tools.files import write_text
 
 __all__ = ["main", "markdown"]
 
@@ -21,7 +21,8 @@ def markdown(document: dict[str, Any]) -> str:
         "# The engine, measured",
         "",
         f"Emitted Verilog of the preset `{bench['preset']}`, simulated cycle by cycle, every result",
-        "compared with the golden model. Streams never pause. Made by `python -m sqhw.runtime.report`.",
+        "compared with the golden model. Streams never pause.",
+        "Made by `python -m sqhw.measure.engine_report`.",
         "",
         f"## Whole products: `{bench['command']}`",
         "",

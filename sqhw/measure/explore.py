@@ -24,13 +24,13 @@ from sw_reference.quantize_dense import quantize_dense
 from .. import __version__
 from ..config import PEConfig
 from ..layouts import dense_beat_layout
-from . import cache as store
-from .bare import BarePE
-from .cache import CACHE
+from ..tools import cache as store
+from ..tools.cache import CACHE
+from ..tools.targets import TARGETS
+from ..tools.tools import ToolError, package_version
+from .core import BarePE
 from .energy import PERCENTILE
-from .measure import emit, job, parts, sources
-from .targets import TARGETS
-from .tools import ToolError, package_version
+from .parts import emit, job, parts, sources
 from .units import GROUP, Unit
 
 __all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "explore", "gates_of"]

@@ -12,16 +12,16 @@ import numpy as np
 from sw_reference.activations import load_activations
 from sw_reference.quantize import quantize_sq
 
-from ..blocks.accumulator import Accumulator
-from ..blocks.dense_lanes import DenseLanes
-from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.scale import SIGNIFICAND_MAX, ScaleShift
+from ..arith.accumulator import Accumulator
+from ..arith.scale import SIGNIFICAND_MAX, ScaleShift
 from ..config import PEConfig
-from . import jobs
-from .cache import CACHE
-from .synth import synthesize
-from .targets import TARGETS
-from .verilog import convert
+from ..emit import convert
+from ..pe.dense_lanes import DenseLanes
+from ..pe.outliers.int8 import INT8OutlierLane
+from ..tools import jobs
+from ..tools.cache import CACHE
+from ..tools.synth import synthesize
+from ..tools.targets import TARGETS
 
 __all__ = ["EXPONENT_BITS", "estimate"]
 

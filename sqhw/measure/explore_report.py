@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .ppa_figures import pyplot, save
-from .ppa_report import Rows, markdown_table
+from .area_figures import pyplot, save
+from .area_report import Rows, markdown_table
 from .units import CONFIGS, SQ
 
 __all__ = ["choice_rows", "draw", "exponent_rows", "measured_rows", "section"]

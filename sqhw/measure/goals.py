@@ -52,7 +52,7 @@ _MHZ = tuple(
     for size, least in (("pe", 180), ("2x2", 150))
     for lanes in (16, 32)
 )
-"""The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.flows.ppa.PLACED_ARRAY`)."""
+"""The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.area.PLACED_ARRAY`)."""
 
 _OUTLIER_PATH = tuple((family, 32, "8x8", 0.22) for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one"))
 """The most of an array that the outlier path may take: what it has more than one without outliers."""

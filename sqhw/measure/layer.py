@@ -1,4 +1,4 @@
-"""``python -m sqhw.runtime.layer``: the linear layers of a real block through the emitted Verilog."""
+"""``python -m sqhw.measure.layer``: the linear layers of a real block through the emitted Verilog."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..commands.common import progress
+from ..driver.engine import Engine, golden
 from ..engine.config import EngineConfig, engine_preset
-from ..flows.files import as_json, write_text
-from ..flows.tools import ToolError
+from ..tools.files import as_json, write_text
+from ..tools.tools import ToolError
 from .clock import COMMITTED, measured_clock
-from .engine import Engine, golden
 
 __all__ = ["LAYERS", "main", "run_layer"]
 
@@ -86,7 +86,7 @@ def _table(rows: list[dict[str, Any]], block: int) -> Table:
 
 def _clock(clock: dict[str, Any] | None) -> str:
     if clock is None:
-        return "no clock was measured: python -m sqhw.runtime.clock does it"
+        return "no clock was measured: python -m sqhw.measure.clock does it"
     return (
         f"ms at {clock['mhz']:.1f} MHz, the clock of engine {clock['preset']} after place and route on an "
         f"{clock['device']}-{clock['speed_grade']}: {clock['command']}"
@@ -123,7 +123,7 @@ def main(preset: str, block: str, tokens: int, layers: tuple[str, ...], fresh: b
         sys.exit(1)
     key = {"version": __version__, "block": int(block), "tokens": tokens, "configuration": asdict(config)}
     clock = measured_clock(output, COMMITTED)
-    document: dict[str, Any] = {"command": f"python -m sqhw.runtime.layer --preset {preset}", **key}
+    document: dict[str, Any] = {"command": f"python -m sqhw.measure.layer --preset {preset}", **key}
     document["clock"] = clock
     rows = [] if fresh else _stored(output, json.loads(as_json(key)))
     sites = load_activations()

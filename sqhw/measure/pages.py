@@ -1,6 +1,6 @@
-"""Fills the marked regions of pages from the committed reports: ``python -m docs.tables``.
+"""Fills the marked regions of pages from the committed reports: ``python -m sqhw.measure.pages``.
 
-A region stands between ``<!-- NAME: made by docs/tables.py -->`` and ``<!-- end of NAME -->``.
+A region stands between ``<!-- NAME: made by sqhw/measure/pages.py -->`` and ``<!-- end of NAME -->``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from rich.console import Console
 
 from sim.report import as_table
-from sqhw.flows.ppa_targets import smallest
+from sqhw.measure.goals import smallest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 README = ROOT / "README.md"
 WIDTH = 120
@@ -187,13 +187,17 @@ def filled(path: Path) -> str:
     """Returns a page with every region made anew; raises ValueError if one is missing."""
     text = path.read_text()
     for name, make in PAGES[path].items():
-        begin, end = f"<!-- {name}: made by docs/tables.py -->", f"<!-- end of {name} -->"
-        pattern = f"{re.escape(begin)}.*?{re.escape(end)}"
-        region = f"{begin}\n\n{make()}\n\n{end}"
-        text, count = re.subn(pattern, lambda _, region=region: region, text, flags=re.DOTALL)
-        if count != 1:
-            raise ValueError(f"{path.name} must have one region {name!r}, not {count}")
+        text = with_region(text, name, make(), made_by="sqhw/measure/pages.py")
     return text
+
+
+def with_region(text: str, name: str, content: str, *, made_by: str) -> str:
+    """Returns a page with one region made anew; raises ValueError unless it has exactly one of that name."""
+    begin, end = f"<!-- {name}: made by {made_by} -->", f"<!-- end of {name} -->"
+    parts = re.split(f"{re.escape(begin)}.*?{re.escape(end)}", text, flags=re.DOTALL)
+    if len(parts) != 2:
+        raise ValueError(f"The page must have one region {name!r}, not {len(parts) - 1}")
+    return f"{begin}\n\n{content}\n\n{end}".join(parts)
 
 
 if __name__ == "__main__":

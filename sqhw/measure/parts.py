@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import cache as store
-from .cache import CACHE
-from .synth import Report, synthesize
-from .targets import Target
-from .tools import package_version
+from ..emit import convert
+from ..tools import cache as store
+from ..tools.cache import CACHE
+from ..tools.synth import Report, synthesize
+from ..tools.targets import Target
+from ..tools.tools import package_version
 from .units import Unit
-from .verilog import convert
 
 __all__ = ["Emitted", "combine", "emit", "job", "multiplies", "parts", "sources"]
 
 
-_CONVERT = Path(__file__).with_name("verilog.py")
+_CONVERT = Path(__file__).parents[1] / "emit.py"
 
 
 @dataclass(frozen=True)

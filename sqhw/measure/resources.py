@@ -11,11 +11,11 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .cache import CACHE
-from .jobs import run
-from .synth import Report, synthesize
-from .targets import TARGETS
-from .verilog import Design
+from ..emit import Design
+from ..tools.cache import CACHE
+from ..tools.jobs import run
+from ..tools.synth import Report, synthesize
+from ..tools.targets import TARGETS
 
 __all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "block_of", "blocks", "document", "markdown", "survey", "tables"]
 
@@ -61,7 +61,7 @@ def survey(
     """Synthesizes every design for every target, as many at a time as there are processors.
 
     Returns reports by design and target; `done` is told of each that is ready. Raises ToolError as
-    :func:`~sqhw.flows.synth.synthesize`; what is finished by then stays in the cache.
+    :func:`~sqhw.tools.synth.synthesize`; what is finished by then stays in the cache.
     """
     jobs = {
         (design.name, target): partial(synthesize, design.verilog, design.name, TARGETS[target], cache=cache)
@@ -176,7 +176,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
         f"Made by `{document['command']}` with {tools}.",
         "",
-        "GE are NAND2 equivalents (`sqhw/flows/nand2.lib`: NAND2 = 1, register = 4). LUT counts every",
+        "GE are NAND2 equivalents (`sqhw/tools/nand2.lib`: NAND2 = 1, register = 4). LUT counts every",
         "lookup table, those of carry chains and of small memories included. All counts are after mapping",
         "and before packing. DSP blocks and block RAM have a column where any is used. Blocks are",
         "synthesized with their borders kept, the total without, so the total is not their sum.",

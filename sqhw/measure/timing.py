@@ -1,4 +1,4 @@
-"""Draws docs/figures/timing.svg from a simulation: ``python docs/timing.py``.
+"""Draws docs/figures/timing.svg from a simulation: ``python sqhw/measure/timing.py``.
 
 Two dot products of two banks each pass the default processing element; the second bank of each has
 no outlier.
@@ -15,12 +15,12 @@ import numpy as np
 import wavedrom
 from amaranth.sim import Simulator
 
-from sqhw.beats import dense_beats, scales_beat, sq_beats
 from sqhw.config import preset
+from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
 
-FIGURE = Path(__file__).parent / "figures" / "timing.svg"
+FIGURE = Path(__file__).parents[2] / "docs" / "figures" / "timing.svg"
 CYCLES = 32
 
 

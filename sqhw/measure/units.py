@@ -12,16 +12,16 @@ from amaranth.lib import wiring
 from sw_reference.format import DenseFormat
 
 from ..array.config import ArrayConfig, array_preset
-from ..baselines.array import Baseline, BaselineArray
-from ..baselines.fp16_decode import FP16Decode
-from ..baselines.fp16_dot import FP16Dot
-from ..baselines.integer_mac import IntegerMAC
-from ..baselines.mx_dot import MXDot
-from ..baselines.nvfp4_dot import NVFP4Dot
-from ..baselines.operator_mac import OperatorMAC
-from ..baselines.paired_mac import PairedMAC, PairPicks, PairSums
 from ..config import PEConfig, preset
-from .bare import BareArray, BarePE, ShiftHarness
+from .core import BareArray, BarePE, ShiftHarness
+from .rivals.array import Baseline, BaselineArray
+from .rivals.fp16_decode import FP16Decode
+from .rivals.fp16_dot import FP16Dot
+from .rivals.integer_mac import IntegerMAC
+from .rivals.mx_dot import MXDot
+from .rivals.nvfp4_dot import NVFP4Dot
+from .rivals.operator_mac import OperatorMAC
+from .rivals.paired_mac import PairedMAC, PairPicks, PairSums
 
 __all__ = [
     "BASELINES",

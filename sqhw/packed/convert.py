@@ -19,7 +19,7 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from sw_reference.tensors import DenseTensor, SQTensor
 
-from ..flows.files import replacing
+from ..tools.files import replacing
 from .packed_file import KEY, Packed, bytes_per_row, description, packed_entries
 from .sources import Source, is_matrix
 from .tensor_file import Entry, TensorFile, TensorFileWriter

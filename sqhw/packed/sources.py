@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.llm.gguf_file import GGUFFile
+from sw_reference.checkpoints.gguf import GGUFFile
 
 from .tensor_file import FLOATS, Entry, TensorFile
 

@@ -7,9 +7,9 @@ from amaranth.lib import data
 
 from sw_reference.format import LOW_BITS
 
-from ..blocks.dense_lanes import picks_layout, sums_layout
-from ..blocks.fp16_outlier_lane import fp16_operand_layout
 from ..config import PEConfig
+from .dense_lanes import picks_layout, sums_layout
+from .outliers.fp16 import fp16_operand_layout
 
 __all__ = ["column_layout", "row_layout"]
 

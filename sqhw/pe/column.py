@@ -8,11 +8,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.dense_lanes import pair_picks
-from ..blocks.pipeline import delay, register
+from ..arith.pipeline import delay, register
 from ..config import PEConfig
 from ..layouts import dense_step_layout
-from .buses import column_layout
+from .broadcasts import column_layout
+from .dense_lanes import pair_picks
 from .schedule import Schedule
 
 __all__ = ["ColumnSide"]
@@ -21,8 +21,8 @@ __all__ = ["ColumnSide"]
 class ColumnSide(wiring.Component):
     """Prepares the codes, times group scale and outliers for the units of a column.
 
-    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.buses.column_layout`; fields of
-    cycle 0 pass combinationally.
+    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.broadcasts.column_layout`;
+    fields of cycle 0 pass combinationally.
 
     Parameters
     ----------

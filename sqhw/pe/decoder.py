@@ -11,11 +11,11 @@ from amaranth.utils import bits_for
 
 from sw_reference.format import SENTINEL
 
+from ..arith.pipeline import delay, register
 from ..config import PEConfig
 from ..layouts import sq_beat_layout, step_layout
 from .bank_monitor import BankMonitor
-from .marks import count_marks, first_marks
-from .pipeline import delay, register
+from .mask import count_marks, first_marks
 
 __all__ = ["BitmapDecoder", "decoder_latency"]
 

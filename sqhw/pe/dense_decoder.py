@@ -13,7 +13,7 @@ from sw_reference.format import check_int
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, dense_step_layout
 from .bank_monitor import BankMonitor
-from .marks import count_marks, first_marks
+from .mask import count_marks, first_marks
 
 __all__ = ["DenseDecoder"]
 

@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS, check_choice, check_int
 
-from .bit_heap import BitHeap
-from .pipeline import register, signed_range
+from ..arith.bit_heap import BitHeap
+from ..arith.pipeline import register, signed_range
 
 __all__ = ["DenseLanes", "pair_picks", "pair_sums", "picks_layout", "sums_layout"]
 
@@ -64,7 +64,7 @@ class DenseLanes(wiring.Component):
     Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends
     on the SQ operand alone and the choice on the dense operand alone, so that an array makes both once per
     row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
-    and bits of the dense codes, is one bit heap (:class:`~sqhw.blocks.bit_heap.BitHeap`).
+    and bits of the dense codes, is one bit heap (:class:`~sqhw.arith.bit_heap.BitHeap`).
 
     Latency: :attr:`latency` cycles: one, and one for each of the heap's further registers. Throughput: one
     beat per cycle. The pipeline never stops and has no valid; what goes in comes out. No combinational path
@@ -79,7 +79,7 @@ class DenseLanes(wiring.Component):
     low_bits
         Width of a low code. It is 4; baselines have 6 and 8 too.
     registered
-        Heights at which the heap is registered on its way (:func:`~sqhw.blocks.bit_heap.cuts`).
+        Heights at which the heap is registered on its way (:func:`~sqhw.arith.bit_heap.cuts`).
 
     Members
     -------

@@ -10,17 +10,17 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS, NIBBLE_MIN
 
-from ..blocks.accumulator import Accumulator
-from ..blocks.dense_lanes import DenseLanes
-from ..blocks.fp16_outlier_lane import FP16OutlierLane
-from ..blocks.gather import Gather
-from ..blocks.int8_outlier_lane import INT8OutlierLane
-from ..blocks.pipeline import delay, register
-from ..blocks.scale import ScaleMultiply, ScaleShift
-from ..blocks.split_gather import SplitGather
+from ..arith.accumulator import Accumulator
+from ..arith.pipeline import delay, register
+from ..arith.scale import ScaleMultiply, ScaleShift
 from ..config import PEConfig
-from .buses import column_layout, row_layout
+from .broadcasts import column_layout, row_layout
+from .dense_lanes import DenseLanes
+from .gather import Gather
+from .outliers.fp16 import FP16OutlierLane
+from .outliers.int8 import INT8OutlierLane
 from .schedule import Schedule
+from .split_gather import SplitGather
 
 __all__ = ["MACUnit"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Shape, Signal
 
-from .bit_heap import BitHeap
+from ..arith.bit_heap import BitHeap
 
 __all__ = ["count_marks", "first_marks"]
 

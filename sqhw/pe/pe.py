@@ -8,13 +8,13 @@ from amaranth.hdl import EnableInserter, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..blocks.bitmap_decoder import BitmapDecoder
-from ..blocks.dense_decoder import DenseDecoder
-from ..blocks.output_stage import OutputStage
-from ..blocks.serial_output_stage import SerialOutputStage
+from ..arith.output_stage import OutputStage
+from ..arith.serial_output_stage import SerialOutputStage
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .datapath import Datapath
+from .decoder import BitmapDecoder
+from .dense_decoder import DenseDecoder
 
 __all__ = ["ProcessingElement"]
 

@@ -8,13 +8,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.dense_lanes import pair_sums
-from ..blocks.fp16_outlier_lane import fp16_operand_layout
-from ..blocks.fp16_unpack import FP16Unpack
-from ..blocks.pipeline import delay, register
+from ..arith.pipeline import delay, register
 from ..config import PEConfig
 from ..layouts import step_layout
-from .buses import row_layout
+from .broadcasts import row_layout
+from .dense_lanes import pair_sums
+from .outliers.fp16 import fp16_operand_layout
+from .outliers.fp16_unpack import FP16Unpack
 from .schedule import Schedule
 
 __all__ = ["RowSide"]
@@ -23,7 +23,7 @@ __all__ = ["RowSide"]
 class RowSide(wiring.Component):
     """Unpacks high codes, splits bank scales and times every field for the units of a row.
 
-    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.buses.row_layout`.
+    Latency: each field of ``o`` comes in its own cycle, see :func:`~sqhw.pe.broadcasts.row_layout`.
     Throughput: one step per cycle; it never stops. Fields of cycle 0 pass combinationally.
 
     Parameters

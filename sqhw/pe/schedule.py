@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from sw_reference.format import LOW_BITS
 
-from ..blocks.accumulator import accumulator_latency
-from ..blocks.bank_sum import BankSum
-from ..blocks.bit_heap import cuts
-from ..blocks.fp16_outlier_lane import LaneSchedule
-from ..blocks.scale import shift_latency
-from ..blocks.shared_multiplier import SharedSchedule
+from ..arith.accumulator import accumulator_latency
+from ..arith.bit_heap import cuts
+from ..arith.scale import shift_latency
 from ..config import PEConfig
+from .outliers.bank_sum import BankSum
+from .outliers.fp16 import LaneSchedule
+from .outliers.shared import SharedSchedule
 
 __all__ = ["Schedule"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config import PEConfig
 from .mac import MACUnit
-from .shared_mac import SharedMACUnit
+from .outliers.shared_mac import SharedMACUnit
 
 __all__ = ["mac_unit"]
 

@@ -1,6 +1,6 @@
 """Finds the tools that the flows run, and says what is missing before any work starts.
 
-This module imports the standard library alone: the Makefile runs it (``python3 -m sqhw.flows.tools``)
+This module imports the standard library alone: the Makefile runs it (``python3 -m sqhw.tools.tools``)
 before there is a virtual environment.
 """
 

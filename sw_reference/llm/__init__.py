@@ -4,7 +4,7 @@ It exists to give the golden model real activations and, with quantized products
 linear layers, to measure what a format costs. ``docs/model.md`` tells how it was proven right.
 """
 
-from sw_reference.llm.gguf_file import GGUFFile, find_model
+from sw_reference.checkpoints.gguf import GGUFFile, find_model
 from sw_reference.llm.model import KVCache, Linear, Model, ModelConfig, generate, product
 from sw_reference.llm.tokenizer import Tokenizer
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.llm.gguf_file import GGUFFile, need
+from sw_reference.checkpoints.gguf import GGUFFile, need
 
 __all__ = [
     "Float32",

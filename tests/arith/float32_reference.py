@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from amaranth.hdl import Value
 
-from .hardware import simulate
+from ..hardware import simulate
 
 __all__ = [
     "INFINITY",

@@ -9,7 +9,7 @@ from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.blocks.bit_heap import BitHeap
+from sqhw.arith.bit_heap import BitHeap
 from tests.hardware import drive_pipeline
 
 

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from sqhw.blocks.float16_round import Float16Round
+from sqhw.arith.float16_round import Float16Round
 from tests.hardware import drive_pipeline
 
 

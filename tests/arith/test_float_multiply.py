@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import Const, Module, unsigned
 from amaranth.sim import Simulator
 
-from sqhw.blocks.float_multiply import FloatMultiply, thermometer
+from sqhw.arith.float_multiply import FloatMultiply, thermometer
 
 from .float32_reference import (
     INFINITY,

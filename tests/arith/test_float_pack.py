@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from sqhw.blocks.float_pack import FloatPack
+from sqhw.arith.float_pack import FloatPack
 
 from .float32_reference import INFINITY, NAN, random_normals, run, unpacked_of_bits
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sqhw.blocks.int_to_float import IntToFloat, normalise_distances
+from sqhw.arith.int_to_float import IntToFloat, normalise_distances
 
 from .float32_reference import bits_of_unpacked, round_fraction, run
 

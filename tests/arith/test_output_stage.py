@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from sqhw.blocks.output_stage import OutputStage
+from sqhw.arith.output_stage import OutputStage
 
 from .float32_reference import (
     INFINITY,

@@ -7,8 +7,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.blocks.repeated import repeated
-from sqhw.flows.verilog import convert
+from sqhw.arith.repeated import repeated
+from sqhw.emit import convert
 from tests.hardware import simulate
 
 

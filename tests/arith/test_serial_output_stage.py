@@ -7,11 +7,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sqhw.blocks.output_stage import OutputStage, output_stage_input
-from sqhw.blocks.serial_int_to_float import SerialIntToFloat
-from sqhw.blocks.serial_output_stage import SerialOutputStage
+from sqhw.arith.output_stage import OutputStage, output_stage_input
+from sqhw.arith.serial_int_to_float import SerialIntToFloat
+from sqhw.arith.serial_output_stage import SerialOutputStage
 from sqhw.config import PRESETS
 
+from ..hardware import STALLS, drive_stream, simulate
 from .float32_reference import (
     INFINITY,
     NAN,
@@ -21,7 +22,6 @@ from .float32_reference import (
     round_fraction,
     run,
 )
-from .hardware import STALLS, drive_stream, simulate
 from .output_cases import LARGEST, ONE, SMALLEST, anywhere, directed, near_result, near_scale
 
 WIDTHS = sorted({config.acc_bits for config in PRESETS.values()} | {4, 128})

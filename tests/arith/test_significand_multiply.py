@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from sqhw.blocks.significand_multiply import SignificandMultiply
+from sqhw.arith.significand_multiply import SignificandMultiply
 
 from .float32_reference import run
 

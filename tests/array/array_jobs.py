@@ -9,7 +9,7 @@ import numpy as np
 
 from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.array.config import ArrayConfig
-from sqhw.beats import dense_beats, sq_beats
+from sqhw.packing import dense_beats, sq_beats
 from sw_reference.multiply import multiply
 from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
 

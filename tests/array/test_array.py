@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from docs.elasticity import cycles
-from sim.faults import FAULTS
+from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.array.config import ArrayConfig
 from sqhw.config import PRESETS, PEConfig
-from sqhw.flows.verilog import convert
+from sqhw.emit import convert
 from sqhw.layouts import sq_beat_layout
+from sqhw.measure.elasticity import cycles
 from sw_reference.format import DenseFormat, SQFormat
-from tests.array_jobs import Tile, random_tile, tile_rows
+from tests.array.array_jobs import Tile, random_tile, tile_rows
 from tests.hardware import STALLS, drive_stream, simulate
-from tests.test_pe import CONFIGS
+from tests.pe.test_pe import CONFIGS
 
 SEED = 20251205
 SMALL = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), 8, 1, 256)
@@ -225,7 +225,7 @@ def test_refuses_other_configurations():
 
 @pytest.mark.parametrize("pe", [SMALL, PEConfig(SQFormat(16, 4, "fp16"), DenseFormat(4, 16), 16, 2, 256)])
 def test_steps_are_those_of_the_model(pe):
-    """docs/elasticity.py, with no queue, counts the cycles that the array takes."""
+    """sqhw/measure/elasticity.py, with no queue, counts the cycles that the array takes."""
     config = ArrayConfig(pe, 3, 1)
     tile = random_tile(config, 128, np.random.default_rng(SEED), share=0.15)
     _, when = drive(config, [tile, tile, tile])

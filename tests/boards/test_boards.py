@@ -12,9 +12,9 @@ from sqhw.boards import build as flow
 from sqhw.boards import report
 from sqhw.boards.build import Bitstream, TimingError
 from sqhw.boards.targets import BOARDS, board
-from sqhw.flows.tools import ToolError
+from sqhw.tools.tools import ToolError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VERSIONS = {"nextpnr": "0"}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
-PAGE = Path(__file__).parents[1] / "docs" / "format.md"
+PAGE = Path(__file__).parents[2] / "docs" / "format.md"
 
 
 def test_worked_example():

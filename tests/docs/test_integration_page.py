@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from sqhw import __version__
+from sqhw.emit import Design, write
+from sqhw.emit_engine import emit_engine, engine_module_name
 from sqhw.engine.config import ENGINE_PRESETS
-from sqhw.engine.emit import emit_engine, engine_module_name
-from sqhw.flows.lint import lint
-from sqhw.flows.verilog import Design, write
+from sqhw.tools.lint import lint
 
-FOLDER = Path(__file__).parents[1] / "docs" / "integration"
+FOLDER = Path(__file__).parents[2] / "docs" / "integration"
 PAGE = FOLDER.with_suffix(".md")
 EXAMPLE = FOLDER / "sq_engine_example.v"
 

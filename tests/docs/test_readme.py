@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from docs.tables import PAGES, README, filled
+from sqhw.measure.pages import PAGES, README, filled
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_up_to_date(page):
     text = page.read_text()
-    assert filled(page) == text, "renew them with: python -m docs.tables"
+    assert filled(page) == text, "renew them with: python -m sqhw.measure.pages"
     assert "@@" not in text
 
 

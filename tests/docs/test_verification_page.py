@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sim.faults import FAULTS
-from sqhw.flows.formal_proofs import PROOFS
+from sim.formal.claims import PROOFS
+from sim.traffic.faults import FAULTS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "verification.md").read_text()
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]

@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-from sim.serial_line import Damage
+from sim.bench.serial_line import Damage
 
 __all__ = ["Damage", "LinePort", "StreamPort"]
 

@@ -6,11 +6,11 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from sqhw.runtime.slices import sliced
+from sqhw.driver.bit_parallel import sliced
 
 WIDTH, UNITS, CYCLES = 70, 70, 9
 MAIN = """
-#include "slices.h"
+#include "bit_parallel.h"
 #include <cstdio>
 int main() {
     slices::Units all;
@@ -52,7 +52,7 @@ def test_more_units_than_a_word_has_bits(tmp_path):
     stub, gates = sliced("unit", toggles())
     assert f"input bit [{WIDTH - 1}:0] given" in stub
     (tmp_path / "gates.inc").write_text(gates)
-    (tmp_path / "slices.h").write_text((files("sqhw.runtime") / "slices.h").read_text())
+    (tmp_path / "bit_parallel.h").write_text((files("sqhw.driver") / "bit_parallel.h").read_text())
     (tmp_path / "main.cc").write_text(MAIN)
     defines = ['-DGATES="gates.inc"', f"-DUNITS={UNITS}", f"-DCYCLES={CYCLES}"]
     subprocess.run(["g++", "-std=c++20", *defines, "main.cc", "-o", "main"], cwd=tmp_path, check=True)

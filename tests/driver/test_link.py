@@ -2,8 +2,8 @@
 
 import pytest
 
-from sqhw.host.frames import Answer, Code, Command, Deframer, State, encode_frame, encode_request
-from sqhw.host.link import Link, LinkError, open_port
+from sqhw.driver.frames import Answer, Code, Command, Deframer, State, encode_frame, encode_request
+from sqhw.driver.link import Link, LinkError, open_port
 
 
 class Script:

@@ -9,15 +9,15 @@ import pytest
 from sqhw.array.config import ArrayConfig
 from sqhw.boards.serial_engine import FramedEngine, SerialEngine
 from sqhw.config import PEConfig
+from sqhw.driver.device import SerialDevice
+from sqhw.driver.engine import Engine, golden
+from sqhw.driver.frames import Command
+from sqhw.driver.link import Link, LinkError
 from sqhw.engine.config import EngineConfig
 from sqhw.engine.registers import Format, register
-from sqhw.host.device import SerialDevice
-from sqhw.host.frames import Command
-from sqhw.host.link import Link, LinkError
-from sqhw.runtime.engine import Engine, golden
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
-from tests.serial_port import Damage, LinePort, StreamPort
+from tests.driver.serial_port import Damage, LinePort, StreamPort
 
 SEED = 20251205
 DIVISOR = 4

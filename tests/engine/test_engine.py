@@ -10,17 +10,17 @@ import pytest
 
 from sim import speed
 from sqhw.boards.targets import BOARDS
+from sqhw.driver.engine import Engine, EngineError, golden
+from sqhw.driver.library import compile_engine
+from sqhw.driver.packets import dense_image, results, results_bytes, sq_image
+from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
-from sqhw.runtime.bench import measure
-from sqhw.runtime.engine import Engine, EngineError, golden
-from sqhw.runtime.images import dense_image, results, results_bytes, sq_image
-from sqhw.runtime.layer import run_layer
-from sqhw.runtime.library import compile_engine
-from sqhw.runtime.rtl import RTLDevice
+from sqhw.measure.engine_rate import measure
+from sqhw.measure.layer import run_layer
 from sw_reference.activations import load_activations
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests.cases import random_dense, random_sq
+from tests.reference.cases import random_dense, random_sq
 
 CONFIG = ENGINE_PRESETS["tiny"]
 WORD = CONFIG.axi_bytes

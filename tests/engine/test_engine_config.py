@@ -11,11 +11,11 @@ from sqhw.config import PRESETS
 from sqhw.engine.config import ENGINE_PRESETS, EngineConfig, engine_preset
 from sqhw.engine.register_texts import c_header, markdown
 from sqhw.engine.registers import REGISTERS, register
-from sqhw.runtime.layer import LAYERS
-from sqhw.runtime.report import markdown as markdown_report
+from sqhw.measure.engine_report import markdown as markdown_report
+from sqhw.measure.layer import LAYERS
 from sw_reference.format import DenseFormat
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIG = ENGINE_PRESETS["8x8"]
 
 
@@ -112,4 +112,6 @@ def test_committed_report_is_whole_and_its_page_up_to_date():
     assert [row["layer"] for row in document["layer"]["rows"]] == list(LAYERS)
     assert document["layer"].get("clock") == document.get("clock")
     page = (ROOT / "docs" / "results" / "engine.md").read_text()
-    assert page == markdown_report(document), "python -m sqhw.runtime.report --input docs/results/engine.json"
+    assert page == markdown_report(document), (
+        "python -m sqhw.measure.engine_report --input docs/results/engine.json"
+    )

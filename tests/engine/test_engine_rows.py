@@ -8,18 +8,18 @@ import pytest
 from amaranth.hdl import Value
 
 from sqhw.array.config import ArrayConfig
-from sqhw.beats import dense_beats, sq_beats
 from sqhw.config import PRESETS, PEConfig
 from sqhw.engine.config import EngineConfig
 from sqhw.engine.dense_rows import DenseRows
-from sqhw.engine.gearbox import Gearbox, piece_layout
+from sqhw.engine.gearboxes import Gearbox, piece_layout
 from sqhw.engine.serial_gearbox import SerialGearbox
 from sqhw.engine.sq_rows import SQRows
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import dense_beats, sq_beats
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.pack import pack_dense, pack_sq
-from tests.cases import random_dense, random_sq
 from tests.hardware import simulate
+from tests.reference.cases import random_dense, random_sq
 
 UNITS = {
     "default": PEConfig(k_max=256),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from docs import accuracy
+from sqhw.measure import accuracy_page as accuracy
 from sw_reference.accuracy.study import default
 
 

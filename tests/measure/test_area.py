@@ -12,18 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.baselines.array import BaselineArray
 from sqhw.commands.common import progress, stages
-from sqhw.flows import jobs, measure, osu018, pnr, ppa, ppa_report
-from sqhw.flows.cache import result
-from sqhw.flows.measure import Emitted, combine, emit, multiplies, parts
-from sqhw.flows.ppa_targets import verdicts
-from sqhw.flows.synth import Report, synthesize
-from sqhw.flows.targets import TARGETS
-from sqhw.flows.tools import Tool, ToolError
-from sqhw.flows.units import Unit, _integer, unit, units
+from sqhw.measure import area as ppa
+from sqhw.measure import area_report as ppa_report
+from sqhw.measure import parts as measure
+from sqhw.measure.goals import verdicts
+from sqhw.measure.parts import Emitted, combine, emit, multiplies, parts
+from sqhw.measure.rivals.array import BaselineArray
+from sqhw.measure.units import Unit, _integer, unit, units
+from sqhw.tools import jobs, osu018, pnr
+from sqhw.tools.cache import result
+from sqhw.tools.synth import Report, synthesize
+from sqhw.tools.targets import TARGETS
+from sqhw.tools.tools import Tool, ToolError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GATES = TARGETS["gates"]
 
 
@@ -65,7 +68,7 @@ def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
 
 
 def test_imports_are_followed(monkeypatch):
-    baseline, element = measure.sources("sqhw.baselines.array"), measure.sources("sqhw.flows.bare")
+    baseline, element = measure.sources("sqhw.measure.rivals.array"), measure.sources("sqhw.measure.core")
     assert baseline != element
     seen = []
     read = Path.read_text
@@ -76,10 +79,10 @@ def test_imports_are_followed(monkeypatch):
 
     monkeypatch.setattr(Path, "read_text", watch)
     measure.sources.cache_clear()
-    assert measure.sources("sqhw.baselines.array") == baseline
+    assert measure.sources("sqhw.measure.rivals.array") == baseline
     assert {"array", "pipeline", "repeated", "format"} <= set(seen)
     assert "mac" not in seen
-    measure.sources("sqhw.flows.bare")
+    measure.sources("sqhw.measure.core")
     assert {"bare", "mac", "row", "drain", "bit_heap"} <= set(seen)
 
 

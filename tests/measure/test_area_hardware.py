@@ -8,16 +8,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.array.config import ArrayConfig
-from sqhw.baselines.array import BaselineArray
-from sqhw.beats import dense_beats, sq_beats
 from sqhw.config import PEConfig
-from sqhw.flows.bare import BareArray, BarePE, ShiftHarness
-from sqhw.flows.units import BASELINES, CONFIGS, SQ, harnessed, unit, units
+from sqhw.measure.core import BareArray, BarePE, ShiftHarness
+from sqhw.measure.rivals.array import BaselineArray
+from sqhw.measure.units import BASELINES, CONFIGS, SQ, harnessed, unit, units
+from sqhw.packing import dense_beats, sq_beats
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.rivals import integer_dot
-from tests.cases import random_dense, random_sq
 from tests.hardware import drive_stream, simulate
+from tests.reference.cases import random_dense, random_sq
 
 SEED = 20251124
 LANES = 2

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from docs.elasticity import cycles, table
+from sqhw.measure.elasticity import cycles, table
 
-ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 
 @pytest.mark.parametrize(

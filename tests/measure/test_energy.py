@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sqhw.beats import dense_beats, sq_beats
 from sqhw.config import PEConfig
-from sqhw.flows import energy, energy_report
-from sqhw.flows.bare import BarePE
-from sqhw.flows.gate_sim import GateSimulator, pack_streams
-from sqhw.flows.liberty import Cell, expression, read_cells
-from sqhw.flows.targets import LIBERTY, TARGETS
-from sqhw.flows.verilog import convert
+from sqhw.emit import convert
+from sqhw.measure import energy, energy_report
+from sqhw.measure.core import BarePE
+from sqhw.packing import dense_beats, sq_beats
+from sqhw.tools.gate_sim import GateSimulator, pack_streams
+from sqhw.tools.liberty import Cell, expression, read_cells
+from sqhw.tools.targets import LIBERTY, TARGETS
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.quantize_dense import quantize_dense
-from tests.cases import random_dense, random_sq
+from tests.reference.cases import random_dense, random_sq
 
 SEED = 20251124
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from sqhw.flows.pnr import Netlist
-from sqhw.runtime import clock, layer
+from sqhw.measure import clock, layer
+from sqhw.tools.pnr import Netlist
 
 MHZ = {1: 41.0, 2: 44.0, 3: 42.0}
 
@@ -31,7 +31,7 @@ def test_typical_clock_joins_the_report(tmp_path, monkeypatch):
     assert report["bench"] == 1
     found = report["clock"]
     assert (found["mhz"], found["mhz_seeds"], found["device"]) == (42.0, [41.0, 44.0, 42.0], "LFE5U-45F")
-    assert found["command"] == "python -m sqhw.runtime.clock --preset 2x2 --device 45k --seeds 3"
+    assert found["command"] == "python -m sqhw.measure.clock --preset 2x2 --device 45k --seeds 3"
 
 
 def test_an_engine_that_fits_no_device_is_refused(tmp_path, monkeypatch):

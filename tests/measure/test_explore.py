@@ -7,10 +7,10 @@ import pytest
 
 from sqhw import cli
 from sqhw.config import PEConfig
-from sqhw.flows import explore, explore_report
-from sqhw.flows.explore import Sweep, configurations, document, gates_of, utilization
-from sqhw.flows.explore_exponents import estimate
 from sqhw.layouts import dense_beat_layout
+from sqhw.measure import explore, explore_report
+from sqhw.measure.explore import Sweep, configurations, document, gates_of, utilization
+from sqhw.measure.explore_exponents import estimate
 from sw_reference.format import DenseFormat, SQFormat
 
 COSTS = {"row": 100.0, "column": 10.0, "unit": 1000.0}
@@ -135,7 +135,7 @@ def test_fewer_exponent_bits_are_smaller(tmp_path):
     ],
 )
 def test_refusals(tmp_path, monkeypatch, capsys, options, message):
-    monkeypatch.setattr("sqhw.flows.ppa_figures.check", lambda: None)
+    monkeypatch.setattr("sqhw.measure.area_figures.check", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["explore", *options.split()]) == 2
     assert capsys.readouterr().err.endswith(f"Error: {message}\n")

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import unsigned
 
-from sqhw.baselines.float_add import FloatAdd
-from sqhw.baselines.fp16_decode import FP16Decode
-from sqhw.baselines.fp16_dot import FP16Dot, FP16DotFP32
+from sqhw.measure.rivals.float_add import FloatAdd
+from sqhw.measure.rivals.fp16_decode import FP16Decode
+from sqhw.measure.rivals.fp16_dot import FP16Dot, FP16DotFP32
 from sw_reference.rivals import fp16_dot
 from tests.hardware import drive_pipeline
 

@@ -9,11 +9,11 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.baselines.integer_mac import IntegerMAC
-from sqhw.baselines.operator_mac import OperatorMAC
-from sqhw.baselines.paired_mac import PairedMAC, PairPicks, PairSums
-from sqhw.baselines.products import add_signed_product
-from sqhw.blocks.bit_heap import BitHeap
+from sqhw.arith.bit_heap import BitHeap
+from sqhw.arith.products import add_signed_product
+from sqhw.measure.rivals.integer_mac import IntegerMAC
+from sqhw.measure.rivals.operator_mac import OperatorMAC
+from sqhw.measure.rivals.paired_mac import PairedMAC, PairPicks, PairSums
 from sw_reference.rivals import integer_dot
 from tests.hardware import drive_pipeline
 

@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sqhw.baselines.mx_dot import MXDot
-from sqhw.baselines.nvfp4_dot import NVFP4Dot
+from sqhw.measure.rivals.mx_dot import MXDot
+from sqhw.measure.rivals.nvfp4_dot import NVFP4Dot
 from sw_reference.rivals import e2m1_value, mx_dot, nvfp4_dot, ue4m3_value
 from tests.hardware import drive_pipeline
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from sqhw.flows import synth
-from sqhw.flows.resources import BLOCKS, OTHER, blocks, document, markdown, survey
-from sqhw.flows.synth import Report, synthesize
-from sqhw.flows.targets import LIBERTY, TARGETS
-from sqhw.flows.tools import ToolError
-from sqhw.flows.verilog import Design
+from sqhw.emit import Design
+from sqhw.measure.resources import BLOCKS, OTHER, blocks, document, markdown, survey
+from sqhw.tools import synth
+from sqhw.tools.synth import Report, synthesize
+from sqhw.tools.targets import LIBERTY, TARGETS
+from sqhw.tools.tools import ToolError
 
 # Two registers of 3 bits behind an exclusive or of 3 bits, and one register of 2 bits at the top.
 TEXT = """

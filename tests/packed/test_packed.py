@@ -21,14 +21,14 @@ from sqhw.packed.convert import Recipe, convert, selected
 from sqhw.packed.packed_file import KEY, PackedFile
 from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import Entry, TensorFile, TensorFileWriter
+from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import DenseFormat, SQFormat
-from sw_reference.llm import gguf_file
 from sw_reference.policy import LargestImportance, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
-from tests.cases import random_dense, random_sq
+from tests.reference.cases import random_dense, random_sq
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FORMATS = [
     SQFormat(),
     SQFormat(16, 4, "int8", "sentinel"),

@@ -14,13 +14,13 @@ from amaranth.sim import Simulator
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.streams import Beats, compile_pe, drive
+from sim.bench.streams import Beats, compile_pe, drive
 from sqhw.config import PEConfig
-from sqhw.flows.verilog import emit
+from sqhw.emit import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
-from tests import twin
+from tests import slow_model as twin
 
 NAN = 0x7FC00000
 CONFIGS = {

@@ -10,18 +10,18 @@ from amaranth.hdl import Module, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sqhw.blocks.accumulator import Accumulator
-from sqhw.blocks.bank_sum import BankSum
-from sqhw.blocks.bit_heap import cuts
-from sqhw.blocks.credit_queue import CreditQueue, Credits
-from sqhw.blocks.dense_lanes import DenseLanes
-from sqhw.blocks.fp16_outlier_lane import FP16OutlierLane
-from sqhw.blocks.fp16_unpack import FP16Unpack
-from sqhw.blocks.gather import Gather
-from sqhw.blocks.int8_outlier_lane import INT8OutlierLane
-from sqhw.blocks.pipeline import delay, signed_range
-from sqhw.blocks.scale import ScaleMultiply, ScaleShift
-from sqhw.blocks.shared_multiplier import SharedMultiplier
+from sqhw.arith.accumulator import Accumulator
+from sqhw.arith.bit_heap import cuts
+from sqhw.arith.pipeline import delay, signed_range
+from sqhw.arith.scale import ScaleMultiply, ScaleShift
+from sqhw.array.credit_queue import CreditQueue, Credits
+from sqhw.pe.dense_lanes import DenseLanes
+from sqhw.pe.gather import Gather
+from sqhw.pe.outliers.bank_sum import BankSum
+from sqhw.pe.outliers.fp16 import FP16OutlierLane
+from sqhw.pe.outliers.fp16_unpack import FP16Unpack
+from sqhw.pe.outliers.int8 import INT8OutlierLane
+from sqhw.pe.outliers.shared import SharedMultiplier
 from tests.hardware import STALLS, drive_pipeline, drive_stream, simulate
 
 SEED = 20251205

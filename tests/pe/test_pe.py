@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.faults import FAULTS
-from sqhw.beats import dense_beats, scales_beat, sq_beats
+from sim.traffic.faults import FAULTS
 from sqhw.config import PRESETS, PEConfig
+from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply

@@ -6,25 +6,25 @@ import itertools
 import numpy as np
 import pytest
 
-from sim.faults import DENSE_FAULTS, replace_field
+from sim.traffic.faults import DENSE_FAULTS, replace_field
 from sqhw.array.array import ProcessingArray
 from sqhw.array.config import ArrayConfig
-from sqhw.beats import dense_beats, sq_beats
-from sqhw.blocks.dense_decoder import DenseDecoder
-from sqhw.blocks.split_gather import SplitGather
 from sqhw.config import PEConfig
-from sqhw.flows.bare import BarePE
-from sqhw.flows.lint import lint
-from sqhw.flows.verilog import emit, write
+from sqhw.emit import emit, write
 from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
+from sqhw.measure.core import BarePE
+from sqhw.packing import dense_beats, sq_beats
+from sqhw.pe.dense_decoder import DenseDecoder
 from sqhw.pe.pe import ProcessingElement
+from sqhw.pe.split_gather import SplitGather
+from sqhw.tools.lint import lint
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests.array_jobs import Tile, tile_rows
-from tests.cases import random_dense, random_sq
+from tests.array.array_jobs import Tile, tile_rows
 from tests.hardware import STALLS, drive_pipeline, drive_stream, simulate
-from tests.test_pe import NAN, bits, streams
+from tests.pe.test_pe import NAN, bits, streams
+from tests.reference.cases import random_dense, random_sq
 
 SEED = 20251205
 SPLIT = DenseFormat(4, 16, 1, 8)

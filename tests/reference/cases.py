@@ -7,10 +7,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.operands import random_dense, random_sq
+from sim.traffic.operands import random_dense, random_sq
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import twin
+from tests import slow_model as twin
 
 __all__ = [
     "DENSE_FORMATS", "SPLIT_DENSE_FORMATS", "SQ_FORMATS", "exact", "matrices", "random_dense", "random_sq",

@@ -33,8 +33,8 @@ from sw_reference.llm import Model
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_sq
 from sw_reference.split import dequantize
-from tests.cases import random_dense, random_sq
-from tests.test_llm import TINY, tiny_weights
+from tests.reference.cases import random_dense, random_sq
+from tests.reference.test_llm import TINY, tiny_weights
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def test_provenance(embedded):
 
 
 def test_the_table_in_the_docs_is_this_one(embedded):
-    page = Path(__file__).parents[1] / "docs" / "model.md"
+    page = Path(__file__).parents[2] / "docs" / "model.md"
     assert summary(embedded) in page.read_text(encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """The language model in NumPy: its parts against plain formulas, itself against an independent one.
 
 The quick tests need no model. ``pytest -m llm`` runs those on the real weights (the extra ``llm``), and
-``pytest -m judge -s tests/test_llm.py`` compares with ``transformers`` and ``tokenizers``, which read
-the same file; ``docs/model.md`` says what to install and what came out.
+``pytest -m judge -s tests/reference/test_llm.py`` compares with ``transformers`` and ``tokenizers``, which
+read the same file; ``docs/model.md`` says what to install and what came out.
 """
 
 import random
@@ -13,6 +13,7 @@ import pytest
 
 from sw_reference import capture
 from sw_reference.activations import load_activations
+from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.llm import (
     GGUFFile,
     KVCache,
@@ -21,7 +22,6 @@ from sw_reference.llm import (
     Tokenizer,
     find_model,
     generate,
-    gguf_file,
     model,
     product,
 )

@@ -16,8 +16,8 @@ from sw_reference.quantize import GivenMask, quantize_dense, quantize_sq
 from sw_reference.rounding import CANONICAL_NAN, round_result, to_float32
 from sw_reference.split import dense_codes, dense_integers
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import twin
-from tests.cases import (
+from tests import slow_model as twin
+from tests.reference.cases import (
     DENSE_FORMATS,
     SPLIT_DENSE_FORMATS,
     SQ_FORMATS,

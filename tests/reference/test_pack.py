@@ -15,8 +15,8 @@ from sw_reference.pack import (
     unpack_sq,
 )
 from sw_reference.tensors import SQTensor
-from tests import twin
-from tests.cases import SPLIT_DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_rows
+from tests import slow_model as twin
+from tests.reference.cases import SPLIT_DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_rows
 
 DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)] + SPLIT_DENSE_FORMATS
 

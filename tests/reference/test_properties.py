@@ -26,8 +26,8 @@ from sw_reference.quantize import SCALE_STEPS, quantize_dense, quantize_sq
 from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
 from sw_reference.split import dense_codes, dense_integers, dequantize, split
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import twin
-from tests.cases import exact, twin_codes, twin_rows, twin_units
+from tests import slow_model as twin
+from tests.reference.cases import exact, twin_codes, twin_rows, twin_units
 
 SCALES = st.sampled_from(["least_squares", "absmax"])
 

@@ -21,10 +21,10 @@ from sw_reference.quantize import (
 )
 from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
 from sw_reference.split import dequantize
-from tests import twin
-from tests.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
+from tests import slow_model as twin
+from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
 
-ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 
 def expected_rows(x, fmt, steps, limit=Fraction(0)):

@@ -11,8 +11,8 @@ from sw_reference.quantize import quantize_sq
 from sw_reference.scales import LEGAL_SIGMA, SCALE_UNITS, TAU_VALUES
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import twin
-from tests.cases import (
+from tests import slow_model as twin
+from tests.reference.cases import (
     DENSE_FORMATS,
     SPLIT_DENSE_FORMATS,
     SQ_FORMATS,

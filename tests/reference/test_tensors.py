@@ -8,7 +8,7 @@ import pytest
 
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
-from tests.cases import random_dense, random_sq
+from tests.reference.cases import random_dense, random_sq
 
 SQ = random_sq(np.random.default_rng(0), SQFormat(8, 2, "fp16"), 2, 20)
 ROW_SCALE_RULE = "the row scale must be positive, normal and finite"

@@ -6,7 +6,7 @@ from pathlib import Path
 from sim.array import as_report, simulate
 
 SEED = 20251205
-COMMITTED = Path(__file__).parents[1] / "docs" / "results" / "array.json"
+COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "array.json"
 
 
 def test_tiny_agrees_with_the_golden_model(tmp_path):

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sim import coverage
-from sim.coverage_bins import Bins, OperandBins, applicable_faults, result_plan, sample_results
-from sim.coverage_data import Exclusion, Points, summary
-from sim.extremes import extreme_products
-from sim.faults import DENSE_FAULTS, FAULTS
-from sim.stimulus import dot_products
+from sim.coverage import command as coverage
+from sim.coverage.bins import Bins, OperandBins, applicable_faults, result_plan, sample_results
+from sim.coverage.data import Exclusion, Points, summary
+from sim.traffic.dot_products import dot_products
+from sim.traffic.extreme_values import extreme_products
+from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sqhw.config import PRESETS
 
 SEED = 7
-PAGE = (Path(__file__).parents[1] / "docs" / "verification.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "verification.md").read_text()
 SOURCE = "module m;\n  if (en) begin\n  if (never) begin end\nendmodule\n"
 
 

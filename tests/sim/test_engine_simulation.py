@@ -12,12 +12,12 @@ from sim import engine_slices
 from sim.engine import simulate_engine
 from sim.engine_slices import ENGINE, simulate_slices
 from sim.runner import Simulation, SimulationError
-from sqhw.runtime.rtl import RTLDevice
+from sqhw.driver.rtl import RTLDevice
 from sw_reference.activations import load_activations
-from tests.test_engine import library
+from tests.engine.test_engine import library
 
 SEED = 20251205
-COMMITTED = Path(__file__).parents[1] / "docs" / "results" / "sim.json"
+COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "sim.json"
 SITE = load_activations().site(11, "ffn_down")
 
 

@@ -10,12 +10,13 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from sim.mutants import CONFIG
-from sqhw.blocks import bank_monitor, bitmap_decoder
+from sim.formal import decoder as formal_decoder
+from sim.formal.claims import PROOFS, QUICK
+from sim.formal.prove import Proof, prove, refute
+from sim.mutation.mutants import CONFIG
 from sqhw.cli import main
-from sqhw.flows import formal_decoder
-from sqhw.flows.formal import Proof, prove, refute
-from sqhw.flows.formal_proofs import PROOFS, QUICK
+from sqhw.pe import bank_monitor
+from sqhw.pe import decoder as bitmap_decoder
 
 BY_NAME = {proof.name: proof for proof in PROOFS}
 BUGS = [(proof.name, bug) for proof in PROOFS for bug in proof.bugs]

@@ -3,11 +3,11 @@
 
 import pytest
 
-from sim import fuzz
-from sim.fuzz_engine import CONFIG, RECOVER, engine_rounds
-from sim.fuzz_line import compile_line, line_rounds
-from sqhw.runtime.library import compile_engine
-from sqhw.runtime.rtl import RTLDevice
+from sim.fuzz import command as fuzz
+from sim.fuzz.engine import CONFIG, RECOVER, engine_rounds
+from sim.fuzz.line import compile_line, line_rounds
+from sqhw.driver.library import compile_engine
+from sqhw.driver.rtl import RTLDevice
 
 SEED = 7
 pytestmark = pytest.mark.slow

@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from sim import netlist
-from sim.recording import forget_power_up, icarus, record, verilator
-from sim.stimulus import Traffic, dot_products, traffic
-from sim.streams import compile_pe, drive
+from sim.bench.recording import forget_power_up, icarus, record, verilator
+from sim.bench.streams import compile_pe, drive
+from sim.traffic.dot_products import Traffic, dot_products, traffic
 from sqhw.config import PEConfig
-from sqhw.flows.targets import TARGETS
-from sqhw.flows.verilog import emit
+from sqhw.emit import emit
 from sqhw.layouts import sq_beat_layout
+from sqhw.tools.targets import TARGETS
 from sw_reference.format import DenseFormat, SQFormat
 
 SEED = 7

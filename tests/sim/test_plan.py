@@ -11,15 +11,15 @@ from sim import plan
 PAGE = """
 | block | property | covered by |
 |---|---|---|
-| A | one | `tests/test_plan.py::test_a`, `decoder` |
-| B | two | `tests/test_plan.py::test_b`, `tests/test_netlist.py` |
-| C | `tests/test_plan.py::not_in_the_last_column` | `tests/test_netlist.py::test_command` |
+| A | one | `tests/sim/test_plan.py::test_a`, `decoder` |
+| B | two | `tests/sim/test_plan.py::test_b`, `tests/sim/test_netlist.py` |
+| C | `tests/sim/test_plan.py::not_in_the_last_column` | `tests/sim/test_netlist.py::test_command` |
 """
 CASES = """<testsuites><testsuite>
-<testcase classname="tests.test_plan" name="test_a[1]"/>
-<testcase classname="tests.test_plan" name="test_a[2]"><skipped/></testcase>
-<testcase classname="tests.test_plan" name="test_b"><failure>no</failure></testcase>
-<testcase classname="tests.test_netlist" name="test_c"><skipped/></testcase>
+<testcase classname="tests.sim.test_plan" name="test_a[1]"/>
+<testcase classname="tests.sim.test_plan" name="test_a[2]"><skipped/></testcase>
+<testcase classname="tests.sim.test_plan" name="test_b"><failure>no</failure></testcase>
+<testcase classname="tests.sim.test_netlist" name="test_c"><skipped/></testcase>
 </testsuite></testsuites>
 """
 
@@ -33,21 +33,21 @@ def report(tmp_path) -> Path:
 
 def test_names_are_those_of_the_last_column():
     assert plan.named_tests(PAGE) == [
-        "tests/test_netlist.py",
-        "tests/test_netlist.py::test_command",
-        "tests/test_plan.py::test_a",
-        "tests/test_plan.py::test_b",
+        "tests/sim/test_netlist.py",
+        "tests/sim/test_netlist.py::test_command",
+        "tests/sim/test_plan.py::test_a",
+        "tests/sim/test_plan.py::test_b",
     ]
 
 
 def test_tests_are_sorted_by_what_became_of_them(report):
-    names = [*plan.named_tests(PAGE), "tests/test_plan.py::test_never"]
+    names = [*plan.named_tests(PAGE), "tests/sim/test_plan.py::test_never"]
     assert plan.check(names, plan.outcomes([report])) == {
-        "passed": ["tests/test_plan.py::test_a"],
-        "failed": ["tests/test_plan.py::test_b"],
-        "skipped": ["tests/test_netlist.py"],
-        "slow": ["tests/test_netlist.py::test_command"],
-        "missing": ["tests/test_plan.py::test_never"],
+        "passed": ["tests/sim/test_plan.py::test_a"],
+        "failed": ["tests/sim/test_plan.py::test_b"],
+        "skipped": ["tests/sim/test_netlist.py"],
+        "slow": ["tests/sim/test_netlist.py::test_command"],
+        "missing": ["tests/sim/test_plan.py::test_never"],
     }
 
 
@@ -67,9 +67,9 @@ def test_a_test_that_did_not_run_fails_the_command(report, tmp_path, monkeypatch
     output = tmp_path / "plan.json"
     result = run(report, "--output", output)
     assert result.exit_code == 1
-    assert "missing: tests/test_pe.py::test_agrees_with_the_golden_model" in result.output
+    assert "missing: tests/pe/test_pe.py::test_agrees_with_the_golden_model" in result.output
     page = tmp_path / "page.md"
-    page.write_text("| A | one | `tests/test_plan.py::test_a` |\n")
+    page.write_text("| A | one | `tests/sim/test_plan.py::test_a` |\n")
     monkeypatch.setattr(plan, "PAGE", page)
     assert run(report, "--output", output).exit_code == 0
     assert json.loads(output.read_text())["counts"]["passed"] == 1

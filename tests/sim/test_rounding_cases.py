@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sim.mutants import CONFIG
-from sim.roundings import FINEST_SUM, LARGEST_SUM, operands_with_sums, rounding_products
+from sim.mutation.mutants import CONFIG
+from sim.traffic.rounding_cases import FINEST_SUM, LARGEST_SUM, operands_with_sums, rounding_products
 from sw_reference.multiply import multiply
 
 SEED = 7

@@ -11,10 +11,10 @@ import sim.__main__
 from sim import runner
 from sim.report import as_report
 from sqhw.config import PRESETS
-from sqhw.flows.verilog import emit, module_name
+from sqhw.emit import emit, module_name
 
 SEED = 20251205
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 RENEW = "renew it with: make sim && cp build/sim/sim.json docs/results/"
 
 

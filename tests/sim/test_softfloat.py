@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import Fragment
 from click.testing import CliRunner
 
-from sim import judges
+from sim import softfloat as judges
 from sw_reference.rounding import round_result, to_float32
 
 SEED = 7

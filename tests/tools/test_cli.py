@@ -9,9 +9,9 @@ import pytest
 
 from sqhw import cli
 from sqhw.config import PRESETS, PEConfig
-from sqhw.flows.synth import Report
-from sqhw.flows.tools import ToolError
 from sqhw.options import selected
+from sqhw.tools.synth import Report
+from sqhw.tools.tools import ToolError
 from sw_reference.format import DenseFormat, SQFormat
 
 EVERY_OPTION = """

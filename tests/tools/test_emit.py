@@ -19,11 +19,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.config import PRESETS
-from sqhw.flows.lint import lint
-from sqhw.flows.tools import ToolError, yosys
-from sqhw.flows.verilog import Design, convert, emit, module_name, pinned_yosys, write
+from sqhw.emit import Design, convert, emit, module_name, pinned_yosys, write
+from sqhw.tools.lint import lint
+from sqhw.tools.tools import ToolError, yosys
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "verilog"
 REPORT = ROOT / "docs" / "results" / "synth.json"
 TIMING = ("latency", "latency_max", "result_interval")

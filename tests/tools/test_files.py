@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.flows.files import as_json, write_text
+from sqhw.tools.files import as_json, write_text
 
 
 def test_text_arrives(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="needs make")
 
@@ -93,10 +93,10 @@ def test_variables_reach_the_commands(python, tmp_path):
     common = ("-n", f"PYTHON={python}", f"VENV={tmp_path}/venv")
     sim = make("sim", "SIM=icarus", "WAVES=1", "PRESET=tiny", *common).stdout
     assert "-m sim --preset tiny --simulator icarus --waves --output build/sim/sim.json" in spaced(sim)
-    assert "-m sqhw.flows.tools iverilog" in sim
+    assert "-m sqhw.tools.tools iverilog" in sim
     plain = make("sim", "WAVES=0", *common).stdout
     assert "-m sim --simulator verilator --output build/sim/sim.json" in spaced(plain)
-    assert "-m sqhw.flows.tools g++ make perl" in plain
+    assert "-m sqhw.tools.tools g++ make perl" in plain
     quick = make("accuracy", "QUICK=1", *common).stdout
     assert "-m sw_reference.accuracy --quick --output build/accuracy/accuracy.json" in quick
     assert "-m sqhw synth --preset wide" in make("synth", "PRESET=wide", *common).stdout

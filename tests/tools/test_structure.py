@@ -7,11 +7,11 @@ import pytest
 from sqhw.array.array import ProcessingArray
 from sqhw.array.config import array_preset
 from sqhw.config import PRESETS
+from sqhw.emit import convert, emit
+from sqhw.emit_engine import emit_engine
 from sqhw.engine.config import engine_preset
-from sqhw.engine.emit import emit_engine
-from sqhw.flows.structure import check_structure
-from sqhw.flows.tools import ToolError
-from sqhw.flows.verilog import convert, emit
+from sqhw.tools.structure import check_structure
+from sqhw.tools.tools import ToolError
 
 LATCH = "module top(input en, input d, output reg q);\nalways @* if (en) q = d;\nendmodule\n"
 LOOP = "module top(input a, output y);\nwire b = ~(a & y);\nassign y = b;\nendmodule\n"

@@ -10,10 +10,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from sqhw.flows import tools
-from sqhw.flows.tools import ToolError
+from sqhw.tools import tools
+from sqhw.tools.tools import ToolError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 INSTALL = "install it with the system's package manager"
 
 
@@ -105,12 +105,12 @@ def test_verilator_runs():
 
 def test_check_needs_no_packages():
     """The Makefile runs it before anything is installed: -S hides installed packages."""
-    command = [sys.executable, "-S", "-m", "sqhw.flows.tools", "make"]
+    command = [sys.executable, "-S", "-m", "sqhw.tools.tools", "make"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def test_check_fails_loudly(only):
-    command = [sys.executable, "-m", "sqhw.flows.tools", "g++"]
+    command = [sys.executable, "-m", "sqhw.tools.tools", "g++"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stderr == f"g++ 10 or newer is needed, but g++ is not on PATH: {INSTALL}\n"

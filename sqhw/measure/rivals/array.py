@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import check_int
 
-from ..blocks.pipeline import delay, register
-from ..blocks.repeated import repeated
+from ...arith.pipeline import delay, register
+from ...arith.repeated import repeated
 
 __all__ = ["Baseline", "BaselineArray"]
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .products import named
+from ...arith.products import named
 
 __all__ = ["SIGNIFICAND_BITS", "FloatAdd", "float_layout", "mask_float"]
 

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import check_int
 
-from ..blocks.bit_heap import BitHeap
-from ..blocks.pipeline import delay, register
+from ...arith.bit_heap import BitHeap
+from ...arith.pipeline import delay, register
 from .float_add import FloatAdd, float_layout, mask_float
 from .fp16_decode import FP16_BITS, FP16Decode, decoded_layout
 

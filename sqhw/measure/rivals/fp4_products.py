@@ -6,8 +6,8 @@ from typing import Any
 
 from amaranth.hdl import Cat, Module, Value
 
-from ..blocks.bit_heap import BitHeap
-from .products import named
+from ...arith.bit_heap import BitHeap
+from ...arith.products import named
 
 __all__ = ["FP4_BITS", "FP4_PRODUCT_MAX", "add_fp4_product"]
 

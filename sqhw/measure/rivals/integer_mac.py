@@ -10,11 +10,11 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import TAU_BITS, TAU_MAX, check_choice, check_int
 
-from ..blocks.accumulator import Accumulator
-from ..blocks.bit_heap import BitHeap
-from ..blocks.pipeline import register, signed_range
-from ..config import K_LIMIT
-from .products import add_signed_product
+from ...arith.accumulator import Accumulator
+from ...arith.bit_heap import BitHeap
+from ...arith.pipeline import register, signed_range
+from ...arith.products import add_signed_product
+from ...config import K_LIMIT
 
 __all__ = ["IntegerMAC"]
 

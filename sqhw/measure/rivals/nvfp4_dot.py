@@ -10,10 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import check_int
 
-from ..blocks.accumulator import Accumulator
-from ..blocks.bit_heap import BitHeap
-from ..blocks.pipeline import register, signed_range
-from ..config import K_LIMIT
+from ...arith.accumulator import Accumulator
+from ...arith.bit_heap import BitHeap
+from ...arith.pipeline import register, signed_range
+from ...config import K_LIMIT
 from .fp4_products import FP4_BITS, FP4_PRODUCT_MAX, add_fp4_product
 
 __all__ = ["NVFP4_BLOCK", "UE4M3_BITS", "NVFP4Dot"]

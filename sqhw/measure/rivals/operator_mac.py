@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Module
 
-from ..blocks.pipeline import register, signed_range
+from ...arith.pipeline import register, signed_range
 from .integer_mac import IntegerMAC
 
 __all__ = ["OperatorMAC"]

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..blocks.dense_lanes import DenseLanes, pair_picks, pair_sums, picks_layout, sums_layout
+from ...pe.dense_lanes import DenseLanes, pair_picks, pair_sums, picks_layout, sums_layout
 from .integer_mac import IntegerMAC
 
 __all__ = ["PairPicks", "PairSums", "PairedMAC"]

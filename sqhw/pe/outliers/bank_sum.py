@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import signed_range
+from ...arith.pipeline import signed_range
 
 __all__ = ["BankSum"]
 

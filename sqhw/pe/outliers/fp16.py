@@ -9,9 +9,9 @@ from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .bit_heap import BitHeap, cuts
-from .pipeline import delay, register, signed_range
-from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
+from ...arith.bit_heap import BitHeap, cuts
+from ...arith.pipeline import delay, register, signed_range
+from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
 
 __all__ = [
     "FP16_SHIFT_MAX",
@@ -70,7 +70,7 @@ class FP16OutlierLane(wiring.Component):
     With group scales ``d`` is multiplied by the scale's significand first, while it is narrow, and
     ``shift`` includes the scale's exponent.
 
-    The high code arrives unpacked (:class:`~sqhw.blocks.fp16_unpack.FP16Unpack`) because it is shared by
+    The high code arrives unpacked (:class:`~sqhw.pe.outliers.fp16_unpack.FP16Unpack`) because it is shared by
     a whole row of an array; this lane's own operand register is that of the dense code. It holds while
     ``take`` is low, and what is multiplied then is masked to 0 behind the multiplier: the multiplier's
     inputs stand still. Latency: :attr:`latency` cycles from ``d``. Throughput: one product per cycle; it

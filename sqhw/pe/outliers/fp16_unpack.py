@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import register
+from ...arith.pipeline import register
 
 __all__ = ["FP16Unpack"]
 

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS
 
-from .bit_heap import BitHeap
-from .pipeline import register, signed_range
+from ...arith.bit_heap import BitHeap
+from ...arith.pipeline import register, signed_range
 
 __all__ = ["INT8OutlierLane"]
 

@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS
 
-from .bit_heap import BitHeap, cuts
-from .fp16_outlier_lane import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, TAU_EXPONENT_MAX
-from .pipeline import delay, register, signed_range
-from .scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
+from ...arith.bit_heap import BitHeap, cuts
+from ...arith.pipeline import delay, register, signed_range
+from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
+from .fp16 import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, TAU_EXPONENT_MAX
 
 __all__ = ["SharedMultiplier", "SharedSchedule"]
 

@@ -8,15 +8,15 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import NIBBLE_MIN
 
-from ..blocks.accumulator import Accumulator
-from ..blocks.bank_sum import BankSum
-from ..blocks.dense_lanes import DenseLanes
-from ..blocks.gather import Gather
-from ..blocks.pipeline import delay, register
-from ..blocks.shared_multiplier import SharedMultiplier
-from ..config import PEConfig
-from .buses import column_layout, row_layout
-from .schedule import Schedule
+from ...arith.accumulator import Accumulator
+from ...arith.pipeline import delay, register
+from ...config import PEConfig
+from ..broadcasts import column_layout, row_layout
+from ..dense_lanes import DenseLanes
+from ..gather import Gather
+from ..schedule import Schedule
+from .bank_sum import BankSum
+from .shared import SharedMultiplier
 
 __all__ = ["SharedMACUnit"]
 

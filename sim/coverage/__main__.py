@@ -1,0 +1,5 @@
+"""``python -m sim.coverage``."""
+
+from .command import main
+
+main()

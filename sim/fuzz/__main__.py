@@ -1,0 +1,5 @@
+"""``python -m sim.fuzz``."""
+
+from .command import main
+
+main()

@@ -1,0 +1,5 @@
+"""``python -m sim.mutation``."""
+
+from .command import main
+
+main()
