@@ -111,18 +111,20 @@ def scales(folder: Path) -> Counts:
     sums = [
         sign * size for size in (block.BOUND, block.BOUND - 1, 896, 784, 64, 49, 3, 1) for sign in (1, -1)
     ]
-    scale, tau, value = (grid.ravel() for grid in np.meshgrid(np.arange(256), np.arange(64), [0, *sums]))
+    scale, group_scale, value = (
+        grid.ravel() for grid in np.meshgrid(np.arange(256), np.arange(64), [0, *sums])
+    )
     units = (8 + scale % 8) << (scale // 8)
     legal = units % 8 == 0
-    scale, tau, value, units = scale[legal], tau[legal], value[legal], units[legal] >> 3
+    scale, group_scale, value, units = scale[legal], group_scale[legal], value[legal], units[legal] >> 3
     stimulus = {
         "value": _bits(value, len(block.value)).astype(np.uint16),
         "scale": scale.astype(np.uint8),
-        "tau": tau.astype(np.uint8),
+        "group_scale": group_scale.astype(np.uint8),
     }
     outputs = play_block(block, folder, stimulus, block.latency)["o"]
     seen = _signed(outputs, len(block.o))
-    return len(seen), int((seen != value * units * ((8 + tau % 8) << (tau // 8))).sum())
+    return len(seen), int((seen != value * units * ((8 + group_scale % 8) << (group_scale // 8))).sum())
 
 
 def integer_to_float(folder: Path) -> Counts:

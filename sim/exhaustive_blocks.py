@@ -116,7 +116,7 @@ class Scales(wiring.Component):
 
     Members
     -------
-    value : In(signed_range(bound)), scale : In(8), tau : In(6)
+    value : In(signed_range(bound)), scale : In(8), group_scale : In(6)
     o : Out(signed)
         ``latency`` cycles later.
     """
@@ -132,7 +132,7 @@ class Scales(wiring.Component):
             {
                 "value": In(signed_range(self.BOUND)),
                 "scale": In(8),
-                "tau": In(6),
+                "group_scale": In(6),
                 "o": Out(self._shift.o.shape()),
             }
         )
@@ -142,12 +142,12 @@ class Scales(wiring.Component):
         m.submodules.bank, m.submodules.group, m.submodules.shift = self._bank, self._group, self._shift
         bank, group, shift = self._bank, self._group, self._shift
         exponent = Signal(range(39))
-        m.d.comb += exponent.eq(self.scale[3:] + self.tau[3:])
+        m.d.comb += exponent.eq(self.scale[3:] + self.group_scale[3:])
         m.d.comb += [
             bank.value.eq(self.value),
             bank.fraction.eq(self.scale[:3]),
             group.value.eq(bank.o),
-            group.fraction.eq(delay(m, self.tau[:3], bank.latency, name="tau")),
+            group.fraction.eq(delay(m, self.group_scale[:3], bank.latency, name="group_scale")),
             shift.value.eq(group.o),
             shift.exponent.eq(delay(m, exponent, bank.latency + group.latency, name="exponent")),
             self.o.eq(shift.o),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from sw_reference.format import LOW_BITS, SCALE_BITS, TAU_BITS
+from sw_reference.format import GROUP_SCALE_BITS, LOW_BITS, SCALE_BITS
 
 from .config import PEConfig
 
@@ -48,7 +48,7 @@ def dense_beat_layout(config: PEConfig) -> data.StructLayout:
     if config.dense_slots:
         fields["bitmap"] = unsigned(config.lanes)
     if config.dense.group:
-        fields["tau"] = unsigned(TAU_BITS)
+        fields["group_scale"] = unsigned(GROUP_SCALE_BITS)
     if config.dense_slots:
         fields["high"] = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
         fields["high_count"] = Shape.cast(range(config.dense_slots + 1))
@@ -66,7 +66,7 @@ def dense_step_layout(config: PEConfig) -> data.StructLayout:
         return dense_beat_layout(config)
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:
-        fields["tau"] = unsigned(TAU_BITS)
+        fields["group_scale"] = unsigned(GROUP_SCALE_BITS)
     fields |= {
         "select": data.ArrayLayout(unsigned(config.lanes), config.dense_slots),
         "high": data.ArrayLayout(signed(LOW_BITS), config.dense_slots),

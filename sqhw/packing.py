@@ -70,8 +70,10 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
         for beat in range(beats):
             fields: dict[str, Any] = {"codes": codes[row][beat], "last": beat == beats - 1}
             fields |= marks[row][beat]
-            if tensor.tau is not None and config.dense.group:
-                fields["tau"] = int(tensor.tau[row, beat * config.lanes // config.dense.group])
+            if tensor.group_scale is not None and config.dense.group:
+                fields["group_scale"] = int(
+                    tensor.group_scale[row, beat * config.lanes // config.dense.group]
+                )
             words.append(pack(fields))
         return words
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 __all__ = [
     "FP16_MAX_UNITS",
+    "GROUP_SCALE_BITS",
+    "GROUP_SCALE_MAX",
     "LEGAL_SCALES",
     "LOW_BITS",
     "LOW_MAX",
@@ -20,8 +22,6 @@ __all__ = [
     "SCALE_BITS",
     "SCALE_MAX_UNITS",
     "SENTINEL",
-    "TAU_BITS",
-    "TAU_MAX",
     "UNIT_EXPONENT",
     "DenseFormat",
     "SQFormat",
@@ -53,9 +53,9 @@ fraction) are reserved: no encoder writes them, and a decoder that meets one rep
 SCALE_MAX_UNITS = 15 << 28
 """The largest bank scale, 240, in units of 2**UNIT_EXPONENT."""
 
-TAU_BITS = 6
+GROUP_SCALE_BITS = 6
 """A group scale is e3m3, the integer (8 + m) * 2**e, code = 8 * e + m; stored in one byte."""
-TAU_MAX = 15 << 7
+GROUP_SCALE_MAX = 15 << 7
 
 FP16_MAX_UNITS = 2047 << 29
 """The largest finite FP16 number, 65504, in units of 2**UNIT_EXPONENT."""
@@ -253,12 +253,12 @@ class DenseFormat:
     @property
     def element_bound(self) -> int:
         """Bound on the magnitude of one element times its group scale, in units of the row scale."""
-        return self.code_bound * (TAU_MAX if self.group else 1)
+        return self.code_bound * (GROUP_SCALE_MAX if self.group else 1)
 
     @property
     def regular_bound(self) -> int:
         """The same for an element that is no outlier."""
-        return -self.code_min * (TAU_MAX if self.group else 1)
+        return -self.code_min * (GROUP_SCALE_MAX if self.group else 1)
 
     def groups(self, k: int) -> int:
         """Groups that cover `k` elements (the last may be short); 0 without group scales."""

@@ -85,15 +85,15 @@ def pack_dense(t: DenseTensor) -> NDArray[np.uint8]:
     """Returns uint8[rows, bytes per row]: the groups of each row one after the other."""
     fmt = t.format
     codes = _dense_code_nibbles(t)
-    if t.tau is None:
+    if t.group_scale is None:
         return _to_bytes(codes)
     # Groups of whole length, cut back at the end of the row: only the last group may be short.
     width = _group_nibbles(fmt)
-    padded = np.zeros((t.rows, t.tau.shape[1] * width), np.uint8)
+    padded = np.zeros((t.rows, t.group_scale.shape[1] * width), np.uint8)
     padded[:, : codes.shape[1]] = codes
     groups = padded.reshape(t.rows, -1, width)
-    record = np.concatenate([_nibbles(t.tau[..., None], 2), groups], axis=-1).reshape(t.rows, -1)
-    return _to_bytes(record[:, : 2 * t.tau.shape[1] + codes.shape[1]])
+    record = np.concatenate([_nibbles(t.group_scale[..., None], 2), groups], axis=-1).reshape(t.rows, -1)
+    return _to_bytes(record[:, : 2 * t.group_scale.shape[1] + codes.shape[1]])
 
 
 def _dense_code_nibbles(t: DenseTensor) -> NDArray[np.uint8]:
@@ -123,13 +123,13 @@ def unpack_dense(
     _check_bytes(data, len(row_scale), dense_bytes_per_row(fmt, k))
     count = _code_nibbles(fmt, k)
     nibbles = _from_bytes(data, 2 * fmt.groups(k) + count)
-    tau = None
+    group_scale = None
     if fmt.group is not None:
         width = 2 + _group_nibbles(fmt)
         padded = np.zeros((len(data), fmt.groups(k) * width), np.uint8)
         padded[:, : nibbles.shape[1]] = nibbles
         record = padded.reshape(len(data), -1, width)
-        tau = _join(record[..., :2], np.uint8)[..., 0]
+        group_scale = _join(record[..., :2], np.uint8)[..., 0]
         nibbles = record[..., 2:].reshape(len(data), -1)[:, :count]
     if fmt.bank is not None:
         banks = nibbles.reshape(len(data), fmt.banks(k), -1)
@@ -141,9 +141,9 @@ def unpack_dense(
                 f"Row {row}, bank {fmt.banks(k) - 1}: elements from {k} on are padding and must be zero"
             )
         codes = np.ascontiguousarray(codes[:, :k])
-        return DenseTensor(fmt, k, codes, tau, row_scale, _bitmap(mask), _signed_nibbles(high))
+        return DenseTensor(fmt, k, codes, group_scale, row_scale, _bitmap(mask), _signed_nibbles(high))
     codes = _signed_nibbles(nibbles) if fmt.bits == 4 else _join(nibbles, np.uint8).view(np.int8)
-    return DenseTensor(fmt, k, codes, tau, row_scale)
+    return DenseTensor(fmt, k, codes, group_scale, row_scale)
 
 
 def _bitmap_nibbles(bitmap: NDArray[np.bool_]) -> NDArray[np.uint8]:

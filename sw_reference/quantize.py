@@ -19,7 +19,7 @@ from sw_reference.codes import (
 from sw_reference.format import LEGAL_SCALES, LOW_MAX, SENTINEL, SQFormat, check_choice
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Policy, Threshold, to_banks
 from sw_reference.quantize_dense import quantize_dense
-from sw_reference.scales import LEGAL_SIGMA, covering_scale, power_of_two_scale
+from sw_reference.scales import LEGAL_BANK_SCALES, covering_scale, power_of_two_scale
 from sw_reference.tensors import SQTensor, used_slots
 
 __all__ = [
@@ -91,7 +91,7 @@ def quantize_sq(
     regular *= factor
     outliers *= factor
     index, low = _encode(regular, outliers, fmt, scale)
-    sigma = LEGAL_SIGMA[index]
+    sigma = LEGAL_BANK_SCALES[index]
     high: NDArray[np.uint16] | NDArray[np.int8]
     if fmt.high == "fp16":
         high = outliers.astype(np.float16).view(np.uint16)
@@ -111,7 +111,7 @@ def _row_exponent(
     regular: NDArray[np.float32], outliers: NDArray[np.float32], fmt: SQFormat
 ) -> NDArray[np.int32]:
     """Returns log2 of the row scales."""
-    largest_sigma = float(LEGAL_SIGMA[-1])
+    largest_sigma = float(LEGAL_BANK_SCALES[-1])
     low = np.abs(regular).max(axis=(1, 2))
     high = np.abs(outliers).max(axis=(1, 2), initial=0)
     limit = _FP16_LIMIT if fmt.high == "fp16" else fmt.high_max * largest_sigma
@@ -148,7 +148,7 @@ def _encode(
         if scale == "least_squares":
             best = _least_squares(part, part_high, best, fmt)
         index[rows] = best
-        low[rows] = round_codes(part, LEGAL_SIGMA[best], LOW_MAX).astype(np.int8).T
+        low[rows] = round_codes(part, LEGAL_BANK_SCALES[best], LOW_MAX).astype(np.int8).T
     return index.reshape(shape), low.reshape(*shape, fmt.bank)
 
 
@@ -156,7 +156,7 @@ def _least_squares(
     low: NDArray[np.float32], high: NDArray[np.float32], index: NDArray[np.intp], fmt: SQFormat
 ) -> NDArray[np.intp]:
     """Returns the index of the scale of least squared error, for low [bank, n] and high [outliers, n]."""
-    reference = LEGAL_SIGMA[index]
+    reference = LEGAL_BANK_SCALES[index]
     target = np.rint(low / reference * np.float32(FRACTION))
     high_target = np.rint(high / reference * np.float32(FRACTION)).astype(np.float64)
     wide_reference = reference.astype(np.float64)
@@ -165,7 +165,7 @@ def _least_squares(
     least = np.full(len(index), np.inf)
     for step in SCALE_STEPS:
         candidate = index + step
-        sigma = LEGAL_SIGMA.take(candidate, mode="clip")
+        sigma = LEGAL_BANK_SCALES.take(candidate, mode="clip")
         round_codes(low, sigma, LOW_MAX, out=codes)
         # Exact in float32: at most 128 products of 7 * 2048 * 7 stay below 2**24.
         squares = column_dots(codes, codes)
@@ -177,4 +177,4 @@ def _least_squares(
         cost = error_change(sigma.astype(np.float64), wide_reference, squares, products)
         best = np.where(cost < least, candidate, best)
         least = np.minimum(cost, least)
-    return np.clip(best, 0, len(LEGAL_SIGMA) - 1)
+    return np.clip(best, 0, len(LEGAL_BANK_SCALES) - 1)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.codes import FRACTION, ScaleChoice, checked_matrix, error_change, round_codes, sliced
-from sw_reference.format import TAU_MAX, DenseFormat, check_choice
+from sw_reference.format import GROUP_SCALE_MAX, DenseFormat, check_choice
 from sw_reference.policy import LargestMagnitude, Policy, to_banks
-from sw_reference.scales import TAU_VALUES
+from sw_reference.scales import GROUP_SCALE_VALUES
 from sw_reference.tensors import DenseTensor, used_slots
 
-__all__ = ["ROW_STEPS", "TAU_STEPS", "quantize_dense"]
+__all__ = ["GROUP_SCALE_STEPS", "ROW_STEPS", "quantize_dense"]
 
-TAU_STEPS = (0, 1, -1, -2, -3, -4)
+GROUP_SCALE_STEPS = (0, 1, -1, -2, -3, -4)
 """Group scales that least squares tries, in codes above the absmax one; of equal errors the first wins."""
 ROW_STEPS = tuple(range(16, 4, -1))
 """Row scales without groups are tried at these sixteenths of the absmax one."""
@@ -39,7 +39,7 @@ def quantize_dense(
         The format.
     scale
         How scales are chosen: group scales, or row scales where there are no groups. ``"least_squares"``
-        tries ``TAU_STEPS`` or ``ROW_STEPS``.
+        tries ``GROUP_SCALE_STEPS`` or ``ROW_STEPS``.
     policy
         Which elements are outliers, in a format that has some.
 
@@ -67,26 +67,28 @@ def quantize_dense(
         # The maximum of the elements that share a limit, by limit.
         by_limit = ((fmt.code_max, ~marks), (fmt.marks.high_max, marks))
         maxima = {limit: magnitudes.max(axis=2, where=where, initial=0) for limit, where in by_limit}
-    largest_tau = TAU_MAX if fmt.group else 1
-    rho = np.max([_covering_row_scale(m.max(axis=1), n * largest_tau) for n, m in maxima.items()], axis=0)
+    largest_group_scale = GROUP_SCALE_MAX if fmt.group else 1
+    rho = np.max(
+        [_covering_row_scale(m.max(axis=1), n * largest_group_scale) for n, m in maxima.items()], axis=0
+    )
     rho = np.where(rho > 0, rho, np.float32(1))
     if fmt.group is None:
         row_scale = _row_scale(blocks, rho, limits, scale)
-        tau = None
+        group_scale = None
         codes = round_codes(blocks, row_scale[:, None, None].astype(np.float64), limits)
     else:
         row_scale = rho
-        tau, scales = _group_scale(blocks, rho.astype(np.float64), maxima, limits, scale)
+        group_scale, scales = _group_scale(blocks, rho.astype(np.float64), maxima, limits, scale)
         codes = round_codes(blocks, scales[..., None], limits)
     codes = codes.astype(np.int8).reshape(rows, -1)[:, :k].copy()
     if bitmap is None:
-        return DenseTensor(fmt, k, codes, tau, row_scale)
+        return DenseTensor(fmt, k, codes, group_scale, row_scale)
     marked = bitmap.reshape(rows, -1)[:, :k]
     low, nibbles = sliced(codes[marked])
     high = np.zeros((*bitmap.shape[:2], fmt.outliers), np.int8)
     high[used_slots(bitmap, fmt.outliers)] = nibbles
     codes[marked] = low
-    return DenseTensor(fmt, k, codes, tau, row_scale, bitmap, high)
+    return DenseTensor(fmt, k, codes, group_scale, row_scale, bitmap, high)
 
 
 def _row_scale(
@@ -110,14 +112,14 @@ def _group_scale(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Returns the codes of the group scales, and their values times the row scale."""
     # Exact: 24-bit times 18-bit significands, in float64.
-    covered = TAU_VALUES * rho[:, None, None]
+    covered = GROUP_SCALE_VALUES * rho[:, None, None]
     covering = np.max([(n * covered < m[..., None]).sum(axis=2) for n, m in maxima.items()], axis=0)
-    steps = np.array(TAU_STEPS if scale == "least_squares" else TAU_STEPS[:1])
-    candidates = np.clip(covering[..., None] + steps, 0, len(TAU_VALUES) - 1)
-    numbers = TAU_VALUES[candidates].astype(np.float64)
+    steps = np.array(GROUP_SCALE_STEPS if scale == "least_squares" else GROUP_SCALE_STEPS[:1])
+    candidates = np.clip(covering[..., None] + steps, 0, len(GROUP_SCALE_VALUES) - 1)
+    numbers = GROUP_SCALE_VALUES[candidates].astype(np.float64)
     best = _best_block(blocks, rho[:, None, None] * numbers, numbers, limits)
-    tau = np.take_along_axis(candidates, best[..., None], axis=2)[..., 0]
-    return tau.astype(np.uint8), rho[:, None] * TAU_VALUES[tau]
+    group_scale = np.take_along_axis(candidates, best[..., None], axis=2)[..., 0]
+    return group_scale.astype(np.uint8), rho[:, None] * GROUP_SCALE_VALUES[group_scale]
 
 
 def _best_block(

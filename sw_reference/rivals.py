@@ -20,20 +20,22 @@ _EXPONENT_MIN = -126
 _EXPONENT_MAX = 127
 
 
-def integer_dot(a: NDArray[np.int64], b: NDArray[np.int64], tau: NDArray[np.int64] | None = None) -> int:
+def integer_dot(
+    a: NDArray[np.int64], b: NDArray[np.int64], group_scale: NDArray[np.int64] | None = None
+) -> int:
     """Returns the sum of tau * a * b.
 
     Parameters
     ----------
     a, b
         int64[beats, lanes].
-    tau
+    group_scale
         Codes of group scales, int64[beats]: (8 + code % 8) * 2**(code // 8). None for none.
     """
     sums = [int(beat) for beat in (a * b).sum(axis=1)]
-    if tau is None:
+    if group_scale is None:
         return sum(sums)
-    return sum(beat * (8 + int(t) % 8 << int(t) // 8) for beat, t in zip(sums, tau, strict=True))
+    return sum(beat * (8 + int(t) % 8 << int(t) // 8) for beat, t in zip(sums, group_scale, strict=True))
 
 
 def fp16_dot(a: NDArray[np.float16], b: NDArray[np.float16]) -> np.float32:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import LEGAL_SCALES, TAU_BITS, UNIT_EXPONENT
+from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, UNIT_EXPONENT
 
-__all__ = ["LEGAL_SIGMA", "SCALE_UNITS", "TAU_VALUES", "covering_scale", "power_of_two_scale"]
+__all__ = ["GROUP_SCALE_VALUES", "LEGAL_BANK_SCALES", "SCALE_UNITS", "covering_scale", "power_of_two_scale"]
 
 _CODES = np.arange(256, dtype=np.int64)
 
@@ -16,10 +16,14 @@ SCALE_UNITS: NDArray[np.int64] = np.where(
 )
 """int64[256]: the bank scale that each byte stands for, in units of 2**-24; 0 for reserved bytes."""
 
-LEGAL_SIGMA: NDArray[np.float32] = np.ldexp(SCALE_UNITS[list(LEGAL_SCALES)], UNIT_EXPONENT).astype(np.float32)
+LEGAL_BANK_SCALES: NDArray[np.float32] = np.ldexp(SCALE_UNITS[list(LEGAL_SCALES)], UNIT_EXPONENT).astype(
+    np.float32
+)
 """float32[239]: the legal bank scales in rising order, exact; entry i belongs to ``LEGAL_SCALES[i]``."""
 
-TAU_VALUES: NDArray[np.int64] = (8 + np.arange(1 << TAU_BITS) % 8) << (np.arange(1 << TAU_BITS) // 8)
+GROUP_SCALE_VALUES: NDArray[np.int64] = (8 + np.arange(1 << GROUP_SCALE_BITS) % 8) << (
+    np.arange(1 << GROUP_SCALE_BITS) // 8
+)
 """int64[64]: the group scale that each code stands for."""
 
 
@@ -29,7 +33,7 @@ def covering_scale(maximum: NDArray[np.float32], limit: int) -> NDArray[np.intp]
     The products are exact in float32: a 4-bit significand times `limit`, at most 127. The index is
     239 where no scale covers the maximum.
     """
-    return np.searchsorted(LEGAL_SIGMA * np.float32(limit), maximum, side="left")
+    return np.searchsorted(LEGAL_BANK_SCALES * np.float32(limit), maximum, side="left")
 
 
 def power_of_two_scale(maximum: NDArray[np.float32], limit: float) -> NDArray[np.int32]:

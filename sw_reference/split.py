@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.format import SENTINEL, UNIT_EXPONENT
-from sw_reference.scales import SCALE_UNITS, TAU_VALUES
+from sw_reference.scales import GROUP_SCALE_VALUES, SCALE_UNITS
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
 __all__ = [
@@ -67,19 +67,19 @@ def dense_codes(t: DenseTensor) -> NDArray[np.int64]:
 
 def split_dense(t: DenseTensor) -> SplitParts:
     """Returns the low and high parts of `t`; exact."""
-    tau = _group_scales(t)
-    return SplitParts(t.codes * tau, _high_nibbles(t) * tau)
+    group_scale = _group_scales(t)
+    return SplitParts(t.codes * group_scale, _high_nibbles(t) * group_scale)
 
 
 def dense_integers(t: DenseTensor) -> NDArray[np.int64]:
     """Returns the codes of `t` times their group scales: int64[rows, k], in units of the row scale."""
     integers = dense_codes(t)
-    if t.tau is None or t.format.group is None:
+    if t.group_scale is None or t.format.group is None:
         return integers
     if t.k % t.format.group:
         return integers * _group_scales(t)
     groups = integers.reshape(t.rows, -1, t.format.group)
-    groups *= TAU_VALUES[t.tau][..., None]  # in place: a view of whole groups
+    groups *= GROUP_SCALE_VALUES[t.group_scale][..., None]  # in place: a view of whole groups
     return integers
 
 
@@ -94,9 +94,9 @@ def _high_nibbles(t: DenseTensor) -> NDArray[np.int64]:
 
 def _group_scales(t: DenseTensor) -> NDArray[np.int64]:
     """Returns the group scale of each element, int64, to be broadcast with [rows, k]."""
-    if t.tau is None or t.format.group is None:
+    if t.group_scale is None or t.format.group is None:
         return np.ones(1, np.int64)
-    return np.repeat(TAU_VALUES[t.tau], t.format.group, axis=1)[:, : t.k]
+    return np.repeat(GROUP_SCALE_VALUES[t.group_scale], t.format.group, axis=1)[:, : t.k]
 
 
 def dequantize(t: SQTensor | DenseTensor) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import LEGAL_SCALES, SENTINEL, TAU_BITS, DenseFormat, SQFormat, check_int
+from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, SENTINEL, DenseFormat, SQFormat, check_int
 
 __all__ = ["K_MAX", "DenseTensor", "SQTensor", "outlier_counts", "used_slots"]
 
@@ -121,7 +121,7 @@ class DenseTensor:
         Elements of a row.
     codes
         int8[rows, k]: -8..7 (INT4) or -128..127 (INT8). At outliers: the low nibble, -8..7.
-    tau
+    group_scale
         uint8[rows, groups]: group scales, e3m3 codes 0..63; None without groups.
     row_scale
         float32[rows]: positive, normal and finite.
@@ -140,7 +140,7 @@ class DenseTensor:
     format: DenseFormat
     k: int
     codes: NDArray[np.int8]
-    tau: NDArray[np.uint8] | None
+    group_scale: NDArray[np.uint8] | None
     row_scale: NDArray[np.float32]
     bitmap: NDArray[np.bool_] | None = None
     high: NDArray[np.int8] | None = None
@@ -157,23 +157,23 @@ class DenseTensor:
                 f"Row {row}, column {column}: the dense code must be from {fmt.code_min} to "
                 f"{fmt.code_max}, not {self.codes[row, column]}"
             )
-        self._check_tau()
+        self._check_group_scale()
         self._check_outliers()
 
-    def _check_tau(self) -> None:
+    def _check_group_scale(self) -> None:
         fmt = self.format
         if fmt.group is None:
-            if self.tau is not None:
+            if self.group_scale is not None:
                 raise ValueError("Group scales must be None in a format without groups")
             return
-        _check_array("Group scales", self.tau, np.uint8, (self.rows, fmt.groups(self.k)))
-        assert self.tau is not None
-        wide = self.tau >= 1 << TAU_BITS
+        _check_array("Group scales", self.group_scale, np.uint8, (self.rows, fmt.groups(self.k)))
+        assert self.group_scale is not None
+        wide = self.group_scale >= 1 << GROUP_SCALE_BITS
         if wide.any():
             row, group = np.argwhere(wide)[0]
             raise ValueError(
                 f"Row {row}, group {group}: the group scale must be a code from 0 to "
-                f"{(1 << TAU_BITS) - 1}, not {self.tau[row, group]}"
+                f"{(1 << GROUP_SCALE_BITS) - 1}, not {self.group_scale[row, group]}"
             )
 
     def _check_outliers(self) -> None:

@@ -212,7 +212,7 @@ def sq_units(low: int, outlier: bool, scale: int, high: int, fmt: SQFormat) -> t
 # ---- the dense operand --------------------------------------------------------------------------
 
 
-def tau_value(code: int) -> int:
+def group_scale_value(code: int) -> int:
     return (8 + code % 8) << (code // 8)
 
 
@@ -228,7 +228,7 @@ def f32_up(value: Fraction) -> Fraction:
 def quantize_dense_row(
     row: list[Fraction],
     fmt: DenseFormat,
-    tau_steps: tuple[int, ...],
+    group_scale_steps: tuple[int, ...],
     row_steps: tuple[int, ...],
     marks: list[bool] | None = None,
 ) -> tuple[list[int], list[int], int]:
@@ -261,17 +261,17 @@ def quantize_dense_row(
     for start in range(0, len(row), fmt.group):
         block = both[start : start + fmt.group]
         position = next(
-            t for t in range(64) if all(abs(x) <= limit * rho * tau_value(t) for x, limit in block)
+            t for t in range(64) if all(abs(x) <= limit * rho * group_scale_value(t) for x, limit in block)
         )
-        reference = rho * tau_value(position)
+        reference = rho * group_scale_value(position)
 
         def cost(t: int, block: list = block, reference: Fraction = reference) -> Fraction:
-            scale = rho * tau_value(t)
+            scale = rho * group_scale_value(t)
             return error(block, quantize(block, scale), scale / reference, reference)
 
-        best = min(steps_of(position, tau_steps, 64), key=cost)
+        best = min(steps_of(position, group_scale_steps, 64), key=cost)
         taus.append(best)
-        codes += quantize(block, rho * tau_value(best))
+        codes += quantize(block, rho * group_scale_value(best))
     return codes, taus, to_f32(rho)
 
 
@@ -290,7 +290,7 @@ def dense_code(lo: int, outlier: bool, hi: int) -> int:
 
 def dot(elements: list[int], codes: list[int], taus: list[int], group: int | None) -> int:
     return sum(
-        x * d * (tau_value(taus[i // group]) if group else 1)
+        x * d * (group_scale_value(taus[i // group]) if group else 1)
         for i, (x, d) in enumerate(zip(elements, codes, strict=True))
     )
 

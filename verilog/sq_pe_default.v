@@ -54,8 +54,8 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   wire [3:0] \i_dense__payload.codes[7] ;
   wire [3:0] \i_dense__payload.codes[8] ;
   wire [3:0] \i_dense__payload.codes[9] ;
+  wire [5:0] \i_dense__payload.group_scale ;
   wire \i_dense__payload.last ;
-  wire [5:0] \i_dense__payload.tau ;
   wire i_dense__ready;
   wire i_dense__valid;
   wire [63:0] i_scales__payload;
@@ -223,7 +223,7 @@ module sq_pe_default(aresetn, s_axis_sq_tdata, s_axis_sq_tvalid, s_axis_sq_tlast
   assign \i_dense__payload.codes[13]  = i_dense__payload[55:52];
   assign \i_dense__payload.codes[14]  = i_dense__payload[59:56];
   assign \i_dense__payload.codes[15]  = i_dense__payload[63:60];
-  assign \i_dense__payload.tau  = i_dense__payload[69:64];
+  assign \i_dense__payload.group_scale  = i_dense__payload[69:64];
   assign \i_dense__payload.last  = i_dense__payload[70];
   assign \i_scales__payload.row_scale  = i_scales__payload[31:0];
   assign \i_scales__payload.column_scale  = i_scales__payload[63:32];
@@ -299,8 +299,8 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [3:0] \beat.codes[7] ;
   wire [3:0] \beat.codes[8] ;
   wire [3:0] \beat.codes[9] ;
+  wire [5:0] \beat.group_scale ;
   wire \beat.last ;
-  wire [5:0] \beat.tau ;
   wire en;
   reg full = 1'h0;
   wire [128:0] \i__payload$20 ;
@@ -351,8 +351,8 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   wire [3:0] \i_dense__payload.codes[7] ;
   wire [3:0] \i_dense__payload.codes[8] ;
   wire [3:0] \i_dense__payload.codes[9] ;
+  wire [5:0] \i_dense__payload.group_scale ;
   wire \i_dense__payload.last ;
-  wire [5:0] \i_dense__payload.tau ;
   wire [31:0] \i_scales__payload.column_scale ;
   wire [31:0] \i_scales__payload.row_scale ;
   wire [98:0] i_sq__payload;
@@ -665,7 +665,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \i_dense__payload.codes[13]  = i_dense__payload[55:52];
   assign \i_dense__payload.codes[14]  = i_dense__payload[59:56];
   assign \i_dense__payload.codes[15]  = i_dense__payload[63:60];
-  assign \i_dense__payload.tau  = i_dense__payload[69:64];
+  assign \i_dense__payload.group_scale  = i_dense__payload[69:64];
   assign \i_dense__payload.last  = i_dense__payload[70];
   assign \beat.codes  = i_dense__payload[63:0];
   assign \beat.codes[0]  = i_dense__payload[3:0];
@@ -684,7 +684,7 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
   assign \beat.codes[13]  = i_dense__payload[55:52];
   assign \beat.codes[14]  = i_dense__payload[59:56];
   assign \beat.codes[15]  = i_dense__payload[63:60];
-  assign \beat.tau  = i_dense__payload[69:64];
+  assign \beat.group_scale  = i_dense__payload[69:64];
   assign \beat.last  = i_dense__payload[70];
   assign \i__payload$20.acc  = \i__payload$20 [63:0];
   assign \i__payload$20.row_scale  = \i__payload$20 [95:64];
@@ -867,8 +867,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , ac
   wire [3:0] \beat.codes[7] ;
   wire [3:0] \beat.codes[8] ;
   wire [3:0] \beat.codes[9] ;
+  wire [5:0] \beat.group_scale ;
   wire \beat.last ;
-  wire [5:0] \beat.tau ;
   wire [168:0] column;
   wire [63:0] \column.codes ;
   wire [3:0] \column.codes[0] ;
@@ -1044,8 +1044,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , ac
   wire [3:0] \i$4.codes[7] ;
   wire [3:0] \i$4.codes[8] ;
   wire [3:0] \i$4.codes[9] ;
+  wire [5:0] \i$4.group_scale ;
   wire \i$4.last ;
-  wire [5:0] \i$4.tau ;
   wire \i.done ;
   wire \i.error ;
   wire \i.first ;
@@ -1447,7 +1447,7 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , ac
   assign \i$4.codes[13]  = \i$4 [55:52];
   assign \i$4.codes[14]  = \i$4 [59:56];
   assign \i$4.codes[15]  = \i$4 [63:60];
-  assign \i$4.tau  = \i$4 [69:64];
+  assign \i$4.group_scale  = \i$4 [69:64];
   assign \i$4.last  = \i$4 [70];
   assign \beat.codes  = \i$4 [63:0];
   assign \beat.codes[0]  = \i$4 [3:0];
@@ -1466,7 +1466,7 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , ac
   assign \beat.codes[13]  = \i$4 [55:52];
   assign \beat.codes[14]  = \i$4 [59:56];
   assign \beat.codes[15]  = \i$4 [63:60];
-  assign \beat.tau  = \i$4 [69:64];
+  assign \beat.group_scale  = \i$4 [69:64];
   assign \beat.last  = \i$4 [70];
   assign \row.low  = row[63:0];
   assign \row.low[0]  = row[3:0];
@@ -2038,6 +2038,7 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire \$98 ;
   wire \$99 ;
   reg [5:0] bank_tau_1 = 6'h00;
+  reg [5:0] group_scale_1 = 6'h00;
   wire [63:0] \i.codes ;
   wire [3:0] \i.codes[0] ;
   wire [3:0] \i.codes[10] ;
@@ -2055,8 +2056,8 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire [3:0] \i.codes[7] ;
   wire [3:0] \i.codes[8] ;
   wire [3:0] \i.codes[9] ;
+  wire [5:0] \i.group_scale ;
   wire \i.last ;
-  wire [5:0] \i.tau ;
   reg [2:0] late_fraction = 3'h0;
   wire [63:0] \o.codes ;
   wire [3:0] \o.codes[0] ;
@@ -2215,7 +2216,6 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   wire \o.picks[7][3].both ;
   wire \o.picks[7][3].first ;
   wire \o.picks[7][3].second ;
-  reg [5:0] tau_1 = 6'h00;
   assign \$1  = ~ i[4];
   assign \$2  = i[0] & \$1 ;
   assign \$3  = ~ i[0];
@@ -2377,14 +2377,14 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   assign \$159  = i[63] & \$158 ;
   assign \$160  = i[59] & i[63];
   always @(posedge clk)
-    tau_1 <= \$161 ;
+    group_scale_1 <= \$161 ;
   always @(posedge clk)
     bank_tau_1 <= \$162 ;
   always @(posedge clk)
     late_fraction <= \$163 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
-    \$161  = tau_1;
+    \$161  = group_scale_1;
     if (en) begin
       \$161  = i[69:64];
     end
@@ -2393,7 +2393,7 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
     if (\$auto$verilog_backend.cc:2437:dump_module$29 ) begin end
     \$162  = bank_tau_1;
     if (en) begin
-      \$162  = tau_1;
+      \$162  = group_scale_1;
     end
   end
   always @* begin
@@ -2577,11 +2577,11 @@ module \sq_pe_default.pe.datapath.column_side (rst, en, i, o, clk);
   assign \i.codes[13]  = i[55:52];
   assign \i.codes[14]  = i[59:56];
   assign \i.codes[15]  = i[63:60];
-  assign \i.tau  = i[69:64];
+  assign \i.group_scale  = i[69:64];
   assign \i.last  = i[70];
   assign o[165:163] = late_fraction;
   assign o[168:166] = bank_tau_1[5:3];
-  assign o[162:160] = tau_1[2:0];
+  assign o[162:160] = group_scale_1[2:0];
   assign o[159] = \$160 ;
   assign o[158] = \$159 ;
   assign o[157] = \$157 ;

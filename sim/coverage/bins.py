@@ -163,9 +163,9 @@ class OperandBins:
             found = self._lanes(word, layout, "codes", config.lanes, bits, lambda c, w=wanted: c == w)
             bins.hit(f"dense code: {code}", bool(found))
         if config.dense.group:
-            tau = _field(layout, word, "tau")
-            bins.hit("group scale: smallest", tau == 0)
-            bins.hit("group scale: largest", tau == 63)
+            group_scale = _field(layout, word, "group_scale")
+            bins.hit("group scale: smallest", group_scale == 0)
+            bins.hit("group scale: largest", group_scale == 63)
         if config.dense.bank:
             bitmap = _field(layout, word, "bitmap")
             bins.hit("dense outlier in the first lane", bitmap & 1)

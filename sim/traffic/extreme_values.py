@@ -83,9 +83,9 @@ def _dense(t: DenseTensor) -> DenseTensor:
     for row, sign in ((0, 1), (1, -1)):
         limit = t.format.code_max if sign > 0 else t.format.code_min
         codes[row] = limit if marks is None else np.where(marks[row], codes[row], limit)
-    if t.tau is not None:
-        tau = t.tau.copy()
-        tau[:2] = 63
-        tau[2:] = 0
-        fields["tau"] = tau
+    if t.group_scale is not None:
+        group_scale = t.group_scale.copy()
+        group_scale[:2] = 63
+        group_scale[2:] = 0
+        fields["group_scale"] = group_scale
     return replace(t, codes=codes, **fields)

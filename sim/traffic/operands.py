@@ -47,13 +47,13 @@ def random_dense(
     """Returns a tensor of random legal codes, whatever an encoder would write; or of the largest ones."""
     limits = (fmt.code_min, fmt.code_max)
     codes = rng.choice(limits, (rows, k)) if extreme else rng.integers(limits[0], limits[1] + 1, (rows, k))
-    tau = None
+    group_scale = None
     if fmt.group:
         shape = (rows, fmt.groups(k))
-        tau = (np.full(shape, 63) if extreme else rng.integers(0, 64, shape)).astype(np.uint8)
+        group_scale = (np.full(shape, 63) if extreme else rng.integers(0, 64, shape)).astype(np.uint8)
     row_scale = np.ldexp(rng.random(rows) + 0.5, rng.integers(-20, 20, rows)).astype(np.float32)
     if fmt.bank is None:
-        return DenseTensor(fmt, k, codes.astype(np.int8), tau, row_scale)
+        return DenseTensor(fmt, k, codes.astype(np.int8), group_scale, row_scale)
     marks = random_sq(rng, fmt.marks, rows, k, extreme=extreme)
     low = np.where(marks.bitmap.reshape(rows, -1)[:, :k], marks.low.reshape(rows, -1)[:, :k], codes)
-    return DenseTensor(fmt, k, low.astype(np.int8), tau, row_scale, marks.bitmap, marks.high)
+    return DenseTensor(fmt, k, low.astype(np.int8), group_scale, row_scale, marks.bitmap, marks.high)

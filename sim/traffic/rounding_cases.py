@@ -75,8 +75,8 @@ def operands_with_sums(config: PEConfig, sums: Sequence[int], *, short: bool) ->
         ones,
     )
     codes = np.where(np.arange(k) < group, 1, -8).astype(np.int8)[None]
-    tau = np.where(np.arange(k // group) < 1, 0, 7 << 3).astype(np.uint8)[None]
-    return sq, DenseTensor(config.dense, k, codes, tau, ones[:1])
+    group_scale = np.where(np.arange(k // group) < 1, 0, 7 << 3).astype(np.uint8)[None]
+    return sq, DenseTensor(config.dense, k, codes, group_scale, ones[:1])
 
 
 def _pieces(total: int) -> tuple[list[int], list[int]]:

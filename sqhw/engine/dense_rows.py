@@ -116,9 +116,9 @@ class DenseRows(wiring.Component):
             m.d.sync += [came.eq(present), began.eq(begins)]
         body = self.piece
         if dense.group:
-            tau = Signal.like(self.word.tau)
-            m.d.comb += self.word.tau.eq(Mux(began, self.piece[: len(tau)], tau))
-            m.d.sync += tau.eq(self.word.tau)
+            group_scale = Signal.like(self.word.group_scale)
+            m.d.comb += self.word.group_scale.eq(Mux(began, self.piece[: len(group_scale)], group_scale))
+            m.d.sync += group_scale.eq(self.word.group_scale)
             body = Mux(began, self.piece[8:], self.piece)
         kept = [
             Mux(index < came, body[index * dense.bits : (index + 1) * dense.bits], 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from sw_reference.format import TAU_BITS
+from sw_reference.format import GROUP_SCALE_BITS
 
 from ..layouts import sq_beat_layout
 from .config import EngineConfig
@@ -45,7 +45,7 @@ def dense_word_layout(config: EngineConfig) -> data.StructLayout:
     codes = config.dense_beats_per_word * config.pe.lanes
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.pe.dense.bits), codes)}
     if config.pe.dense.group:
-        fields["tau"] = unsigned(TAU_BITS)
+        fields["group_scale"] = unsigned(GROUP_SCALE_BITS)
     return data.StructLayout(fields)
 
 

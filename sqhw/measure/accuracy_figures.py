@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 def bits(report: dict[str, Any]) -> None:
     """Perplexity against stored bits: activations alone, weights alone, both."""
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    titles = {
+    titles: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
         "activations": ("activations (weights INT8)", lambda r: r["bits_activation"]),
         "weights": ("weights (activations INT8)", lambda r: r["bits_weight"]),
         "both": ("both operands, mean of bits", lambda r: (r["bits_activation"] + r["bits_weight"]) / 2),

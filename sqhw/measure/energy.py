@@ -158,11 +158,11 @@ def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: in
         for row in words(a, a_bits)
     ]
     column_words = words(codes, b_bits)
-    if b.tau is not None and group:
+    if b.group_scale is not None and group:
         every = int(str(group)) // lanes
         column_words = [
-            [word | int(tau[beat // every]) << b_bits * lanes for beat, word in enumerate(row)]
-            for row, tau in zip(column_words, b.tau, strict=True)
+            [word | int(group_scale[beat // every]) << b_bits * lanes for beat, word in enumerate(row)]
+            for row, group_scale in zip(column_words, b.group_scale, strict=True)
         ]
     rows, cols = _crossed(row_words, column_words)
     return {"rows": rows, "columns": cols}

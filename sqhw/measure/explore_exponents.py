@@ -26,7 +26,7 @@ from ..tools.targets import TARGETS
 __all__ = ["EXPONENT_BITS", "estimate"]
 
 EXPONENT_BITS = (5, 4, 3)
-_TAU_EXPONENT_MAX = 7
+_GROUP_SCALE_EXPONENT_MAX = 7
 
 
 def estimate(config: PEConfig, *, workers: int, cache: Path = CACHE) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def estimate(config: PEConfig, *, workers: int, cache: Path = CACHE) -> list[dic
     target = TARGETS["gates"]
     texts = {}
     for bits in EXPONENT_BITS:
-        shift = ScaleShift(bound, (1 << bits) - 1 + _TAU_EXPONENT_MAX, drop=3)
+        shift = ScaleShift(bound, (1 << bits) - 1 + _GROUP_SCALE_EXPONENT_MAX, drop=3)
         width = config.acc_bits - (32 - (1 << bits))
         adder = Accumulator([shift.o.shape()], width)
         texts[bits, "shifter"] = convert(shift, "shifter")

@@ -102,7 +102,7 @@ class Family:
 
 
 def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baseline:
-    column = {"b": 0, "tau": 1} if group else {"b": 0}
+    column = {"b": 0, "group_scale": 1} if group else {"b": 0}
     return Baseline(IntegerMAC, (a_bits, b_bits, lanes, group), {"a": 0, "valid": 1, "clear": -1}, column)
 
 

@@ -56,12 +56,12 @@ class ColumnSide(wiring.Component):
                 ]
         if self._config.dense.group and self._config.shared_multiplier:
             # Behind the last step of a bank its scale stays for two cycles, whatever follows.
-            held = register(m, self.i.tau, name="held_tau", en=self.valid)
-            tau = register(m, held, name="bank_tau")
-            tau = delay(m, tau, at.bank_sum - 2, name="late_tau")
-            m.d.comb += [self.o.fraction.eq(tau[:3]), self.o.exponent.eq(tau[3:])]
+            held = register(m, self.i.group_scale, name="held_tau", en=self.valid)
+            group_scale = register(m, held, name="bank_tau")
+            group_scale = delay(m, group_scale, at.bank_sum - 2, name="late_tau")
+            m.d.comb += [self.o.fraction.eq(group_scale[:3]), self.o.exponent.eq(group_scale[3:])]
         elif self._config.dense.group:
-            lane = delay(m, self.i.tau, at.gathered + 1, name="tau")
+            lane = delay(m, self.i.group_scale, at.gathered + 1, name="group_scale")
             bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_tau")
             fraction = delay(m, bank[:3], at.scaled - at.bank_sum - 1, name="bank_fraction")
             m.d.comb += [

@@ -73,7 +73,7 @@ class DenseDecoder(wiring.Component):
             ]
             m.d.sync += [step.select[slot].eq(select) for slot, select in enumerate(selects)]
             if self._config.dense.group:
-                m.d.sync += step.tau.eq(beat.tau)
+                m.d.sync += step.group_scale.eq(beat.group_scale)
         return m
 
     def _error(self, m: Module, load: Any) -> Any:

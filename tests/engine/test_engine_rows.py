@@ -110,8 +110,8 @@ def test_dense_rows(name, axi_bits):
             codes = [word >> width * beat & mask for word in row for beat in range(per_word)]
             assert codes[: len(beats)] == [beat & mask for beat in beats]
             if config.pe.dense.group:
-                tau = [word >> width * per_word for word in row for _ in range(per_word)]
-                assert tau[: len(beats)] == [beat >> width & 63 for beat in beats]
+                group_scale = [word >> width * per_word for word in row for _ in range(per_word)]
+                assert group_scale[: len(beats)] == [beat >> width & 63 for beat in beats]
             compared += len(beats)
     assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
 

@@ -58,18 +58,23 @@ def test_integer_baselines(name, size):
     beats = 4
     a = rng.integers(-(1 << a_bits - 1), 1 << a_bits - 1, (rows, beats, LANES))
     b = rng.integers(-(1 << b_bits - 1), 1 << b_bits - 1, (columns, beats, LANES))
-    tau = rng.integers(0, 64, (columns, beats))
-    grouped = "tau" in baseline.column
+    group_scale = rng.integers(0, 64, (columns, beats))
+    grouped = "group_scale" in baseline.column
     row_beats = [
         [{"a": a[r, k].tolist(), "valid": 1, "clear": int(k == 0)} for k in range(beats)] for r in range(rows)
     ]
     column_beats = [
-        [{"b": b[c, k].tolist()} | ({"tau": int(tau[c, k])} if grouped else {}) for k in range(beats)]
+        [
+            {"b": b[c, k].tolist()} | ({"group_scale": int(group_scale[c, k])} if grouped else {})
+            for k in range(beats)
+        ]
         for c in range(columns)
     ]
     dut = BaselineArray(baseline, rows, columns, drained=drained)
     got = run_array(dut, row_beats, column_beats, beats, rows)
-    want = [[integer_dot(x, y, t if grouped else None) for y, t in zip(b, tau, strict=True)] for x in a]
+    want = [
+        [integer_dot(x, y, t if grouped else None) for y, t in zip(b, group_scale, strict=True)] for x in a
+    ]
     assert got == want
     assert len(got) * len(got[0]) == rows * columns
 

@@ -157,8 +157,8 @@ def test_beats_of_real_activations():
     assert marks == [[3, 1, 1]] * 6  # valid, and clear with the first beat
     codes = quantize_dense(x, DenseFormat(8)).codes
     assert [row[1] >> 8 & 255 for row in w4a8["rows"]] == [int(c[17]) & 255 for c in codes for _ in range(3)]
-    tau = quantize_dense(w, DenseFormat(4, 64)).tau
-    assert [row[4] >> 4 * 16 for row in w4a8["columns"]] == [int(t[1]) for t in tau] * 2
+    group_scale = quantize_dense(w, DenseFormat(4, 64)).group_scale
+    assert [row[4] >> 4 * 16 for row in w4a8["columns"]] == [int(t[1]) for t in group_scale] * 2
 
 
 def result(name, switching, lane=None):

@@ -65,7 +65,7 @@ class Paired(wiring.Component):
         m.d.comb += [sums.i.eq(self.a), picks.i.eq(self.b), mac.a.eq(sums.o), mac.b.eq(picks.o)]
         m.d.comb += [
             getattr(mac, name).eq(getattr(self, name))
-            for name in ("valid", "clear", "tau")
+            for name in ("valid", "clear", "group_scale")
             if name in self.signature.members
         ]
         m.d.comb += self.acc.eq(mac.acc)
@@ -85,13 +85,13 @@ def beats_of(rng, a_bits, b_bits, lanes, count, extreme):
 def run(dut, a_bits, b_bits, lanes, group, jobs):
     """Returns the sums of the given jobs, which follow each other without a gap."""
     stimuli, ends = [], []
-    for a, b, tau, valid in jobs:
+    for a, b, group_scale, valid in jobs:
         for beat in range(len(a)):
             stimulus = {"a": a[beat].tolist(), "b": b[beat].tolist(), "valid": int(valid[beat])}
-            stimulus |= {"clear": int(beat == 0)} | ({"tau": int(tau[beat])} if group else {})
+            stimulus |= {"clear": int(beat == 0)} | ({"group_scale": int(group_scale[beat])} if group else {})
             stimuli.append(stimulus)
         ends.append(len(stimuli) - 1)
-    got = drive_pipeline(dut, stimuli, ["acc"], skew={"valid": 1, "tau": 1, "clear": dut.latency - 1})
+    got = drive_pipeline(dut, stimuli, ["acc"], skew={"valid": 1, "group_scale": 1, "clear": dut.latency - 1})
     return [got[end]["acc"] for end in ends]
 
 
@@ -106,7 +106,7 @@ def test_integer_mac(a_bits, b_bits, group, unit, lanes):
     jobs.insert(7, beats_of(rng, a_bits, b_bits, lanes, 8, True))
     dut = unit(a_bits, b_bits, lanes, group, k_max=8 * lanes)
     got = run(dut, a_bits, b_bits, lanes, group, jobs)
-    want = [integer_dot(a[v], b[v], tau[v] if group else None) for a, b, tau, v in jobs]
+    want = [integer_dot(a[v], b[v], group_scale[v] if group else None) for a, b, group_scale, v in jobs]
     assert got == want
     assert len(got) == 21
     # The bound is reached, so no narrower accumulator would do.
@@ -123,7 +123,7 @@ def test_one_product_at_a_time(a_bits, b_bits, group):
         a = np.where(np.arange(lanes) == lane, x, 0)[None]
         jobs.append((a, np.full((1, lanes), y), np.array([lane + 8]), np.array([True])))
     dut = IntegerMAC(a_bits, b_bits, lanes, group and 64, k_max=4096)
-    want = [integer_dot(a, b, tau if group else None) for a, b, tau, _ in jobs]
+    want = [integer_dot(a, b, group_scale if group else None) for a, b, group_scale, _ in jobs]
     assert run(dut, a_bits, b_bits, lanes, group, jobs) == want
     assert len(want) == 48
 

@@ -34,7 +34,7 @@ CONFIGS = {
 
 @dataclass
 class Beat:
-    """A beat of each operand, as it is sent; ``scale`` and ``tau`` are those of its bank."""
+    """A beat of each operand, as it is sent; ``scale`` and ``group_scale`` are those of its bank."""
 
     low: list[int]
     marks: list[bool]
@@ -42,7 +42,7 @@ class Beat:
     count: int
     codes: list[int]
     scale: int
-    tau: int
+    group_scale: int
     last: bool
     dense_last: bool
 
@@ -54,7 +54,7 @@ class Product:
 
 
 @st.composite
-def beats(draw, config, scale, tau, room):
+def beats(draw, config, scale, group_scale, room):
     """A beat: legal with up to `room` outliers; with any number, high codes and count if `room` is None."""
     marks = draw(st.lists(st.booleans(), min_size=config.lanes, max_size=config.lanes))
     if room is not None:
@@ -73,7 +73,7 @@ def beats(draw, config, scale, tau, room):
         count = draw(st.one_of(st.just(right), st.just(right), st.integers(0, config.slots)))
     dense = st.integers(config.dense.code_min, config.dense.code_max)
     codes = draw(st.lists(dense, min_size=config.lanes, max_size=config.lanes))
-    return Beat(low, marks, high, count, codes, scale, tau, False, False)
+    return Beat(low, marks, high, count, codes, scale, group_scale, False, False)
 
 
 @st.composite
@@ -84,10 +84,10 @@ def products(draw, config):
     for _ in range(draw(st.integers(1, config.banks_max + (not legal)))):
         scales = st.sampled_from(LEGAL_SCALES)
         scale = draw(scales if legal else st.one_of(scales, st.integers(0, 255)))
-        tau = draw(st.integers(0, 63))
+        group_scale = draw(st.integers(0, 63))
         room = config.sq.outliers if legal else None
         for _ in range(config.beats_per_bank):
-            chosen.append(draw(beats(config, scale, tau, room)))
+            chosen.append(draw(beats(config, scale, group_scale, room)))
             room = room - sum(chosen[-1].marks) if legal else None
     if not legal and draw(st.integers(0, 7)) == 0:
         chosen = chosen[: draw(st.integers(1, len(chosen)))]
@@ -131,7 +131,7 @@ def result(config, product):
             high = next(codes) if mark else 0
             high = high if config.sq.high == "fp16" else signed(high, config.sq.high_bits)
             units = sum(twin.sq_units(low, mark, beat.scale, high, config.sq))
-            acc += units * d * (twin.tau_value(beat.tau) if config.dense.group else 1)
+            acc += units * d * (twin.group_scale_value(beat.group_scale) if config.dense.group else 1)
     return twin.round_result(acc, *product.scales), 0
 
 
@@ -146,7 +146,7 @@ def payloads(config, found):
         words[0].append(sq.const(fields | {"last": beat.last}).as_value().value)
         fields = {"codes": beat.codes, "last": beat.dense_last}
         if config.dense.group:
-            fields["tau"] = beat.tau
+            fields["group_scale"] = beat.group_scale
         words[1].append(dense.const(fields).as_value().value)
     return words
 

@@ -76,8 +76,8 @@ def one_outlier(fmt, rng):
     if isinstance(fmt, SQFormat):
         sigma = rng.integers(24, 256, (bank, 1)).astype(np.uint8)
         return SQTensor(fmt, bank, low, bitmap, sigma, high, scale)
-    tau = rng.integers(0, 64, (bank, 1)).astype(np.uint8) if fmt.group else None
-    return DenseTensor(fmt, bank, low[:, 0], tau, scale, bitmap, high)
+    group_scale = rng.integers(0, 64, (bank, 1)).astype(np.uint8) if fmt.group else None
+    return DenseTensor(fmt, bank, low[:, 0], group_scale, scale, bitmap, high)
 
 
 @pytest.mark.parametrize(("group", "lanes"), [(None, 8), (8, 4)])
@@ -285,7 +285,7 @@ def test_dense_decoder(fmt, stalls):
                 "high": rng.integers(-8, 8, slots).tolist(),
                 "last": rng.random() < 0.1 and index == fmt.bank // 4 - 1,
             }
-            fields |= {"tau": int(rng.integers(64))} if fmt.group else {}
+            fields |= {"group_scale": int(rng.integers(64))} if fmt.group else {}
             words.append(layout.const(fields | {"bitmap": bitmap, "high_count": count}).as_value().value)
             select = [1 << lane for lane in marks[:slots]] + [0] * (slots - len(marks))
             error = total > fmt.outliers or count != len(marks)
@@ -330,7 +330,7 @@ def test_verilog_and_manifest(tmp_path):
     assert design.manifest["payloads"]["s_axis_dense_tdata"] == [
         {"name": "codes", "offset": 0, "width": 16, "elements": 4, "element_width": 4},
         {"name": "bitmap", "offset": 16, "width": 4},
-        {"name": "tau", "offset": 20, "width": 6},
+        {"name": "group_scale", "offset": 20, "width": 6},
         {"name": "high", "offset": 26, "width": 12, "elements": 3, "element_width": 4},
         {"name": "high_count", "offset": 38, "width": 2},
     ]

@@ -7,8 +7,8 @@ import pytest
 
 from sw_reference.format import (
     FP16_MAX_UNITS,
+    GROUP_SCALE_MAX,
     SCALE_MAX_UNITS,
-    TAU_MAX,
     DenseFormat,
     SQFormat,
     accumulator_bits,
@@ -62,7 +62,7 @@ def test_the_bound_is_the_largest_sum(bank, outliers, dense_bank, dense_outliers
     low, high = 8 * SCALE_MAX_UNITS, 8 * SCALE_MAX_UNITS + FP16_MAX_UNITS
     xs = sorted([high if i % bank < outliers else low for i in range(16)], reverse=True)
     ds = sorted([136 if i % dense_bank < dense_outliers else 8 for i in range(16)], reverse=True)
-    want = sum(x * d * TAU_MAX for x, d in zip(xs, ds, strict=True))
+    want = sum(x * d * GROUP_SCALE_MAX for x, d in zip(xs, ds, strict=True))
     assert accumulator_bound(sq, dense, 32) == 2 * want
     assert accumulator_bits(sq, dense, 32) == (2 * want).bit_length() + 1
 

@@ -37,9 +37,12 @@ def expected(sq, dense):
     elements = [
         [a + b for a, b in zip(lo, hi, strict=True)][: sq.k] for lo, hi in zip(lows, highs, strict=True)
     ]
-    taus = [[]] * dense.rows if dense.tau is None else dense.tau.tolist()
+    taus = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
     return [
-        [twin.dot(x, d, tau, dense.format.group) for d, tau in zip(twin_codes(dense), taus, strict=True)]
+        [
+            twin.dot(x, d, group_scale, dense.format.group)
+            for d, group_scale in zip(twin_codes(dense), taus, strict=True)
+        ]
         for x in elements
     ]
 

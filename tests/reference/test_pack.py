@@ -41,16 +41,16 @@ def test_dense_bytes_are_the_twins_and_come_back(fmt, k):
     t = random_dense(np.random.default_rng(k), fmt, 3, k)
     data = pack_dense(t)
     assert data.shape == (3, dense_bytes_per_row(fmt, k))
-    taus = [[]] * 3 if t.tau is None else t.tau.tolist()
+    taus = [[]] * 3 if t.group_scale is None else t.group_scale.tolist()
     marks = [([], [])] * 3 if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
     want = [
-        twin.pack_dense_row(codes, tau, fmt, *mark)
-        for codes, tau, mark in zip(t.codes.tolist(), taus, marks, strict=True)
+        twin.pack_dense_row(codes, group_scale, fmt, *mark)
+        for codes, group_scale, mark in zip(t.codes.tolist(), taus, marks, strict=True)
     ]
     assert [row.tobytes() for row in data] == want
     back = unpack_dense(data, fmt, k, t.row_scale)
     assert back.codes.tolist() == t.codes.tolist()
-    for name in ("tau", "bitmap", "high"):
+    for name in ("group_scale", "bitmap", "high"):
         before, after = getattr(t, name), getattr(back, name)
         assert after is before is None or after.tolist() == before.tolist()
 

@@ -23,7 +23,7 @@ from sw_reference.pack import (
 )
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
 from sw_reference.quantize import SCALE_STEPS, quantize_dense, quantize_sq
-from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
+from sw_reference.quantize_dense import GROUP_SCALE_STEPS, ROW_STEPS
 from sw_reference.split import dense_codes, dense_integers, dequantize, split
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests import slow_model as twin
@@ -114,14 +114,16 @@ def sq_tensors(draw, fmt, rows, k):
 def dense_tensors(draw, fmt, rows, k):
     """Any legal dense operand."""
     codes = draw(arrays(np.int8, (rows, k), elements=st.integers(fmt.code_min, fmt.code_max)))
-    tau = draw(arrays(np.uint8, (rows, fmt.groups(k)), elements=st.integers(0, 63))) if fmt.group else None
+    group_scale = (
+        draw(arrays(np.uint8, (rows, fmt.groups(k)), elements=st.integers(0, 63))) if fmt.group else None
+    )
     row_scale = draw(positive_floats(rows))
     if fmt.bank is None:
-        return DenseTensor(fmt, k, codes, tau, row_scale)
+        return DenseTensor(fmt, k, codes, group_scale, row_scale)
     bitmap = draw(bitmaps(fmt, rows, k))
     high = draw(arrays(np.int8, (rows, fmt.banks(k), fmt.outliers), elements=st.integers(-8, 7)))
     high[np.arange(fmt.outliers) >= bitmap.sum(axis=-1, keepdims=True)] = 0
-    return DenseTensor(fmt, k, codes, tau, row_scale, bitmap, high)
+    return DenseTensor(fmt, k, codes, group_scale, row_scale, bitmap, high)
 
 
 @st.composite
@@ -181,10 +183,10 @@ def test_quantize_sq_agrees_with_the_twin(case, scale):
 @examples(150)
 def test_quantize_dense_agrees_with_the_twin(case, scale):
     x, fmt, policy, marks = case
-    steps = (TAU_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
+    steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
     t = quantize_dense(x, fmt, scale, policy)
-    tau = t.tau.tolist() if t.tau is not None else [[]] * len(x)
-    got = list(zip(dense_codes(t).tolist(), tau, t.row_scale.view(np.uint32).tolist(), strict=True))
+    group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * len(x)
+    got = list(zip(dense_codes(t).tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
     flat = [[mark for bank in row for mark in bank][: t.k] for row in marks]
     assert got == [twin.quantize_dense_row(r, fmt, *steps, m) for r, m in zip(exact(x), flat, strict=True)]
     if fmt.bank:
@@ -251,12 +253,12 @@ def test_packed_dense_groups_are_the_twins_and_come_back(data):
     k = data.draw(st.integers(1, 40))
     t = data.draw(dense_tensors(fmt, data.draw(st.integers(1, 2)), k))
     packed = pack_dense(t)
-    tau = t.tau.tolist() if t.tau is not None else [[]] * t.rows
+    group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
     marks = [()] * t.rows if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
-    rows = zip(t.codes.tolist(), tau, marks, strict=True)
+    rows = zip(t.codes.tolist(), group_scale, marks, strict=True)
     assert [row.tobytes() for row in packed] == [twin.pack_dense_row(c, g, fmt, *m) for c, g, m in rows]
     back = unpack_dense(packed, fmt, k, t.row_scale)
-    for name in ("codes", "tau", "row_scale", "bitmap", "high"):
+    for name in ("codes", "group_scale", "row_scale", "bitmap", "high"):
         before, after = getattr(t, name), getattr(back, name)
         assert after is before is None or after.tolist() == before.tolist()
 
@@ -305,7 +307,7 @@ def test_multiply_agrees_with_the_twin():
     reached = set()
 
     @given(pairs())
-    @examples(150)
+    @examples(400)
     def agrees(pair):
         sq, dense = pair
         product = multiply(sq, dense)
@@ -313,9 +315,11 @@ def test_multiply_agrees_with_the_twin():
         elements = [
             [a + b for a, b in zip(*row, strict=True)][: sq.k] for row in zip(lows, highs, strict=True)
         ]
-        taus = [[]] * dense.rows if dense.tau is None else dense.tau.tolist()
+        taus = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
         columns = list(zip(twin_codes(dense), taus, strict=True))
-        acc = [[twin.dot(x, d, tau, dense.format.group) for d, tau in columns] for x in elements]
+        acc = [
+            [twin.dot(x, d, group_scale, dense.format.group) for d, group_scale in columns] for x in elements
+        ]
         assert product.acc.tolist() == acc
         etas, rhos = (t.row_scale.view(np.uint32).tolist() for t in (sq, dense))
         want = [
@@ -361,7 +365,7 @@ def test_multiply_does_not_care_where_the_sum_is_cut(data):
     def cut(start, end):
         banks = slice(start // sq_format.bank, -(-end // sq_format.bank))
         high = None if dense.high is None else slice(start // dense_format.bank, -(-end // dense_format.bank))
-        group = None if dense.tau is None else slice(start // block, -(-end // block))
+        group = None if dense.group_scale is None else slice(start // block, -(-end // block))
         part = SQTensor(
             sq_format,
             end - start,
@@ -375,7 +379,7 @@ def test_multiply_does_not_care_where_the_sum_is_cut(data):
             dense_format,
             end - start,
             dense.codes[:, start:end],
-            None if group is None else dense.tau[:, group],
+            None if group is None else dense.group_scale[:, group],
             dense.row_scale,
             None if high is None else dense.bitmap[:, high],
             None if high is None else dense.high[:, high],

@@ -19,7 +19,7 @@ from sw_reference.quantize import (
     quantize_dense,
     quantize_sq,
 )
-from sw_reference.quantize_dense import ROW_STEPS, TAU_STEPS
+from sw_reference.quantize_dense import GROUP_SCALE_STEPS, ROW_STEPS
 from sw_reference.split import dequantize
 from tests import slow_model as twin
 from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
@@ -201,10 +201,10 @@ def test_dense_agrees_with_the_twin(fmt, k):
     compared = 0
     for name, w in matrices(k).items():
         for scale in ("least_squares", "absmax"):
-            steps = (TAU_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
+            steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
             t = quantize_dense(w, fmt, scale)
-            tau = t.tau.tolist() if t.tau is not None else [[]] * t.rows
-            got = list(zip(t.codes.tolist(), tau, t.row_scale.view(np.uint32).tolist(), strict=True))
+            group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
+            got = list(zip(t.codes.tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
             want = [twin.quantize_dense_row(row, fmt, *steps) for row in exact(w)]
             assert got == want, (name, scale)
             compared += w.size
@@ -229,8 +229,14 @@ def chunks(row, size):
 
 
 def split_dense_rows(t):
-    tau = t.tau.tolist() if t.tau is not None else [[]] * t.rows
-    fields = (t.codes.tolist(), tau, t.row_scale.view(np.uint32).tolist(), t.bitmap.tolist(), t.high.tolist())
+    group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
+    fields = (
+        t.codes.tolist(),
+        group_scale,
+        t.row_scale.view(np.uint32).tolist(),
+        t.bitmap.tolist(),
+        t.high.tolist(),
+    )
     return list(zip(*fields, strict=True))
 
 
@@ -242,7 +248,7 @@ def test_split_dense_agrees_with_the_twin(fmt):
             [twin.largest(bank, fmt.outliers) for bank in twin.to_banks(row, fmt.bank)] for row in exact(w)
         ]
         for scale in ("least_squares", "absmax"):
-            steps = (TAU_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
+            steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
             got = split_dense_rows(quantize_dense(w, fmt, scale))
             assert got == twin_dense(w, fmt, steps, marks), (name, scale)
             compared += w.size
@@ -257,7 +263,7 @@ def test_split_dense_follows_a_mask():
     marks = [twin.to_banks([bool(v) for v in row], 8) for row in mask]
     assert max(sum(bank) for row in marks for bank in row) <= 4
     got = quantize_dense(w, fmt, policy=GivenMask(mask))
-    assert split_dense_rows(got) == twin_dense(w, fmt, (TAU_STEPS, ROW_STEPS), marks)
+    assert split_dense_rows(got) == twin_dense(w, fmt, (GROUP_SCALE_STEPS, ROW_STEPS), marks)
 
 
 def test_importance_weighs_the_columns():

@@ -8,7 +8,7 @@ import pytest
 
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
-from sw_reference.scales import LEGAL_SIGMA, SCALE_UNITS, TAU_VALUES
+from sw_reference.scales import GROUP_SCALE_VALUES, LEGAL_BANK_SCALES, SCALE_UNITS
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests import slow_model as twin
@@ -54,13 +54,13 @@ def test_every_bank_scale():
     assert got == {code: twin.sigma(code) * 2**24 for code in LEGAL_SCALES}
     assert len(got) == 239
     assert all((twin.sigma(code) * 2**24).denominator > 1 for code in range(256) if code not in got)
-    assert [Fraction(float(s)) for s in LEGAL_SIGMA] == [twin.sigma(code) for code in LEGAL_SCALES]
-    assert (LEGAL_SIGMA[0], LEGAL_SIGMA[-1]) == (2.0**-24, 240)
+    assert [Fraction(float(s)) for s in LEGAL_BANK_SCALES] == [twin.sigma(code) for code in LEGAL_SCALES]
+    assert (LEGAL_BANK_SCALES[0], LEGAL_BANK_SCALES[-1]) == (2.0**-24, 240)
 
 
 def test_every_group_scale():
-    assert TAU_VALUES.tolist() == [twin.tau_value(code) for code in range(64)]
-    assert (TAU_VALUES[0], TAU_VALUES[63]) == (8, 1920)
+    assert GROUP_SCALE_VALUES.tolist() == [twin.group_scale_value(code) for code in range(64)]
+    assert (GROUP_SCALE_VALUES[0], GROUP_SCALE_VALUES[63]) == (8, 1920)
 
 
 def one_bank(low, scale, high, fmt, bitmap):
@@ -112,7 +112,11 @@ def test_every_int8_high_code():
 def test_dense_integers_agree_with_the_twin(fmt):
     t = random_dense(np.random.default_rng(0), fmt, 3, 150)
     group = fmt.group or 150
-    taus = [[1] * 2] * 3 if t.tau is None else [[twin.tau_value(c) for c in row] for row in t.tau.tolist()]
+    taus = (
+        [[1] * 2] * 3
+        if t.group_scale is None
+        else [[twin.group_scale_value(c) for c in row] for row in t.group_scale.tolist()]
+    )
     want = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(twin_codes(t))]
     assert dense_integers(t).tolist() == want
     parts = split_dense(t)

@@ -97,10 +97,15 @@ def test_without_outliers_there_are_no_marks():
         ("k", 21, ValueError, "Dense codes must have shape (2, 21), not (2, 20)"),
         ("codes", DENSE.codes.astype(int), TypeError, "Dense codes must be an array of int8, not int64"),
         ("codes", DENSE.codes[:1], ValueError, "Dense codes must have shape (2, 20), not (1, 20)"),
-        ("tau", None, TypeError, "Group scales must be an array of uint8, not NoneType"),
-        ("tau", DENSE.tau[:, :2], ValueError, "Group scales must have shape (2, 3), not (2, 2)"),
+        ("group_scale", None, TypeError, "Group scales must be an array of uint8, not NoneType"),
         (
-            "tau",
+            "group_scale",
+            DENSE.group_scale[:, :2],
+            ValueError,
+            "Group scales must have shape (2, 3), not (2, 2)",
+        ),
+        (
+            "group_scale",
             np.full((2, 3), 64, np.uint8),
             ValueError,
             "Row 0, group 0: the group scale must be a code from 0 to 63, not 64",

@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import TAU_BITS, TAU_MAX, check_choice, check_int
+from sw_reference.format import GROUP_SCALE_BITS, GROUP_SCALE_MAX, check_choice, check_int
 
 from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap
@@ -18,8 +18,8 @@ from ...config import K_LIMIT
 
 __all__ = ["IntegerMAC"]
 
-_TAU_FRACTION_BITS = 3
-_TAU_SIGNIFICAND_MAX = 15
+_GROUP_SCALE_FRACTION_BITS = 3
+_GROUP_SCALE_SIGNIFICAND_MAX = 15
 
 
 class IntegerMAC(wiring.Component):
@@ -52,7 +52,7 @@ class IntegerMAC(wiring.Component):
     -------
     a, b : In(ArrayLayout(signed, lanes))
         In cycle 0. Every code is legal, the most negative included.
-    tau : In(6)
+    group_scale : In(6)
         In cycle 1: fraction m in the lower half, exponent e in the upper. Only with group scales.
     valid : In(1)
         In cycle 1: the beat counts.
@@ -81,7 +81,7 @@ class IntegerMAC(wiring.Component):
         self._lanes = lanes
         self._group = group
         self._beat_bound = lanes << (a_bits + b_bits - 2)
-        self._bound = -(-k_max // lanes) * self._beat_bound * (TAU_MAX if group else 1)
+        self._bound = -(-k_max // lanes) * self._beat_bound * (GROUP_SCALE_MAX if group else 1)
         ports: dict[str, Any] = {
             **self._operands(a_bits, b_bits, lanes),
             "valid": In(1),
@@ -89,7 +89,7 @@ class IntegerMAC(wiring.Component):
             "acc": Out(signed_range(self._bound)),
         }
         if group:
-            ports["tau"] = In(TAU_BITS)
+            ports["group_scale"] = In(GROUP_SCALE_BITS)
         super().__init__(ports)
 
     @staticmethod
@@ -129,8 +129,11 @@ class IntegerMAC(wiring.Component):
 
     def _scaled(self, m: Module, beat: Any) -> Any:
         """Returns ``beat * tau`` one cycle later."""
-        fraction, exponent = self.tau[:_TAU_FRACTION_BITS], self.tau[_TAU_FRACTION_BITS:]
-        heap = BitHeap(m, signed_range(self._beat_bound * _TAU_SIGNIFICAND_MAX), name="product")
-        heap.add(beat, column=_TAU_FRACTION_BITS)
+        fraction, exponent = (
+            self.group_scale[:_GROUP_SCALE_FRACTION_BITS],
+            self.group_scale[_GROUP_SCALE_FRACTION_BITS:],
+        )
+        heap = BitHeap(m, signed_range(self._beat_bound * _GROUP_SCALE_SIGNIFICAND_MAX), name="product")
+        heap.add(beat, column=_GROUP_SCALE_FRACTION_BITS)
         heap.add_product(beat, fraction)
         return register(m, heap.sum(), name="product") << register(m, exponent, name="exponent")

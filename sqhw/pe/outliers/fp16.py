@@ -16,7 +16,7 @@ from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scale
 __all__ = [
     "FP16_SHIFT_MAX",
     "FP16_SIGNIFICAND_MAX",
-    "TAU_EXPONENT_MAX",
+    "GROUP_SCALE_EXPONENT_MAX",
     "FP16OutlierLane",
     "LaneSchedule",
     "fp16_operand_layout",
@@ -24,7 +24,7 @@ __all__ = [
 
 FP16_SIGNIFICAND_MAX = 2047
 FP16_SHIFT_MAX = 29
-TAU_EXPONENT_MAX = 7
+GROUP_SCALE_EXPONENT_MAX = 7
 
 
 def fp16_operand_layout() -> data.StructLayout:
@@ -117,7 +117,7 @@ class FP16OutlierLane(wiring.Component):
         self._at = LaneSchedule(grouped, long)
         self._operand_bound = dense_bound * (SIGNIFICAND_MAX if grouped else 1)
         self._product_bound = FP16_SIGNIFICAND_MAX * self._operand_bound
-        shift_max = FP16_SHIFT_MAX + (TAU_EXPONENT_MAX if grouped else 0)
+        shift_max = FP16_SHIFT_MAX + (GROUP_SCALE_EXPONENT_MAX if grouped else 0)
         self._shift = ScaleShift(self._product_bound, shift_max, long=long)
         ports: dict[str, Any] = {"d": In(signed(dense_bits)), "take": In(1)}
         if grouped:

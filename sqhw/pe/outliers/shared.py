@@ -14,7 +14,7 @@ from sw_reference.format import LOW_BITS
 from ...arith.bit_heap import BitHeap, cuts
 from ...arith.pipeline import delay, register, signed_range
 from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
-from .fp16 import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, TAU_EXPONENT_MAX
+from .fp16 import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, GROUP_SCALE_EXPONENT_MAX
 
 __all__ = ["SharedMultiplier", "SharedSchedule"]
 
@@ -89,7 +89,9 @@ class SharedMultiplier(wiring.Component):
         scaled = SIGNIFICAND_MAX if grouped else 1
         self._factor_bound = SIGNIFICAND_MAX * scaled
         largest = max(bound * self._factor_bound, FP16_SIGNIFICAND_MAX * 8 * scaled)
-        exponent_max = max(_BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (TAU_EXPONENT_MAX if grouped else 0)
+        exponent_max = max(_BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (
+            GROUP_SCALE_EXPONENT_MAX if grouped else 0
+        )
         self._product = signed_range(largest)
         self._shift = ScaleShift(largest, exponent_max, drop=_DROP, long=long)
         ports = {
