@@ -35,5 +35,33 @@ def write_text(path: Path, text: str) -> None:
 
 
 def as_json(value: Any) -> str:
-    """`value` as JSON text for a file: indented, in the order it was built, newline at the end."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """`value` as JSON text for a file, in the order it was built: one record per line.
+
+    The members of the outermost object, and of each list of objects, have a line each. Everything else
+    stays on its line. So a changed record changes one line, and one line shows a whole record.
+
+    Raises
+    ------
+    ValueError
+        If `value` holds NaN or Inf, which JSON lacks.
+    """
+    return _lines(value, "\n") + "\n"
+
+
+def _lines(value: Any, end: str) -> str:
+    """Text of `value`, whose lines begin with `end`: a newline and the indentation so far."""
+    inner = f"{end}  "
+    if value and (end == "\n" or _holds_records(value)):
+        if isinstance(value, dict):
+            members = (f"{_lines(str(name), end)}: {_lines(own, inner)}" for name, own in value.items())
+            return f"{{{inner}{f',{inner}'.join(members)}{end}}}"
+        if isinstance(value, list | tuple):
+            return f"[{inner}{f',{inner}'.join(_lines(own, inner) for own in value)}{end}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _holds_records(value: Any) -> bool:
+    """Whether there is a list of objects in `value`."""
+    if isinstance(value, dict):
+        return any(map(_holds_records, value.values()))
+    return isinstance(value, list | tuple) and any(isinstance(v, dict) or _holds_records(v) for v in value)
