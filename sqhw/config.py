@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_choice, check_int, check_pair
+from sw_reference.checks import check_choice, check_int
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_pair
 
 __all__ = ["K_LIMIT", "PRESETS", "PEConfig", "preset"]
 

@@ -8,7 +8,9 @@ Source: SQ-format, arXiv 2512.05409; the two-level scales and the exact accumula
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from sw_reference.checks import check_choice, check_int
 
 __all__ = [
     "FP16_MAX_UNITS",
@@ -27,8 +29,6 @@ __all__ = [
     "SQFormat",
     "accumulator_bits",
     "accumulator_bound",
-    "check_choice",
-    "check_int",
     "check_pair",
 ]
 
@@ -59,22 +59,6 @@ GROUP_SCALE_MAX = 15 << 7
 
 FP16_MAX_UNITS = 2047 << 29
 """The largest finite FP16 number, 65504, in units of 2**UNIT_EXPONENT."""
-
-
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raises ValueError unless `value` is one of `choices` (and of the same type: True is not 1)."""
-    if not any(value == choice and type(value) is type(choice) for choice in choices):
-        listed = ", ".join(repr(choice) for choice in choices[:-1])
-        raise ValueError(f"{name} must be {listed} or {choices[-1]!r}, not {value!r}")
-
-
-def check_int(name: str, value: Any, low: int, high: int, *, power_of_two: bool = False) -> None:
-    """Raises TypeError unless `value` is an int, ValueError unless it is in low..high."""
-    kind = "a power of two" if power_of_two else "an integer"
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
-    if not low <= value <= high or (power_of_two and value & (value - 1)):
-        raise ValueError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
 
 
 @dataclass(frozen=True)

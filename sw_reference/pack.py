@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import SENTINEL, DenseFormat, SQFormat, check_int
+from sw_reference.checks import check_int
+from sw_reference.format import SENTINEL, DenseFormat, SQFormat
 from sw_reference.tensors import K_MAX, DenseTensor, SQTensor
 
 __all__ = [

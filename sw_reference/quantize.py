@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.checks import check_choice
 from sw_reference.codes import (
     FRACTION,
     ScaleChoice,
@@ -16,7 +17,7 @@ from sw_reference.codes import (
     round_codes,
     sliced,
 )
-from sw_reference.format import LEGAL_SCALES, LOW_MAX, SENTINEL, SQFormat, check_choice
+from sw_reference.format import LEGAL_SCALES, LOW_MAX, SENTINEL, SQFormat
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Policy, Threshold, to_banks
 from sw_reference.quantize_dense import quantize_dense
 from sw_reference.scales import LEGAL_BANK_SCALES, covering_scale, power_of_two_scale

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.checks import check_choice
 from sw_reference.codes import FRACTION, ScaleChoice, checked_matrix, error_change, round_codes, sliced
-from sw_reference.format import GROUP_SCALE_MAX, DenseFormat, check_choice
+from sw_reference.format import GROUP_SCALE_MAX, DenseFormat
 from sw_reference.policy import LargestMagnitude, Policy, to_banks
 from sw_reference.scales import GROUP_SCALE_VALUES
 from sw_reference.tensors import DenseTensor, used_slots

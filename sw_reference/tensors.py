@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, SENTINEL, DenseFormat, SQFormat, check_int
+from sw_reference.checks import check_int
+from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, SENTINEL, DenseFormat, SQFormat
 
 __all__ = ["K_MAX", "DenseTensor", "SQTensor", "outlier_counts", "used_slots"]
 

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 from .float32 import (
     EXPONENT_BIAS,

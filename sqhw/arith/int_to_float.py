@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 from .float32 import INTEGER_BITS_MAX, SIGNIFICAND_BITS, finish_integer, round_integer, unpacked_layout
 from .pipeline import delay, register

@@ -6,7 +6,8 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import UNIT_EXPONENT, check_int
+from sw_reference.checks import check_int
+from sw_reference.format import UNIT_EXPONENT
 
 from .float32 import FLOAT32_BITS, INTEGER_BITS_MAX, float32_layout, unpack_positive_normal
 from .float_multiply import FloatMultiply

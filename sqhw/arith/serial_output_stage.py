@@ -8,7 +8,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import UNIT_EXPONENT, check_int
+from sw_reference.checks import check_int
+from sw_reference.format import UNIT_EXPONENT
 
 from .float32 import (
     EXPONENT_BIAS,

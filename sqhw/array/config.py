@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sw_reference.format import DenseFormat, SQFormat, check_int
+from sw_reference.checks import check_int
+from sw_reference.format import DenseFormat, SQFormat
 
 from ..config import PRESETS, PEConfig
 

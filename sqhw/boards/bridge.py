@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 from ..driver.frames import ANSWER_HEADER, CHECK_BYTES, PAYLOAD_MAX, PROTOCOL, REQUEST_HEADER, Code, Command
 from ..engine.layouts import input_word_layout, output_word_layout

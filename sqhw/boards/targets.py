@@ -9,7 +9,8 @@ from typing import Any, Literal
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
 
-from sw_reference.format import DenseFormat, SQFormat, check_choice
+from sw_reference.checks import check_choice
+from sw_reference.format import DenseFormat, SQFormat
 
 from ..array.config import ArrayConfig
 from ..config import PEConfig

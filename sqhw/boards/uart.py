@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import cdc, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 __all__ = ["UARTReceiver", "UARTTransmitter", "uart_divisor"]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import check_choice
+from sw_reference.checks import check_choice
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import gcd
 
-from sw_reference.format import DenseFormat, SQFormat, check_choice, check_int
+from sw_reference.checks import check_choice, check_int
+from sw_reference.format import DenseFormat, SQFormat
 
 from ..array.config import ArrayConfig
 from ..config import PEConfig

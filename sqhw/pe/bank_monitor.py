@@ -8,7 +8,7 @@ from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 __all__ = ["BankMonitor"]
 

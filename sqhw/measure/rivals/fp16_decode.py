@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 __all__ = ["FP16_BITS", "FP16Decode", "decoded_layout"]
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import delay, register

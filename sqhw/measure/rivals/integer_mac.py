@@ -8,7 +8,8 @@ from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import GROUP_SCALE_BITS, GROUP_SCALE_MAX, check_choice, check_int
+from sw_reference.checks import check_choice, check_int
+from sw_reference.format import GROUP_SCALE_BITS, GROUP_SCALE_MAX
 
 from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap

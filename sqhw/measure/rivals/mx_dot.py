@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, 
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_choice, check_int
+from sw_reference.checks import check_choice, check_int
 
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range

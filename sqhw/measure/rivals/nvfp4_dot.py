@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import check_int
+from sw_reference.checks import check_int
 
 from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap

@@ -1,0 +1,23 @@
+"""Checks of arguments: one error style for formats, configurations and components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["check_choice", "check_int"]
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raises ValueError unless `value` is one of `choices` (and of the same type: True is not 1)."""
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        listed = ", ".join(repr(choice) for choice in choices[:-1])
+        raise ValueError(f"{name} must be {listed} or {choices[-1]!r}, not {value!r}")
+
+
+def check_int(name: str, value: Any, low: int, high: int, *, power_of_two: bool = False) -> None:
+    """Raises TypeError unless `value` is an int, ValueError unless it is in low..high."""
+    kind = "a power of two" if power_of_two else "an integer"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+    if not low <= value <= high or (power_of_two and value & (value - 1)):
+        raise ValueError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
