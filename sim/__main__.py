@@ -17,8 +17,8 @@ from sim.engine_slices import ENGINE, simulate_slices
 from sim.report import as_report, as_table
 from sim.runner import Simulation, SimulationError, simulate
 from sqhw.config import PRESETS
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError
+from sw_reference.files import as_json, write_text
 
 SEED = 20251205
 WORKERS = 2

@@ -16,8 +16,8 @@ from sim.runner import SimulationError, run_tests
 from sqhw.array.array import ProcessingArray
 from sqhw.array.config import ARRAYS, array_preset
 from sqhw.emit import convert
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError, simulator_environment
+from sw_reference.files import as_json, write_text
 
 __all__ = ["simulate"]
 

@@ -23,8 +23,8 @@ from sim.exhaustive_blocks import (
     Scales,
     play_block,
 )
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError, package_version
+from sw_reference.files import as_json, write_text
 
 __all__ = ["CHECKS", "run"]
 

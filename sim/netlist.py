@@ -22,10 +22,10 @@ from sim.traffic.extreme_values import extreme_products
 from sqhw.config import PRESETS, PEConfig, preset
 from sqhw.emit import Design, emit
 from sqhw.tools import cache
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.synth import run_yosys
 from sqhw.tools.targets import TARGETS, Target
 from sqhw.tools.tools import ToolError, host_tool, package_version, yosys
+from sw_reference.files import as_json, write_text
 
 __all__ = ["MAPPED", "compare_netlist", "compare_simulators", "netlist"]
 

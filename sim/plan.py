@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import click
 from rich.console import Console
 
-from sqhw.tools.files import as_json, write_text
+from sw_reference.files import as_json, write_text
 
 __all__ = ["check", "named_tests", "outcomes", "slow_tests"]
 

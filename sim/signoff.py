@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from sqhw.tools.files import as_json, write_text
+from sw_reference.files import as_json, write_text
 
 __all__ = ["PARTS", "Part", "page", "sign_off"]
 

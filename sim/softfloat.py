@@ -17,8 +17,8 @@ from rich.table import Table
 
 from sim.exhaustive_blocks import FP16Times, IntegerToFloat, Results, play_block
 from sqhw.arith.float16_round import Float16Round
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError, package_version
+from sw_reference.files import as_json, write_text
 from sw_reference.rounding import round_result, to_float32
 
 __all__ = ["CHECKS", "judge"]

@@ -23,8 +23,8 @@ from sqhw.driver.engine import Engine, golden
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.config import ENGINE_PRESETS, engine_preset
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError
+from sw_reference.files import as_json, write_text
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["library_rate", "main"]

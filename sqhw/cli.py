@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sim.formal.command import formal
+from sw_reference.files import as_json, write_text
 
 from . import __version__
 from .commands import bitstream as board_commands
@@ -27,7 +28,6 @@ from .emit import Design, check_module_name, emit, module_name
 from .emit import write as write_designs
 from .measure import resources
 from .options import pe_options, selected
-from .tools.files import as_json, write_text
 from .tools.lint import lint as lint_file
 from .tools.targets import TARGETS
 from .tools.tools import ToolError

@@ -16,11 +16,12 @@ from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
+from sw_reference.files import as_json, write_text
+
 from . import __version__
 from .config import PEConfig
 from .layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement
-from .tools.files import as_json, write_text
 from .tools.tools import package_version, yosys
 
 __all__ = [

@@ -18,9 +18,9 @@ from sqhw.config import PEConfig
 from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.pe.axi import AXIProcessingElement
-from sqhw.tools.files import write_text
 from sqhw.tools.tools import ToolError, host_tool
 from sqhw.tools.verilated import CYCLES, Port, build, play
+from sw_reference.files import write_text
 
 __all__ = ["Recording", "forget_power_up", "icarus", "record", "verilator"]
 

@@ -18,8 +18,8 @@ from sim.coverage.engine import cover_engine
 from sqhw.array.config import array_preset
 from sqhw.config import PEConfig, preset
 from sqhw.engine.config import engine_preset
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError, package_version
+from sw_reference.files import as_json, write_text
 from sw_reference.format import DenseFormat, SQFormat
 
 __all__ = ["DESIGNS", "EXCLUSIONS", "LIMITS", "as_report", "problems"]

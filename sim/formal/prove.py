@@ -22,8 +22,8 @@ from typing import Any
 
 from amaranth.back import rtlil
 
-from sqhw.tools.files import write_text
 from sqhw.tools.tools import ToolError, package_version, yosys
+from sw_reference.files import write_text
 
 __all__ = ["FORMAL", "Outcome", "Proof", "prove", "refute"]
 

@@ -23,8 +23,8 @@ from sqhw.config import PEConfig
 from sqhw.driver.rtl import RTLDevice
 from sqhw.emit import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError, package_version
+from sw_reference.files import as_json, write_text
 from sw_reference.format import SQFormat
 from sw_reference.pack import pack_sq, unpack_sq
 from sw_reference.quantize import quantize_sq

@@ -19,8 +19,8 @@ from sim.bench.replay import MUTANT_BITS, compile_bench, replay
 from sim.mutation.equivalence import Equivalence, Verdict
 from sim.mutation.mutants import TARGETS, Mismatch, Target, ports_of
 from sim.mutation.mutate import Mutant, mutate
-from sqhw.tools.files import as_json, write_text
 from sqhw.tools.tools import ToolError, package_version
+from sw_reference.files import as_json, write_text
 
 __all__ = ["campaign", "key", "prove", "report", "resumed", "sources"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqhw.emit import Design
-from sqhw.tools.files import write_text
 from sqhw.tools.tools import ToolError, yosys
+from sw_reference.files import write_text
 
 __all__ = ["Mutant", "mutate"]
 

@@ -12,9 +12,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sw_reference.files import as_json, write_text
+
 from ..emit import pinned_yosys
 from ..engine.config import EngineConfig
-from ..tools.files import as_json, write_text
 from ..tools.targets import TARGETS
 from ..tools.tools import ToolError, package_tool, package_version
 from .targets import Board, BoardTop

@@ -9,10 +9,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sw_reference.files import as_json, write_text
+
 from ..boards import report
 from ..boards.build import TimingError, build, constraints, required_tools
 from ..boards.targets import BOARDS
-from ..tools.files import as_json, write_text
 from .common import command_line
 
 __all__ = ["bitstream", "constraints_command"]

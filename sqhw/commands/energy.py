@@ -8,11 +8,11 @@ import click
 from rich.console import Console
 
 from sw_reference.activations import load_activations
+from sw_reference.files import as_json, write_text
 
 from ..measure import area_report as ppa_report
 from ..measure import energy as flow
 from ..measure import energy_report
-from ..tools.files import as_json, write_text
 from ..tools.osu018 import cell_library
 from .common import command_line, progress, stages
 

@@ -10,13 +10,14 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sw_reference.files import as_json, write_text
+
 from ..config import preset
 from ..measure import area_figures as ppa_figures
 from ..measure import area_report as ppa_report
 from ..measure import explore as flow
 from ..measure import explore_report
 from ..measure.explore_exponents import estimate
-from ..tools.files import as_json, write_text
 from .common import command_line, progress, stages
 
 __all__ = ["explore"]

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from sw_reference.files import as_json, write_text
+
 from ..measure import area as flow
 from ..measure import area_figures as ppa_figures
 from ..measure import area_report as ppa_report
 from ..measure.goals import verdicts
 from ..measure.units import unit, units
 from ..tools.cache import frozen
-from ..tools.files import as_json, write_text
 from ..tools.tools import ToolError, nextpnr_ecp5
 from .common import command_line, progress, stages
 

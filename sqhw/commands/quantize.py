@@ -16,13 +16,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from sw_reference.codes import ScaleChoice
+from sw_reference.files import as_json
 from sw_reference.format import DenseFormat, SQFormat
 
 from ..packed.convert import LINEAR, Recipe, convert, selected
 from ..packed.packed_file import KEY, Packed, PackedFile
 from ..packed.sources import open_source
 from ..packed.tensor_file import Entry, TensorFile
-from ..tools.files import as_json
 from .common import print_whole
 
 __all__ = ["inspect", "quantize"]

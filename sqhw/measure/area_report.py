@@ -11,7 +11,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..tools.files import write_text
+from sw_reference.files import write_text
+
 from .units import COMPARED, CONFIGS, FAMILIES
 
 __all__ = ["TABLE_WIDTH", "Rows", "markdown_table", "page", "table", "tables", "write"]

@@ -11,13 +11,14 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sw_reference.files import as_json, write_text
+
 from .. import __version__
 from ..commands.common import progress
 from ..emit import convert
 from ..engine.config import engine_preset
 from ..engine.core import Engine
 from ..tools import cache as store
-from ..tools.files import as_json, write_text
 from ..tools.pnr import DEVICES, Netlist, place, typical
 from ..tools.synth import run_yosys
 from ..tools.tools import ToolError, package_version, yosys

@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from sw_reference.files import as_json, write_text
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
@@ -26,7 +27,6 @@ from ..driver.library import compile_engine
 from ..driver.rtl import RTLDevice
 from ..emit_engine import emit_engine
 from ..engine.config import EngineConfig, engine_preset
-from ..tools.files import as_json, write_text
 from ..tools.tools import ToolError
 
 __all__ = ["SIZES", "main", "measure"]

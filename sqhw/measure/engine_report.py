@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..tools.files import write_text
+from sw_reference.files import write_text
 
 __all__ = ["main", "markdown"]
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sw_reference.activations import load_activations
+from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, find_model
 from sw_reference.quantize import quantize_dense, quantize_sq
 
@@ -21,7 +22,6 @@ from .. import __version__
 from ..commands.common import progress
 from ..driver.engine import Engine, golden
 from ..engine.config import EngineConfig, engine_preset
-from ..tools.files import as_json, write_text
 from ..tools.tools import ToolError
 from .clock import COMMITTED, measured_clock
 

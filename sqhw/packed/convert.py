@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.codes import ScaleChoice
+from sw_reference.files import replacing
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.pack import pack_dense, pack_sq
 from sw_reference.policy import LargestImportance, LargestMagnitude, Policy, Threshold
@@ -19,7 +20,6 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from sw_reference.tensors import DenseTensor, SQTensor
 
-from ..tools.files import replacing
 from .packed_file import KEY, Packed, bytes_per_row, description, packed_entries
 from .sources import Source, is_matrix
 from .tensor_file import Entry, TensorFile, TensorFileWriter

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .files import as_json, write_text
+from sw_reference.files import as_json, write_text
 
 __all__ = ["CACHE", "Unfinished", "find", "frozen", "is_frozen", "key", "result"]
 

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .files import write_text
+from sw_reference.files import write_text
+
 from .tools import ToolError, yosys
 
 __all__ = ["check_structure"]

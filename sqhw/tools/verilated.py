@@ -16,7 +16,8 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from .files import write_text
+from sw_reference.files import write_text
+
 from .tools import ToolError, check_host, verilator_environment
 
 __all__ = ["Port", "build", "play", "ports_of"]

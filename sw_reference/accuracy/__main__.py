@@ -16,10 +16,10 @@ from rich.progress import Progress
 from sw_reference.accuracy.report import TABLE_WIDTH, outlier_positions, rows, table, versions
 from sw_reference.accuracy.runner import Result, Study, run, windows
 from sw_reference.accuracy.scheme import Scheme
-from sw_reference.accuracy.storage import save_text
 from sw_reference.accuracy.study import INT8, default, extended, grid, quick
 from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, novel, read_text
 from sw_reference.accuracy.verify import PAIRS, verify
+from sw_reference.files import write_text
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model
 
 __all__ = ["main"]
@@ -160,7 +160,7 @@ def _report(
         "rows": [row.as_dict() for row in lines],
         "outlier_positions": outlier_positions(study.calibrated(), _blocks(study)),
     }
-    save_text(options.output, json.dumps(report, indent=1) + "\n")
+    write_text(options.output, json.dumps(report, indent=1) + "\n")
     Console(width=max(console.width, TABLE_WIDTH)).print(table(lines))
     console.print(f"{options.output}: {len(lines)} of {len(schemes)} schemes", soft_wrap=True)
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.accuracy.storage import save_arrays
+from sw_reference.files import write_arrays
 from sw_reference.llm.model import Float32, Model, product
 
 __all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
@@ -135,7 +135,7 @@ class Calibration:
                 damping = _DAMPING * np.median(np.diag(mean))
                 mean = np.linalg.inv(mean + damping * np.eye(len(mean)))
             arrays[key] = mean.astype(np.float32)
-        save_arrays(self.path, arrays)
+        write_arrays(self.path, arrays)
 
     def site(self, name: str, model: Model) -> Site:
         """Returns the statistics of a site such as ``blk.3.ffn_down``."""

@@ -1,15 +1,17 @@
-"""Writing results so that a reader never meets half a file."""
+"""Writing results so that a reader never meets half a file, and a run can be stopped at any time."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["as_json", "replacing", "write_text"]
+import numpy as np
+
+__all__ = ["as_json", "replacing", "write_arrays", "write_text"]
 
 
 @contextmanager
@@ -32,6 +34,12 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path`, making its folder; an error leaves the file as it was."""
     with replacing(path) as neighbour:
         neighbour.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Writes an .npz file, making its folder; an error leaves the file as it was."""
+    with replacing(path) as neighbour, neighbour.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def as_json(value: Any) -> str:
