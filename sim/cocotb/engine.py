@@ -26,7 +26,7 @@ from cocotbext.axi import (
 )
 
 from sqhw.driver.engine import golden
-from sqhw.driver.packets import dense_image, results, sq_image
+from sqhw.driver.packets import dense_packet, results, sq_packet
 from sqhw.engine.config import engine_preset
 from sqhw.engine.registers import Format, register
 from sw_reference.activations import load_activations
@@ -84,9 +84,9 @@ class Ends:
     async def job(self, x: Any, w: Any, output: Format) -> int:
         """Runs a job and compares every bit; returns how many results were compared."""
         await self.start(x.rows, w.rows, x.k, output)
-        await self.sq.send(AxiStreamFrame(sq_image(CONFIG, x)))
+        await self.sq.send(AxiStreamFrame(sq_packet(CONFIG, x)))
         for _ in range(CONFIG.passes(x.rows)):
-            await self.dense.send(AxiStreamFrame(dense_image(CONFIG, w)))
+            await self.dense.send(AxiStreamFrame(dense_packet(CONFIG, w)))
         frame = await with_timeout(self.y.recv(), 20, "ms")
         y = results(CONFIG, x.rows, w.rows, output, bytes(frame.tdata))
         assert y.tobytes() == golden(x, w, output).tobytes()
@@ -176,8 +176,8 @@ async def reset_in_mid_job(dut: Any) -> None:
     for moment in (5, 60, 150, 320, 500):
         x, w = operands(rng, 6, 5, 60)
         await ends.start(6, 5, 60, Format.FLOAT32)
-        await ends.sq.send(AxiStreamFrame(sq_image(CONFIG, x)))
-        await ends.dense.send(AxiStreamFrame(dense_image(CONFIG, w)))
+        await ends.sq.send(AxiStreamFrame(sq_packet(CONFIG, x)))
+        await ends.dense.send(AxiStreamFrame(dense_packet(CONFIG, w)))
         await ClockCycles(dut.aclk, moment)
         ends.sq.clear()
         ends.dense.clear()
@@ -198,7 +198,7 @@ async def bad_streams(dut: Any) -> None:
         await ends.write("INTERRUPT_ENABLE", register("INTERRUPT_ENABLE").pack(error=1))
         await ends.start(5, 4, 40, Format.FLOAT32)
         for end, packet, more in zip(
-            (ends.sq, ends.dense), (sq_image(CONFIG, x), dense_image(CONFIG, w)), change, strict=True
+            (ends.sq, ends.dense), (sq_packet(CONFIG, x), dense_packet(CONFIG, w)), change, strict=True
         ):
             await end.send(AxiStreamFrame(packet[:more] if more < 0 else packet + bytes(more)))
         frame = await with_timeout(ends.y.recv(), 5, "ms")

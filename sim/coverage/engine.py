@@ -15,7 +15,7 @@ from sim.coverage.data import OPTIONS, Points
 from sim.coverage.designs import CoverageError, Covered
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.driver.engine import golden
-from sqhw.driver.packets import dense_image, results, results_bytes, sq_image
+from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.emit import Design
 from sqhw.emit_engine import emit_engine
@@ -123,10 +123,10 @@ class _Scenario:
 
     def send(self, x: Any, w: Any, *, sq: Any = None, cut: int = 0, more: int = 0, **options: Any) -> Reply:
         """Sends the packets of a job, the dense one `cut` bytes shorter and `more` longer."""
-        packet = dense_image(self._config, w)
+        packet = dense_packet(self._config, w)
         packet = packet[: len(packet) - cut] + bytes(more)
         limits = {"room": 4096, "cycles": 300_000, "passes": self._config.passes(x.rows)}
-        sq = sq_image(self._config, x) if sq is None else sq
+        sq = sq_packet(self._config, x) if sq is None else sq
         return self._device.run(sq, packet, **limits | options)
 
     def job(self, m: int, n: int, k: int, output: Format = Format.FLOAT32, pauses: str = "none") -> None:
@@ -224,8 +224,8 @@ class _Scenario:
         for size in (1, 3):
             for name in ("sq_early", "sq_late", "dense_early", "dense_late"):
                 x, w = self.operands(5, 4, 90)
-                image = sq_image(self._config, x)
-                sq = {"sq_early": image[: -size * word], "sq_late": image + bytes(size * word)}.get(name)
+                packet = sq_packet(self._config, x)
+                sq = {"sq_early": packet[: -size * word], "sq_late": packet + bytes(size * word)}.get(name)
                 cut, more = size * word * (name == "dense_early"), size * word * (name == "dense_late")
                 self.start(5, 4, 90)
                 reply = self.send(x, w, sq=sq, cut=cut, more=more)
@@ -236,7 +236,7 @@ class _Scenario:
                 self.recover()
         for output in Format:
             x, w = self.operands(5, 3, 40)
-            sq = bytearray(sq_image(self._config, x))
+            sq = bytearray(sq_packet(self._config, x))
             sq[4 * self._config.array.rows + 1] = 0xFF  # the first bank's bitmap
             self.start(5, 3, 40, output)
             self.send(x, w, sq=bytes(sq))

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.driver.engine import golden
-from sqhw.driver.packets import dense_image, results, results_bytes, sq_image
+from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import REGISTERS, Format, register
@@ -111,7 +111,7 @@ def _job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator) ->
     x, w = random_sq(numbers, CONFIG.pe.sq, m, k), random_dense(numbers, CONFIG.pe.dense, n, k)
     for name, value in zip(("M", "N", "K", "OUTPUT", "CONTROL"), (m, n, k, output, START), strict=True):
         device.write(name, int(value))
-    sq, dense, passes = sq_image(CONFIG, x), dense_image(CONFIG, w), CONFIG.passes(m)
+    sq, dense, passes = sq_packet(CONFIG, x), dense_packet(CONFIG, w), CONFIG.passes(m)
     size = results_bytes(CONFIG, m, n, output)
     reply = device.run(sq, dense, passes=passes, room=size // WORD, cycles=200_000, **_pauses(rng))
     counts = {"words": (len(sq) + passes * len(dense)) // WORD, "compared": m * n, "wrong": m * n}

@@ -16,7 +16,7 @@ from sim.traffic.operands import random_dense, random_sq
 from sqhw.array.config import ArrayConfig
 from sqhw.config import PEConfig
 from sqhw.driver.engine import golden
-from sqhw.driver.packets import dense_image, results, sq_image
+from sqhw.driver.packets import dense_packet, results, sq_packet
 from sqhw.emit import Design
 from sqhw.emit_engine import emit_engine
 from sqhw.engine.config import EngineConfig
@@ -193,12 +193,12 @@ class _Engine:
         m, n, k = self.shape()
         output = self.dice.choice(list(Format))
         x, w = self.operands(m, n, k)
-        packets = sq_image(CONFIG, x), dense_image(CONFIG, w)
+        packets = sq_packet(CONFIG, x), dense_packet(CONFIG, w)
         if self.dice.random() < 0.3:
             # What an SQ packet holds beyond K does not count, whatever it is.
             whole = CONFIG.pe.sq.banks(k) * CONFIG.pe.sq.bank
             x = random_sq(self.rng, CONFIG.pe.sq, m, whole)
-            packets = sq_image(CONFIG, x), packets[1]
+            packets = sq_packet(CONFIG, x), packets[1]
             w = _padded(w, whole)
         self.start(m, n, k, output)
         if self.dice.random() < 0.3:
@@ -230,7 +230,7 @@ class _Engine:
         """A job whose packets are too short or too long, whose bytes are damaged, or that is aborted."""
         m, n, k = self.shape()
         x, w = self.operands(m, n, k)
-        sq, dense = sq_image(CONFIG, x), dense_image(CONFIG, w)
+        sq, dense = sq_packet(CONFIG, x), dense_packet(CONFIG, w)
         kind, output = next(self._bad)
         if kind == "damage":
             damaged = bytearray(sq)
@@ -268,7 +268,7 @@ class _Engine:
         """A packet with some words too many, which have come before its last row is wanted."""
         m, n, k = CONFIG.array.rows * CONFIG.block_tiles * 2 + 1, CONFIG.array.columns * 2 + 1, 4
         x, w = self.operands(m, n, k)
-        packets = {"sq": sq_image(CONFIG, x), "dense": dense_image(CONFIG, w)}
+        packets = {"sq": sq_packet(CONFIG, x), "dense": dense_packet(CONFIG, w)}
         packets[name] += bytes(4 * words)
         self.start(m, n, k, Format.FLOAT32)
         self.feed(packets["sq"], packets["dense"], CONFIG.passes(m))
@@ -298,7 +298,7 @@ class _Engine:
         x, w = self.operands(m, n, k)
         self.start(m, n, k, Format.FLOAT32)
         self.run(LONG)
-        self.feed(sq_image(CONFIG, x), dense_image(CONFIG, w), CONFIG.passes(m))
+        self.feed(sq_packet(CONFIG, x), dense_packet(CONFIG, w), CONFIG.passes(m))
         self.y.pause = 1.0
         self.run(LONG // 2)
         self.y.pause = 0.0
@@ -337,7 +337,7 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
             m, n, k = engine.shape()
             x, w = engine.operands(m, n, k)
             engine.start(m, n, k, 0)
-            engine.feed(sq_image(CONFIG, x), dense_image(CONFIG, w), 1)
+            engine.feed(sq_packet(CONFIG, x), dense_packet(CONFIG, w), 1)
             engine.run(engine.dice.randrange(300))
             engine.reset()
     engine.pauses = (0.0, 0.0, 0.0)

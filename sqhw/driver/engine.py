@@ -17,7 +17,7 @@ from ..arith.serial_output_stage import SerialOutputStage
 from ..engine.config import EngineConfig
 from ..engine.registers import Format, register
 from ..engine.serial_result_lanes import SerialResultLanes
-from .packets import DTYPES, dense_image, results, results_bytes, sq_image
+from .packets import DTYPES, dense_packet, results, results_bytes, sq_packet
 from .rtl import Reply, RTLDevice
 
 __all__ = ["Device", "Engine", "EngineError", "Statistics", "golden"]
@@ -132,7 +132,7 @@ class Engine:
         """
         if x.k != w.k:
             raise ValueError(f"Both operands must have the same K, not {x.k} and {w.k}")
-        sq, dense = sq_image(self._config, x), dense_image(self._config, w)
+        sq, dense = sq_packet(self._config, x), dense_packet(self._config, w)
         if self._device is None:
             return golden(x, w, output)
         return self._job(self._device, sq, dense, (x.rows, w.rows, x.k), output)

@@ -14,13 +14,13 @@ from sw_reference.tensors import DenseTensor, SQTensor
 from ..engine.config import EngineConfig
 from ..engine.registers import Format
 
-__all__ = ["DTYPES", "dense_image", "results", "results_bytes", "sq_image"]
+__all__ = ["DTYPES", "dense_packet", "results", "results_bytes", "sq_packet"]
 
 DTYPES: dict[Format, Any] = {Format.FLOAT32: "<f4", Format.FLOAT16: "<f2", Format.INT64: "<i8"}
 """Elements of results in memory, little endian."""
 
 
-def sq_image(config: EngineConfig, tensor: SQTensor) -> bytes:
+def sq_packet(config: EngineConfig, tensor: SQTensor) -> bytes:
     """Returns the packet of an SQ operand.
 
     Raises ValueError if the tensor is not in the engine's format or exceeds a limit.
@@ -29,10 +29,10 @@ def sq_image(config: EngineConfig, tensor: SQTensor) -> bytes:
         raise ValueError(f"Tensor must be in the engine's format {config.pe.sq}, not {tensor.format}")
     _check("Rows", tensor.rows, config.m_max)
     _check("K", tensor.k, config.pe.k_max)
-    return _image(config, pack_sq(tensor), tensor.row_scale, config.array.rows)
+    return _packet(config, pack_sq(tensor), tensor.row_scale, config.array.rows)
 
 
-def dense_image(config: EngineConfig, tensor: DenseTensor) -> bytes:
+def dense_packet(config: EngineConfig, tensor: DenseTensor) -> bytes:
     """Returns the packet of a dense operand: one pass over it; a job takes ``config.passes(m)``.
 
     Raises ValueError if the tensor is not in the engine's format or exceeds a limit.
@@ -41,7 +41,7 @@ def dense_image(config: EngineConfig, tensor: DenseTensor) -> bytes:
         raise ValueError(f"Tensor must be in the engine's format {config.pe.dense}, not {tensor.format}")
     _check("Rows", tensor.rows, config.n_max)
     _check("K", tensor.k, config.pe.k_max)
-    return _image(config, pack_dense(tensor), tensor.row_scale, config.array.columns)
+    return _packet(config, pack_dense(tensor), tensor.row_scale, config.array.columns)
 
 
 def results_bytes(config: EngineConfig, m: int, n: int, output: Format) -> int:
@@ -79,7 +79,7 @@ def _chunks(config: EngineConfig, m: int, n: int, output: Format) -> Iterator[tu
             yield row, min(block, m - row), column, width, size
 
 
-def _image(config: EngineConfig, rows: NDArray[np.uint8], scales: NDArray[np.float32], tile: int) -> bytes:
+def _packet(config: EngineConfig, rows: NDArray[np.uint8], scales: NDArray[np.float32], tile: int) -> bytes:
     parts = []
     for first in range(0, len(rows), tile):
         for part in (scales[first : first + tile].astype("<f4"), rows[first : first + tile]):

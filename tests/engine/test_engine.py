@@ -12,7 +12,7 @@ from sim import speed
 from sqhw.boards.targets import BOARDS
 from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.library import compile_engine
-from sqhw.driver.packets import dense_image, results, results_bytes, sq_image
+from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
@@ -66,8 +66,8 @@ def run_good(dut: RTLDevice, rng, shape, output=Format.FLOAT32, pauses=(0.0, 0.0
     start(dut, *shape, output)
     room = results_bytes(CONFIG, m, n, output) // WORD
     reply = dut.run(
-        sq_image(CONFIG, x),
-        dense_image(CONFIG, w),
+        sq_packet(CONFIG, x),
+        dense_packet(CONFIG, w),
         passes=CONFIG.passes(m),
         room=room,
         cycles=300_000,
@@ -108,7 +108,7 @@ def test_gated_beats_are_those_without_outliers(dut):
     rng = np.random.default_rng(7)
     x, w = operands(rng, 3, 2, 64)
     start(dut, 3, 2, 64)
-    dut.run(sq_image(CONFIG, x), dense_image(CONFIG, w), room=6, cycles=10_000)
+    dut.run(sq_packet(CONFIG, x), dense_packet(CONFIG, w), room=6, cycles=10_000)
     busy = x.bitmap.reshape(3, -1, CONFIG.pe.lanes).any(-1).sum()
     assert dut.read("GATED") == dut.read("BEATS") * CONFIG.array.rows - busy
 
@@ -127,7 +127,7 @@ def test_a_bad_packet_ends_the_job_and_leaves_nothing_behind(dut, error):
     for _ in range(12):
         m, n, k = (int(size) for size in rng.integers((2, 2, 9), (20, 20, 200)))
         x, w = operands(rng, m, n, k)
-        sq, dense = sq_image(CONFIG, x), dense_image(CONFIG, w)
+        sq, dense = sq_packet(CONFIG, x), dense_packet(CONFIG, w)
         cut = WORD * int(rng.integers(1, min(len(sq), len(dense)) // WORD))
         bad_sq, bad_dense = BAD_STREAMS[error](sq, dense, cut)
         room = results_bytes(CONFIG, m, n, Format.FLOAT32) // WORD + 1
@@ -170,7 +170,7 @@ def test_abort_at_any_moment(dut):
     ends = {"early": 0, "whole": 0}
     for cycles in [*range(1, 1300, 53), *range(1130, 1200, 9)]:
         x, w = operands(rng, 10, 7, 90)
-        sq, dense = sq_image(CONFIG, x), dense_image(CONFIG, w)
+        sq, dense = sq_packet(CONFIG, x), dense_packet(CONFIG, w)
         expected = packet_of(golden(x, w))
         start(dut, 10, 7, 90)
         first = dut.run(sq, dense, passes=2, room=99, cycles=cycles, pause_out=0.3)
@@ -196,7 +196,9 @@ def test_reset_at_any_moment(dut):
     for cycles in range(1, 700, 41):
         x, w = operands(rng, 10, 7, 90)
         start(dut, 10, 7, 90)
-        dut.run(sq_image(CONFIG, x), dense_image(CONFIG, w), passes=2, room=70, cycles=cycles, pause_out=0.3)
+        dut.run(
+            sq_packet(CONFIG, x), dense_packet(CONFIG, w), passes=2, room=70, cycles=cycles, pause_out=0.3
+        )
         dut.reset()
         assert (dut.read("STATUS"), dut.read("ERRORS"), dut.read("M")) == (0, 0, 0)
         run_good(dut, rng, (3, 3, 10))
@@ -223,7 +225,7 @@ def test_a_start_while_a_job_runs_changes_nothing(dut):
     dut.write("M", 99)
     dut.write("CONTROL", START)
     assert errors(dut) == ["busy"]
-    reply = dut.run(sq_image(CONFIG, x), dense_image(CONFIG, w), room=16, cycles=10_000)
+    reply = dut.run(sq_packet(CONFIG, x), dense_packet(CONFIG, w), room=16, cycles=10_000)
     assert results(CONFIG, 4, 4, Format.FLOAT32, reply.packet).tobytes() == golden(x, w).tobytes()
 
 
@@ -231,14 +233,14 @@ def test_a_start_while_a_job_runs_changes_nothing(dut):
 def test_a_malformed_bank_voids_its_row_and_no_other(dut, output):
     rng = np.random.default_rng(13)
     x, w = operands(rng, 5, 3, 40)
-    sq = bytearray(sq_image(CONFIG, x))
+    sq = bytearray(sq_packet(CONFIG, x))
     # The second tile's first row: behind a tile of two scales and two rows, and its own two scales.
     row_bytes = 5 * CONFIG.pe.sq.bank_bits // 8 + 1
     tile = 8 + -(-2 * row_bytes // WORD) * WORD
     sq[tile + 8 + 1] = 0xFF  # the first bank's bitmap
     start(dut, 5, 3, 40, output)
     room = results_bytes(CONFIG, 5, 3, output) // WORD
-    reply = dut.run(bytes(sq), dense_image(CONFIG, w), passes=1, room=room, cycles=10_000)
+    reply = dut.run(bytes(sq), dense_packet(CONFIG, w), passes=1, room=room, cycles=10_000)
     assert errors(dut) == ["malformed"]
     expected = golden(x, w, output)
     expected[2] = -(2**63) if output is Format.INT64 else np.nan
@@ -335,7 +337,7 @@ def test_engine_refuses():
     with pytest.raises(ValueError, match=r"^Rows must be from 1 to 256, not 257$"):
         Engine(CONFIG).matmul(*operands(rng, 257, 1, 8))
     with pytest.raises(ValueError, match=r"^Tensor must be in the engine's format SQFormat\(bank=8"):
-        sq_image(CONFIG, random_sq(rng, ENGINE_PRESETS["8x8"].pe.sq, 2, 16))
+        sq_packet(CONFIG, random_sq(rng, ENGINE_PRESETS["8x8"].pe.sq, 2, 16))
     with pytest.raises(ValueError, match=r"^Backend must be 'golden' or 'rtl', not 'vcs'$"):
         Engine(CONFIG, "vcs")
 
