@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace slices {
+namespace bit_parallel {
 
 typedef uint64_t word;
 #include GATES
@@ -79,22 +79,22 @@ struct Units {
 
 static thread_local Units *current;
 
-}  // namespace slices
+}  // namespace bit_parallel
 
 extern "C" {
 
-void *unit_new() { return slices::current->add(); }
+void *unit_new() { return bit_parallel::current->add(); }
 
 void unit_put(void *handle, const uint32_t *given) {
-    auto unit = static_cast<slices::Unit *>(handle);
-    memcpy(unit->given, given, (slices::INPUTS + 31) / 32 * 4);
+    auto unit = static_cast<bit_parallel::Unit *>(handle);
+    memcpy(unit->given, given, (bit_parallel::INPUTS + 31) / 32 * 4);
     unit->all->pending = true;
 }
 
 void unit_get(void *handle, uint32_t *shown) {
-    auto unit = static_cast<slices::Unit *>(handle);
+    auto unit = static_cast<bit_parallel::Unit *>(handle);
     if (unit->all->pending) unit->all->evaluate();
-    memcpy(shown, unit->shown, (slices::OUTPUTS + 31) / 32 * 4);
+    memcpy(shown, unit->shown, (bit_parallel::OUTPUTS + 31) / 32 * 4);
 }
 
 }  // extern "C"

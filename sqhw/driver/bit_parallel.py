@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["YOSYS_SCRIPT", "sliced"]
+__all__ = ["YOSYS_SCRIPT", "stub_and_gates"]
 
 YOSYS_SCRIPT = (
     "read_verilog {verilog}; hierarchy -top {module}; proc; flatten; opt -full; techmap; opt; "
     "dfflegalize -cell $_DFF_P_ 01; simplemap; opt_expr; opt_clean; "
     "abc -g AND,OR,XOR,ANDNOT,ORNOT,MUX; opt_clean; write_json {json}"
 )
-"""Maps a unit to the gates that :func:`sliced` knows."""
+"""Maps a unit to the gates that :func:`stub_and_gates` knows."""
 
 _GATES = {
     "$_NOT_": "~{A}",
@@ -33,7 +33,7 @@ _CLOCK = "clk"
 _CONSTANTS = {"0": "word(0)", "1": "~word(0)", "x": "word(0)"}
 
 
-def sliced(module: str, netlist: dict[str, Any]) -> tuple[str, str]:
+def stub_and_gates(module: str, netlist: dict[str, Any]) -> tuple[str, str]:
     """Returns a unit's stub in SystemVerilog and its gates in C++ (for ``bit_parallel.h``).
 
     Parameters

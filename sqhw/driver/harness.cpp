@@ -13,7 +13,7 @@ namespace {
 struct Simulation {
     VerilatedContext context;
     Vtop top{&context};
-    slices::Units units;
+    bit_parallel::Units units;
     uint64_t cycles = 0;
     uint64_t random = 0;
 
@@ -25,7 +25,7 @@ struct Simulation {
         return uint32_t(random >> 16) < share;
     }
     void evaluate(bool clock) {
-        slices::current = &units;
+        bit_parallel::current = &units;
         top.aclk = clock;
         top.eval();
     }

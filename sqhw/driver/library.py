@@ -18,7 +18,7 @@ from ..engine.config import EngineConfig
 from ..pe.mac import MACUnit
 from ..pe.outliers.shared_mac import SharedMACUnit
 from ..tools.tools import ToolError, host_tool, package_version, verilator_environment, yosys
-from .bit_parallel import YOSYS_SCRIPT, sliced
+from .bit_parallel import YOSYS_SCRIPT, stub_and_gates
 
 __all__ = ["cache_folder", "compile_engine"]
 
@@ -97,7 +97,7 @@ def _translate(folder: Path, parts: Sequence[Part], note: Callable[[str], None])
     note("mapping its multiply-accumulate unit to gates (Yosys)")
     script = YOSYS_SCRIPT.format(verilog="unit.v", module=unit.name, json="unit.json")
     _run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
-    stub, gates = sliced(unit.name, json.loads((folder / "unit.json").read_text()))
+    stub, gates = stub_and_gates(unit.name, json.loads((folder / "unit.json").read_text()))
     (folder / "stub.sv").write_text(stub)
     (folder / "gates.inc").write_text(gates)
     note("translating the rest to C++ (Verilator)")

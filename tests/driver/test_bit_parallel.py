@@ -6,18 +6,18 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from sqhw.driver.bit_parallel import sliced
+from sqhw.driver.bit_parallel import stub_and_gates
 
 WIDTH, UNITS, CYCLES = 70, 70, 9
 MAIN = """
 #include "bit_parallel.h"
 #include <cstdio>
 int main() {
-    slices::Units all;
-    slices::current = &all;
+    bit_parallel::Units all;
+    bit_parallel::current = &all;
     void *unit[UNITS];
     for (auto &u : unit) u = unit_new();
-    uint32_t given[(slices::INPUTS + 31) / 32], shown[(slices::OUTPUTS + 31) / 32];
+    uint32_t given[(bit_parallel::INPUTS + 31) / 32], shown[(bit_parallel::OUTPUTS + 31) / 32];
     for (int cycle = 0; cycle < CYCLES; cycle++) {
         for (auto u : unit) { if (fread(given, sizeof given, 1, stdin) != 1) return 1; unit_put(u, given); }
         for (auto u : unit) { unit_get(u, shown); fwrite(shown, sizeof shown, 1, stdout); }
@@ -49,7 +49,7 @@ def toggles():
 
 
 def test_more_units_than_a_word_has_bits(tmp_path):
-    stub, gates = sliced("unit", toggles())
+    stub, gates = stub_and_gates("unit", toggles())
     assert f"input bit [{WIDTH - 1}:0] given" in stub
     (tmp_path / "gates.inc").write_text(gates)
     (tmp_path / "bit_parallel.h").write_text((files("sqhw.driver") / "bit_parallel.h").read_text())
@@ -80,4 +80,4 @@ def test_more_units_than_a_word_has_bits(tmp_path):
 )
 def test_what_is_refused(cells, outputs, message):
     with pytest.raises(ValueError, match=f"^{message}$"):
-        sliced("unit", netlist(cells, outputs))
+        stub_and_gates("unit", netlist(cells, outputs))
