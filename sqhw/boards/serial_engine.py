@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..engine.config import EngineConfig
-from ..engine.core import Engine
+from ..engine.core import EngineCore
 from .bridge import Bridge
 from .framing import FrameDecoder, FrameEncoder
 from .uart import UARTReceiver, UARTTransmitter
@@ -26,7 +26,7 @@ def patience(divisor: int) -> int:
 
 
 class FramedEngine(wiring.Component):
-    """An :class:`~sqhw.engine.core.Engine` that takes requests in frames of bytes and answers in frames.
+    """An :class:`~sqhw.engine.core.EngineCore` that takes requests in frames of bytes and answers in frames.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class FramedEngine(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig, patience: int):
-        self._engine = Engine(config)
+        self._engine = EngineCore(config)
         self._bridge = Bridge(config.axi_bytes, patience)
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 

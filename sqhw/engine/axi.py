@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import EngineConfig
-from .core import Engine
+from .core import EngineCore
 from .registers import ADDRESS_BITS
 
 __all__ = ["AXIEngine"]
@@ -26,7 +26,7 @@ _ANSWERS = ("b", "r")
 
 
 class AXIEngine(wiring.Component):
-    """AXI wrapper of :class:`~sqhw.engine.core.Engine`; it adds no cycle.
+    """AXI wrapper of :class:`~sqhw.engine.core.EngineCore`; it adds no cycle.
 
     No output port depends combinationally on an input port.
 
@@ -50,7 +50,7 @@ class AXIEngine(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig):
-        self._engine = Engine(config)
+        self._engine = EngineCore(config)
         self._config = config
         ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
         for channel, (_, wires) in _LITE.items():

@@ -24,13 +24,13 @@ from .row_sender import RowSender
 from .sequencer import Sequencer
 from .sq_rows import SQRows
 
-__all__ = ["Engine"]
+__all__ = ["EngineCore"]
 
 SCALE_TILES = 4
 """Column tiles whose scales are kept: two that are loaded or read, two whose results are on their way."""
 
 
-class Engine(wiring.Component):
+class EngineCore(wiring.Component):
     """Y = X W^T for an SQ operand X and a dense operand W of any size up to the limits.
 
     X is kept in two blocks of ``block_tiles`` row tiles: one is multiplied with all of W, tile by tile, while

@@ -17,7 +17,7 @@ from .. import __version__
 from ..commands.common import progress
 from ..emit import convert
 from ..engine.config import engine_preset
-from ..engine.core import Engine
+from ..engine.core import EngineCore
 from ..tools import cache as store
 from ..tools.pnr import DEVICES, Netlist, place, typical
 from ..tools.synth import run_yosys
@@ -74,7 +74,7 @@ def _measure(preset: str, part: str, seeds: int) -> dict[str, Any]:
     versions = {"sqhw": __version__, **{tool: package_version(tool) for tool in _TOOLS}}
     with progress() as display:
         task = display.add_task("Synthesis", total=seeds + 1)
-        design = netlist(convert(ShiftHarness(Engine(config)), _NAME))
+        design = netlist(convert(ShiftHarness(EngineCore(config)), _NAME))
         if design.luts > (room := DEVICES[part][1]):
             raise ToolError(f"Engine {preset} has {design.luts:,} LUTs, the device {part} {room:,}")
         frequencies = []

@@ -13,7 +13,7 @@ MHZ = {1: 41.0, 2: 44.0, 3: 42.0}
 
 def measure(monkeypatch, tmp_path, luts):
     """Runs the command on stand-ins for the hardware and the tools."""
-    monkeypatch.setattr(clock, "Engine", lambda config: None)
+    monkeypatch.setattr(clock, "EngineCore", lambda config: None)
     monkeypatch.setattr(clock, "ShiftHarness", lambda component: None)
     monkeypatch.setattr(clock, "convert", lambda component, name: "")
     monkeypatch.setattr(clock, "package_version", lambda tool: "1.0")
