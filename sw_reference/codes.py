@@ -1,4 +1,4 @@
-"""From real numbers to codes: the rounding and the comparison of errors that all operands share.
+"""Scales and codes: what a scale byte means, rounding to codes, and the comparison of errors.
 
 A code is the exact quotient x / scale rounded to the nearest integer, ties to even.
 
@@ -19,12 +19,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, UNIT_EXPONENT
+
 __all__ = [
     "FRACTION",
+    "GROUP_SCALE_VALUES",
+    "LEGAL_BANK_SCALES",
+    "SCALE_UNITS",
+    "SMALLEST_ROW_SCALE",
     "ScaleChoice",
     "checked_matrix",
     "column_dots",
+    "covering_row_scale",
+    "covering_scale",
     "error_change",
+    "power_of_two_scale",
     "round_codes",
     "sliced",
 ]
@@ -34,6 +43,56 @@ ScaleChoice = Literal["least_squares", "absmax"]
 
 FRACTION = 2048.0
 """Squared errors are compared with elements rounded to multiples of scale / FRACTION; see `error_change`."""
+
+_CODES = np.arange(256, dtype=np.int64)
+
+SCALE_UNITS: NDArray[np.int64] = np.where(
+    np.isin(_CODES, LEGAL_SCALES), ((8 + _CODES % 8) << (_CODES // 8)) >> 3, 0
+)
+"""int64[256]: the bank scale that each byte stands for, in units of 2**-24; 0 for reserved bytes."""
+
+LEGAL_BANK_SCALES: NDArray[np.float32] = np.ldexp(SCALE_UNITS[list(LEGAL_SCALES)], UNIT_EXPONENT).astype(
+    np.float32
+)
+"""float32[239]: the legal bank scales in rising order, exact; entry i belongs to ``LEGAL_SCALES[i]``."""
+
+GROUP_SCALE_VALUES: NDArray[np.int64] = (8 + np.arange(1 << GROUP_SCALE_BITS) % 8) << (
+    np.arange(1 << GROUP_SCALE_BITS) // 8
+)
+"""int64[64]: the group scale that each code stands for."""
+
+SMALLEST_ROW_SCALE = np.finfo(np.float32).tiny
+"""Row scales are normal float32 numbers: 2**-126 is the smallest."""
+
+
+def covering_scale(maximum: NDArray[np.float32], limit: int) -> NDArray[np.intp]:
+    """Returns the index into ``LEGAL_BANK_SCALES`` of the smallest scale with maximum <= limit * scale.
+
+    The products are exact in float32: a 4-bit significand times `limit`, at most 127. The index is
+    239 where no scale covers the maximum.
+    """
+    return np.searchsorted(LEGAL_BANK_SCALES * np.float32(limit), maximum, side="left")
+
+
+def covering_row_scale(maximum: NDArray[np.float64], limit: int) -> NDArray[np.float32]:
+    """Returns the smallest normal float32 with maximum <= limit * scale; 0 where the maximum is 0."""
+    scale = (maximum / limit).astype(np.float32)
+    short = limit * scale.astype(np.float64) < maximum
+    scale = np.where(short, np.nextafter(scale, np.float32(np.inf)), scale)
+    scale = np.maximum(scale, SMALLEST_ROW_SCALE)
+    result: NDArray[np.float32] = np.where(maximum > 0, scale, np.float32(0))
+    return result
+
+
+def power_of_two_scale(maximum: NDArray[np.float32], limit: float) -> NDArray[np.int32]:
+    """Returns the smallest exponents E with maximum <= limit * 2**E, for positive maxima.
+
+    Exact: both sides are compared by significand and exponent, nothing is rounded.
+    """
+    fraction, exponent = np.frexp(maximum)
+    limit_fraction, limit_exponent = np.frexp(np.float32(limit))
+    result: NDArray[np.int32] = exponent - limit_exponent + (fraction > limit_fraction)
+    return result
 
 
 def round_codes(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.codes import GROUP_SCALE_VALUES, SCALE_UNITS
 from sw_reference.format import SENTINEL, UNIT_EXPONENT
-from sw_reference.scales import GROUP_SCALE_VALUES, SCALE_UNITS
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
 __all__ = [

@@ -18,7 +18,8 @@ from sqhw.packing import dense_beats, sq_beats
 from sqhw.tools.verilated import ports_of
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
-from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+from sw_reference.policy import Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["array_design", "stimulate_array"]
 

@@ -12,7 +12,8 @@ from sqhw.config import PEConfig
 from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sw_reference.activations import Site, load_activations
 from sw_reference.multiply import multiply
-from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+from sw_reference.policy import Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 __all__ = ["Job", "corner_jobs", "random_jobs", "site_jobs"]

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from sw_reference.activations import Site
 from sw_reference.format import DenseFormat
 from sw_reference.policy import LargestMagnitude, Policy, Threshold
-from sw_reference.quantize import quantize_sq
-from sw_reference.quantize_dense import quantize_dense
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..config import PEConfig

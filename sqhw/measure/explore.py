@@ -18,8 +18,7 @@ from sw_reference.activations import Site, load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.policy import LargestMagnitude, Policy, Threshold
-from sw_reference.quantize import quantize_sq
-from sw_reference.quantize_dense import quantize_dense
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..config import PEConfig

@@ -18,7 +18,8 @@ from amaranth.sim import Simulator
 from sqhw.config import preset
 from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sqhw.pe.pe import ProcessingElement
-from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+from sw_reference.policy import Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 FIGURE = Path(__file__).parents[2] / "docs" / "figures" / "timing.svg"
 CYCLES = 32

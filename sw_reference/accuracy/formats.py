@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sw_reference.accuracy.calibration import Site
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.selection import Largest, Selection
+from sw_reference.codes import ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat
-from sw_reference.quantize import ScaleChoice, quantize_dense, quantize_sq
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["SQ", "Dense", "DenseSQ", "Format", "Plain"]
 

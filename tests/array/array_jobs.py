@@ -11,7 +11,8 @@ from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.array.config import ArrayConfig
 from sqhw.packing import dense_beats, sq_beats
 from sw_reference.multiply import multiply
-from sw_reference.quantize import Threshold, quantize_dense, quantize_sq
+from sw_reference.policy import Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["Tile", "random_tile", "tile_rows"]
 

@@ -18,7 +18,7 @@ from sqhw.tools.targets import LIBERTY, TARGETS
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
-from sw_reference.quantize_dense import quantize_dense
+from sw_reference.quantize import quantize_dense
 from tests.reference.cases import random_dense, random_sq
 
 SEED = 20251124

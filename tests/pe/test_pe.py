@@ -13,7 +13,8 @@ from sqhw.packing import dense_beats, scales_beat, sq_beats
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
-from sw_reference.quantize import GivenMask, Threshold, quantize_dense, quantize_sq
+from sw_reference.policy import GivenMask, Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
 from tests.hardware import STALLS, drive_stream
 
 SEED = 20251205

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sw_reference.exact import exact_matmul, limbs
 from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, accumulator_bound
 from sw_reference.multiply import multiply
-from sw_reference.quantize import GivenMask, quantize_dense, quantize_sq
+from sw_reference.policy import GivenMask
+from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.rounding import CANONICAL_NAN, round_result, to_float32
 from sw_reference.split import dense_codes, dense_integers
 from sw_reference.tensors import DenseTensor, SQTensor

@@ -22,8 +22,7 @@ from sw_reference.pack import (
     unpack_sq,
 )
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
-from sw_reference.quantize import SCALE_STEPS, quantize_dense, quantize_sq
-from sw_reference.quantize_dense import GROUP_SCALE_STEPS, ROW_STEPS
+from sw_reference.quantize import GROUP_SCALE_STEPS, ROW_STEPS, SCALE_STEPS, quantize_dense, quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, split
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests import slow_model as twin

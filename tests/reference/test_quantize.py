@@ -10,16 +10,8 @@ import pytest
 
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
-from sw_reference.quantize import (
-    SCALE_STEPS,
-    GivenMask,
-    LargestImportance,
-    LargestMagnitude,
-    Threshold,
-    quantize_dense,
-    quantize_sq,
-)
-from sw_reference.quantize_dense import GROUP_SCALE_STEPS, ROW_STEPS
+from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
+from sw_reference.quantize import GROUP_SCALE_STEPS, ROW_STEPS, SCALE_STEPS, quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from tests import slow_model as twin
 from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows

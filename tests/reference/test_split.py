@@ -6,9 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from sw_reference.codes import GROUP_SCALE_VALUES, LEGAL_BANK_SCALES, SCALE_UNITS
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
-from sw_reference.scales import GROUP_SCALE_VALUES, LEGAL_BANK_SCALES, SCALE_UNITS
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests import slow_model as twin
