@@ -31,7 +31,6 @@ from ..tools.synth import run_yosys
 from ..tools.targets import Target, standard_cells
 from ..tools.tools import package_version, yosys
 from .core import BarePE
-from .parts import sources
 from .resources import OTHER, block_of
 from .rivals.array import BaselineArray
 from .units import BASELINES, CONFIGS, FAMILIES, SQ
@@ -204,8 +203,7 @@ def simulate(
         for port, streams in element.beats(site, tokens, columns).items():
             beats.setdefault(port, []).extend(streams)
     verilog = convert(element.make(), element.name)
-    method = sources(simulate.__module__)
-    content = ["energy", method, verilog, hashlib.sha256(repr(beats).encode()).hexdigest()]
+    content = ["energy", store.sources(__name__), verilog, hashlib.sha256(repr(beats).encode()).hexdigest()]
 
     def make(_: Path) -> dict[str, Any]:
         target = standard_cells()

