@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-__all__ = ["as_json", "replacing", "write_arrays", "write_text"]
+__all__ = ["as_json", "replacing", "write_text"]
 
 
 @contextmanager
@@ -34,12 +32,6 @@ def write_text(path: Path, text: str) -> None:
     """Writes `text` to `path`, making its folder; an error leaves the file as it was."""
     with replacing(path) as neighbour:
         neighbour.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Writes an .npz file, making its folder; an error leaves the file as it was."""
-    with replacing(path) as neighbour, neighbour.open("wb") as file:
-        np.savez(file, **arrays)
 
 
 def as_json(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.files import write_arrays
+from sw_reference.files import replacing
 from sw_reference.llm.model import Float32, Model, product
 
 __all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
@@ -123,7 +123,7 @@ class Calibration:
             model.hidden(window, linear=watch)
             progress()
         tokens = sum(len(window) for window in windows)
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for key, total in sums.items():
             kind = key.rpartition("/")[2]
             count = {"peak": 1, "percentiles": len(windows)}.get(kind, tokens)
@@ -135,7 +135,8 @@ class Calibration:
                 damping = _DAMPING * np.median(np.diag(mean))
                 mean = np.linalg.inv(mean + damping * np.eye(len(mean)))
             arrays[key] = mean.astype(np.float32)
-        write_arrays(self.path, arrays)
+        with replacing(self.path) as neighbour, neighbour.open("wb") as file:
+            np.savez(file, **arrays)
 
     def site(self, name: str, model: Model) -> Site:
         """Returns the statistics of a site such as ``blk.3.ffn_down``."""

@@ -29,7 +29,7 @@ from rich.progress import (
 from sw_reference.accuracy.calibration import Calibration
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
-from sw_reference.files import write_arrays
+from sw_reference.files import replacing
 from sw_reference.llm import GGUFFile, Model, Tokenizer
 
 __all__ = ["Result", "Study", "run", "windows"]
@@ -197,4 +197,5 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
         losses = token_losses(_MODEL, tokens, linear)
         seconds = time.perf_counter() - start
         counts = json.dumps(dict(linear.counts))
-        write_arrays(path, {"losses": losses, "counts": counts, "seconds": seconds})
+        with replacing(path) as neighbour, neighbour.open("wb") as file:
+            np.savez(file, losses=losses, counts=counts, seconds=seconds)

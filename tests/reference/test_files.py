@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from sw_reference.files import as_json, write_arrays, write_text
+from sw_reference.files import as_json, write_text
 
 
 def test_text_arrives(tmp_path):
@@ -59,15 +58,3 @@ def test_json_has_a_line_for_each_record():
         assert as_json(json.loads(path.read_text())) == path.read_text(), path.name
         compared += 1
     assert compared >= 14
-
-
-def test_arrays_arrive_whole(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "a.npz"
-    write_arrays(path, {"x": np.arange(3), "text": "ä"})
-    with np.load(path) as file:
-        assert (file["x"].tolist(), str(file["text"])) == ([0, 1, 2], "ä")
-    monkeypatch.setattr(np, "savez", lambda file, **_: file.write(b"half") and (1 / 0))
-    with pytest.raises(ZeroDivisionError):
-        write_arrays(path, {"x": np.arange(4)})
-    assert np.load(path)["x"].size == 3
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.npz"]

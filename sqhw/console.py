@@ -1,0 +1,282 @@
+"""What all commands share: how they print, show progress, refuse, and end.
+
+Every command is a :class:`Command`. It returns an :class:`Outcome`: a document, how to show it to people, and
+whether all is right. Names come from files, so no text is read as markup or sent raw to a terminal.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any, Protocol
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from sw_reference.files import as_json
+
+from .tools.tools import ToolError
+
+__all__ = [
+    "SEED",
+    "Begin",
+    "Command",
+    "Group",
+    "Outcome",
+    "Refused",
+    "command_line",
+    "plain",
+    "progress",
+    "refusing",
+    "run",
+    "say",
+    "table",
+]
+
+SEED = 20251205
+"""Seed of all random data, unless a command says otherwise."""
+
+LOG_SECONDS = 30.0
+"""Where standard error is no terminal, each unfinished stage writes a line this often."""
+
+_HELP = ["-h", "--help"]
+_SETTINGS = {"help_option_names": _HELP, "max_content_width": 100, "show_default": True}
+
+
+class Refused(click.ClickException):
+    """The command line, or a parameter on it, is not acceptable."""
+
+    exit_code = 2
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns TypeError and ValueError of the block into a refusal of what was typed."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise Refused(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command gives.
+
+    Parameters
+    ----------
+    document
+        JSON types: what ``--json`` prints, and nothing else.
+    show
+        Prints it for people.
+    passed
+        Whether all is right; the exit code is 1 otherwise.
+    """
+
+    document: Any
+    show: Callable[[], None]
+    passed: bool = True
+
+
+class Command(click.Command):
+    """A command with ``-h`` and ``--json``; its function returns an :class:`Outcome`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options["context_settings"] = _SETTINGS | options.get("context_settings", {})
+        super().__init__(*arguments, **options)
+        text = "Print the report as JSON, and nothing else."
+        self.params.append(click.Option(["--json", "as_data"], is_flag=True, help=text))
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Runs the function and prints what it gives; returns the exit code."""
+        as_data = ctx.params.pop("as_data")
+        outcome: Outcome = super().invoke(ctx)
+        if as_data:
+            print(as_json(outcome.document), end="")
+        else:
+            outcome.show()
+        return int(not outcome.passed)
+
+
+class Group(click.Group):
+    """Commands by name, imported when they run.
+
+    Parameters
+    ----------
+    commands
+        For each name: the module and the name of the command in it ("module:name"), and a line of help.
+    default
+        The command that runs where none is named.
+    """
+
+    def __init__(
+        self, name: str, text: str, commands: Mapping[str, tuple[str, str]], *, default: str | None = None
+    ) -> None:
+        super().__init__(name, help=text, context_settings=_SETTINGS, no_args_is_help=default is None)
+        self.lazy = dict(commands)
+        self._default = default
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.lazy:
+            return None
+        module, _, name = self.lazy[cmd_name][0].partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if missing.partition(".")[0] == module.partition(".")[0] == "sim":
+                raise ToolError(
+                    f"sqhw {cmd_name} needs a checkout of the project: `git clone` it, then `make venv` there"
+                ) from error
+            raise ToolError(
+                f"Python's package {missing} is needed, but it is not installed: run `make venv`"
+            ) from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        helping = args and args[0] in (*_HELP, "--version")
+        if self._default and not helping and (not args or args[0].startswith("-")):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing them."""
+        lines = [
+            (name, f"{text}  [default]" if name == self._default else text)
+            for name, (_, text) in self.lazy.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
+
+def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; a refusal is one line on standard error. Returns the exit code.
+
+    0: done, and all is right. 1: something is wrong, or a tool is missing or failed. 2: the command line
+    is not acceptable. 130: interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # text that the encoding lacks
+    typed = tuple(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = group.main(typed, prog_name="sqhw", standalone_mode=False, obj=typed)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        print(f"Error: {plain(error.format_message())}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has enough
+        return 1
+    except (ToolError, OSError) as error:
+        print(f"Error: {plain(str(error))}", file=sys.stderr)
+        return 1
+    except click.Abort:
+        print("Interrupted", file=sys.stderr)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def command_line() -> str:
+    """The command line as it was typed."""
+    return shlex.join(["sqhw", *(click.get_current_context().find_root().obj or ())])
+
+
+def plain(text: str) -> str:
+    """`text` with control characters, and those that standard output's encoding lacks, escaped.
+
+    Newlines stay.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def say(text: object) -> None:
+    """Prints a line."""
+    print(plain(str(text)))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | None]) -> None:
+    """Prints a table that fits the terminal: text wraps, numbers stay whole; None is a line between rows."""
+    texts = [None if row is None else [plain(str(cell)) for cell in row] for row in rows]
+    cells = [row for row in texts if row is not None]
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        column = [row[index] for row in cells]
+        number = any(column) and all(not text or text[0] in "+-.0123456789" for text in column)
+        least = max((len(text) for text in column if number or len(text) <= 12), default=4)
+        shown.add_column(plain(name), justify="right" if number else "left", min_width=least, overflow="fold")
+    for row in texts:
+        if row is None:
+            shown.add_section()
+        else:
+            shown.add_row(*row)
+    if title:
+        say(title)
+    console = _console()
+    wide = console.options.update(width=500)
+    console.width = max(console.width, console.measure(shown, options=wide).minimum)
+    console.print(shown)
+
+
+class Begin(Protocol):
+    """Begins a stage of so many steps (None: unknown); returns what each finished step calls."""
+
+    def __call__(self, stage: str, total: int | None = None) -> Callable[..., None]:
+        """The function returned takes what was finished, and how many steps that was (one)."""
+
+
+@contextmanager
+def progress() -> Iterator[Begin]:
+    """Shows on standard error how far the stages of the block are: bars, or in a log a line now and then."""
+    console = _console(stderr=True)
+    text, count = TextColumn("{task.description}", markup=False), MofNCompleteColumn()
+    columns = (text, BarColumn(), count, TimeElapsedColumn())
+    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    ended = Event()
+
+    def begin(stage: str, total: int | None = None) -> Callable[..., None]:
+        task = bars.add_task(stage, total=total)
+
+        def done(what: object = "", count: int = 1) -> None:
+            description = f"{stage}: {plain(str(what))}" if str(what) else stage
+            bars.update(task, advance=count, description=description)
+
+        return done
+
+    def log() -> None:
+        while not ended.wait(LOG_SECONDS):
+            for task in bars.tasks:
+                if not task.finished:
+                    steps = "" if task.total is None else f", {task.completed:g} of {task.total:g}"
+                    print(f"{task.description}{steps}, {task.elapsed or 0:.0f} s", file=sys.stderr)
+
+    thread = Thread(target=log, daemon=True)
+    with bars:
+        if not console.is_terminal:
+            thread.start()
+        try:
+            yield begin
+        finally:
+            ended.set()
+            if thread.is_alive():
+                thread.join()
+
+
+def _console(*, stderr: bool = False) -> Console:
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
