@@ -14,7 +14,7 @@ from rich.table import Table
 from sim.__main__ import SEED
 from sim.runner import SimulationError, run_tests
 from sqhw.array.array import ProcessingArray
-from sqhw.array.config import ARRAYS, array_preset
+from sqhw.config import ARRAYS, array_preset
 from sqhw.emit import convert
 from sqhw.tools.tools import ToolError, simulator_environment
 from sw_reference.files import as_json, write_text

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sim.runner import SimulationError, run_tests
+from sqhw.config import ENGINE_PRESETS
 from sqhw.emit import write
 from sqhw.emit_engine import emit_engine, engine_module_name
-from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.tools.tools import ToolError, host_tool, simulator_environment
 from sw_reference.files import as_json, write_text
 

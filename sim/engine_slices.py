@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sim.runner import Simulation, SimulationError
+from sqhw.config import EngineConfig, engine_preset
 from sqhw.driver.engine import Engine, EngineError
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import Reply, RTLDevice
-from sqhw.engine.config import EngineConfig, engine_preset
 from sqhw.measure.layer import run_layer
 from sw_reference.activations import Site, load_activations
 

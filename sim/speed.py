@@ -19,10 +19,10 @@ from rich.table import Table
 from sim.engine import SEED, simulate_engine
 from sim.runner import SimulationError
 from sqhw import __version__
+from sqhw.config import ENGINE_PRESETS, engine_preset
 from sqhw.driver.engine import Engine, golden
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
-from sqhw.engine.config import ENGINE_PRESETS, engine_preset
 from sqhw.tools.tools import ToolError
 from sw_reference.files import as_json, write_text
 from sw_reference.quantize import quantize_dense, quantize_sq

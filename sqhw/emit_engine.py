@@ -9,9 +9,10 @@ from amaranth.hdl import Shape
 from amaranth.lib import wiring
 
 from . import __version__
+from .config import EngineConfig
 from .emit import Design, convert
 from .engine.axi import AXIEngine
-from .engine.config import EngineConfig
+from .layouts import buffer_bits
 from .tools.tools import package_version
 
 __all__ = ["emit_engine", "engine_module_name"]
@@ -39,7 +40,7 @@ def emit_engine(config: EngineConfig, name: str) -> Design:
         },
         "parameters": asdict(config),
         "macs_per_cycle": config.array.rows * config.array.columns * config.pe.lanes,
-        "buffer_bits": config.buffer_bits,
+        "buffer_bits": buffer_bits(config),
         "clock": "aclk",
         "reset": {"port": "aresetn", "active": "low", "synchronous": True},
         "ports": [

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
 from sqhw.array.beats import read_tile_row
-from sqhw.array.config import ArrayConfig
+from sqhw.config import ArrayConfig
 
 __all__ = ["ArrayBench", "ArrayCounters"]
 

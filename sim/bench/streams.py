@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from sqhw.array.array import ProcessingArray
-from sqhw.array.config import ArrayConfig
-from sqhw.array.layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design, convert
-from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
+from sqhw.layouts import (
+    dense_beat_layout,
+    dense_beats_layout,
+    scales_layout,
+    sq_beat_layout,
+    sq_beats_layout,
+    tile_row_layout,
+)
 from sqhw.pe.axi import tdata_bits
 from sqhw.tools.verilated import Port, build, ports_of
 

@@ -25,9 +25,9 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
+from sqhw.config import engine_preset
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, sq_packet
-from sqhw.engine.config import engine_preset
 from sqhw.engine.registers import Format, register
 from sw_reference.activations import load_activations
 from sw_reference.quantize import quantize_dense, quantize_sq

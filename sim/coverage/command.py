@@ -15,9 +15,7 @@ from rich.table import Table
 from sim.coverage.data import KINDS, Exclusion, summary
 from sim.coverage.designs import CoverageError, Covered, cover_array, cover_pe
 from sim.coverage.engine import cover_engine
-from sqhw.array.config import array_preset
-from sqhw.config import PEConfig, preset
-from sqhw.engine.config import engine_preset
+from sqhw.config import PEConfig, array_preset, engine_preset, preset
 from sqhw.tools.tools import ToolError, package_version
 from sw_reference.files import as_json, write_text
 from sw_reference.format import DenseFormat, SQFormat

@@ -23,8 +23,7 @@ from sim.traffic.dot_products import UNEQUAL, Traffic, dot_products
 from sim.traffic.extreme_values import extreme_operands, extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sqhw.array.beats import read_tile_row, tile_beats
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import emit
 from sqhw.packing import dense_beats, sq_beats
 from sw_reference.multiply import multiply

@@ -14,12 +14,12 @@ from sim.coverage.bins import Bins
 from sim.coverage.data import OPTIONS, Points
 from sim.coverage.designs import CoverageError, Covered
 from sim.traffic.operands import random_dense, random_sq
+from sqhw.config import EngineConfig
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.emit import Design
 from sqhw.emit_engine import emit_engine
-from sqhw.engine.config import EngineConfig
 from sqhw.engine.registers import REGISTERS, Format, register
 from sqhw.tools.verilated import build
 

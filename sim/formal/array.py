@@ -10,10 +10,10 @@ from amaranth.lib.wiring import In
 
 from sqhw.arith.output_stage import output_stage_input
 from sqhw.arith.serial_output_stage import SerialOutputStage
-from sqhw.array.config import ArrayConfig
 from sqhw.array.drain import Drain
-from sqhw.array.layouts import dense_beats_layout, sq_beats_layout
 from sqhw.array.lockstep import Lockstep
+from sqhw.config import ArrayConfig
+from sqhw.layouts import dense_beats_layout, sq_beats_layout
 
 from .harness import assert_held, embed
 

@@ -8,9 +8,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PRESETS, PEConfig
-from sqhw.engine.config import EngineConfig
+from sqhw.config import PRESETS, ArrayConfig, EngineConfig, PEConfig
 from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof

@@ -8,7 +8,7 @@ from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from sqhw.engine.config import EngineConfig
+from sqhw.config import EngineConfig
 from sqhw.engine.control import Control, stream_errors_layout
 from sqhw.engine.gearboxes import Gearbox, piece_layout
 from sqhw.engine.registers import Format, register

@@ -8,7 +8,7 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from sqhw.engine.config import EngineConfig
+from sqhw.config import EngineConfig
 from sqhw.engine.loader import Loader
 from sqhw.engine.sq_rows import SQRows
 

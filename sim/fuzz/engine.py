@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sim.traffic.operands import random_dense, random_sq
+from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
-from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import REGISTERS, Format, register
 
 __all__ = ["CONFIG", "engine_rounds"]

@@ -11,15 +11,13 @@ import numpy as np
 
 from sim.bench.replay import Channel, Program, compile_bench
 from sim.bench.serial_line import BenchPort, Damage
-from sqhw.array.config import ArrayConfig
 from sqhw.boards.serial_engine import FramedEngine
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.driver.device import SerialDevice
 from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.frames import FLAG, PAYLOAD_MAX, Command, encode_frame
 from sqhw.driver.link import LinkError
 from sqhw.emit import convert
-from sqhw.engine.config import EngineConfig
 from sqhw.engine.registers import REGISTERS, Format
 from sqhw.tools.verilated import Port, ports_of
 from sw_reference.format import DenseFormat, SQFormat

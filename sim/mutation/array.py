@@ -10,8 +10,7 @@ from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.array.beats import read_tile_row, tile_beats
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design, convert
 from sqhw.layouts import dense_beat_layout
 from sqhw.packing import dense_beats, sq_beats

@@ -13,13 +13,11 @@ import numpy as np
 from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
 from sim.mutation.invariants import Clause, Term
 from sim.traffic.operands import random_dense, random_sq
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, sq_packet
 from sqhw.emit import Design
 from sqhw.emit_engine import emit_engine
-from sqhw.engine.config import EngineConfig
 from sqhw.engine.counters import COUNTERS
 from sqhw.engine.registers import REGISTERS, Format, constants, register
 from sw_reference.format import DenseFormat, SQFormat

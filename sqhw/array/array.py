@@ -8,13 +8,13 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..arith.pipeline import delay
 from ..arith.repeated import repeated
+from ..config import ArrayConfig
+from ..layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
 from ..pe.column import ColumnSide
 from ..pe.row import RowSide
 from ..pe.schedule import Schedule
 from ..pe.units import mac_unit
-from .config import ArrayConfig
 from .drain import Drain
-from .layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
 from .lockstep import Lockstep, lockstep_latency
 
 __all__ = ["ProcessingArray"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..layouts import dense_beat_layout, sq_beat_layout
-from .config import ArrayConfig
-from .layouts import tile_row_layout
+from ..config import ArrayConfig
+from ..layouts import dense_beat_layout, sq_beat_layout, tile_row_layout
 
 __all__ = ["read_tile_row", "tile_beats"]
 

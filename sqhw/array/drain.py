@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import ArrayConfig
-from .layouts import tile_row_layout
+from ..config import ArrayConfig
+from ..layouts import tile_row_layout
 
 __all__ = ["Drain"]
 

@@ -8,13 +8,11 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from ..config import PEConfig
-from ..layouts import step_layout
+from ..config import ArrayConfig, PEConfig
+from ..layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout, step_layout
 from ..pe.decoder import BitmapDecoder, decoder_latency
 from ..pe.dense_decoder import DenseDecoder
-from .config import ArrayConfig
 from .credit_queue import CreditQueue, Credits
-from .layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout
 
 __all__ = ["Lockstep", "lockstep_latency"]
 

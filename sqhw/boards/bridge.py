@@ -10,9 +10,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from sw_reference.checks import check_int
 
 from ..driver.frames import ANSWER_HEADER, CHECK_BYTES, PAYLOAD_MAX, PROTOCOL, REQUEST_HEADER, Code, Command
-from ..engine.layouts import input_word_layout, output_word_layout
 from ..engine.register_file import OKAY, read_data_layout, write_data_layout
 from ..engine.registers import ADDRESS_BITS
+from ..layouts import input_word_layout, output_word_layout
 from .assembler import WordAssembler
 from .framing import body_layout, received_layout
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from sw_reference.files import as_json, write_text
 
+from ..config import EngineConfig
 from ..emit import pinned_yosys
-from ..engine.config import EngineConfig
 from ..tools.targets import TARGETS
 from ..tools.tools import ToolError, package_tool, package_version
 from .targets import Board, BoardTop

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..engine.config import EngineConfig
+from ..config import EngineConfig
 from ..engine.core import EngineCore
 from .bridge import Bridge
 from .framing import FrameDecoder, FrameEncoder

@@ -12,9 +12,7 @@ from amaranth.lib import io, wiring
 from sw_reference.checks import check_choice
 from sw_reference.format import DenseFormat, SQFormat
 
-from ..array.config import ArrayConfig
-from ..config import PEConfig
-from ..engine.config import EngineConfig
+from ..config import ArrayConfig, EngineConfig, PEConfig
 from .serial_engine import SerialEngine
 from .uart import uart_divisor
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from ..config import ENGINE_PRESETS
 from ..emit import write
 from ..emit_engine import emit_engine, engine_module_name
-from ..engine.config import ENGINE_PRESETS
 from ..engine.register_texts import c_header, markdown
 
 __all__ = ["engine", "registers"]

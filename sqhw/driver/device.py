@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..engine.config import EngineConfig
+from ..config import EngineConfig
 from ..engine.registers import constants, register
 from .frames import PAYLOAD_MAX, Answer, Code, Command, Received, State
 from .link import Link, LinkError, Port

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from ..config import EngineConfig
 from ..emit import Part, convert_parts
 from ..engine.axi import AXIEngine
-from ..engine.config import EngineConfig
 from ..pe.mac import MACUnit
 from ..pe.outliers.shared_mac import SharedMACUnit
 from ..tools.tools import ToolError, host_tool, package_version, verilator_environment, yosys

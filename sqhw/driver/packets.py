@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sw_reference.pack import pack_dense, pack_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
-from ..engine.config import EngineConfig
+from ..config import EngineConfig
 from ..engine.registers import Format
 
 __all__ = ["DTYPES", "dense_packet", "results", "results_bytes", "sq_packet"]

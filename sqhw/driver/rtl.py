@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.config import EngineConfig
+from ..config import EngineConfig
 from ..engine.registers import register
 from .library import compile_engine
 

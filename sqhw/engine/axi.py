@@ -8,7 +8,7 @@ from amaranth.hdl import ClockDomain, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
+from ..config import EngineConfig
 from .core import EngineCore
 from .registers import ADDRESS_BITS
 

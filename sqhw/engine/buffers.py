@@ -9,7 +9,7 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..arith.repeated import repeated
-from .layouts import read_layout
+from ..layouts import read_layout
 
 __all__ = ["BlockRAM", "OperandBuffer"]
 

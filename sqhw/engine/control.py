@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
+from ..config import EngineConfig
 from .registers import Format, register
 
 __all__ = ["Control", "stream_errors_layout"]

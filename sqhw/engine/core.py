@@ -9,13 +9,19 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array.array import ProcessingArray
-from ..layouts import dense_beat_layout, sq_beat_layout
+from ..config import EngineConfig
+from ..layouts import (
+    dense_beat_layout,
+    dense_word_layout,
+    input_word_layout,
+    output_word_layout,
+    sq_beat_layout,
+    sq_word_layout,
+)
 from .buffers import OperandBuffer
-from .config import EngineConfig
 from .control import Control
 from .counters import COUNTERS, Counters
 from .dense_rows import DenseRows
-from .layouts import dense_word_layout, input_word_layout, output_word_layout, sq_word_layout
 from .loader import Loader
 from .register_file import RegisterFile
 from .registers import constants

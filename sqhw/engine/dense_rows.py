@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
-from .layouts import dense_word_layout
+from ..config import EngineConfig
+from ..layouts import dense_word_layout
 
 __all__ = ["DenseRows"]
 

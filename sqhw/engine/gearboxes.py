@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.checks import check_int
 
-from .layouts import input_word_layout
+from ..layouts import input_word_layout
 
 __all__ = ["Gearbox", "piece_layout"]
 

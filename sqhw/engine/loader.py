@@ -8,10 +8,10 @@ from amaranth.hdl import Module, Mux, ResetInserter, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import EngineConfig
+from ..config import EngineConfig
+from ..layouts import input_word_layout, scale_words
 from .dense_rows import DenseRows
 from .gearboxes import Gearbox
-from .layouts import input_word_layout, scale_words
 from .serial_gearbox import SerialGearbox
 from .sq_rows import SQRows
 

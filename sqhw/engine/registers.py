@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Literal
 
 from .. import __version__
-from .config import EngineConfig
+from ..config import EngineConfig
 
 __all__ = ["ADDRESS_BITS", "IDENTITY", "REGISTERS", "Field", "Format", "Register", "constants", "register"]
 

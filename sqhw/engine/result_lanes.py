@@ -12,8 +12,8 @@ from ..arith.float16_round import FLOAT16_BITS, Float16Round
 from ..arith.output_stage import OutputStage, output_latency
 from ..arith.pipeline import delay
 from ..arith.repeated import repeated
-from .config import EngineConfig
-from .layouts import output_row_layout
+from ..config import EngineConfig
+from ..layouts import output_row_layout
 
 __all__ = ["ResultLane", "ResultLanes", "mark_layout"]
 

@@ -8,9 +8,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..array.layouts import tile_row_layout
-from .config import EngineConfig
-from .layouts import RAW_BITS, output_row_layout, scale_words, tile_layout
+from ..config import RAW_BITS, EngineConfig
+from ..layouts import output_row_layout, scale_words, tile_layout, tile_row_layout
 from .registers import Format
 from .result_lanes import ResultLanes, mark_layout
 from .serial_result_lanes import SerialResultLanes

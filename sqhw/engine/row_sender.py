@@ -6,8 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
-from .layouts import output_row_layout, output_word_layout
+from ..config import EngineConfig
+from ..layouts import output_row_layout, output_word_layout
 
 __all__ = ["RowSender"]
 

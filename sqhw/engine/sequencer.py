@@ -8,8 +8,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import EngineConfig
-from .layouts import read_layout, scale_words, tile_layout
+from ..config import EngineConfig
+from ..layouts import read_layout, scale_words, tile_layout
 
 __all__ = ["Sequencer"]
 

@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.checks import check_int
 
+from ..layouts import input_word_layout
 from .gearboxes import piece_layout
-from .layouts import input_word_layout
 
 __all__ = ["SerialGearbox"]
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..arith.float16_round import Float16Round
 from ..arith.serial_output_stage import SerialOutputStage
-from .config import EngineConfig
+from ..config import EngineConfig
 from .result_lanes import mark_layout
 
 __all__ = ["SerialResultLanes"]

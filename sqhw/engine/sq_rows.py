@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS, SCALE_BITS, SENTINEL
 
-from .config import EngineConfig
-from .layouts import sq_word_layout
+from ..config import EngineConfig
+from ..layouts import sq_word_layout
 
 __all__ = ["SQRows"]
 

@@ -15,8 +15,8 @@ from sw_reference.files import as_json, write_text
 
 from .. import __version__
 from ..commands.common import progress
+from ..config import engine_preset
 from ..emit import convert
-from ..engine.config import engine_preset
 from ..engine.core import EngineCore
 from ..tools import cache as store
 from ..tools.pnr import DEVICES, Netlist, place, typical

@@ -11,10 +11,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..arith.pipeline import delay
 from ..arith.repeated import repeated
 from ..array.array import ProcessingArray
-from ..array.config import ArrayConfig
-from ..array.layouts import dense_beats_layout
-from ..config import PEConfig
-from ..layouts import dense_beat_layout, sq_beat_layout
+from ..config import ArrayConfig, PEConfig
+from ..layouts import dense_beat_layout, dense_beats_layout, sq_beat_layout
 from ..pe.column import ColumnSide
 from ..pe.decoder import BitmapDecoder
 from ..pe.dense_decoder import DenseDecoder

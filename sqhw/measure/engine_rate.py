@@ -22,11 +22,11 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..commands.common import progress
+from ..config import EngineConfig, engine_preset
 from ..driver.engine import Engine, golden
 from ..driver.library import compile_engine
 from ..driver.rtl import RTLDevice
 from ..emit_engine import emit_engine
-from ..engine.config import EngineConfig, engine_preset
 from ..tools.tools import ToolError
 
 __all__ = ["SIZES", "main", "measure"]

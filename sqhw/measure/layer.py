@@ -20,8 +20,8 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..commands.common import progress
+from ..config import EngineConfig, engine_preset
 from ..driver.engine import Engine, golden
-from ..engine.config import EngineConfig, engine_preset
 from ..tools.tools import ToolError
 from .clock import COMMITTED, measured_clock
 

@@ -11,8 +11,7 @@ from amaranth.lib import wiring
 
 from sw_reference.format import DenseFormat
 
-from ..array.config import ArrayConfig, array_preset
-from ..config import PEConfig, preset
+from ..config import ArrayConfig, PEConfig, array_preset, preset
 from .core import BareArray, BarePE, ShiftHarness
 from .rivals.array import Baseline, BaselineArray
 from .rivals.fp16_decode import FP16Decode

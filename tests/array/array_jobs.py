@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sqhw.array.beats import read_tile_row, tile_beats
-from sqhw.array.config import ArrayConfig
+from sqhw.config import ArrayConfig
 from sqhw.packing import dense_beats, sq_beats
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold

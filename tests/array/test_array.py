@@ -10,8 +10,7 @@ from amaranth.hdl import ResetInserter, Signal
 
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PRESETS, PEConfig
+from sqhw.config import PRESETS, ArrayConfig, PEConfig
 from sqhw.emit import convert
 from sqhw.layouts import sq_beat_layout
 from sqhw.measure.elasticity import cycles

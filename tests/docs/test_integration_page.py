@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from sqhw import __version__
+from sqhw.config import ENGINE_PRESETS
 from sqhw.emit import Design, write
 from sqhw.emit_engine import emit_engine, engine_module_name
-from sqhw.engine.config import ENGINE_PRESETS
+from sqhw.layouts import buffer_bits
 from sqhw.tools.lint import lint
 
 FOLDER = Path(__file__).parents[2] / "docs" / "integration"
@@ -43,7 +44,7 @@ def test_page_gives_the_presets_sizes():
     for name, config in ENGINE_PRESETS.items():
         array = config.array
         macs = array.rows * array.columns * config.pe.lanes
-        size = config.buffer_bits
+        size = buffer_bits(config)
         bits = f"{size / 1e6:.2f} Mbit" if size > 1e6 else f"{size / 1e3:.0f} kbit"
         row = (
             f"| `{name}` | {array.rows} x {array.columns} | {config.pe.lanes} | {macs:,} "

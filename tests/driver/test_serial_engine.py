@@ -6,14 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sqhw.array.config import ArrayConfig
 from sqhw.boards.serial_engine import FramedEngine, SerialEngine
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.driver.device import SerialDevice
 from sqhw.driver.engine import Engine, golden
 from sqhw.driver.frames import Command
 from sqhw.driver.link import Link, LinkError
-from sqhw.engine.config import EngineConfig
 from sqhw.engine.registers import Format, register
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq

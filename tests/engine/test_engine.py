@@ -10,11 +10,11 @@ import pytest
 
 from sim import speed
 from sqhw.boards.targets import BOARDS
+from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.library import compile_engine
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
-from sqhw.engine.config import ENGINE_PRESETS
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
 from sqhw.measure.engine_rate import measure
 from sqhw.measure.layer import run_layer

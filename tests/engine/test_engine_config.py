@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PRESETS
-from sqhw.engine.config import ENGINE_PRESETS, EngineConfig, engine_preset
+from sqhw.config import ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, engine_preset
 from sqhw.engine.register_texts import c_header, markdown
 from sqhw.engine.registers import REGISTERS, register
+from sqhw.layouts import buffer_bits
 from sqhw.measure.engine_report import markdown as markdown_report
 from sqhw.measure.layer import LAYERS
 from sw_reference.format import DenseFormat
@@ -74,7 +73,7 @@ def test_derived_sizes():
     assert (BIG.sq_block_words, BIG.dense_tile_words) == (8 * 64, 64)
     assert [BIG.passes(m) for m in (1, 64, 65)] == [1, 1, 2]
     # Per row two halves of 512 words of 2 beats of 98 bits; per column two of 64 words of 134 bits.
-    assert BIG.buffer_bits == 8 * 2 * 512 * 196 + 8 * 2 * 64 * 134
+    assert buffer_bits(BIG) == 8 * 2 * 512 * 196 + 8 * 2 * 64 * 134
 
 
 def test_registers_do_not_overlap():

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PRESETS, PEConfig
-from sqhw.engine.config import EngineConfig
+from sqhw.config import PRESETS, ArrayConfig, EngineConfig, PEConfig
 from sqhw.engine.dense_rows import DenseRows
 from sqhw.engine.gearboxes import Gearbox, piece_layout
 from sqhw.engine.serial_gearbox import SerialGearbox

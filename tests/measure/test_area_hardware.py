@@ -7,8 +7,7 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, PEConfig
 from sqhw.measure.core import BareArray, BarePE, ShiftHarness
 from sqhw.measure.rivals.array import BaselineArray
 from sqhw.measure.units import BASELINES, CONFIGS, SQ, harnessed, unit, units

@@ -8,8 +8,7 @@ import pytest
 
 from sim.traffic.faults import DENSE_FAULTS, replace_field
 from sqhw.array.array import ProcessingArray
-from sqhw.array.config import ArrayConfig
-from sqhw.config import PEConfig
+from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import emit, write
 from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from sqhw.measure.core import BarePE

@@ -5,11 +5,9 @@ from dataclasses import replace
 import pytest
 
 from sqhw.array.array import ProcessingArray
-from sqhw.array.config import array_preset
-from sqhw.config import PRESETS
+from sqhw.config import PRESETS, array_preset, engine_preset
 from sqhw.emit import convert, emit
 from sqhw.emit_engine import emit_engine
-from sqhw.engine.config import engine_preset
 from sqhw.tools.structure import check_structure
 from sqhw.tools.tools import ToolError
 
