@@ -2,10 +2,10 @@
 
 A code is the exact quotient x / scale rounded to the nearest integer, ties to even.
 
-Why float32 division rounds right: let x have a 24-bit significand, sigma = s * 2**a with a 4-bit
-significand 1 <= s < 2, and let c = n + 1/2 be a tie. Then sigma * c is a float32 number, and where x is
-not equal to it, x differs from it by at least ulp(sigma * c) >= 2**a * ulp(c) (below a power of two by
-half of that, but sigma * c is one only for c = 1/2 and s = 1, where the division is exact). So the
+Why float32 division rounds right: let x have a 24-bit significand, scale = s * 2**a with a 4-bit
+significand 1 <= s < 2, and let c = n + 1/2 be a tie. Then scale * c is a float32 number, and where x is
+not equal to it, x differs from it by at least ulp(scale * c) >= 2**a * ulp(c) (below a power of two by
+half of that, but scale * c is one only for c = 1/2 and s = 1, where the division is exact). So the
 quotient differs from c by at least ulp(c) / s > ulp(c) / 2, and the rounded quotient stays on its side
 of c. A product with a rounded reciprocal has no such margin. Quotients by float32 row scales are taken
 in float64: there a numerator of 24 bits meets a product of at most 28 + 19 bits (scale times tie), so a

@@ -86,24 +86,26 @@ def quantize_sq(
     regular = banks.copy()
     regular.ravel()[where] = 0
 
-    eta = _row_exponent(regular, outliers, fmt)
-    factor = np.ldexp(np.float32(1), -eta)[:, None, None]
+    exponent = _row_exponent(regular, outliers, fmt)
+    factor = np.ldexp(np.float32(1), -exponent)[:, None, None]
     regular *= factor
     outliers *= factor
     index, low = _encode(regular, outliers, fmt, scale)
-    sigma = LEGAL_BANK_SCALES[index]
+    bank_scale = LEGAL_BANK_SCALES[index]
     high: NDArray[np.uint16] | NDArray[np.int8]
     if fmt.high == "fp16":
         high = outliers.astype(np.float16).view(np.uint16)
     else:
-        whole = np.clip(np.rint(outliers / sigma[..., None]), -fmt.high_max, fmt.high_max).astype(np.int8)
+        whole = np.clip(np.rint(outliers / bank_scale[..., None]), -fmt.high_max, fmt.high_max).astype(
+            np.int8
+        )
         high = whole
         if fmt.sliced:
             nibble, high = sliced(whole)
             low.ravel()[where] = nibble[used]
     if fmt.mask == "sentinel":
         low.ravel()[where] = SENTINEL
-    row_scale = np.ldexp(np.float32(1), eta)
+    row_scale = np.ldexp(np.float32(1), exponent)
     return SQTensor(fmt, x.shape[1], low, bitmap, _SCALES[index], high, row_scale)
 
 
@@ -111,13 +113,13 @@ def _row_exponent(
     regular: NDArray[np.float32], outliers: NDArray[np.float32], fmt: SQFormat
 ) -> NDArray[np.int32]:
     """Returns log2 of the row scales."""
-    largest_sigma = float(LEGAL_BANK_SCALES[-1])
+    largest_scale = float(LEGAL_BANK_SCALES[-1])
     low = np.abs(regular).max(axis=(1, 2))
     high = np.abs(outliers).max(axis=(1, 2), initial=0)
-    limit = _FP16_LIMIT if fmt.high == "fp16" else fmt.high_max * largest_sigma
+    limit = _FP16_LIMIT if fmt.high == "fp16" else fmt.high_max * largest_scale
     smallest = np.int32(_MIN_EXPONENT)
     exponent = np.maximum(
-        np.where(low > 0, power_of_two_scale(low, LOW_MAX * largest_sigma), smallest),
+        np.where(low > 0, power_of_two_scale(low, LOW_MAX * largest_scale), smallest),
         np.where(high > 0, power_of_two_scale(high, limit), smallest),
     )
     result: NDArray[np.int32] = np.where((low > 0) | (high > 0), np.maximum(exponent, smallest), np.int32(0))
@@ -165,16 +167,16 @@ def _least_squares(
     least = np.full(len(index), np.inf)
     for step in SCALE_STEPS:
         candidate = index + step
-        sigma = LEGAL_BANK_SCALES.take(candidate, mode="clip")
-        round_codes(low, sigma, LOW_MAX, out=codes)
+        bank_scale = LEGAL_BANK_SCALES.take(candidate, mode="clip")
+        round_codes(low, bank_scale, LOW_MAX, out=codes)
         # Exact in float32: at most 128 products of 7 * 2048 * 7 stay below 2**24.
         squares = column_dots(codes, codes)
         products = column_dots(codes, target)
         if high.size:
-            wide = round_codes(high, sigma, fmt.high_max).astype(np.float64)
+            wide = round_codes(high, bank_scale, fmt.high_max).astype(np.float64)
             squares += column_dots(wide, wide)
             products += column_dots(wide, high_target)
-        cost = error_change(sigma.astype(np.float64), wide_reference, squares, products)
+        cost = error_change(bank_scale.astype(np.float64), wide_reference, squares, products)
         best = np.where(cost < least, candidate, best)
         least = np.minimum(cost, least)
     return np.clip(best, 0, len(LEGAL_BANK_SCALES) - 1)
@@ -225,17 +227,17 @@ def quantize_dense(
         by_limit = ((fmt.code_max, ~marks), (fmt.marks.high_max, marks))
         maxima = {limit: magnitudes.max(axis=2, where=where, initial=0) for limit, where in by_limit}
     largest_group_scale = GROUP_SCALE_MAX if fmt.group else 1
-    rho = np.max(
+    covering = np.max(
         [covering_row_scale(m.max(axis=1), n * largest_group_scale) for n, m in maxima.items()], axis=0
     )
-    rho = np.where(rho > 0, rho, np.float32(1))
+    covering = np.where(covering > 0, covering, np.float32(1))
     if fmt.group is None:
-        row_scale = _row_scale(blocks, rho, limits, scale)
+        row_scale = _row_scale(blocks, covering, limits, scale)
         group_scale = None
         codes = round_codes(blocks, row_scale[:, None, None].astype(np.float64), limits)
     else:
-        row_scale = rho
-        group_scale, scales = _group_scale(blocks, rho.astype(np.float64), maxima, limits, scale)
+        row_scale = covering
+        group_scale, scales = _group_scale(blocks, covering.astype(np.float64), maxima, limits, scale)
         codes = round_codes(blocks, scales[..., None], limits)
     codes = codes.astype(np.int8).reshape(rows, -1)[:, :k].copy()
     if bitmap is None:
@@ -249,13 +251,13 @@ def quantize_dense(
 
 
 def _row_scale(
-    blocks: NDArray[np.float64], rho: NDArray[np.float32], limits: int | NDArray[Any], scale: ScaleChoice
+    blocks: NDArray[np.float64], covering: NDArray[np.float32], limits: int | NDArray[Any], scale: ScaleChoice
 ) -> NDArray[np.float32]:
-    """Returns the row scales of a format without groups; `rho` are the absmax ones."""
+    """Returns the row scales of a format without groups; `covering` are the absmax ones."""
     numbers = np.array(ROW_STEPS if scale == "least_squares" else ROW_STEPS[:1])
     # A row scale must stay normal; where it already is the smallest, all candidates are the same.
     scales = np.maximum(
-        (rho.astype(np.float64)[:, None] * numbers / numbers[0]).astype(np.float32), SMALLEST_ROW_SCALE
+        (covering.astype(np.float64)[:, None] * numbers / numbers[0]).astype(np.float32), SMALLEST_ROW_SCALE
     )
     best = _best_block(blocks, scales[:, None, :].astype(np.float64), numbers.astype(np.float64), limits)
     row_scale: NDArray[np.float32] = np.take_along_axis(scales, best, axis=1)[:, 0]
@@ -264,21 +266,21 @@ def _row_scale(
 
 def _group_scale(
     blocks: NDArray[np.float64],
-    rho: NDArray[np.float64],
+    covering: NDArray[np.float64],
     maxima: dict[int, NDArray[np.float64]],
     limits: int | NDArray[Any],
     scale: ScaleChoice,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Returns the codes of the group scales, and their values times the row scale."""
     # Exact: 24-bit times 18-bit significands, in float64.
-    covered = GROUP_SCALE_VALUES * rho[:, None, None]
+    covered = GROUP_SCALE_VALUES * covering[:, None, None]
     covering = np.max([(n * covered < m[..., None]).sum(axis=2) for n, m in maxima.items()], axis=0)
     steps = np.array(GROUP_SCALE_STEPS if scale == "least_squares" else GROUP_SCALE_STEPS[:1])
     candidates = np.clip(covering[..., None] + steps, 0, len(GROUP_SCALE_VALUES) - 1)
     numbers = GROUP_SCALE_VALUES[candidates].astype(np.float64)
-    best = _best_block(blocks, rho[:, None, None] * numbers, numbers, limits)
+    best = _best_block(blocks, covering[:, None, None] * numbers, numbers, limits)
     group_scale = np.take_along_axis(candidates, best[..., None], axis=2)[..., 0]
-    return group_scale.astype(np.uint8), rho[:, None] * GROUP_SCALE_VALUES[group_scale]
+    return group_scale.astype(np.uint8), covering[:, None] * GROUP_SCALE_VALUES[group_scale]
 
 
 def _best_block(

@@ -23,7 +23,7 @@ _EXPONENT_MAX = 127
 def integer_dot(
     a: NDArray[np.int64], b: NDArray[np.int64], group_scale: NDArray[np.int64] | None = None
 ) -> int:
-    """Returns the sum of tau * a * b.
+    """Returns the sum of group_scale * a * b.
 
     Parameters
     ----------

@@ -28,9 +28,10 @@ class SplitParts:
     """The two summands of an operand, as the hardware's lanes see them.
 
     `low` and `high` are int64[rows, K], and the element is their sum. Of an SQ operand: K padded to whole
-    banks, in units of row scale * 2**-24; `low` is sigma * q (with sliced INT8 codes it includes the low
+    banks, in units of row scale * 2**-24; `low` is bank scale * q (with sliced INT8 codes it includes the low
     nibbles of outliers, which ride in the dense lanes), `high` what the outlier lane adds. Of a dense
-    operand: K as it is, in units of the row scale; `low` is tau * d_lo, `high` is tau * 16 * d_hi.
+    operand: K as it is, in units of the row scale; `low` is group scale * d_lo, `high` is
+    group scale * 16 * d_hi.
     """
 
     low: NDArray[np.int64]
@@ -45,17 +46,17 @@ def fp16_units(codes: NDArray[np.uint16]) -> NDArray[np.int64]:
 def split(t: SQTensor) -> SplitParts:
     """Returns the low and high parts of `t`; exact."""
     fmt = t.format
-    sigma = SCALE_UNITS[t.scale][..., None]
+    bank_scale = SCALE_UNITS[t.scale][..., None]
     low = t.low.astype(np.int64)
     if fmt.mask == "sentinel":
         low[t.low == SENTINEL] = 0
-    low *= sigma
+    low *= bank_scale
     high = np.zeros(low.shape, np.int64)
     if fmt.outliers:
         if fmt.high == "fp16":
             units = fp16_units(t.high.view(np.uint16))
         else:
-            units = t.high.astype(np.int64) * sigma * (16 if fmt.sliced else 1)
+            units = t.high.astype(np.int64) * bank_scale * (16 if fmt.sliced else 1)
         high[t.bitmap] = units[used_slots(t.bitmap, fmt.outliers)]
     return SplitParts(low.reshape(t.rows, -1), high.reshape(t.rows, -1))
 

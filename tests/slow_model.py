@@ -1,4 +1,4 @@
-"""The slow, obvious twin of the golden model: plain Python integers and fractions, element by element.
+"""The slow, obvious second form of the golden model: Python integers and fractions, by element.
 
 It shares the facts of ``sw_reference.format`` with the golden model and no arithmetic. float32 and FP16
 numbers are handled as bit patterns and rounded here, from exact fractions.
@@ -83,7 +83,7 @@ def multiply_f32(a: int, b: int) -> int:
 
 
 @functools.cache
-def sigma(code: int) -> Fraction:
+def bank_scale(code: int) -> Fraction:
     return (8 + code % 8) * Fraction(2) ** (code // 8 - SCALE_BIAS)
 
 
@@ -136,28 +136,28 @@ def quantize_row(
     regular = max((x for x, outlier in flat if not outlier), default=Fraction(0))
     outlying = max((x for x, outlier in flat if outlier), default=Fraction(0))
 
-    def fits(eta: Fraction) -> bool:
+    def fits(row_scale: Fraction) -> bool:
         if high_max:
-            return regular <= 7 * 240 * eta and outlying <= high_max * 240 * eta
-        return regular <= 7 * 240 * eta and to_fp16(outlying / eta) < 0x7C00
+            return regular <= 7 * 240 * row_scale and outlying <= high_max * 240 * row_scale
+        return regular <= 7 * 240 * row_scale and to_fp16(outlying / row_scale) < 0x7C00
 
     exponents = range(-126, 128)
     # The first that fits: False sorts before True.
     smallest = bisect.bisect_left(exponents, True, key=lambda e: fits(Fraction(2) ** e))
-    eta = Fraction(2) ** exponents[smallest] if any(row) else Fraction(1)
-    result = Row([], [], [], [], to_f32(eta))
+    row_scale = Fraction(2) ** exponents[smallest] if any(row) else Fraction(1)
+    result = Row([], [], [], [], to_f32(row_scale))
     for number, (bank, mark) in enumerate(zip(banks, marks, strict=True)):
-        bank = [x / eta for x in bank]
+        bank = [x / row_scale for x in bank]
         code = choose_scale(bank, mark, high_max, steps)
         low, high = [], []
         for i, (x, outlier) in enumerate(zip(bank, mark, strict=True)):
             if not outlier:
-                low.append(clip(round(x / sigma(code)), 7))
+                low.append(clip(round(x / bank_scale(code)), 7))
             elif high_max is None:
                 low.append(-8 if fmt.mask == "sentinel" else 0)
                 high.append(to_fp16(x, x < 0 or number * fmt.bank + i in negative_zeros))
             else:
-                h = clip(round(x / sigma(code)), high_max)
+                h = clip(round(x / bank_scale(code)), high_max)
                 nibble = (h + 8) % 16 - 8
                 low.append(-8 if fmt.mask == "sentinel" else nibble)
                 high.append(h if fmt.mask == "sentinel" else (h - nibble) // 16)
@@ -175,11 +175,11 @@ def choose_scale(bank: list[Fraction], mark: list[bool], high_max: int | None, s
     need = max(
         max(map(abs, regular), default=Fraction(0)) / 7, max(map(abs, outliers), default=0) / (high_max or 1)
     )
-    position = next(i for i, code in enumerate(LEGAL_SCALES) if sigma(code) >= need)
-    reference = sigma(LEGAL_SCALES[position])
+    position = next(i for i, code in enumerate(LEGAL_SCALES) if bank_scale(code) >= need)
+    reference = bank_scale(LEGAL_SCALES[position])
 
     def error(position: int) -> Fraction:
-        scale = sigma(LEGAL_SCALES[position])
+        scale = bank_scale(LEGAL_SCALES[position])
         total = Fraction(0)
         for elements, limit in ((regular, 7), (outliers, high_max or 0)):
             for x in elements:
@@ -198,7 +198,7 @@ def coarse(x: Fraction, reference: Fraction) -> Fraction:
 
 def sq_units(low: int, outlier: bool, scale: int, high: int, fmt: SQFormat) -> tuple[int, int]:
     """Returns the low and the high part of one element in units of row scale * 2**-24."""
-    step = sigma(scale) / UNIT
+    step = bank_scale(scale) / UNIT
     assert step.denominator == 1
     if not outlier:
         return int(low * step), 0
@@ -232,15 +232,15 @@ def quantize_dense_row(
     row_steps: tuple[int, ...],
     marks: list[bool] | None = None,
 ) -> tuple[list[int], list[int], int]:
-    """Returns the codes (outliers whole), the codes of tau, and the bit pattern of the row scale."""
+    """Returns the codes (outliers whole), the codes of group scales, and the bit pattern of the row scale."""
     limits = [119 if mark else fmt.code_max for mark in marks or [False] * len(row)]
     both = list(zip(row, limits, strict=True))
 
-    def covering(scale: int) -> Fraction:
+    def least_row_scale(scale: int) -> Fraction:
         """Returns the least row scale at which nothing exceeds its limit, with a group scale of `scale`."""
         return f32_up(max(abs(x) / (limit * scale) for x, limit in both))
 
-    rho = covering(1920 if fmt.group else 1) if any(row) else Fraction(1)
+    row_scale = least_row_scale(1920 if fmt.group else 1) if any(row) else Fraction(1)
 
     def quantize(block: list[tuple[Fraction, int]], scale: Fraction) -> list[int]:
         return [clip(round(x / scale), limit) for x, limit in block]
@@ -253,29 +253,33 @@ def quantize_dense_row(
         return sum((share * q - coarse(x / reference, Fraction(1))) ** 2 for (x, _), q in pairs)
 
     if fmt.group is None:
-        scales = {n: max(f32(to_f32(rho * n / 16)), Fraction(2) ** -126) for n in row_steps}
-        best = min(row_steps, key=lambda n: error(both, quantize(both, scales[n]), Fraction(n, 16), rho))
+        scales = {n: max(f32(to_f32(row_scale * n / 16)), Fraction(2) ** -126) for n in row_steps}
+        best = min(
+            row_steps, key=lambda n: error(both, quantize(both, scales[n]), Fraction(n, 16), row_scale)
+        )
         return quantize(both, scales[best]), [], to_f32(scales[best])
     codes: list[int] = []
-    taus: list[int] = []
+    group_scales: list[int] = []
     for start in range(0, len(row), fmt.group):
         block = both[start : start + fmt.group]
         position = next(
-            t for t in range(64) if all(abs(x) <= limit * rho * group_scale_value(t) for x, limit in block)
+            t
+            for t in range(64)
+            if all(abs(x) <= limit * row_scale * group_scale_value(t) for x, limit in block)
         )
-        reference = rho * group_scale_value(position)
+        reference = row_scale * group_scale_value(position)
 
         def cost(t: int, block: list = block, reference: Fraction = reference) -> Fraction:
-            scale = rho * group_scale_value(t)
+            scale = row_scale * group_scale_value(t)
             return error(block, quantize(block, scale), scale / reference, reference)
 
         best = min(steps_of(position, group_scale_steps, 64), key=cost)
-        taus.append(best)
-        codes += quantize(block, rho * group_scale_value(best))
-    return codes, taus, to_f32(rho)
+        group_scales.append(best)
+        codes += quantize(block, row_scale * group_scale_value(best))
+    return codes, group_scales, to_f32(row_scale)
 
 
-def slices(code: int) -> tuple[int, int]:
+def nibbles(code: int) -> tuple[int, int]:
     """Returns the nibbles (lo, hi) of an outlier of a dense operand."""
     lo = (code + 8) % 16 - 8
     return lo, (code - lo) // 16
@@ -288,9 +292,9 @@ def dense_code(lo: int, outlier: bool, hi: int) -> int:
 # ---- the product --------------------------------------------------------------------------------
 
 
-def dot(elements: list[int], codes: list[int], taus: list[int], group: int | None) -> int:
+def dot(elements: list[int], codes: list[int], group_scales: list[int], group: int | None) -> int:
     return sum(
-        x * d * (group_scale_value(taus[i // group]) if group else 1)
+        x * d * (group_scale_value(group_scales[i // group]) if group else 1)
         for i, (x, d) in enumerate(zip(elements, codes, strict=True))
     )
 
@@ -328,7 +332,7 @@ def pack_sq_row(row: Row, fmt: SQFormat) -> bytes:
 
 def pack_dense_row(
     codes: list[int],
-    taus: list[int],
+    group_scales: list[int],
     fmt: DenseFormat,
     bitmap: list[list[bool]] | None = None,
     high: list[list[int]] | None = None,
@@ -338,7 +342,7 @@ def pack_dense_row(
     step = fmt.bank or 1
     for i in range(0, len(codes), step):
         if fmt.group and i % fmt.group == 0:
-            bits += field(taus[i // fmt.group], 8)
+            bits += field(group_scales[i // fmt.group], 8)
         if fmt.bank:
             bits += [int(mark) for mark in bitmap[i // step]]
         for code in (codes[i : i + step] + [0] * step)[:step]:

@@ -123,26 +123,26 @@ class Variant:
         rows, k = x.shape
         shared = self.bank if self.shared is None else self.shared or k
         low = to_banks(np.where(marked, 0, x), shared)
-        sigma = self._scale(low)
-        values = _codes(low, sigma, self._limit).reshape(rows, -1)[:, :k]
+        bank_scale = self._scale(low)
+        values = _codes(low, bank_scale, self._limit).reshape(rows, -1)[:, :k]
         high = to_banks(np.where(marked, x, 0), self.bank)
-        bank_sigma = sigma if self.shared is None else np.ones((1, 1, 1))
-        values += self._high(high, bank_sigma, row_high[..., None]).reshape(rows, -1)[:, :k]
+        shared_scale = bank_scale if self.shared is None else np.ones((1, 1, 1))
+        values += self._high(high, shared_scale, row_high[..., None]).reshape(rows, -1)[:, :k]
         return values
 
     def _compensated(self, x: Float64, marked: Mask, row_high: Float64, site: Site) -> Float64:
         def start_bank(columns: slice, block: Float64) -> Callable[[int, Float64], Float64]:
             apart = marked[:, columns].T
             low = np.where(apart, 0, block).T
-            sigma = self._scale(low)
+            bank_scale = self._scale(low)
             high_block = np.where(apart, block, 0).T
             own = np.abs(high_block).max(axis=1, keepdims=True)
 
             def round_column(i: int, column: Float64) -> Float64:
-                coded = _codes(column, sigma[:, 0], self._limit)
+                coded = _codes(column, bank_scale[:, 0], self._limit)
                 if not apart[i].any():
                     return coded
-                high = self._high(column[:, None], sigma, row_high, own)[:, 0]
+                high = self._high(column[:, None], bank_scale, row_high, own)[:, 0]
                 return np.where(apart[i], high, coded)
 
             return round_column
@@ -180,7 +180,9 @@ class Variant:
     def _rounded(self, base: Float64) -> Float64:
         return E5M3.round(base) if self.scale == "e5m3" else FP16.round(base)
 
-    def _high(self, x: Float64, sigma: Float64, row_high: Float64, own: Float64 | None = None) -> Float64:
+    def _high(
+        self, x: Float64, bank_scale: Float64, row_high: Float64, own: Float64 | None = None
+    ) -> Float64:
         """Returns the outliers [..., block] as their high codes stand for them; zeros stay zeros."""
         if self.high == "fp16":
             return FP16.round(x)
@@ -189,7 +191,7 @@ class Variant:
             scale = np.where(row_high > 0, row_high, 1) / element.largest
             return element.round(x / scale) * scale
         if self.high == "int8_bank":
-            return _codes(x, sigma, 127)
+            return _codes(x, bank_scale, 127)
         limit = 7 if self.high == "int4_own" else 127
         if self.high == "int8_row":
             return _codes(x, row_high / limit, limit)

@@ -20,7 +20,7 @@ from sqhw.emit import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
-from tests import slow_model as twin
+from tests import slow_model
 
 NAN = 0x7FC00000
 CONFIGS = {
@@ -130,9 +130,9 @@ def result(config, product):
         for low, mark, d in zip(beat.low, beat.marks, beat.codes, strict=True):
             high = next(codes) if mark else 0
             high = high if config.sq.high == "fp16" else signed(high, config.sq.high_bits)
-            units = sum(twin.sq_units(low, mark, beat.scale, high, config.sq))
-            acc += units * d * (twin.group_scale_value(beat.group_scale) if config.dense.group else 1)
-    return twin.round_result(acc, *product.scales), 0
+            units = sum(slow_model.sq_units(low, mark, beat.scale, high, config.sq))
+            acc += units * d * (slow_model.group_scale_value(beat.group_scale) if config.dense.group else 1)
+    return slow_model.round_result(acc, *product.scales), 0
 
 
 def payloads(config, found):
@@ -240,6 +240,6 @@ def test_the_oracle_tells_legal_from_void():
     end = Beat([0, 0], [False, False], [0], 0, [0, 0], 0, 0, True, True)
     one = 127 << 23
     product = Product([quiet, end], (one, one))
-    assert result(config, product) == (twin.to_f32(6 * twin.UNIT), 0)
+    assert result(config, product) == (slow_model.to_f32(6 * slow_model.UNIT), 0)
     quiet.count = 1
     assert result(config, product) == (NAN, 1)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from sim.traffic.operands import random_dense, random_sq
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model as twin
+from tests import slow_model
 
 __all__ = [
     "DENSE_FORMATS", "SPLIT_DENSE_FORMATS", "SQ_FORMATS", "exact", "matrices", "random_dense", "random_sq",
-    "twin_codes", "twin_rows", "twin_units",
+    "slow_codes", "slow_rows", "slow_units",
 ]  # fmt: skip
 
 SQ_FORMATS = [
@@ -61,8 +61,8 @@ def matrices(k: int) -> dict[str, NDArray[np.float32]]:
     return {name: x.astype(np.float32) for name, x in named.items()}
 
 
-def twin_codes(t: DenseTensor) -> list[list[int]]:
-    """Returns the whole code of every element, by the twin."""
+def slow_codes(t: DenseTensor) -> list[list[int]]:
+    """Returns the whole code of every element, by the slow_model."""
     if t.bitmap is None:
         return t.codes.tolist()
     rows = []
@@ -70,28 +70,30 @@ def twin_codes(t: DenseTensor) -> list[list[int]]:
         slots = [iter(bank) for bank in high]
         marks = [(mark, slot) for bank, slot in zip(bitmap, slots, strict=True) for mark in bank]
         pairs = zip(low, marks[: t.k], strict=True)
-        rows.append([twin.dense_code(lo, mark, next(slot) if mark else 0) for lo, (mark, slot) in pairs])
+        rows.append(
+            [slow_model.dense_code(lo, mark, next(slot) if mark else 0) for lo, (mark, slot) in pairs]
+        )
     return rows
 
 
-def twin_rows(t: SQTensor) -> list[twin.Row]:
+def slow_rows(t: SQTensor) -> list[slow_model.Row]:
     return [
-        twin.Row(low.tolist(), bitmap.tolist(), scale.tolist(), high.tolist(), int(bits))
+        slow_model.Row(low.tolist(), bitmap.tolist(), scale.tolist(), high.tolist(), int(bits))
         for low, bitmap, scale, high, bits in zip(
             t.low, t.bitmap, t.scale, t.high, t.row_scale.view(np.uint32), strict=True
         )
     ]
 
 
-def twin_units(t: SQTensor) -> tuple[list[list[int]], list[list[int]]]:
-    """Returns the low and high parts of every element, padding included, by the twin."""
+def slow_units(t: SQTensor) -> tuple[list[list[int]], list[list[int]]]:
+    """Returns the low and high parts of every element, padding included, by the slow_model."""
     lows, highs = [], []
-    for row in twin_rows(t):
+    for row in slow_rows(t):
         pairs = []
         for low, bitmap, scale, high in zip(row.low, row.bitmap, row.scale, row.high, strict=True):
             codes = iter(high)
             pairs += [
-                twin.sq_units(q, outlier, scale, next(codes) if outlier else 0, t.format)
+                slow_model.sq_units(q, outlier, scale, next(codes) if outlier else 0, t.format)
                 for q, outlier in zip(low, bitmap, strict=True)
             ]
         lows.append([low for low, _ in pairs])

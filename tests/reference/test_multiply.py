@@ -17,15 +17,15 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.rounding import CANONICAL_NAN, round_result, to_float32
 from sw_reference.split import dense_codes, dense_integers
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model as twin
+from tests import slow_model
 from tests.reference.cases import (
     DENSE_FORMATS,
     SPLIT_DENSE_FORMATS,
     SQ_FORMATS,
     random_dense,
     random_sq,
-    twin_codes,
-    twin_units,
+    slow_codes,
+    slow_units,
 )
 
 
@@ -34,15 +34,15 @@ def bits(y):
 
 
 def expected(sq, dense):
-    lows, highs = twin_units(sq)
+    lows, highs = slow_units(sq)
     elements = [
         [a + b for a, b in zip(lo, hi, strict=True)][: sq.k] for lo, hi in zip(lows, highs, strict=True)
     ]
-    taus = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
+    group_scales = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
     return [
         [
-            twin.dot(x, d, group_scale, dense.format.group)
-            for d, group_scale in zip(twin_codes(dense), taus, strict=True)
+            slow_model.dot(x, d, group_scale, dense.format.group)
+            for d, group_scale in zip(slow_codes(dense), group_scales, strict=True)
         ]
         for x in elements
     ]
@@ -59,7 +59,7 @@ SQ_TIMES_SQ = [
 @pytest.mark.parametrize(
     ("sq_format", "dense_format"), [*itertools.product(SQ_FORMATS, DENSE_FORMATS), *SQ_TIMES_SQ], ids=str
 )
-def test_product_agrees_with_the_twin(sq_format, dense_format):
+def test_product_agrees_with_the_slow_model(sq_format, dense_format):
     rng = np.random.default_rng(sq_format.bank)
     compared = 0
     for k in (1, sq_format.bank + 3, 160):
@@ -73,7 +73,8 @@ def test_product_agrees_with_the_twin(sq_format, dense_format):
             assert product.acc.dtype == (np.int64 if product.acc_bits <= 64 else object)
             scales = [sq.row_scale.view(np.uint32).tolist(), dense.row_scale.view(np.uint32).tolist()]
             want = [
-                [twin.round_result(acc[m][n], scales[0][m], scales[1][n]) for n in range(2)] for m in range(2)
+                [slow_model.round_result(acc[m][n], scales[0][m], scales[1][n]) for n in range(2)]
+                for m in range(2)
             ]
             assert bits(product.y) == want
             compared += product.acc.size
@@ -82,7 +83,7 @@ def test_product_agrees_with_the_twin(sq_format, dense_format):
 
 def aligned(sq, dense):
     """Returns `dense` with its first row changed: large where the first row of `sq` is, and of its signs."""
-    lows, highs = twin_units(sq)
+    lows, highs = slow_units(sq)
     elements = np.array(lows[0], object) + np.array(highs[0], object)
     positive = np.array([x > 0 for x in elements])[: sq.k]
     fmt = dense.format
@@ -123,7 +124,9 @@ def test_long_products_of_the_largest_codes_are_exact(sq_format, dense_format, k
     bound = accumulator_bound(sq_format, dense_format, k)
     assert bound / 2 < abs(acc[0][0]) <= bound
     scales = [sq.row_scale.view(np.uint32).tolist(), dense.row_scale.view(np.uint32).tolist()]
-    assert bits(product.y[0]) == [twin.round_result(acc[0][n], scales[0][0], scales[1][n]) for n in range(2)]
+    assert bits(product.y[0]) == [
+        slow_model.round_result(acc[0][n], scales[0][0], scales[1][n]) for n in range(2)
+    ]
 
 
 @pytest.mark.parametrize("dense_bank", [4, 16, 64])
@@ -156,12 +159,12 @@ def test_outliers_meet_at_every_position(sq_format, dense_bank, group):
 
 
 def test_an_outlier_may_meet_an_outlier():
-    """One product in numbers: sigma * (3 * 5 - 2 * 7) - 1000 * (16 * 7 - 5), in units of 2**-24."""
+    """One product in numbers: bank_scale * (3 * 5 - 2 * 7) - 1000 * (16 * 7 - 5), in units of 2**-24."""
     low = np.array([[[3, 0, 2, 0]]], np.int8)
     mark = np.array([[[False, True, False, False]]])
     one = np.ones(1, np.float32)
     thousand = np.array([[[-1000]]], np.float16).view(np.uint16)
-    unit = np.array([[8 * 27]], np.uint8)  # sigma = 8
+    unit = np.array([[8 * 27]], np.uint8)  # bank scale 8
     sq = SQTensor(SQFormat(4, 1, "fp16"), 4, low, mark, unit, thousand, one)
     codes = np.array([[5, -5, -7, 0]], np.int8)
     dense = DenseTensor(DenseFormat(4, None, 1, 4), 4, codes, None, one, mark, np.array([[[7]]], np.int8))
@@ -236,7 +239,7 @@ def near_ties():
 
 def test_accumulators_round_once():
     numbers = near_ties()
-    want = [twin.to_f32(twin.Fraction(n)) for n in numbers]
+    want = [slow_model.to_f32(slow_model.Fraction(n)) for n in numbers]
     assert bits(to_float32(np.array([numbers], object))) == [want]
     small = [(n, w) for n, w in zip(numbers, want, strict=True) if abs(n) < 1 << 63]
     assert bits(to_float32(np.array([[n for n, _ in small]], np.int64))) == [[w for _, w in small]]
@@ -254,7 +257,7 @@ def kind(code):
     return "normal" if magnitude >= 0x00800000 else "subnormal" if magnitude else "zero"
 
 
-def test_output_stage_agrees_with_the_twin():
+def test_output_stage_agrees_with_the_slow_model():
     rng = np.random.default_rng(0)
     edges = [0x00800000, 0x1A7FFFFF, 0x20000000, 0x3F800000, 0x3F800001, 0x3FFFFFFF, 0x7F000000, 0x7F7FFFFF]
     scales = np.concatenate([np.array(edges, np.uint32), rng.integers(0x00800000, 0x7F800000, 11, np.uint32)])
@@ -265,7 +268,7 @@ def test_output_stage_agrees_with_the_twin():
     for value in acc:
         floats = scales.view(np.float32)
         got = bits(round_result(np.full((len(scales), len(scales)), value), floats, floats))
-        want = [[twin.round_result(value, r, c) for c in scales.tolist()] for r in scales.tolist()]
+        want = [[slow_model.round_result(value, r, c) for c in scales.tolist()] for r in scales.tolist()]
         assert got == want
         compared += len(scales) ** 2
         kinds.update(kind(code) for row in want for code in row)
@@ -277,7 +280,7 @@ def test_wide_accumulators_take_the_same_output_stage():
     acc = np.array([[(1 << 80) - 1, -(1 << 70) - 1, 5]], object)
     y = round_result(acc, np.ones(1, np.float32), np.ones(3, np.float32))
     one = 0x3F800000
-    assert bits(y) == [[twin.round_result(int(v), one, one) for v in acc[0]]]
+    assert bits(y) == [[slow_model.round_result(int(v), one, one) for v in acc[0]]]
 
 
 def test_zero_times_infinity_is_the_canonical_nan():

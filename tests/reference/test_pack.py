@@ -1,4 +1,4 @@
-"""The memory layout: bytes as the twin writes them, a round trip, and every malformed input refused."""
+"""The memory layout: bytes as the slow model writes them, a round trip, and every malformed input refused."""
 
 import re
 
@@ -15,37 +15,37 @@ from sw_reference.pack import (
     unpack_sq,
 )
 from sw_reference.tensors import SQTensor
-from tests import slow_model as twin
-from tests.reference.cases import SPLIT_DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, twin_rows
+from tests import slow_model
+from tests.reference.cases import SPLIT_DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, slow_rows
 
 DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)] + SPLIT_DENSE_FORMATS
 
 
 @pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
-def test_sq_bytes_are_the_twins_and_come_back(fmt):
+def test_sq_bytes_are_the_slow_models_and_come_back(fmt):
     rng = np.random.default_rng(fmt.bank)
     compared = 0
     for k in (1, fmt.bank, 3 * fmt.bank - 1):
         t = random_sq(rng, fmt, 3, k)
         data = pack_sq(t)
         assert data.shape == (3, sq_bytes_per_row(fmt, k))
-        assert [row.tobytes() for row in data] == [twin.pack_sq_row(row, fmt) for row in twin_rows(t)]
-        assert twin_rows(unpack_sq(data, fmt, k, t.row_scale)) == twin_rows(t)
+        assert [row.tobytes() for row in data] == [slow_model.pack_sq_row(row, fmt) for row in slow_rows(t)]
+        assert slow_rows(unpack_sq(data, fmt, k, t.row_scale)) == slow_rows(t)
         compared += t.low.size
     assert compared == 3 * 5 * fmt.bank
 
 
 @pytest.mark.parametrize("fmt", DENSE, ids=str)
 @pytest.mark.parametrize("k", [1, 12, 131])
-def test_dense_bytes_are_the_twins_and_come_back(fmt, k):
+def test_dense_bytes_are_the_slow_models_and_come_back(fmt, k):
     t = random_dense(np.random.default_rng(k), fmt, 3, k)
     data = pack_dense(t)
     assert data.shape == (3, dense_bytes_per_row(fmt, k))
-    taus = [[]] * 3 if t.group_scale is None else t.group_scale.tolist()
+    group_scales = [[]] * 3 if t.group_scale is None else t.group_scale.tolist()
     marks = [([], [])] * 3 if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
     want = [
-        twin.pack_dense_row(codes, group_scale, fmt, *mark)
-        for codes, group_scale, mark in zip(t.codes.tolist(), taus, marks, strict=True)
+        slow_model.pack_dense_row(codes, group_scale, fmt, *mark)
+        for codes, group_scale, mark in zip(t.codes.tolist(), group_scales, marks, strict=True)
     ]
     assert [row.tobytes() for row in data] == want
     back = unpack_dense(data, fmt, k, t.row_scale)
@@ -67,8 +67,8 @@ def record(fmt, scale=24, bitmap=(), low=None, high=()):
     low = [0] * fmt.bank if low is None else low
     marks = [i in bitmap for i in range(fmt.bank)]
     codes = [*high, *[0] * (fmt.outliers - len(high))]
-    row = twin.Row([low], [marks], [scale], [codes], 0)
-    return np.frombuffer(twin.pack_sq_row(row, fmt), np.uint8)[None]
+    row = slow_model.Row([low], [marks], [scale], [codes], 0)
+    return np.frombuffer(slow_model.pack_sq_row(row, fmt), np.uint8)[None]
 
 
 FP16 = SQFormat(4, 2, "fp16")
@@ -157,7 +157,7 @@ SPLIT = DenseFormat(4, None, 2, 4)
 def test_malformed_banks_of_a_dense_operand_are_refused(codes, bitmap, high, message):
     one = np.ones(1, np.float32)
     marks = [[i in bitmap for i in range(4)]]
-    data = np.frombuffer(twin.pack_dense_row(codes, [], SPLIT, marks, [high]), np.uint8)[None]
+    data = np.frombuffer(slow_model.pack_dense_row(codes, [], SPLIT, marks, [high]), np.uint8)[None]
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         unpack_dense(data, SPLIT, 3, one)
 

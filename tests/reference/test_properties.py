@@ -1,7 +1,6 @@
-"""Properties of the golden model on any legal input that hypothesis finds, shrunk to the smallest that fails.
+"""Properties of the golden model on any legal input; hypothesis shrinks what fails.
 
-Quantize, pack, unpack and multiply against the twin and against each other. What the hardware computes has
-its own tests; this is the model that they compare it with.
+Quantize, pack, unpack and multiply agree with the slow model and with each other.
 """
 
 from fractions import Fraction
@@ -25,8 +24,8 @@ from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, 
 from sw_reference.quantize import GROUP_SCALE_STEPS, ROW_STEPS, SCALE_STEPS, quantize_dense, quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, split
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model as twin
-from tests.reference.cases import exact, twin_codes, twin_rows, twin_units
+from tests import slow_model
+from tests.reference.cases import exact, slow_codes, slow_rows, slow_units
 
 SCALES = st.sampled_from(["least_squares", "absmax"])
 
@@ -137,7 +136,7 @@ def pairs(draw):
 
 @st.composite
 def quantizations(draw, formats):
-    """A matrix, a format, a policy, and what the policy marks by the twin: bool lists [rows][banks][bank]."""
+    """A matrix, a format, a policy, and the slow model's mask: bool lists [rows][banks][bank]."""
     fmt = draw(formats)
     k = draw(st.integers(1, 20))
     x = draw(matrices((draw(st.integers(1, 2)), k)))
@@ -161,7 +160,10 @@ def quantizations(draw, formats):
         [abs(v) * Fraction(float(i)) for v, i in zip(row, importance, strict=True)] for row in exact(x)
     ]
     bank = fmt.bank or k
-    marks = [[twin.largest(b, fmt.outliers, limit) for b in twin.to_banks(row, bank)] for row in weighted]
+    marks = [
+        [slow_model.largest(b, fmt.outliers, limit) for b in slow_model.to_banks(row, bank)]
+        for row in weighted
+    ]
     return x, fmt, policy, marks
 
 
@@ -170,24 +172,28 @@ def quantizations(draw, formats):
 
 @given(quantizations(sq_formats()), SCALES)
 @examples(150)
-def test_quantize_sq_agrees_with_the_twin(case, scale):
+def test_quantize_sq_agrees_with_the_slow_model(case, scale):
     x, fmt, policy, marks = case
     steps = SCALE_STEPS if scale == "least_squares" else (0,)
     zeros = [set(np.flatnonzero(np.signbit(row))) for row in x]
-    want = [twin.quantize_row(r, m, fmt, steps, z) for r, m, z in zip(exact(x), marks, zeros, strict=True)]
-    assert twin_rows(quantize_sq(x, fmt, policy, scale)) == want
+    want = [
+        slow_model.quantize_row(r, m, fmt, steps, z) for r, m, z in zip(exact(x), marks, zeros, strict=True)
+    ]
+    assert slow_rows(quantize_sq(x, fmt, policy, scale)) == want
 
 
 @given(quantizations(dense_formats()), SCALES)
 @examples(150)
-def test_quantize_dense_agrees_with_the_twin(case, scale):
+def test_quantize_dense_agrees_with_the_slow_model(case, scale):
     x, fmt, policy, marks = case
     steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
     t = quantize_dense(x, fmt, scale, policy)
     group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * len(x)
     got = list(zip(dense_codes(t).tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
     flat = [[mark for bank in row for mark in bank][: t.k] for row in marks]
-    assert got == [twin.quantize_dense_row(r, fmt, *steps, m) for r, m in zip(exact(x), flat, strict=True)]
+    assert got == [
+        slow_model.quantize_dense_row(r, fmt, *steps, m) for r, m in zip(exact(x), flat, strict=True)
+    ]
     if fmt.bank:
         assert t.bitmap.tolist() == marks
 
@@ -197,7 +203,7 @@ def test_quantize_dense_agrees_with_the_twin(case, scale):
 def test_quantize_takes_each_row_for_itself(data):
     x = data.draw(matrices((3, data.draw(st.integers(1, 20)))))
     fmt, dense = data.draw(sq_formats()), data.draw(dense_formats())
-    assert twin_rows(quantize_sq(x, fmt)) == [twin_rows(quantize_sq(x[i : i + 1], fmt))[0] for i in range(3)]
+    assert slow_rows(quantize_sq(x, fmt)) == [slow_rows(quantize_sq(x[i : i + 1], fmt))[0] for i in range(3)]
     whole, parts = (
         dequantize(quantize_dense(x, dense)),
         [quantize_dense(x[i : i + 1], dense) for i in range(3)],
@@ -222,13 +228,13 @@ def test_absmax_is_off_by_half_a_step_at_most(data):
     fmt = data.draw(sq_formats())
     x = data.draw(arrays(np.float32, (1, 16), elements=st.floats(-60000, 60000, width=16)))
     t = quantize_sq(x, fmt, scale="absmax")
-    steps = [twin.sigma(code) for code in t.scale[0].tolist()]
-    eta = Fraction(float(t.row_scale[0]))
+    steps = [slow_model.bank_scale(code) for code in t.scale[0].tolist()]
+    row_scale = Fraction(float(t.row_scale[0]))
     for i, (value, got) in enumerate(zip(exact(x)[0], dequantize(t)[0].tolist(), strict=True)):
         if t.bitmap.reshape(-1)[i] and fmt.high == "fp16":
             assert Fraction(got) == value  # FP16 numbers are kept as they are
         else:
-            assert abs(Fraction(got) - value) <= eta * steps[i // fmt.bank] / 2
+            assert abs(Fraction(got) - value) <= row_scale * steps[i // fmt.bank] / 2
 
 
 # ---- pack and unpack ------------------------------------------------------------------------------
@@ -236,18 +242,18 @@ def test_absmax_is_off_by_half_a_step_at_most(data):
 
 @given(st.data())
 @examples(100)
-def test_packed_sq_banks_are_the_twins_and_come_back(data):
+def test_packed_sq_banks_are_the_slow_models_and_come_back(data):
     fmt = data.draw(sq_formats())
     k = data.draw(st.integers(1, 40))
     t = data.draw(sq_tensors(fmt, data.draw(st.integers(1, 2)), k))
     packed = pack_sq(t)
-    assert [row.tobytes() for row in packed] == [twin.pack_sq_row(row, fmt) for row in twin_rows(t)]
-    assert twin_rows(unpack_sq(packed, fmt, k, t.row_scale)) == twin_rows(t)
+    assert [row.tobytes() for row in packed] == [slow_model.pack_sq_row(row, fmt) for row in slow_rows(t)]
+    assert slow_rows(unpack_sq(packed, fmt, k, t.row_scale)) == slow_rows(t)
 
 
 @given(st.data())
 @examples(100)
-def test_packed_dense_groups_are_the_twins_and_come_back(data):
+def test_packed_dense_groups_are_the_slow_models_and_come_back(data):
     fmt = data.draw(dense_formats())
     k = data.draw(st.integers(1, 40))
     t = data.draw(dense_tensors(fmt, data.draw(st.integers(1, 2)), k))
@@ -255,7 +261,7 @@ def test_packed_dense_groups_are_the_twins_and_come_back(data):
     group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
     marks = [()] * t.rows if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
     rows = zip(t.codes.tolist(), group_scale, marks, strict=True)
-    assert [row.tobytes() for row in packed] == [twin.pack_dense_row(c, g, fmt, *m) for c, g, m in rows]
+    assert [row.tobytes() for row in packed] == [slow_model.pack_dense_row(c, g, fmt, *m) for c, g, m in rows]
     back = unpack_dense(packed, fmt, k, t.row_scale)
     for name in ("codes", "group_scale", "row_scale", "bitmap", "high"):
         before, after = getattr(t, name), getattr(back, name)
@@ -302,7 +308,7 @@ def flat(t):
     return t.bitmap.reshape(t.rows, -1)[:, : t.k]
 
 
-def test_multiply_agrees_with_the_twin():
+def test_multiply_agrees_with_the_slow_model():
     reached = set()
 
     @given(pairs())
@@ -310,20 +316,24 @@ def test_multiply_agrees_with_the_twin():
     def agrees(pair):
         sq, dense = pair
         product = multiply(sq, dense)
-        lows, highs = twin_units(sq)
+        lows, highs = slow_units(sq)
         elements = [
             [a + b for a, b in zip(*row, strict=True)][: sq.k] for row in zip(lows, highs, strict=True)
         ]
-        taus = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
-        columns = list(zip(twin_codes(dense), taus, strict=True))
+        group_scales = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
+        columns = list(zip(slow_codes(dense), group_scales, strict=True))
         acc = [
-            [twin.dot(x, d, group_scale, dense.format.group) for d, group_scale in columns] for x in elements
+            [slow_model.dot(x, d, group_scale, dense.format.group) for d, group_scale in columns]
+            for x in elements
         ]
         assert product.acc.tolist() == acc
-        etas, rhos = (t.row_scale.view(np.uint32).tolist() for t in (sq, dense))
+        row_scales, column_scales = (t.row_scale.view(np.uint32).tolist() for t in (sq, dense))
         want = [
-            [twin.round_result(v, eta, rho) for v, rho in zip(row, rhos, strict=True)]
-            for row, eta in zip(acc, etas, strict=True)
+            [
+                slow_model.round_result(v, row_scale, column_scale)
+                for v, column_scale in zip(row, column_scales, strict=True)
+            ]
+            for row, row_scale in zip(acc, row_scales, strict=True)
         ]
         assert product.y.view(np.uint32).tolist() == want
         reached.update(kinds(sq, dense))
@@ -338,17 +348,17 @@ def test_multiply_is_the_product_of_what_is_dequantized(pair):
     """In fractions, from the numbers that the two operands stand for."""
     sq, dense = pair
     parts = split(sq)
-    eta = [Fraction(float(s)) / 2**24 for s in sq.row_scale]
-    rho = [Fraction(float(s)) for s in dense.row_scale]
+    row_scale = [Fraction(float(s)) / 2**24 for s in sq.row_scale]
+    column_scale = [Fraction(float(s)) for s in dense.row_scale]
     x = [
         [e * int(v) for v in row[: sq.k]]
-        for e, row in zip(eta, parts.low.astype(object) + parts.high, strict=True)
+        for e, row in zip(row_scale, parts.low.astype(object) + parts.high, strict=True)
     ]
-    w = [[r * int(v) for v in row] for r, row in zip(rho, dense_integers(dense), strict=True)]
+    w = [[r * int(v) for v in row] for r, row in zip(column_scale, dense_integers(dense), strict=True)]
     acc = multiply(sq, dense).acc.tolist()
     for m, a in enumerate(x):
         for n, b in enumerate(w):
-            assert acc[m][n] * eta[m] * rho[n] == sum(p * q for p, q in zip(a, b, strict=True))
+            assert acc[m][n] * row_scale[m] * column_scale[n] == sum(p * q for p, q in zip(a, b, strict=True))
 
 
 @given(st.data())

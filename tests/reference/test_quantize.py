@@ -1,4 +1,4 @@
-"""Quantization agrees with the twin, element by element, and refuses what it cannot encode."""
+"""Quantization agrees with the slow model, element by element, and refuses what it cannot encode."""
 
 import re
 from dataclasses import replace
@@ -13,8 +13,8 @@ from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
 from sw_reference.quantize import GROUP_SCALE_STEPS, ROW_STEPS, SCALE_STEPS, quantize_dense, quantize_sq
 from sw_reference.split import dequantize
-from tests import slow_model as twin
-from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, twin_rows
+from tests import slow_model
+from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, slow_rows
 
 ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
@@ -22,28 +22,28 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 def expected_rows(x, fmt, steps, limit=Fraction(0)):
     rows = []
     for row, floats in zip(exact(x), x, strict=True):
-        marks = [twin.largest(bank, fmt.outliers, limit) for bank in twin.to_banks(row, fmt.bank)]
-        rows.append(twin.quantize_row(row, marks, fmt, steps, set(np.flatnonzero(np.signbit(floats)))))
+        marks = [slow_model.largest(bank, fmt.outliers, limit) for bank in slow_model.to_banks(row, fmt.bank)]
+        rows.append(slow_model.quantize_row(row, marks, fmt, steps, set(np.flatnonzero(np.signbit(floats)))))
     return rows
 
 
 @pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
-def test_sq_agrees_with_the_twin(fmt):
+def test_sq_agrees_with_the_slow_model(fmt):
     compared = 0
     for name, x in matrices(fmt.bank + 3).items():
         for scale, steps in (("least_squares", SCALE_STEPS), ("absmax", (0,))):
             got = quantize_sq(x, fmt, scale=scale)
-            assert twin_rows(got) == expected_rows(x, fmt, steps), (name, scale)
+            assert slow_rows(got) == expected_rows(x, fmt, steps), (name, scale)
             compared += got.low.size
     assert compared == 2 * 16 * 2 * fmt.bank
 
 
 @pytest.mark.parametrize("k", [1, 5, 16, 100])
-def test_sq_agrees_with_the_twin_at_any_k(k):
+def test_sq_agrees_with_the_slow_model_at_any_k(k):
     fmt = SQFormat()
     compared = 0
     for x in matrices(k).values():
-        assert twin_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt, SCALE_STEPS)
+        assert slow_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt, SCALE_STEPS)
         compared += x.size
     assert compared == 16 * k
 
@@ -52,13 +52,13 @@ def test_sq_agrees_with_the_twin_at_any_k(k):
     "fmt", [SQFormat(), SQFormat(32, 2, "fp16"), SQFormat(16, 4, "int8", "sentinel"), SQFormat(8, 8, "fp16")]
 )
 @pytest.mark.parametrize("limit", [0.5, 1.0, 2.0, 1e300, float("inf")])
-def test_threshold_agrees_with_the_twin(fmt, limit):
+def test_threshold_agrees_with_the_slow_model(fmt, limit):
     bound = Fraction(limit) if limit < float("inf") else Fraction(10) ** 400
     compared = 0
     for name in ("normal", "ties", "spread"):
         x = matrices(70)[name]
         got = quantize_sq(x, fmt, Threshold(limit))
-        assert twin_rows(got) == expected_rows(x, fmt, SCALE_STEPS, bound)
+        assert slow_rows(got) == expected_rows(x, fmt, SCALE_STEPS, bound)
         compared += x.size
     assert compared == 3 * 2 * 70
 
@@ -84,11 +84,11 @@ def test_given_mask_is_followed():
     x = rng.standard_normal((3, 37)).astype(np.float32)
     fmt = SQFormat(8, 3, "fp16")
     mask = rng.random((3, 37)) < 0.2
-    marks = [twin.to_banks([bool(v) for v in row], 8) for row in mask]
+    marks = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
     assert max(sum(bank) for row in marks for bank in row) <= 3
     got = quantize_sq(x, fmt, GivenMask(mask))
-    want = [twin.quantize_row(row, m, fmt, SCALE_STEPS) for row, m in zip(exact(x), marks, strict=True)]
-    assert twin_rows(got) == want
+    want = [slow_model.quantize_row(row, m, fmt, SCALE_STEPS) for row, m in zip(exact(x), marks, strict=True)]
+    assert slow_rows(got) == want
     same = quantize_sq(x, fmt, GivenMask(mask[0]))
     assert (same.bitmap == quantize_sq(x, fmt, GivenMask(np.tile(mask[0], (3, 1)))).bitmap).all()
     assert (same.bitmap == got.bitmap[:1]).all()
@@ -173,7 +173,7 @@ def test_other_floats_are_converted_and_the_argument_is_left_alone(dtype):
     x = matrices(33)["normal"].astype(dtype)
     before = x.copy()
     got = quantize_sq(x, SQFormat(), LargestMagnitude())
-    assert twin_rows(got) == twin_rows(quantize_sq(x.astype(np.float32), SQFormat()))
+    assert slow_rows(got) == slow_rows(quantize_sq(x.astype(np.float32), SQFormat()))
     assert (x == before).all()
 
 
@@ -189,7 +189,7 @@ def test_absmax_saturates_nothing_and_least_squares_is_better():
 
 @pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 4), DenseFormat(8, 12)], ids=str)
 @pytest.mark.parametrize("k", [1, 31, 140])
-def test_dense_agrees_with_the_twin(fmt, k):
+def test_dense_agrees_with_the_slow_model(fmt, k):
     compared = 0
     for name, w in matrices(k).items():
         for scale in ("least_squares", "absmax"):
@@ -197,22 +197,22 @@ def test_dense_agrees_with_the_twin(fmt, k):
             t = quantize_dense(w, fmt, scale)
             group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
             got = list(zip(t.codes.tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
-            want = [twin.quantize_dense_row(row, fmt, *steps) for row in exact(w)]
+            want = [slow_model.quantize_dense_row(row, fmt, *steps) for row in exact(w)]
             assert got == want, (name, scale)
             compared += w.size
     assert compared == 2 * 16 * k
 
 
-def twin_dense(w, fmt, steps, marks):
-    """Quantizes by the twin; returns (low nibbles, taus, row scale) and (bitmap, high nibbles) per row."""
+def slow_dense(w, fmt, steps, marks):
+    """Quantizes by the slow model; returns (low, group_scales, row_scale) and (bitmap, high) per row."""
     rows = []
     for row, banks in zip(exact(w), marks, strict=True):
         flat = [mark for bank in banks for mark in bank][: len(row)]
-        codes, taus, rho = twin.quantize_dense_row(row, fmt, *steps, flat)
-        both = [twin.slices(d) if mark else (d, None) for d, mark in zip(codes, flat, strict=True)]
+        codes, group_scales, column_scale = slow_model.quantize_dense_row(row, fmt, *steps, flat)
+        both = [slow_model.nibbles(d) if mark else (d, None) for d, mark in zip(codes, flat, strict=True)]
         high = [[hi for _, hi in bank if hi is not None] for bank in chunks(both, fmt.bank)]
         padded = [[*bank, *[0] * (fmt.outliers - len(bank))] for bank in high]
-        rows.append(([lo for lo, _ in both], taus, rho, banks, padded))
+        rows.append(([lo for lo, _ in both], group_scales, column_scale, banks, padded))
     return rows
 
 
@@ -233,16 +233,17 @@ def split_dense_rows(t):
 
 
 @pytest.mark.parametrize("fmt", SPLIT_DENSE_FORMATS, ids=str)
-def test_split_dense_agrees_with_the_twin(fmt):
+def test_split_dense_agrees_with_the_slow_model(fmt):
     compared = 0
     for name, w in matrices(fmt.bank + 3).items():
         marks = [
-            [twin.largest(bank, fmt.outliers) for bank in twin.to_banks(row, fmt.bank)] for row in exact(w)
+            [slow_model.largest(bank, fmt.outliers) for bank in slow_model.to_banks(row, fmt.bank)]
+            for row in exact(w)
         ]
         for scale in ("least_squares", "absmax"):
             steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
             got = split_dense_rows(quantize_dense(w, fmt, scale))
-            assert got == twin_dense(w, fmt, steps, marks), (name, scale)
+            assert got == slow_dense(w, fmt, steps, marks), (name, scale)
             compared += w.size
     assert compared == 2 * 16 * (fmt.bank + 3)
 
@@ -252,10 +253,10 @@ def test_split_dense_follows_a_mask():
     w = rng.standard_normal((3, 37)).astype(np.float32)
     fmt = DenseFormat(4, 16, 4, 8)
     mask = rng.random((3, 37)) < 0.2
-    marks = [twin.to_banks([bool(v) for v in row], 8) for row in mask]
+    marks = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
     assert max(sum(bank) for row in marks for bank in row) <= 4
     got = quantize_dense(w, fmt, policy=GivenMask(mask))
-    assert split_dense_rows(got) == twin_dense(w, fmt, (GROUP_SCALE_STEPS, ROW_STEPS), marks)
+    assert split_dense_rows(got) == slow_dense(w, fmt, (GROUP_SCALE_STEPS, ROW_STEPS), marks)
 
 
 def test_importance_weighs_the_columns():
@@ -265,7 +266,7 @@ def test_importance_weighs_the_columns():
     weighted = [
         [abs(x) * Fraction(float(i)) for x, i in zip(row, importance, strict=True)] for row in exact(w)
     ]
-    want = [[twin.largest(bank, 3) for bank in twin.to_banks(row, 8)] for row in weighted]
+    want = [[slow_model.largest(bank, 3) for bank in slow_model.to_banks(row, 8)] for row in weighted]
     assert quantize_sq(w, SQFormat(8, 3, "fp16"), LargestImportance(importance)).bitmap.tolist() == want
     assert (
         quantize_dense(w, DenseFormat(4, 8, 3, 8), policy=LargestImportance(importance)).bitmap.tolist()
@@ -289,7 +290,7 @@ def test_importance_is_compared_exactly():
             Fraction(float(a)) * Fraction(float(np.float32(b)))
             for a, b in zip(row[0], importance, strict=True)
         ]
-        assert marks[0].tolist() == [twin.largest(products, 1)]
+        assert marks[0].tolist() == [slow_model.largest(products, 1)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Codes stand for the integers that the format says, against the twin and two libraries' floats."""
+"""Codes stand for the integers that the format says, against the slow model and two libraries' floats."""
 
 from fractions import Fraction
 
@@ -11,15 +11,15 @@ from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model as twin
+from tests import slow_model
 from tests.reference.cases import (
     DENSE_FORMATS,
     SPLIT_DENSE_FORMATS,
     SQ_FORMATS,
     random_dense,
     random_sq,
-    twin_codes,
-    twin_units,
+    slow_codes,
+    slow_units,
 )
 
 
@@ -27,7 +27,7 @@ def test_every_finite_fp16_code_against_two_judges():
     codes = np.arange(1 << 16, dtype=np.uint16)
     codes = codes[(codes & 0x7C00) != 0x7C00]
     units = fp16_units(codes)
-    assert units.tolist() == [int(twin.fp16(code) * 2**24) for code in codes.tolist()]
+    assert units.tolist() == [int(slow_model.fp16(code) * 2**24) for code in codes.tolist()]
     assert (units / 2**24 == codes.view(np.float16).astype(np.float64)).all()
     assert len(codes) == 63488
     # Another library: E5M2 numbers are FP16 numbers whose low byte is zero.
@@ -37,7 +37,7 @@ def test_every_finite_fp16_code_against_two_judges():
     assert len(high) == 248
 
 
-def test_fp16_codes_of_all_float32_roundings_against_the_twin():
+def test_fp16_codes_of_all_float32_roundings_against_the_slow_model():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 1 << 32, 20000, dtype=np.uint32)
     x = np.abs(bits.view(np.float32))
@@ -45,21 +45,27 @@ def test_fp16_codes_of_all_float32_roundings_against_the_twin():
     codes = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
     halves = (codes[1:] + codes[:-1]) / 2  # every tie
     x = np.concatenate([x, halves])
-    assert x.astype(np.float16).view(np.uint16).tolist() == [twin.to_fp16(Fraction(float(v))) for v in x]
+    assert x.astype(np.float16).view(np.uint16).tolist() == [
+        slow_model.to_fp16(Fraction(float(v))) for v in x
+    ]
     assert len(x) > 34000
 
 
 def test_every_bank_scale():
     got = {code: int(units) for code, units in enumerate(SCALE_UNITS) if units}
-    assert got == {code: twin.sigma(code) * 2**24 for code in LEGAL_SCALES}
+    assert got == {code: slow_model.bank_scale(code) * 2**24 for code in LEGAL_SCALES}
     assert len(got) == 239
-    assert all((twin.sigma(code) * 2**24).denominator > 1 for code in range(256) if code not in got)
-    assert [Fraction(float(s)) for s in LEGAL_BANK_SCALES] == [twin.sigma(code) for code in LEGAL_SCALES]
+    assert all(
+        (slow_model.bank_scale(code) * 2**24).denominator > 1 for code in range(256) if code not in got
+    )
+    assert [Fraction(float(s)) for s in LEGAL_BANK_SCALES] == [
+        slow_model.bank_scale(code) for code in LEGAL_SCALES
+    ]
     assert (LEGAL_BANK_SCALES[0], LEGAL_BANK_SCALES[-1]) == (2.0**-24, 240)
 
 
 def test_every_group_scale():
-    assert GROUP_SCALE_VALUES.tolist() == [twin.group_scale_value(code) for code in range(64)]
+    assert GROUP_SCALE_VALUES.tolist() == [slow_model.group_scale_value(code) for code in range(64)]
     assert (GROUP_SCALE_VALUES[0], GROUP_SCALE_VALUES[63]) == (8, 1920)
 
 
@@ -76,13 +82,13 @@ def one_bank(low, scale, high, fmt, bitmap):
 
 
 @pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
-def test_split_agrees_with_the_twin(fmt):
+def test_split_agrees_with_the_slow_model(fmt):
     rng = np.random.default_rng(fmt.bank)
     compared = 0
     for extreme in (False, True):
         t = random_sq(rng, fmt, 3, 2 * fmt.bank + 1, extreme=extreme)
         parts = split(t)
-        assert (parts.low.tolist(), parts.high.tolist()) == twin_units(t)
+        assert (parts.low.tolist(), parts.high.tolist()) == slow_units(t)
         assert np.abs(parts.low + parts.high).max() <= fmt.element_bound
         compared += parts.low.size
     assert compared == 2 * 3 * 3 * fmt.bank
@@ -93,7 +99,7 @@ def test_every_low_code_at_every_scale():
     for scale in LEGAL_SCALES:
         low = [*range(-7, 8), 0]
         parts = split(one_bank(low, scale, [], fmt, [False] * 16))
-        assert parts.low[0].tolist() == [q * twin.sigma(scale) * 2**24 for q in low]
+        assert parts.low[0].tolist() == [q * slow_model.bank_scale(scale) * 2**24 for q in low]
     assert len(LEGAL_SCALES) == 239
 
 
@@ -109,19 +115,23 @@ def test_every_int8_high_code():
 
 
 @pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 12), *SPLIT_DENSE_FORMATS], ids=str)
-def test_dense_integers_agree_with_the_twin(fmt):
+def test_dense_integers_agree_with_the_slow_model(fmt):
     t = random_dense(np.random.default_rng(0), fmt, 3, 150)
     group = fmt.group or 150
-    taus = (
+    group_scales = (
         [[1] * 2] * 3
         if t.group_scale is None
-        else [[twin.group_scale_value(c) for c in row] for row in t.group_scale.tolist()]
+        else [[slow_model.group_scale_value(c) for c in row] for row in t.group_scale.tolist()]
     )
-    want = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(twin_codes(t))]
+    want = [
+        [d * group_scales[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(slow_codes(t))
+    ]
     assert dense_integers(t).tolist() == want
     parts = split_dense(t)
     assert (parts.low + parts.high).tolist() == want
-    low = [[d * taus[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(t.codes.tolist())]
+    low = [
+        [d * group_scales[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(t.codes.tolist())
+    ]
     assert parts.low.tolist() == low
     exact = [[Fraction(float(t.row_scale[r])) * v for v in row] for r, row in enumerate(want)]
     assert [[Fraction(v) for v in row] for row in dequantize(t).tolist()] == exact
@@ -132,7 +142,7 @@ def test_every_code_of_a_dense_outlier():
     mark = np.array([[[False, True, False, False]]])
     one = np.ones(1, np.float32)
     for d in range(-136, 120):
-        lo, hi = twin.slices(d)
+        lo, hi = slow_model.nibbles(d)
         codes, high = np.array([[3, lo, -8]], np.int8), np.array([[[hi]]], np.int8)
         t = DenseTensor(fmt, 3, codes, None, one, mark, high)
         assert dense_codes(t).tolist() == [[3, d, -8]]
@@ -142,8 +152,8 @@ def test_every_code_of_a_dense_outlier():
 def test_dequantize_is_exact_for_what_the_encoder_writes(fmt):
     x = np.random.default_rng(0).standard_t(2, (2, fmt.bank + 1)).astype(np.float32)
     t = quantize_sq(x, fmt)
-    lows, highs = twin_units(t)
+    lows, highs = slow_units(t)
     for r in range(2):
-        eta = Fraction(float(t.row_scale[r]))
-        want = [eta * (low + high) / 2**24 for low, high in zip(lows[r], highs[r], strict=True)]
+        row_scale = Fraction(float(t.row_scale[r]))
+        want = [row_scale * (low + high) / 2**24 for low, high in zip(lows[r], highs[r], strict=True)]
         assert [Fraction(v) for v in dequantize(t)[r].tolist()] == want[: t.k]
