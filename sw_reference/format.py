@@ -214,19 +214,19 @@ class DenseFormat:
         return 136 if self.outliers else -self.code_min
 
     @property
-    def marks(self) -> SQFormat:
-        """The SQ format with the same outliers: their places, their number, their sliced INT8 codes.
+    def outlier_format(self) -> SQFormat:
+        """The SQ format of the outliers: their places, their number, their sliced INT8 codes.
 
         Raises ValueError in a format without outliers.
         """
         if self.bank is None:
-            raise ValueError("A dense format without outliers has no marks")
+            raise ValueError("A dense format without outliers has no outlier format")
         return SQFormat(self.bank, self.outliers, "int8", "bitmap")
 
     @property
     def bank_bits(self) -> int:
         """Bits of one packed bank: bitmap, low nibbles, high nibbles. Group scales are not in it."""
-        return self.marks.bank_bits - SCALE_BITS
+        return self.outlier_format.bank_bits - SCALE_BITS
 
     @property
     def bits_per_element(self) -> float:

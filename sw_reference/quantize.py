@@ -215,16 +215,16 @@ def quantize_dense(
     check_choice("Scale", scale, ("least_squares", "absmax"))
     w = checked_matrix(w)
     rows, k = w.shape
-    bitmap = policy.mark(w, fmt.marks) if fmt.bank else None
+    bitmap = policy.mark(w, fmt.outlier_format) if fmt.bank else None
     blocks = to_banks(w, fmt.group or k).astype(np.float64)
     magnitudes = np.abs(blocks)
     limits: int | NDArray[Any] = fmt.code_max
     maxima = {fmt.code_max: magnitudes.max(axis=2)}
     if bitmap is not None:
-        marks = to_banks(bitmap.reshape(rows, -1)[:, :k], fmt.group or k)
-        limits = np.where(marks, fmt.marks.high_max, fmt.code_max)
+        flags = to_banks(bitmap.reshape(rows, -1)[:, :k], fmt.group or k)
+        limits = np.where(flags, fmt.outlier_format.high_max, fmt.code_max)
         # The maximum of the elements that share a limit, by limit.
-        by_limit = ((fmt.code_max, ~marks), (fmt.marks.high_max, marks))
+        by_limit = ((fmt.code_max, ~flags), (fmt.outlier_format.high_max, flags))
         maxima = {limit: magnitudes.max(axis=2, where=where, initial=0) for limit, where in by_limit}
     largest_group_scale = GROUP_SCALE_MAX if fmt.group else 1
     covering = np.max(

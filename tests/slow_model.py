@@ -119,7 +119,7 @@ def steps_of(position: int, steps: tuple[int, ...], count: int) -> list[int]:
 
 def quantize_row(
     row: list[Fraction],
-    marks: list[list[bool]],
+    flags: list[list[bool]],
     fmt: SQFormat,
     steps: tuple[int, ...],
     negative_zeros: set[int] = frozenset(),
@@ -130,7 +130,7 @@ def quantize_row(
 
     flat = [
         (abs(x), outlier)
-        for xs, mark in zip(banks, marks, strict=True)
+        for xs, mark in zip(banks, flags, strict=True)
         for x, outlier in zip(xs, mark, strict=True)
     ]
     regular = max((x for x, outlier in flat if not outlier), default=Fraction(0))
@@ -146,7 +146,7 @@ def quantize_row(
     smallest = bisect.bisect_left(exponents, True, key=lambda e: fits(Fraction(2) ** e))
     row_scale = Fraction(2) ** exponents[smallest] if any(row) else Fraction(1)
     result = Row([], [], [], [], to_f32(row_scale))
-    for number, (bank, mark) in enumerate(zip(banks, marks, strict=True)):
+    for number, (bank, mark) in enumerate(zip(banks, flags, strict=True)):
         bank = [x / row_scale for x in bank]
         code = choose_scale(bank, mark, high_max, steps)
         low, high = [], []
@@ -230,10 +230,10 @@ def quantize_dense_row(
     fmt: DenseFormat,
     group_scale_steps: tuple[int, ...],
     row_steps: tuple[int, ...],
-    marks: list[bool] | None = None,
+    flags: list[bool] | None = None,
 ) -> tuple[list[int], list[int], int]:
     """Returns the codes (outliers whole), the codes of group scales, and the bit pattern of the row scale."""
-    limits = [119 if mark else fmt.code_max for mark in marks or [False] * len(row)]
+    limits = [119 if mark else fmt.code_max for mark in flags or [False] * len(row)]
     both = list(zip(row, limits, strict=True))
 
     def least_row_scale(scale: int) -> Fraction:

@@ -89,7 +89,7 @@ class DenseSQ:
         return True
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        policy = self.selection.policy(x, self.format.marks, site)
+        policy = self.selection.policy(x, self.format.outlier_format, site)
         return Operand.from_tensor(quantize_dense(x, self.format, "least_squares", policy))
 
 

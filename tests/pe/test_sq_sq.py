@@ -59,7 +59,7 @@ def products(config, operands):
 
 def one_outlier(fmt, rng):
     """Rows of one bank, the r-th with an outlier at r: as SQ or dense tensor of random codes."""
-    sq = fmt if isinstance(fmt, SQFormat) else fmt.marks
+    sq = fmt if isinstance(fmt, SQFormat) else fmt.outlier_format
     bank = sq.bank
     bitmap = np.eye(bank, dtype=bool)[:, None, :]
     low = rng.integers(-7, 8, (bank, 1, bank))

@@ -42,9 +42,9 @@ def test_bits_of_a_split_dense_operand():
     """Nibbles, a bit of bitmap, a nibble per outlier, a byte per group."""
     assert DenseFormat(4, 64, 1, 16).bits_per_element == 4 + 1 + 4 / 16 + 8 / 64
     assert DenseFormat(4, None, 2, 32).bits_per_element == 4 + 1 + 8 / 32
-    assert DenseFormat(4, 64, 1, 16).marks == SQFormat(16, 1, "int8", "bitmap")
-    with pytest.raises(ValueError, match=r"^A dense format without outliers has no marks$"):
-        _ = DenseFormat(4, 64).marks
+    assert DenseFormat(4, 64, 1, 16).outlier_format == SQFormat(16, 1, "int8", "bitmap")
+    with pytest.raises(ValueError, match=r"^A dense format without outliers has no outlier format$"):
+        _ = DenseFormat(4, 64).outlier_format
 
 
 def test_blocks_of_two_operands_may_differ_but_groups_hold_whole_banks():

@@ -42,10 +42,10 @@ def test_dense_bytes_are_the_slow_models_and_come_back(fmt, k):
     data = pack_dense(t)
     assert data.shape == (3, dense_bytes_per_row(fmt, k))
     group_scales = [[]] * 3 if t.group_scale is None else t.group_scale.tolist()
-    marks = [([], [])] * 3 if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
+    flags = [([], [])] * 3 if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
     want = [
         slow_model.pack_dense_row(codes, group_scale, fmt, *mark)
-        for codes, group_scale, mark in zip(t.codes.tolist(), group_scales, marks, strict=True)
+        for codes, group_scale, mark in zip(t.codes.tolist(), group_scales, flags, strict=True)
     ]
     assert [row.tobytes() for row in data] == want
     back = unpack_dense(data, fmt, k, t.row_scale)
@@ -65,9 +65,9 @@ def test_bits_per_element_are_what_is_stored():
 def record(fmt, scale=24, bitmap=(), low=None, high=()):
     """Returns one packed row of one bank, legal or not."""
     low = [0] * fmt.bank if low is None else low
-    marks = [i in bitmap for i in range(fmt.bank)]
+    flags = [i in bitmap for i in range(fmt.bank)]
     codes = [*high, *[0] * (fmt.outliers - len(high))]
-    row = slow_model.Row([low], [marks], [scale], [codes], 0)
+    row = slow_model.Row([low], [flags], [scale], [codes], 0)
     return np.frombuffer(slow_model.pack_sq_row(row, fmt), np.uint8)[None]
 
 
@@ -156,8 +156,8 @@ SPLIT = DenseFormat(4, None, 2, 4)
 )
 def test_malformed_banks_of_a_dense_operand_are_refused(codes, bitmap, high, message):
     one = np.ones(1, np.float32)
-    marks = [[i in bitmap for i in range(4)]]
-    data = np.frombuffer(slow_model.pack_dense_row(codes, [], SPLIT, marks, [high]), np.uint8)[None]
+    flags = [[i in bitmap for i in range(4)]]
+    data = np.frombuffer(slow_model.pack_dense_row(codes, [], SPLIT, flags, [high]), np.uint8)[None]
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         unpack_dense(data, SPLIT, 3, one)
 

@@ -160,11 +160,11 @@ def quantizations(draw, formats):
         [abs(v) * Fraction(float(i)) for v, i in zip(row, importance, strict=True)] for row in exact(x)
     ]
     bank = fmt.bank or k
-    marks = [
+    flags = [
         [slow_model.largest(b, fmt.outliers, limit) for b in slow_model.to_banks(row, bank)]
         for row in weighted
     ]
-    return x, fmt, policy, marks
+    return x, fmt, policy, flags
 
 
 # ---- quantize -------------------------------------------------------------------------------------
@@ -173,11 +173,11 @@ def quantizations(draw, formats):
 @given(quantizations(sq_formats()), SCALES)
 @examples(150)
 def test_quantize_sq_agrees_with_the_slow_model(case, scale):
-    x, fmt, policy, marks = case
+    x, fmt, policy, flags = case
     steps = SCALE_STEPS if scale == "least_squares" else (0,)
     zeros = [set(np.flatnonzero(np.signbit(row))) for row in x]
     want = [
-        slow_model.quantize_row(r, m, fmt, steps, z) for r, m, z in zip(exact(x), marks, zeros, strict=True)
+        slow_model.quantize_row(r, m, fmt, steps, z) for r, m, z in zip(exact(x), flags, zeros, strict=True)
     ]
     assert slow_rows(quantize_sq(x, fmt, policy, scale)) == want
 
@@ -185,17 +185,17 @@ def test_quantize_sq_agrees_with_the_slow_model(case, scale):
 @given(quantizations(dense_formats()), SCALES)
 @examples(150)
 def test_quantize_dense_agrees_with_the_slow_model(case, scale):
-    x, fmt, policy, marks = case
+    x, fmt, policy, flags = case
     steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
     t = quantize_dense(x, fmt, scale, policy)
     group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * len(x)
     got = list(zip(dense_codes(t).tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
-    flat = [[mark for bank in row for mark in bank][: t.k] for row in marks]
+    flat = [[mark for bank in row for mark in bank][: t.k] for row in flags]
     assert got == [
         slow_model.quantize_dense_row(r, fmt, *steps, m) for r, m in zip(exact(x), flat, strict=True)
     ]
     if fmt.bank:
-        assert t.bitmap.tolist() == marks
+        assert t.bitmap.tolist() == flags
 
 
 @given(st.data())
@@ -259,8 +259,8 @@ def test_packed_dense_groups_are_the_slow_models_and_come_back(data):
     t = data.draw(dense_tensors(fmt, data.draw(st.integers(1, 2)), k))
     packed = pack_dense(t)
     group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
-    marks = [()] * t.rows if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
-    rows = zip(t.codes.tolist(), group_scale, marks, strict=True)
+    flags = [()] * t.rows if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
+    rows = zip(t.codes.tolist(), group_scale, flags, strict=True)
     assert [row.tobytes() for row in packed] == [slow_model.pack_dense_row(c, g, fmt, *m) for c, g, m in rows]
     back = unpack_dense(packed, fmt, k, t.row_scale)
     for name in ("codes", "group_scale", "row_scale", "bitmap", "high"):

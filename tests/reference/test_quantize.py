@@ -22,8 +22,8 @@ ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
 def expected_rows(x, fmt, steps, limit=Fraction(0)):
     rows = []
     for row, floats in zip(exact(x), x, strict=True):
-        marks = [slow_model.largest(bank, fmt.outliers, limit) for bank in slow_model.to_banks(row, fmt.bank)]
-        rows.append(slow_model.quantize_row(row, marks, fmt, steps, set(np.flatnonzero(np.signbit(floats)))))
+        flags = [slow_model.largest(bank, fmt.outliers, limit) for bank in slow_model.to_banks(row, fmt.bank)]
+        rows.append(slow_model.quantize_row(row, flags, fmt, steps, set(np.flatnonzero(np.signbit(floats)))))
     return rows
 
 
@@ -75,8 +75,8 @@ def test_threshold_is_not_rounded_to_float32():
 
 def test_ties_between_magnitudes_go_to_the_lowest_index():
     x = np.array([[1, -2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 3]], np.float32)
-    marks = quantize_sq(x, SQFormat(4, 2, "fp16")).bitmap[0].tolist()
-    assert marks == [[False, True, True, False], [False] * 4, [True, True, False, False]]
+    flags = quantize_sq(x, SQFormat(4, 2, "fp16")).bitmap[0].tolist()
+    assert flags == [[False, True, True, False], [False] * 4, [True, True, False, False]]
 
 
 def test_given_mask_is_followed():
@@ -84,10 +84,10 @@ def test_given_mask_is_followed():
     x = rng.standard_normal((3, 37)).astype(np.float32)
     fmt = SQFormat(8, 3, "fp16")
     mask = rng.random((3, 37)) < 0.2
-    marks = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
-    assert max(sum(bank) for row in marks for bank in row) <= 3
+    flags = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
+    assert max(sum(bank) for row in flags for bank in row) <= 3
     got = quantize_sq(x, fmt, GivenMask(mask))
-    want = [slow_model.quantize_row(row, m, fmt, SCALE_STEPS) for row, m in zip(exact(x), marks, strict=True)]
+    want = [slow_model.quantize_row(row, m, fmt, SCALE_STEPS) for row, m in zip(exact(x), flags, strict=True)]
     assert slow_rows(got) == want
     same = quantize_sq(x, fmt, GivenMask(mask[0]))
     assert (same.bitmap == quantize_sq(x, fmt, GivenMask(np.tile(mask[0], (3, 1)))).bitmap).all()
@@ -203,10 +203,10 @@ def test_dense_agrees_with_the_slow_model(fmt, k):
     assert compared == 2 * 16 * k
 
 
-def slow_dense(w, fmt, steps, marks):
+def slow_dense(w, fmt, steps, flags):
     """Quantizes by the slow model; returns (low, group_scales, row_scale) and (bitmap, high) per row."""
     rows = []
-    for row, banks in zip(exact(w), marks, strict=True):
+    for row, banks in zip(exact(w), flags, strict=True):
         flat = [mark for bank in banks for mark in bank][: len(row)]
         codes, group_scales, column_scale = slow_model.quantize_dense_row(row, fmt, *steps, flat)
         both = [slow_model.nibbles(d) if mark else (d, None) for d, mark in zip(codes, flat, strict=True)]
@@ -236,14 +236,14 @@ def split_dense_rows(t):
 def test_split_dense_agrees_with_the_slow_model(fmt):
     compared = 0
     for name, w in matrices(fmt.bank + 3).items():
-        marks = [
+        flags = [
             [slow_model.largest(bank, fmt.outliers) for bank in slow_model.to_banks(row, fmt.bank)]
             for row in exact(w)
         ]
         for scale in ("least_squares", "absmax"):
             steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
             got = split_dense_rows(quantize_dense(w, fmt, scale))
-            assert got == slow_dense(w, fmt, steps, marks), (name, scale)
+            assert got == slow_dense(w, fmt, steps, flags), (name, scale)
             compared += w.size
     assert compared == 2 * 16 * (fmt.bank + 3)
 
@@ -253,10 +253,10 @@ def test_split_dense_follows_a_mask():
     w = rng.standard_normal((3, 37)).astype(np.float32)
     fmt = DenseFormat(4, 16, 4, 8)
     mask = rng.random((3, 37)) < 0.2
-    marks = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
-    assert max(sum(bank) for row in marks for bank in row) <= 4
+    flags = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
+    assert max(sum(bank) for row in flags for bank in row) <= 4
     got = quantize_dense(w, fmt, policy=GivenMask(mask))
-    assert split_dense_rows(got) == slow_dense(w, fmt, (GROUP_SCALE_STEPS, ROW_STEPS), marks)
+    assert split_dense_rows(got) == slow_dense(w, fmt, (GROUP_SCALE_STEPS, ROW_STEPS), flags)
 
 
 def test_importance_weighs_the_columns():
@@ -283,14 +283,14 @@ def test_importance_is_compared_exactly():
         ([1e38, 2e38, 0, 0], [1e20] * 4),
     ):
         row = np.array([x], np.float32)
-        marks = quantize_sq(
+        flags = quantize_sq(
             row, SQFormat(4, 1, "fp16"), LargestImportance(np.array(importance, np.float32))
         ).bitmap
         products = [
             Fraction(float(a)) * Fraction(float(np.float32(b)))
             for a, b in zip(row[0], importance, strict=True)
         ]
-        assert marks[0].tolist() == [slow_model.largest(products, 1)]
+        assert flags[0].tolist() == [slow_model.largest(products, 1)]
 
 
 @pytest.mark.parametrize(
