@@ -227,17 +227,16 @@ def quantize_dense(
         by_limit = ((fmt.code_max, ~flags), (fmt.outlier_format.high_max, flags))
         maxima = {limit: magnitudes.max(axis=2, where=where, initial=0) for limit, where in by_limit}
     largest_group_scale = GROUP_SCALE_MAX if fmt.group else 1
-    covering = np.max(
+    row_scale = np.max(
         [covering_row_scale(m.max(axis=1), n * largest_group_scale) for n, m in maxima.items()], axis=0
     )
-    covering = np.where(covering > 0, covering, np.float32(1))
+    row_scale = np.where(row_scale > 0, row_scale, np.float32(1))
     if fmt.group is None:
-        row_scale = _row_scale(blocks, covering, limits, scale)
+        row_scale = _row_scale(blocks, row_scale, limits, scale)
         group_scale = None
         codes = round_codes(blocks, row_scale[:, None, None].astype(np.float64), limits)
     else:
-        row_scale = covering
-        group_scale, scales = _group_scale(blocks, covering.astype(np.float64), maxima, limits, scale)
+        group_scale, scales = _group_scale(blocks, row_scale.astype(np.float64), maxima, limits, scale)
         codes = round_codes(blocks, scales[..., None], limits)
     codes = codes.astype(np.int8).reshape(rows, -1)[:, :k].copy()
     if bitmap is None:
@@ -266,21 +265,21 @@ def _row_scale(
 
 def _group_scale(
     blocks: NDArray[np.float64],
-    covering: NDArray[np.float64],
+    row_scale: NDArray[np.float64],
     maxima: dict[int, NDArray[np.float64]],
     limits: int | NDArray[Any],
     scale: ScaleChoice,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Returns the codes of the group scales, and their values times the row scale."""
     # Exact: 24-bit times 18-bit significands, in float64.
-    covered = GROUP_SCALE_VALUES * covering[:, None, None]
+    covered = GROUP_SCALE_VALUES * row_scale[:, None, None]
     covering = np.max([(n * covered < m[..., None]).sum(axis=2) for n, m in maxima.items()], axis=0)
     steps = np.array(GROUP_SCALE_STEPS if scale == "least_squares" else GROUP_SCALE_STEPS[:1])
     candidates = np.clip(covering[..., None] + steps, 0, len(GROUP_SCALE_VALUES) - 1)
     numbers = GROUP_SCALE_VALUES[candidates].astype(np.float64)
-    best = _best_block(blocks, covering[:, None, None] * numbers, numbers, limits)
+    best = _best_block(blocks, row_scale[:, None, None] * numbers, numbers, limits)
     group_scale = np.take_along_axis(candidates, best[..., None], axis=2)[..., 0]
-    return group_scale.astype(np.uint8), covering[:, None] * GROUP_SCALE_VALUES[group_scale]
+    return group_scale.astype(np.uint8), row_scale[:, None] * GROUP_SCALE_VALUES[group_scale]
 
 
 def _best_block(
