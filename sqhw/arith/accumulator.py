@@ -81,7 +81,8 @@ class Accumulator(wiring.Component):
     def _halves(self, m: Module, term: Value, clear: Value) -> Value:
         """Adds to the lower half, and to the upper one a cycle later; returns both of the same time."""
         half = len(self.o) // 2
-        low, high = Signal(half, reset_less=True), Signal(len(self.o) - half, reset_less=True)
+        low = Signal(half, reset_less=True)
+        high = Signal(len(self.o) - half, reset_less=True)
         carry = Signal(reset_less=True)
         late_term = register(m, term[half:], name="late_term")
         late_clear = register(m, clear, name="later_clear")

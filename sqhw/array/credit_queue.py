@@ -47,9 +47,10 @@ class CreditQueue(wiring.Component):
         m = Module()
         depth = 1 << ceil_log2(self._credits + 1)  # one place is always being written
         m.submodules.places = places = memory.Memory(shape=self._shape, depth=depth, init=[])
-        write, read = places.write_port(), places.read_port(domain="comb")
+        write = places.write_port()
+        read = places.read_port(domain="comb")
         level = Signal(range(depth))
-        valid, take = Signal(), Signal()
+        valid, take = Signal(name="valid"), Signal(name="take")
         m.d.comb += [
             take.eq(valid & self.o.ready),
             write.en.eq(1),

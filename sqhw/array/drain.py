@@ -60,7 +60,7 @@ class Drain(wiring.Component):
         """A bit per row that has not left."""
         captured = Signal(self.acc.shape(), reset_less=True)
         errors = Signal(rows, reset_less=True)
-        leave, capture = Signal(), Signal()
+        leave, capture = Signal(name="leave"), Signal(name="capture")
         waiting = Signal()
         waiting_errors = Signal(rows, reset_less=True)
         m.d.comb += [

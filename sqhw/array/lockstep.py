@@ -78,7 +78,7 @@ class Lockstep(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        begun, done = Signal(), Signal()
+        begun, done = Signal(name="begun"), Signal(name="done")
         decoders = self._decode(m, done)
         dense = self._decode_dense(m, done)
         start = Signal(init=1)

@@ -128,7 +128,7 @@ class Bridge(wiring.Component):
 
     def _judge(self, m: Module, job: _Job) -> None:
         """Executes what is new, leads what is not straight to its answer."""
-        last, begun = Signal(8), Signal()
+        last, begun = Signal(8, name="last"), Signal(name="begun")
         with m.State("Judge"):
             job.rewind(m)
             m.next = "Header"
@@ -283,9 +283,12 @@ class _Job:
     """Registers of a request and of its answer, and the memory that holds both payloads."""
 
     def __init__(self, m: Module, store: Memory, patience: int):
-        self.sequence, self.command, self.argument = Signal(8), Signal(8), Signal(8)
-        self.code, self.answer_argument = Signal(2), Signal(8)
-        self.length, self.answer_length = Signal(range(PAYLOAD_MAX + 1)), Signal(range(PAYLOAD_MAX + 1))
+        self.sequence = Signal(8)
+        self.command = Signal(8)
+        self.argument = Signal(8)
+        self.code, self.answer_argument = Signal(2, name="code"), Signal(8, name="answer_argument")
+        self.length = Signal(range(PAYLOAD_MAX + 1))
+        self.answer_length = Signal(range(PAYLOAD_MAX + 1))
         self.index = Signal(range(PAYLOAD_MAX + 1))
         """The byte of a payload that is being read or written."""
         self.fresh = Signal()

@@ -51,8 +51,8 @@ class FrameDecoder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = _crc()
-        flag, escape, dropped = Signal(), Signal(), Signal()
-        escaped, begun = Signal(), Signal()
+        flag, escape, dropped = Signal(name="flag"), Signal(name="escape"), Signal(name="dropped")
+        escaped, begun = Signal(name="escaped"), Signal(name="begun")
         m.d.comb += [
             flag.eq(self.i.p == FLAG),
             escape.eq(self.i.p == ESCAPE),
@@ -90,7 +90,10 @@ class FrameEncoder(wiring.Component):
         m = Module()
         m.submodules.crc = crc = _crc()
         index = Signal(range(CHECK_BYTES))
-        plain, special, escaped, done = Signal(8), Signal(), Signal(), Signal()
+        plain = Signal(8)
+        special = Signal()
+        escaped = Signal()
+        done = Signal()
         m.d.comb += [
             special.eq((plain == FLAG) | (plain == ESCAPE)),
             done.eq(self.o.valid & self.o.ready & (~special | escaped)),

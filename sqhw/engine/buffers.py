@@ -47,7 +47,8 @@ class BlockRAM(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = words = memory.Memory(shape=self._width, depth=self._depth, init=[])
-        write, read = words.write_port(), words.read_port()
+        write = words.write_port()
+        read = words.read_port()
         m.d.comb += [
             write.addr.eq(self.write_address),
             write.data.eq(self.write_data),
@@ -116,7 +117,7 @@ class OperandBuffer(wiring.Component):
             self.released.eq(advance & requests.r_rdy & request.release),
         ]
         beat = Signal(range(self._beats_per_word))
-        mask, last = Signal(self._vectors), Signal()
+        mask, last = Signal(self._vectors, name="mask"), Signal(name="last")
         with m.If(advance):
             m.d.sync += [
                 self.o.valid.eq(requests.r_rdy),

@@ -77,7 +77,7 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        fits, wrong, aborted = Signal(), Signal(), Signal()
+        fits, wrong, aborted = Signal(name="fits"), Signal(name="wrong"), Signal(name="aborted")
         m.d.comb += fits.eq(self._fits())
         sent_row, sent_word = self._sent(m)
         countdown = Signal(range(self.PLAN_CYCLES))
@@ -155,7 +155,7 @@ class Control(wiring.Component):
 
     def _sent(self, m: Module) -> tuple[Any, Any]:
         """Whether the last row of the job's packet is on its way, and whether its last word has gone."""
-        row, word = Signal(), Signal()
+        row, word = Signal(name="row"), Signal(name="word")
         with m.If(self.row_last):
             m.d.sync += row.eq(1)
         with m.If(self.word_last):

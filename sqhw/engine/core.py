@@ -105,7 +105,7 @@ class EngineCore(wiring.Component):
         return m
 
     def _registers_and_control(self, m: Module, registers: RegisterFile, control: Control) -> None:
-        value, errors = registers.value, Signal.like(control.errors)
+        value, errors = registers.value, Signal.like(control.errors, name="errors")
         m.d.comb += [
             control.command.eq(registers.command.CONTROL),
             control.m.eq(value.M),

@@ -46,7 +46,10 @@ class Counters(wiring.Component):
         taken = self.valid & self.ready & self.running
         gated = Signal(Shape.cast(range(self._rows + 1)))
         idle = Signal(self._rows)
-        beat, starved, held, running = Signal(), Signal(), Signal(), Signal()
+        beat = Signal()
+        starved = Signal()
+        held = Signal()
+        running = Signal()
         m.d.sync += [
             running.eq(self.running),
             beat.eq(taken),

@@ -111,7 +111,7 @@ class DenseRows(wiring.Component):
 
     def _unpack(self, m: Module, present: Signal, begins: object) -> None:
         dense = self._config.pe.dense
-        came, began = Signal.like(present), Signal()
+        came, began = Signal.like(present, name="came"), Signal(name="began")
         with m.If(self.next):
             m.d.sync += [came.eq(present), began.eq(begins)]
         body = self.piece

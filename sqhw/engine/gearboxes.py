@@ -80,7 +80,7 @@ class Gearbox(wiring.Component):
         tail = Signal(range(2 * words * word_bytes))
         ended = Signal()
         low = word_bytes.bit_length() - 1
-        room, available = Signal(), Signal(range(words * word_bytes + 1))
+        room, available = Signal(name="room"), Signal(range(words * word_bytes + 1), name="available")
         m.d.comb += [
             room.eq((head ^ tail[low:]) != words),
             available.eq((head << low) - tail),

@@ -122,11 +122,11 @@ class Loader(wiring.Component):
             self.early.eq(gearbox.early),
             self.late.eq(gearbox.late),
         ]
-        request, taken = gearbox.request, Signal()
+        request, taken = gearbox.request, Signal(name="taken")
         m.d.comb += taken.eq(request.valid & request.ready)
         left = Signal.like(self.count)
         at = self._positions(m)
-        last_scale, last_row = Signal(), Signal()
+        last_scale, last_row = Signal(name="last_scale"), Signal(name="last_row")
         per_word = config.scales_per_word
         last_tile = Signal()
         m.d.comb += [
@@ -134,7 +134,9 @@ class Loader(wiring.Component):
             last_row.eq((at["row"] == self._vectors - 1) | (at["row"] + 1 == left)),
             last_tile.eq(left <= self._vectors),
         ]
-        row_done, tile_done, block_done = Signal(), Signal(), Signal()
+        row_done = Signal()
+        tile_done = Signal()
+        block_done = Signal()
         m.d.comb += block_done.eq(tile_done & (last_tile | (at["tile"] == self._block_tiles - 1)))
         scales = Signal()
         with m.FSM():
@@ -224,7 +226,7 @@ class Loader(wiring.Component):
         enable = Signal(self._vectors)
         address = Signal(range(2 * self._block_words))
         scale_address = Signal(range(self._scale_words))
-        scales_came, last_came = Signal(), Signal()
+        scales_came, last_came = Signal(name="scales_came"), Signal(name="last_came")
         m.d.sync += [
             enable.eq(Mux(taken & ~scales, 1 << at["row"], 0)),
             address.eq(at["base"] + at["word"]),

@@ -74,8 +74,8 @@ class Results(wiring.Component):
         tile, waiting = self._tiles(m)
         row = Signal(range(config.array.rows))
         step = Signal(range(config.array.columns // config.output_stages))
-        raw, wanted, advance = Signal(), Signal(), Signal()
-        last_step, inside = Signal(), Signal()
+        raw, wanted, advance = Signal(name="raw"), Signal(name="wanted"), Signal(name="advance")
+        last_step, inside = Signal(name="last_step"), Signal(name="inside")
         last_index = tile.columns >> (config.output_stages.bit_length() - 1)
         m.d.comb += [
             raw.eq(self.format == Format.INT64),
@@ -165,7 +165,8 @@ class Results(wiring.Component):
             tile.column_scales + (first >> log),
             advance,
         )
-        row_place, column_place = Signal(range(per_word)), Signal(range(max(1, per_word // stages)))
+        row_place = Signal(range(per_word))
+        column_place = Signal(range(max(1, per_word // stages)))
         sums = data.ArrayLayout(signed(config.pe.acc_bits), stages)
         acc = Signal(sums, reset_less=True)
         with m.If(advance):
@@ -186,10 +187,10 @@ class Results(wiring.Component):
 
     def _scales(self, m: Module, name: str, words: int, write: Any, address: Any, advance: Any) -> Any:
         """A scale buffer; returns the word at `address` a step later."""
-        m.submodules[f"{name}_scales"] = scales = memory.Memory(
-            shape=self._config.axi_bits, depth=words, init=[]
-        )
-        port, read = scales.write_port(), scales.read_port()
+        scales = memory.Memory(shape=self._config.axi_bits, depth=words, init=[])
+        m.submodules[f"{name}_scales"] = scales
+        port = scales.write_port()
+        read = scales.read_port()
         m.d.comb += [
             port.addr.eq(write.address),
             port.data.eq(write.data),

@@ -39,7 +39,7 @@ class RowSender(wiring.Component):
         m.submodules.words = words = fifo.SyncFIFO(width=layout.size, depth=2)
         word = Signal(layout)
         row = Signal(output_row_layout(self._config), reset_less=True)
-        full, gone, last_word = Signal(), Signal(), Signal()
+        full, gone, last_word = Signal(name="full"), Signal(name="gone"), Signal(name="last_word")
         m.d.comb += [
             last_word.eq(row.words == 0),
             gone.eq(full & words.w_rdy & last_word),

@@ -64,7 +64,7 @@ class Sequencer(wiring.Component):
         m = Module()
         config = self._config
         beat = Signal(range(config.beats_max))
-        issue, last_beat, ready = Signal(), Signal(), Signal()
+        issue, last_beat, ready = Signal(name="issue"), Signal(name="last_beat"), Signal(name="ready")
         m.d.comb += last_beat.eq(beat + 1 == self.beats)
         ends = self._tiles(m, issue & last_beat, last_beat)
         go = self._operands(m, ends, issue & last_beat)
@@ -92,10 +92,10 @@ class Sequencer(wiring.Component):
         config = self._config
         rows, columns = config.array.rows, config.array.columns
         tile = Signal(range(config.block_tiles))
-        rows_left, block_rows = Signal.like(self.m), Signal.like(self.m)
+        rows_left, block_rows = Signal.like(self.m, name="rows_left"), Signal.like(self.m, name="block_rows")
         columns_left = Signal.like(self.n)
         first = Signal()
-        sweep, block, job = Signal(), Signal(), Signal()
+        sweep, block, job = Signal(name="sweep"), Signal(name="block"), Signal(name="job")
         last_rows = rows_left <= rows
         m.d.comb += [
             sweep.eq((tile == config.block_tiles - 1) | last_rows),
@@ -155,7 +155,7 @@ class Sequencer(wiring.Component):
     def _addresses(self, m: Module, issue: Any, last_beat: Any, ends: dict[str, Any]) -> None:
         """Where the beat lies in both buffers, and the tile's scales in theirs."""
         config = self._config
-        half, slot = Signal(), Signal()
+        half, slot = Signal(name="half"), Signal(name="slot")
         block_base = Mux(half, config.sq_block_words, 0)
         next_block_base = Mux(half, 0, config.sq_block_words)
         slot_base = Mux(slot, config.dense_tile_words, 0)
@@ -163,7 +163,7 @@ class Sequencer(wiring.Component):
             (self.sq.p, config.sq_beats_per_word),
             (self.dense.p, config.dense_beats_per_word),
         ):
-            word, beat = Signal.like(side.word), Signal(range(per_word))
+            word, beat = Signal.like(side.word, name="word"), Signal(range(per_word), name="beat")
             m.d.comb += [side.word.eq(word), side.beat.eq(beat)]
             with m.If(issue):
                 m.d.sync += beat.eq(beat + 1)
@@ -192,7 +192,8 @@ class Sequencer(wiring.Component):
         per_row_tile = scale_words(config, config.array.rows)
         per_column_tile = scale_words(config, config.array.columns)
         half_words = config.block_tiles * per_row_tile
-        row_scales, column_scales = Signal.like(tile.row_scales), Signal.like(tile.column_scales)
+        row_scales = Signal.like(tile.row_scales)
+        column_scales = Signal.like(tile.column_scales)
         m.d.comb += [
             tile.row_scales.eq(row_scales),
             tile.column_scales.eq(column_scales),

@@ -68,7 +68,7 @@ class SerialGearbox(wiring.Component):
         shifted = Signal(range(self._piece_bytes + 1))
         ended = Signal()
         wanted = self.request.p
-        lacks, granted, empty = Signal(), Signal(), Signal()
+        lacks, granted, empty = Signal(name="lacks"), Signal(name="granted"), Signal(name="empty")
         m.d.comb += [
             empty.eq(left == 0),
             lacks.eq(self.request.valid & (shifted < wanted.bytes)),

@@ -69,7 +69,7 @@ class SerialResultLanes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        taken, done = Signal(), Signal()
+        taken, done = Signal(name="taken"), Signal(name="done")
         # Rounding to float16 follows the stages' results, which hold.
         ages = Signal(Float16Round.latency)
         with m.If(self.advance):

@@ -148,7 +148,8 @@ class ShiftHarness(wiring.Component):
         for _, member, value in unit.signature.flatten(unit):
             ports[member.flow].append(Value.cast(value))
         inputs, outputs = Cat(ports[In]), Cat(ports[Out])
-        stimulus, response = Signal(len(inputs), reset_less=True), Signal(len(outputs), reset_less=True)
+        stimulus = Signal(len(inputs), reset_less=True)
+        response = Signal(len(outputs), reset_less=True)
         m.d.comb += [inputs.eq(stimulus), self.o.eq(response[-1])]
         m.d.sync += [stimulus.eq(Cat(self.i, stimulus)), response.eq(response << 1)]
         with m.If(self.load):

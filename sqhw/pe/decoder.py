@@ -69,7 +69,7 @@ class BitmapDecoder(wiring.Component):
         m = Module()
         source, count, found = self._counted(m) if self._config.pipeline == "long" else (self.i, None, [])
         beat, step = source.payload, self.o.payload
-        advance, load = Signal(), Signal()
+        advance, load = Signal(name="advance"), Signal(name="load")
         m.d.comb += advance.eq(self.o.ready | ~self.o.valid)
         m.d.comb += [source.ready.eq(advance), load.eq(source.valid & source.ready)]
         with m.If(advance):

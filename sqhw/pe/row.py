@@ -113,8 +113,8 @@ class RowSide(wiring.Component):
         """
         step, row = self.i, self.o
         beat = Signal(range(self._config.beats_per_bank))
-        first, taken, opening = beat == 0, Signal(), Signal(init=1)
-        ends, occupied = Signal(), Signal()
+        first, taken, opening = beat == 0, Signal(name="taken"), Signal(init=1, name="opening")
+        ends, occupied = Signal(name="ends"), Signal(name="occupied")
         select = step.select[0] & self.valid.replicate(self._config.lanes)
         take = self.valid & step.select[0].any()
         m.d.comb += [
@@ -156,7 +156,7 @@ class RowSide(wiring.Component):
         last = delay(m, last, at.start, name="late_last", reset=True)
         wrong = register(m, malformed, name="wrong", reset=True) | bad
         ended = register(m, last, name="ended", reset=True)
-        sticky, error = Signal(), Signal()
+        sticky, error = Signal(name="sticky"), Signal(name="error")
         m.d.comb += error.eq(sticky | wrong)
         m.d.sync += sticky.eq(error & ~ended)
         m.d.comb += [

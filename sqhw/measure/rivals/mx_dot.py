@@ -128,7 +128,7 @@ class MXDot(wiring.Component):
     def _accumulate(self, m: Module, term: data.View, nan: Value) -> None:
         m.submodules.accumulator = add = FloatAdd(unsigned(8), _TERM_EXPONENT, unsigned(9), subnormal=True)
         total = Signal(float_layout(unsigned(8)), reset_less=True)
-        infinite, void = Signal(reset_less=True), Signal(reset_less=True)
+        infinite, void = Signal(reset_less=True, name="infinite"), Signal(reset_less=True, name="void")
         keep = ~self.clear
         significand = Mux(keep, total.significand, 0)
         m.d.comb += [
