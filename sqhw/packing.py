@@ -1,9 +1,10 @@
-"""From tensors of the golden model to the beats that the hardware's streams carry."""
+"""From tensors of the golden model to beats and tiles, the payloads of the hardware's streams."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -12,10 +13,50 @@ from numpy.typing import NDArray
 
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
-from .config import PEConfig
-from .layouts import dense_beat_layout, sq_beat_layout
+from .config import ArrayConfig, PEConfig
+from .layouts import dense_beat_layout, sq_beat_layout, tile_row_layout
 
-__all__ = ["dense_beats", "scales_beat", "sq_beats"]
+__all__ = [
+    "DotProductBeats",
+    "dense_beats",
+    "dot_products",
+    "read_tile_row",
+    "scales_beat",
+    "split_last",
+    "sq_beats",
+    "tile_beats",
+]
+
+
+class DotProductBeats(NamedTuple):
+    """The beats of one dot product as integers: of the SQ row, of the dense row, and its row scales."""
+
+    sq: list[int]
+    dense: list[int]
+    scales: int
+
+
+def dot_products(
+    config: PEConfig,
+    sq: SQTensor,
+    dense: DenseTensor,
+    pairs: Iterable[tuple[int, int]] | None = None,
+) -> list[DotProductBeats]:
+    """Returns the beats of a dot product for each (SQ row, dense row) of `pairs`; by default for every pair.
+
+    By default the dense row changes fastest. Raises as :func:`sq_beats` and :func:`dense_beats`.
+    """
+    rows, columns = sq_beats(config, sq), dense_beats(config, dense)
+    return [
+        DotProductBeats(rows[row], columns[column], scales_beat(sq.row_scale[row], dense.row_scale[column]))
+        for row, column in (product(range(sq.rows), range(dense.rows)) if pairs is None else pairs)
+    ]
+
+
+def split_last(layout: data.StructLayout, beats: Iterable[int]) -> list[tuple[int, int]]:
+    """Returns each beat as the AXI ports carry it: TDATA, and TLAST, which is ``last``, the top bit."""
+    top = layout.size - 1
+    return [(beat & (1 << top) - 1, beat >> top) for beat in beats]
 
 
 def sq_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:
@@ -125,3 +166,33 @@ def scales_beat(row_scale: np.float32, column_scale: np.float32) -> int:
     """Returns a beat of :func:`~sqhw.layouts.scales_layout` as an integer."""
     row, column = (int(np.float32(scale).view(np.uint32)) for scale in (row_scale, column_scale))
     return row | column << 32
+
+
+def tile_beats(
+    config: ArrayConfig, sq: Sequence[Sequence[int]], dense: Sequence[Sequence[int]]
+) -> tuple[list[int], list[int]]:
+    """Returns one tile's payloads of ``i_sq`` and ``i_dense`` as integers.
+
+    Parameters
+    ----------
+    sq, dense
+        Per row, and per column, its beats: :func:`~sqhw.packing.sq_beats`, :func:`~sqhw.packing.dense_beats`.
+    """
+    for name, beats, count in (("Rows", sq, config.rows), ("Columns", dense, config.columns)):
+        if len(beats) != count:
+            raise ValueError(f"{name} must be {count}, not {len(beats)}")
+    return _side_by_side(sq, sq_beat_layout(config.pe).size), _side_by_side(
+        dense, dense_beat_layout(config.pe).size
+    )
+
+
+def _side_by_side(streams: Sequence[Sequence[int]], size: int) -> list[int]:
+    return [
+        sum(word << index * size for index, word in enumerate(words)) for words in zip(*streams, strict=True)
+    ]
+
+
+def read_tile_row(config: ArrayConfig, payload: int) -> tuple[list[int], bool, bool]:
+    """Returns what a payload of ``o`` says: the sums, whether they are void, whether the row is the last."""
+    row = tile_row_layout(config).from_bits(payload)
+    return list(row.acc), bool(row.error), bool(row.last)

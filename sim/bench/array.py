@@ -9,8 +9,8 @@ from typing import Any
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from sqhw.array.beats import read_tile_row
 from sqhw.config import ArrayConfig
+from sqhw.packing import read_tile_row
 
 __all__ = ["ArrayBench", "ArrayCounters"]
 

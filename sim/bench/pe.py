@@ -17,8 +17,9 @@ from cocotb.triggers import FallingEdge
 
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import split_last
 
-__all__ = ["Bench", "Counters", "Source", "transfers"]
+__all__ = ["Bench", "Counters", "Source"]
 
 INPUTS = ("s_axis_sq", "s_axis_dense", "s_axis_scale")
 
@@ -157,7 +158,7 @@ class Bench:
         rng = random.Random(self._seed)
         sources = [Source(self.dut, name, pause_in, random.Random(rng.random())) for name in INPUTS]
         for source, dot_products, layout in zip(sources, (sq, dense), self._layouts, strict=False):
-            source.send([transfer for payloads in dot_products for transfer in transfers(layout, payloads)])
+            source.send([transfer for beats in dot_products for transfer in split_last(layout, beats)])
         sources[2].send([(word, 0) for word in scales])
         limit = stop_after or 1000 + 40 * sum(map(len, sq))
         waiting = None
@@ -207,10 +208,3 @@ class Bench:
         counters.y.append(result[0])
         counters.error.append(result[1])
         return None
-
-
-def transfers(layout: Any, payloads: list[int]) -> list[tuple[int, int]]:
-    """Returns (TDATA, TLAST) of one dot product's payloads; ``last`` is their top bit."""
-    top = layout.size - 1
-    end = len(payloads) - 1
-    return [(payload & ((1 << top) - 1), index == end) for index, payload in enumerate(payloads)]

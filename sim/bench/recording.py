@@ -17,6 +17,7 @@ from sim.bench.streams import Beats
 from sqhw.config import PEConfig
 from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import split_last
 from sqhw.pe.axi import AXIProcessingElement
 from sqhw.tools.tools import ToolError, host_tool
 from sqhw.tools.verilated import CYCLES, Port, build, play
@@ -61,11 +62,11 @@ def record(config: PEConfig, beats: Beats, cycles: int, seed: int) -> Recording:
     ]
     values: dict[str, list[int]] = {port.name: [] for port in ports}
     rng = random.Random(seed)
-    tops = sq_beat_layout(config).size - 1, dense_beat_layout(config).size - 1
     left = {
-        name: [(word & ((1 << top) - 1), word >> top) for word in words]
-        for name, top, words in zip(SOURCES, tops, (beats.sq, beats.dense), strict=False)
-    } | {"s_axis_scale": [(word, 0) for word in beats.scales]}
+        "s_axis_sq": split_last(sq_beat_layout(config), beats.sq),
+        "s_axis_dense": split_last(dense_beat_layout(config), beats.dense),
+        "s_axis_scale": [(word, 0) for word in beats.scales],
+    }
     results = 0
 
     async def testbench(ctx: Any) -> None:

@@ -20,6 +20,7 @@ from sqhw.layouts import (
     sq_beats_layout,
     tile_row_layout,
 )
+from sqhw.packing import split_last
 from sqhw.pe.axi import tdata_bits
 from sqhw.tools.verilated import Port, build, ports_of
 
@@ -129,9 +130,7 @@ def drive(
         (sq_beat_layout(config), beats.sq),
         (dense_beat_layout(config), beats.dense),
     ):
-        top = layout.size - 1
-        records = [(payload & ((1 << top) - 1), payload >> top) for payload in payloads]
-        streams += _stream(records, tdata_bits(layout))
+        streams += _stream(split_last(layout, payloads), tdata_bits(layout))
     streams += _stream([(payload, 0) for payload in beats.scales], tdata_bits(scales_layout()))
     return _run(program, streams, 32, results, seed, (pause_in, pause_out), limit)
 

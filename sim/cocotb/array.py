@@ -11,9 +11,8 @@ import cocotb
 
 from sim.bench.array import ArrayBench
 from sim.traffic.jobs import Job, site_jobs
-from sqhw.array.beats import tile_beats
 from sqhw.config import array_preset
-from sqhw.packing import dense_beats, sq_beats
+from sqhw.packing import dense_beats, sq_beats, tile_beats
 
 NAME = os.environ["SQHW_ARRAY"]
 CONFIG = array_preset(NAME)

@@ -11,10 +11,11 @@ import numpy as np
 from cocotb.triggers import with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from sim.bench.pe import Bench, transfers
+from sim.bench.pe import Bench
 from sim.cocotb.pe import CONFIG, SEED
 from sim.traffic.jobs import random_jobs
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import split_last
 
 
 def _pauses(rng: random.Random, share: float) -> itertools.cycle[bool]:
@@ -25,8 +26,8 @@ def _frame(words: list[int], width: int) -> AxiStreamFrame:
     return AxiStreamFrame(b"".join(word.to_bytes(width // 8, "little") for word in words))
 
 
-def _tdata(layout: Any, dot_products: list[list[int]]) -> list[list[int]]:
-    return [[data for data, _ in transfers(layout, payloads)] for payloads in dot_products]
+def _tdata(layout: Any, dot_products: list[Any]) -> list[list[int]]:
+    return [[data for data, _ in split_last(layout, beats)] for beats in dot_products]
 
 
 @cocotb.test()

@@ -22,10 +22,9 @@ from sim.coverage.data import OPTIONS, Points
 from sim.traffic.dot_products import UNEQUAL, Traffic, dot_products
 from sim.traffic.extreme_values import extreme_operands, extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
-from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import emit
-from sqhw.packing import dense_beats, sq_beats
+from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sw_reference.multiply import multiply
 
 __all__ = ["CoverageError", "Covered", "cover_array", "cover_pe"]

@@ -9,11 +9,10 @@ import numpy as np
 from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
-from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design, convert
 from sqhw.layouts import dense_beat_layout
-from sqhw.packing import dense_beats, sq_beats
+from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sqhw.tools.verilated import ports_of
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply

@@ -16,6 +16,7 @@ from sim.traffic.rounding_cases import rounding_products
 from sqhw.config import PEConfig
 from sqhw.emit import Design, emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import split_last
 from sqhw.tools.verilated import Port
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
@@ -94,12 +95,11 @@ PAUSES = ((0.0, 0.0), (0.3, 0.4), (0.0, 0.7), (0.6, 0.0))
 
 
 def _pe_ends(traffic: Traffic, pauses: tuple[float, float]) -> tuple[list[Source], Sink]:
-    tops = [layout(CONFIG).size - 1 for layout in (sq_beat_layout, dense_beat_layout)]
     beats = [
-        [(word & (1 << top) - 1, word >> top) for word in words]
-        for top, words in zip(tops, (traffic.sq, traffic.dense), strict=True)
+        split_last(sq_beat_layout(CONFIG), traffic.sq),
+        split_last(dense_beat_layout(CONFIG), traffic.dense),
+        [(word,) for word in traffic.scales],
     ]
-    beats.append([(word,) for word in traffic.scales])
     sources = [Source(channel, words, pauses[0]) for channel, words in zip(_PE_IN, beats, strict=True)]
     return sources, Sink(_PE_OUT, pauses[1])
 

@@ -14,9 +14,10 @@ from sim.bench.streams import Beats
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sim.traffic.jobs import corner_jobs, random_jobs
 from sim.traffic.operands import random_dense, random_sq
+from sqhw import packing
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
-from sqhw.packing import dense_beats, scales_beat, sq_beats
+from sqhw.packing import scales_beat
 from sw_reference.multiply import multiply, round_result
 from sw_reference.quantize import quantize_dense, quantize_sq
 
@@ -64,11 +65,9 @@ def dot_products(config: PEConfig, seed: int) -> tuple[list[DotProduct], list[Do
     """Returns legal dot products with the golden model's results, and malformed ones of every kind."""
     legal = []
     for job in [*random_jobs(config, seed), *corner_jobs(config, seed)]:
-        streams = zip(*job.streams(config), job.pairs, strict=True)
-        legal += [
-            DotProduct(sq, dense, scales, int(job.y[pair].view(np.uint32)))
-            for sq, dense, scales, pair in streams
-        ]
+        beats = packing.dot_products(config, job.sq, job.dense, job.pairs)
+        results = (int(job.y[pair].view(np.uint32)) for pair in job.pairs)
+        legal += [DotProduct(*product, y) for product, y in zip(beats, results, strict=True)]
     legal = [product for product in legal if len(product.sq) <= config.banks_max * config.beats_per_bank]
     long = [product for product in legal if len(product.sq) >= 2 * config.beats_per_bank]
     malformed = []
@@ -144,10 +143,9 @@ def numeric_products(config: PEConfig, seed: int, count: int) -> list[DotProduct
             sq, dense = random_sq(rng, config.sq, side, k), random_dense(rng, config.dense, side, k)
         acc = multiply(sq, dense).acc
         eta, rho = _row_scales(rng, side**2)
-        rows, columns = sq_beats(config, sq), dense_beats(config, dense)
-        for index, (row, column) in enumerate(np.ndindex(side, side)):
+        for index, beats in enumerate(packing.dot_products(config, sq, dense)):
             scales = eta[index : index + 1], rho[index : index + 1]
-            y = round_result(acc[row : row + 1, column : column + 1], *scales)
-            beats = scales_beat(scales[0][0], scales[1][0])
-            products.append(DotProduct(rows[row], columns[column], beats, int(y[0, 0].view(np.uint32))))
+            y = round_result(acc.reshape(-1, 1, 1)[index], *scales)
+            pair = scales_beat(scales[0][0], scales[1][0])
+            products.append(DotProduct(beats.sq, beats.dense, pair, int(y[0, 0].view(np.uint32))))
     return products

@@ -10,7 +10,7 @@ import numpy as np
 from sim.traffic.dot_products import DotProduct
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
-from sqhw.packing import dense_beats, scales_beat, sq_beats
+from sqhw.packing import dot_products
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
 
@@ -39,13 +39,11 @@ def extreme_operands(config: PEConfig, seed: int) -> list[tuple[SQTensor, DenseT
 
 def extreme_products(config: PEConfig, seed: int) -> list[DotProduct]:
     """Every row of :func:`extreme_operands` times every column, with its result."""
-    products = []
+    products: list[DotProduct] = []
     for sq, dense in extreme_operands(config, seed):
-        rows, columns, y = sq_beats(config, sq), dense_beats(config, dense), multiply(sq, dense).y
-        for r, row in enumerate(rows):
-            for c, column in enumerate(columns):
-                scales = scales_beat(sq.row_scale[r], dense.row_scale[c])
-                products.append(DotProduct(row, column, scales, int(y[r, c].view(np.uint32))))
+        results = multiply(sq, dense).y.view(np.uint32).ravel().tolist()
+        beats = dot_products(config, sq, dense)
+        products += [DotProduct(*product, y) for product, y in zip(beats, results, strict=True)]
     return products
 
 

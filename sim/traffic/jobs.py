@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sqhw.config import PEConfig
-from sqhw.packing import dense_beats, scales_beat, sq_beats
+from sqhw.packing import dot_products
 from sw_reference.activations import Site, load_activations
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold
@@ -41,12 +41,8 @@ class Job:
 
     def streams(self, config: PEConfig) -> tuple[list[list[int]], list[list[int]], list[int]]:
         """Returns, per dot product: its SQ beats, its dense beats, its pair of row scales."""
-        rows, columns = sq_beats(config, self.sq), dense_beats(config, self.dense)
-        return (
-            [rows[row] for row, _ in self.pairs],
-            [columns[column] for _, column in self.pairs],
-            [scales_beat(self.sq.row_scale[row], self.dense.row_scale[column]) for row, column in self.pairs],
-        )
+        products = dot_products(config, self.sq, self.dense, self.pairs)
+        return [p.sq for p in products], [p.dense for p in products], [p.scales for p in products]
 
 
 def _job(config: PEConfig, names: tuple[str, str], sq_values: Any, dense_values: Any, policy: str) -> Job:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.traffic.dot_products import DotProduct
 from sqhw.config import PEConfig
-from sqhw.packing import dense_beats, scales_beat, sq_beats
+from sqhw.packing import dot_products, scales_beat
 from sw_reference.multiply import multiply, round_result
 from sw_reference.tensors import DenseTensor, SQTensor
 
@@ -105,12 +105,13 @@ def _dot_products(config: PEConfig, triples: Sequence[Triple], *, short: bool) -
     chosen = [triple for triple in triples if (abs(triple[0]) < 1 << _SHORT) == short]
     sq, dense = operands_with_sums(config, [total for total, *_ in chosen], short=short)
     sums = multiply(sq, dense).acc[:, 0]
-    rows, (column,) = sq_beats(config, sq), dense_beats(config, dense)
-    for row, (total, *patterns), acc in zip(rows, chosen, sums, strict=True):
+    beats = dot_products(config, sq, dense)
+    for product, (total, *patterns), acc in zip(beats, chosen, sums, strict=True):
         assert int(acc) == total
         eta, rho = np.array(patterns, np.uint32).view(np.float32).reshape(2, 1)
         y = round_result(np.array([[acc]]), eta, rho)
-        yield DotProduct(row, column, scales_beat(eta[0], rho[0]), int(y.view(np.uint32)[0, 0]))
+        scales = scales_beat(eta[0], rho[0])
+        yield DotProduct(product.sq, product.dense, scales, int(y.view(np.uint32)[0, 0]))
 
 
 def _tails(dropped: int, finest: int) -> list[int]:

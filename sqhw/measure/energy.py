@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from .. import __version__
 from ..config import PEConfig
 from ..emit import convert
-from ..packing import dense_beats, sq_beats
+from ..packing import dot_products
 from ..tools import cache as store
 from ..tools import jobs
 from ..tools.cache import CACHE
@@ -118,11 +119,6 @@ def streams_of(site: Site, tokens: int, columns: int) -> tuple[NDArray[np.float3
     return site.x[rows, :K], site.weight[picked, :K]
 
 
-def _crossed(rows: Sequence[Any], columns: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    pairs = [(row, column) for row in rows for column in columns]
-    return [row for row, _ in pairs], [column for _, column in pairs]
-
-
 def _sq_beats(config: PEConfig, busy: bool, site: Site, tokens: int, columns: int) -> Beats:
     """Outliers by threshold; as many as each bank holds if the outlier lanes are to be `busy`."""
     x, w = streams_of(site, tokens, columns)
@@ -130,8 +126,8 @@ def _sq_beats(config: PEConfig, busy: bool, site: Site, tokens: int, columns: in
     if not busy:
         policy = Threshold(float(np.percentile(np.abs(site.x), PERCENTILE)))
     sq = quantize_sq(x, config.sq, policy=policy)
-    rows, cols = _crossed(sq_beats(config, sq), dense_beats(config, quantize_dense(w, config.dense)))
-    return {"sq": rows, "dense": cols}
+    products = dot_products(config, sq, quantize_dense(w, config.dense))
+    return {"sq": [p.sq for p in products], "dense": [p.dense for p in products]}
 
 
 def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:
@@ -162,8 +158,8 @@ def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: in
             [word | int(group_scale[beat // every]) << b_bits * lanes for beat, word in enumerate(row)]
             for row, group_scale in zip(column_words, b.group_scale, strict=True)
         ]
-    rows, cols = _crossed(row_words, column_words)
-    return {"rows": rows, "columns": cols}
+    pairs = list(product(row_words, column_words))
+    return {"rows": [row for row, _ in pairs], "columns": [column for _, column in pairs]}
 
 
 def netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE) -> dict[str, Any]:

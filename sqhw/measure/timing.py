@@ -16,7 +16,7 @@ import wavedrom
 from amaranth.sim import Simulator
 
 from sqhw.config import preset
-from sqhw.packing import dense_beats, scales_beat, sq_beats
+from sqhw.packing import dot_products
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.policy import Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -31,9 +31,9 @@ def stimuli(config: Any) -> tuple[list[int], list[int], list[int]]:
     x[:, 5] = 100.0, 40.0
     sq = quantize_sq(x, config.sq, policy=Threshold(10.0))
     dense = quantize_dense(np.ones((1, 32), np.float32), config.dense)
-    rows = sq_beats(config, sq)
-    scales = [scales_beat(scale, dense.row_scale[0]) for scale in sq.row_scale]
-    return rows[0] + rows[1], dense_beats(config, dense)[0] * 2, scales
+    products = dot_products(config, sq, dense)
+    sq_beats, dense_beats = ([*a, *b] for a, b in zip(*(p[:2] for p in products), strict=True))
+    return sq_beats, dense_beats, [p.scales for p in products]
 
 
 def trace() -> dict[str, list[Any]]:

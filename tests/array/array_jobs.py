@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sqhw.array.beats import read_tile_row, tile_beats
 from sqhw.config import ArrayConfig
-from sqhw.packing import dense_beats, sq_beats
+from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq

@@ -11,7 +11,7 @@ from sqhw.config import ArrayConfig, PEConfig
 from sqhw.measure.core import BareArray, BarePE, ShiftHarness
 from sqhw.measure.rivals.array import BaselineArray
 from sqhw.measure.units import BASELINES, CONFIGS, SQ, harnessed, unit, units
-from sqhw.packing import dense_beats, sq_beats
+from sqhw.packing import dense_beats, dot_products, sq_beats, tile_beats
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.rivals import integer_dot
@@ -105,8 +105,8 @@ def test_bare_pe():
 
     async def feed(ctx):
         ctx.set(dut.valid, 1)
-        for row, column in zip(sq_beats(CONFIG, sq), dense_beats(CONFIG, dense), strict=True):
-            for beat, other in zip(row, column, strict=True):
+        for product in dot_products(CONFIG, sq, dense, [(index, index) for index in range(3)]):
+            for beat, other in zip(product.sq, product.dense, strict=True):
                 ctx.set(Value.cast(dut.sq), beat)
                 ctx.set(Value.cast(dut.dense), other)
                 *_, ready = await ctx.tick().sample(dut.ready)
@@ -130,18 +130,9 @@ def test_bare_pe():
 def test_bare_array():
     sq, dense = tensors(2, 3)
     config = ArrayConfig(CONFIG, 2, 3)
-
-    def joined(beats):
-        width = len(Value.cast(layouts[len(beats)]))
-        return [
-            sum(word << width * index for index, word in enumerate(words))
-            for words in zip(*beats, strict=True)
-        ]
-
-    dut = BareArray(config)
-    layouts = {2: dut.i_sq.p[0], 3: dut.i_dense.p[0]}
-    inputs = {"i_sq": joined(sq_beats(CONFIG, sq)), "i_dense": joined(dense_beats(CONFIG, dense))}
-    received, _ = drive_stream(dut, inputs, 2, stalls="both", seed=SEED)
+    beats = tile_beats(config, sq_beats(CONFIG, sq), dense_beats(CONFIG, dense))
+    inputs = dict(zip(("i_sq", "i_dense"), beats, strict=True))
+    received, _ = drive_stream(BareArray(config), inputs, 2, stalls="both", seed=SEED)
     bits = CONFIG.acc_bits
     want = [
         sum((int(acc) & (1 << bits) - 1) << bits * column for column, acc in enumerate(row))

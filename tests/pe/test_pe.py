@@ -9,7 +9,7 @@ import pytest
 
 from sim.traffic.faults import FAULTS
 from sqhw.config import PRESETS, PEConfig
-from sqhw.packing import dense_beats, scales_beat, sq_beats
+from sqhw.packing import dot_products
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
@@ -71,11 +71,11 @@ def operands(config, k, rng, rows=2, columns=2):
 
 
 def streams(config, sq, dense, pairs):
-    rows, columns = sq_beats(config, sq), dense_beats(config, dense)
+    products = dot_products(config, sq, dense, pairs)
     return {
-        "i_sq": [word for row, _ in pairs for word in rows[row]],
-        "i_dense": [word for _, column in pairs for word in columns[column]],
-        "i_scales": [scales_beat(sq.row_scale[row], dense.row_scale[column]) for row, column in pairs],
+        "i_sq": [beat for product in products for beat in product.sq],
+        "i_dense": [beat for product in products for beat in product.dense],
+        "i_scales": [product.scales for product in products],
     }
 
 

@@ -12,7 +12,7 @@ from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import emit, write
 from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from sqhw.measure.core import BarePE
-from sqhw.packing import dense_beats, sq_beats
+from sqhw.packing import dense_beats, dot_products, sq_beats
 from sqhw.pe.dense_decoder import DenseDecoder
 from sqhw.pe.pe import ProcessingElement
 from sqhw.pe.split_gather import SplitGather
@@ -170,8 +170,8 @@ def test_shorter_operands_are_filled_to_whole_banks_of_both():
     config = CONFIGS["dense bank spans beats"]
     rng = np.random.default_rng(SEED)
     sq, dense = random_sq(rng, config.sq, 1, 17), random_dense(rng, config.dense, 1, 17)
-    (sq_words,), (dense_words,) = sq_beats(config, sq), dense_beats(config, dense)
-    assert len(sq_words) == len(dense_words) == 32 // config.lanes
+    (product,) = dot_products(config, sq, dense)
+    assert len(product.sq) == len(product.dense) == 32 // config.lanes
     assert config.banks_max == 112 // 4, "whole dense banks of 16 for 100 elements"
 
 
@@ -217,9 +217,8 @@ def test_bare_processing_element():
     config = CONFIGS["several steps"]
     rng = np.random.default_rng(SEED)
     sq, dense = random_sq(rng, config.sq, 1, 40), random_dense(rng, config.dense, 1, 40)
-    beats = list(
-        zip(*(words[0] for words in (sq_beats(config, sq), dense_beats(config, dense))), strict=True)
-    )
+    (product,) = dot_products(config, sq, dense)
+    beats = list(zip(product.sq, product.dense, strict=True))
     dut = BarePE(config)
     sums = []
 
