@@ -1,187 +1,76 @@
-"""Command line: ``python -m sqhw``."""
+"""The command line: ``sqhw``, or ``python -m sqhw``. A command is imported when it runs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-
-from sim.formal.command import formal
-from sw_reference.files import as_json, write_text
 
 from . import __version__
-from .commands import bitstream as board_commands
-from .commands import quantize as quantize_commands
-from .commands.common import command_line, print_whole
-from .commands.common import progress as progress_display
-from .commands.energy import energy
-from .commands.engine import engine, registers
-from .commands.explore import explore
-from .commands.ppa import ppa
-from .config import PRESETS, PEConfig
-from .emit import Design, check_module_name, emit, module_name
-from .emit import write as write_designs
-from .measure import resources
-from .options import pe_options, selected
-from .tools.lint import lint as lint_file
-from .tools.targets import TARGETS
-from .tools.tools import ToolError
+from .console import Group, run
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "measure", "verilog"]
 
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_CHECKOUT = Path(__file__).parents[1]
+"""Where ``sim`` is, unless the package was installed without the rest of the project."""
 
-
-class _Refused(click.ClickException):
-    """A parameter is out of its range."""
-
-    exit_code = 2
-
-
-def _output(default: str, text: str) -> Callable[[Any], Any]:
-    folder = click.Path(file_okay=False, path_type=Path)
-    return click.option("--output", "-o", type=folder, default=default, show_default=True, help=text)
-
-
-@click.group(context_settings=_CONTEXT)
-@click.version_option(__version__, prog_name="sqhw")
-def cli() -> None:
-    """Generator of synthesizable hardware for the Sparse-Quantized format."""
-
-
-@cli.command()
-def presets() -> None:
-    """List the presets and what follows from them."""
-    table = Table("", *PRESETS)
-    rows: dict[str, Callable[[PEConfig], object]] = {
-        "bank": lambda config: config.sq.bank,
-        "outliers": lambda config: config.sq.outliers,
-        "high codes": lambda config: config.sq.high,
-        "mask": lambda config: config.sq.mask,
-        "dense bits": lambda config: config.dense.bits,
-        "group": lambda config: config.dense.group or "none",
-        "lanes": lambda config: config.lanes,
-        "outlier lanes": lambda config: config.outlier_lanes,
-        "k max": lambda config: config.k_max,
-        "output stage": lambda config: config.output,
-    }
-    derived: dict[str, Callable[[PEConfig], object]] = {
-        "bits per SQ element": lambda config: f"{config.sq.bits_per_element:g}",
-        "bits per dense element": lambda config: f"{config.dense.bits_per_element:g}",
-        "beats per bank": lambda config: config.beats_per_bank,
-        "accumulator bits": lambda config: config.acc_bits,
-    }
-    for section in (rows, derived):
-        for name, value in section.items():
-            table.add_row(name, *(str(value(config)) for config in PRESETS.values()))
-        table.add_section()
-    print_whole(table)
-
-
-@cli.command()
-@pe_options
-@click.option("--name", help="Name of the top module; by default sq_pe_ and the preset.")
-@_output("build/verilog", "Folder of the files.")
-def verilog(name: str | None, output: Path, **options: Any) -> None:
-    """Emit Verilog and a manifest of each."""
-    designs = _designs(options, name)
-    for path in write_designs(designs, output):
-        click.echo(path)
-
-
-@cli.command()
-@pe_options
-def lint(**options: Any) -> None:
-    """Emit Verilog and check it with Verilator."""
-    designs = _designs(options)
-    for path in write_designs(designs, Path("build/verilog")):
-        lint_file(path, path.stem)
-        click.echo(f"{path}: no warnings")
-
-
-@cli.command()
-@pe_options
-@click.option(
-    "--target", "targets", multiple=True, type=click.Choice(list(TARGETS)), help="Only these; by default all."
+verilog = Group(
+    "verilog",
+    "Emit Verilog, and a manifest of each module.",
+    {
+        "pe": ("sqhw.commands.verilog:pe", "Processing elements."),
+        "array": ("sqhw.commands.verilog:array", "Arrays of them."),
+        "engine": ("sqhw.commands.verilog:engine", "Matrix engines with AXI ports."),
+    },
+    default="pe",
 )
-@_output("build/synth", "Folder of synth.json and synth.md.")
-def synth(targets: tuple[str, ...], output: Path, **options: Any) -> None:
-    """Report resources in gates and on FPGAs."""
-    designs = _designs(options)
-    chosen = targets or tuple(TARGETS)
-    with progress_display() as progress:
-        task = progress.add_task("Synthesizing", total=len(designs) * len(chosen))
 
-        def done(what: str) -> None:
-            progress.update(task, advance=1, description=f"Synthesized {what}")
-            if not progress.console.is_terminal:
-                progress.console.print(f"Synthesized {what}")
+measure = Group(
+    "measure",
+    "Measure area, clock, energy, speed and accuracy.",
+    {
+        "area": ("sqhw.commands.ppa:ppa", "Gates and clock frequency against rivals."),
+        "energy": ("sqhw.commands.energy:energy", "Switching energy on real activations."),
+        "explore": ("sqhw.commands.explore:explore", "Gates and error of hundreds of configurations."),
+        "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),
+        "clock": ("sqhw.measure.clock:main", "Clock of an engine after place and route."),
+        "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
+    },
+)
 
-        reports = resources.survey(designs, chosen, done=done)
-    document = resources.document(designs, reports, command=command_line())
-    console = Console()
-    console.width = max(console.width, resources.TABLE_WIDTH)
-    for table in resources.tables(document):
-        console.print(table)
-    write_text(output / "synth.json", as_json(document))
-    write_text(output / "synth.md", resources.markdown(document))
-    click.echo(f"{output / 'synth.json'}, {output / 'synth.md'}")
+speed = Group(
+    "speed",
+    "Measure cycles, and how fast simulation is.",
+    {
+        "product": ("sqhw.measure.engine_rate:main", "Cycles of whole products against the peak rate."),
+        "layer": ("sqhw.measure.layer:main", "All linear layers of a real block."),
+        "simulation": ("sim.speed:main", "Cycles per second: the driver's backend against cocotb."),
+    },
+    default="product",
+)
 
-
-cli.add_command(quantize_commands.quantize)
-cli.add_command(quantize_commands.inspect)
-cli.add_command(ppa)
-cli.add_command(formal)
-cli.add_command(board_commands.bitstream)
-cli.add_command(board_commands.constraints_command)
-cli.add_command(energy)
-cli.add_command(explore)
-cli.add_command(engine)
-cli.add_command(registers)
-
-
-def _designs(options: dict[str, Any], name: str | None = None) -> list[Design]:
-    """Emits what the options ask for: all of it before anything is written."""
-    try:
-        configurations = selected(**options)
-        if name is not None:
-            check_module_name(name)
-            if len(configurations) > 1:
-                raise ValueError("Module name must stand with one configuration: add --preset or parameters")
-    except (TypeError, ValueError) as error:
-        raise _Refused(str(error)) from error
-    with progress_display() as progress:
-        task = progress.add_task("Emitting Verilog", total=len(configurations))
-        designs = []
-        for label, config in configurations.items():
-            designs.append(emit(config, name or module_name(label)))
-            progress.advance(task)
-    return designs
+cli = Group(
+    "sqhw",
+    "Generator of synthesizable hardware for the Sparse-Quantized format.",
+    {
+        "presets": ("sqhw.commands.verilog:presets", "Design points by name, and what follows from them."),
+        "verilog": ("sqhw.cli:verilog", "Verilog of a processing element, an array or an engine."),
+        "registers": ("sqhw.commands.verilog:registers", "Register map of the engine."),
+        "bitstream": ("sqhw.commands.bitstream:bitstream", "Bitstreams of engines on FPGA boards."),
+        "quantize": ("sqhw.commands.quantize:quantize", "A model's weights in SQ-format."),
+        "inspect": ("sqhw.commands.quantize:inspect", "What a file holds; packed tensors are checked."),
+        "sim": ("sim.cli:sim", "Simulate the emitted Verilog against the golden model."),
+        "verify": ("sim.cli:verify", "Proofs, exhaustive tests, mutation, coverage, ..."),
+        "measure": ("sqhw.cli:measure", "Area, energy, clock, speed and accuracy."),
+    },
+)
+click.version_option(__version__, prog_name="sqhw")(cli)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; a refusal is one line on standard error. Returns the exit code.
-
-    0: done. 1: a tool is missing or failed. 2: the command line, or a parameter, is not acceptable.
-    """
-    typed = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        result = cli.main(typed, prog_name="python -m sqhw", standalone_mode=False, obj=tuple(typed))
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.ClickException as error:
-        click.echo(f"Error: {error.format_message()}", err=True)
-        return error.exit_code
-    except (ToolError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
-        return 1
-    except click.Abort:
-        click.echo("Interrupted", err=True)
-        return 130
-    return result if isinstance(result, int) else 0
+    """Runs a command line; returns the exit code, as :func:`sqhw.console.run`."""
+    if (_CHECKOUT / "sim" / "cli.py").exists() and str(_CHECKOUT) not in sys.path:
+        sys.path.insert(0, str(_CHECKOUT))
+    return run(cli, arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd
+from typing import Literal
 
 from sw_reference.checks import check_choice, check_int
 from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_pair
@@ -79,8 +80,8 @@ class PEConfig:
     outlier_lanes: int = 2
     k_max: int = 4096
     gated: bool = True
-    output: str = "pipelined"
-    pipeline: str = "short"
+    output: Literal["pipelined", "serial"] = "pipelined"
+    pipeline: Literal["short", "long"] = "short"
 
     def __post_init__(self) -> None:
         if not isinstance(self.sq, SQFormat):
@@ -245,12 +246,12 @@ class EngineConfig:
     """
 
     array: ArrayConfig
-    axi_bits: int = 128
+    axi_bits: Literal[32, 64, 128, 256, 512] = 128
     block_tiles: int = 8
     m_max: int = 4096
     n_max: int = 4096
     output_stages: int = 4
-    unpacking: str = "parallel"
+    unpacking: Literal["parallel", "serial"] = "parallel"
 
     def __post_init__(self) -> None:
         if not isinstance(self.array, ArrayConfig):

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Protocol
 
@@ -34,6 +35,7 @@ __all__ = [
     "Outcome",
     "Refused",
     "command_line",
+    "folder",
     "plain",
     "progress",
     "refusing",
@@ -189,6 +191,12 @@ def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def folder(default: str, text: str) -> Callable[[Any], Any]:
+    """The option ``--output`` of a command that writes files."""
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("--output", "-o", type=kind, default=default, metavar="FOLDER", help=f"Folder {text}")
+
+
 def command_line() -> str:
     """The command line as it was typed."""
     return shlex.join(["sqhw", *(click.get_current_context().find_root().obj or ())])
@@ -215,7 +223,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | 
     """Prints a table that fits the terminal: text wraps, numbers stay whole; None is a line between rows."""
     texts = [None if row is None else [plain(str(cell)) for cell in row] for row in rows]
     cells = [row for row in texts if row is not None]
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(columns):
         column = [row[index] for row in cells]
         number = any(column) and all(not text or text[0] in "+-.0123456789" for text in column)

@@ -175,7 +175,7 @@ class DenseFormat:
         must be a multiple of it. None without outliers.
     """
 
-    bits: int = 4
+    bits: Literal[4, 8] = 4
     group: int | None = None
     outliers: int = 0
     bank: int | None = None

@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
-
 from .. import __version__
 from .build import Bitstream
 from .targets import BOARDS
 
-__all__ = ["document", "markdown", "table"]
+__all__ = ["HEADER", "document", "markdown", "rows"]
 
-_HEADER = ("board", "FPGA", "engine", "LUT", "FF", "block RAM", "DSP", "clock (MHz)", "Fmax (MHz)", "slack")
+HEADER = ("board", "FPGA", "engine", "LUT", "FF", "block RAM", "DSP", "clock (MHz)", "Fmax (MHz)", "slack")
 _COLUMNS = ("LUT", "FF", "BRAM", "DSP")
 
 
@@ -40,15 +38,16 @@ def document(built: Iterable[Bitstream], versions: dict[str, str], *, command: s
     }
 
 
-def _rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+def rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row per board, below HEADER."""
+    found = []
     for entry in report["boards"]:
         array = entry["parameters"]["array"]
         pe = array["pe"]
         size = f"{array['rows']} x {array['columns']} x {pe['lanes']} lanes"
         engine = f"{size}, {pe['sq']['high'].upper()}, K to {pe['k_max']:,}"
         fmax, clock = entry["fmax_mhz"], entry["clock_mhz"]
-        rows.append(
+        found.append(
             (
                 entry["title"],
                 entry["part"],
@@ -59,7 +58,7 @@ def _rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
                 "" if fmax is None else f"{fmax / clock - 1:+.0%}",
             )
         )
-    return rows
+    return found
 
 
 def _use(entry: dict[str, Any], resource: str) -> str:
@@ -69,20 +68,12 @@ def _use(entry: dict[str, Any], resource: str) -> str:
     return f"{used:,}" + (f" ({used / available:.0%})" if available else "")
 
 
-def table(report: dict[str, Any]) -> Table:
-    """For a terminal."""
-    shown = Table(*_HEADER, title="Engines on boards")
-    for row in _rows(report):
-        shown.add_row(*row)
-    return shown
-
-
 def markdown(report: dict[str, Any]) -> str:
     """A page."""
     lines = ["# Engines on boards", "", f"Made by `{report['command']}`. {_NOTE}", ""]
-    lines.append("| " + " | ".join(_HEADER) + " |")
-    lines.append("|" + "---|" * 3 + "---:|" * (len(_HEADER) - 3))
-    lines += ["| " + " | ".join(row) + " |" for row in _rows(report)]
+    lines.append("| " + " | ".join(HEADER) + " |")
+    lines.append("|" + "---|" * 3 + "---:|" * (len(HEADER) - 3))
+    lines += ["| " + " | ".join(row) + " |" for row in rows(report)]
     return "\n".join(lines) + "\n"
 
 

@@ -53,4 +53,4 @@ def print_whole(table: Table) -> None:
 
 def command_line() -> str:
     """The command line as it was typed."""
-    return " ".join(["python -m sqhw", *click.get_current_context().find_root().obj])
+    return " ".join(["sqhw", *click.get_current_context().find_root().obj])

@@ -105,7 +105,7 @@ def quantize(
         raise _Refused(str(error)) from error
     if output.exists() and output.samefile(model):
         raise _Refused(f"Output must be another file than the model, not {output}")
-    command = " ".join(["python -m sqhw", *click.get_current_context().find_root().obj])
+    command = " ".join(["sqhw", *click.get_current_context().find_root().obj])
     try:
         source = open_source(model)
         names = selected(source, tensors)

@@ -133,7 +133,8 @@ def _sq_beats(config: PEConfig, busy: bool, site: Site, tokens: int, columns: in
 def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:
     x, w = streams_of(site, tokens, columns)
     baseline = BASELINES[family](lanes)
-    a_bits, b_bits = int(str(baseline.arguments[0])), int(str(baseline.arguments[1]))
+    a_bits: Any = int(str(baseline.arguments[0]))
+    b_bits: Any = int(str(baseline.arguments[1]))
     group = baseline.arguments[3]
     a = quantize_dense(x, DenseFormat(a_bits)).codes.reshape(tokens, -1, lanes)
     b = quantize_dense(w, DenseFormat(b_bits, int(str(group)) if group else None))

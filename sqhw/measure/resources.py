@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from ..emit import Design
 from ..tools.cache import CACHE
@@ -17,7 +14,7 @@ from ..tools.jobs import run
 from ..tools.synth import Report, synthesize
 from ..tools.targets import TARGETS
 
-__all__ = ["BLOCKS", "OTHER", "TABLE_WIDTH", "block_of", "blocks", "document", "markdown", "survey", "tables"]
+__all__ = ["BLOCKS", "OTHER", "block_of", "blocks", "document", "markdown", "survey", "tables"]
 
 BLOCKS: dict[str, tuple[str, ...]] = {
     "dense lanes": ("dense_lanes", "bank_sum"),
@@ -37,9 +34,6 @@ OTHER = "operand registers, control"
 
 Progress = Callable[[str], None]
 
-
-TABLE_WIDTH = 110
-"""Columns of text that the tables want."""
 
 _COLUMNS = (
     ("gates", ("GE", "FF")),
@@ -151,21 +145,11 @@ def _rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["block", *(f"{TARGETS[target].title} {resource}" for target, resource in columns)], rows
 
 
-def tables(document: Mapping[str, Any]) -> list[Table]:
-    """The survey for a terminal, one table per design."""
-    result = []
+def tables(document: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list[str] | None]]]:
+    """The survey for a terminal, a table per design: title, columns, rows."""
     for design in document["designs"]:
         header, rows = _rows(design["results"])
-        table = Table(title=design["module"], title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        table.add_column(header[0], no_wrap=True)
-        for name in header[1:]:
-            table.add_column(name, justify="right", max_width=8)
-        for row in rows[:-1]:
-            table.add_row(*row)
-        table.add_section()
-        table.add_row(*rows[-1], style="bold")
-        result.append(table)
-    return result
+        yield design["module"], header, [*rows[:-1], None, rows[-1]]
 
 
 def markdown(document: Mapping[str, Any]) -> str:

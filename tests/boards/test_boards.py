@@ -20,7 +20,7 @@ VERSIONS = {"nextpnr": "0"}
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_committed_constraints(name):
-    """`python -m sqhw constraints` writes them again."""
+    """`sqhw bitstream --constraints` writes them again."""
     file, text = flow.constraints(BOARDS[name])
     assert (ROOT / "constraints" / name / file).read_text() == text
     assert "uart_0__rx__io" in text
@@ -100,7 +100,7 @@ def test_command(tools, tmp_path, monkeypatch, capsys):
     assert "| 100 (10%) |" in Path("out/boards.md").read_text()
     tools["achieved"], tools["content"] = 20.0, b"slow"
     assert cli.main(["bitstream", "ulx3s", "--output", "out"]) == 1
-    assert "the clock must be 25 MHz, but the engine reaches 20 MHz" in capsys.readouterr().err
+    assert "the clock must be 25 MHz, but the engine reaches 20 MHz" in capsys.readouterr().out
 
 
 def test_a_tool_that_fails(tmp_path):

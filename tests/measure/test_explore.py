@@ -137,6 +137,6 @@ def test_fewer_exponent_bits_are_smaller(tmp_path):
 def test_refusals(tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.setattr("sqhw.measure.area_figures.check", lambda: None)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["explore", *options.split()]) == 2
+    assert cli.main(["measure", "explore", *options.split()]) == 2
     assert capsys.readouterr().err.endswith(f"Error: {message}\n")
     assert list(tmp_path.iterdir()) == []

@@ -1,26 +1,42 @@
 # amaranth: UnusedElaboratable=no
 """Command line: options become configurations, refusals are one line and leave nothing behind."""
 
+import importlib
 import json
-import re
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
 
+import click
 import pytest
 
 from sqhw import cli
-from sqhw.config import PRESETS, PEConfig
-from sqhw.options import selected
+from sqhw.commands import verilog
+from sqhw.config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, PEConfig
+from sqhw.console import Group
+from sqhw.options import parameters, selected
 from sqhw.tools.synth import Report
 from sqhw.tools.tools import ToolError
 from sw_reference.format import DenseFormat, SQFormat
 
+ROOT = Path(__file__).parents[2]
+
 EVERY_OPTION = """
     --bank 8 --outliers 2 --high int8 --mask sentinel --dense-bits 8 --group 32
-    --lanes 4 --outlier-lanes 2 --k-max 256 --ungated --output-stage serial
-    --pipeline long
+    --lanes 4 --outlier-lanes 2 --k-max 256 --output-stage serial --pipeline long
 """
 EVERY_PARAMETER = PEConfig(
-    SQFormat(8, 2, "int8", "sentinel"), DenseFormat(8, 32), 4, 2, 256, False, "serial", "long"
+    SQFormat(8, 2, "int8", "sentinel"), DenseFormat(8, 32), 4, 2, 256, output="serial", pipeline="long"
+)
+EVERY_ENGINE_OPTION = """
+    --bank 8 --outliers 2 --high int8 --mask sentinel --dense-bits 8 --group 32
+    --lanes 4 --outlier-lanes 2 --k-max 64 --output-stage serial --pipeline long
+    --rows 4 --columns 8 --axi-bits 256 --block-tiles 2 --m-max 64 --n-max 32 --output-stages 8
+    --unpacking serial
+"""
+EVERY_ENGINE_PARAMETER = EngineConfig(
+    ArrayConfig(replace(EVERY_PARAMETER, k_max=64), 4, 8), 256, 2, 64, 32, 8, "serial"
 )
 
 
@@ -30,130 +46,200 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+PE_REFUSALS = [
+    ("--bank 12", "Bank must be a power of two from 4 to 128, not 12"),
+    ("--bank 256", "Bank must be a power of two from 4 to 128, not 256"),
+    ("--outliers 17", "Outliers must be an integer from 0 to 16, not 17"),
+    ("--outliers -1", "Outliers must be an integer from 0 to 16, not -1"),
+    ("--high fp8", "Invalid value for '--high': 'fp8' is not one of 'fp16', 'int8'."),
+    ("--dense-bits 5", "Invalid value for '--dense-bits': '5' is not one of '4', '8'."),
+    ("--group 2", "Group must be an integer from 4 to 65536, not 2"),
+    (
+        "--dense-outliers 1",
+        "Dense bank must be a power of two from 4 to 128, not None "
+        "(--dense-outliers 1, --dense-bank is none in preset default)",
+    ),
+    (
+        "--dense-outliers 9 --dense-bank 8",
+        "Dense outliers must be an integer from 1 to 8, not 9 (--dense-outliers 9, --dense-bank 8)",
+    ),
+    (
+        "--group 24",
+        "Group must be a multiple of the bank (16), not 24 (--group 24, --bank is 16 in preset default)",
+    ),
+    (
+        "--preset tiny --bank 128 --group 64",
+        "Group must be a multiple of the bank (128), not 64 (--group 64, --bank 128)",
+    ),
+    (
+        "--bank 128",
+        "Group must be a multiple of the bank (128), not 64 (--bank 128, --group is 64 in preset default)",
+    ),
+    (
+        "--lanes 32",
+        "Lanes must be a power of two from 1 to 16, not 32 (--lanes 32, --bank is 16 in preset default)",
+    ),
+    ("--bank 16 --lanes 32", "Lanes must be a power of two from 1 to 16, not 32 (--lanes 32, --bank 16)"),
+    (
+        "--bank 8",
+        "Lanes must be a power of two from 1 to 8, not 16 (--bank 8, --lanes is 16 in preset default)",
+    ),
+    (
+        "--outliers 0 --outlier-lanes 1",
+        "Outlier lanes must be an integer from 0 to 0, not 1 (--outlier-lanes 1, --outliers 0)",
+    ),
+    (
+        "--k-max 8",
+        "K_max must be an integer from 16 to 1048576, not 8 (--k-max 8, --bank is 16 in preset default)",
+    ),
+    (
+        "--preset huge",
+        "Invalid value for '--preset': 'huge' is not one of 'default', 'compact', 'tiny', 'fp16', 'wide', "
+        "'paper'.",
+    ),
+    ("--preset tiny --preset wide --bank 8", "Parameters must change one preset, not 2"),
+    ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
+    ("--name pe", "Module name must be for one configuration, not 6"),
+    ("--bank many", "Invalid value for '--bank': 'many' is not a valid integer."),
+    ("--colour red", "No such option '--colour'."),
+]
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("typed", "message"),
     [
-        ("--bank 12", "Bank must be a power of two from 4 to 128, not 12"),
-        ("--bank 256", "Bank must be a power of two from 4 to 128, not 256"),
-        ("--outliers 17", "Outliers must be an integer from 0 to 16, not 17"),
-        ("--outliers -1", "Outliers must be an integer from 0 to 16, not -1"),
-        ("--high fp8", "High must be 'fp16' or 'int8', not 'fp8'"),
-        ("--mask none", "Mask must be 'bitmap' or 'sentinel', not 'none'"),
-        ("--dense-bits 5", "Dense bits must be 4 or 8, not 5"),
-        ("--group 2", "Group must be an integer from 4 to 65536, not 2"),
-        ("--dense-outliers 1", "Dense bank must be a power of two from 4 to 128, not None"),
-        ("--dense-outliers 9 --dense-bank 8", "Dense outliers must be an integer from 1 to 8, not 9"),
-        ("--group 24", "Group must be a multiple of the bank (16), not 24"),
-        ("--lanes 32", "Lanes must be a power of two from 1 to 16, not 32"),
-        ("--outlier-lanes 3", "Outlier lanes must be an integer from 1 to 2, not 3"),
-        ("--outliers 0 --outlier-lanes 1", "Outlier lanes must be an integer from 0 to 0, not 1"),
-        ("--lanes 0", "Lanes must be a power of two from 1 to 16, not 0"),
-        ("--k-max 8", "K_max must be an integer from 16 to 1048576, not 8"),
-        ("--output-stage none", "Output must be 'pipelined' or 'serial', not 'none'"),
-        ("--pipeline deep", "Pipeline must be 'short' or 'long', not 'deep'"),
-        ("--preset huge", "Preset must be one of default, compact, tiny, fp16, wide, paper, not 'huge'"),
-        ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
-        ("--name pe", "Module name must stand with one configuration: add --preset or parameters"),
-        ("--bank many", "Invalid value for '--bank': 'many' is not a valid integer."),
-        ("--colour red", "No such option '--colour'."),
+        *((f"verilog {options}", message) for options, message in PE_REFUSALS),
+        ("verilog array --rows 17", "Rows must be an integer from 1 to 16, not 17"),
+        (
+            "verilog engine --columns 3",
+            "Output stages must divide the columns (3), not 4 "
+            "(--columns 3, --output-stages is 4 in preset 8x8)",
+        ),
+        (
+            "verilog engine --rows 4 --columns 4 --lanes 32 --axi-bits 256 --pipeline long",
+            "Lanes must be a power of two from 1 to 16, not 32 (--lanes 32, --bank is 16 in preset 8x8)",
+        ),
+        ("verilog cell", "No such command 'cell'."),
+        ("measure resources --bank 12", "Bank must be a power of two from 4 to 128, not 12"),
     ],
 )
-def test_refusals(folder, capsys, options, message):
-    assert cli.main(["verilog", *options.split()]) == 2
+def test_refusals(folder, capsys, typed, message):
+    assert cli.main(typed.split()) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", f"Error: {message}\n")
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["verilog", "lint", "synth"])
-def test_every_command_refuses(folder, command):
-    assert cli.main([command, "--bank", "12"]) == 2
-    assert list(folder.iterdir()) == []
-
-
 def test_missing_tool(folder, capsys, monkeypatch):
-    def emit(*_):
+    def missing():
         raise ToolError("Yosys is missing")
 
-    monkeypatch.setattr(cli, "emit", emit)
+    monkeypatch.setattr(verilog, "yosys", missing)
     assert cli.main(["verilog", "--preset", "tiny"]) == 1
     assert capsys.readouterr().err == "Error: Yosys is missing\n"
     assert list(folder.iterdir()) == []
 
 
-def test_every_parameter_has_an_option(folder):
+def test_files_and_manifest(folder, capsys):
     assert cli.main(["verilog", *EVERY_OPTION.split(), "--name", "mine", "--output", "out"]) == 0
+    assert capsys.readouterr() == ("out/mine.v\n", "")
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["mine.json", "mine.v"]
-    assert json.loads((folder / "out" / "mine.json").read_text())["parameters"] == {
-        "sq": {"bank": 8, "outliers": 2, "high": "int8", "mask": "sentinel"},
-        "dense": {"bits": 8, "group": 32, "outliers": 0, "bank": None},
-        "lanes": 4,
-        "outlier_lanes": 2,
-        "k_max": 256,
-        "gated": False,
-        "output": "serial",
-        "pipeline": "long",
-    }
+    manifest = json.loads((folder / "out" / "mine.json").read_text())
+    assert manifest["parameters"] == json.loads(json.dumps(asdict(EVERY_PARAMETER)))
+
+
+def test_json_of_verilog(folder, capsys):
+    typed = ["verilog", "--preset", "tiny", "--json"]
+    assert cli.main(typed) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["command"] == f"sqhw {' '.join(typed)}"
+    assert list(document["files"]) == ["build/verilog/sq_pe_tiny.v"]
+    assert document["files"]["build/verilog/sq_pe_tiny.v"]["parameters"]["lanes"] == PRESETS["tiny"].lanes
+
+
+def test_array(folder, capsys):
+    assert cli.main(["verilog", "array", "--preset", "tiny", "--rows", "1"]) == 0
+    assert capsys.readouterr().out == "build/verilog/sq_array_custom.v\n"
+    manifest = json.loads(Path("build/verilog/sq_array_custom.json").read_text())
+    assert manifest["parameters"] == json.loads(json.dumps(asdict(replace(ARRAYS["tiny"], rows=1))))
+
+
+def typed_options(kind: str, typed: str) -> dict[str, object]:
+    """What the options come to, as the command's function gets it."""
+    command = getattr(verilog, kind)
+    values = command.make_context(kind, typed.split()).params
+    return {p.name: values[p.name] for p in parameters(verilog.KINDS[kind].config)}
+
+
+def test_every_parameter_has_an_option():
+    for kind in verilog.KINDS:
+        names = {p.name for p in parameters(verilog.KINDS[kind].config)}
+        flags = [option for p in getattr(verilog, kind).params for option in p.opts]
+        assert len(flags) == len(set(flags))
+        assert {f"--{name.replace('_', '-')}" for name in names} <= set(flags)
+        assert all(p.text for p in parameters(verilog.KINDS[kind].config))
 
 
 @pytest.mark.parametrize(
-    ("label", "parameters", "configurations"),
+    ("kind", "labels", "typed", "configurations"),
     [
-        (None, {}, PRESETS),
-        ("wide", {}, {"wide": PRESETS["wide"]}),
-        (None, {"k_max": 64}, {"custom": replace(PRESETS["default"], k_max=64)}),
-        ("tiny", {"gated": False}, {"custom": replace(PRESETS["tiny"], gated=False)}),
-        (None, {"outliers": 1}, {"custom": PEConfig(SQFormat(16, 1), outlier_lanes=1)}),
-        (None, {"outliers": 0}, {"custom": PEConfig(SQFormat(16, 0), outlier_lanes=0)}),
-        (None, {"group": 0}, {"custom": replace(PRESETS["default"], dense=DenseFormat(4))}),
+        ("pe", (), "", PRESETS),
+        ("pe", ("wide",), "", {"wide": PRESETS["wide"]}),
+        ("pe", (), "--k-max 64", {"custom": replace(PRESETS["default"], k_max=64)}),
+        ("pe", ("tiny",), "--pipeline long", {"custom": replace(PRESETS["tiny"], pipeline="long")}),
+        ("pe", (), "--outliers 1", {"custom": PEConfig(SQFormat(16, 1), outlier_lanes=1)}),
+        ("pe", (), "--outliers 0", {"custom": PEConfig(SQFormat(16, 0), outlier_lanes=0)}),
+        ("pe", (), "--group 0", {"custom": replace(PRESETS["default"], dense=DenseFormat(4))}),
         (
-            None,
-            {"dense_outliers": 1, "dense_bank": 32},
+            "pe",
+            (),
+            "--dense-outliers 1 --dense-bank 32",
             {"custom": PEConfig(dense=DenseFormat(4, 64, 1, 32))},
         ),
+        ("pe", (), EVERY_OPTION, {"custom": EVERY_PARAMETER}),
+        ("engine", (), "", ENGINE_PRESETS),
+        ("engine", (), EVERY_ENGINE_OPTION, {"custom": EVERY_ENGINE_PARAMETER}),
+        ("array", ("tiny", "sparse"), "", {name: ARRAYS[name] for name in ("tiny", "sparse")}),
+        ("array", (), "--rows 4", {"custom": replace(ARRAYS["default"], rows=4)}),
     ],
 )
-def test_selection(label, parameters, configurations):
-    assert selected(label, **parameters) == configurations
-
-
-def test_selection_of_everything():
-    names = {
-        "bank": 8,
-        "outliers": 2,
-        "high": "int8",
-        "mask": "sentinel",
-        "dense_bits": 8,
-        "group": 32,
-        "lanes": 4,
-        "outlier_lanes": 2,
-        "k_max": 256,
-        "gated": False,
-        "output_stage": "serial",
-        "pipeline": "long",
-    }
-    assert selected(None, **names) == {"custom": EVERY_PARAMETER}
+def test_selection(kind, labels, typed, configurations):
+    own = verilog.KINDS[kind]
+    assert selected(own.presets, own.base, labels, typed_options(kind, typed)) == configurations
 
 
 def test_presets(capsys):
     assert cli.main(["presets"]) == 0
     output = capsys.readouterr().out
-    assert all(name in output for name in PRESETS)
-    assert re.search(rf"accumulator bits +│ {PRESETS['default'].acc_bits} ", output)
+    assert all(name in output for name in (*PRESETS, *ARRAYS, *ENGINE_PRESETS, "icebreaker"))
+    assert max(map(len, output.splitlines())) <= 80
+    assert cli.main(["presets", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert list(document) == ["pe", "array", "engine", "board"]
+    assert document["pe"]["default"]["accumulator bits"] == PRESETS["default"].acc_bits
 
 
-def test_synth_writes_both_reports(folder, capsys, monkeypatch):
+def test_registers(capsys):
+    assert cli.main(["registers", "--json"]) == 0
+    offsets = [register["offset"] for register in json.loads(capsys.readouterr().out)]
+    assert cli.main(["registers"]) == 0
+    header = capsys.readouterr().out
+    assert offsets
+    assert all(f" 0x{offset:02X}u\n" in header for offset in offsets)
+
+
+def test_resources_writes_both_reports(folder, capsys, monkeypatch):
     def synthesize(verilog, top, target, **_):
         return Report(top, target.name, {"DFF": 3}, {top: {"DFF": 1}, f"{top}.pe.decoder": {"DFF": 2}})
 
-    monkeypatch.setattr(cli.resources, "synthesize", synthesize)
-    command = ["synth", "--preset", "tiny", "--target", "gates", "--output", "out"]
+    monkeypatch.setattr(verilog.synthesis, "synthesize", synthesize)
+    command = ["measure", "resources", "--preset", "tiny", "--target", "gates", "--output", "out"]
     assert cli.main(command) == 0
     captured = capsys.readouterr()
     assert "decoder" in captured.out
-    assert captured.err == "Synthesized sq_pe_tiny for Generic gates\n"
+    assert captured.err == ""
     document = json.loads((folder / "out" / "synth.json").read_text())
-    assert document["command"] == f"python -m sqhw {' '.join(command)}"
+    assert document["command"] == f"sqhw {' '.join(command)}"
     results = document["designs"][0]["results"]
     assert list(results) == ["gates"]
     assert results["gates"]["total"] == {"GE": 12, "FF": 3}
@@ -161,11 +247,79 @@ def test_synth_writes_both_reports(folder, capsys, monkeypatch):
     assert f"Made by `{document['command']}`" in (folder / "out" / "synth.md").read_text()
 
 
-def test_help(capsys):
-    commands = ("presets", "verilog", "lint", "synth", "quantize", "inspect", "ppa", "energy", "explore")
-    for command in ("", *commands):
-        assert cli.main([*command.split(), "--help"]) == 0
-        assert capsys.readouterr().out.startswith("Usage: python -m sqhw")
+def commands(group: Group, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
+    """Every command of the tree by what is typed."""
+    found = {}
+    for name in group.lazy:
+        command = group.get_command(click.Context(group), name)
+        found[" ".join((*path, name))] = command
+        if isinstance(command, Group):
+            found |= commands(command, (*path, name))
+    return found
+
+
+def test_every_command_has_help(capsys):
+    tree = commands(cli.cli)
+    assert len(tree) >= 25
+    for typed, command in tree.items():
+        for flag in ("-h", "--help"):
+            assert cli.main([*typed.split(), flag]) == 0, typed
+            assert capsys.readouterr().out.startswith(f"Usage: sqhw {typed} ["), typed
+        assert command.help, typed
+
+
+def test_tree_is_the_documented_one():
+    assert list(cli.cli.lazy) == [
+        "presets",
+        "verilog",
+        "registers",
+        "bitstream",
+        "quantize",
+        "inspect",
+        "sim",
+        "verify",
+        "measure",
+    ]
+
+
+def test_help_imports_little():
+    """`sqhw --help` answers at once: neither NumPy nor Amaranth is loaded."""
+    program = (
+        "import sys; from sqhw.cli import main; main(['--help']); main(['measure', '-h'])\n"
+        "print([name for name in sys.modules if name in ('numpy', 'amaranth', 'cocotb', 'matplotlib')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_before_the_install(tmp_path):
+    (tmp_path / "click.py").write_text("raise ModuleNotFoundError(name='click')\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "sqhw", "presets"],
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"Error: Python's package click is needed, but {sys.executable} lacks it: "
+        "run `make venv`, then `.venv/bin/sqhw`\n"
+    )
+
+
+def test_sim_and_verify_need_a_checkout(capsys, monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(name="sim")
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    assert cli.main(["verify", "formal"]) == 1
+    assert capsys.readouterr().err == (
+        "Error: sqhw verify needs a checkout of the project: `git clone` it, then `make venv` there\n"
+    )
 
 
 def test_no_command_is_help(capsys):

@@ -121,11 +121,11 @@ def test_what_the_encoding_lacks_is_escaped(monkeypatch):
     sys.stdout.flush()
     assert file.getvalue().decode("ascii").splitlines() == [
         "\\xe4",
-        "+----+",
-        "|n   |",
-        "|----|",
-        "|\\xb5|",
-        "+----+",
+        "+-----+",
+        "|n    |",
+        "|-----|",
+        "|\\xb5 |",
+        "+-----+",
     ]
 
 

@@ -1,11 +1,14 @@
 """The Makefile and the CI script, with stand-ins for what takes long."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.tools.command_lines import parse
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,13 +49,16 @@ def python(tmp_path) -> Path:
 def test_help_is_the_default():
     assert make().stdout == make("help").stdout
     targets = ("verilog", "sim", "synth", "test", "lint", "bench-reference", "capture", "accuracy", "clean")
-    targets += ("ppa", "energy", "explore", "sim-array")
+    targets += ("area ppa", "energy", "explore", "sim-array", "softfloat", "verify")
     assert all(f"\n  {target} " in make().stdout for target in targets)
+    groups = [line for line in make().stdout.splitlines() if line and line[0] != " " and ":" not in line]
+    assert groups == ["Use", "Measure", "Verify", "Develop"]
 
 
 def test_missing_python():
     result = make("venv", "PYTHON=no-such-python", "VENV=build/none")
-    assert "Python 3.11 or newer is needed, but no-such-python is not on PATH\n" in result.stderr
+    remedy = "run `sudo apt-get install python3 python3-venv`"
+    assert f"Python 3.11 or newer is needed, but no-such-python is not on PATH: {remedy}\n" in result.stderr
     assert result.returncode
 
 
@@ -91,15 +97,32 @@ def spaced(text: str) -> str:
 
 def test_variables_reach_the_commands(python, tmp_path):
     common = ("-n", f"PYTHON={python}", f"VENV={tmp_path}/venv")
-    sim = make("sim", "SIM=icarus", "WAVES=1", "PRESET=tiny", *common).stdout
-    assert "-m sim --preset tiny --simulator icarus --waves --output build/sim/sim.json" in spaced(sim)
-    assert "-m sqhw.tools.tools iverilog" in sim
-    plain = make("sim", "WAVES=0", *common).stdout
-    assert "-m sim --simulator verilator --output build/sim/sim.json" in spaced(plain)
-    assert "-m sqhw.tools.tools g++ make perl" in plain
-    quick = make("accuracy", "QUICK=1", *common).stdout
-    assert "-m sw_reference.accuracy --quick --output build/accuracy/accuracy.json" in quick
-    assert "-m sqhw synth --preset wide" in make("synth", "PRESET=wide", *common).stdout
+
+    def shown(*arguments: str) -> str:
+        return spaced(make(*arguments, *common).stdout)
+
+    sim = shown("sim", "SIM=icarus", "WAVES=1", "PRESET=tiny")
+    assert "-m sqhw sim --preset tiny --simulator icarus --waves" in sim
+    assert "require(sys.argv[1:]))' iverilog" in sim
+    plain = shown("sim", "WAVES=0", "OUTPUT=a.json")
+    assert "-m sqhw sim --simulator verilator --output a.json" in plain
+    assert "require(sys.argv[1:]))' g++ make perl" in plain
+    assert shown("accuracy", "QUICK=1").endswith("-m sw_reference.accuracy --quick")
+    assert shown("synth", "PRESET=wide").endswith("-m sqhw measure resources --preset wide")
+    assert shown("ppa", "OUTPUT=docs").endswith("-m sqhw measure area --output docs")
+    assert shown("bitstream", "BOARD=ulx3s").endswith("-m sqhw bitstream ulx3s")
+
+
+def test_every_command_of_a_target_exists(python, tmp_path):
+    """Each target that runs sqhw names a command of the tree, with options that it has."""
+    lines = [line.split("  ")[1] for line in make().stdout.splitlines() if line.startswith("  ")]
+    compared = 0
+    for target in " ".join(lines[:-1]).split():
+        text = make("-n", target, "PYTHON=" + str(python), f"VENV={tmp_path}/venv").stdout
+        for typed in re.findall(r"-m sqhw (.*)", text):
+            parse(typed)
+            compared += 1
+    assert compared >= 20
 
 
 @pytest.mark.parametrize(

