@@ -119,7 +119,7 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 	@$(SQHW) verify plan $(OUTPUT_OPTION)
 
 ##@ Develop
-.PHONY: test test-slow test-serial lint capture
+.PHONY: test test-slow test-serial lint docs capture
 test: $(READY) | compiler  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
@@ -131,6 +131,9 @@ test-serial: $(READY)  ## whole products over the pins of a simulated serial lin
 
 lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(SQHW) verilog --lint $(PRESET_OPTION)
+
+docs: $(READY) $(VENV)/.docs  ## the pages and a reference of the Python packages as HTML, under build/docs
+	@$(PY) -m sphinx -q -W --keep-going -d build/docs/trees docs build/docs/html
 
 capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
 	@$(PY) -m sw_reference.capture $(OUTPUT_OPTION)

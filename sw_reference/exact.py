@@ -18,7 +18,7 @@ _EXACT_BITS = 53
 
 
 def limbs(a: NDArray[np.int64], bits: int, count: int) -> NDArray[np.float64]:
-    """Returns float64[count, *a.shape] with a = sum(limb[i] << (bits * i)).
+    """Returns ``float64[count, *a.shape]`` with ``a = sum(limb[i] << (bits * i))``.
 
     All but the last limb are 0..2**bits - 1; the last keeps the sign.
     """

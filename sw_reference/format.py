@@ -264,7 +264,7 @@ def check_pair(sq: SQFormat, dense: DenseFormat) -> None:
 
 
 def accumulator_bound(sq: SQFormat, dense: DenseFormat, k: int) -> int:
-    """Bound on |acc| of a dot product of `k` elements, in units of row scales * 2**-24.
+    """Bound on the magnitude of a dot product of `k` elements, in units of row scales * 2**-24.
 
     The largest sum that codes within the capacities can make, `k` rounded up to whole banks of both
     operands: large elements of one operand meet large ones of the other as often as capacities allow.

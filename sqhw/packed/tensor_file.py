@@ -100,6 +100,8 @@ class TensorFile:
 class TensorFileWriter:
     """A safetensors file that is written piece by piece, in any order.
 
+    The file is whole after :meth:`finish`, which may be called when every byte has been written.
+
     Parameters
     ----------
     path
@@ -109,8 +111,6 @@ class TensorFileWriter:
     metadata
         A stand-in for the metadata, of the greatest length it may have: the header comes first in
         the file, and shorter metadata is followed by blanks, as the format allows.
-
-    The file is whole after :meth:`finish`, which may be called when every byte has been written.
     """
 
     def __init__(self, path: Path, entries: Mapping[str, Entry], metadata: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 ``multiply`` of the golden model cuts its integers into limbs that suit any operand. Here one float64
 product does, because its exactness is checked by a bound on the numbers at hand: with a row a of
 integers that are multiples of 2**t and a matrix d of multiples of 2**u, every partial sum of any
-order is a multiple of 2**(t + u) of magnitude at most sum(|a|) * max(|d|). As long as that stays below
+order is a multiple of 2**(t + u) of magnitude at most ``sum(|a|) * max(|d|)``. As long as that stays below
 2**(53 + t + u), float64 adds without rounding. Rows that exceed the bound take the golden model's way.
 Then the same rounding follows, so the float32 results are the same bits.
 """
