@@ -94,7 +94,7 @@ def _garbage(device: RTLDevice, rng: random.Random) -> tuple[int, int]:
 
 
 def _recover(device: RTLDevice) -> bool:
-    """Ends whatever runs, as docs/integration.md tells; returns whether the engine is idle then."""
+    """Ends whatever runs, as docs/engine.md tells; returns whether the engine is idle then."""
     device.write("CONTROL", ABORT)
     end = device.cycles + PATIENCE
     while register("STATUS").unpack(device.read("STATUS"))["busy"] and device.cycles < end:

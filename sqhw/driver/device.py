@@ -107,7 +107,7 @@ class SerialDevice:
         return Reply(bytes(words), np.array(flags, np.bool_), ended)
 
     def _to_idle(self, ended: bool) -> None:
-        """Ends what still runs, as docs/integration.md tells; errors stay noted."""
+        """Ends what still runs, as docs/engine.md tells; errors stay noted."""
         control, status = register("CONTROL"), register("STATUS")
         if not ended:
             self.write("CONTROL", control.pack(abort=1))

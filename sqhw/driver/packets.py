@@ -1,4 +1,4 @@
-"""Tensors as the bytes that an engine's streams carry, and back. ``docs/integration.md`` describes them."""
+"""Tensors as the bytes that an engine's streams carry, and back. ``docs/engine.md`` describes them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class AXIEngine(wiring.Component):
     s_axil : AXI4-Lite, 32 bits
         Registers, see docs/registers.md. The protection bits (``prot``) are ignored.
     s_axis_sq, s_axis_dense : tdata, tvalid, tready, tlast
-        Packets of the operands, see docs/integration.md.
+        Packets of the operands, see docs/engine.md.
     m_axis_y : tdata, tvalid, tready, tlast, tuser
         The packet of results. TUSER is 1 for words that must not be trusted.
     interrupt : Out(1)

@@ -54,7 +54,7 @@ class EngineCore(wiring.Component):
     Members
     -------
     sq, dense : In(stream.Signature(input_word_layout(config.axi_bits)))
-        The operands' packets, see docs/integration.md.
+        The operands' packets, see docs/engine.md.
     y : Out(stream.Signature(output_word_layout(config.axi_bits)))
         The results' packet.
     registers : In

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""docs/integration.md and the files beside it: executed, linted, in step with the engine."""
+"""docs/engine.md and the files beside it: executed, linted, in step with the engine."""
 
 import doctest
 import os
@@ -20,7 +20,7 @@ from sqhw.layouts import buffer_bits
 from sqhw.tools.lint import lint
 
 FOLDER = Path(__file__).parents[2] / "docs" / "integration"
-PAGE = FOLDER.with_suffix(".md")
+PAGE = FOLDER.parent / "engine.md"
 EXAMPLE = FOLDER / "sq_engine_example.v"
 
 

@@ -527,7 +527,7 @@ def test_termination_leaves_nothing(tmp_path):
 
 @pytest.mark.llm
 def test_the_page(tmp_path, capsys, monkeypatch):
-    """The Python of docs/quantize.md runs as it stands and prints what the page says."""
+    """The Python of docs/files.md runs as it stands and prints what the page says."""
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "quantize.md").read_text()
     importance, use = re.findall(r"```python\n(.*?)```", page, re.S)
