@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 __all__ = ["as_json", "replacing", "write_text"]
+
+
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
 
 
 @contextmanager
@@ -17,12 +28,29 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives the path of a file to write; after the block it takes the name `path` in one step.
 
     It is a neighbour, in the same folder (which is made). An error or an interruption removes it and
-    leaves what was at `path` as it was.
+    leaves what was at `path` as it was. A link stays a link: the file that it points to is replaced.
+    A file that was there hands on its permissions, and its owner where the user may do that.
+
+    Raises
+    ------
+    OSError
+        Before the block, if `path` is no regular file, or is one that the user may not write.
     """
+    found = path.stat() if path.exists() else None
+    if found and not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise OSError(f"Output must be a regular file, not {kind}: {path}")
+    if found and not os.access(path, os.W_OK):
+        raise PermissionError(f"Output must be a file that may be written, not {path}")
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    neighbour = path.with_name(f".{path.name}.{os.getpid()}")
+    neighbour = path.with_name(f".{os.getpid()}-{token_hex(4)}")
     try:
         yield neighbour
+        if found:
+            with suppress(PermissionError):
+                os.chown(neighbour, found.st_uid, found.st_gid)
+            neighbour.chmod(stat.S_IMODE(found.st_mode))
         neighbour.replace(path)
     finally:
         neighbour.unlink(missing_ok=True)
