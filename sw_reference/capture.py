@@ -152,7 +152,7 @@ def _weight_rows(file: GGUFFile, layer: int, site: str) -> tuple[NDArray[np.uint
     blocks, rows = [], {}
     for tensor in SITES[site]:
         name = f"blk.{layer}.{tensor}.weight"
-        index = _evenly(file.rows(name), ROWS_PER_SITE // len(SITES[site]))
+        index = _evenly(file.shape(name)[0], ROWS_PER_SITE // len(SITES[site]))
         blocks.append(file.q4_1_blocks(name, index))
         rows[name] = index.tolist()
     return np.concatenate(blocks), rows

