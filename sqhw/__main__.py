@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from types import FrameType
 
 __all__ = ["run"]
 
@@ -15,14 +16,29 @@ except ModuleNotFoundError as error:
         "run `make venv`, then `.venv/bin/sqhw`"
     )
 
+_ENDING = [
+    getattr(signal, f"SIG{name}")
+    for name in ("HUP", "TERM", "QUIT", "XCPU", "USR1", "USR2", "ALRM", "VTALRM", "PROF")
+    if hasattr(signal, f"SIG{name}")
+]
+"""Signals that end a process at once unless they are caught."""
+
 
 def run() -> int:
-    """Runs the command line. SIGTERM and SIGHUP interrupt like Ctrl-C, so that nothing half-written stays."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
-            signal.signal(number, signal.default_int_handler)
+    """Runs the command line; any signal that can be caught is an interruption like Ctrl-C.
+
+    So nothing half-written stays. Signals that were ignored (as nohup does) stay ignored.
+    """
+    for number in _ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
     return main()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for other in _ENDING:  # a second one must not stop the tidying up
+        signal.signal(other, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

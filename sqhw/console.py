@@ -221,7 +221,7 @@ def say(text: object) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | None]) -> None:
     """Prints a table that fits the terminal: text wraps, numbers stay whole; None is a line between rows."""
-    texts = [None if row is None else [plain(str(cell)) for cell in row] for row in rows]
+    texts = [None if row is None else [plain(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
     cells = [row for row in texts if row is not None]
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, name in enumerate(columns):

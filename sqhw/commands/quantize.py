@@ -1,40 +1,33 @@
-"""``python -m sqhw quantize`` and ``inspect``: a model's weights in SQ-format, and a look at such a file."""
+"""``sqhw quantize`` and ``sqhw inspect``: a model's weights in SQ-format, and a look at such a file."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from sw_reference.codes import ScaleChoice
-from sw_reference.files import as_json
 from sw_reference.format import DenseFormat, SQFormat
 
-from ..packed.convert import LINEAR, Recipe, convert, selected
+from ..console import Command, Outcome, Refused, command_line, plain, progress, refusing, say, table
+from ..packed.convert import Recipe, convert
 from ..packed.packed_file import KEY, Packed, PackedFile
+from ..packed.selection import LINEAR, select
 from ..packed.sources import open_source
-from ..packed.tensor_file import Entry, TensorFile
-from .common import print_whole
+from ..packed.tensor_file import TensorFile
 
 __all__ = ["inspect", "quantize"]
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_MODEL = click.Path(exists=True, path_type=Path)
+_SUFFIX = ".safetensors"
 _ONLY = {"high": "sq", "mask": "sq", "bits": "dense", "group": "dense"}
-
-
-class _Refused(click.ClickException):
-    """A parameter is out of its range."""
-
-    exit_code = 2
 
 
 def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,10 +52,14 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
-@click.argument("model", type=_FILE)
+@click.command(cls=Command)
+@click.argument("model", type=_MODEL)
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="safetensors file to write.",
 )
 @_format_options
 @click.option(
@@ -87,6 +84,7 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Matrices with such names are quantized.",
 )
+@click.option("--only-packed", is_flag=True, help="Leave all other tensors out of the file.")
 def quantize(
     model: Path,
     output: Path,
@@ -95,71 +93,95 @@ def quantize(
     importance: Path | None,
     scale: ScaleChoice,
     tensors: str,
+    only_packed: bool,
     **parameters: Any,
-) -> None:
-    """Quantize the linear weights of MODEL, a .gguf or .safetensors file, to packed tensors."""
-    try:
+) -> Outcome:
+    """Quantize the linear weights of MODEL to packed tensors.
+
+    MODEL is a .gguf or .safetensors file, any part of a model in several files, their .index.json, or a
+    folder with one model.
+    """
+    with refusing():
         fmt = _format(operand, parameters)
         recipe = Recipe(fmt, scale, threshold, TensorFile(importance) if importance else None)
-    except (TypeError, ValueError) as error:
-        raise _Refused(str(error)) from error
-    if output.exists() and output.samefile(model):
-        raise _Refused(f"Output must be another file than the model, not {output}")
-    command = " ".join(["sqhw", *click.get_current_context().find_root().obj])
-    try:
+    if output.suffix not in ("", _SUFFIX):
+        raise Refused(f"Output must end in {_SUFFIX}, the format that is written, not in {output.suffix}")
+    with _one_line():
         source = open_source(model)
-        names = selected(source, tensors)
-        with _Progress(sum(math.prod(source.entries[name].shape) for name in names)) as done:
-            made = {"command": command, "source": model.name}
-            packed = convert(source, names, output, recipe, made=made, done=done)
-    except (ModuleNotFoundError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    print_whole(_packed_table(packed))
-    others = sum(name not in packed for name in source.entries)
-    click.echo(f"{output}: {output.stat().st_size:,} bytes; {others} other tensors unchanged")
+        for path in (*source.paths, *([importance] if importance else [])):
+            if output.exists() and output.samefile(path):
+                raise Refused(f"Output must be another file than what is read, not {output}")
+        selection = select(source, tensors)
+        total = sum(math.prod(source.entries[name].shape) for name in selection.names)
+        made = {"command": command_line(), "source": model.resolve().name}
+        with progress() as begin:
+            done = begin("Packing", total)
+            packed = convert(
+                source, selection.names, output, recipe, made=made, done=done, only_packed=only_packed
+            )
+    size = output.stat().st_size
+    document = {**made, "output": str(output), "bytes": size}
+    document |= {"packed": _as_data(packed), "not_packed": selection.others}
+
+    def show() -> None:
+        _show_packed(packed)
+        if selection.others:
+            say("Not packed and left out:" if only_packed else "Not packed but passed on as they are:")
+        for line in selection.reasons():
+            say(f"  {_line(line)}")
+        say(f"{output}: {size:,} bytes")
+
+    return Outcome(document, show)
 
 
-@click.command()
-@click.argument("file", type=_FILE)
-@click.option("--json", "as_data", is_flag=True, help="Print JSON instead of tables.")
-def inspect(file: Path, as_data: bool) -> None:
-    """Show what FILE holds, and check every packed tensor in it."""
-    try:
-        if _is_packed(file):
-            content = PackedFile(file)
+@click.command(cls=Command)
+@click.argument("file", type=_MODEL)
+def inspect(file: Path) -> Outcome:
+    """Show what FILE holds, and check every packed tensor in it.
+
+    FILE is one that quantize wrote, or any model that it reads.
+    """
+    packed: dict[str, Packed] = {}
+    made: dict[str, Any] = {}
+    with _one_line():
+        source = open_source(file)
+        others = source.entries
+        if KEY in source.metadata and len(source.paths) == 1:
+            content = PackedFile(source.paths[0])
             packed, others, made = content.packed, content.others, content.made
-            with _Progress(sum(t.rows * t.k for t in packed.values())) as done:
-                for name, t in packed.items():
+            with progress() as begin:
+                done = begin("Checking", len(packed))
+                for name in packed:
                     content.tensor(name)
-                    done(name, t.rows * t.k)
-        else:
-            packed, others, made = {}, open_source(file).entries, {}
+                    done(name)
+    rest = {name: {"dtype": entry.dtype, "shape": entry.shape} for name, entry in others.items()}
+    document = {**made, "packed": _as_data(packed), "others": rest}
+
+    def show() -> None:
+        for what, value in made.items():
+            say(_line(f"{what}: {value}"))
+        if packed:
+            _show_packed(packed)
+        if others:
+            rows = [(name, _shape(*entry.shape), entry.dtype) for name, entry in others.items()]
+            table("Other tensors", ("tensor", "shape", "type"), rows)
+        if packed:
+            say(f"{len(packed)} packed tensors checked: every code is legal.")
+
+    return Outcome(document, show)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turns what is wrong with a file into an error of one line, whatever its names hold."""
+    try:
+        yield
     except (ModuleNotFoundError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    if as_data:
-        tensors = {
-            name: {"operand": t.operand, **asdict(t), "bits_per_element": t.bits_per_element}
-            for name, t in packed.items()
-        }
-        rest = {name: {"dtype": entry.dtype, "shape": entry.shape} for name, entry in others.items()}
-        click.echo(as_json({**made, "packed": tensors, "others": rest}), nl=False)
-        return
-    for what, value in made.items():
-        click.echo(f"{what}: {value}")
-    if packed:
-        print_whole(_packed_table(packed))
-    if others:
-        print_whole(_others_table(others))
-    if packed:
-        click.echo(f"{len(packed)} packed tensors checked: every code is legal.")
+        raise click.ClickException(_line(str(error))) from error
 
 
-def _is_packed(path: Path) -> bool:
-    """Whether a file is safetensors with packed tensors; another file is for the sources to judge."""
-    with path.open("rb") as file:
-        if file.read(4) == b"GGUF":
-            return False
-    return KEY in TensorFile(path).metadata
+def _line(text: str) -> str:
+    return plain(text).replace("\n", "\\n")
 
 
 def _format(operand: str, parameters: dict[str, Any]) -> SQFormat | DenseFormat:
@@ -174,59 +196,26 @@ def _format(operand: str, parameters: dict[str, Any]) -> SQFormat | DenseFormat:
     return DenseFormat(group=group or None, **given)
 
 
-class _Progress:
-    """Shows how far the work is: the tensor's name, a bar, the time that remains."""
-
-    def __init__(self, elements: int) -> None:
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("", total=elements)
-
-    def __enter__(self) -> Callable[[str, int], None]:
-        self._bar.start()
-        return lambda name, count: self._bar.update(self._task, advance=count, description=name)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:
+    return {
+        name: {"operand": t.operand, **asdict(t), "bits_per_element": t.bits_per_element}
+        for name, t in packed.items()
+    }
 
 
-def _table(title: str, *columns: str, names: Iterable[str]) -> Table:
-    """An empty table: the first two columns are words, the others numbers."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column(columns[0], min_width=max(map(len, names)), no_wrap=True)
-    table.add_column(columns[1], no_wrap=True)
-    for column in columns[2:]:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+def _show_packed(packed: dict[str, Packed]) -> None:
+    formats = dict.fromkeys(_label(t.format) for t in packed.values())
+    columns = ("tensor", "shape", "bits", "outliers", "error")
+    values = {name: (t.bits_per_element, t.outlier_share, t.relative_error) for name, t in packed.items()}
+    means = np.average(list(values.values()), axis=0, weights=[t.rows * t.k for t in packed.values()])
 
+    def row(label: str, shape: str, bits: float, outliers: float, error: float) -> tuple[str, ...]:
+        return label, shape, f"{bits:.3f}", f"{outliers:.2%}", f"{error:.3e}"
 
-def _packed_table(packed: dict[str, Packed]) -> Table:
-    formats = {t.format for t in packed.values()}
-    table = _table(
-        f"Packed tensors, {'; '.join(map(_label, formats))}",
-        *("tensor", "shape", "bits/element", "outliers", "relative squared error"),
-        names=packed,
-    )
-
-    def add(label: str, shape: str, *values: float) -> None:
-        table.add_row(label, shape, f"{values[0]:.3f}", f"{values[1]:.2%}", f"{values[2]:.3e}")
-
-    for name, t in packed.items():
-        add(name, _shape(t.rows, t.k), t.bits_per_element, t.outlier_share, t.relative_error)
-    table.add_section()
-    elements = np.array([t.rows * t.k for t in packed.values()])
-    columns = [(t.bits_per_element, t.outlier_share, t.relative_error) for t in packed.values()]
-    means = np.average(columns, axis=0, weights=elements).tolist()
-    add("mean over elements", f"{len(packed)} tensors", *means)
-    return table
-
-
-def _others_table(others: dict[str, Entry]) -> Table:
-    table = _table("Other tensors", "tensor", "shape", "type", names=others)
-    for name, entry in others.items():
-        table.add_row(name, _shape(*entry.shape), entry.dtype)
-    return table
+    rows = [row(name, _shape(t.rows, t.k), *values[name]) for name, t in packed.items()]
+    mean = row("mean over elements", f"{len(packed)} tensors", *means.tolist())
+    say(f"Packed tensors, {'; '.join(formats)}")
+    table("Bits per element, share of outliers, relative squared error", columns, [*rows, None, mean])
 
 
 def _shape(*sizes: int) -> str:

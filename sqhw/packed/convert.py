@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,14 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from sw_reference.tensors import DenseTensor, SQTensor
 
-from .packed_file import KEY, Packed, bytes_per_row, description, packed_entries
-from .sources import Source, is_matrix
+from .packed_file import KEY, Packed, PackedFile, description, packed_entries, unpacked
+from .sources import Source
 from .tensor_file import Entry, TensorFile, TensorFileWriter
 
-__all__ = ["LINEAR", "Recipe", "convert", "selected"]
-
-LINEAR = r"\.\d+\..*weight$"
-"""Matches the linear layers of numbered blocks, in the names of GGUF and of Hugging Face; embeddings and
-output layers stand outside the blocks."""
+__all__ = ["Recipe", "convert"]
 
 _ELEMENTS = 1 << 20  # worked on at once
+_CHECKED = 8  # rows of a matrix that are read again
 _LONGEST = 0.12345678901234567e-300  # no number takes more characters in JSON
 
 
@@ -72,25 +68,6 @@ class Recipe:
         return "largest importance" if self.importance else "largest magnitude"
 
 
-def selected(source: Source, pattern: str) -> list[str]:
-    """Returns the names of the matrices that `pattern` matches somewhere, numbers in rising order.
-
-    Raises ValueError if there is none.
-    """
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise ValueError(f"Tensors must be a regular expression, not {pattern}: {error}") from error
-    matrices = [name for name, entry in source.entries.items() if is_matrix(entry)]
-    names = [name for name in matrices if search(name)]
-    if not names:
-        listed = "; ".join(matrices[:3]) or "none"
-        raise ValueError(
-            f"No matrix has a name that matches {pattern}; the first of {len(matrices)} matrices: {listed}"
-        )
-    return sorted(names, key=lambda name: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", name)])
-
-
 def convert(
     source: Source,
     names: list[str],
@@ -99,8 +76,12 @@ def convert(
     *,
     made: Mapping[str, Any],
     done: Callable[[str, int], None],
+    only_packed: bool = False,
 ) -> dict[str, Packed]:
     """Writes `output`: the matrices `names` packed, everything else in `source` as it is.
+
+    Errors and shares of outliers are those of the file's bytes, read back. A sample of each matrix's rows
+    is then read from the finished file and from the source again; both must give the same numbers.
 
     Parameters
     ----------
@@ -108,6 +89,8 @@ def convert(
         How the file came about, for its metadata.
     done
         Called with the name of a tensor and a number of its elements that are finished.
+    only_packed
+        Leave everything else out.
 
     Returns
     -------
@@ -116,7 +99,8 @@ def convert(
     Raises
     ------
     ValueError
-        If a matrix holds NaN or Inf, or the importance lacks one; the message names it. No file is left.
+        If a matrix holds NaN or Inf, if the importance lacks one, if a tensor cannot be passed on, or if
+        the file does not hold what the source gives; the message names it. No file is left.
     """
     if KEY in source.metadata:
         raise ValueError("The model holds packed tensors already: quantize what it was made from")
@@ -124,8 +108,13 @@ def convert(
     shapes = {name: source.entries[name].shape for name in names}
     packed = {name: Packed(recipe.format, rows, k, _LONGEST, _LONGEST) for name, (rows, k) in shapes.items()}
     entries: dict[str, Entry] = {}
-    for name, entry in source.entries.items():
-        parts = packed_entries(name, recipe.format, *shapes[name]) if name in packed else {name: entry}
+    for name in names if only_packed else source.entries:
+        is_packed = name in packed
+        parts = (
+            packed_entries(name, recipe.format, *shapes[name])
+            if is_packed
+            else {name: source.passed_on(name)}
+        )
         if entries.keys() & parts.keys():
             raise ValueError(f"Two tensors would be called {min(entries.keys() & parts.keys())}")
         entries |= parts
@@ -134,26 +123,56 @@ def convert(
     def metadata() -> dict[str, str]:
         return source.metadata | {KEY: description(packed, **how)}
 
-    with replacing(output) as path, TensorFileWriter(path, entries, metadata()) as writer:
-        for name, entry in source.entries.items():
-            if name not in packed:
+    with replacing(output) as path:
+        with TensorFileWriter(path, entries, metadata()) as writer:
+            for name in entries.keys() & source.entries.keys() - packed.keys():
                 writer.write(name, source.raw(name))
-                continue
-            error = squares = outliers = 0.0
-            for start, w in _parts(source, name):
-                t = _quantize(w, policies[name], recipe, name)
-                error += float(((dequantize(t) - w) ** 2).sum())
-                squares += float((w.astype(np.float64) ** 2).sum())
-                outliers += 0 if t.bitmap is None else int(t.bitmap.sum())
-                data = pack_sq(t) if isinstance(t, SQTensor) else pack_dense(t)
-                writer.write(f"{name}.packed", data, start * bytes_per_row(recipe.format, t.k))
-                writer.write(f"{name}.row_scale", t.row_scale, start * t.row_scale.itemsize)
-                done(name, w.size)
-            share = outliers / (entry.shape[0] * entry.shape[1])
-            relative = error / squares if squares else 0.0
-            packed[name] = replace(packed[name], relative_error=relative, outlier_share=share)
-        writer.finish(metadata())
+            for name, policy in policies.items():
+                packed[name] = _pack(writer, source, name, policy, recipe, done)
+            writer.finish(metadata())
+        _check(PackedFile(path), source, policies, recipe)
     return packed
+
+
+def _pack(
+    writer: TensorFileWriter,
+    source: Source,
+    name: str,
+    policy: Policy,
+    recipe: Recipe,
+    done: Callable[[str, int], None],
+) -> Packed:
+    """Writes a matrix, reads it back, and returns what the file holds."""
+    rows, k = source.entries[name].shape
+    error = squares = outliers = 0.0
+    for start, w in _parts(source, name):
+        t = _quantize(w, policy, recipe, name)
+        data = pack_sq(t) if isinstance(t, SQTensor) else pack_dense(t)
+        stored: list[NDArray[Any]] = []
+        for part, content in (("packed", data), ("row_scale", t.row_scale)):
+            offset = start * content[0].nbytes
+            writer.write(f"{name}.{part}", content, offset)
+            found = writer.read(f"{name}.{part}", content.nbytes, offset)
+            stored.append(np.frombuffer(found, content.dtype).reshape(content.shape))
+        t = unpacked(recipe.format, k, *stored)
+        error += float(((dequantize(t) - w) ** 2).sum())
+        squares += float((w.astype(np.float64) ** 2).sum())
+        outliers += 0 if t.bitmap is None else int(t.bitmap.sum())
+        done(name, w.size)
+    return Packed(recipe.format, rows, k, error / squares if squares else 0.0, outliers / (rows * k))
+
+
+def _check(file: PackedFile, source: Source, policies: Mapping[str, Policy], recipe: Recipe) -> None:
+    """Raises ValueError unless sample rows of each matrix are what the source's give."""
+    for name, policy in policies.items():
+        rows = source.entries[name].shape[0]
+        for row in sorted({i * (rows - 1) // (_CHECKED - 1) for i in range(_CHECKED)}):
+            only = slice(row, row + 1)
+            want = dequantize(_quantize(source.part(name, only), policy, recipe, name))
+            if not np.array_equal(dequantize(file.tensor(name, only)), want):
+                raise ValueError(
+                    f"{name}: row {row} of the file is not the model's: a disk fails, or the model changed"
+                )
 
 
 def _parts(source: Source, name: str) -> Iterator[tuple[int, NDArray[Any]]]:

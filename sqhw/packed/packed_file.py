@@ -12,13 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.pack import dense_bytes_per_row, sq_bytes_per_row, unpack_dense, unpack_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from .tensor_file import Entry, TensorFile
 
-__all__ = ["KEY", "Packed", "PackedFile", "bytes_per_row", "packed_entries"]
+__all__ = ["KEY", "Packed", "PackedFile", "bytes_per_row", "packed_entries", "unpacked"]
 
 KEY = "sqhw"
 """The metadata's entry that describes the packed tensors."""
@@ -72,6 +75,15 @@ def packed_entries(name: str, fmt: SQFormat | DenseFormat, rows: int, k: int) ->
     }
 
 
+def unpacked(
+    fmt: SQFormat | DenseFormat, k: int, data: NDArray[np.uint8], row_scale: NDArray[np.float32]
+) -> SQTensor | DenseTensor:
+    """Returns the tensor of packed rows; ValueError names what breaks a rule of the format."""
+    if isinstance(fmt, SQFormat):
+        return unpack_sq(data, fmt, k, row_scale)
+    return unpack_dense(data, fmt, k, row_scale)
+
+
 def description(packed: Mapping[str, Packed], **more: Any) -> str:
     """Returns the metadata's entry KEY: the packed tensors by name, and how they were made."""
     tensors = {name: {"operand": t.operand, **asdict(t)} for name, t in packed.items()}
@@ -120,14 +132,11 @@ class PackedFile:
                 raise ValueError(f"{part} must be {entry}, not {found}")
         return packed
 
-    def tensor(self, name: str) -> SQTensor | DenseTensor:
-        """Returns a packed tensor; ValueError names what breaks a rule of the format."""
+    def tensor(self, name: str, rows: slice = slice(None)) -> SQTensor | DenseTensor:
+        """Returns a packed tensor, or some of its rows; ValueError names what breaks a rule of the format."""
         packed = self.packed[name]
-        data = self.file.part(f"{name}.packed", slice(None))
-        row_scale = self.file.part(f"{name}.row_scale", slice(None))
+        data, row_scale = (self.file.part(f"{name}.{part}", rows) for part in ("packed", "row_scale"))
         try:
-            if isinstance(packed.format, SQFormat):
-                return unpack_sq(data, packed.format, packed.k, row_scale)
-            return unpack_dense(data, packed.format, packed.k, row_scale)
+            return unpacked(packed.format, packed.k, data, row_scale)
         except ValueError as error:
             raise ValueError(f"{self.file.path}: {name}: {error}") from error

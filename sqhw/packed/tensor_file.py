@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +52,8 @@ class TensorFile:
 
     Members
     -------
+    paths: Sequence[Path]
+        The file alone.
     metadata: dict[str, str]
     entries: dict[str, Entry]
         The tensors by name, in the header's order.
@@ -72,6 +74,7 @@ class TensorFile:
             length = int.from_bytes(file.read(_LENGTH), "little")
             header = json.loads(file.read(length))
         self.path = path
+        self.paths: Sequence[Path] = (path,)
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
         self.entries: dict[str, Entry] = {}
         self._starts: dict[str, int] = {}
@@ -79,6 +82,14 @@ class TensorFile:
             start, end = fields["data_offsets"]
             self.entries[name] = Entry(fields["dtype"], tuple(fields["shape"]), end - start)
             self._starts[name] = _LENGTH + length + start
+
+    def readable(self, name: str) -> bool:
+        """Whether :meth:`part` gives a tensor's numbers."""
+        return self.entries[name].dtype in FLOATS
+
+    def passed_on(self, name: str) -> Entry:
+        """Returns a tensor as another safetensors file holds it."""
+        return self.entries[name]
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """Returns a tensor's bytes, read when they are used."""
@@ -125,7 +136,7 @@ class TensorFileWriter:
             offsets = [self._starts[name], end]
             self._header[name] = {"dtype": entry.dtype, "shape": entry.shape, "data_offsets": offsets}
         self._room = -(-len(self._encoded(metadata)) // 8) * 8
-        self._file = path.open("wb")
+        self._file = path.open("w+b")
 
     def __enter__(self) -> TensorFileWriter:
         return self
@@ -142,6 +153,11 @@ class TensorFileWriter:
         self._file.write(data.data.cast("B") if data.size else b"")
         self._missing[name] -= data.nbytes
 
+    def read(self, name: str, size: int, offset: int = 0) -> bytes:
+        """Returns bytes of the tensor `name` as the file holds them, from its byte `offset` on."""
+        self._file.seek(_LENGTH + self._room + self._starts[name] + offset)
+        return self._file.read(size)
+
     def finish(self, metadata: Mapping[str, str]) -> None:
         """Writes the header."""
         header = self._encoded(metadata)
@@ -149,6 +165,7 @@ class TensorFileWriter:
             raise RuntimeError("A tensor is not complete, or the metadata is longer than announced")
         self._file.seek(0)
         self._file.write(self._room.to_bytes(_LENGTH, "little") + header.ljust(self._room))
+        self._file.flush()
 
     def _encoded(self, metadata: Mapping[str, str]) -> bytes:
         return json.dumps({"__metadata__": dict(metadata), **self._header}, separators=(",", ":")).encode()

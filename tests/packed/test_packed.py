@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import MappingProxyType
 
 import ml_dtypes
 import numpy as np
@@ -16,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from sqhw import cli
 from sqhw.packed import convert as convert_module
-from sqhw.packed import packed_file, sources
-from sqhw.packed.convert import Recipe, convert, selected
+from sqhw.packed import packed_file
+from sqhw.packed.convert import Recipe, convert
 from sqhw.packed.packed_file import KEY, PackedFile
+from sqhw.packed.selection import LINEAR, select
 from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import Entry, TensorFile, TensorFileWriter
 from sw_reference.checkpoints import gguf as gguf_file
@@ -27,6 +27,7 @@ from sw_reference.policy import LargestImportance, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from tests.reference.cases import random_dense, random_sq
+from tests.reference.gguf_maker import F16, GGUF, I32, Q8_0, STRING, U16, U32, q8_0
 
 ROOT = Path(__file__).parents[2]
 FORMATS = [
@@ -65,7 +66,7 @@ def model(tmp_path):
 def to_packed(model, recipe, done=lambda name, count: None):
     output = model.parent / "out.safetensors"
     source = open_source(model)
-    convert(source, selected(source, convert_module.LINEAR), output, recipe, made={"source": "x"}, done=done)
+    convert(source, select(source, LINEAR).names, output, recipe, made={"source": "x"}, done=done)
     return output
 
 
@@ -260,12 +261,20 @@ def test_foreign_files_are_refused(tmp_path, capsys, content):
 
 
 def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
+    """Only block types need it."""
+
     def missing(name):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(gguf_file, "import_module", missing)
+    gguf_file._dequantized.cache_clear()
     path = tmp_path / "a.gguf"
-    path.write_bytes(b"GGUF")
+    w = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    path.write_bytes(GGUF().floats("blk.0.a.weight", w).bytes())
+    assert run(capsys, "quantize", path, "-o", tmp_path / "out")[0] == 0
+    assert arrays(PackedFile(tmp_path / "out").tensor("blk.0.a.weight")) == arrays(quantize_sq(w, SQFormat()))
+    (tmp_path / "out").unlink()
+    path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, Q8_0, q8_0(w)[0]).bytes())
     status, _, err = run(capsys, "quantize", path, "-o", tmp_path / "out")
     assert (status, err) == (1, f"Error: {NO_GGUF}\n")
     assert list(tmp_path.iterdir()) == [path]
@@ -274,50 +283,23 @@ def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
 NO_GGUF = "gguf is missing: sw_reference.llm needs the optional extra `llm`: pip install 'sqhw[llm]'"
 
 
-class StubGGUF:
-    """What sources.py uses of a GGUF file: one float32, one float16 and one quantized matrix."""
-
-    metadata = MappingProxyType(
-        {"general.architecture": "llama", "llama.block_count": 1, "tokens": ["a", "b"]}
-    )
-    names = ("blk.0.a.weight", "blk.0.b.weight", "norm")
+def test_gguf_tensors_and_metadata_pass(tmp_path):
     w = np.random.default_rng(0).standard_normal((6, 40)).astype(np.float32)
-
-    def __init__(self, path):
-        self.path = path
-
-    def shape(self, name):
-        return (40,) if name == "norm" else (6, 40)
-
-    def stored(self, name):
-        kinds = {
-            "blk.0.a.weight": ("F16", np.float16),
-            "blk.0.b.weight": ("Q8_0", np.int8),
-            "norm": ("Q8_0", np.int8),
-        }
-        kind, dtype = kinds[name]
-        return kind, self.tensor(name).astype(dtype).reshape(-1).view(np.uint8)
-
-    def tensor(self, name):
-        return self.w[0] if name == "norm" else self.w
-
-    def part(self, name, rows):
-        return self.tensor(name)[rows]
-
-
-def test_gguf_tensors_and_metadata_pass(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "GGUFFile", StubGGUF)
     path = tmp_path / "a.gguf"
-    path.write_bytes(b"GGUF")
+    made = GGUF().pair("general.architecture", STRING, "llama").pair("llama.block_count", U32, 1)
+    made.pair("split.count", U16, 1).array("tokens", STRING, 1, made.text("a"))
+    made.floats("blk.0.b.weight", w).tensor("blk.0.a.weight", w.shape, F16, w.astype(np.float16).tobytes())
+    made.tensor("steps", (2,), I32, np.array([1, -2], np.int32).tobytes())
+    path.write_bytes(made.bytes())
     source = open_source(path)
     assert json.loads(source.metadata["gguf"]) == {"general.architecture": "llama", "llama.block_count": 1}
     output = tmp_path / "out.safetensors"
     convert(source, ["blk.0.b.weight"], output, Recipe(SQFormat()), made={}, done=lambda *_: None)
     file = PackedFile(output)
-    assert arrays(file.tensor("blk.0.b.weight")) == arrays(quantize_sq(StubGGUF.w, SQFormat()))
+    assert arrays(file.tensor("blk.0.b.weight")) == arrays(quantize_sq(w, SQFormat()))
     others = load_file(output)
-    assert others["blk.0.a.weight"].tolist() == StubGGUF.w.astype(np.float16).tolist()
-    assert others["norm"].tolist() == StubGGUF.w[0].tolist()
+    assert others["blk.0.a.weight"].tolist() == w.astype(np.float16).tolist()
+    assert others["steps"].tolist() == [1, -2]
     assert file.file.metadata["gguf"] == source.metadata["gguf"]
 
 
@@ -358,7 +340,7 @@ def test_interruption_leaves_nothing(model, capsys, monkeypatch):
         ),
         ("--threshold -1", 2, "Limit must be zero or positive, not -1.0"),
         ("--threshold 3 --importance {model}", 2, "Threshold must stand without importance"),
-        ("--tensors xyz", 1, "No matrix has a name that matches xyz; the first of 4 matrices: {first}"),
+        ("--tensors xyz", 1, "Nothing can be packed: {reasons}"),
         (
             "--tensors (",
             1,
@@ -369,15 +351,17 @@ def test_interruption_leaves_nothing(model, capsys, monkeypatch):
 def test_refusals(model, capsys, options, status, message):
     output = model.parent / "out"
     arguments = options.format(model=model).split()
-    matrices = [name for name, e in TensorFile(model).entries.items() if sources.is_matrix(e)]
-    message = message.format(first="; ".join(matrices[:3]))
+    message = message.format(
+        reasons="vectors or scalars: 3 (steps, h.0.norm.weight, flag); not matched by --tensors 'xyz': "
+        "4 (h.1.q.weight, embed.weight, h.0.q.weight, ...); without elements: 1 (empty)"
+    )
     assert run(capsys, "quantize", model, "-o", output, *arguments) == (status, "", f"Error: {message}\n")
     assert list(model.parent.iterdir()) == [model]
 
 
 def test_the_model_is_not_overwritten(model, capsys):
     before = model.read_bytes()
-    message = f"Error: Output must be another file than the model, not {model}\n"
+    message = f"Error: Output must be another file than what is read, not {model}\n"
     assert run(capsys, "quantize", model, "-o", model) == (2, "", message)
     assert model.read_bytes() == before
 
@@ -399,11 +383,18 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
     output = model.parent / "out.safetensors"
     status, table, err = run(capsys, "quantize", model, "-o", output, "--bank", 32, "--outliers", 2)
     assert (status, err) == (0, "")
-    assert table.endswith(f"{output}: {output.stat().st_size:,} bytes; 5 other tensors unchanged\n")
+    assert table.endswith(f"{output}: {output.stat().st_size:,} bytes\n")
     status, shown, err = run(capsys, "inspect", output)
     assert (status, err) == (0, "")
     lines = [line.strip() for line in table.splitlines()]
-    assert all(line in shown for line in lines[:-1])
+    end = lines.index("Not packed but passed on as they are:")
+    assert all(line in shown for line in lines[:end])
+    assert lines[end + 1 :] == [
+        "vectors or scalars: 3 (steps, h.0.norm.weight, flag)",
+        r"not matched by --tensors '\.\d+\..*weight$': 1 (embed.weight)",
+        "without elements: 1 (empty)",
+        f"{output}: {output.stat().st_size:,} bytes",
+    ]
     assert sum(line.startswith("h.") for line in lines) == 3
     assert "SQ operand: bank 32, outliers 2, int8, bitmap" in lines[0]
     assert "embed.weight" in shown
@@ -411,7 +402,7 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
     status, text, _ = run(capsys, "inspect", output, "--json")
     document = json.loads(text)
     assert status == 0
-    assert document["command"] == f"python -m sqhw quantize {model} -o {output} --bank 32 --outliers 2"
+    assert document["command"] == f"sqhw quantize {model} -o {output} --bank 32 --outliers 2"
     assert document["packed"]["h.0.q.weight"]["format"] == {
         "bank": 32,
         "outliers": 2,
@@ -479,7 +470,7 @@ def test_any_codes_come_back(tmp_path, fmt):
 def test_names_are_sorted_by_their_numbers(tmp_path):
     names = [f"h.{i}.a{j}.weight" for i in (0, 2, 10) for j in (1, 11)]
     save_file({name: np.ones((1, 4), np.float32) for name in names}, tmp_path / "m")
-    assert selected(open_source(tmp_path / "m"), convert_module.LINEAR) == names
+    assert select(open_source(tmp_path / "m"), LINEAR).names == names
 
 
 @pytest.mark.llm
@@ -509,20 +500,36 @@ def test_small_gguf_files(tmp_path, kind):
         open_source(path)
 
 
-def test_termination_leaves_nothing(tmp_path):
-    """A signal in the middle of the work: as a batch system sends it."""
+def started(tmp_path, *before):
+    """A command in the middle of its work, and the model that it reads."""
     model = tmp_path / "m.safetensors"
-    save_file(
-        {"h.0.a.weight": np.random.default_rng(0).standard_normal((4000, 4096)).astype(np.float32)}, model
-    )
-    command = [sys.executable, "-m", "sqhw", "quantize", str(model), "-o", str(tmp_path / "out")]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    w = np.random.default_rng(0).standard_normal((4000, 4096)).astype(np.float32)
+    save_file({"h.0.a.weight": w}, model)
+    command = [*before, sys.executable, "-m", "sqhw", "quantize", str(model), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(list(tmp_path.iterdir())) == 1 and process.poll() is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "\nInterrupted\n")
+    return process, model
+
+
+@pytest.mark.parametrize("names", ["INT", "TERM", "HUP", "QUIT", "XCPU", "USR1", "HUP TERM QUIT"])
+def test_signals_leave_nothing(tmp_path, names):
+    """In the middle of the work: as a terminal that closes, a batch system, or both at once send them."""
+    process, model = started(tmp_path)
+    for name in names.split():
+        process.send_signal(getattr(signal, f"SIG{name}"))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "Interrupted")
     assert list(tmp_path.iterdir()) == [model]
+
+
+def test_signals_that_are_ignored_stay_ignored(tmp_path):
+    process, model = started(tmp_path, "nohup")
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "mean over elements" in out
+    assert sorted(tmp_path.iterdir()) == [model, tmp_path / "out"]
 
 
 @pytest.mark.llm
@@ -542,7 +549,7 @@ def test_the_page(tmp_path, capsys, monkeypatch):
     options = ("--bank", 32, "--outliers", 2, "--importance", "importance.safetensors")
     status, table, _ = run(capsys, "quantize", model, "-o", "weighted.safetensors", *options)
     assert status == 0
-    assert "4.792e-03" in table.splitlines()[-3]
+    assert re.search(r"mean over elements .* 5\.140e-03", table)
 
 
 @pytest.mark.llm
@@ -554,8 +561,8 @@ def test_the_real_model(tmp_path, capsys):
     assert len(file.packed) == 210
     for name in list(file.packed)[::30]:
         assert arrays(file.tensor(name)) == arrays(quantize_sq(source.tensor(name), SQFormat()))
-    assert min(t.relative_error for t in file.packed.values()) > 0.003
-    assert max(t.relative_error for t in file.packed.values()) < 0.005
+    assert min(t.relative_error for t in file.packed.values()) > 0.002
+    assert max(t.relative_error for t in file.packed.values()) < 0.004
     assert (
         file.file.part("token_embd.weight", slice(0, 9)).tolist()
         == source.tensor("token_embd.weight")[:9].tolist()
