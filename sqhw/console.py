@@ -38,6 +38,7 @@ __all__ = [
     "folder",
     "plain",
     "progress",
+    "reading",
     "refusing",
     "run",
     "say",
@@ -67,6 +68,15 @@ def refusing() -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise Refused(str(error)) from error
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turns what unusable files and missing packages raise in the block into an error of one line."""
+    try:
+        yield
+    except (ModuleNotFoundError, ValueError) as error:
+        raise ToolError(str(error)) from error
 
 
 @dataclass(frozen=True)

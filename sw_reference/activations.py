@@ -1,6 +1,6 @@
 """The embedded activations of a real language model, and the weights they meet: the loader.
 
-``data/activations.npz`` is written by ``python -m sw_reference.capture`` and described in
+``data/activations.npz`` is written by ``sqhw data capture`` and described in
 ``docs/model.md``. For each captured site it holds two arrays, ``layer<n>.<site>.x`` (the inputs,
 float32, exactly as the forward pass computed them) and ``layer<n>.<site>.weight`` (weight rows,
 the model file's own Q4_1 blocks byte for byte); ``provenance`` is one string of JSON that says where
@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ActivationSet", "Site", "dequantize_q4_1", "load_activations", "summary"]
+__all__ = ["COLUMNS", "ActivationSet", "Site", "dequantize_q4_1", "load_activations", "rows", "summary"]
 
 _BLOCK = 32
 """Elements of one Q4_1 block."""
@@ -133,7 +133,7 @@ def load_activations(path: str | PathLike[str] | None = None) -> ActivationSet:
     Parameters
     ----------
     path
-        A file made by ``python -m sw_reference.capture``; None for the one inside this package.
+        A file made by ``sqhw data capture``; None for the one inside this package.
 
     Raises
     ------
@@ -152,23 +152,29 @@ def load_activations(path: str | PathLike[str] | None = None) -> ActivationSet:
             raise ValueError(f"Cannot read {source}: {reason}") from error
 
 
-def summary(activations: ActivationSet) -> str:
-    """Returns a Markdown table of the sites; ``python -m sw_reference.activations`` prints it."""
-    lines = [
-        "| layer | site | x | weight | largest | rms | massive channels | quiet banks of 16 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+COLUMNS = ("layer", "site", "x", "weight", "largest", "rms", "massive channels", "quiet banks of 16")
+"""Of :func:`rows`."""
+
+
+def rows(activations: ActivationSet) -> list[tuple[str, ...]]:
+    """A row of text for each site: what ``sqhw data show`` prints."""
+    found = []
     for site in activations.sites:
         size, quiet = np.abs(site.x), site.quiet_banks(16)
         rms = np.sqrt(np.mean(np.square(site.x, dtype=np.float64)))
         loudest = {channel: size[:, channel].max() for _, channel in site.massive}
         massive = ", ".join(f"{channel} ({value:.0f})" for channel, value in sorted(loudest.items())) or "-"
-        shapes = " | ".join(" x ".join(map(str, array.shape)) for array in (site.x, site.weight))
-        lines.append(
-            f"| {site.layer} | {site.name} | {shapes} | {size.max():.4g} | {rms:.3g} | {massive} "
-            f"| {quiet.sum()} of {quiet.size} |"
-        )
-    return "\n".join(lines)
+        shapes = (" x ".join(map(str, array.shape)) for array in (site.x, site.weight))
+        numbers = (f"{size.max():.4g}", f"{rms:.3g}", massive, f"{quiet.sum()} of {quiet.size}")
+        found.append((str(site.layer), site.name, *shapes, *numbers))
+    return found
+
+
+def summary(activations: ActivationSet) -> str:
+    """The same as a Markdown table."""
+    separator = f"|{'---|' * len(COLUMNS)}"
+    header, *lines = (f"| {' | '.join(line)} |" for line in (COLUMNS, *rows(activations)))
+    return "\n".join([header, separator, *lines])
 
 
 def _read(file: IO[bytes]) -> ActivationSet:
@@ -212,7 +218,3 @@ def _read_array(arrays: Any, key: str, record: Any) -> NDArray[Any]:
         stored = f"{array.dtype.name}{list(array.shape)}"
         raise ValueError(f"{key} is {stored}, its record says {record['dtype']}{record['shape']}")
     return array
-
-
-if __name__ == "__main__":
-    print(summary(load_activations()))

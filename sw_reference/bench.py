@@ -1,19 +1,12 @@
-"""Benchmark of the golden model: its cost as ratios to plain NumPy on the same arrays in the same run.
-
-``python -m sw_reference.bench --output docs/results/reference.json``
-"""
+"""Benchmark of the golden model: its cost as ratios to plain NumPy on the same arrays in the same run."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +15,7 @@ from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["Measurement", "main", "measure"]
+__all__ = ["Measurement", "document", "measure"]
 
 SEED = 1
 ROWS, K, COLUMNS = 256, 1536, 576
@@ -45,8 +38,11 @@ class Measurement:
         return self.seconds / self.yardstick_seconds
 
 
-def measure(repetitions: int) -> list[Measurement]:
-    """Measures the golden model against NumPy; repetitions of both are interleaved."""
+def measure(repetitions: int, done: Callable[[], Any] = lambda: None) -> list[Measurement]:
+    """Measures the golden model against NumPy; repetitions of both are interleaved.
+
+    Calls `done` after each repetition of each function: there are two functions.
+    """
     rng = np.random.default_rng(SEED)
     x = rng.standard_t(3, (ROWS, K)).astype(np.float32)
     w = rng.standard_normal((K, COLUMNS)).astype(np.float32)
@@ -62,6 +58,7 @@ def measure(repetitions: int) -> list[Measurement]:
         for _ in range(repetitions):
             times.append(_seconds(function))
             reference_times.append(_seconds(reference))
+            done()
         results.append(
             Measurement(name, yardstick, statistics.median(times), statistics.median(reference_times), limit)
         )
@@ -74,31 +71,10 @@ def _seconds(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Prints the table, writes the JSON; returns 1 if a limit is exceeded."""
-    parser = argparse.ArgumentParser(prog="python -m sw_reference.bench", description=__doc__)
-    parser.add_argument("--output", type=Path, help="write the ratios to this JSON file")
-    parser.add_argument("--repetitions", type=int, default=31, help="odd, so that a median is a measurement")
-    options = parser.parse_args(arguments)
-    if options.repetitions < 1:
-        parser.error(f"Repetitions must be at least 1, not {options.repetitions}")
-    results = measure(options.repetitions)
-    print(f"{'function':14}{'against':16}{'ms':>9}{'ms':>9}{'ratio':>9}{'limit':>7}")
-    for r in results:
-        verdict = "" if r.ratio <= r.limit else "  too slow"
-        print(
-            f"{r.name:14}{r.yardstick:16}{r.seconds * 1e3:9.3f}{r.yardstick_seconds * 1e3:9.3f}"
-            f"{r.ratio:9.1f}{r.limit:7.0f}{verdict}"
-        )
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(_report(results, options.repetitions), indent=2) + "\n")
-    return int(any(r.ratio > r.limit for r in results))
-
-
-def _report(results: list[Measurement], repetitions: int) -> dict[str, Any]:
+def document(results: list[Measurement], repetitions: int, *, command: str) -> dict[str, Any]:
+    """The measurements as JSON types."""
     return {
-        "command": "python -m sw_reference.bench",
+        "command": command,
         "configuration": {
             "sq": asdict(SQ),
             "dense": asdict(DENSE),
@@ -113,7 +89,3 @@ def _report(results: list[Measurement], repetitions: int) -> dict[str, Any]:
         },
         "ratios": {r.name: {**asdict(r), "ratio": round(r.ratio, 2)} for r in results},
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""``python -m sw_reference.capture``: makes the embedded activations from the model's weights.
+"""Makes the embedded activations from the model's weights: ``sqhw data capture``.
 
 Runs the forward pass on the prompts below and stores what enters the linear layers of three blocks
 for some tokens, with some rows of the weights, and a record of where all of it comes from. The file's
@@ -7,13 +7,10 @@ layout is described in ``sw_reference.activations``, which reads it.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
 import zipfile
-from collections.abc import Mapping
-from importlib.resources import as_file, files
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.activations import load_activations
-from sw_reference.checkpoints.gguf import MODEL_PACKAGE, MODEL_VERSION, need
-from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model, product
+from sw_reference.checkpoints.gguf import MODEL_PACKAGE, MODEL_VERSION
+from sw_reference.llm import GGUFFile, Model, Tokenizer, product
 from sw_reference.llm.model import Float32
 
-__all__ = ["LAYERS", "PROMPTS", "SITES", "TOLERANCE", "capture", "difference", "main", "write_npz"]
+__all__ = ["LAYERS", "PROMPTS", "SITES", "TOLERANCE", "capture", "check", "difference", "write_npz"]
 
 PROMPTS = (
     "The ferry left the harbour before dawn, and by the time the sun stood over the islands the old "
@@ -69,11 +66,13 @@ TOLERANCE = 1e-4
 """How far a repeated capture may be off, as a share of the largest magnitude of the same token and site:
 another BLAS or processor adds the same float32 products in another order."""
 
-_COMMAND = "python -m sw_reference.capture"
+_COMMAND = "sqhw data capture"
 
 
-def capture(path: Path) -> dict[str, NDArray[Any]]:
+def capture(path: Path, done: Callable[[], Any] = lambda: None) -> dict[str, NDArray[Any]]:
     """Runs the model in the GGUF file at `path`; returns the arrays of the file to write, by name.
+
+    Calls `done` after each of ``PROMPTS``.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def capture(path: Path) -> dict[str, NDArray[Any]]:
     tokenizer, model = Tokenizer.from_metadata(file.metadata), Model.from_gguf(file)
     tokens: list[dict[str, Any]] = []
     inputs: dict[str, list[Float32]] = {}
-    for prompt, text in enumerate(need("tqdm").tqdm(PROMPTS, desc="Prompts", leave=False, disable=None)):
+    for prompt, text in enumerate(PROMPTS):
         ids = tokenizer.encode(text)
         positions = _evenly(len(ids), TOKENS_PER_PROMPT)
         tokens += [
@@ -93,6 +92,7 @@ def capture(path: Path) -> dict[str, NDArray[Any]]:
         ]
         for name, x in _site_inputs(model, ids).items():
             inputs.setdefault(name, []).append(x[positions])
+        done()
     arrays: dict[str, NDArray[Any]] = {}
     sites = []
     for layer in LAYERS:
@@ -203,46 +203,21 @@ def difference(stored: Mapping[str, NDArray[Any]], fresh: Mapping[str, NDArray[A
     return largest
 
 
-def _check(path: Path, fresh: Mapping[str, NDArray[Any]]) -> None:
-    """Prints how far the file at `path` is from a fresh capture; exits with an error if too far."""
+def check(path: Path, fresh: Mapping[str, NDArray[Any]]) -> float:
+    """Compares the file at `path` with a fresh capture; returns the largest difference, in shares of a row.
+
+    Raises
+    ------
+    ValueError
+        If anything but activations differs, or those by more than ``TOLERANCE``.
+    """
     load_activations(path)
     with np.load(path, allow_pickle=False) as file:
         stored = {name: file[name] for name in file.files}
     try:
         found = difference(stored, fresh)
     except ValueError as error:
-        sys.exit(f"{path} is not what {_COMMAND} makes: {error}")
-    print(f"{path}: record and weights are equal, largest difference of an activation {found:.1e} of its row")
+        raise ValueError(f"{path} is not what `{_COMMAND}` makes: {error}") from error
     if found > TOLERANCE:
-        sys.exit(f"{path}: the difference exceeds {TOLERANCE:.0e}")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Runs the command; ends with a one-line message if something is missing or wrong."""
-    parser = argparse.ArgumentParser(
-        prog=_COMMAND, description="Make the embedded activations from the model's weights."
-    )
-    with as_file(files("sw_reference") / "data" / "activations.npz") as embedded:
-        parser.add_argument(
-            "--output", type=Path, default=embedded, help="file to write (default: %(default)s)"
-        )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing: compare that file with a fresh capture"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        arrays = capture(find_model())
-        if options.check:
-            _check(options.output, arrays)
-            return
-        write_npz(options.output, arrays)
-        sites = load_activations(options.output).sites
-    except (ModuleNotFoundError, FileNotFoundError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    products = sum(len(site.x) * len(site.weight) for site in sites)
-    size = options.output.stat().st_size
-    print(f"{options.output}: {len(sites)} sites, {products} products, {size} bytes")
-
-
-if __name__ == "__main__":
-    main()
+        raise ValueError(f"{path}: the difference must be {TOLERANCE:.0e} or less, not {found:.1e}")
+    return found

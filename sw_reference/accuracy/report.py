@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from sw_reference.accuracy.calibration import MARKED, PERCENTILES, Calibration
 from sw_reference.accuracy.rotation import SEED
@@ -19,10 +18,21 @@ from sw_reference.accuracy.runner import Result
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8
 
-__all__ = ["TABLE_WIDTH", "Row", "outlier_positions", "rows", "table", "versions"]
+__all__ = ["COLUMNS", "Row", "cells", "outlier_positions", "rows", "versions"]
 
-TABLE_WIDTH = 130
-"""Columns of text that the table wants."""
+COLUMNS = (
+    "scheme",
+    "perplexity",
+    "vs float (%)",
+    "±",
+    "vs W8 A8 (%)",
+    "±",
+    "bits A",
+    "bits W",
+    "outliers (%)",
+    "gate rate",
+    "in hardware",
+)
 
 _POSITION_SITES = ("attn_qkv", "ffn_down")
 
@@ -108,28 +118,24 @@ def _change(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> tupl
     return round(float(100 * (ratio - 1)), 3), round(float(100 * ratio * error), 3)
 
 
-def table(lines: Sequence[Row]) -> Table:
-    """Returns the rows as a table for a terminal."""
-    result = Table(title="Perplexity (lower is better)")
-    result.add_column("scheme", no_wrap=True)
-    for name in ("perplexity", "vs float", "±", "vs W8 A8", "±", "bits A", "bits W", "outliers", "gate rate"):
-        result.add_column(name, justify="right", no_wrap=True)
-    result.add_column("hardware")
-    for row in lines:
-        result.add_row(
+def cells(lines: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Returns the rows of a table for a terminal, below ``COLUMNS``."""
+    return [
+        (
             row.scheme,
             f"{row.perplexity:.2f}",
-            f"{row.delta_percent:+.2f} %",
+            f"{row.delta_percent:+.2f}",
             f"{row.standard_error:.2f}",
-            f"{row.int8_percent:+.2f} %",
+            f"{row.int8_percent:+.2f}",
             f"{row.int8_standard_error:.2f}",
             f"{row.bits_activation:.4g}",
             f"{row.bits_weight:.4g}",
-            "" if row.outliers_percent is None else f"{row.outliers_percent:.2f} %",
+            "" if row.outliers_percent is None else f"{row.outliers_percent:.2f}",
             "" if row.gate_rate is None else f"{row.gate_rate:.3f}",
             "yes" if row.hardware else "",
         )
-    return result
+        for row in lines
+    ]
 
 
 def outlier_positions(calibration: Calibration, blocks: int) -> dict[str, Any]:

@@ -1,30 +1,18 @@
-"""Runs a study: two processes, one file per scheme and window, so that it can be stopped and resumed."""
+"""Runs a study: one file per scheme and window, so that it can be stopped and resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from sw_reference.accuracy.calibration import Calibration
 from sw_reference.accuracy.operand import Operand
@@ -32,11 +20,12 @@ from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
 from sw_reference.files import replacing
 from sw_reference.llm import GGUFFile, Model, Tokenizer
 
-__all__ = ["Result", "Study", "run", "windows"]
+__all__ = ["Begin", "Pool", "Result", "Study", "calibrate", "run", "windows"]
+
+Pool = Callable[..., Any]
+Begin = Callable[[str, int], Callable[..., None]]
 
 # What a process that evaluates schemes holds.
-_MODEL: Model | None = None
-_STOP: Any = None
 _WEIGHTS: dict[str, dict[str, Operand]] = {}  # of the latest weight format, by its key and by site
 
 
@@ -119,82 +108,50 @@ def windows(
     return tuple(tuple(tokens[i * length : (i + 1) * length]) for i in range(count))
 
 
-def run(study: Study, schemes: Sequence[Scheme], jobs: int, console: Console) -> None:
-    """Computes what is not there yet."""
-    missing = [
-        (scheme, window)
-        for scheme in schemes
-        for window in range(len(study.evaluation))
-        if not study.result_path(scheme, window).is_file()
-    ]
-    todo = list(dict.fromkeys(scheme for scheme, _ in missing))
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        if todo and not study.calibrated().path.is_file():
-            bar = progress.add_task("Calibration windows", total=len(study.calibration))
-            model = Model.from_gguf(GGUFFile(study.model))
-            study.calibrated().make(model, study.calibration, lambda: progress.advance(bar))
-            del model
-        if todo:
-            paths = {study.result_path(scheme, window) for scheme, window in missing}
-            bar = progress.add_task(f"Windows of {len(todo)} schemes", total=len(paths))
-            _in_processes(study, todo, jobs, lambda: progress.update(bar, completed=_existing(paths)))
+def calibrate(study: Study, begin: Begin) -> None:
+    """Makes the statistics' file, unless it exists."""
+    if not study.calibrated().path.is_file():
+        done = begin("Calibration windows", len(study.calibration))
+        study.calibrated().make(_model(study.model), study.calibration, done)
 
 
-def _existing(paths: set[Path]) -> int:
-    return sum(path.is_file() for path in paths)
+def run(study: Study, schemes: Sequence[Scheme], pool: Pool, begin: Begin) -> None:
+    """Computes what is not there yet.
+
+    Parameters
+    ----------
+    pool
+        Runs jobs that are keyed by a text, in processes; calls its ``done`` with each key that is finished.
+    begin
+        Begins a stage of so many steps and returns what each finished step calls.
+    """
+    count = len(study.evaluation)
+    todo = {s.name: s for s in schemes if not all(study.result_path(s, i).is_file() for i in range(count))}
+    if todo:
+        calibrate(study, begin)
+        _model.cache_clear()
+        jobs = {name: partial(_evaluate, study, scheme) for name, scheme in todo.items()}
+        pool(jobs, done=begin(f"Schemes, of {count} windows each", len(todo)))
 
 
-def _in_processes(study: Study, schemes: Sequence[Scheme], jobs: int, tick: Any) -> None:
-    # Fresh processes, because BLAS reads the number of its threads when it is loaded.
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(
-        min(jobs, len(schemes)), context, initializer=_load, initargs=(study.model, stop)
-    )
-    try:
-        waiting: list[Future[None]] = [pool.submit(_evaluate, study, scheme) for scheme in schemes]
-        while waiting:
-            time.sleep(0.5)
-            tick()
-            for future in [future for future in waiting if future.done()]:
-                future.result()
-                waiting.remove(future)
-        tick()
-    finally:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _load(path: Path, stop: Any) -> None:
-    global _MODEL, _STOP
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and sets `stop`
-    _STOP = stop
-    _MODEL = Model.from_gguf(GGUFFile(path))
-
-
-def _stopped() -> bool:
-    parent = multiprocessing.parent_process()
-    orphan = parent is not None and not parent.is_alive()
-    return orphan or (_STOP is not None and _STOP.is_set())
+@cache
+def _model(path: Path) -> Model:
+    return Model.from_gguf(GGUFFile(path))
 
 
 def _evaluate(study: Study, scheme: Scheme) -> None:
-    assert _MODEL is not None
     if scheme.weight_key not in _WEIGHTS:
         _WEIGHTS.clear()
     weights = _WEIGHTS.setdefault(scheme.weight_key, {})
-    linear = QuantizedLinear(scheme, _MODEL, study.calibrated(), weights)
+    model = _model(study.model)
+    linear = QuantizedLinear(scheme, model, study.calibrated(), weights)
     for window, tokens in enumerate(study.evaluation):
         path = study.result_path(scheme, window)
         if path.is_file():
             continue
-        if _stopped():
-            return
         linear.counts.clear()
         start = time.perf_counter()
-        losses = token_losses(_MODEL, tokens, linear)
+        losses = token_losses(model, tokens, linear)
         seconds = time.perf_counter() - start
         counts = json.dumps(dict(linear.counts))
         with replacing(path) as neighbour, neighbour.open("wb") as file:

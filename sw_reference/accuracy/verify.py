@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.progress import Progress
 
 from sw_reference.accuracy.calibration import Calibration, site_of
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.operand import Float32, Operand, product
+from sw_reference.accuracy.runner import Begin
 from sw_reference.accuracy.selection import AbovePercentile
 from sw_reference.llm import Model
 from sw_reference.multiply import multiply
@@ -41,9 +41,7 @@ class Comparison:
     limbs: int
 
 
-def verify(
-    model: Model, calibration: Calibration, tokens: Sequence[int], progress: Progress
-) -> list[Comparison]:
+def verify(model: Model, calibration: Calibration, tokens: Sequence[int], begin: Begin) -> list[Comparison]:
     """Compares all seven layers of ``BLOCKS`` on one window, SQ activations and SQ weights."""
     inputs: dict[str, Float32] = {}
 
@@ -53,11 +51,11 @@ def verify(
         return x @ weight.T
 
     model.hidden(tokens, linear=keep)
-    bar = progress.add_task("Layers against the golden model", total=len(inputs))
+    done = begin("Layers against the golden model", len(inputs))
     comparisons: list[Comparison] = []
     for name, x in inputs.items():
         comparisons += _layer(name, x, model, calibration)
-        progress.advance(bar)
+        done()
     return comparisons
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.checkpoints.gguf import GGUFFile, need
+from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.llm.config import ModelConfig
 
 __all__ = [
@@ -170,11 +170,9 @@ class Model:
     @classmethod
     def from_gguf(cls, file: GGUFFile) -> Model:
         """Loads and dequantizes a model; ValueError names the file and what is wrong with it."""
-        tqdm = need("tqdm").tqdm
         try:
             config = ModelConfig.from_metadata(file.metadata)
-            names = tqdm(file.names, desc="Loading the model", unit="tensor", leave=False, disable=None)
-            return cls(config, {name: file.tensor(name) for name in names})
+            return cls(config, {name: file.tensor(name) for name in file.names})
         except ValueError as error:
             raise ValueError(f"Cannot use {file.path}: {error}") from error
 

@@ -6,13 +6,14 @@ import re
 import shlex
 import struct
 import zlib
+from functools import cache
 
 import ml_dtypes
 import numpy as np
 import pytest
-from rich.console import Console
 
-from sw_reference.accuracy import __main__ as command
+from sqhw import cli
+from sqhw.commands import accuracy as command
 from sw_reference.accuracy import runner, text, verify
 from sw_reference.accuracy.blocks import MX, NVFP4
 from sw_reference.accuracy.calibration import FIRST, PERCENTILES, Site
@@ -233,19 +234,24 @@ def study(model, tmp_path_factory):
 
 
 @pytest.fixture
-def in_process(monkeypatch, model):
+def pool(monkeypatch, model):
     """Runs schemes here instead of in processes of their own; notes which."""
-    done = []
+    ran = []
 
-    def run(study, schemes, jobs, tick):
-        monkeypatch.setattr(runner, "_MODEL", model)
-        for scheme in schemes:
-            done.append(scheme.name)
-            runner._evaluate(study, scheme)
-        tick()
+    def run(jobs, *, done):
+        for name, job in jobs.items():
+            ran.append(name)
+            job()
+            done(name)
 
-    monkeypatch.setattr(runner, "_in_processes", run)
-    return done
+    monkeypatch.setattr(runner, "_model", cache(lambda path: model))
+    run.ran = ran
+    return run
+
+
+def begin(stage, total=None):
+    """Shows nothing."""
+    return lambda *_: None
 
 
 def test_transforms_change_nothing_without_quantization(model, study):
@@ -266,16 +272,15 @@ def test_every_scheme_runs(model, study):
         assert np.isfinite(losses).all(), scheme.name
 
 
-def test_run_resumes_and_reports(study, in_process):
+def test_run_resumes_and_reports(study, pool):
     schemes = quick()[:3]
-    console = Console(quiet=True)
-    runner.run(study, schemes, 1, console)
-    assert in_process == [scheme.name for scheme in schemes]
-    runner.run(study, schemes, 1, console)
+    runner.run(study, schemes, pool, begin)
+    assert pool.ran == [scheme.name for scheme in schemes]
+    runner.run(study, schemes, pool, begin)
     study.result_path(schemes[1], 1).unlink()
     assert Result.read(study, schemes[1]) is None
-    runner.run(study, schemes, 1, console)
-    assert in_process[3:] == [schemes[1].name]
+    runner.run(study, schemes, pool, begin)
+    assert pool.ran[3:] == [schemes[1].name]
     results = {scheme: Result.read(study, scheme) for scheme in schemes}
     lines = rows(results)
     assert [line.scheme for line in lines] == ["float", "W8 A8", "W8 A-SQ 16/1"]
@@ -287,40 +292,29 @@ def test_run_resumes_and_reports(study, in_process):
     assert lines[2].outliers_percent == pytest.approx(100 * 2 * (3 * 2 + 2) / (2 * (3 * 24 + 20)), rel=0.2)
 
 
-def test_command_writes_the_report(study, in_process, monkeypatch, tmp_path, capsys):
+def test_command_writes_the_report(study, pool, monkeypatch, tmp_path, capsys):
     texts = {name: text.Text(name, name) for name in ("text", "calibration_text")}
-    monkeypatch.setattr(command, "_study", lambda options: (study, texts))
+    monkeypatch.setattr(command, "find_model", lambda: study.model)
+    monkeypatch.setattr(command, "_texts", lambda *_: texts)
+    monkeypatch.setattr(command, "_study", lambda *_: study)
+    monkeypatch.setattr(command.jobs, "run", lambda jobs, *, done, **_: pool(jobs, done=done))
     monkeypatch.setattr(command, "_blocks", lambda study: TINY.blocks)
     output = tmp_path / "results" / "accuracy.json"
     arguments = ["--only", "A-SQ 64/4", "--windows", "2", "--output", str(output)]
-    assert command.main(arguments) == 0
+    assert cli.main(["measure", "accuracy", *arguments]) == 0
     report = json.loads(output.read_text())
     names = [row["scheme"] for row in report["rows"]]
     assert names == ["float", "W8 A8", *(s.name for s in default() if "A-SQ 64/4" in s.name)]
-    assert report["command"] == f"python -m sw_reference.accuracy {shlex.join(arguments)}"
+    assert report["command"] == f"sqhw measure accuracy {shlex.join(arguments)}"
     assert report["configuration"]["windows"] == 2
     assert report["outlier_positions"]["ffn_down"]["shape"] == [2, 20]
     assert re.search(r"W8 A-SQ 64/4 .* 6\.125 ", capsys.readouterr().out)
-    for scheme in command._schemes(command._options(arguments)):
+    capsys.readouterr()
+    for scheme in default():
         study.result_path(scheme, 0).unlink(missing_ok=True)
-    with pytest.raises(SystemExit) as error:
-        command.main([*arguments, "--report"])
-    message = "error: A report needs the schemes 'float' and 'W8 A8', which are not complete"
-    assert error.value.code == message
-
-
-def test_stopped_run_leaves_whole_files(study, model, monkeypatch):
-    class Stop:
-        def is_set(self):
-            return True
-
-    scheme = quick()[0]
-    for window in range(2):
-        study.result_path(scheme, window).unlink(missing_ok=True)
-    monkeypatch.setattr(runner, "_MODEL", model)
-    monkeypatch.setattr(runner, "_STOP", Stop())
-    runner._evaluate(study, scheme)
-    assert not study.result_path(scheme, 0).exists()
+    assert cli.main(["measure", "accuracy", *arguments, "--report"]) == 1
+    message = "A report needs the schemes 'float' and 'W8 A8', which are not complete"
+    assert capsys.readouterr() == ("", f"Error: {message}\n")
 
 
 def test_statistics_are_those_of_the_inputs(model, study):
@@ -383,12 +377,20 @@ def test_missing_tools(tmp_path, monkeypatch):
 
 
 def test_bad_options(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        command.main(["--windows", "0"])
-    assert "Windows must be at least 1, not 0" in capsys.readouterr().err
+    assert cli.main(["measure", "accuracy", "--windows", "0"]) == 2
+    message = "Invalid value for '--windows': 0 is not in the range x>=1."
+    assert capsys.readouterr().err == f"Error: {message}\n"
     (tmp_path / "latin").write_bytes(b"\xe9")
     with pytest.raises(ValueError) as error:
         text.read_text(tmp_path / "latin")
     assert str(error.value).startswith(f"{tmp_path / 'latin'} must be a text in UTF-8: ")
-    assert command.main(["--list"]) == 0
+    assert cli.main(["measure", "accuracy", "--list"]) == 0
     assert re.findall(r"^W8 A8$", capsys.readouterr().out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("study", ["default", "quick", "extended", "grid"])
+def test_names_of_schemes_differ(study, capsys):
+    """Jobs are keyed by them."""
+    assert cli.main(["measure", "accuracy", "--study", study, "--list", "--json"]) == 0
+    names = json.loads(capsys.readouterr().out)
+    assert len(set(names)) == len(names) >= 10

@@ -89,7 +89,7 @@ def test_quiet_banks_refuses_a_bank_that_does_not_fit(embedded):
 
 def test_provenance(embedded):
     record = embedded.provenance
-    assert record["command"] == "python -m sw_reference.capture"
+    assert record["command"] == "sqhw data capture"
     assert record["model"] == {
         "name": "Smollm2 135M 8k Lc100K Mix1 Ep2",
         "license": "apache-2.0",

@@ -279,6 +279,7 @@ def test_tree_is_the_documented_one():
         "sim",
         "verify",
         "measure",
+        "data",
     ]
 
 
