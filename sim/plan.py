@@ -1,26 +1,23 @@
-"""``python -m sim.plan``: each test that docs/verification.md names ran and passed, by pytest's reports."""
+"""The test plan: each test that docs/verification.md names ran and passed, by pytest's reports."""
 
 from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import click
-from rich.console import Console
 
-from sw_reference.files import as_json, write_text
+from sim.report import Check, Failure, Report
+from sqhw.console import Begin
 
-__all__ = ["check", "named_tests", "outcomes", "slow_tests"]
+__all__ = ["CHECK", "COMMAND", "check", "named_tests", "outcomes", "run", "slow_tests"]
 
 PAGE = Path("docs/verification.md")
 REPORTS = Path("build/test")
-OUTPUT = Path("build/plan/plan.json")
 SLOW = "pytest.mark.slow"
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 
@@ -87,36 +84,35 @@ def check(names: Iterable[str], found: dict[str, Counter[str]]) -> dict[str, lis
     return sorted_
 
 
-@click.command()
-@click.argument("reports", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=OUTPUT, show_default=True)
-def main(reports: tuple[Path, ...], output: Path) -> None:
-    """Check that the plan's tests ran and passed, by JUnit reports; by default those of `make test`."""
-    console = Console()
-    chosen = reports or tuple(sorted(REPORTS.glob("*.xml")))
-    if not chosen:
-        console.print(f"No report in {REPORTS}: run `make test` first", style="red", soft_wrap=True)
-        sys.exit(1)
-    result = check(named_tests(PAGE.read_text()), outcomes(chosen))
-    counts = {key: len(names) for key, names in result.items()}
-    document: dict[str, Any] = {
-        "command": " ".join(["python -m sim.plan", *map(str, chosen)]),
-        "counts": counts | {"all": sum(counts.values())},
-        "tests": result,
-    }
-    write_text(output, as_json(document))
-    for key in ("failed", "missing", "skipped", "slow"):
-        for name in result[key]:
-            text = "slow, and not in these reports" if key == "slow" else key
-            console.print(f"{text}: {name}", highlight=False, soft_wrap=True, markup=False)
-    console.print(
-        f"{counts['passed']} of {sum(counts.values())} tests of the plan ran and passed; {counts['slow']} "
-        f"slow ones did not run, {counts['skipped']} were skipped; {output}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    sys.exit(1 if result["failed"] or result["missing"] or not result["passed"] else 0)
+def run(folder: Path, begin: Begin, *, junit: Sequence[Path]) -> Report:
+    """Check that each test that docs/verification.md names ran and passed, by reports of `make test`."""
+    reports = junit or sorted(REPORTS.glob("*.xml"))
+    if not reports:
+        raise Failure(f"No report in {REPORTS}: run `make test` first")
+    result = check(named_tests(PAGE.read_text()), outcomes(reports))
+    counts = {f"{key}_tests": len(names) for key, names in result.items()}
+    tests = [{"test": name, "outcome": key} for key, names in result.items() for name in names]
+    problems = [f"{key}: {name}" for key in ("failed", "missing") for name in result[key]]
+    if not result["passed"]:
+        problems.append("no test passed")
+    return Report(counts | {"all_tests": len(tests)}, {"tests": tests}, problems, {"tests": ()})
 
 
-if __name__ == "__main__":
-    main()
+CHECK = Check(
+    "plan",
+    "Test plan",
+    run,
+    "{passed_tests} of {all_tests} ran and passed; {slow_tests} slow ones did not run, {skipped_tests} "
+    "skipped",
+    (),
+    options=(
+        click.Option(
+            ["--junit"],
+            multiple=True,
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help=f"Reports of pytest; by default those in {REPORTS}.",
+        ),
+    ),
+    seeded=False,
+)
+COMMAND = CHECK.command()

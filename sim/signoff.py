@@ -1,109 +1,73 @@
-"""``python -m sim.signoff``: every part of the verification, and one page of figures to sign off by."""
+"""Every part of the verification, and one page of figures to sign off by."""
 
 from __future__ import annotations
 
 import datetime
 import json
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from sim import exhaustive, netlist, pe, plan, softfloat
+from sim.coverage.check import CHECK as COVERAGE
+from sim.formal.check import CHECK as FORMAL
+from sim.fuzz.check import CHECK as FUZZ
+from sim.mutation.check import CHECK as MUTATION
+from sim.report import Check, Failure
+from sqhw import console
+from sqhw.console import Command, Outcome
+from sqhw.tools.tools import ToolError
 from sw_reference.files import as_json, write_text
 
-__all__ = ["PARTS", "Part", "page", "sign_off"]
+__all__ = ["CHECKS", "carry_out", "page", "sign_off", "verify"]
 
-OUTPUT = Path("build/verify")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A command, the report that it writes, and the sentence that the report comes to."""
-
-    title: str
-    command: tuple[str, ...]
-    report: Path
-    sentence: str
-
-
-PARTS = (
-    Part(
-        "Tests of the plan",
-        ("sim.plan",),
-        Path("build/plan/plan.json"),
-        "{counts[passed]} of {counts[all]} ran and passed; {counts[slow]} slow ones did not run, "
-        "{counts[skipped]} skipped",
-    ),
-    Part(
-        "Formal",
-        ("sqhw", "formal"),
-        Path("build/formal/formal.json"),
-        "{proven} claims proven, {by_induction} of them by induction; {bugs_found} of {bugs_planted} planted "
-        "bugs found",
-    ),
-    Part(
-        "Exhaustive",
-        ("sim.exhaustive",),
-        Path("build/exhaustive/exhaustive.json"),
-        "{compared:,} results compared, {wrong} wrong",
-    ),
-    Part(
-        "Mutation",
-        ("sim.mutation",),
-        Path("build/mutation/mutation.json"),
-        "{mutants} mutants: {killed} killed, {equivalent} proven equivalent, {open} open",
-    ),
-    Part(
-        "Coverage",
-        ("sim.coverage",),
-        Path("build/coverage/coverage.json"),
-        "of each design at least {least[line]:.1%} of lines, {least[branch]:.1%} of branches, "
-        "{least[toggle]:.1%} of toggles; {bins[hit]} of {bins[points]} bins; {compared:,} results compared",
-    ),
-    Part(
-        "Netlists and simulators",
-        ("sim.netlist",),
-        Path("build/netlist/netlist.json"),
-        "{totals[compared]:,} results of netlists compared, {totals[wrong]} wrong; {totals[rows]:,} recorded "
-        "rows, {totals[differ]} differ; X at outputs (Icarus {icarus}): {totals[unknown]}",
-    ),
-    Part(
-        "Judges",
-        ("sim.softfloat",),
-        Path("build/judges/judges.json"),
-        "{totals[compared]:,} floats judged by Berkeley SoftFloat; hardware wrong {totals[hardware_wrong]}, "
-        "golden model wrong {totals[golden_wrong]}",
-    ),
-    Part(
-        "Fuzzing",
-        ("sim.fuzz",),
-        Path("build/fuzz/fuzz.json"),
-        "{totals[beats]:,} beats and words, {totals[hangs]} hangs; {totals[compared]:,} results afterwards "
-        "compared, {totals[wrong]} wrong",
-    ),
-    Part(
-        "Simulation",
-        ("sim",),
-        Path("build/sim/sim.json"),
-        "{totals[compared]:,} results compared, {totals[mismatches]} mismatches",
-    ),
+CHECKS = (
+    plan.CHECK,
+    FORMAL,
+    exhaustive.CHECK,
+    MUTATION,
+    COVERAGE,
+    netlist.CHECK,
+    softfloat.CHECK,
+    FUZZ,
+    pe.CHECK,
 )
+"""In the order of the page."""
+
+
+def carry_out(check: Check, *, quick: bool = False) -> dict[str, Any] | None:
+    """Runs a check as its command does; returns its report, or None if it broke off."""
+    command = check.command()
+    with command.make_context(check.name, []) as context:
+        settings = {name: value for name, value in context.params.items() if name not in ("as_data", "quick")}
+    settings |= check.quick if quick else {}
+    try:
+        line = f"{check.line} --quick" if quick and check.quick else check.line
+        outcome = check.outcome(settings, settings.pop("output"), command=line)
+    except (Failure, ToolError) as error:
+        console.say(f"Error: {error}")
+        return None
+    except Exception:
+        console.say(traceback.format_exc())
+        return None
+    outcome.show()
+    return dict(outcome.document)
 
 
 def sign_off(
-    parts: tuple[Part, ...], failed: dict[str, int], before: dict[str, Any] | None = None
+    checks: Sequence[Check],
+    reports: Mapping[str, dict[str, Any] | None],
+    before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Collects what the reports say; a part without a report, or that failed, is not passed.
+    """Collects what reports say; a part without a report, or that failed, is not passed.
 
     Parameters
     ----------
-    failed
-        Exit status of each part that was run.
+    reports
+        By the name of each check that was run; None of one that broke off.
     before
         An earlier page: what it says of parts that were not run stays.
     """
@@ -111,21 +75,20 @@ def sign_off(
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     rows = []
     tools: dict[str, str] = dict(before["tools"]) if before else {}
-    for part in parts:
-        if part.title not in failed and part.title in kept:
-            rows.append(kept[part.title])
+    for check in checks:
+        if check.name not in reports and check.title in kept:
+            rows.append(kept[check.title])
             continue
-        ran = part.title in failed and part.report.exists()
-        report = json.loads(part.report.read_text()) if ran else {}
+        report = reports.get(check.name) or {}
         tools |= report.get("tools", {})
         rows.append(
             {
-                "part": part.title,
-                "command": f"python -m {' '.join(part.command)}",
-                "date": today if ran else None,
-                "passed": ran and not failed[part.title],
+                "part": check.title,
+                "command": report.get("command", check.line),
+                "date": today if report else None,
+                "passed": report.get("passed", False),
                 "seed": report.get("seed"),
-                "figures": part.sentence.format(**report) if ran else "not run",
+                "figures": check.sentence.format(**report) if report else "not run",
             }
         )
     return {"date": today, "tools": tools, "passed": all(row["passed"] for row in rows), "parts": rows}
@@ -144,33 +107,31 @@ def page(document: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"Tools: {versions}.", ""])
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--only",
     multiple=True,
-    type=click.Choice([part.title for part in PARTS]),
-    help="These parts; what the page in --output says of the others stays.",
+    type=click.Choice([check.name for check in CHECKS]),
+    help="These parts; what the page says of the others stays.",
 )
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=OUTPUT, show_default=True)
-def main(only: tuple[str, ...], output: Path) -> None:
-    """Run every part of the verification and write the sign-off page."""
-    console = Console()
-    failed: dict[str, int] = {}
+@click.option("--quick", is_flag=True, help="A slice of each part.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/verify"),
+    help="Folder of the page.",
+)
+def verify(only: tuple[str, ...], quick: bool, output: Path) -> Outcome:
+    """Run every part of the verification, and write a page of figures to sign off by."""
     path = output / "signoff.json"
     before = json.loads(path.read_text()) if only and path.exists() else None
-    chosen = [part for part in PARTS if not only or part.title in only]
-    for number, part in enumerate(chosen, 1):
-        start = time.monotonic()
-        console.rule(f"{number} of {len(chosen)}: {part.title}")
-        part.report.unlink(missing_ok=True)
-        failed[part.title] = subprocess.run([sys.executable, "-m", *part.command], check=False).returncode
-        console.print(f"{part.title}: {time.monotonic() - start:.0f} s", highlight=False)
-    document = sign_off(PARTS, failed, before)
+    chosen = [check for check in CHECKS if not only or check.name in only]
+    reports: dict[str, dict[str, Any] | None] = {}
+    for number, check in enumerate(chosen, 1):
+        console.say(f"{number} of {len(chosen)}: {check.title}")
+        reports[check.name] = carry_out(check, quick=quick)
+    document = sign_off(CHECKS, reports, before)
     write_text(path, as_json(document))
     write_text(output / "signoff.md", page(document))
-    console.print(page(document), highlight=False, markup=False)
-    sys.exit(0 if document["passed"] else 1)
-
-
-if __name__ == "__main__":
-    main()
+    return Outcome(document, lambda: console.say(page(document)), bool(document["passed"]))

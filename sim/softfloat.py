@@ -1,9 +1,7 @@
-"""``python -m sim.softfloat``: every float step, hardware and golden model, against Berkeley SoftFloat."""
+"""Every float step, of hardware and golden model, against Berkeley SoftFloat."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,15 @@ import click
 import numpy as np
 import softfloatpy as softfloat
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
-from sim.exhaustive_blocks import FP16Times, IntegerToFloat, Results, play_block
+from sim.bench.blocks import FP16Times, IntegerToFloat, Results, play_block
+from sim.report import Check, Report
 from sqhw.arith.float16_round import Float16Round
-from sqhw.tools.tools import ToolError, package_version
-from sw_reference.files import as_json, write_text
+from sqhw.console import Begin
 from sw_reference.rounding import round_result, to_float32
 
-__all__ = ["CHECKS", "judge"]
+__all__ = ["CHECK", "CHECKS", "COMMAND", "judge", "run"]
 
-SEED = 20251205
-FOLDER = Path("build/judges")
 NAN32, NAN16 = 0x7FC00000, 0x7E00
 UNIT = 0x33800000
 """2**-24 as a float32."""
@@ -153,42 +147,38 @@ def judge(name: str, count: int, seed: int, play: Play) -> dict[str, Any]:
     }
 
 
-@click.command()
-@click.option("--count", type=int, default=200, show_default=True, help="Significands per exponent and tie.")
-@click.option("--seed", type=int, default=SEED, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path), default=FOLDER / "judges.json", show_default=True)
-def main(count: int, seed: int, output: Path) -> None:
-    """Compare every float step of hardware (under Verilator) and golden model with Berkeley SoftFloat."""
-    console = Console()
-    start = time.monotonic()
-    rows = []
+def run(folder: Path, begin: Begin, *, count: int, seed: int) -> Report:
+    """Compare every float step, of hardware under Verilator and golden model, with Berkeley SoftFloat."""
 
     def play(block: Any, stimulus: dict[str, NDArray[Any]]) -> NDArray[Any]:
-        return play_block(block, FOLDER, stimulus, block.latency)["o"]
+        return play_block(block, folder, stimulus, block.latency)["o"]
 
-    try:
-        for name in CHECKS:
-            with console.status(name):
-                rows.append(judge(name, count, seed, play))
-            console.print(f"{name}: {time.monotonic() - start:.0f} s", highlight=False)
-    except ToolError as error:
-        console.print(str(error), style="red", soft_wrap=True)
-        sys.exit(1)
-    table = Table(title="Against Berkeley SoftFloat")
-    table.add_column("step")
-    for title in ("compared", "hardware wrong", "golden model wrong"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(row["step"], *(f"{row[key]:,}" for key in list(row)[1:]))
-    totals = {key: sum(row[key] for row in rows) for key in ("compared", "hardware_wrong", "golden_wrong")}
-    tools = {name: package_version(name) for name in ("amaranth", "softfloatpy", "verilator")}
-    command = f"python -m sim.softfloat --count {count} --seed {seed}"
-    document = {"command": command, "seed": seed, "tools": tools, "totals": totals, "steps": rows}
-    write_text(output, as_json(document))
-    console.print(table)
-    console.print(f"seed {seed}, {time.monotonic() - start:.0f} s; {output}", soft_wrap=True, highlight=False)
-    sys.exit(1 if totals["hardware_wrong"] or totals["golden_wrong"] or not totals["compared"] else 0)
+    rows, step = [], begin("SoftFloat", len(CHECKS))
+    for name in CHECKS:
+        rows.append(judge(name, count, seed, play))
+        step(name)
+    figures = {key: sum(row[key] for row in rows) for key in ("compared", "hardware_wrong", "golden_wrong")}
+    problems = [
+        f"{row['step']}: of {row['compared']} floats hardware has {row['hardware_wrong']} wrong, the golden "
+        f"model {row['golden_wrong']}"
+        for row in rows
+        if row["hardware_wrong"] or row["golden_wrong"] or not row["compared"]
+    ]
+    return Report(figures, {"steps": rows}, problems)
 
 
-if __name__ == "__main__":
-    main()
+CHECK = Check(
+    "softfloat",
+    "SoftFloat",
+    run,
+    "{compared:,} floats compared with Berkeley SoftFloat; hardware wrong {hardware_wrong}, golden model "
+    "wrong {golden_wrong}",
+    ("amaranth", "softfloatpy", "verilator"),
+    options=(
+        click.Option(
+            ["--count"], type=int, default=200, show_default=True, help="Numbers per exponent and tie."
+        ),
+    ),
+    quick={"count": 8},
+)
+COMMAND = CHECK.command()

@@ -16,10 +16,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from sim.engine import SEED, simulate_engine
-from sim.runner import SimulationError
+from sim.engine import simulate_engine
+from sim.report import Failure
 from sqhw import __version__
 from sqhw.config import ENGINE_PRESETS, engine_preset
+from sqhw.console import SEED
 from sqhw.driver.engine import Engine, golden
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
@@ -125,7 +126,7 @@ def main(presets: tuple[str, ...], output: Path) -> None:
     rows: list[dict[str, Any]] = []
     try:
         rows += [_measure(name, output.parent, console) for name in presets]
-    except (SimulationError, ToolError) as error:
+    except (Failure, ToolError) as error:
         console.print(str(error), style="red", soft_wrap=True)
         sys.exit(1)
     document = {

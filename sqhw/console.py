@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -110,7 +110,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> int:
         """Runs the function and prints what it gives; returns the exit code."""
         as_data = ctx.params.pop("as_data")
-        outcome: Outcome = super().invoke(ctx)
+        with redirect_stdout(sys.stderr) if as_data else nullcontext():  # whatever is shown meanwhile
+            outcome: Outcome = super().invoke(ctx)
         if as_data:
             print(as_json(outcome.document), end="")
         else:

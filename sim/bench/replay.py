@@ -12,10 +12,10 @@ from typing import Any
 from sqhw.tools.verilated import Port, build
 
 __all__ = [
+    "MAIN",
     "MUTANT_BITS",
     "Bench",
     "Channel",
-    "Mismatch",
     "Program",
     "Recording",
     "Sink",
@@ -27,10 +27,6 @@ __all__ = [
 
 MAIN = Path(__file__).with_name("replay.cpp")
 MUTANT_BITS = 12
-
-
-class Mismatch(AssertionError):
-    """The design without a fault does not do what the golden model says."""
 
 
 @dataclass(frozen=True)

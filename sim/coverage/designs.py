@@ -19,6 +19,7 @@ from sim.coverage.bins import (
     sample_run,
 )
 from sim.coverage.data import OPTIONS, Points
+from sim.report import Failure, Note
 from sim.traffic.dot_products import UNEQUAL, Traffic, dot_products
 from sim.traffic.extreme_values import extreme_operands, extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
@@ -27,14 +28,10 @@ from sqhw.emit import emit
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sw_reference.multiply import multiply
 
-__all__ = ["CoverageError", "Covered", "cover_array", "cover_pe"]
+__all__ = ["Covered", "cover_array", "cover_pe"]
 
 PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.97), (0.4, 0.9))
 """Of the inputs and the output; results are rare, and an output buffer must fill before anything waits."""
-
-
-class CoverageError(RuntimeError):
-    """A result was wrong or did not come."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,12 @@ class Covered:
     cycles: int
 
 
-def cover_pe(config: PEConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
+def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
     """Covers an AXI processing element.
 
     Raises
     ------
-    CoverageError
+    Failure
         If a result differs from the golden model's.
     ToolError
         If a tool is missing or fails.
@@ -94,7 +91,7 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Callable[[str], No
             limit=200 * len(traffic.sq),
         )
         if run.state != "done" or list(run.results) != traffic.expected:
-            raise CoverageError(f"run {number}: {run.state}, {len(run.results)} results, not all right")
+            raise Failure(f"run {number}: {run.state}, {len(run.results)} results, not all right")
         sample_run(bins, run)
         cycles += run.cycles
         points.add(program.with_name("coverage.dat"))
@@ -169,7 +166,7 @@ def _sample_tiles(bins: Bins, operands: OperandBins, tiles: list[Tile]) -> None:
         before = tile.fault
 
 
-def cover_array(config: ArrayConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
+def cover_array(config: ArrayConfig, seed: int, folder: Path, note: Note) -> Covered:
     """Covers an array; raises as :func:`cover_pe`."""
     note("compiling")
     program = compile_array(config, folder, options=OPTIONS)
@@ -191,7 +188,7 @@ def cover_array(config: ArrayConfig, seed: int, folder: Path, note: Callable[[st
         rows = [read_tile_row(config, payload) for payload, _ in run.results]
         found = [(None if error else sums, error, last) for sums, error, last in rows]
         if run.state != "done" or found != expected:
-            raise CoverageError(f"run {number}: {run.state}, {len(found)} rows, not all right")
+            raise Failure(f"run {number}: {run.state}, {len(found)} rows, not all right")
         sample_run(bins, run)
         cycles += run.cycles
         points.add(program.with_name("coverage.dat"))

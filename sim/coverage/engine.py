@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from sim.coverage.bins import Bins
 from sim.coverage.data import OPTIONS, Points
-from sim.coverage.designs import CoverageError, Covered
+from sim.coverage.designs import Covered
+from sim.report import Failure, Note
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import EngineConfig
 from sqhw.driver.engine import golden
@@ -57,7 +57,7 @@ class _Device(RTLDevice):
         entry = self._known.get(address)
         if entry is None or entry.access == "ro":
             if response != 2:
-                raise CoverageError(f"a write to {address:#x} is answered with {response}")
+                raise Failure(f"a write to {address:#x} is answered with {response}")
             self.bins.hit("write: no register" if entry is None else "write: read-only register")
         else:
             self.bins.hit(f"write: {entry.name}")
@@ -67,7 +67,7 @@ class _Device(RTLDevice):
         value, response = super().read_address(address)
         entry = self._known.get(address)
         if (response == 0) != (entry is not None):
-            raise CoverageError(f"a read of {address:#x} is answered with {response}")
+            raise Failure(f"a read of {address:#x} is answered with {response}")
         self.bins.hit(f"read: {entry.name}" if entry else "read: no register")
         if entry and entry.name in ("STATUS", "ERRORS", "INTERRUPT_STATUS"):
             for name, bit in entry.unpack(value).items():
@@ -140,7 +140,7 @@ class _Scenario:
         reply = self.send(x, w, room=room, pause_in=pause_in, pause_out=pause_out, seed=seed)
         y = results(config, m, n, output, reply.packet)
         if not reply.ended or reply.flags.any() or y.tobytes() != golden(x, w, output).tobytes():
-            raise CoverageError(f"job of {m} x {n} x {k}, {output.name}, pauses {pauses}: wrong results")
+            raise Failure(f"job of {m} x {n} x {k}, {output.name}, pauses {pauses}: wrong results")
         self.compared += y.size
         bins.hit(f"results: {output.name.lower()}")
         bins.hit(f"pauses: {pauses}")
@@ -158,7 +158,7 @@ class _Scenario:
         """Compares ERRORS and clears it."""
         found = register("ERRORS").unpack(self._device.read("ERRORS"))
         if {name for name, bit in found.items() if bit} != set(errors):
-            raise CoverageError(f"ERRORS must be {errors}, not {found}")
+            raise Failure(f"ERRORS must be {errors}, not {found}")
         self._device.read("STATUS")
         self._device.read("INTERRUPT_STATUS")
         self._device.write("ERRORS", ALL)
@@ -185,7 +185,7 @@ class _Scenario:
                 for value in (ALL, 0):
                     self._device.write(entry.name, value)
                     if self._device.read(entry.name) != value & ((1 << entry.bits) - 1):
-                        raise CoverageError(f"{entry.name} does not hold {value:#x}")
+                        raise Failure(f"{entry.name} does not hold {value:#x}")
 
     def parts_of_words(self) -> None:
         """A write of some bytes is refused and changes nothing; address and data come in any order."""
@@ -194,12 +194,12 @@ class _Scenario:
             before = self._device.read(name)
             for strobe in range(15):
                 if self._device.write_bytes(name, ALL, strobe, (number + strobe) % 7 - 3) != 2:
-                    raise CoverageError(f"a write of bytes {strobe:04b} of {name} must be refused")
+                    raise Failure(f"a write of bytes {strobe:04b} of {name} must be refused")
             if self._device.read(name) != before or self._device.read("STATUS"):
-                raise CoverageError(f"a refused write has changed {name}")
+                raise Failure(f"a refused write has changed {name}")
         for late in (-3, -1, 0, 1, 3):
             if self._device.write_bytes("K", 40 + late, 15, late) or self._device.read("K") != 40 + late:
-                raise CoverageError(f"a write of K must succeed, its address {late} cycles behind its data")
+                raise Failure(f"a write of K must succeed, its address {late} cycles behind its data")
 
     def bad_starts(self) -> None:
         config = self._config
@@ -230,7 +230,7 @@ class _Scenario:
                 self.start(5, 4, 90)
                 reply = self.send(x, w, sq=sq, cut=cut, more=more)
                 if not (reply.ended and reply.flags[-1]):
-                    raise CoverageError(f"{name}: the packet of results must end with a flag")
+                    raise Failure(f"{name}: the packet of results must end with a flag")
                 self.send(x, w, cycles=400)
                 self.expect(name)
                 self.recover()
@@ -263,7 +263,7 @@ class _Scenario:
             self.recover()
 
 
-def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Callable[[str], None]) -> Covered:
+def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Note) -> Covered:
     """Covers an engine; raises as :func:`~sim.coverage.designs.cover_pe`."""
     note("compiling")
     design = emit_engine(config, "sq_engine")

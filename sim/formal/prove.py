@@ -25,10 +25,7 @@ from amaranth.back import rtlil
 from sqhw.tools.tools import ToolError, package_version, yosys
 from sw_reference.files import write_text
 
-__all__ = ["FORMAL", "Outcome", "Proof", "prove", "refute"]
-
-FORMAL = Path("build/formal")
-"""Where models, logs and counterexamples go, below the current folder."""
+__all__ = ["Outcome", "Proof", "prove", "refute"]
 
 # splitcells: the part of a word that no property looks at is left out.
 _SCRIPT = """\
@@ -119,7 +116,7 @@ class Outcome:
     folder: Path
 
 
-def prove(proof: Proof, *, folder: Path = FORMAL) -> Outcome:
+def prove(proof: Proof, *, folder: Path) -> Outcome:
     """Searches for a violation of `proof`, and shows that its covers can be reached.
 
     Raises
@@ -139,7 +136,7 @@ def prove(proof: Proof, *, folder: Path = FORMAL) -> Outcome:
     return Outcome(not violated, violated, covers, time.monotonic() - start, place)
 
 
-def refute(proof: Proof, bug: str, *, folder: Path = FORMAL) -> Outcome:
+def refute(proof: Proof, bug: str, *, folder: Path) -> Outcome:
     """Searches `proof`'s harness around a block with a planted bug, from power-up."""
     start = time.monotonic()
     place = folder / f"{proof.name} with {bug}"

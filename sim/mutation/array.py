@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sim.bench.replay import Bench, Channel, Sink, Source, play
+from sim.report import Failure
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
@@ -88,11 +89,11 @@ def stimulate_array(bench: Bench, seed: int, effort: int) -> int:
         sink = Sink(OUT, pauses[1])
         limit = 60 * len(sources[0].beats)
         if not play(bench, [*sources, sink], dice, cycles=limit, until=sink.has(len(expected))):
-            raise Mismatch(f"{len(sink.beats)} of {len(expected)} rows came")
+            raise Failure(f"{len(sink.beats)} of {len(expected)} rows came")
         for (payload,), sums in zip(sink.beats, expected, strict=True):
             got, error, _ = read_tile_row(CONFIG, payload)
             if error != (sums is None) or (sums is not None and got != sums):
-                raise Mismatch(f"Row must be {sums}, not {got}, error {error}")
+                raise Failure(f"Row must be {sums}, not {got}, error {error}")
             compared += sums is not None
         sources = [Source(source.channel, source.beats, pauses[0]) for source in sources]
         play(bench, [*sources, Sink(OUT, pauses[1])], dice, cycles=dice.randrange(20, 60))

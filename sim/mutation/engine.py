@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.bench.replay import Bench, Channel, Mismatch, Sink, Source, play
+from sim.bench.replay import Bench, Channel, Sink, Source, play
 from sim.mutation.invariants import Clause, Term
+from sim.report import Failure
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.driver.engine import golden
@@ -117,7 +118,7 @@ class _Engine:
     def run_to_end(self) -> list[tuple[int, ...]]:
         """Runs until the packet of results has ended; returns its words."""
         if not self.run(20_000, lambda: bool(self.y.beats) and self.y.beats[-1][1] == 1):
-            raise Mismatch("No results")
+            raise Failure("No results")
         return self.y.beats
 
     def write(self, address: int, value: int, strobe: int = 15) -> None:
@@ -125,23 +126,23 @@ class _Engine:
         answer = Sink(B, pause)
         ends = [Source(AW, [(address,)], pause), Source(W, [(value, strobe)], pause), answer, *self._streams]
         if not play(self._bench, ends, self.dice, cycles=200, until=lambda: bool(answer.beats)):
-            raise Mismatch("No answer to a write")
+            raise Failure("No answer to a write")
         self._bench.set(B.ready, 0)
         found = next((r for r in REGISTERS if r.offset == address & ~3), None)
         legal = found is not None and found.access != "ro" and strobe == 15
         if answer.beats != [(OKAY if legal else SLVERR,)]:
-            raise Mismatch(f"Write to {address} was answered with {answer.beats}")
+            raise Failure(f"Write to {address} was answered with {answer.beats}")
 
     def read(self, address: int) -> int:
         pause = self.pauses[2]
         answer = Sink(R, pause)
         ends = [Source(AR, [(address,)], pause), answer, *self._streams]
         if not play(self._bench, ends, self.dice, cycles=200, until=lambda: bool(answer.beats)):
-            raise Mismatch("No answer to a read")
+            raise Failure("No answer to a read")
         self._bench.set(R.ready, 0)
         ((value, response),) = answer.beats
         if response != (OKAY if any(r.offset == address & ~3 for r in REGISTERS) else SLVERR):
-            raise Mismatch(f"Read of {address} was answered with {response}")
+            raise Failure(f"Read of {address} was answered with {response}")
         return value
 
     def set(self, name: str, value: int) -> None:
@@ -184,7 +185,7 @@ class _Engine:
         for name, value in (("ERRORS", ALL), ("INTERRUPT_STATUS", ALL), ("CONTROL", RECOVER)):
             self.set(name, value)
         if (self.get("STATUS"), self.get("ERRORS")) != (0, 0):
-            raise Mismatch("The engine does not recover")
+            raise Failure("The engine does not recover")
 
     def good(self) -> int:
         """A job, every result of which is compared."""
@@ -212,16 +213,16 @@ class _Engine:
         words = self.run_to_end()
         packet = np.array([word for word, *_ in words], "<u4").tobytes()
         if results(CONFIG, m, n, output, packet).tobytes() != golden(x, w, output).tobytes():
-            raise Mismatch(f"Results of a job of {m} x {n} x {k} differ from the golden model's")
+            raise Failure(f"Results of a job of {m} x {n} x {k} differ from the golden model's")
         if any(error for *_, error in words):
-            raise Mismatch("Results are flagged")
+            raise Failure("Results are flagged")
         for name in COUNTERS:
             self.get(name)
         self.set("INTERRUPT_ENABLE", self.dice.getrandbits(2))
         for name in ("ERRORS", "INTERRUPT_STATUS"):
             self.set(name, ALL)
         if (self.get("STATUS"), self.get("ERRORS")) != (0, 0):
-            raise Mismatch("A job leaves something behind")
+            raise Failure("A job leaves something behind")
         return m * n
 
     def bad(self) -> None:
@@ -273,7 +274,7 @@ class _Engine:
         # The last block of rows waits until there is room.
         self.run(4000, lambda: bool(self.y.beats) and self.y.beats[-1][1] == 1)
         if self.get("ERRORS") != register("ERRORS").pack(**{f"{name}_late": 1}):
-            raise Mismatch(f"{words} words too many in the {name} packet are not noticed")
+            raise Failure(f"{words} words too many in the {name} packet are not noticed")
         self._forget()
 
     def refused(self) -> None:
@@ -303,7 +304,7 @@ class _Engine:
         packet = np.array([word for word, *_ in self.run_to_end()], "<u4").tobytes()
         y, expected = results(CONFIG, m, n, Format.FLOAT32, packet), golden(x, w, Format.FLOAT32)
         if y.tobytes() != expected.tobytes():
-            raise Mismatch("Results of a long job differ from the golden model's")
+            raise Failure("Results of a long job differ from the golden model's")
         for name in COUNTERS:
             self.get(name)
         return m * n
@@ -320,7 +321,7 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
     engine.reset()
     for name, value in constants(CONFIG).items():
         if engine.get(name) != value:
-            raise Mismatch(f"{name} must be {value}")
+            raise Failure(f"{name} must be {value}")
     compared = 0
     for job in range(effort):
         engine.pauses = engine.dice.choice(

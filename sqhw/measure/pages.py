@@ -5,42 +5,21 @@ A region stands between ``<!-- NAME: made by sqhw/measure/pages.py -->`` and ``<
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from sim.report import as_table
 from sqhw.measure.goals import smallest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 README = ROOT / "README.md"
-WIDTH = 120
 
 
 def _load(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text())
-
-
-def sim() -> str:
-    """Lines of what `make sim` prints: header, the middle layer of default preset and engine, total."""
-    report = _load("sim")
-    console = Console(width=WIDTH, record=True, file=io.StringIO())
-    console.print(as_table(report))
-    lines = console.export_text().splitlines()
-    middle = [line for line in lines if "layer 11" in line]
-    pe, engine = ([line for line in middle if name in line] for name in ("default", "engine"))
-    totals = report["totals"]
-    total = (
-        f"{totals['compared']:,} accumulators and float32 results compared, "
-        f"{totals['mismatches']} mismatches; build/sim/sim.json"
-    )
-    return "\n".join(f"    {line}".rstrip() for line in [*lines[:4], *pe, "...", *engine, "...", total])
 
 
 def synth() -> str:
@@ -122,64 +101,8 @@ def ppa() -> str:
     return "\n".join(lines)
 
 
-TARGETS = {"pe": "processing element", "array": "array", "engine": "engine, its control"}
-
-
-def mutation() -> str:
-    """What became of the mutants of each target."""
-    report = _load("mutation")
-    lines = [
-        "| target | mutants | killed | proven equivalent | open | killed of those not proven equivalent |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    for part in [*report["targets"], report]:
-        title = TARGETS[part["target"]] if "target" in part else "all"
-        counts = (str(part[name]) for name in ("mutants", "killed", "equivalent", "open"))
-        lines.append(f"| {title} | {' | '.join(counts)} | {100 * part['score']:.1f} % |")
-    open_ones = [
-        f"* {TARGETS[part['target']]}: {row['fault']} at {row['place']}"
-        for part in report["targets"]
-        for row in part["list"]
-        if row["outcome"] == "open"
-    ]
-    return "\n".join([*lines, "", "Open:", "", *(open_ones or ["* none"])])
-
-
-def fuzz() -> str:
-    """What was sent to whom, and what came of it."""
-    report = _load("fuzz")
-    lines = ["| target | sent | hangs | results afterwards compared | wrong |", "|---|---|---:|---:|---:|"]
-    sent = {
-        "processing element": "{beats:,} beats, {flagged:,} results flagged",
-        "engine": "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
-        "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
-    }
-    for name, part in report["parts"].items():
-        counts = f"{part['hangs']} | {part['compared']:,} | {part['wrong']}"
-        lines.append(f"| {name} | {sent[name].format(**part)} | {counts} |")
-    files = report["files"]
-    damaged = f"Of {files['damaged']:,} damaged files {files['refused']:,} were refused"
-    return "\n".join([*lines, "", f"{damaged}, the others hold what their bytes say. Seed {report['seed']}."])
-
-
-def netlist() -> str:
-    """Netlists against the golden model, and simulators against each other."""
-    report = _load("netlist")
-    titles = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells"}
-    lines = ["| netlist | results compared | wrong |", "|---|---:|---:|"]
-    for row in report["netlists"]:
-        lines.append(f"| {row['preset']}, {titles[row['target']]} | {row['compared']:,} | {row['wrong']} |")
-    totals = report["totals"]
-    icarus = report["icarus"] if totals["unknown"] is None else f"Icarus {report['icarus']}"
-    told = f"Simulators: {totals['rows']:,} rows, {totals['differ']} in which an output differs"
-    if totals["unknown"] is not None:
-        told += f", {totals['unknown']} in which X reaches one"
-    return "\n".join([*lines, "", f"{told} ({icarus}). Seed {report['seed']}."])
-
-
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"sim": sim, "synth": synth, "accuracy": accuracy, "ppa": ppa},
-    ROOT / "docs" / "verification.md": {"netlist": netlist, "mutation": mutation, "fuzz": fuzz},
+    README: {"synth": synth, "accuracy": accuracy, "ppa": ppa},
 }
 
 

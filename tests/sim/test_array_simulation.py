@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from sim.array import as_report, simulate
+from sim.array import simulate, totals
 
 SEED = 20251205
 COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "array.json"
@@ -11,7 +11,7 @@ COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "array.json"
 
 def test_tiny_agrees_with_the_golden_model(tmp_path):
     rows = simulate("tiny", simulator="verilator", seed=SEED, folder=tmp_path)
-    total = as_report(rows, simulator="verilator", seed=SEED)["totals"]["tiny"]
+    total = totals("tiny", rows)
     assert total["rows_that_differ"] == 0
     assert total["compared"] == 12 * 24
     assert total["utilization"] == 1

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from sim.coverage import command as coverage
+from sim.coverage import check as coverage
 from sim.coverage.bins import Bins, OperandBins, applicable_faults, result_plan, sample_results
 from sim.coverage.data import Exclusion, Points, summary
 from sim.traffic.dot_products import dot_products
 from sim.traffic.extreme_values import extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
+from sqhw.cli import main
 from sqhw.config import PRESETS
 
 SEED = 7
@@ -87,25 +87,22 @@ def test_what_is_not_in_the_plan_is_refused():
 
 
 def report(**changes):
-    full = {"line": {"share": 1.0}, "branch": {"share": 0.98}, "bins": {"missed": []}, "compared": 5}
-    return {"PE": full | changes}
+    full = {"design": "PE", "lines": 1.0, "branches": 0.98, "missed": [], "compared": 5}
+    return [full | changes]
 
 
 def test_a_gap_is_a_problem():
     assert coverage.problems(report()) == []
-    assert coverage.problems(report(line={"share": 0.975})) == [
-        "PE: 97.5% of line points are hit, 98% must be"
-    ]
-    assert coverage.problems(report(bins={"missed": ["stall: both"]})) == ["PE: never seen: stall: both"]
+    assert coverage.problems(report(lines=0.975)) == ["PE: 97.5% of lines are hit, 98% must be"]
+    assert coverage.problems(report(missed=["stall: both"])) == ["PE: never seen: stall: both"]
     assert coverage.problems(report(compared=0)) == ["PE: nothing was compared"]
 
 
 @pytest.mark.slow
 def test_an_array_is_covered(tmp_path):
     output = tmp_path / "coverage.json"
-    result = CliRunner().invoke(coverage.main, ["--design", "array tiny", "--output", str(output)])
-    assert result.exit_code == 0, result.output
+    assert main(["verify", "coverage", "--quick", "--output", str(output)]) == 0
     document = json.loads(output.read_text())
     assert document["passed"]
     assert document["compared"] > 1000
-    assert document["least"]["line"] >= 0.98
+    assert document["least"]["lines"] >= 0.98

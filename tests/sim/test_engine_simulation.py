@@ -1,17 +1,17 @@
-"""Simulation of engines' emitted Verilog: slices of real layers, and the cocotb test under Icarus."""
+"""Simulation of engines' emitted Verilog: tiles of real layers, and the cocotb test under Icarus."""
 
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-import sim.__main__
-from sim import engine_slices
+from sim import layer_tiles, pe
 from sim.engine import simulate_engine
-from sim.engine_slices import ENGINE, simulate_slices
-from sim.runner import Simulation, SimulationError
+from sim.harness import Simulation
+from sim.layer_tiles import ENGINE, simulate_tiles
+from sim.report import Failure
+from sqhw.cli import main
 from sqhw.driver.rtl import RTLDevice
 from sw_reference.activations import load_activations
 from tests.engine.test_engine import library
@@ -26,13 +26,13 @@ def one_site(monkeypatch):
     class Activations:
         sites = (SITE,)
 
-    monkeypatch.setattr(engine_slices, "load_activations", Activations)
-    monkeypatch.setattr(engine_slices, "compile_engine", lambda config: library())
+    monkeypatch.setattr(layer_tiles, "load_activations", Activations)
+    monkeypatch.setattr(layer_tiles, "compile_engine", lambda config: library())
 
 
 @pytest.mark.usefixtures("one_site")
-def test_slices_agree_with_the_golden_model(tmp_path):
-    (row,) = simulate_slices("tiny", seed=SEED, folder=tmp_path).rows
+def test_layer_tiles_agree_with_the_golden_model(tmp_path):
+    (row,) = simulate_tiles("tiny", seed=SEED, folder=tmp_path).rows
     assert (row["preset"], row["layer"], row["site"]) == ("engine tiny", "layer 11", "ffn_down")
     assert (row["compared"], row["mismatches"]) == (24 * 72, 0)
     assert row["cycles_with_random_stalls"] > row["cycles"] / 2  # for half of its tokens
@@ -46,8 +46,8 @@ def test_a_wrong_bit_is_found(tmp_path, monkeypatch):
             reply = super().run(sq, dense, **options)
             return type(reply)(bytes([reply.packet[0] ^ 1]) + reply.packet[1:], reply.flags, reply.ended)
 
-    monkeypatch.setattr(engine_slices, "RTLDevice", Wrong)
-    (row,) = simulate_slices("tiny", seed=SEED, folder=tmp_path).rows
+    monkeypatch.setattr(layer_tiles, "RTLDevice", Wrong)
+    (row,) = simulate_tiles("tiny", seed=SEED, folder=tmp_path).rows
     assert row["mismatches"] == 1
 
 
@@ -57,41 +57,38 @@ def test_an_engine_that_reports_an_error_fails(tmp_path, monkeypatch):
         def run(self, sq, dense, **options):
             return super().run(sq[: -4 * 8], dense, **options)
 
-    monkeypatch.setattr(engine_slices, "RTLDevice", Deaf)
-    with pytest.raises(
-        SimulationError, match=r"^engine tiny, layer 11 ffn_down: Job of .* failed: sq_early$"
-    ):
-        simulate_slices("tiny", seed=SEED, folder=tmp_path)
+    monkeypatch.setattr(layer_tiles, "RTLDevice", Deaf)
+    with pytest.raises(Failure, match=r"^engine tiny, layer 11 ffn_down: Job of .* failed: sq_early$"):
+        simulate_tiles("tiny", seed=SEED, folder=tmp_path)
 
 
 @pytest.mark.parametrize(
     ("options", "engine"), [((), True), (("--preset", "tiny"), False), (("--simulator", "icarus"), False)]
 )
-def test_make_sim_runs_an_engine(tmp_path, monkeypatch, options, engine):
+def test_make_sim_runs_an_engine(tmp_path, monkeypatch, capsys, options, engine):
     rows = {"mismatches": 0, "layer": "layer 1", "site": "ffn_down", "policy": "largest", "cycles": 1}
     rows |= {"stalls": 0, "utilization": 1.0, "gate_rate": 0.0, "cycles_with_random_stalls": 1}
 
     def simulate(name, *, folder, **_):
-        return Simulation({}, "0", [rows | {"preset": name, "compared": 1}])
+        return Simulation([rows | {"preset": name, "compared": 1}], "0")
 
-    def slices(name, *, folder, **_):
-        return Simulation({}, None, [rows | {"preset": f"engine {name}", "compared": 1000}])
+    def tiles(name, *, folder, **_):
+        return Simulation([rows | {"preset": f"engine {name}", "compared": 1000}])
 
-    monkeypatch.setattr(sim.__main__, "simulate", simulate)
-    monkeypatch.setattr(sim.__main__, "simulate_slices", slices)
+    monkeypatch.setattr(pe, "simulate", simulate)
+    monkeypatch.setattr(pe, "simulate_tiles", tiles)
     output = tmp_path / "sim.json"
-    result = CliRunner().invoke(sim.__main__.main, [*options, "--output", str(output)])
-    assert result.exit_code == 0, result.output
-    assert (f"│ engine {ENGINE} │" in result.output) == engine
+    assert main(["sim", *options, "--output", str(output)]) == 0
+    assert (f"engine {ENGINE}\n" in capsys.readouterr().out) == engine
     report = json.loads(output.read_text())
-    assert (report["totals"]["compared"] > 1000) == engine
+    assert (report["compared"] > 1000) == engine
     assert (f"engine {ENGINE}" in report["configurations"]) == engine
     assert f"engine {ENGINE}" not in report["verilog_sha256"]
 
 
 @pytest.mark.slow
 def test_the_committed_report_is_of_this_engine(tmp_path):
-    rows = simulate_slices(ENGINE, seed=SEED, folder=tmp_path).rows
+    rows = simulate_tiles(ENGINE, seed=SEED, folder=tmp_path).rows
     committed = json.loads(COMMITTED.read_text())["rows"]
     assert [row for row in committed if row["preset"] == f"engine {ENGINE}"] == rows
     assert len(rows) == 12

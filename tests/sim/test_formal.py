@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In
 from sim.formal import decoder as formal_decoder
 from sim.formal.claims import PROOFS, QUICK
 from sim.formal.prove import Proof, prove, refute
-from sim.mutation.mutants import CONFIG
+from sim.mutation.designs import CONFIG
 from sqhw.cli import main
 from sqhw.pe import bank_monitor
 from sqhw.pe import decoder as bitmap_decoder
@@ -140,9 +140,10 @@ def test_an_empty_harness_is_refused(missing, tmp_path):
 
 
 def test_command_writes_a_report(tmp_path, capsys):
-    assert main(["formal", "--only", "buffer", "--output", str(tmp_path)]) == 0
-    report = json.loads((tmp_path / "formal.json").read_text())
+    path = tmp_path / "formal.json"
+    assert main(["verify", "formal", "--only", "buffer", "--output", str(path)]) == 0
+    report = json.loads(path.read_text())
     assert [row["name"] for row in report["proofs"]] == ["buffer"]
     assert (report["proven"], report["bugs_found"], report["bugs_planted"]) == (1, 1, 1)
     out = capsys.readouterr().out
-    assert "1 of 1 claims proven, 0 of them by induction; 1 of 1 planted bugs found" in out
+    assert "1 claims proven, 0 of them by induction; 1 of 1 planted bugs found" in out

@@ -3,7 +3,7 @@
 
 import pytest
 
-from sim.fuzz import command as fuzz
+from sim.fuzz import check as fuzz
 from sim.fuzz.engine import CONFIG, RECOVER, engine_rounds
 from sim.fuzz.line import compile_line, line_rounds
 from sqhw.driver.library import compile_engine

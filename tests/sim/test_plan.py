@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from sim import plan
+from sqhw.cli import main
 
 PAGE = """
 | block | property | covered by |
@@ -60,23 +60,21 @@ def test_a_file_can_be_slow_as_a_whole(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(plan.main, [str(argument) for argument in arguments])
+    return main(["verify", "plan", *map(str, arguments)])
 
 
-def test_a_test_that_did_not_run_fails_the_command(report, tmp_path, monkeypatch):
+def test_a_test_that_did_not_run_fails_the_command(report, tmp_path, monkeypatch, capsys):
     output = tmp_path / "plan.json"
-    result = run(report, "--output", output)
-    assert result.exit_code == 1
-    assert "missing: tests/pe/test_pe.py::test_agrees_with_the_golden_model" in result.output
+    assert run("--junit", report, "--output", output) == 1
+    assert "missing: tests/pe/test_pe.py::test_agrees_with_the_golden_model" in capsys.readouterr().out
     page = tmp_path / "page.md"
     page.write_text("| A | one | `tests/sim/test_plan.py::test_a` |\n")
     monkeypatch.setattr(plan, "PAGE", page)
-    assert run(report, "--output", output).exit_code == 0
-    assert json.loads(output.read_text())["counts"]["passed"] == 1
+    assert run("--junit", report, "--output", output) == 0
+    assert json.loads(output.read_text())["passed_tests"] == 1
 
 
-def test_without_a_report_it_says_what_to_run(tmp_path, monkeypatch):
+def test_without_a_report_it_says_what_to_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(plan, "REPORTS", tmp_path)
-    result = run()
-    assert result.exit_code == 1
-    assert "run `make test` first" in result.output
+    assert run() == 1
+    assert capsys.readouterr().err == f"Error: No report in {tmp_path}: run `make test` first\n"

@@ -1,13 +1,13 @@
-"""Slices of a real model's layers through an engine's emitted Verilog: ``make layer`` in little."""
+"""Tiles of a real model's layers through an engine's emitted Verilog: ``make layer`` in little."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sim.runner import Simulation, SimulationError
+from sim.harness import REPORT, Simulation
+from sim.report import Failure
 from sqhw.config import EngineConfig, engine_preset
 from sqhw.driver.engine import Engine, EngineError
 from sqhw.driver.library import compile_engine
@@ -15,7 +15,7 @@ from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.measure.layer import run_layer
 from sw_reference.activations import Site, load_activations
 
-__all__ = ["ENGINE", "simulate_slices"]
+__all__ = ["ENGINE", "simulate_tiles"]
 
 ENGINE = "2x2"
 """Has the units and streams of ``8x8``."""
@@ -38,14 +38,14 @@ class _Pausing(RTLDevice):
         return super().run(sq, dense, passes=passes, room=room, cycles=_PATIENCE * cycles, **pauses)
 
 
-def simulate_slices(name: str, *, seed: int, folder: Path) -> Simulation:
+def simulate_tiles(name: str, *, seed: int, folder: Path) -> Simulation:
     """Runs every captured site, all K that the engine takes, through the engine preset called `name`.
 
     The report in `folder` gets a line per site as soon as it is done.
 
     Raises
     ------
-    SimulationError
+    Failure
         If the engine reports an error or delivers no results.
     ToolError
         If a tool that compiles it is missing or fails.
@@ -55,15 +55,15 @@ def simulate_slices(name: str, *, seed: int, folder: Path) -> Simulation:
     library = compile_engine(config)
     engines = Engine(config, RTLDevice(config, library)), Engine(config, _Pausing(config, library, seed))
     rows = []
-    with (folder / "report.jsonl").open("w") as report:
+    with (folder / REPORT).open("w") as report:
         for site in load_activations().sites:
             try:
                 rows.append(_row(name, engines, site))
             except EngineError as error:
-                raise SimulationError(f"engine {name}, layer {site.layer} {site.name}: {error}") from error
+                raise Failure(f"engine {name}, layer {site.layer} {site.name}: {error}") from error
             report.write(json.dumps(rows[-1]) + "\n")
             report.flush()
-    return Simulation(asdict(config), None, rows)
+    return Simulation(rows)
 
 
 def _row(name: str, engines: tuple[Engine, Engine], site: Site) -> dict[str, Any]:

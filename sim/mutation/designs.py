@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sim.bench.replay import Bench, Channel, Mismatch, Program, Recording, Sink, Source, play
+from sim.bench.replay import Bench, Channel, Program, Recording, Sink, Source, play
 from sim.mutation.array import OUT as ARRAY_OUT
 from sim.mutation.array import array_design, stimulate_array
 from sim.mutation.engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
 from sim.mutation.invariants import Clause
+from sim.report import Failure
 from sim.traffic.dot_products import NAN, DotProduct, Traffic, dot_products, numeric_products
 from sim.traffic.rounding_cases import rounding_products
 from sqhw.config import PEConfig
@@ -20,14 +21,14 @@ from sqhw.packing import split_last
 from sqhw.tools.verilated import Port
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
-__all__ = ["CONFIG", "TARGETS", "Mismatch", "Target", "ports_of"]
+__all__ = ["CONFIG", "DESIGNS", "Subject", "ports_of"]
 
 CONFIG = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
 """Small, with all that needs control: banks of two beats, beats of two steps, group scales, a short k_max."""
 
 
 @dataclass(frozen=True)
-class Target:
+class Subject:
     """A design that mutants are made of.
 
     Attributes
@@ -144,10 +145,10 @@ def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
         expected = traffic.expected
         limit = 60 * len(traffic.sq)
         if not play(bench, [*sources, sink], rng, cycles=limit, until=sink.has(len(expected))):
-            raise Mismatch(f"{len(sink.beats)} of {len(expected)} results came")
+            raise Failure(f"{len(sink.beats)} of {len(expected)} results came")
         known = [pair for pair in zip(sink.beats, expected, strict=True) if pair[1][0] != UNKNOWN]
         if any(got != want for got, want in known):
-            raise Mismatch("Results differ from the golden model's")
+            raise Failure("Results differ from the golden model's")
         compared += len(known)
         # Something is left inside when the next reset comes.
         sources, sink = _pe_ends(traffic, pauses)
@@ -155,7 +156,7 @@ def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
     return compared
 
 
-PE = Target(
+PE = Subject(
     "pe",
     lambda: emit(CONFIG, "top"),
     "aclk",
@@ -165,8 +166,8 @@ PE = Target(
     40_000,
     pipeline=True,
 )
-ARRAY = Target("array", array_design, "clk", (ARRAY_OUT,), stimulate_array, ("rst", 1), 2000)
-ENGINE = Target(
+ARRAY = Subject("array", array_design, "clk", (ARRAY_OUT,), stimulate_array, ("rst", 1), 2000)
+ENGINE = Subject(
     "engine",
     engine_design,
     "aclk",
@@ -177,4 +178,4 @@ ENGINE = Target(
     r"array|lanes",
     invariants=INVARIANTS,
 )
-TARGETS = {target.name: target for target in (PE, ARRAY, ENGINE)}
+DESIGNS = {subject.name: subject for subject in (PE, ARRAY, ENGINE)}

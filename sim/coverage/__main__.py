@@ -1,5 +1,0 @@
-"""``python -m sim.coverage``."""
-
-from .command import main
-
-main()

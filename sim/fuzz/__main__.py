@@ -1,5 +1,0 @@
-"""``python -m sim.fuzz``."""
-
-from .command import main
-
-main()

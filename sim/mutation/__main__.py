@@ -1,5 +1,0 @@
-"""``python -m sim.mutation``."""
-
-from .command import main
-
-main()

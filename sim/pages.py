@@ -1,0 +1,120 @@
+"""Fills the tables of README.md and docs/verification.md from the committed reports of checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sim.report import cell
+from sqhw import console
+from sqhw.console import Command, Outcome
+from sqhw.measure.pages import with_region
+from sw_reference.files import write_text
+
+__all__ = ["COMMAND", "PAGES", "filled"]
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+SUBJECTS = {"pe": "processing element", "array": "array", "engine": "engine, its control"}
+SENT = {
+    "processing element": "{beats:,} beats, {flagged:,} results flagged",
+    "engine": "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
+    "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
+}
+NETLISTS = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells"}
+
+
+def _load(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int) -> str:
+    """A table in Markdown, whose columns are numbers from the `texts`-th on."""
+    rule = ["---"] * texts + ["---:"] * (len(columns) - texts)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, rule, *rows))
+
+
+def simulation() -> str:
+    """The middle layer of the default preset, and of the engine."""
+    report = _load("sim")
+    names = ("preset", "site", "compared", "mismatches", "cycles", "utilization", "gate_rate")
+    rows = [
+        [cell(name, row[name]) for name in names]
+        for row in report["rows"]
+        if row["layer"] == "layer 11" and row["preset"] in ("default", "engine 2x2")
+    ]
+    total = f"{report['compared']:,} results compared, {report['mismatches']} mismatches."
+    return f"{_table([name.replace('_', ' ') for name in names], rows, texts=2)}\n\n{total}"
+
+
+def mutation() -> str:
+    """What became of the mutants of each design, and those that are left."""
+    report = _load("mutation")
+    names = ("mutants", "killed", "equivalent", "open")
+    parts = [*((SUBJECTS[part["design"]], part) for part in report["designs"]), ("all", report)]
+    rows = [
+        [title, *(str(part[name]) for name in names), f"{100 * part['score']:.1f} %"] for title, part in parts
+    ]
+    columns = ("design", "mutants", "killed", "proven equivalent", "open", "killed of the not equivalent")
+    left = [f"* {SUBJECTS[row['design']]}: {row['fault']} at {row['place']}" for row in report["left_open"]]
+    return "\n".join([_table(columns, rows, texts=1), "", "Open:", "", *(left or ["* none"])])
+
+
+def fuzzing() -> str:
+    """What each part was sent, and what came of it."""
+    report = _load("fuzz")
+    rows = [
+        [
+            part["part"],
+            SENT[part["part"]].format(**part),
+            *(f"{part[name]:,}" for name in ("hangs", "compared", "wrong")),
+        ]
+        for part in report["parts"]
+    ]
+    columns = ("part", "sent", "hangs", "results afterwards compared", "wrong")
+    (files,) = report["files"]
+    damaged = f"Of {files['damaged']:,} damaged files {files['refused']:,} were refused"
+    end = f"{damaged}, the others hold what their bytes say. Seed {report['seed']}."
+    return f"{_table(columns, rows, texts=2)}\n\n{end}"
+
+
+def netlists() -> str:
+    """Netlists against the golden model, and simulators against each other."""
+    report = _load("netlist")
+    rows = [
+        [f"{row['preset']}, {NETLISTS[row['target']]}", f"{row['compared']:,}", str(row["wrong"])]
+        for row in report["netlists"]
+    ]
+    table = _table(("netlist", "results compared", "wrong"), rows, texts=1)
+    text = f"Simulators: {report['rows']:,} rows, {report['differ']} in which an output differs"
+    icarus = report["icarus"]
+    if report["unknown"] is not None:
+        text, icarus = f"{text}, {report['unknown']} in which X reaches one", f"Icarus {icarus}"
+    return f"{table}\n\n{text} ({icarus}). Seed {report['seed']}."
+
+
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    ROOT / "README.md": {"sim": simulation},
+    ROOT / "docs" / "verification.md": {"netlist": netlists, "mutation": mutation, "fuzz": fuzzing},
+}
+
+
+def filled(path: Path) -> str:
+    """Returns a page with every region made anew; raises ValueError if one is missing."""
+    text = path.read_text()
+    for name, make in PAGES[path].items():
+        text = with_region(text, name, make(), made_by="sim/pages.py")
+    return text
+
+
+@click.command("pages", cls=Command)
+def COMMAND() -> Outcome:
+    """Fill the tables of the pages from the committed reports."""
+    for page in PAGES:
+        write_text(page, filled(page))
+    names = [str(page.relative_to(ROOT)) for page in PAGES]
+    return Outcome(names, lambda: console.say("\n".join(names)))
