@@ -1,0 +1,142 @@
+"""Model files become packed tensors that come back exactly."""
+
+import re
+
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from sqhw.packed import convert as convert_module
+from sqhw.packed.convert import Recipe
+from sqhw.packed.packed_file import PackedFile
+from sqhw.packed.tensor_file import Entry, TensorFile, TensorFileWriter
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.policy import LargestImportance, Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.split import dequantize
+
+from .models import FORMATS, NAMES, arrays, quantized, run, to_packed, weights
+
+
+@pytest.mark.parametrize("scale", ["least_squares", "absmax"])
+@pytest.mark.parametrize("fmt", FORMATS, ids=str)
+def test_round_trip_is_exact(model, fmt, scale, monkeypatch):
+    monkeypatch.setattr(convert_module, "_ELEMENTS", 100)  # a few rows at a time
+    recipe = Recipe(fmt, scale)
+    counted = []
+    file = PackedFile(to_packed(model, recipe, lambda name, count: counted.append((name, count))))
+    assert list(file.packed) == NAMES
+    compared = 0
+    for name in NAMES:
+        w = weights()[name]
+        want = quantized(w, recipe)
+        assert arrays(file.tensor(name)) == arrays(want)
+        error = (dequantize(want) - w) ** 2
+        assert file.packed[name].relative_error == pytest.approx(error.sum() / (w.astype(float) ** 2).sum())
+        assert sum(count for n, count in counted if n == name) == w.size
+        compared += w.size
+    assert compared == 24 * 40 + 5 * 33 + 70
+    assert file.made == {"policy": "largest magnitude", "scale": scale, "source": "x"}
+
+
+def test_other_tensors_are_unchanged(model):
+    output = to_packed(model, Recipe(SQFormat()))
+    before, after = load_file(model), load_file(output)
+    others = [name for name in before if name not in NAMES]
+    for name in others:
+        assert after[name].dtype == before[name].dtype
+        assert after[name].tolist() == before[name].tolist()
+    packed = [f"{name}.{part}" for name in NAMES for part in ("packed", "row_scale")]
+    assert sorted(after) == sorted(others + packed)
+    assert TensorFile(output).metadata["format"] == "np"
+    assert [path.name for path in sorted(model.parent.iterdir())] == ["model.safetensors", "out.safetensors"]
+
+
+def test_size_is_what_is_reported(model):
+    file = PackedFile(to_packed(model, Recipe(SQFormat())))
+    for name, packed in file.packed.items():
+        size = sum(file.file.entries[f"{name}.{part}"].size for part in ("packed", "row_scale"))
+        assert packed.bits_per_element == 8 * size / (packed.rows * packed.k)
+
+
+def test_threshold_counts_in_root_mean_squares(model):
+    file = PackedFile(to_packed(model, Recipe(SQFormat(32, 2, "fp16"), threshold=2.0)))
+    marked = 0
+    for name in NAMES:
+        w = weights()[name]
+        limit = 2.0 * float(np.sqrt((w.astype(np.float64) ** 2).sum() / w.size))
+        want = quantize_sq(w, SQFormat(32, 2, "fp16"), Threshold(limit))
+        assert arrays(file.tensor(name)) == arrays(want)
+        assert file.packed[name].outlier_share == want.bitmap.sum() / w.size
+        marked += want.bitmap.sum()
+    assert (
+        0 < marked < sum(2 * np.ceil(weights()[name].shape[1] / 32) * len(weights()[name]) for name in NAMES)
+    )
+    assert file.made["policy"] == "above 2 times the root mean square"
+
+
+def test_importance_comes_from_a_file(model):
+    rng = np.random.default_rng(1)
+    path = model.parent / "importance.safetensors"
+    importance = {name: rng.random(weights()[name].shape[1]).astype(np.float32) for name in NAMES}
+    save_file(importance, path)
+    fmt = DenseFormat(4, 32, 2, 16)
+    file = PackedFile(to_packed(model, Recipe(fmt, importance=TensorFile(path))))
+    for name in NAMES:
+        want = quantize_dense(weights()[name], fmt, policy=LargestImportance(importance[name]))
+        assert arrays(file.tensor(name)) == arrays(want)
+    assert file.made["policy"] == "largest importance"
+    save_file({name: importance[name] for name in NAMES[:2]}, path)
+    message = f"{path}: h.1.q.weight must be F32 [70], not nothing"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        to_packed(model, Recipe(fmt, importance=TensorFile(path)))
+
+
+def test_bfloat16_weights_are_quantized_and_others_pass(tmp_path):
+    w = np.random.default_rng(0).standard_normal((9, 40)).astype(ml_dtypes.bfloat16)
+    entries = {"h.0.a.weight": Entry("BF16", w.shape, w.nbytes), "b": Entry("F8_E4M3", (3,), 3)}
+    path = tmp_path / "model.safetensors"
+    with TensorFileWriter(path, entries, {}) as writer:
+        writer.write("b", np.array([1, 2, 255], np.uint8))
+        writer.write("h.0.a.weight", w.view(np.uint16))
+        writer.finish({})
+    file = PackedFile(to_packed(path, Recipe(SQFormat())))
+    assert arrays(file.tensor("h.0.a.weight")) == arrays(quantize_sq(w.astype(np.float32), SQFormat()))
+    assert file.others == {"b": Entry("F8_E4M3", (3,), 3)}
+    assert file.file.raw("b").tolist() == [1, 2, 255]
+
+
+def test_packed_files_are_not_packed_again(model, capsys):
+    output = to_packed(model, Recipe(SQFormat()))
+    status, _, err = run(capsys, "quantize", output, "-o", model.parent / "x", "--tensors", ".")
+    message = "The model holds packed tensors already: quantize what it was made from"
+    assert (status, err) == (1, f"Error: {message}\n")
+
+
+def test_names_must_not_meet(model, capsys):
+    save_file(weights() | {"h.0.q.weight.packed": np.zeros(1, np.float32)}, model)
+    status, _, err = run(capsys, "quantize", model, "-o", model.parent / "out")
+    assert (status, err) == (1, "Error: Two tensors would be called h.0.q.weight.packed\n")
+
+
+def test_bad_weights_are_named_and_leave_what_was_there(model, capsys):
+    bad = weights()
+    bad["h.0.k.weight"][3, 2] = np.nan
+    save_file(bad, model)
+    output = model.parent / "out.safetensors"
+    output.write_bytes(b"before")
+    status, out, err = run(capsys, "quantize", model, "-o", output)
+    message = "h.0.k.weight: Row 3, column 2: an element must be a finite float32, not nan"
+    assert (status, out, err) == (1, "", f"Error: {message}\n")
+    assert output.read_bytes() == b"before"
+    assert sorted(path.name for path in model.parent.iterdir()) == ["model.safetensors", "out.safetensors"]
+
+
+def test_interruption_leaves_nothing(model, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert_module, "pack_sq", interrupted)
+    assert run(capsys, "quantize", model, "-o", model.parent / "out") == (130, "", "\nInterrupted\n")
+    assert list(model.parent.iterdir()) == [model]
