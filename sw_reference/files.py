@@ -52,6 +52,10 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.chown(neighbour, found.st_uid, found.st_gid)
             neighbour.chmod(stat.S_IMODE(found.st_mode))
         neighbour.replace(path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(neighbour)):  # a full disk names no file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         neighbour.unlink(missing_ok=True)
 

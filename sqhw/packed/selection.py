@@ -35,7 +35,7 @@ class Selection:
         """One line for each reason: how many tensors, and the first of their names."""
         lines = []
         for reason, names in self.others.items():
-            listed = ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+            listed = ", ".join(name or "''" for name in names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
             lines.append(f"{reason}: {len(names)} ({listed})")
         return lines
 

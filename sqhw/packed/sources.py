@@ -18,6 +18,7 @@ from .tensor_file import Entry, TensorFile
 __all__ = ["Source", "open_source"]
 
 _GGUF_MAGIC = b"GGUF"
+_POINTER_MAGIC = b"vers"  # version https://git-lfs.github.com/spec/v1
 # What both formats have. Other float types of GGUF are passed on as float32.
 _SAME_TYPES = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8"}
 _INDEX = "*.safetensors.index.json"
@@ -148,6 +149,8 @@ def open_source(path: Path) -> Source:
 def _open(path: Path) -> _GGUFSource | TensorFile:
     with path.open("rb") as file:
         magic = file.read(len(_GGUF_MAGIC))
+    if magic == _POINTER_MAGIC:
+        raise ValueError(f"{path} is a Git LFS pointer: git lfs pull fetches the file that it stands for")
     return _GGUFSource(path) if magic == _GGUF_MAGIC else TensorFile(path)
 
 

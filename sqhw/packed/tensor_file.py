@@ -73,6 +73,9 @@ class TensorFile:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH), "little")
             header = json.loads(file.read(length))
+        self._data: NDArray[np.uint8] = np.memmap(
+            path, mode="r"
+        )  # stays the same file if another takes its name
         self.path = path
         self.paths: Sequence[Path] = (path,)
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
@@ -93,8 +96,8 @@ class TensorFile:
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """Returns a tensor's bytes, read when they are used."""
-        size, start = self.entries[name].size, self._starts[name]
-        return np.memmap(self.path, np.uint8, "r", start, (size,)) if size else np.empty(0, np.uint8)
+        start = self._starts[name]
+        return self._data[start : start + self.entries[name].size]
 
     def part(self, name: str, rows: slice) -> NDArray[Any]:
         """Returns some rows of a tensor of one of the types FLOATS, or of bytes; bfloat16 as float32."""

@@ -8,13 +8,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sqhw.packed import convert as convert_module
-from sqhw.packed.convert import Recipe
+from sqhw.packed.convert import Recipe, convert
 from sqhw.packed.packed_file import PackedFile
+from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import Entry, TensorFile, TensorFileWriter
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.policy import LargestImportance, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
+from tests.reference.gguf_maker import GGUF
 
 from .models import FORMATS, NAMES, arrays, quantized, run, to_packed, weights
 
@@ -140,3 +142,105 @@ def test_interruption_leaves_nothing(model, capsys, monkeypatch):
     monkeypatch.setattr(convert_module, "pack_sq", interrupted)
     assert run(capsys, "quantize", model, "-o", model.parent / "out") == (130, "", "\nInterrupted\n")
     assert list(model.parent.iterdir()) == [model]
+
+
+def converted(model, recipe, **options):
+    source = open_source(model)
+    output = model.parent / "out.safetensors"
+    return convert(source, NAMES, output, recipe, made={}, done=lambda *_: None, **options), output
+
+
+def test_only_packed_leaves_all_others_out(model):
+    packed, output = converted(model, Recipe(SQFormat()))
+    whole = PackedFile(output)
+    alone, output = converted(model, Recipe(SQFormat()), only_packed=True)
+    file = PackedFile(output)
+    assert (alone, file.packed, file.others) == (packed, whole.packed, {})
+    assert sorted(file.file.entries) == sorted(
+        f"{name}.{p}" for name in NAMES for p in ("packed", "row_scale")
+    )
+    assert file.file.metadata["format"] == "np"
+    for name in NAMES:
+        assert arrays(file.tensor(name)) == arrays(whole.tensor(name))
+
+
+def test_tensors_that_cannot_be_passed_on_are_named(tmp_path):
+    """GGUF tensors of a type without numbers hinder only a file that would hold them."""
+    w = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
+    path = tmp_path / "a.gguf"
+    path.write_bytes(GGUF().floats("blk.0.a.weight", w).tensor("x", (64,), 42, bytes(99)).bytes())
+    message = "x is of type number 42, which cannot be passed on: --only-packed leaves it out"
+    output = tmp_path / "out"
+    for options in ({}, {"only_packed": True}):
+        arguments = (open_source(path), ["blk.0.a.weight"], output, Recipe(SQFormat()))
+        if options:
+            convert(*arguments, made={}, done=lambda *_: None, **options)
+        else:
+            with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+                convert(*arguments, made={}, done=lambda *_: None)
+            assert list(tmp_path.iterdir()) == [path]
+    assert arrays(PackedFile(output).tensor("blk.0.a.weight")) == arrays(quantize_sq(w, SQFormat()))
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=str)
+def test_errors_are_those_of_the_bytes(model, fmt):
+    """What the summary says follows from the file and the source alone, not from what an encoder meant."""
+    packed, output = converted(model, Recipe(fmt))
+    file = PackedFile(output)
+    compared = 0
+    for name in NAMES:
+        w, t = weights()[name].astype(np.float64), file.tensor(name)
+        error = ((dequantize(t) - w) ** 2).sum() / (w**2).sum()
+        assert packed[name].relative_error == pytest.approx(error, rel=1e-12)
+        assert packed[name].outlier_share == (0 if t.bitmap is None else t.bitmap.sum() / w.size)
+        compared += w.size
+    assert compared == 24 * 40 + 5 * 33 + 70
+
+
+def test_wrong_bytes_show_in_the_error_or_are_refused(model, monkeypatch):
+    """A writer that loses bits: illegal ones are named, legal ones are found in the sample of rows."""
+    right = converted(model, Recipe(SQFormat()))[0]
+    write = TensorFileWriter.write
+
+    def spoil(change):
+        def spoiled(self, name, data, offset=0):
+            write(self, name, change(data) if name == "h.0.q.weight.row_scale" else data, offset)
+
+        monkeypatch.setattr(TensorFileWriter, "write", spoiled)
+
+    before = (model.parent / "out.safetensors").read_bytes()
+    spoil(lambda data: 2 * data)
+    with pytest.raises(ValueError, match=r"^h\.0\.q\.weight: row 0 of the file is not the model's: "):
+        converted(model, Recipe(SQFormat()))
+    monkeypatch.setattr(convert_module, "_CHECKED", 0)
+    monkeypatch.setattr(convert_module, "_check", lambda *_: None)
+    wrong = converted(model, Recipe(SQFormat()))[0]
+    assert wrong["h.0.q.weight"].relative_error > 100 * right["h.0.q.weight"].relative_error
+    (model.parent / "out.safetensors").write_bytes(before)
+    spoil(lambda data: data * np.nan)
+    with pytest.raises(ValueError, match="row scale"):
+        converted(model, Recipe(SQFormat()))
+    assert (model.parent / "out.safetensors").read_bytes() == before
+
+
+def test_a_model_that_changes_meanwhile_is_refused(model):
+    """Rows are read again at the end: the first, the last, and some between."""
+    source = open_source(model)
+    part = source.part
+    read = []
+
+    def changing(name, rows):
+        read.append((name, rows.start, rows.stop))
+        w = part(name, rows)
+        return w if rows.stop - rows.start > 1 or name != "h.0.q.weight" else w[:, ::-1].copy()
+
+    source.part = changing
+    output = model.parent / "out"
+    with pytest.raises(ValueError, match=r"^h\.0\.q\.weight: row 0 of the file is not the model's: "):
+        convert(source, NAMES, output, Recipe(SQFormat()), made={}, done=lambda *_: None)
+    assert list(model.parent.iterdir()) == [model]
+    read.clear()
+    source.part = lambda name, rows: read.append((name, rows.start, rows.stop)) or part(name, rows)
+    convert(source, NAMES, output, Recipe(SQFormat()), made={}, done=lambda *_: None)
+    checked = [start for name, start, stop in read if name == "h.0.q.weight" and stop - start == 1]
+    assert checked == [0, 3, 6, 9, 13, 16, 19, 23]

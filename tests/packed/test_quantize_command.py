@@ -1,6 +1,8 @@
 """The commands quantize and inspect: what they print, refuse, and leave behind."""
 
+import errno
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,11 +15,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from sqhw.packed.packed_file import PackedFile
+from sqhw.packed.tensor_file import TensorFileWriter
 from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import SQFormat
 from sw_reference.quantize import quantize_sq
 
-from .models import arrays, run, weights
+from .models import NAMES, arrays, run, weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,3 +168,107 @@ def test_the_real_model(tmp_path, capsys):
         == source.tensor("token_embd.weight")[:9].tolist()
     )
     assert run(capsys, "inspect", output)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["x.gguf", "x.bin", "x.safetensors.gz", "x.GGUF"])
+def test_names_that_promise_another_format_are_refused(model, capsys, name):
+    suffix = Path(name).suffix
+    message = f"Output must end in .safetensors, the format that is written, not in {suffix}"
+    assert run(capsys, "quantize", model, "-o", model.parent / name) == (2, "", f"Error: {message}\n")
+    assert list(model.parent.iterdir()) == [model]
+
+
+@pytest.mark.parametrize("name", ["x", "x.safetensors"])
+def test_names_that_promise_nothing_else_are_taken(model, capsys, name):
+    assert run(capsys, "quantize", model, "-o", model.parent / name)[0] == 0
+    assert len(PackedFile(model.parent / name).packed) == 3
+
+
+def test_nothing_that_is_read_is_overwritten(tmp_path, capsys):
+    w = np.ones((2, 8), np.float32)
+    parts = [tmp_path / f"m-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    for i, part in enumerate(parts):
+        save_file({f"h.{i}.a.weight": w}, part)
+    importance = tmp_path / "importance.safetensors"
+    save_file({f"h.{i}.a.weight": w[0] for i in range(2)}, importance)
+    link = tmp_path / "link.safetensors"
+    link.symlink_to(parts[1])
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for output in (*parts, importance, link):
+        message = f"Error: Output must be another file than what is read, not {output}\n"
+        arguments = ("quantize", parts[0], "--importance", importance, "-o", output)
+        assert run(capsys, *arguments) == (2, "", message)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_only_packed(model, capsys):
+    output = model.parent / "out.safetensors"
+    status, text, _ = run(capsys, "quantize", model, "-o", output, "--only-packed")
+    assert status == 0
+    assert "\nNot packed and left out:\n  vectors or scalars: 3 (" in text
+    assert PackedFile(output).others == {}
+
+
+def test_json_is_the_report(model, capsys):
+    output = model.parent / "out.safetensors"
+    status, text, err = run(capsys, "quantize", model, "-o", output, "--json")
+    assert (status, err) == (0, "")
+    document = json.loads(text)
+    assert (document["output"], document["bytes"]) == (str(output), output.stat().st_size)
+    assert sorted(document["packed"]) == NAMES
+    assert document["not_packed"]["without elements"] == ["empty"]
+    shown = json.loads(run(capsys, "inspect", output, "--json")[1])
+    assert shown["packed"] == document["packed"]
+
+
+HOSTILE = ["h.0.[/red]x.weight", "h.1.[b]\x1b[2Jy.weight", "h.2.a\nb\tc\x9b.weight", "h.3.\u202eab.weight"]
+SHOWN = [name.encode("unicode_escape").decode() for name in HOSTILE]
+
+
+def test_names_are_shown_as_they_are_and_harmless(tmp_path, capsys):
+    """As packed tensors, as others, in reasons, in errors."""
+    w = np.random.default_rng(0).standard_normal((2, 32)).astype(np.float32)
+    model, output = tmp_path / "m", tmp_path / "out"
+    norms = {f"{name}.norm": w[0] for name in HOSTILE[:3]}
+    save_file(dict.fromkeys(HOSTILE, w) | norms, model)
+    texts = [run(capsys, "quantize", model, "-o", output, "--tensors", "weight$")]
+    texts += [run(capsys, "inspect", path) for path in (output, model)]
+    for status, text, err in texts:
+        assert (status, err) == (0, "")
+        assert all(c.isprintable() or c == "\n" for c in text)
+        assert all(name in text for name in SHOWN)
+    assert all(f"{name}.norm" in texts[0][1] for name in SHOWN[:3])
+    for name, shown in zip(HOSTILE, SHOWN, strict=True):
+        save_file({name: w * np.nan}, model)
+        message = "Row 0, column 0: an element must be a finite float32, not nan"
+        arguments = ("quantize", model, "-o", output, "--tensors", "weight$")
+        assert run(capsys, *arguments) == (1, "", f"Error: {shown}: {message}\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_terminals_of_any_encoding(tmp_path, encoding):
+    """Text that standard output lacks is escaped; the work is not lost."""
+    name = "层.0.é.weight"
+    save_file({name: np.ones((2, 8), np.float32), "é": np.ones(3, np.float32)}, tmp_path / "m")
+    for command in (["quantize", "m", "-o", "out"], ["inspect", "out"], ["inspect", "m"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "sqhw", *command],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+            capture_output=True,
+            check=False,
+        )
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert name.encode(encoding, "backslashreplace") in result.stdout
+    assert list(PackedFile(tmp_path / "out").packed) == [name]
+
+
+def test_a_full_disk_is_named(model, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TensorFileWriter, "finish", full)
+    output = model.parent / "out"
+    message = f"Error: [Errno 28] No space left on device: '{output}'\n"
+    assert run(capsys, "quantize", model, "-o", output) == (1, "", message)
+    assert list(model.parent.iterdir()) == [model]

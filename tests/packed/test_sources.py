@@ -8,7 +8,6 @@ from safetensors.numpy import load_file, save_file
 
 from sqhw.packed.convert import Recipe, convert
 from sqhw.packed.packed_file import PackedFile
-from sqhw.packed.selection import LINEAR, select
 from sqhw.packed.sources import open_source
 from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import SQFormat
@@ -115,7 +114,163 @@ def test_small_gguf_files(tmp_path, kind):
         open_source(path)
 
 
-def test_names_are_sorted_by_their_numbers(tmp_path):
-    names = [f"h.{i}.a{j}.weight" for i in (0, 2, 10) for j in (1, 11)]
-    save_file({name: np.ones((1, 4), np.float32) for name in names}, tmp_path / "m")
-    assert select(open_source(tmp_path / "m"), LINEAR).names == names
+def sharded(folder, names=("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")):
+    """A model in two files with an index, as Hugging Face writes them; returns its tensors."""
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    w = {f"model.layers.{i}.q.weight": rng.standard_normal((3, 40)).astype(np.float32) for i in range(4)}
+    keys = list(w)
+    homes = {key: names[i // 2] for i, key in enumerate(keys)}
+    for name in names:
+        save_file({key: w[key] for key in keys if homes[key] == name}, folder / name, {"format": "pt"})
+    index = {"metadata": {"total_size": 1920}, "weight_map": homes}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return w
+
+
+def same(path, w):
+    """Compares what a source gives with a model's tensors; returns how many numbers."""
+    source = open_source(path)
+    assert set(source.entries) == set(w)
+    for name, values in w.items():
+        assert source.part(name, slice(None)).tolist() == values.tolist()
+        assert source.raw(name).tobytes() == values.tobytes()
+    return sum(values.size for values in w.values())
+
+
+@pytest.mark.parametrize("place", ["", "model.safetensors.index.json", "model-00002-of-00002.safetensors"])
+def test_parts_of_safetensors_are_one_model(tmp_path, place):
+    w = sharded(tmp_path / "hf")
+    assert same(tmp_path / "hf" / place, w) == 4 * 3 * 40
+    assert open_source(tmp_path / "hf").metadata == {"format": "pt"}
+
+
+def test_parts_of_any_name_are_found_by_their_index(tmp_path):
+    w = sharded(tmp_path, ("first.safetensors", "second.safetensors"))
+    assert same(tmp_path / "second.safetensors", w) == 4 * 3 * 40
+
+
+def test_parts_without_an_index_are_found_by_their_names(tmp_path):
+    w = sharded(tmp_path)
+    (tmp_path / "model.safetensors.index.json").unlink()
+    assert same(tmp_path / "model-00001-of-00002.safetensors", w) == 4 * 3 * 40
+    assert same(tmp_path, w) == 4 * 3 * 40
+
+
+def test_links_of_a_snapshot_are_followed(tmp_path):
+    """Hugging Face's cache: a folder of links to files whose names say nothing."""
+    w = sharded(tmp_path / "blobs")
+    (tmp_path / "snapshot").mkdir()
+    for i, path in enumerate(sorted((tmp_path / "blobs").iterdir())):
+        blob = path.rename(path.with_name(f"{i}" * 40))
+        (tmp_path / "snapshot" / path.name).symlink_to(blob)
+    assert same(tmp_path / "snapshot", w) == 4 * 3 * 40
+
+
+def refused(path):
+    with pytest.raises(ValueError) as caught:
+        open_source(path)
+    return str(caught.value)
+
+
+def test_missing_parts_are_named(tmp_path):
+    sharded(tmp_path)
+    first, second = (tmp_path / f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
+    index = tmp_path / "model.safetensors.index.json"
+    second.unlink()
+    for path in (tmp_path, index, first):
+        assert refused(path) == f"{index} names {second.name}, which is missing"
+    index.unlink()
+    for path in (tmp_path, first):
+        assert refused(path) == f"{first} is part 1 of 2 of a model, and {second.name} is missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("{}", ": 'weight_map'"),
+        ("[]", ": list indices must be integers or slices, not str"),
+        ('{"weight_map": {"a": "../b"}}', ": Invalid name '../b'"),
+        ('{"weight_map": {"a": 1}}', None),
+        ("{", ": Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+    ],
+)
+def test_a_damaged_index_is_refused(tmp_path, text, end):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(text)
+    message = refused(index)
+    assert message.startswith(f"{index} must be an index of safetensors files with a weight_map")
+    assert end is None or message.endswith(end)
+
+
+def test_an_index_must_name_tensors_that_are_there(tmp_path):
+    w = sharded(tmp_path)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {}}')
+    assert refused(index) == f"{index} must name a tensor at least"
+    homes = dict.fromkeys(w, "model-00001-of-00002.safetensors")
+    index.write_text(json.dumps({"weight_map": homes}))
+    file = tmp_path / "model-00001-of-00002.safetensors"
+    assert refused(tmp_path) == f"{file} must hold model.layers.2.q.weight, as the index says"
+
+
+def test_a_tensor_in_two_parts_is_refused(tmp_path):
+    names = [tmp_path / f"m-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    for name in names:
+        save_file({"a": np.ones((2, 2), np.float32)}, name)
+    assert refused(names[0]) == f"{names[1]}: a is in {names[0]} too"
+
+
+def test_folders_hold_one_model(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    must = f"{folder} must hold one model in .safetensors or .gguf files, not"
+    assert refused(folder) == f"{must} none"
+    (folder / "pytorch_model.bin").touch()
+    assert refused(folder) == f"{must} pytorch_model.bin"
+    w = {"h.0.a.weight": np.ones((2, 4), np.float32)}
+    save_file(w, folder / "b.safetensors")
+    assert same(folder, w) == 8
+    save_file(w, folder / "c.safetensors")
+    assert refused(folder) == f"{must} b.safetensors, c.safetensors"
+    save_file({"x": np.zeros((3, 3), np.float32)}, folder / "model.safetensors")
+    assert same(folder, {"x": np.zeros((3, 3), np.float32)}) == 9
+
+
+def split(folder, count=3, tensors=None):
+    """A GGUF model in parts; returns its tensors."""
+    w = {f"blk.{i}.a.weight": np.full((2, 32), i, np.float32) for i in range(count)}
+    for i, (name, values) in enumerate(w.items()):
+        made = GGUF().pair("split.no", U16, i).pair("split.count", U16, count)
+        made.pair("split.tensors.count", U32, count if tensors is None else tensors)
+        if i == 0:
+            made.pair("general.name", STRING, "x")
+        path = folder / f"x-{i + 1:05}-of-{count:05}.gguf"
+        path.write_bytes(made.floats(name, values).bytes())
+    return w
+
+
+def test_parts_of_gguf_are_one_model(tmp_path):
+    w = split(tmp_path)
+    for place in ("", "x-00001-of-00003.gguf", "x-00003-of-00003.gguf"):
+        assert same(tmp_path / place, w) == 3 * 64
+    assert json.loads(open_source(tmp_path).metadata["gguf"]) == {"general.name": "x"}
+
+
+def test_parts_of_gguf_that_do_not_fit_are_named(tmp_path):
+    split(tmp_path, tensors=9)
+    first, second, third = sorted(tmp_path.iterdir())
+    assert refused(first) == f"{first} must hold 9 tensors, as its metadata say, not 3"
+    moved = second.rename(tmp_path / "part2.gguf")
+    must = "its name must end in -00002-of-00003.gguf, beside the other parts"
+    assert refused(moved) == f"{moved} is part 2 of 3 of a model, as its metadata say: {must}"
+    assert refused(third) == f"{third} is part 3 of 3 of a model, and {second.name} is missing"
+    second.write_bytes(third.read_bytes())
+    assert refused(first).startswith(f"{second} is part 3 of 3 of a model, as its metadata say: ")
+
+
+def test_pointers_are_named(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n")
+    message = f"{path} is a Git LFS pointer: git lfs pull fetches the file that it stands for"
+    assert refused(path) == message
