@@ -327,8 +327,8 @@ configuration, INT4 x INT8 lanes."""
 
 _PAID = """\
 Choices of the micro-architecture, each shown by two units of this run, one without it and one with it.
-What was replaced for good (scales behind the accumulator, registers at the ends of shifters) is told
-with its gates in [architecture.md](architecture.md)."""
+What was replaced for good (scales behind the accumulator, registers at the ends of shifters) has its gates in
+[decisions](decisions/index.md)."""
 
 _CHECK = """\
 The sum of parts against a small array that was synthesized as a whole:"""

@@ -1,4 +1,4 @@
-"""What a queue in front of the outlier lane or a further lane brings: a table of docs/architecture.md.
+"""A queue in front of the outlier lane, or a further lane: docs/results/outlier-lanes.md.
 
 A model of cycles on the embedded activations: rows run in lockstep, one beat per cycle enters, and an outlier
 lane takes one outlier per cycle. An outlier may wait while `window` beats are kept (1: until its own beat

@@ -16,7 +16,7 @@ from sw_reference.split import dequantize
 from tests import slow_model
 from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, slow_rows
 
-ARCHITECTURE = Path(__file__).parents[2] / "docs" / "architecture.md"
+DECISION = Path(__file__).parents[2] / "docs" / "decisions" / "008-default-format.md"
 
 
 def expected_rows(x, fmt, steps, limit=Fraction(0)):
@@ -319,7 +319,7 @@ def test_outliers_help_a_dense_operand():
 
 
 def test_int8_high_codes_raise_the_scales_of_few_banks():
-    """What docs/architecture.md says of massive activations."""
+    """What the decision on the default format says of massive activations."""
 
     def scales(x, high):
         got = quantize_sq(x, replace(SQFormat(), high=high))
@@ -330,4 +330,4 @@ def test_int8_high_codes_raise_the_scales_of_few_banks():
     assert len(ratios) == 14688
     told = f"to more than twice in {np.mean(ratios > 2):.1%} of the banks of the embedded activations, up to "
     told = (told + f"{ratios.max():.0f} times").replace("%", " %")
-    assert told in " ".join(ARCHITECTURE.read_text().split())
+    assert told in " ".join(DECISION.read_text().split())
