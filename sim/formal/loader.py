@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In
 
 from sqhw.config import EngineConfig
 from sqhw.engine.loader import Loader
-from sqhw.engine.sq_rows import SQRows
+from sqhw.engine.unpack import SQRows
 
 from .harness import embed, inner
 

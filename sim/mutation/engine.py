@@ -19,7 +19,7 @@ from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, sq_packet
 from sqhw.emit import Design
 from sqhw.emit_engine import emit_engine
-from sqhw.engine.counters import COUNTERS
+from sqhw.engine.control import COUNTERS
 from sqhw.engine.registers import REGISTERS, Format, constants, register
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq

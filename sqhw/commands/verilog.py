@@ -16,8 +16,7 @@ from ..config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig,
 from ..console import Command, Outcome, command_line, folder, progress, refusing, say, table
 from ..emit import Design, check_module_name, emit, write
 from ..emit_engine import emit_array, emit_engine
-from ..engine.register_texts import c_header, markdown
-from ..engine.registers import REGISTERS
+from ..engine.registers import REGISTERS, c_header, markdown
 from ..layouts import buffer_bits
 from ..measure import resources as synthesis
 from ..options import options, parameters, selected

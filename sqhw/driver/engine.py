@@ -16,7 +16,7 @@ from sw_reference.tensors import DenseTensor, SQTensor
 from ..arith.serial_output_stage import SerialOutputStage
 from ..config import EngineConfig
 from ..engine.registers import Format, register
-from ..engine.serial_result_lanes import SerialResultLanes
+from ..engine.result_lanes import SerialResultLanes
 from .packets import DTYPES, dense_packet, results, results_bytes, sq_packet
 from .rtl import Reply, RTLDevice
 

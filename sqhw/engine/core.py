@@ -19,16 +19,14 @@ from ..layouts import (
     sq_word_layout,
 )
 from .buffers import OperandBuffer
-from .control import Control
-from .counters import COUNTERS, Counters
-from .dense_rows import DenseRows
+from .control import COUNTERS, Control, Counters
 from .loader import Loader
 from .register_file import RegisterFile
 from .registers import constants
+from .result_lanes import RowSender
 from .results import Results
-from .row_sender import RowSender
 from .sequencer import Sequencer
-from .sq_rows import SQRows
+from .unpack import DenseRows, SQRows
 
 __all__ = ["EngineCore"]
 
@@ -126,71 +124,80 @@ class EngineCore(wiring.Component):
         self, m: Module, control: Control, sequencer: Sequencer, results: Results
     ) -> tuple[OperandBuffer, OperandBuffer]:
         """Loaders and buffers of both operands, and the room that each loader has."""
-        config, array = self._config, self._config.array
-        m.submodules.sq_loader = sq_loader = Loader(
-            config,
+        config, array, start = self._config, self._config.array, control.start
+        sq, sq_buffer = self._side(
+            m,
+            "sq",
             SQRows(config),
+            sq_word_layout(config),
+            sq_beat_layout(config.pe),
+            beats_per_word=config.sq_beats_per_word,
             vectors=array.rows,
             block_tiles=config.block_tiles,
             block_words=config.sq_block_words,
             scale_blocks=2,
             count_max=config.m_max,
         )
-        m.submodules.dense_loader = dense_loader = Loader(
-            config,
+        dense, dense_buffer = self._side(
+            m,
+            "dense",
             DenseRows(config),
+            dense_word_layout(config),
+            dense_beat_layout(config.pe),
+            beats_per_word=config.dense_beats_per_word,
             vectors=array.columns,
             block_tiles=1,
             block_words=config.dense_tile_words,
             scale_blocks=SCALE_TILES,
             count_max=config.n_max,
         )
-        m.submodules.sq_buffer = sq_buffer = OperandBuffer(
-            sq_word_layout(config),
-            sq_beat_layout(config.pe),
-            beats_per_word=config.sq_beats_per_word,
-            words=2 * config.sq_block_words,
-            vectors=array.rows,
-        )
-        m.submodules.dense_buffer = dense_buffer = OperandBuffer(
-            dense_word_layout(config),
-            dense_beat_layout(config.pe),
-            beats_per_word=config.dense_beats_per_word,
-            words=2 * config.dense_tile_words,
-            vectors=array.columns,
-        )
-        for loader, buffer, source, read in (
-            (sq_loader, sq_buffer, self.sq, sequencer.sq),
-            (dense_loader, dense_buffer, self.dense, sequencer.dense),
-        ):
-            connect(m, flipped(source), loader.i)
-            connect(m, read, buffer.i)
+        for name, loader, buffer in (("sq", sq, sq_buffer), ("dense", dense, dense_buffer)):
+            connect(m, flipped(getattr(self, name)), loader.i)
+            connect(m, getattr(sequencer, name), buffer.i)
             m.d.comb += [
-                buffer.write.eq(loader.write),
                 loader.k.eq(control.job.k),
-                loader.start.eq(control.start),
+                loader.start.eq(start),
                 loader.abort.eq(control.abort),
+                getattr(sequencer, f"{name}_loaded").eq(loader.loaded),
+                getattr(control.stream_errors, f"{name}_early").eq(loader.early),
+                getattr(control.stream_errors, f"{name}_late").eq(loader.late),
             ]
-        start = control.start
         m.d.comb += [
-            sq_loader.count.eq(control.job.m),
-            dense_loader.count.eq(control.job.n),
-            results.write_row_scales.eq(sq_loader.write_scales),
-            results.write_column_scales.eq(dense_loader.write_scales),
-            sequencer.sq_loaded.eq(sq_loader.loaded),
-            sequencer.dense_loaded.eq(dense_loader.loaded),
-            sq_loader.room.eq(_room(m, start, sq_loader.begun, results.block_done, 2, "blocks")),
-            dense_loader.room.eq(
-                _room(m, start, dense_loader.begun, dense_buffer.released, 2, "tiles")
-                & _room(m, start, dense_loader.begun, results.column_done, SCALE_TILES, "scales")
+            sq.count.eq(control.job.m),
+            dense.count.eq(control.job.n),
+            results.write_row_scales.eq(sq.write_scales),
+            results.write_column_scales.eq(dense.write_scales),
+            sq.room.eq(_room(m, start, sq.begun, results.block_done, 2, "blocks")),
+            dense.room.eq(
+                _room(m, start, dense.begun, dense_buffer.released, 2, "tiles")
+                & _room(m, start, dense.begun, results.column_done, SCALE_TILES, "scales")
             ),
-            dense_loader.more.eq(self._more_passes(m, control, dense_loader.passed)),
-            control.stream_errors.sq_early.eq(sq_loader.early),
-            control.stream_errors.sq_late.eq(sq_loader.late),
-            control.stream_errors.dense_early.eq(dense_loader.early),
-            control.stream_errors.dense_late.eq(dense_loader.late),
+            dense.more.eq(self._more_passes(m, control, dense.passed)),
         ]
         return sq_buffer, dense_buffer
+
+    def _side(
+        self,
+        m: Module,
+        name: str,
+        rows: SQRows | DenseRows,
+        word: Any,
+        beat: Any,
+        *,
+        beats_per_word: int,
+        **sizes: int,
+    ) -> tuple[Loader, OperandBuffer]:
+        """An operand's loader, and the buffer that it fills."""
+        m.submodules[f"{name}_loader"] = loader = Loader(self._config, rows, **sizes)
+        m.submodules[f"{name}_buffer"] = buffer = OperandBuffer(
+            word,
+            beat,
+            beats_per_word=beats_per_word,
+            words=2 * sizes["block_words"],
+            vectors=sizes["vectors"],
+        )
+        m.d.comb += buffer.write.eq(loader.write)
+        return loader, buffer
 
     def _more_passes(self, m: Module, control: Control, passed: Any) -> Any:
         """Whether rows are left for another pass over W: those beyond the block that this pass is for."""

@@ -10,14 +10,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..config import EngineConfig
 from ..layouts import input_word_layout, scale_words
-from .dense_rows import DenseRows
-from .gearboxes import Gearbox
-from .serial_gearbox import SerialGearbox
-from .sq_rows import SQRows
+from .gearboxes import Gearbox, SerialGearbox
+from .unpack import DenseRows, SQRows
 
 __all__ = ["Loader"]
-
-_AnyGearbox = Gearbox | SerialGearbox
 
 
 class Loader(wiring.Component):
@@ -122,10 +118,20 @@ class Loader(wiring.Component):
             self.early.eq(gearbox.early),
             self.late.eq(gearbox.late),
         ]
-        request, taken = gearbox.request, Signal(name="taken")
+        request, scales, taken = gearbox.request, Signal(name="scales"), Signal(name="taken")
         m.d.comb += taken.eq(request.valid & request.ready)
-        left = Signal.like(self.count)
         at = self._positions(m)
+        row_done, tile_done, block_done = self._walk(m, at, request, scales, taken)
+        self._advance(m, at, scales & taken, row_done, tile_done, block_done)
+        self._write(m, at, gearbox, scales, taken, tile_done)
+        return ResetInserter(self.abort)(m)
+
+    def _walk(
+        self, m: Module, at: dict[str, Signal], request: Any, scales: Signal, taken: Any
+    ) -> tuple[Signal, Signal, Signal]:
+        """Asks for scales and rows in turn; returns whether a row, a tile, a block ends here."""
+        config, rows = self._config, self._rows
+        left = Signal.like(self.count)
         last_scale, last_row = Signal(name="last_scale"), Signal(name="last_row")
         per_word = config.scales_per_word
         last_tile = Signal()
@@ -138,7 +144,6 @@ class Loader(wiring.Component):
         tile_done = Signal()
         block_done = Signal()
         m.d.comb += block_done.eq(tile_done & (last_tile | (at["tile"] == self._block_tiles - 1)))
-        scales = Signal()
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
                 m.d.sync += left.eq(self.count)
@@ -169,9 +174,7 @@ class Loader(wiring.Component):
                     m.next = "BLOCK"
                 with m.If(self.passed & ~self.more):
                     m.next = "IDLE"
-        self._advance(m, at, scales & taken, row_done, tile_done, block_done)
-        self._write(m, at, gearbox, scales, taken, tile_done)
-        return ResetInserter(self.abort)(m)
+        return row_done, tile_done, block_done
 
     def _positions(self, m: Module) -> dict[str, Signal]:
         """Counters: of the piece, row, scale word and tile at hand; and where they go."""

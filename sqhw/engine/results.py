@@ -11,8 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..config import RAW_BITS, EngineConfig
 from ..layouts import output_row_layout, scale_words, tile_layout, tile_row_layout
 from .registers import Format
-from .result_lanes import ResultLanes, mark_layout
-from .serial_result_lanes import SerialResultLanes
+from .result_lanes import ResultLanes, SerialResultLanes, mark_layout
 
 __all__ = ["Results"]
 
@@ -80,7 +79,7 @@ class Results(wiring.Component):
         m.d.comb += [
             raw.eq(self.format == Format.INT64),
             wanted.eq(row <= tile.rows),
-            advance.eq(self._free(lanes)),
+            advance.eq((~self.o.valid | self.o.ready) & lanes.ready),
             last_step.eq(raw | (step == last_index)),
             self.i.ready.eq(waiting & (~wanted | advance & last_step)),
             self.flagged.eq(self.i.valid & self.i.ready & wanted & self.i.p.error),
@@ -104,11 +103,6 @@ class Results(wiring.Component):
         m.d.comb += inside.eq(lanes.busy)
         self._collect(m, lanes, mark, raw & valid, advance)
         return m
-
-    def _free(self, lanes: ResultLanes | SerialResultLanes) -> Any:
-        """Whether everything up to ``o`` can move."""
-        free = ~self.o.valid | self.o.ready
-        return free & lanes.ready if isinstance(lanes, SerialResultLanes) else free
 
     def _tiles(self, m: Module) -> tuple[Any, Any]:
         """The tile whose rows arrive, and whether there is one; it goes with its last row."""
@@ -140,7 +134,7 @@ class Results(wiring.Component):
     def _convert(
         self,
         m: Module,
-        lanes: ResultLanes | SerialResultLanes,
+        lanes: Any,
         tile: Any,
         row: Any,
         mark: Any,
@@ -200,16 +194,13 @@ class Results(wiring.Component):
         ]
         return read.data
 
-    def _collect(
-        self, m: Module, lanes: ResultLanes | SerialResultLanes, mark: Any, raw: Any, advance: Any
-    ) -> None:
+    def _collect(self, m: Module, lanes: Any, mark: Any, raw: Any, advance: Any) -> None:
         """Puts a row together: step by step, or at once when its sums are wanted as they are."""
         config, row = self._config, self.o.p
         step_bits = 32 * config.output_stages
         out = lanes.o_mark
-        if isinstance(lanes, SerialResultLanes):  # a row leaves while the next one is converted
-            with m.If(self.o.ready):
-                m.d.sync += self.o.valid.eq(0)
+        with m.If(self.o.ready):  # a row leaves while the next one is converted
+            m.d.sync += self.o.valid.eq(0)
         with m.If(advance):
             m.d.sync += self.o.valid.eq(lanes.o_valid & out.done | raw)
             with m.If(lanes.o_valid):

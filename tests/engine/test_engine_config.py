@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from sqhw.config import ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, engine_preset
-from sqhw.engine.register_texts import c_header, markdown
-from sqhw.engine.registers import REGISTERS, register
+from sqhw.engine.registers import REGISTERS, c_header, markdown, register
 from sqhw.layouts import buffer_bits
 from sqhw.measure.engine_report import markdown as markdown_report
 from sqhw.measure.layer import LAYERS

@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """The engine's counters, with few bits: each event is counted, and one that is full stays so."""
 
-from sqhw.engine import counters
-from sqhw.engine.counters import COUNTERS, Counters
+from sqhw.engine import control
+from sqhw.engine.control import COUNTERS, Counters
 from tests.hardware import simulate
 
 BITS = 4
@@ -10,7 +10,7 @@ FULL = (1 << BITS) - 1
 
 
 def test_counts_and_stays_full(monkeypatch):
-    monkeypatch.setattr(counters, "COUNTER_BITS", BITS)
+    monkeypatch.setattr(control, "COUNTER_BITS", BITS)
     dut = Counters(rows=2)
     expected = dict.fromkeys(COUNTERS, 0)
     compared = 0

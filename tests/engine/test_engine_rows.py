@@ -8,10 +8,8 @@ import pytest
 from amaranth.hdl import Value
 
 from sqhw.config import PRESETS, ArrayConfig, EngineConfig, PEConfig
-from sqhw.engine.dense_rows import DenseRows
-from sqhw.engine.gearboxes import Gearbox, piece_layout
-from sqhw.engine.serial_gearbox import SerialGearbox
-from sqhw.engine.sq_rows import SQRows
+from sqhw.engine.gearboxes import Gearbox, SerialGearbox, piece_layout
+from sqhw.engine.unpack import DenseRows, SQRows
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import dense_beats, sq_beats
 from sw_reference.format import DenseFormat, SQFormat
