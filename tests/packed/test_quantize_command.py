@@ -136,7 +136,7 @@ def test_signals_that_are_ignored_stay_ignored(tmp_path):
 def test_the_page(tmp_path, capsys, monkeypatch):
     """The Python of docs/files.md runs as it stands and prints what the page says."""
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "docs" / "quantize.md").read_text()
+    page = (ROOT / "docs" / "files.md").read_text()
     importance, use = re.findall(r"```python\n(.*?)```", page, re.S)
     exec(importance, {})
     model = gguf_file.find_model()
