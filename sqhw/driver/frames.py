@@ -1,7 +1,7 @@
 """Frames between host and device: the constants that both sides share, and the host's codec.
 
 A frame is delimited and stuffed as in asynchronous HDLC (RFC 1662) and ends with a CRC-32;
-``docs/boards.md`` describes what is inside.
+``docs/serial.md`` describes what is inside.
 """
 
 from __future__ import annotations

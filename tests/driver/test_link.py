@@ -35,7 +35,7 @@ def okay(body, argument=1, payload=b""):
 
 
 def test_requests_and_answers_as_bytes():
-    """The example of docs/boards.md."""
+    """The example of docs/serial.md."""
     assert encode_request(2, Command.WRITE, 0x54, bytes([0x7E, 0, 0, 0])).hex(" ") == (
         "7e 02 02 54 7d 5e 00 00 00 " + _check("02 02 54 7e 00 00 00") + " 7e"
     )
