@@ -1,4 +1,4 @@
-"""Fills the tables of README.md and docs/verification.md from the committed reports of checks."""
+"""Fills the tables of docs/start.md and docs/verification.md from the committed reports of checks."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def netlists() -> str:
 
 
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
-    ROOT / "README.md": {"sim": simulation},
+    ROOT / "docs" / "start.md": {"sim": simulation},
     ROOT / "docs" / "verification.md": {"netlist": netlists, "mutation": mutation, "fuzz": fuzzing},
 }
 
