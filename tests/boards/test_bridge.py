@@ -8,11 +8,11 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from sqhw.boards.bridge import Bridge, register_bus
+from sqhw.boards.bridge import Bridge
 from sqhw.boards.framing import FrameDecoder, FrameEncoder
 from sqhw.driver.frames import Answer, Code, Command, Deframer, Received, State, encode_frame, encode_request
 from sqhw.driver.link import Link, LinkError
-from sqhw.engine.register_file import RegisterFile
+from sqhw.engine.register_file import RegisterFile, register_bus
 from sqhw.engine.registers import register
 from sqhw.layouts import input_word_layout, output_word_layout
 from tests.driver.serial_port import Damage, StreamPort
