@@ -1,4 +1,4 @@
-"""Bitstreams: elaborates a board's engine, synthesizes, places and routes it, judges the clock, and reports."""
+"""Bitstreams: elaborates a board's engine, synthesizes, places and routes it, judges its clock; reports."""
 
 from __future__ import annotations
 
