@@ -55,9 +55,6 @@ class PEConfig:
     k_max
         The longest dot product, in elements; it sets the accumulator's width. From one bank to 2**20.
         A dot product is whole banks of both operands.
-    gated
-        Whether the outlier lanes' operand registers hold while there is no outlier. An ungated lane
-        multiplies zeros instead; it exists to be measured against. With INT8 codes it switches no more.
     output
         ``"pipelined"``: an output stage that takes a sum every cycle. ``"serial"``: one with the same results
         and an eighth of the gates, but a sum every 32 cycles. It costs no throughput where dot products have
@@ -79,7 +76,6 @@ class PEConfig:
     lanes: int = 16
     outlier_lanes: int = 2
     k_max: int = 4096
-    gated: bool = True
     output: Literal["pipelined", "serial"] = "pipelined"
     pipeline: Literal["short", "long"] = "short"
 
@@ -112,14 +108,9 @@ class PEConfig:
         return self.sq.bank // self.lanes
 
     @property
-    def shared_multiplier(self) -> bool:
-        """Whether a bank's sum and its outlier take turns at one multiplier, shifter and adder.
-
-        They do where a bank has one FP16 outlier and at least two beats, one for each of the two, and
-        dense codes are small.
-        """
-        one = self.sq.high == "fp16" and self.sq.outliers == 1
-        return one and self.beats_per_bank > 1 and self.dense.bits == 4 and not self.dense_slots
+    def steps(self) -> int:
+        """Cycles that the fullest beat takes."""
+        return max(1, -(-self.slots // max(1, self.outlier_lanes)))
 
     def banks(self, k: int) -> int:
         """Banks of the SQ operand that a dot product of `k` elements takes: whole banks of both operands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from cocotb.clock import Clock
@@ -11,6 +12,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from sqhw.config import ArrayConfig
 from sqhw.packing import read_tile_row
+from sqhw.pe.outliers import outlier_path
 
 __all__ = ["ArrayBench", "ArrayCounters"]
 
@@ -36,13 +38,8 @@ class ArrayBench:
         self._rng = random.Random(seed)
         # A register in each row's outlier lanes (INT8: a bit per lane of one register): it took an outlier.
         macs = [getattr(dut, f"mac{row}_0") for row in range(config.rows)]
-        if config.pe.shared_multiplier:
-            self._active = [[mac.multiplier.outlier] for mac in macs]
-        elif config.pe.sq.high == "int8":
-            self._active = [[mac.outlier_lane.active] for mac in macs]
-        else:
-            lanes = range(config.pe.outlier_lanes)
-            self._active = [[getattr(mac, f"outlier_lane{lane}").active for lane in lanes] for mac in macs]
+        names = outlier_path(config.pe).active
+        self._active = [[attrgetter(name)(mac) for name in names] for mac in macs]
 
     async def start(self) -> None:
         """Starts the clock and resets the device."""

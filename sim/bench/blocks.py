@@ -20,8 +20,7 @@ from sqhw.config import PEConfig
 from sqhw.emit import convert
 from sqhw.pe.decoder import BitmapDecoder
 from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
-from sqhw.pe.outliers.fp16 import FP16OutlierLane
-from sqhw.pe.outliers.fp16_unpack import FP16Unpack
+from sqhw.pe.outliers.fp16 import FP16OutlierLane, FP16Unpack
 from sqhw.tools.verilated import CYCLES, build, play, ports_of
 from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from cocotb.clock import Clock
@@ -18,6 +19,7 @@ from cocotb.triggers import FallingEdge
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import split_last
+from sqhw.pe.outliers import outlier_path
 
 __all__ = ["Bench", "Counters", "Source"]
 
@@ -105,14 +107,7 @@ class Bench:
         # A register in each outlier lane (INT8: a bit per lane of one register): it took an outlier.
         self._ready_was = False
         mac = dut.pe.datapath.mac
-        if config.shared_multiplier:
-            self._active = [mac.multiplier.outlier]
-        elif config.sq.high == "int8":
-            self._active = [mac.outlier_lane.active]
-        else:
-            self._active = [
-                getattr(mac, f"outlier_lane{lane}").active for lane in range(config.outlier_lanes)
-            ]
+        self._active = [attrgetter(name)(mac) for name in outlier_path(config).active]
 
     async def start(self) -> None:
         """Starts the clock and resets the device."""

@@ -75,7 +75,7 @@ class OperandBins:
         if config.slots:
             names += ["outlier in the first lane", "outlier in the last lane"]
             names += [f"high code: {name}" for name in self._codes()]
-        if config.outlier_lanes < config.slots:
+        if config.steps > 1:
             names += ["more outliers in a beat than outlier lanes"]
         if config.dense.group:
             names += ["group scale: smallest", "group scale: largest"]
@@ -152,7 +152,7 @@ class OperandBins:
             used = [codes >> size * slot & ((1 << size) - 1) for slot in range(mark.bit_count())]
             for name, code in self._codes().items():
                 bins.hit(f"high code: {name}", used.count(code))
-        if config.outlier_lanes < config.slots:
+        if config.steps > 1:
             bins.hit("more outliers in a beat than outlier lanes", mark.bit_count() > config.outlier_lanes)
 
     def _sample_dense(self, bins: Bins, word: int, mark: int) -> None:

@@ -84,11 +84,8 @@ class DecoderProof(wiring.Component):
         with m.If(busy):
             self._step(m, fragment, step, beat, number)
         self._errors(m, fragment, load, busy, step)
-        m.d.comb += Cover(load & taken & (number == self._steps_max() - 1), "the longest beat, then another")
+        m.d.comb += Cover(load & taken & (number == self._config.steps - 1), "the longest beat, then another")
         return m
-
-    def _steps_max(self) -> int:
-        return max(1, -(-self._config.slots // max(1, self._config.outlier_lanes)))
 
     def _step(self, m: Module, fragment: Any, step: Any, beat: Any, number: Any) -> None:
         config = self._config
@@ -108,7 +105,7 @@ class DecoderProof(wiring.Component):
             return
         count = rank_below(mask, config.lanes)
         well_formed = count <= config.slots
-        single = config.slots <= config.outlier_lanes
+        single = config.steps == 1
         done = Const(1) if single else (number + 1) * config.outlier_lanes >= count
         left = (number == 0) | (number * config.outlier_lanes < count)
         m.d.comb += [
@@ -138,7 +135,7 @@ class DecoderProof(wiring.Component):
         m.d.comb += Assert(inner(fragment, "rest") == Cat(rest), "invariant: elements to come")
         codes = inner(fragment, "codes")
         now = config.outlier_lanes * config.sq.high_bits
-        for n in range(self._steps_max()):
+        for n in range(self._config.steps):
             with m.If(number == n):
                 wanted = beat.high.as_value()[(n + 1) * now :]
                 m.d.comb += Assert(codes[: len(wanted)] == wanted, "invariant: codes to come")

@@ -11,9 +11,9 @@ from ..arith.repeated import repeated
 from ..config import ArrayConfig
 from ..layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
 from ..pe.column import ColumnSide
+from ..pe.mac import MACUnit
+from ..pe.outliers import outlier_path
 from ..pe.row import RowSide
-from ..pe.schedule import Schedule
-from ..pe.units import mac_unit
 from .drain import Drain
 from .lockstep import Lockstep, lockstep_latency
 
@@ -58,6 +58,7 @@ class ProcessingArray(wiring.Component):
         if not isinstance(config, ArrayConfig):
             raise TypeError(f"Configuration must be an ArrayConfig, not {config!r}")
         self._config = config
+        self._path = outlier_path(config.pe)
         super().__init__(
             {
                 "i_sq": In(stream.Signature(sq_beats_layout(config))),
@@ -74,7 +75,7 @@ class ProcessingArray(wiring.Component):
     def latency(self) -> int:
         """Cycles through decoders, datapath and capture registers."""
         pe = self._config.pe
-        return lockstep_latency(pe) + self._spread + Schedule(pe).result + Drain.latency
+        return lockstep_latency(pe) + self._spread + self._path.at.result + Drain.latency
 
     @property
     def _spread(self) -> int:
@@ -91,21 +92,21 @@ class ProcessingArray(wiring.Component):
         connect(m, drain.o, flipped(self.o))
         rows, columns = [], []
         for r in range(config.rows):
-            rows.append(row := repeated(m, platform, f"row{r}", RowSide, config.pe))
+            rows.append(row := repeated(m, platform, f"row{r}", RowSide, self._path))
             m.d.comb += [
                 row.i.eq(delay(m, lockstep.steps[r], self._spread, name=f"step{r}")),
                 row.valid.eq(delay(m, lockstep.valid, self._spread, name=f"valid{r}", reset=True)),
             ]
         for c in range(config.columns):
-            m.submodules[f"column{c}"] = column = ColumnSide(config.pe)
+            m.submodules[f"column{c}"] = column = ColumnSide(self._path)
             columns.append(column)
             m.d.comb += column.i.eq(delay(m, lockstep.beats[c], self._spread, name=f"beat{c}"))
-            if config.pe.shared_multiplier:
+            if self._path.holds_group_scale:
                 valid = delay(m, lockstep.valid, self._spread, name=f"column_valid{c}", reset=True)
                 m.d.comb += column.valid.eq(valid)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
-                mac = repeated(m, platform, f"mac{r}_{c}", mac_unit(config.pe), config.pe)
+                mac = repeated(m, platform, f"mac{r}_{c}", MACUnit, self._path)
                 m.d.comb += [mac.row.eq(row.o), mac.column.eq(column.o), drain.acc[r][c].eq(mac.acc)]
         step = lockstep.steps[0]
         m.d.comb += [

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 from ..config import ArrayConfig, PEConfig
 from ..layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout, step_layout
 from ..pe.decoder import BitmapDecoder, decoder_latency
-from ..pe.dense_decoder import DenseDecoder
+from ..pe.dense_outliers import dense_outliers
 from .credit_queue import CreditQueue, Credits
 
 __all__ = ["Lockstep", "lockstep_latency"]
@@ -23,13 +23,8 @@ _CREDITS = 7
 
 def lockstep_latency(config: PEConfig) -> int:
     """Returns the latency of :class:`Lockstep`: that of a decoder, and of the queues in a long pipeline."""
-    queues = (2 if _steps(config) > 1 else 1) if config.pipeline == "long" else 0
+    queues = (2 if config.steps > 1 else 1) if config.pipeline == "long" else 0
     return decoder_latency(config) + queues * CreditQueue.latency
-
-
-def _steps(config: PEConfig) -> int:
-    """The most steps that a beat takes."""
-    return -(-config.slots // max(1, config.outlier_lanes))
 
 
 class Lockstep(wiring.Component):
@@ -65,6 +60,7 @@ class Lockstep(wiring.Component):
 
     def __init__(self, config: ArrayConfig):
         self._config = config
+        self._dense = dense_outliers(config.pe)
         super().__init__(
             {
                 "i_sq": In(stream.Signature(sq_beats_layout(config))),
@@ -113,7 +109,7 @@ class Lockstep(wiring.Component):
     def _decode_queued(self, m: Module, decoders: list[BitmapDecoder], done: Value) -> list[Any]:
         """The same between queues, so that neither beats nor steps wait for more than a register."""
         sent = self._sent(m, self.i_sq, done, name="sq")
-        steps = _steps(self._config.pe)
+        steps = self._config.pe.steps
         outputs = []
         for row, decoder in enumerate(decoders):
             m.submodules[f"decoder{row}"] = decoder
@@ -145,7 +141,7 @@ class Lockstep(wiring.Component):
 
     def _all_valid(self, steps: list[Any]) -> Value:
         """Whether there is a step of each row; rows have theirs together, unless a queue is ahead."""
-        if self._long and _steps(self._config.pe) > 1:
+        if self._long and self._config.pe.steps > 1:
             return Cat(step.valid for step in steps).all()
         return steps[0].valid
 
@@ -156,11 +152,12 @@ class Lockstep(wiring.Component):
     def _decode_dense(self, m: Module, done: Value) -> Any:
         """One decoder per column, if there is something to decode. Returns the stream of all of them."""
         sent = self._sent(m, self.i_dense, done, name="dense") if self._long else self.i_dense.valid
-        if not self._config.pe.dense_slots:
+        decoders = self._dense.decoders(self._config.columns)
+        if not decoders:
             return self._dense_queue(m, self.i_dense.p, sent) if self._long else self.i_dense
         joint: Any = stream.Signature(dense_steps_layout(self._config)).create(path=("dense",))
-        for column in range(self._config.columns):
-            m.submodules[f"dense_decoder{column}"] = decoder = DenseDecoder(self._config.pe)
+        for column, decoder in enumerate(decoders):
+            m.submodules[f"dense_decoder{column}"] = decoder
             m.d.comb += [
                 decoder.i.p.eq(self.i_dense.p[column]),
                 decoder.i.valid.eq(sent),
@@ -186,9 +183,10 @@ class Lockstep(wiring.Component):
         idle = Signal(name=f"idle{row}")
         through = self._through(step)
         lasts = Cat(last, (beat.last for beat in beats))
+        errors = [error for beat in beats for error in self._dense.errors(beat)]
         unequal = lasts != step.p.last.replicate(len(lasts))
-        if self._config.pe.dense_slots:
-            unequal |= Cat(beat.error for beat in beats).any()
+        if errors:
+            unequal |= Cat(errors).any()
         with m.If(self.valid):
             m.d.sync += idle.eq(through & ~done)
         m.d.comb += [
@@ -206,4 +204,4 @@ class Lockstep(wiring.Component):
 
     def _through(self, step: Any) -> Value:
         """Whether this is a row's last step of its beat; no queue is asked if there is only one ever."""
-        return Const(1, 1) if self._long and _steps(self._config.pe) == 1 else step.p.done
+        return Const(1, 1) if self._long and self._config.pe.steps == 1 else step.p.done

@@ -16,7 +16,6 @@ from ..config import EngineConfig
 from ..emit import Part, convert_parts
 from ..engine.axi import AXIEngine
 from ..pe.mac import MACUnit
-from ..pe.outliers.shared_mac import SharedMACUnit
 from ..tools.tools import ToolError, host_tool, package_version, verilator_environment, yosys
 from .bit_parallel import YOSYS_SCRIPT, stub_and_gates
 
@@ -91,7 +90,7 @@ def compile_engine(
 
 def _translate(folder: Path, parts: Sequence[Part], note: Callable[[str], None]) -> None:
     """From Verilog to C++: ``Vtop*.cpp`` and ``gates.inc``."""
-    (unit,) = (part for part in parts if isinstance(part.component, MACUnit | SharedMACUnit))
+    (unit,) = (part for part in parts if isinstance(part.component, MACUnit))
     (folder / "design.v").write_text("\n".join(part.verilog for part in parts if part is not unit))
     (folder / "unit.v").write_text(unit.verilog)
     note("mapping its multiply-accumulate unit to gates (Yosys)")

@@ -346,7 +346,7 @@ def _decode(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "share_of_pe_percent": round(pe_share, 1),
                     "share_of_array_percent": round(array_share, 1),
                     "latency_cycles": decoder_latency(config),
-                    "extra_cycles": -(-config.slots // config.outlier_lanes) - 1,
+                    "extra_cycles": config.steps - 1,
                 }
             )
     return result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value, signed
@@ -15,9 +17,10 @@ from ..config import ArrayConfig, PEConfig
 from ..layouts import dense_beat_layout, dense_beats_layout, sq_beat_layout
 from ..pe.column import ColumnSide
 from ..pe.decoder import BitmapDecoder
-from ..pe.dense_decoder import DenseDecoder
+from ..pe.mac import MACUnit
+from ..pe.outliers import outlier_path
+from ..pe.outliers.path import OutlierPath
 from ..pe.row import RowSide
-from ..pe.units import mac_unit
 
 __all__ = ["BareArray", "BarePE", "ShiftHarness"]
 
@@ -28,6 +31,13 @@ class BarePE(wiring.Component):
     The decoder's registers are the SQ operand's; the dense operand gets as many, which hold while a beat
     takes several steps. Beats of both operands come together.
 
+    Parameters
+    ----------
+    config
+        Formats, lanes and k_max.
+    path
+        The outlier path; by default the configuration's own.
+
     Members
     -------
     sq : In(sq_beat_layout(config)), dense : In(dense_beat_layout(config)), valid : In(1)
@@ -35,8 +45,9 @@ class BarePE(wiring.Component):
     acc : Out(signed(config.acc_bits)), acc_valid : Out(1), acc_error : Out(1)
     """
 
-    def __init__(self, config: PEConfig):
+    def __init__(self, config: PEConfig, path: OutlierPath | None = None):
         self._config = config
+        self._path = path or outlier_path(config)
         super().__init__(
             {
                 "sq": In(sq_beat_layout(config)),
@@ -53,21 +64,19 @@ class BarePE(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.decoder = decoder = BitmapDecoder(config)
-        row = repeated(m, platform, "row", RowSide, config)
-        mac = repeated(m, platform, "mac", mac_unit(config), config)
-        m.submodules.column = column = ColumnSide(config)
+        row = repeated(m, platform, "row", RowSide, self._path)
+        mac = repeated(m, platform, "mac", MACUnit, self._path)
+        m.submodules.column = column = ColumnSide(self._path)
         dense = self._register(m, decoder)
         step = decoder.o.p
-        error = step.error | (step.last != dense.last)
-        if config.dense_slots:
-            error |= dense.error
+        errors = [step.error, step.last != dense.last, *self._path.dense.errors(dense)]
         m.d.comb += [
             decoder.i.p.eq(self.sq),
             decoder.i.valid.eq(self.valid),
             self.ready.eq(decoder.i.ready),
             decoder.o.ready.eq(1),
             row.i.eq(step),
-            row.i.error.eq(error),
+            row.i.error.eq(reduce(or_, errors)),
             row.valid.eq(decoder.o.valid),
             column.i.eq(dense),
             mac.row.eq(row.o),
@@ -76,15 +85,15 @@ class BarePE(wiring.Component):
             self.acc_valid.eq(row.o.last),
             self.acc_error.eq(row.o.error),
         ]
-        if config.shared_multiplier:
+        if self._path.holds_group_scale:
             m.d.comb += column.valid.eq(decoder.o.valid)
         return m
 
     def _register(self, m: Module, sq: BitmapDecoder) -> Any:
         """The dense operand's registers: those of its decoder, if it has outliers."""
         take = self.valid & self.ready
-        if self._config.dense_slots:
-            m.submodules.dense_decoder = decoder = DenseDecoder(self._config)
+        for decoder in self._path.dense.decoders(1):
+            m.submodules.dense_decoder = decoder
             m.d.comb += [decoder.i.p.eq(self.dense), decoder.i.valid.eq(take), decoder.o.ready.eq(1)]
             return decoder.o.p
         dense: Any = Signal(dense_beat_layout(self._config), name="dense", reset_less=True)

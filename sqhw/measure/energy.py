@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -23,6 +23,7 @@ from .. import __version__
 from ..config import PEConfig
 from ..emit import convert
 from ..packing import dot_products
+from ..pe.outliers import outlier_path
 from ..tools import cache as store
 from ..tools import jobs
 from ..tools.cache import CACHE
@@ -34,6 +35,7 @@ from ..tools.tools import package_version, yosys
 from .core import BarePE
 from .resources import OTHER, block_of
 from .rivals.array import BaselineArray
+from .ungated import ungated
 from .units import BASELINES, CONFIGS, FAMILIES, SQ
 
 __all__ = [
@@ -88,8 +90,9 @@ def elements() -> list[Element]:
                 ("_ungated", ", ungated", False, False),
                 ("_busy", ", never idle", True, True),
             ):
-                own = replace(config, gated=gated)
-                make, beats = partial(BarePE, own), partial(_sq_beats, own, busy)
+                path = outlier_path(config)
+                make = partial(BarePE, config, path if gated else ungated(path))
+                beats = partial(_sq_beats, config, busy)
                 found.append(Element(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
         for family in _RIVALS:
             found.append(

@@ -17,7 +17,7 @@ from ..arith.scale import SIGNIFICAND_MAX, ScaleShift
 from ..config import PEConfig
 from ..emit import convert
 from ..pe.dense_lanes import DenseLanes
-from ..pe.outliers.int8 import INT8OutlierLane
+from ..pe.int8_lane import INT8OutlierLane
 from ..tools import jobs
 from ..tools.cache import CACHE
 from ..tools.synth import synthesize

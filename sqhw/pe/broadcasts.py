@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import signed
 from amaranth.lib import data
 
 from sw_reference.format import LOW_BITS
 
-from ..config import PEConfig
 from .dense_lanes import picks_layout, sums_layout
-from .outliers.fp16 import fp16_operand_layout
+from .outliers.path import OutlierPath
 
 __all__ = ["column_layout", "row_layout"]
 
 
-def row_layout(config: PEConfig) -> data.StructLayout:
+def row_layout(path: OutlierPath) -> data.StructLayout:
     """What the row side hands to its multiply-accumulate units. Cycles are those of :class:`Schedule`.
 
     ========== ============== =====================================================================
@@ -47,30 +46,18 @@ def row_layout(config: PEConfig) -> data.StructLayout:
     clear       terms - 1        the bank starts a dot product
     =========== ================ ==================================================================
     """
-    lanes = config.outlier_lanes
+    lanes = path.config.lanes
     fields: dict[str, object] = {
-        "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
-        "sums": sums_layout(config.lanes),
+        "low": data.ArrayLayout(signed(LOW_BITS), lanes),
+        "sums": sums_layout(lanes),
         "dense": 1,
     }
-    if config.slots:
-        fields["select"] = data.ArrayLayout(unsigned(config.lanes), lanes)
-        fields["take"] = lanes
-        if config.shared_multiplier:
-            fields |= {"first": 1, "sum": 1, "outlier": 1, "significand": signed(12)}
-        elif config.sq.high == "fp16":
-            fields["high"] = data.ArrayLayout(fp16_operand_layout(), lanes)
-            fields["shift"] = data.ArrayLayout(unsigned(5), lanes)
-        else:
-            fields["high"] = data.ArrayLayout(signed(config.sq.high_bits), lanes)
-    if config.dense_slots:
-        fields["first"] = 1
-    exponent = 6 if config.shared_multiplier else 5
-    fields |= {"fraction": 3, "exponent": exponent, "clear": 1, "last": 1, "error": 1}
+    fields |= path.row_fields() | path.dense.row_fields()
+    fields |= {"fraction": 3, "exponent": path.exponent_bits, "clear": 1, "last": 1, "error": 1}
     return data.StructLayout(fields)
 
 
-def column_layout(config: PEConfig) -> data.StructLayout:
+def column_layout(path: OutlierPath) -> data.StructLayout:
     """What the column side hands to its units: codes, the group scale where it is needed, dense outliers.
 
     ============= ============== ==============================
@@ -90,16 +77,9 @@ def column_layout(config: PEConfig) -> data.StructLayout:
     With a shared multiplier there is no ``lane_fraction``; ``fraction`` and ``exponent`` belong to the bank
     that ended last, in the two cycles in which the multiplier works on it.
     """
+    lanes, bits = path.config.lanes, path.config.dense.bits
     fields: dict[str, object] = {
-        "codes": data.ArrayLayout(signed(config.dense.bits), config.lanes),
-        "picks": picks_layout(config.lanes, config.dense.bits),
+        "codes": data.ArrayLayout(signed(bits), lanes),
+        "picks": picks_layout(lanes, bits),
     }
-    if config.dense.group:
-        if not config.shared_multiplier:
-            fields["lane_fraction"] = 3
-        fields |= {"fraction": 3, "exponent": 3}
-    if config.dense_slots:
-        nibbles = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
-        fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.dense_slots)
-        fields |= {"take": config.dense_slots, "high": nibbles, "held_high": nibbles}
-    return data.StructLayout(fields)
+    return data.StructLayout(fields | path.column_fields() | path.dense.column_fields())

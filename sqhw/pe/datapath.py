@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from ..config import PEConfig
 from ..layouts import dense_step_layout, step_layout
 from .column import ColumnSide
+from .mac import MACUnit
+from .outliers import outlier_path
 from .row import RowSide
-from .schedule import Schedule
-from .units import mac_unit
 
 __all__ = ["Datapath"]
 
@@ -30,7 +30,7 @@ class Datapath(wiring.Component):
     """
 
     def __init__(self, config: PEConfig):
-        self._config = config
+        self._path = outlier_path(config)
         super().__init__(
             {
                 "step": In(step_layout(config)),
@@ -44,13 +44,13 @@ class Datapath(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return Schedule(self._config).result
+        return self._path.at.result
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.row_side = row = RowSide(self._config)
-        m.submodules.column_side = column = ColumnSide(self._config)
-        m.submodules.mac = mac = mac_unit(self._config)(self._config)
+        m.submodules.row_side = row = RowSide(self._path)
+        m.submodules.column_side = column = ColumnSide(self._path)
+        m.submodules.mac = mac = MACUnit(self._path)
         m.d.comb += [
             row.i.eq(self.step),
             row.valid.eq(self.valid),
@@ -61,6 +61,6 @@ class Datapath(wiring.Component):
             self.acc_valid.eq(row.o.last),
             self.acc_error.eq(row.o.error),
         ]
-        if self._config.shared_multiplier:
+        if self._path.holds_group_scale:
             m.d.comb += column.valid.eq(self.valid)
         return m

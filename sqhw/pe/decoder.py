@@ -94,7 +94,7 @@ class BitmapDecoder(wiring.Component):
             return m
         with m.If(load):
             m.d.sync += step.error.eq(error | (count != beat.high_count))
-        if self._config.slots <= self._config.outlier_lanes:
+        if self._config.steps == 1:
             self._single_step(m, load, mask, source, found)
         else:
             self._multi_step(m, load, advance, mask, source)
@@ -122,7 +122,7 @@ class BitmapDecoder(wiring.Component):
             held.valid.eq(delay(m, self.i.valid, _COUNTING, name="valid", en=move, reset=True)),
         ]
         found: list[Any] = []
-        if 1 < config.slots <= config.outlier_lanes:
+        if config.slots > 1 and config.steps == 1:
             found = self._found_meanwhile(m, marks, move)
         return held, register(m, total[: bits_for(config.lanes)], name="total", en=move), found
 

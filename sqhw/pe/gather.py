@@ -1,4 +1,4 @@
-"""Gather: picks the dense code that meets an outlier."""
+"""Gather: picks the dense code that meets an outlier, whole where the dense operand is split too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from amaranth.hdl import Cat, Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Gather"]
+from sw_reference.format import LOW_BITS
+
+__all__ = ["Gather", "SplitGather"]
 
 
 class Gather(wiring.Component):
@@ -48,4 +50,59 @@ class Gather(wiring.Component):
         for bit in range(self._dense_bits):
             column = Cat(self.codes[lane][bit] for lane in range(self._lanes))
             m.d.comb += self.o[bit].eq((column & self.select).any())
+        return m
+
+
+class SplitGather(wiring.Component):
+    """``16 * hi + lo`` of the selected element; hi is 0 where no dense outlier stands.
+
+    The low nibble is gathered as any dense code. Both the selection and the positions of the dense
+    outliers are one-hot, so that the AND of the two tells which of them coincide, and these gather the high
+    nibble in turn. Combinational.
+
+    Parameters
+    ----------
+    lanes
+        Elements to choose from.
+    slots
+        Dense outliers among them, at most.
+
+    Members
+    -------
+    codes : In(ArrayLayout(signed(4), lanes))
+        Codes, of outliers the low nibbles.
+    select : In(lanes)
+        One-hot or zero.
+    dense_select : In(ArrayLayout(lanes, slots)), dense_high : In(ArrayLayout(signed(4), slots))
+        Where dense outliers stand, each one-hot or zero, and their high nibbles.
+    o : Out(signed(9))
+    """
+
+    latency = 0
+
+    def __init__(self, lanes: int, slots: int):
+        self._lanes = lanes
+        self._slots = slots
+        super().__init__(
+            {
+                "codes": In(data.ArrayLayout(signed(LOW_BITS), lanes)),
+                "select": In(lanes),
+                "dense_select": In(data.ArrayLayout(lanes, slots)),
+                "dense_high": In(data.ArrayLayout(signed(LOW_BITS), slots)),
+                "o": Out(signed(2 * LOW_BITS + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.low = low = Gather(self._lanes, LOW_BITS)
+        m.submodules.high = high = Gather(self._slots, LOW_BITS)
+        coincide = Cat((self.select & self.dense_select[slot]).any() for slot in range(self._slots))
+        m.d.comb += [
+            low.codes.eq(self.codes),
+            low.select.eq(self.select),
+            high.codes.eq(self.dense_high),
+            high.select.eq(coincide),
+            self.o.eq(low.o + (high.o << LOW_BITS)),
+        ]
         return m

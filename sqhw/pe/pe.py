@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import EnableInserter, Module, Signal
@@ -14,7 +16,7 @@ from ..config import PEConfig
 from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .datapath import Datapath
 from .decoder import BitmapDecoder
-from .dense_decoder import DenseDecoder
+from .dense_outliers import dense_outliers
 
 __all__ = ["ProcessingElement"]
 
@@ -55,6 +57,7 @@ class ProcessingElement(wiring.Component):
             raise TypeError(f"Configuration must be a PEConfig, not {config!r}")
         self._config = config
         self._decoder = BitmapDecoder(config)
+        self._dense_outliers = dense_outliers(config)
         self._datapath = Datapath(config)
         serial = config.output == "serial"
         self._output_stage = SerialOutputStage(config.acc_bits) if serial else OutputStage(config.acc_bits)
@@ -144,21 +147,19 @@ class ProcessingElement(wiring.Component):
 
     def _dense(self, m: Module) -> Any:
         """The stream of dense beats, decoded where they have outliers."""
-        if not self._config.dense_slots:
-            return self.i_dense
-        m.submodules.dense_decoder = decoder = DenseDecoder(self._config)
-        connect(m, flipped(self.i_dense), decoder.i)
-        return decoder.o
+        for decoder in self._dense_outliers.decoders(1):
+            m.submodules.dense_decoder = decoder
+            connect(m, flipped(self.i_dense), decoder.i)
+            return decoder.o
+        return self.i_dense
 
     def _join(self, m: Module, decoder: BitmapDecoder, dense: Any, datapath: Datapath, en: Any) -> None:
         """A step goes ahead when its dense beat is there; the beat leaves with its last step."""
         step = decoder.o
-        error = step.p.error | (step.p.last != dense.p.last)
-        if self._config.dense_slots:
-            error |= dense.p.error
+        errors = [step.p.error, step.p.last != dense.p.last, *self._dense_outliers.errors(dense.p)]
         m.d.comb += [
             datapath.step.eq(step.p),
-            datapath.step.error.eq(error),
+            datapath.step.error.eq(reduce(or_, errors)),
             datapath.beat.eq(dense.p),
             datapath.valid.eq(step.valid & dense.valid),
             step.ready.eq(dense.valid & en),

@@ -1,6 +1,8 @@
 # amaranth: UnusedElaboratable=no
 """Measured hardware computes what it is measured for: units between operand registers, alone or as arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Value
@@ -10,8 +12,10 @@ from amaranth.lib.wiring import In, Out
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.measure.core import BareArray, BarePE, ShiftHarness
 from sqhw.measure.rivals.array import BaselineArray
+from sqhw.measure.ungated import ungated
 from sqhw.measure.units import BASELINES, CONFIGS, SQ, harnessed, unit, units
 from sqhw.packing import dense_beats, dot_products, sq_beats, tile_beats
+from sqhw.pe.outliers import outlier_path
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.rivals import integer_dot
@@ -93,19 +97,24 @@ def test_fp16_decoders_stand_once_per_row_and_column():
 CONFIG = PEConfig(SQFormat(4, 2, "fp16"), DenseFormat(4, 8), lanes=4, outlier_lanes=1, k_max=64)
 
 
-def tensors(rows, columns):
+def tensors(rows, columns, config=CONFIG):
     rng = np.random.default_rng(SEED)
-    return random_sq(rng, CONFIG.sq, rows, 20), random_dense(rng, CONFIG.dense, columns, 20)
+    return random_sq(rng, config.sq, rows, 20), random_dense(rng, config.dense, columns, 20)
 
 
-def test_bare_pe():
-    sq, dense = tensors(3, 3)
-    dut = BarePE(CONFIG)
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("high", ["fp16", "int8"])
+def test_bare_pe(high, free):
+    """With outlier lanes whose operand registers hold, and with lanes that multiply zeros."""
+    config = replace(CONFIG, sq=replace(CONFIG.sq, high=high))
+    sq, dense = tensors(3, 3, config)
+    path = outlier_path(config)
+    dut = BarePE(config, ungated(path) if free else path)
     got, errors = [], []
 
     async def feed(ctx):
         ctx.set(dut.valid, 1)
-        for product in dot_products(CONFIG, sq, dense, [(index, index) for index in range(3)]):
+        for product in dot_products(config, sq, dense, [(index, index) for index in range(3)]):
             for beat, other in zip(product.sq, product.dense, strict=True):
                 ctx.set(Value.cast(dut.sq), beat)
                 ctx.set(Value.cast(dut.dense), other)

@@ -90,7 +90,6 @@ def pe_design(name: str) -> Design:
         "lanes": 16,
         "outlier_lanes": 1,
         "k_max": 4096,
-        "gated": True,
         "output": "pipelined",
     }
     manifest = {

@@ -10,6 +10,8 @@ import pytest
 from sim.traffic.faults import FAULTS
 from sqhw.config import PRESETS, PEConfig
 from sqhw.packing import dot_products
+from sqhw.pe.outliers import outlier_path
+from sqhw.pe.outliers.shared import SharedOutliers
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
@@ -34,13 +36,10 @@ CONFIGS = {
     "bank 64 in 4 beats": PEConfig(SQFormat(64, 4, "fp16"), DenseFormat(4, 64), 16, 1, 4096),
     "bank 128": PEConfig(SQFormat(128, 8, "int8", "sentinel"), DenseFormat(8, 128), 32, 2, 4096),
     "wide accumulator": PEConfig(SQFormat(16, 16, "fp16"), DenseFormat(8, 16), 8, 8, 1 << 16),
-    "ungated": replace(PRESETS["fp16"], gated=False),
     "serial output": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 8, 1, 512, output="serial"),
     "shared multiplier": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 4, 1, 256),
-    "shared, sentinel": PEConfig(
-        SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 48), 8, 1, 256, gated=False
-    ),
-    "ungated int8": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), 8, 1, 128, gated=False),
+    "shared, sentinel": PEConfig(SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 48), 8, 1, 256),
+    "int8, several steps": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), 8, 1, 128),
 }
 
 
@@ -175,7 +174,7 @@ def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs()
 def test_shared_multiplier_with_an_outlier_at_every_position():
     """Of a bank of four beats, and at the mirrored position of the bank behind it."""
     config = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
-    assert config.shared_multiplier
+    assert isinstance(outlier_path(config), SharedOutliers)
     x, w = np.random.default_rng(SEED).standard_normal((2, 16, 32)).astype(np.float32)
     mask = np.concatenate([np.eye(16, dtype=bool), np.eye(16, dtype=bool)[::-1]], axis=1)
     sq, dense = quantize_sq(x, config.sq, policy=GivenMask(mask)), quantize_dense(w[:1], config.dense)

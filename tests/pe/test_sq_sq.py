@@ -14,8 +14,8 @@ from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from sqhw.measure.core import BarePE
 from sqhw.packing import dense_beats, dot_products, sq_beats
 from sqhw.pe.dense_decoder import DenseDecoder
+from sqhw.pe.gather import SplitGather
 from sqhw.pe.pe import ProcessingElement
-from sqhw.pe.split_gather import SplitGather
 from sqhw.tools.lint import lint
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
@@ -39,8 +39,8 @@ CONFIGS = {
     "outliers on one side": PEConfig(SQFormat(4, 0), DenseFormat(4, 8, 2, 8), 4, 0, 64),
     "one lane": PEConfig(SQFormat(4, 1, "int8", "sentinel"), DenseFormat(4, None, 1, 4), 1, 1, 32),
     "several steps, long": PEConfig(SQFormat(8, 3, "fp16"), SPLIT, 8, 1, 256, pipeline="long"),
-    "ungated": PEConfig(SQFormat(8, 2, "fp16"), SPLIT, 4, 1, 64, gated=False),
-    "ungated int8": PEConfig(SQFormat(8, 2, "int8"), SPLIT, 4, 1, 64, gated=False),
+    "two beats per bank": PEConfig(SQFormat(8, 2, "fp16"), SPLIT, 4, 1, 64),
+    "two beats per bank, int8": PEConfig(SQFormat(8, 2, "int8"), SPLIT, 4, 1, 64),
 }
 
 

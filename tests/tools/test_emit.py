@@ -85,7 +85,6 @@ def test_manifest_gives_the_parameters():
         "lanes": 32,
         "outlier_lanes": 1,
         "k_max": 4096,
-        "gated": True,
         "output": "pipelined",
         "pipeline": "short",
     }

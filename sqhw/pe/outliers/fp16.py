@@ -1,23 +1,28 @@
-"""FP16 outlier lane: exact products of unpacked FP16 high codes and dense codes."""
+"""FP16 outliers: unpacked once per row, exact products with dense codes in a lane each, shifted alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from amaranth.hdl import Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...arith.bit_heap import BitHeap, cuts
 from ...arith.pipeline import delay, register, signed_range
 from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
+from ...config import PEConfig
+from ..schedule import Schedule
+from .path import OutlierPath
 
 __all__ = [
     "FP16_SHIFT_MAX",
     "FP16_SIGNIFICAND_MAX",
     "GROUP_SCALE_EXPONENT_MAX",
     "FP16OutlierLane",
+    "FP16Outliers",
+    "FP16Unpack",
     "LaneSchedule",
     "fp16_operand_layout",
 ]
@@ -64,13 +69,68 @@ class LaneSchedule:
         return self.shift + shift_latency(long=self.long)
 
 
+class FP16Unpack(wiring.Component):
+    """Reads FP16 as the integer ``(-1)**sign * significand << shift`` in units of 2**-24.
+
+    Exact for every finite code, subnormals included: their significand lacks the hidden bit and their
+    shift is 0, as for the smallest normal binade.
+
+    Latency: :attr:`latency` cycle. Throughput: one code per cycle. The outputs hold while ``take`` is low
+    (operand isolation: nothing behind them toggles), except ``bad``, which is then low. A reset clears the
+    shift: even in Verilog, where 0 shifted by X is X, a product of nothing is then 0.
+
+    Members
+    -------
+    code : In(16)
+    take : In(1)
+        ``code`` holds an outlier's high code.
+    sign : Out(1)
+    significand : Out(11)
+    shift : Out(5)
+        0..29 for finite codes.
+    bad : Out(1)
+        The code taken was NaN or Inf.
+    """
+
+    latency = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "code": In(16),
+                "take": In(1),
+                "sign": Out(1),
+                "significand": Out(11),
+                "shift": Out(5),
+                "bad": Out(1),
+            }
+        )
+
+    def hold(self, take: Any) -> Any:
+        """Returns what enables the registers."""
+        return take
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fraction, exponent, sign = self.code[:10], self.code[10:15], self.code[15]
+        normal = exponent.any()
+        take = self.hold(self.take)
+        m.d.comb += [
+            self.sign.eq(register(m, sign, name="held_sign", en=take)),
+            self.significand.eq(register(m, Cat(fraction, normal), name="held_significand", en=take)),
+            self.shift.eq(register(m, (exponent - normal)[:5], name="held_shift", en=take, reset=True)),
+            self.bad.eq(register(m, self.take & exponent.all(), name="held_bad", reset=True)),
+        ]
+        return m
+
+
 class FP16OutlierLane(wiring.Component):
     """``(-1)**sign * significand * d << shift``, an exact integer in units of row scale * 2**-24.
 
     With group scales ``d`` is multiplied by the scale's significand first, while it is narrow, and
     ``shift`` includes the scale's exponent.
 
-    The high code arrives unpacked (:class:`~sqhw.pe.outliers.fp16_unpack.FP16Unpack`) because it is shared by
+    The high code arrives unpacked (:class:`FP16Unpack`) because it is shared by
     a whole row of an array; this lane's own operand register is that of the dense code. It holds while
     ``take`` is low, and what is multiplied then is masked to 0 behind the multiplier: the multiplier's
     inputs stand still. Latency: :attr:`latency` cycles from ``d``. Throughput: one product per cycle; it
@@ -84,8 +144,6 @@ class FP16OutlierLane(wiring.Component):
         Largest magnitude of a dense code.
     grouped
         Whether there are group scales: one more cycle.
-    gated
-        Whether operand registers hold. Ungated, the caller must pass ``d`` = 0 without an outlier.
     long
         Whether it is part of a long pipeline: further registers in the multipliers and around the shifter.
 
@@ -109,11 +167,9 @@ class FP16OutlierLane(wiring.Component):
         dense_bound: int,
         *,
         grouped: bool = False,
-        gated: bool = True,
         long: bool = False,
     ):
         self._grouped = grouped
-        self._gated = gated
         self._at = LaneSchedule(grouped, long)
         self._operand_bound = dense_bound * (SIGNIFICAND_MAX if grouped else 1)
         self._product_bound = FP16_SIGNIFICAND_MAX * self._operand_bound
@@ -130,27 +186,115 @@ class FP16OutlierLane(wiring.Component):
     def latency(self) -> int:
         return self._at.latency
 
+    def hold(self, take: Any) -> Any:
+        """Returns what enables an operand register."""
+        return take
+
+    def mask(self, m: Module, taken: Any, product: Any) -> Any:
+        """Returns the product, 0 unless `taken` was set in the cycle of its dense code."""
+        age = len(self._at.product_cuts) + int(self._grouped)
+        return Mux(delay(m, taken, age, name="active_scaled", reset=True), product, 0)
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         taken = register(m, self.take, name="active", reset=True)
-        operand = register(m, self.d, name="held_d", en=self.take if self._gated else None)
+        operand = register(m, self.d, name="held_d", en=self.hold(self.take))
         if self._grouped:
             heap = BitHeap(m, signed_range(self._operand_bound), name="scaled")
             add_scaled(heap, operand, self.fraction)
             taken = delay(m, taken, len(self._at.scale_cuts), name="active_held", reset=True)
             scaled = heap.sum(self._at.scale_cuts)
-            operand = register(m, scaled, name="held_scaled_d", en=taken if self._gated else None)
+            operand = register(m, scaled, name="held_scaled_d", en=self.hold(taken))
         heap = BitHeap(m, signed_range(self._product_bound), name="product")
         heap.add_booth(self.high.significand, operand, negate=self.high.sign)
         product = heap.sum(self._at.product_cuts)
-        if self._gated:
-            age = len(self._at.product_cuts) + int(self._grouped)
-            active = delay(m, taken, age, name="active_scaled", reset=True)
-            product = Mux(active, product, 0)
         m.submodules.shift = self._shift
         m.d.comb += [
-            self._shift.value.eq(product),
+            self._shift.value.eq(self.mask(m, taken, product)),
             self._shift.exponent.eq(self.shift),
             self.o.eq(self._shift.o),
         ]
         return m
+
+
+class FP16Schedule(Schedule):
+    """Each outlier's product meets the scaled sum at the accumulator: lanes start accordingly."""
+
+    @property
+    def lane(self) -> LaneSchedule:
+        return LaneSchedule(bool(self.config.dense.group), self.long)
+
+    @property
+    def gathered(self) -> int:
+        return self.terms - self.lane.latency
+
+    @property
+    def operands(self) -> int:
+        """High codes meet dense codes, after those were multiplied by their group scale."""
+        return self.gathered + self.lane.operands
+
+
+class FP16Outliers(OutlierPath):
+    """FP16 high codes, independent of the bank scale: one lane, with a term of its own, per outlier."""
+
+    schedule = FP16Schedule
+    lane: ClassVar[type[FP16OutlierLane]] = FP16OutlierLane
+    unpack: ClassVar[type[FP16Unpack]] = FP16Unpack
+
+    @classmethod
+    def fits(cls, config: PEConfig) -> bool:
+        return config.slots > 0 and config.sq.high == "fp16"
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        return tuple(f"outlier_lane{lane}.active" for lane in range(self.config.outlier_lanes))
+
+    def row_fields(self) -> dict[str, Any]:
+        lanes = self.config.outlier_lanes
+        return self.select_fields() | {
+            "high": data.ArrayLayout(fp16_operand_layout(), lanes),
+            "shift": data.ArrayLayout(unsigned(5), lanes),
+        }
+
+    def lanes_row_side(self, m: Module, step: Any, valid: Any, row: Any) -> Any:
+        at = self.at
+        bad = []
+        for lane in range(self.config.outlier_lanes):
+            self.select_row_side(m, step, valid, row, lane, f"{lane}")
+            m.submodules[f"unpack{lane}"] = unpack = self.unpack()
+            operand = Signal(fp16_operand_layout(), name=f"unpacked{lane}")
+            unpacked = at.start + unpack.latency
+            m.d.comb += [
+                operand.sign.eq(unpack.sign),
+                operand.significand.eq(unpack.significand),
+                unpack.code.eq(delay(m, step.high[lane], at.start, name=f"high{lane}")),
+                unpack.take.eq(row.take[lane]),
+                row.high[lane].eq(delay(m, operand, at.operands - unpacked, name=f"operand{lane}")),
+                row.shift[lane].eq(delay(m, unpack.shift, at.exponents - unpacked, name=f"late_shift{lane}")),
+            ]
+            bad.append(unpack.bad)
+        return Cat(bad).any()
+
+    def outliers(self, m: Module, row: Any, column: Any, bank_sum: Any) -> tuple[Any, list[Any]]:
+        codes, take = self.gathered(m, row, column)
+        return bank_sum, [
+            self._lane(m, row, column, *lane) for lane in enumerate(zip(codes, take, strict=True))
+        ]
+
+    def _lane(self, m: Module, row: Any, column: Any, index: int, operand: tuple[Any, Any]) -> Any:
+        config, at, (d, take) = self.config, FP16Schedule(self.config), operand
+        m.submodules[f"outlier_lane{index}"] = lane = self.lane(
+            len(d), config.dense.code_bound, grouped=bool(config.dense.group), long=at.long
+        )
+        assert at.gathered + at.lane.shift == at.shift, "sums and outlier products must meet"
+        shift = row.shift[index]
+        if config.dense.group:
+            m.d.comb += lane.fraction.eq(column.lane_fraction)
+            shift = register(m, shift + column.exponent, name=f"shift{index}")
+        m.d.comb += [
+            lane.d.eq(d),
+            lane.take.eq(take),
+            lane.high.eq(row.high[index]),
+            lane.shift.eq(shift),
+        ]
+        return lane.o

@@ -1,104 +1,81 @@
-"""INT8 outlier lanes: products of integer high codes and dense codes, added to the dense sum."""
+"""INT8 outliers: their products join the dense sum, in units of the bank scale."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from amaranth.hdl import Module, Mux, Shape, signed
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Module, signed
+from amaranth.lib import data
 
-from sw_reference.format import LOW_BITS
+from ...arith.bit_heap import cuts
+from ...arith.pipeline import delay, register
+from ...config import PEConfig
+from ..int8_lane import INT8OutlierLane
+from ..schedule import Schedule
+from .path import OutlierPath
 
-from ...arith.bit_heap import BitHeap
-from ...arith.pipeline import register, signed_range
-
-__all__ = ["INT8OutlierLane"]
+__all__ = ["INT8Outliers"]
 
 
-class INT8OutlierLane(wiring.Component):
-    """Adds the outliers of a beat to its dense sum, in bank units, before the bank scale.
-
-    An INT8 high code is in units of the bank scale, so its product needs no shift of its own. Stored
-    whole (sentinel mask) it is multiplied as 8 bits; sliced (bitmap mask, h = 16 * hi + lo) the low
-    nibble has gone through the dense lanes already, and only ``16 * hi * d`` is missing.
-
-    Operand registers of ``d`` hold while ``take`` is low, those of ``high`` are the caller's (they are
-    shared by a row). Latency: :attr:`latency` cycles from ``d``, one less from the others: two, and one for
-    each of the heap's further registers.
-    Throughput: one beat per cycle; it never stops.
-
-    Parameters
-    ----------
-    lanes
-        Outliers per cycle.
-    high_bits
-        4 (sliced: weight 16) or 8 (whole: weight 1).
-    dense_bits
-        Width of a dense code.
-    dense_bound
-        Largest magnitude of a dense code.
-    addend
-        Shape of the dense sum.
-    gated
-        Whether operand registers hold. Ungated, the caller must pass ``d`` = 0 without an outlier.
-    registered
-        Heights at which the heap is registered on its way.
-
-    Members
-    -------
-    d : In(ArrayLayout(signed(dense_bits), lanes)), take : In(lanes)
-        In cycle 0.
-    high : In(ArrayLayout(signed(high_bits), lanes))
-        The held high codes, in cycle 1.
-    addend : In(addend)
-        The dense sum, in cycle 1.
-    o : Out(signed)
-        Registered.
-    """
-
-    def __init__(
-        self,
-        lanes: int,
-        high_bits: int,
-        dense_bits: int,
-        dense_bound: int,
-        addend: Shape,
-        *,
-        gated: bool = True,
-        registered: Sequence[int] = (),
-    ):
-        self._lanes = lanes
-        self._gated = gated
-        self._registered = registered
-        self._column = LOW_BITS if high_bits == LOW_BITS else 0
-        high_max = 1 << (high_bits - 1 + self._column)
-        bound = (1 << (addend.width - 1)) + lanes * high_max * dense_bound
-        super().__init__(
-            {
-                "d": In(data.ArrayLayout(signed(dense_bits), lanes)),
-                "take": In(lanes),
-                "high": In(data.ArrayLayout(signed(high_bits), lanes)),
-                "addend": In(addend),
-                "o": Out(signed_range(bound)),
-            }
-        )
+class INT8Schedule(Schedule):
+    """INT8 outliers join the bank sum before it is scaled."""
 
     @property
-    def latency(self) -> int:
-        return 2 + len(self._registered)
+    def product_cuts(self) -> tuple[int, ...]:
+        """Where the sum of the outliers' products is registered: beside it, a sum and the signs' constant."""
+        return cuts(self.config.outlier_lanes * self.config.sq.high_bits + 2) if self.long else ()
 
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        heap = BitHeap(m, self.o.shape(), name="sum")
-        heap.add(self.addend)
-        active = register(m, self.take, name="active", reset=True)
-        for lane in range(self._lanes):
-            take = self.take[lane] if self._gated else None
-            d = register(m, self.d[lane], name=f"held_d{lane}", en=take)
-            high = self.high[lane]
-            if self._gated:
-                high = Mux(active[lane], high, 0)
-            heap.add_product(high, d, column=self._column)
-        m.d.comb += self.o.eq(register(m, heap.sum(self._registered), name="sum"))
-        return m
+    @property
+    def bank_sum(self) -> int:
+        return self.dense_outliers_sum + 1 + len(self.product_cuts)
+
+
+class INT8Outliers(OutlierPath):
+    """Integer high codes in units of the bank scale, all outlier lanes in one component."""
+
+    schedule = INT8Schedule
+    lane: ClassVar[type[INT8OutlierLane]] = INT8OutlierLane
+
+    @classmethod
+    def fits(cls, config: PEConfig) -> bool:
+        return config.slots > 0 and config.sq.high == "int8"
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        return ("outlier_lane.active",)
+
+    def row_fields(self) -> dict[str, Any]:
+        high = data.ArrayLayout(signed(self.config.sq.high_bits), self.config.outlier_lanes)
+        return self.select_fields() | {"high": high}
+
+    def lanes_row_side(self, m: Module, step: Any, valid: Any, row: Any) -> Any:
+        at = self.at
+        for lane in range(self.config.outlier_lanes):
+            self.select_row_side(m, step, valid, row, lane, f"{lane}")
+            high = delay(m, step.high[lane], at.start, name=f"high{lane}")
+            held = register(m, high, name=f"held_high{lane}", en=self.hold(row.take[lane]))
+            late = delay(m, held, at.gathered - at.start, name=f"late_high{lane}")
+            m.d.comb += row.high[lane].eq(late)
+        return 0
+
+    def hold(self, take: Any) -> Any:
+        """Returns what enables the register of a high code."""
+        return take
+
+    def outliers(self, m: Module, row: Any, column: Any, bank_sum: Any) -> tuple[Any, list[Any]]:
+        codes, take = self.gathered(m, row, column)
+        m.submodules.outlier_lane = lane = self.lane(
+            self.config.outlier_lanes,
+            self.config.sq.high_bits,
+            len(codes[0]),
+            self.config.dense.code_bound,
+            bank_sum.shape(),
+            registered=INT8Schedule(self.config).product_cuts,
+        )
+        m.d.comb += [
+            lane.d.as_value().eq(Cat(codes)),
+            lane.take.eq(take),
+            lane.high.eq(row.high),
+            lane.addend.eq(bank_sum),
+        ]
+        return lane.o, []

@@ -1,0 +1,23 @@
+# amaranth: UnusedElaboratable=no
+"""Gather alone, against a list index."""
+
+import numpy as np
+import pytest
+
+from sqhw.pe.gather import Gather
+from tests.hardware import drive_pipeline
+
+SEED = 20251205
+
+
+@pytest.mark.parametrize("dense_bits", [4, 8])
+def test_gather(dense_bits):
+    rng = np.random.default_rng(SEED)
+    top = 1 << (dense_bits - 1)
+    codes = rng.integers(-top, top, (64, 16)).tolist()
+    places = [*range(16), None] * 3
+    stimuli = [
+        {"codes": c, "select": 0 if p is None else 1 << p} for c, p in zip(codes, places, strict=False)
+    ]
+    got = drive_pipeline(Gather(16, dense_bits), stimuli, ["o"])
+    assert [r["o"] for r in got] == [0 if p is None else c[p] for c, p in zip(codes, places, strict=False)]
