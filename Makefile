@@ -85,7 +85,7 @@ bench-runtime: $(READY) | compiler  ## cycles per second: the driver's simulatio
 
 ##@ Verify
 .PHONY: verify sim-array sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
-verify: $(READY) | compiler  ## every part below and make sim, and a page of figures to sign off by
+verify: $(READY) | compiler  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
 	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 sim-array: $(READY) | compiler  ## emitted arrays on activations of a real LLM, with their utilization

@@ -1,4 +1,4 @@
-/* Registers of the sqhw engine. Made by `python -m sqhw registers`; do not edit by hand. */
+/* Registers of the sqhw engine. Made by `sqhw registers`; do not edit by hand. */
 #ifndef SQ_ENGINE_REGISTERS_H
 #define SQ_ENGINE_REGISTERS_H
 

@@ -1,1 +1,1 @@
-"""The commands of ``python -m sqhw`` that stand in files of their own."""
+"""The commands of ``sqhw``: each is imported when it runs."""

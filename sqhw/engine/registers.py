@@ -270,7 +270,7 @@ def markdown() -> str:
     lines = [
         "# Registers of the engine",
         "",
-        "Made by `python -m sqhw registers --language markdown`; do not edit by hand.",
+        "Made by `sqhw registers --language markdown`; do not edit by hand.",
         "",
         f"AXI4-Lite, 32-bit registers, {1 << ADDRESS_BITS} bytes. An address without a register, a write to",
         "one that is read only, and a write of some bytes of a word (WSTRB) are answered with SLVERR and",
@@ -294,7 +294,7 @@ def markdown() -> str:
 def c_header() -> str:
     """Returns a C header: offsets, positions and masks of fields, values of OUTPUT."""
     lines = [
-        "/* Registers of the sqhw engine. Made by `python -m sqhw registers`; do not edit by hand. */",
+        "/* Registers of the sqhw engine. Made by `sqhw registers`; do not edit by hand. */",
         "#ifndef SQ_ENGINE_REGISTERS_H",
         "#define SQ_ENGINE_REGISTERS_H",
     ]

@@ -23,6 +23,7 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from .. import __version__
 from ..commands.common import progress
 from ..config import EngineConfig, engine_preset
+from ..console import SEED
 from ..driver.engine import Engine, golden
 from ..driver.library import compile_engine
 from ..driver.rtl import RTLDevice
@@ -31,7 +32,6 @@ from ..tools.tools import ToolError
 
 __all__ = ["SIZES", "main", "measure"]
 
-SEED = 20251205
 PRESET = "8x8"
 
 Size = tuple[int, int, int]

@@ -7,9 +7,8 @@ import pytest
 
 from sqhw.arith.accumulator import Accumulator
 from sqhw.arith.pipeline import signed_range
+from sqhw.console import SEED
 from tests.hardware import simulate
-
-SEED = 20251205
 
 
 @pytest.mark.parametrize("long", [False, True])

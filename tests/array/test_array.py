@@ -11,6 +11,7 @@ from amaranth.hdl import ResetInserter, Signal
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.config import PRESETS, ArrayConfig, PEConfig
+from sqhw.console import SEED
 from sqhw.emit import convert
 from sqhw.layouts import sq_beat_layout
 from sqhw.measure.elasticity import cycles
@@ -19,7 +20,6 @@ from tests.array.array_jobs import Tile, random_tile, tile_rows
 from tests.hardware import STALLS, drive_stream, simulate
 from tests.pe.test_pe import CONFIGS
 
-SEED = 20251205
 SMALL = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), 8, 1, 256)
 """Beats of two outliers on one outlier lane: rows need different numbers of steps."""
 BOTH = PEConfig(SQFormat(8, 3, "fp16"), DenseFormat(4, 16, 1, 8), 8, 1, 256)

@@ -11,9 +11,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sqhw.arith.pipeline import delay
 from sqhw.array.credit_queue import CreditQueue, Credits
+from sqhw.console import SEED
 from tests.hardware import STALLS, drive_stream
-
-SEED = 20251205
 
 
 class Credited(wiring.Component):

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sqhw.boards.bridge import Bridge
 from sqhw.boards.framing import FrameDecoder, FrameEncoder
+from sqhw.console import SEED
 from sqhw.driver.frames import Answer, Code, Command, Deframer, Received, State, encode_frame, encode_request
 from sqhw.driver.link import Link, LinkError
 from sqhw.engine.register_file import RegisterFile, register_bus
@@ -17,7 +18,6 @@ from sqhw.engine.registers import register
 from sqhw.layouts import input_word_layout, output_word_layout
 from tests.driver.serial_port import Damage, StreamPort
 
-SEED = 20251205
 WORD = 4
 PATIENCE = 60
 

@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sqhw.boards.framing import FrameDecoder, FrameEncoder, body_layout, received_layout
 from sqhw.boards.uart import UARTReceiver, UARTTransmitter, uart_divisor
+from sqhw.console import SEED
 from sqhw.driver.frames import Deframer, encode_frame
 from tests.hardware import drive_stream, simulate
 
-SEED = 20251205
 ALL_BYTES = list(range(256))
 
 

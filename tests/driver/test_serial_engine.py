@@ -8,6 +8,7 @@ import pytest
 
 from sqhw.boards.serial_engine import FramedEngine, SerialEngine
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sqhw.console import SEED
 from sqhw.driver.device import SerialDevice
 from sqhw.driver.engine import Engine, golden
 from sqhw.driver.frames import Command
@@ -17,7 +18,6 @@ from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 from tests.driver.serial_port import Damage, LinePort, StreamPort
 
-SEED = 20251205
 DIVISOR = 4
 SMALL = EngineConfig(
     ArrayConfig(

@@ -95,12 +95,12 @@ def test_registers_do_not_overlap():
 
 def test_committed_register_page_is_up_to_date():
     page = (ROOT / "docs" / "registers.md").read_text()
-    assert page == markdown(), "python -m sqhw registers --language markdown > docs/registers.md"
+    assert page == markdown(), "sqhw registers --language markdown > docs/registers.md"
 
 
 def test_committed_header_is_up_to_date():
     header = (ROOT / "verilog" / "sq_engine_registers.h").read_text()
-    assert header == c_header(), "python -m sqhw registers > verilog/sq_engine_registers.h"
+    assert header == c_header(), "sqhw registers > verilog/sq_engine_registers.h"
 
 
 def test_committed_report_is_whole_and_its_page_up_to_date():
@@ -110,6 +110,4 @@ def test_committed_report_is_whole_and_its_page_up_to_date():
     assert [row["layer"] for row in document["layer"]["rows"]] == list(LAYERS)
     assert document["layer"].get("clock") == document.get("clock")
     page = (ROOT / "docs" / "results" / "engine.md").read_text()
-    assert page == markdown_report(document), (
-        "python -m sqhw.measure.engine_report --input docs/results/engine.json"
-    )
+    assert page == markdown_report(document), "sqhw measure pages"

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from sqhw.arith.bit_heap import cuts
+from sqhw.console import SEED
 from sqhw.pe.dense_lanes import DenseLanes
 from tests.hardware import drive_pipeline
-
-SEED = 20251205
 
 
 def lane_operands(low, codes, dense_bits):

@@ -7,10 +7,9 @@ import random
 import numpy as np
 import pytest
 
+from sqhw.console import SEED
 from sqhw.pe.outliers.fp16 import FP16OutlierLane, FP16Unpack
 from tests.hardware import drive_pipeline
-
-SEED = 20251205
 
 
 def test_fp16_unpack_reads_every_code():

@@ -4,10 +4,9 @@
 import numpy as np
 import pytest
 
+from sqhw.console import SEED
 from sqhw.pe.gather import Gather
 from tests.hardware import drive_pipeline
-
-SEED = 20251205
 
 
 @pytest.mark.parametrize("dense_bits", [4, 8])

@@ -6,10 +6,9 @@ import random
 import pytest
 from amaranth.hdl import signed
 
+from sqhw.console import SEED
 from sqhw.pe.int8_lane import INT8OutlierLane
 from tests.hardware import drive_pipeline
-
-SEED = 20251205
 
 
 @pytest.mark.parametrize("high_bits", [4, 8])

@@ -9,6 +9,7 @@ import pytest
 
 from sim.traffic.faults import FAULTS
 from sqhw.config import PRESETS, PEConfig
+from sqhw.console import SEED
 from sqhw.packing import dot_products
 from sqhw.pe.outliers import outlier_path
 from sqhw.pe.outliers.shared import SharedOutliers
@@ -19,7 +20,6 @@ from sw_reference.policy import GivenMask, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 from tests.hardware import STALLS, drive_stream
 
-SEED = 20251205
 NAN = 0x7FC00000
 
 CONFIGS = {

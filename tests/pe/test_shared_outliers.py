@@ -6,10 +6,9 @@ import random
 import pytest
 from amaranth.hdl import signed
 
+from sqhw.console import SEED
 from sqhw.pe.outliers.shared import BankSum, SharedMultiplier
 from tests.hardware import drive_pipeline, simulate
-
-SEED = 20251205
 
 
 def test_bank_sum():

@@ -9,6 +9,7 @@ import pytest
 from sim.traffic.faults import DENSE_FAULTS, replace_field
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
+from sqhw.console import SEED
 from sqhw.emit import emit, write
 from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from sqhw.measure.core import BarePE
@@ -25,7 +26,6 @@ from tests.hardware import STALLS, drive_pipeline, drive_stream, simulate
 from tests.pe.test_pe import NAN, bits, streams
 from tests.reference.cases import random_dense, random_sq
 
-SEED = 20251205
 SPLIT = DenseFormat(4, 16, 1, 8)
 
 CONFIGS = {

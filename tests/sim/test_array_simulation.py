@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from sim.array import simulate, totals
+from sqhw.console import SEED
 
-SEED = 20251205
 COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "array.json"
 
 

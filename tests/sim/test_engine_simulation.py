@@ -12,11 +12,11 @@ from sim.harness import Simulation
 from sim.layer_tiles import ENGINE, simulate_tiles
 from sim.report import Failure
 from sqhw.cli import main
+from sqhw.console import SEED
 from sqhw.driver.rtl import RTLDevice
 from sw_reference.activations import load_activations
 from tests.engine.test_engine import library
 
-SEED = 20251205
 COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "sim.json"
 SITE = load_activations().site(11, "ffn_down")
 

@@ -110,7 +110,7 @@ def test_committed_verilog_is_up_to_date(default, tmp_path):
         for path in tmp_path.iterdir()
         if not (COMMITTED / path.name).exists() or path.read_bytes() != (COMMITTED / path.name).read_bytes()
     ]
-    assert not stale, "renew it with: python -m sqhw verilog --preset default --output verilog"
+    assert not stale, "renew it with: sqhw verilog --preset default --output verilog"
 
 
 @pytest.mark.skipif(not REPORT.exists(), reason="no report is committed")
