@@ -490,20 +490,20 @@ module \sq_pe_default.pe (r_en, rst, i_dense__ready, i_scales__ready, i_sq__read
     .en(en),
     .i(step),
     .\i$4 (i_dense__payload),
-    .\port$3609$156 (\$13 ),
+    .\port$3608$156 (\$13 ),
     .rst(rst),
     .valid(valid)
   );
   \sq_pe_default.pe.decoder  decoder (
+    .advance(i_sq__ready),
     .clk(clk),
     .i__payload(i__payload),
-    .i__ready(i_sq__ready),
     .i__valid(i__valid),
     .o__ready(o__ready),
     .o__valid(o__valid),
-    .\port$3548$0 (\$10 ),
-    .\port$3552$0 (\$11 ),
-    .\port$3554$0 (\$12 ),
+    .\port$3547$0 (\$10 ),
+    .\port$3551$0 (\$11 ),
+    .\port$3553$0 (\$12 ),
     .rst(rst)
   );
   \sq_pe_default.pe.output_stage  output_stage (
@@ -829,7 +829,7 @@ module \sq_pe_default.pe.buffer (r_en, rst, w_en, w_rdy, r_rdy, r_data, w_port__
   assign r_port__data = r_data;
 endmodule
 
-module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , acc, clk);
+module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3608$156 , acc, clk);
   input rst;
   wire rst;
   input valid;
@@ -840,8 +840,8 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , ac
   wire [70:0] \i$4 ;
   input [115:0] i;
   wire [115:0] i;
-  output [1:0] \port$3609$156 ;
-  wire [1:0] \port$3609$156 ;
+  output [1:0] \port$3608$156 ;
+  wire [1:0] \port$3608$156 ;
   output [63:0] acc;
   wire [63:0] acc;
   input clk;
@@ -1373,7 +1373,7 @@ module \sq_pe_default.pe.datapath (rst, valid, en, \i$4 , i, \port$3609$156 , ac
   assign \acc$11  = acc;
   assign acc_valid = row[156];
   assign acc_error = row[157];
-  assign \port$3609$156  = row[157:156];
+  assign \port$3608$156  = row[157:156];
   assign \i.low  = i[63:0];
   assign \i.low[0]  = i[3:0];
   assign \i.low[1]  = i[7:4];
@@ -3138,7 +3138,7 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
   );
   \sq_pe_default.pe.datapath.mac.bank_scale  bank_scale (
     .fraction(row[149:147]),
-    .\port$3634$0 (\o$17 ),
+    .\port$3633$0 (\o$17 ),
     .product_sum(\o$34 )
   );
   \sq_pe_default.pe.datapath.mac.dense_lanes  dense_lanes (
@@ -3146,7 +3146,7 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .en(en),
     .o(\o$15 ),
     .picks(column[159:64]),
-    .\port$3609$0 (row[103:0]),
+    .\port$3608$0 (row[103:0]),
     .rst(rst)
   );
   \sq_pe_default.pe.datapath.mac.gather0  gather0 (
@@ -3168,9 +3168,9 @@ module \sq_pe_default.pe.datapath.mac (rst, en, row, column, acc, clk);
     .addend(addend),
     .clk(clk),
     .en(en),
-    .\port$3609$137 (row[146:137]),
-    .\port$3623$0 (o),
-    .\port$3624$0 (\o$11 ),
+    .\port$3608$137 (row[146:137]),
+    .\port$3622$0 (o),
+    .\port$3623$0 (\o$11 ),
     .rst(rst),
     .sum(\o$17 )
   );
@@ -3835,11 +3835,11 @@ module \sq_pe_default.pe.datapath.mac.accumulator (rst, en, terms, clear, total,
   assign \$auto$rtlil.cc:3337:Not$2  = terms[56];
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.bank_scale (fraction, \port$3634$0 , product_sum);
+module \sq_pe_default.pe.datapath.mac.bank_scale (fraction, \port$3633$0 , product_sum);
   input [2:0] fraction;
   wire [2:0] fraction;
-  input [13:0] \port$3634$0 ;
-  wire [13:0] \port$3634$0 ;
+  input [13:0] \port$3633$0 ;
+  wire [13:0] \port$3633$0 ;
   output [17:0] product_sum;
   wire [17:0] product_sum;
   wire \$1 ;
@@ -4010,185 +4010,185 @@ module \sq_pe_default.pe.datapath.mac.bank_scale (fraction, \port$3634$0 , produ
   wire product_fa98_h;
   wire product_fa98_s;
   wire [14:0] value;
-  assign \$12  = \port$3634$0 [3] & fraction[1];
+  assign \$12  = \port$3633$0 [3] & fraction[1];
   assign product_fa66_s = product_fa66_h ^ \$12 ;
-  assign \$13  = \port$3634$0 [3] & fraction[1];
-  assign product_fa66_c = product_fa66_h ? \$13  : \port$3634$0 [1];
-  assign \$14  = \port$3634$0 [4] & fraction[0];
+  assign \$13  = \port$3633$0 [3] & fraction[1];
+  assign product_fa66_c = product_fa66_h ? \$13  : \port$3633$0 [1];
+  assign \$14  = \port$3633$0 [4] & fraction[0];
   assign product_fa68_h = \$14  ^ product_fa62_c;
   assign product_fa68_s = product_fa68_h ^ product_fa66_s;
-  assign \$15  = \port$3634$0 [4] & fraction[0];
+  assign \$15  = \port$3633$0 [4] & fraction[0];
   assign product_fa68_c = product_fa68_h ? product_fa66_s : \$15 ;
-  assign \$16  = \port$3634$0 [3] & fraction[2];
-  assign product_fa70_h = \port$3634$0 [2] ^ \$16 ;
-  assign \$17  = \port$3634$0 [4] & fraction[1];
+  assign \$16  = \port$3633$0 [3] & fraction[2];
+  assign product_fa70_h = \port$3633$0 [2] ^ \$16 ;
+  assign \$17  = \port$3633$0 [4] & fraction[1];
   assign product_fa70_s = product_fa70_h ^ \$17 ;
-  assign \$18  = \port$3634$0 [4] & fraction[1];
-  assign product_fa70_c = product_fa70_h ? \$18  : \port$3634$0 [2];
-  assign \$19  = \port$3634$0 [5] & fraction[0];
+  assign \$18  = \port$3633$0 [4] & fraction[1];
+  assign product_fa70_c = product_fa70_h ? \$18  : \port$3633$0 [2];
+  assign \$19  = \port$3633$0 [5] & fraction[0];
   assign product_fa72_h = \$19  ^ product_fa66_c;
   assign product_fa72_s = product_fa72_h ^ product_fa70_s;
-  assign \$20  = \port$3634$0 [5] & fraction[0];
+  assign \$20  = \port$3633$0 [5] & fraction[0];
   assign product_fa72_c = product_fa72_h ? product_fa70_s : \$20 ;
-  assign \$21  = \port$3634$0 [4] & fraction[2];
-  assign product_fa74_h = \port$3634$0 [3] ^ \$21 ;
-  assign \$22  = \port$3634$0 [5] & fraction[1];
+  assign \$21  = \port$3633$0 [4] & fraction[2];
+  assign product_fa74_h = \port$3633$0 [3] ^ \$21 ;
+  assign \$22  = \port$3633$0 [5] & fraction[1];
   assign product_fa74_s = product_fa74_h ^ \$22 ;
-  assign \$23  = \port$3634$0 [5] & fraction[1];
-  assign product_fa74_c = product_fa74_h ? \$23  : \port$3634$0 [3];
-  assign \$24  = \port$3634$0 [6] & fraction[0];
+  assign \$23  = \port$3633$0 [5] & fraction[1];
+  assign product_fa74_c = product_fa74_h ? \$23  : \port$3633$0 [3];
+  assign \$24  = \port$3633$0 [6] & fraction[0];
   assign product_fa76_h = \$24  ^ product_fa70_c;
   assign product_fa76_s = product_fa76_h ^ product_fa74_s;
-  assign \$25  = \port$3634$0 [6] & fraction[0];
+  assign \$25  = \port$3633$0 [6] & fraction[0];
   assign product_fa76_c = product_fa76_h ? product_fa74_s : \$25 ;
-  assign \$26  = \port$3634$0 [5] & fraction[2];
-  assign product_fa78_h = \port$3634$0 [4] ^ \$26 ;
-  assign \$27  = \port$3634$0 [6] & fraction[1];
+  assign \$26  = \port$3633$0 [5] & fraction[2];
+  assign product_fa78_h = \port$3633$0 [4] ^ \$26 ;
+  assign \$27  = \port$3633$0 [6] & fraction[1];
   assign product_fa78_s = product_fa78_h ^ \$27 ;
-  assign \$28  = \port$3634$0 [6] & fraction[1];
-  assign product_fa78_c = product_fa78_h ? \$28  : \port$3634$0 [4];
-  assign \$29  = \port$3634$0 [7] & fraction[0];
+  assign \$28  = \port$3633$0 [6] & fraction[1];
+  assign product_fa78_c = product_fa78_h ? \$28  : \port$3633$0 [4];
+  assign \$29  = \port$3633$0 [7] & fraction[0];
   assign product_fa80_h = \$29  ^ product_fa74_c;
   assign product_fa80_s = product_fa80_h ^ product_fa78_s;
-  assign \$30  = \port$3634$0 [7] & fraction[0];
+  assign \$30  = \port$3633$0 [7] & fraction[0];
   assign product_fa80_c = product_fa80_h ? product_fa78_s : \$30 ;
-  assign \$31  = \port$3634$0 [6] & fraction[2];
-  assign product_fa82_h = \port$3634$0 [5] ^ \$31 ;
-  assign \$32  = \port$3634$0 [7] & fraction[1];
+  assign \$31  = \port$3633$0 [6] & fraction[2];
+  assign product_fa82_h = \port$3633$0 [5] ^ \$31 ;
+  assign \$32  = \port$3633$0 [7] & fraction[1];
   assign product_fa82_s = product_fa82_h ^ \$32 ;
-  assign \$33  = \port$3634$0 [7] & fraction[1];
-  assign product_fa82_c = product_fa82_h ? \$33  : \port$3634$0 [5];
-  assign \$34  = \port$3634$0 [8] & fraction[0];
+  assign \$33  = \port$3633$0 [7] & fraction[1];
+  assign product_fa82_c = product_fa82_h ? \$33  : \port$3633$0 [5];
+  assign \$34  = \port$3633$0 [8] & fraction[0];
   assign product_fa84_h = \$34  ^ product_fa78_c;
   assign product_fa84_s = product_fa84_h ^ product_fa82_s;
-  assign \$35  = \port$3634$0 [8] & fraction[0];
+  assign \$35  = \port$3633$0 [8] & fraction[0];
   assign product_fa84_c = product_fa84_h ? product_fa82_s : \$35 ;
-  assign \$36  = \port$3634$0 [7] & fraction[2];
-  assign product_fa86_h = \port$3634$0 [6] ^ \$36 ;
-  assign \$37  = \port$3634$0 [8] & fraction[1];
+  assign \$36  = \port$3633$0 [7] & fraction[2];
+  assign product_fa86_h = \port$3633$0 [6] ^ \$36 ;
+  assign \$37  = \port$3633$0 [8] & fraction[1];
   assign product_fa86_s = product_fa86_h ^ \$37 ;
-  assign \$38  = \port$3634$0 [8] & fraction[1];
-  assign product_fa86_c = product_fa86_h ? \$38  : \port$3634$0 [6];
-  assign \$39  = \port$3634$0 [9] & fraction[0];
+  assign \$38  = \port$3633$0 [8] & fraction[1];
+  assign product_fa86_c = product_fa86_h ? \$38  : \port$3633$0 [6];
+  assign \$39  = \port$3633$0 [9] & fraction[0];
   assign product_fa88_h = \$39  ^ product_fa82_c;
   assign product_fa88_s = product_fa88_h ^ product_fa86_s;
-  assign \$40  = \port$3634$0 [9] & fraction[0];
+  assign \$40  = \port$3633$0 [9] & fraction[0];
   assign product_fa88_c = product_fa88_h ? product_fa86_s : \$40 ;
-  assign \$41  = \port$3634$0 [8] & fraction[2];
-  assign product_fa90_h = \port$3634$0 [7] ^ \$41 ;
-  assign \$42  = \port$3634$0 [9] & fraction[1];
+  assign \$41  = \port$3633$0 [8] & fraction[2];
+  assign product_fa90_h = \port$3633$0 [7] ^ \$41 ;
+  assign \$42  = \port$3633$0 [9] & fraction[1];
   assign product_fa90_s = product_fa90_h ^ \$42 ;
-  assign \$43  = \port$3634$0 [9] & fraction[1];
-  assign product_fa90_c = product_fa90_h ? \$43  : \port$3634$0 [7];
-  assign \$44  = \port$3634$0 [10] & fraction[0];
+  assign \$43  = \port$3633$0 [9] & fraction[1];
+  assign product_fa90_c = product_fa90_h ? \$43  : \port$3633$0 [7];
+  assign \$44  = \port$3633$0 [10] & fraction[0];
   assign product_fa92_h = \$44  ^ product_fa86_c;
   assign product_fa92_s = product_fa92_h ^ product_fa90_s;
-  assign \$45  = \port$3634$0 [10] & fraction[0];
+  assign \$45  = \port$3633$0 [10] & fraction[0];
   assign product_fa92_c = product_fa92_h ? product_fa90_s : \$45 ;
-  assign \$46  = \port$3634$0 [9] & fraction[2];
-  assign product_fa94_h = \port$3634$0 [8] ^ \$46 ;
-  assign \$47  = \port$3634$0 [10] & fraction[1];
+  assign \$46  = \port$3633$0 [9] & fraction[2];
+  assign product_fa94_h = \port$3633$0 [8] ^ \$46 ;
+  assign \$47  = \port$3633$0 [10] & fraction[1];
   assign product_fa94_s = product_fa94_h ^ \$47 ;
-  assign \$48  = \port$3634$0 [10] & fraction[1];
-  assign product_fa94_c = product_fa94_h ? \$48  : \port$3634$0 [8];
-  assign \$49  = \port$3634$0 [11] & fraction[0];
+  assign \$48  = \port$3633$0 [10] & fraction[1];
+  assign product_fa94_c = product_fa94_h ? \$48  : \port$3633$0 [8];
+  assign \$49  = \port$3633$0 [11] & fraction[0];
   assign product_fa96_h = \$49  ^ product_fa90_c;
   assign product_fa96_s = product_fa96_h ^ product_fa94_s;
-  assign \$50  = \port$3634$0 [11] & fraction[0];
+  assign \$50  = \port$3633$0 [11] & fraction[0];
   assign product_fa96_c = product_fa96_h ? product_fa94_s : \$50 ;
-  assign \$51  = \port$3634$0 [10] & fraction[2];
-  assign product_fa98_h = \port$3634$0 [9] ^ \$51 ;
-  assign \$52  = \port$3634$0 [11] & fraction[1];
+  assign \$51  = \port$3633$0 [10] & fraction[2];
+  assign product_fa98_h = \port$3633$0 [9] ^ \$51 ;
+  assign \$52  = \port$3633$0 [11] & fraction[1];
   assign product_fa98_s = product_fa98_h ^ \$52 ;
-  assign \$53  = \port$3634$0 [11] & fraction[1];
-  assign product_fa98_c = product_fa98_h ? \$53  : \port$3634$0 [9];
-  assign \$54  = \port$3634$0 [12] & fraction[0];
+  assign \$53  = \port$3633$0 [11] & fraction[1];
+  assign product_fa98_c = product_fa98_h ? \$53  : \port$3633$0 [9];
+  assign \$54  = \port$3633$0 [12] & fraction[0];
   assign product_fa100_h = \$54  ^ product_fa94_c;
   assign product_fa100_s = product_fa100_h ^ product_fa98_s;
-  assign \$55  = \port$3634$0 [12] & fraction[0];
+  assign \$55  = \port$3633$0 [12] & fraction[0];
   assign product_fa100_c = product_fa100_h ? product_fa98_s : \$55 ;
-  assign \$56  = \port$3634$0 [11] & fraction[2];
-  assign product_fa102_h = \port$3634$0 [10] ^ \$56 ;
-  assign \$57  = \port$3634$0 [12] & fraction[1];
+  assign \$56  = \port$3633$0 [11] & fraction[2];
+  assign product_fa102_h = \port$3633$0 [10] ^ \$56 ;
+  assign \$57  = \port$3633$0 [12] & fraction[1];
   assign product_fa102_s = product_fa102_h ^ \$57 ;
-  assign \$58  = \port$3634$0 [12] & fraction[1];
-  assign product_fa102_c = product_fa102_h ? \$58  : \port$3634$0 [10];
-  assign \$59  = \port$3634$0 [13] & fraction[0];
+  assign \$58  = \port$3633$0 [12] & fraction[1];
+  assign product_fa102_c = product_fa102_h ? \$58  : \port$3633$0 [10];
+  assign \$59  = \port$3633$0 [13] & fraction[0];
   assign product_fa104_h = \$59  ^ product_fa98_c;
   assign product_fa104_s = product_fa104_h ^ product_fa102_s;
-  assign \$60  = \port$3634$0 [13] & fraction[0];
+  assign \$60  = \port$3633$0 [13] & fraction[0];
   assign product_fa104_c = product_fa104_h ? product_fa102_s : \$60 ;
-  assign \$61  = \port$3634$0 [12] & fraction[2];
+  assign \$61  = \port$3633$0 [12] & fraction[2];
   assign product_fa106_s = product_fa106_h ^ \$61 ;
-  assign \$62  = \port$3634$0 [12] & fraction[2];
-  assign product_fa106_c = \port$3634$0 [11] ? 1'h1 : \$62 ;
-  assign \$63  = \port$3634$0 [13] & fraction[1];
-  assign \$64  = \port$3634$0 [13] & fraction[0];
+  assign \$62  = \port$3633$0 [12] & fraction[2];
+  assign product_fa106_c = \port$3633$0 [11] ? 1'h1 : \$62 ;
+  assign \$63  = \port$3633$0 [13] & fraction[1];
+  assign \$64  = \port$3633$0 [13] & fraction[0];
   assign \$65  = ~ \$64 ;
   assign product_fa108_h = \$63  ^ \$65 ;
   assign product_fa108_s = product_fa108_h ^ product_fa102_c;
-  assign \$66  = \port$3634$0 [13] & fraction[1];
+  assign \$66  = \port$3633$0 [13] & fraction[1];
   assign product_fa108_c = product_fa108_h ? product_fa102_c : \$66 ;
   assign product_fa110_h = product_fa106_s ^ product_fa104_c;
   assign product_fa110_s = product_fa110_h ^ product_fa108_s;
   assign product_fa110_c = product_fa110_h ? product_fa108_s : product_fa106_s;
-  assign \$67  = \port$3634$0 [13] & fraction[2];
-  assign product_fa112_h = \port$3634$0 [12] ^ \$67 ;
-  assign \$68  = \port$3634$0 [13] & fraction[1];
+  assign \$67  = \port$3633$0 [13] & fraction[2];
+  assign product_fa112_h = \port$3633$0 [12] ^ \$67 ;
+  assign \$68  = \port$3633$0 [13] & fraction[1];
   assign \$69  = ~ \$68 ;
   assign product_fa112_s = product_fa112_h ^ \$69 ;
-  assign \$70  = \port$3634$0 [13] & fraction[1];
+  assign \$70  = \port$3633$0 [13] & fraction[1];
   assign \$71  = ~ \$70 ;
-  assign product_fa112_c = product_fa112_h ? \$71  : \port$3634$0 [12];
+  assign product_fa112_c = product_fa112_h ? \$71  : \port$3633$0 [12];
   assign product_fa114_h = product_fa106_c ^ product_fa108_c;
   assign product_fa114_s = product_fa114_h ^ product_fa112_s;
   assign product_fa114_c = product_fa114_h ? product_fa112_s : product_fa106_c;
-  assign \$72  = \port$3634$0 [13] & fraction[2];
+  assign \$72  = \port$3633$0 [13] & fraction[2];
   assign \$73  = ~ \$72 ;
-  assign product_fa116_h = \port$3634$0 [13] ^ \$73 ;
+  assign product_fa116_h = \port$3633$0 [13] ^ \$73 ;
   assign product_fa116_s = product_fa116_h ^ product_fa112_c;
-  assign product_fa116_c = product_fa116_h ? product_fa112_c : \port$3634$0 [13];
-  assign \$74  = \port$3634$0 [0] & fraction[0];
-  assign \$75  = \port$3634$0 [0] & fraction[1];
-  assign \$76  = ~ \port$3634$0 [13];
-  assign \$77  = \port$3634$0 [1] & fraction[0];
+  assign product_fa116_c = product_fa116_h ? product_fa112_c : \port$3633$0 [13];
+  assign \$74  = \port$3633$0 [0] & fraction[0];
+  assign \$75  = \port$3633$0 [0] & fraction[1];
+  assign \$76  = ~ \port$3633$0 [13];
+  assign \$77  = \port$3633$0 [1] & fraction[0];
   assign \$78  = { \$76 , product_fa114_c, product_fa110_c, product_fa110_s, product_fa100_c, product_fa96_c, product_fa92_c, product_fa88_c, product_fa84_c, product_fa80_c, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa64_s, product_fa60_s, \$75 , \$74  } + { product_fa116_c, product_fa116_s, product_fa114_s, 1'h0, product_fa104_s, product_fa100_s, product_fa96_s, product_fa92_s, product_fa88_s, product_fa84_s, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, 2'h0, \$77 , 1'h0 };
-  assign \$1  = \port$3634$0 [0] & fraction[2];
-  assign \$2  = \port$3634$0 [1] & fraction[1];
+  assign \$1  = \port$3633$0 [0] & fraction[2];
+  assign \$2  = \port$3633$0 [1] & fraction[1];
   assign product_fa60_h = \$1  ^ \$2 ;
-  assign \$3  = \port$3634$0 [2] & fraction[0];
+  assign \$3  = \port$3633$0 [2] & fraction[0];
   assign product_fa60_s = product_fa60_h ^ \$3 ;
-  assign \$4  = \port$3634$0 [2] & fraction[0];
-  assign \$5  = \port$3634$0 [0] & fraction[2];
+  assign \$4  = \port$3633$0 [2] & fraction[0];
+  assign \$5  = \port$3633$0 [0] & fraction[2];
   assign product_fa60_c = product_fa60_h ? \$4  : \$5 ;
-  assign \$6  = \port$3634$0 [1] & fraction[2];
-  assign product_fa62_h = \port$3634$0 [0] ^ \$6 ;
-  assign \$7  = \port$3634$0 [2] & fraction[1];
+  assign \$6  = \port$3633$0 [1] & fraction[2];
+  assign product_fa62_h = \port$3633$0 [0] ^ \$6 ;
+  assign \$7  = \port$3633$0 [2] & fraction[1];
   assign product_fa62_s = product_fa62_h ^ \$7 ;
-  assign \$8  = \port$3634$0 [2] & fraction[1];
-  assign product_fa62_c = product_fa62_h ? \$8  : \port$3634$0 [0];
-  assign \$9  = \port$3634$0 [3] & fraction[0];
+  assign \$8  = \port$3633$0 [2] & fraction[1];
+  assign product_fa62_c = product_fa62_h ? \$8  : \port$3633$0 [0];
+  assign \$9  = \port$3633$0 [3] & fraction[0];
   assign product_fa64_h = \$9  ^ product_fa60_c;
   assign product_fa64_s = product_fa64_h ^ product_fa62_s;
-  assign \$10  = \port$3634$0 [3] & fraction[0];
+  assign \$10  = \port$3633$0 [3] & fraction[0];
   assign product_fa64_c = product_fa64_h ? product_fa62_s : \$10 ;
-  assign \$11  = \port$3634$0 [2] & fraction[2];
-  assign product_fa66_h = \port$3634$0 [1] ^ \$11 ;
-  assign \$auto$rtlil.cc:3337:Not$18  = ~ \port$3634$0 [11];
-  assign value = { \port$3634$0 [13], \port$3634$0  };
+  assign \$11  = \port$3633$0 [2] & fraction[2];
+  assign product_fa66_h = \port$3633$0 [1] ^ \$11 ;
+  assign \$auto$rtlil.cc:3337:Not$18  = ~ \port$3633$0 [11];
+  assign value = { \port$3633$0 [13], \port$3633$0  };
   assign o = \$78 [17:0];
   assign product_sum = \$78 [17:0];
   assign product_fa106_h = \$auto$rtlil.cc:3337:Not$18 ;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$3609$0 , picks, o, clk);
+module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$3608$0 , picks, o, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$32  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  input [103:0] \port$3609$0 ;
-  wire [103:0] \port$3609$0 ;
+  input [103:0] \port$3608$0 ;
+  wire [103:0] \port$3608$0 ;
   input [95:0] picks;
   wire [95:0] picks;
   output [11:0] o;
@@ -5056,165 +5056,165 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$3609$0 , picks
   wire [4:0] \sums[5] ;
   wire [4:0] \sums[6] ;
   wire [4:0] \sums[7] ;
-  assign \$1  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[0], picks[0], picks[0], picks[0], picks[0] };
-  assign \$2  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[1], picks[1], picks[1], picks[1], picks[1] };
+  assign \$1  = { \port$3608$0 [3], \port$3608$0 [3:0] } & { picks[0], picks[0], picks[0], picks[0], picks[0] };
+  assign \$2  = { \port$3608$0 [7], \port$3608$0 [7:4] } & { picks[1], picks[1], picks[1], picks[1], picks[1] };
   assign \$3  = \$1  | \$2 ;
-  assign \$4  = \port$3609$0 [68:64] & { picks[2], picks[2], picks[2], picks[2], picks[2] };
+  assign \$4  = \port$3608$0 [68:64] & { picks[2], picks[2], picks[2], picks[2], picks[2] };
   assign pair0_0 = \$3  | \$4 ;
-  assign \$5  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[3], picks[3], picks[3], picks[3], picks[3] };
-  assign \$6  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[4], picks[4], picks[4], picks[4], picks[4] };
+  assign \$5  = { \port$3608$0 [3], \port$3608$0 [3:0] } & { picks[3], picks[3], picks[3], picks[3], picks[3] };
+  assign \$6  = { \port$3608$0 [7], \port$3608$0 [7:4] } & { picks[4], picks[4], picks[4], picks[4], picks[4] };
   assign \$7  = \$5  | \$6 ;
-  assign \$8  = \port$3609$0 [68:64] & { picks[5], picks[5], picks[5], picks[5], picks[5] };
+  assign \$8  = \port$3608$0 [68:64] & { picks[5], picks[5], picks[5], picks[5], picks[5] };
   assign pair0_1 = \$7  | \$8 ;
-  assign \$9  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[6], picks[6], picks[6], picks[6], picks[6] };
-  assign \$10  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[7], picks[7], picks[7], picks[7], picks[7] };
+  assign \$9  = { \port$3608$0 [3], \port$3608$0 [3:0] } & { picks[6], picks[6], picks[6], picks[6], picks[6] };
+  assign \$10  = { \port$3608$0 [7], \port$3608$0 [7:4] } & { picks[7], picks[7], picks[7], picks[7], picks[7] };
   assign \$11  = \$9  | \$10 ;
-  assign \$12  = \port$3609$0 [68:64] & { picks[8], picks[8], picks[8], picks[8], picks[8] };
+  assign \$12  = \port$3608$0 [68:64] & { picks[8], picks[8], picks[8], picks[8], picks[8] };
   assign pair0_2 = \$11  | \$12 ;
-  assign \$13  = { \port$3609$0 [3], \port$3609$0 [3:0] } & { picks[9], picks[9], picks[9], picks[9], picks[9] };
-  assign \$14  = { \port$3609$0 [7], \port$3609$0 [7:4] } & { picks[10], picks[10], picks[10], picks[10], picks[10] };
+  assign \$13  = { \port$3608$0 [3], \port$3608$0 [3:0] } & { picks[9], picks[9], picks[9], picks[9], picks[9] };
+  assign \$14  = { \port$3608$0 [7], \port$3608$0 [7:4] } & { picks[10], picks[10], picks[10], picks[10], picks[10] };
   assign \$15  = \$13  | \$14 ;
-  assign \$16  = \port$3609$0 [68:64] & { picks[11], picks[11], picks[11], picks[11], picks[11] };
+  assign \$16  = \port$3608$0 [68:64] & { picks[11], picks[11], picks[11], picks[11], picks[11] };
   assign pair0_3 = \$15  | \$16 ;
-  assign \$17  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[12], picks[12], picks[12], picks[12], picks[12] };
-  assign \$18  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[13], picks[13], picks[13], picks[13], picks[13] };
+  assign \$17  = { \port$3608$0 [11], \port$3608$0 [11:8] } & { picks[12], picks[12], picks[12], picks[12], picks[12] };
+  assign \$18  = { \port$3608$0 [15], \port$3608$0 [15:12] } & { picks[13], picks[13], picks[13], picks[13], picks[13] };
   assign \$19  = \$17  | \$18 ;
-  assign \$20  = \port$3609$0 [73:69] & { picks[14], picks[14], picks[14], picks[14], picks[14] };
+  assign \$20  = \port$3608$0 [73:69] & { picks[14], picks[14], picks[14], picks[14], picks[14] };
   assign pair1_0 = \$19  | \$20 ;
-  assign \$21  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[15], picks[15], picks[15], picks[15], picks[15] };
-  assign \$22  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[16], picks[16], picks[16], picks[16], picks[16] };
+  assign \$21  = { \port$3608$0 [11], \port$3608$0 [11:8] } & { picks[15], picks[15], picks[15], picks[15], picks[15] };
+  assign \$22  = { \port$3608$0 [15], \port$3608$0 [15:12] } & { picks[16], picks[16], picks[16], picks[16], picks[16] };
   assign \$23  = \$21  | \$22 ;
-  assign \$24  = \port$3609$0 [73:69] & { picks[17], picks[17], picks[17], picks[17], picks[17] };
+  assign \$24  = \port$3608$0 [73:69] & { picks[17], picks[17], picks[17], picks[17], picks[17] };
   assign pair1_1 = \$23  | \$24 ;
-  assign \$25  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[18], picks[18], picks[18], picks[18], picks[18] };
-  assign \$26  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[19], picks[19], picks[19], picks[19], picks[19] };
+  assign \$25  = { \port$3608$0 [11], \port$3608$0 [11:8] } & { picks[18], picks[18], picks[18], picks[18], picks[18] };
+  assign \$26  = { \port$3608$0 [15], \port$3608$0 [15:12] } & { picks[19], picks[19], picks[19], picks[19], picks[19] };
   assign \$27  = \$25  | \$26 ;
-  assign \$28  = \port$3609$0 [73:69] & { picks[20], picks[20], picks[20], picks[20], picks[20] };
+  assign \$28  = \port$3608$0 [73:69] & { picks[20], picks[20], picks[20], picks[20], picks[20] };
   assign pair1_2 = \$27  | \$28 ;
-  assign \$29  = { \port$3609$0 [11], \port$3609$0 [11:8] } & { picks[21], picks[21], picks[21], picks[21], picks[21] };
-  assign \$30  = { \port$3609$0 [15], \port$3609$0 [15:12] } & { picks[22], picks[22], picks[22], picks[22], picks[22] };
+  assign \$29  = { \port$3608$0 [11], \port$3608$0 [11:8] } & { picks[21], picks[21], picks[21], picks[21], picks[21] };
+  assign \$30  = { \port$3608$0 [15], \port$3608$0 [15:12] } & { picks[22], picks[22], picks[22], picks[22], picks[22] };
   assign \$31  = \$29  | \$30 ;
-  assign \$32  = \port$3609$0 [73:69] & { picks[23], picks[23], picks[23], picks[23], picks[23] };
+  assign \$32  = \port$3608$0 [73:69] & { picks[23], picks[23], picks[23], picks[23], picks[23] };
   assign pair1_3 = \$31  | \$32 ;
-  assign \$33  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[24], picks[24], picks[24], picks[24], picks[24] };
-  assign \$34  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[25], picks[25], picks[25], picks[25], picks[25] };
+  assign \$33  = { \port$3608$0 [19], \port$3608$0 [19:16] } & { picks[24], picks[24], picks[24], picks[24], picks[24] };
+  assign \$34  = { \port$3608$0 [23], \port$3608$0 [23:20] } & { picks[25], picks[25], picks[25], picks[25], picks[25] };
   assign \$35  = \$33  | \$34 ;
-  assign \$36  = \port$3609$0 [78:74] & { picks[26], picks[26], picks[26], picks[26], picks[26] };
+  assign \$36  = \port$3608$0 [78:74] & { picks[26], picks[26], picks[26], picks[26], picks[26] };
   assign pair2_0 = \$35  | \$36 ;
-  assign \$37  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[27], picks[27], picks[27], picks[27], picks[27] };
-  assign \$38  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[28], picks[28], picks[28], picks[28], picks[28] };
+  assign \$37  = { \port$3608$0 [19], \port$3608$0 [19:16] } & { picks[27], picks[27], picks[27], picks[27], picks[27] };
+  assign \$38  = { \port$3608$0 [23], \port$3608$0 [23:20] } & { picks[28], picks[28], picks[28], picks[28], picks[28] };
   assign \$39  = \$37  | \$38 ;
-  assign \$40  = \port$3609$0 [78:74] & { picks[29], picks[29], picks[29], picks[29], picks[29] };
+  assign \$40  = \port$3608$0 [78:74] & { picks[29], picks[29], picks[29], picks[29], picks[29] };
   assign pair2_1 = \$39  | \$40 ;
-  assign \$41  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[30], picks[30], picks[30], picks[30], picks[30] };
-  assign \$42  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[31], picks[31], picks[31], picks[31], picks[31] };
+  assign \$41  = { \port$3608$0 [19], \port$3608$0 [19:16] } & { picks[30], picks[30], picks[30], picks[30], picks[30] };
+  assign \$42  = { \port$3608$0 [23], \port$3608$0 [23:20] } & { picks[31], picks[31], picks[31], picks[31], picks[31] };
   assign \$43  = \$41  | \$42 ;
-  assign \$44  = \port$3609$0 [78:74] & { picks[32], picks[32], picks[32], picks[32], picks[32] };
+  assign \$44  = \port$3608$0 [78:74] & { picks[32], picks[32], picks[32], picks[32], picks[32] };
   assign pair2_2 = \$43  | \$44 ;
-  assign \$45  = { \port$3609$0 [19], \port$3609$0 [19:16] } & { picks[33], picks[33], picks[33], picks[33], picks[33] };
-  assign \$46  = { \port$3609$0 [23], \port$3609$0 [23:20] } & { picks[34], picks[34], picks[34], picks[34], picks[34] };
+  assign \$45  = { \port$3608$0 [19], \port$3608$0 [19:16] } & { picks[33], picks[33], picks[33], picks[33], picks[33] };
+  assign \$46  = { \port$3608$0 [23], \port$3608$0 [23:20] } & { picks[34], picks[34], picks[34], picks[34], picks[34] };
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = \port$3609$0 [78:74] & { picks[35], picks[35], picks[35], picks[35], picks[35] };
+  assign \$48  = \port$3608$0 [78:74] & { picks[35], picks[35], picks[35], picks[35], picks[35] };
   assign pair2_3 = \$47  | \$48 ;
-  assign \$49  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[36], picks[36], picks[36], picks[36], picks[36] };
-  assign \$50  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[37], picks[37], picks[37], picks[37], picks[37] };
+  assign \$49  = { \port$3608$0 [27], \port$3608$0 [27:24] } & { picks[36], picks[36], picks[36], picks[36], picks[36] };
+  assign \$50  = { \port$3608$0 [31], \port$3608$0 [31:28] } & { picks[37], picks[37], picks[37], picks[37], picks[37] };
   assign \$51  = \$49  | \$50 ;
-  assign \$52  = \port$3609$0 [83:79] & { picks[38], picks[38], picks[38], picks[38], picks[38] };
+  assign \$52  = \port$3608$0 [83:79] & { picks[38], picks[38], picks[38], picks[38], picks[38] };
   assign pair3_0 = \$51  | \$52 ;
-  assign \$53  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[39], picks[39], picks[39], picks[39], picks[39] };
-  assign \$54  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[40], picks[40], picks[40], picks[40], picks[40] };
+  assign \$53  = { \port$3608$0 [27], \port$3608$0 [27:24] } & { picks[39], picks[39], picks[39], picks[39], picks[39] };
+  assign \$54  = { \port$3608$0 [31], \port$3608$0 [31:28] } & { picks[40], picks[40], picks[40], picks[40], picks[40] };
   assign \$55  = \$53  | \$54 ;
-  assign \$56  = \port$3609$0 [83:79] & { picks[41], picks[41], picks[41], picks[41], picks[41] };
+  assign \$56  = \port$3608$0 [83:79] & { picks[41], picks[41], picks[41], picks[41], picks[41] };
   assign pair3_1 = \$55  | \$56 ;
-  assign \$57  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[42], picks[42], picks[42], picks[42], picks[42] };
-  assign \$58  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[43], picks[43], picks[43], picks[43], picks[43] };
+  assign \$57  = { \port$3608$0 [27], \port$3608$0 [27:24] } & { picks[42], picks[42], picks[42], picks[42], picks[42] };
+  assign \$58  = { \port$3608$0 [31], \port$3608$0 [31:28] } & { picks[43], picks[43], picks[43], picks[43], picks[43] };
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = \port$3609$0 [83:79] & { picks[44], picks[44], picks[44], picks[44], picks[44] };
+  assign \$60  = \port$3608$0 [83:79] & { picks[44], picks[44], picks[44], picks[44], picks[44] };
   assign pair3_2 = \$59  | \$60 ;
-  assign \$61  = { \port$3609$0 [27], \port$3609$0 [27:24] } & { picks[45], picks[45], picks[45], picks[45], picks[45] };
-  assign \$62  = { \port$3609$0 [31], \port$3609$0 [31:28] } & { picks[46], picks[46], picks[46], picks[46], picks[46] };
+  assign \$61  = { \port$3608$0 [27], \port$3608$0 [27:24] } & { picks[45], picks[45], picks[45], picks[45], picks[45] };
+  assign \$62  = { \port$3608$0 [31], \port$3608$0 [31:28] } & { picks[46], picks[46], picks[46], picks[46], picks[46] };
   assign \$63  = \$61  | \$62 ;
-  assign \$64  = \port$3609$0 [83:79] & { picks[47], picks[47], picks[47], picks[47], picks[47] };
+  assign \$64  = \port$3608$0 [83:79] & { picks[47], picks[47], picks[47], picks[47], picks[47] };
   assign pair3_3 = \$63  | \$64 ;
-  assign \$65  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[48], picks[48], picks[48], picks[48], picks[48] };
-  assign \$66  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[49], picks[49], picks[49], picks[49], picks[49] };
+  assign \$65  = { \port$3608$0 [35], \port$3608$0 [35:32] } & { picks[48], picks[48], picks[48], picks[48], picks[48] };
+  assign \$66  = { \port$3608$0 [39], \port$3608$0 [39:36] } & { picks[49], picks[49], picks[49], picks[49], picks[49] };
   assign \$67  = \$65  | \$66 ;
-  assign \$68  = \port$3609$0 [88:84] & { picks[50], picks[50], picks[50], picks[50], picks[50] };
+  assign \$68  = \port$3608$0 [88:84] & { picks[50], picks[50], picks[50], picks[50], picks[50] };
   assign pair4_0 = \$67  | \$68 ;
-  assign \$69  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[51], picks[51], picks[51], picks[51], picks[51] };
-  assign \$70  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[52], picks[52], picks[52], picks[52], picks[52] };
+  assign \$69  = { \port$3608$0 [35], \port$3608$0 [35:32] } & { picks[51], picks[51], picks[51], picks[51], picks[51] };
+  assign \$70  = { \port$3608$0 [39], \port$3608$0 [39:36] } & { picks[52], picks[52], picks[52], picks[52], picks[52] };
   assign \$71  = \$69  | \$70 ;
-  assign \$72  = \port$3609$0 [88:84] & { picks[53], picks[53], picks[53], picks[53], picks[53] };
+  assign \$72  = \port$3608$0 [88:84] & { picks[53], picks[53], picks[53], picks[53], picks[53] };
   assign pair4_1 = \$71  | \$72 ;
-  assign \$73  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[54], picks[54], picks[54], picks[54], picks[54] };
-  assign \$74  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[55], picks[55], picks[55], picks[55], picks[55] };
+  assign \$73  = { \port$3608$0 [35], \port$3608$0 [35:32] } & { picks[54], picks[54], picks[54], picks[54], picks[54] };
+  assign \$74  = { \port$3608$0 [39], \port$3608$0 [39:36] } & { picks[55], picks[55], picks[55], picks[55], picks[55] };
   assign \$75  = \$73  | \$74 ;
-  assign \$76  = \port$3609$0 [88:84] & { picks[56], picks[56], picks[56], picks[56], picks[56] };
+  assign \$76  = \port$3608$0 [88:84] & { picks[56], picks[56], picks[56], picks[56], picks[56] };
   assign pair4_2 = \$75  | \$76 ;
-  assign \$77  = { \port$3609$0 [35], \port$3609$0 [35:32] } & { picks[57], picks[57], picks[57], picks[57], picks[57] };
-  assign \$78  = { \port$3609$0 [39], \port$3609$0 [39:36] } & { picks[58], picks[58], picks[58], picks[58], picks[58] };
+  assign \$77  = { \port$3608$0 [35], \port$3608$0 [35:32] } & { picks[57], picks[57], picks[57], picks[57], picks[57] };
+  assign \$78  = { \port$3608$0 [39], \port$3608$0 [39:36] } & { picks[58], picks[58], picks[58], picks[58], picks[58] };
   assign \$79  = \$77  | \$78 ;
-  assign \$80  = \port$3609$0 [88:84] & { picks[59], picks[59], picks[59], picks[59], picks[59] };
+  assign \$80  = \port$3608$0 [88:84] & { picks[59], picks[59], picks[59], picks[59], picks[59] };
   assign pair4_3 = \$79  | \$80 ;
-  assign \$81  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[60], picks[60], picks[60], picks[60], picks[60] };
-  assign \$82  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[61], picks[61], picks[61], picks[61], picks[61] };
+  assign \$81  = { \port$3608$0 [43], \port$3608$0 [43:40] } & { picks[60], picks[60], picks[60], picks[60], picks[60] };
+  assign \$82  = { \port$3608$0 [47], \port$3608$0 [47:44] } & { picks[61], picks[61], picks[61], picks[61], picks[61] };
   assign \$83  = \$81  | \$82 ;
-  assign \$84  = \port$3609$0 [93:89] & { picks[62], picks[62], picks[62], picks[62], picks[62] };
+  assign \$84  = \port$3608$0 [93:89] & { picks[62], picks[62], picks[62], picks[62], picks[62] };
   assign pair5_0 = \$83  | \$84 ;
-  assign \$85  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[63], picks[63], picks[63], picks[63], picks[63] };
-  assign \$86  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[64], picks[64], picks[64], picks[64], picks[64] };
+  assign \$85  = { \port$3608$0 [43], \port$3608$0 [43:40] } & { picks[63], picks[63], picks[63], picks[63], picks[63] };
+  assign \$86  = { \port$3608$0 [47], \port$3608$0 [47:44] } & { picks[64], picks[64], picks[64], picks[64], picks[64] };
   assign \$87  = \$85  | \$86 ;
-  assign \$88  = \port$3609$0 [93:89] & { picks[65], picks[65], picks[65], picks[65], picks[65] };
+  assign \$88  = \port$3608$0 [93:89] & { picks[65], picks[65], picks[65], picks[65], picks[65] };
   assign pair5_1 = \$87  | \$88 ;
-  assign \$89  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[66], picks[66], picks[66], picks[66], picks[66] };
-  assign \$90  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[67], picks[67], picks[67], picks[67], picks[67] };
+  assign \$89  = { \port$3608$0 [43], \port$3608$0 [43:40] } & { picks[66], picks[66], picks[66], picks[66], picks[66] };
+  assign \$90  = { \port$3608$0 [47], \port$3608$0 [47:44] } & { picks[67], picks[67], picks[67], picks[67], picks[67] };
   assign \$91  = \$89  | \$90 ;
-  assign \$92  = \port$3609$0 [93:89] & { picks[68], picks[68], picks[68], picks[68], picks[68] };
+  assign \$92  = \port$3608$0 [93:89] & { picks[68], picks[68], picks[68], picks[68], picks[68] };
   assign pair5_2 = \$91  | \$92 ;
-  assign \$93  = { \port$3609$0 [43], \port$3609$0 [43:40] } & { picks[69], picks[69], picks[69], picks[69], picks[69] };
-  assign \$94  = { \port$3609$0 [47], \port$3609$0 [47:44] } & { picks[70], picks[70], picks[70], picks[70], picks[70] };
+  assign \$93  = { \port$3608$0 [43], \port$3608$0 [43:40] } & { picks[69], picks[69], picks[69], picks[69], picks[69] };
+  assign \$94  = { \port$3608$0 [47], \port$3608$0 [47:44] } & { picks[70], picks[70], picks[70], picks[70], picks[70] };
   assign \$95  = \$93  | \$94 ;
-  assign \$96  = \port$3609$0 [93:89] & { picks[71], picks[71], picks[71], picks[71], picks[71] };
+  assign \$96  = \port$3608$0 [93:89] & { picks[71], picks[71], picks[71], picks[71], picks[71] };
   assign pair5_3 = \$95  | \$96 ;
-  assign \$97  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[72], picks[72], picks[72], picks[72], picks[72] };
-  assign \$98  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[73], picks[73], picks[73], picks[73], picks[73] };
+  assign \$97  = { \port$3608$0 [51], \port$3608$0 [51:48] } & { picks[72], picks[72], picks[72], picks[72], picks[72] };
+  assign \$98  = { \port$3608$0 [55], \port$3608$0 [55:52] } & { picks[73], picks[73], picks[73], picks[73], picks[73] };
   assign \$99  = \$97  | \$98 ;
-  assign \$100  = \port$3609$0 [98:94] & { picks[74], picks[74], picks[74], picks[74], picks[74] };
+  assign \$100  = \port$3608$0 [98:94] & { picks[74], picks[74], picks[74], picks[74], picks[74] };
   assign pair6_0 = \$99  | \$100 ;
-  assign \$101  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[75], picks[75], picks[75], picks[75], picks[75] };
-  assign \$102  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[76], picks[76], picks[76], picks[76], picks[76] };
+  assign \$101  = { \port$3608$0 [51], \port$3608$0 [51:48] } & { picks[75], picks[75], picks[75], picks[75], picks[75] };
+  assign \$102  = { \port$3608$0 [55], \port$3608$0 [55:52] } & { picks[76], picks[76], picks[76], picks[76], picks[76] };
   assign \$103  = \$101  | \$102 ;
-  assign \$104  = \port$3609$0 [98:94] & { picks[77], picks[77], picks[77], picks[77], picks[77] };
+  assign \$104  = \port$3608$0 [98:94] & { picks[77], picks[77], picks[77], picks[77], picks[77] };
   assign pair6_1 = \$103  | \$104 ;
-  assign \$105  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[78], picks[78], picks[78], picks[78], picks[78] };
-  assign \$106  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[79], picks[79], picks[79], picks[79], picks[79] };
+  assign \$105  = { \port$3608$0 [51], \port$3608$0 [51:48] } & { picks[78], picks[78], picks[78], picks[78], picks[78] };
+  assign \$106  = { \port$3608$0 [55], \port$3608$0 [55:52] } & { picks[79], picks[79], picks[79], picks[79], picks[79] };
   assign \$107  = \$105  | \$106 ;
-  assign \$108  = \port$3609$0 [98:94] & { picks[80], picks[80], picks[80], picks[80], picks[80] };
+  assign \$108  = \port$3608$0 [98:94] & { picks[80], picks[80], picks[80], picks[80], picks[80] };
   assign pair6_2 = \$107  | \$108 ;
-  assign \$109  = { \port$3609$0 [51], \port$3609$0 [51:48] } & { picks[81], picks[81], picks[81], picks[81], picks[81] };
-  assign \$110  = { \port$3609$0 [55], \port$3609$0 [55:52] } & { picks[82], picks[82], picks[82], picks[82], picks[82] };
+  assign \$109  = { \port$3608$0 [51], \port$3608$0 [51:48] } & { picks[81], picks[81], picks[81], picks[81], picks[81] };
+  assign \$110  = { \port$3608$0 [55], \port$3608$0 [55:52] } & { picks[82], picks[82], picks[82], picks[82], picks[82] };
   assign \$111  = \$109  | \$110 ;
-  assign \$112  = \port$3609$0 [98:94] & { picks[83], picks[83], picks[83], picks[83], picks[83] };
+  assign \$112  = \port$3608$0 [98:94] & { picks[83], picks[83], picks[83], picks[83], picks[83] };
   assign pair6_3 = \$111  | \$112 ;
-  assign \$113  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[84], picks[84], picks[84], picks[84], picks[84] };
-  assign \$114  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[85], picks[85], picks[85], picks[85], picks[85] };
+  assign \$113  = { \port$3608$0 [59], \port$3608$0 [59:56] } & { picks[84], picks[84], picks[84], picks[84], picks[84] };
+  assign \$114  = { \port$3608$0 [63], \port$3608$0 [63:60] } & { picks[85], picks[85], picks[85], picks[85], picks[85] };
   assign \$115  = \$113  | \$114 ;
-  assign \$116  = \port$3609$0 [103:99] & { picks[86], picks[86], picks[86], picks[86], picks[86] };
+  assign \$116  = \port$3608$0 [103:99] & { picks[86], picks[86], picks[86], picks[86], picks[86] };
   assign pair7_0 = \$115  | \$116 ;
-  assign \$117  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[87], picks[87], picks[87], picks[87], picks[87] };
-  assign \$118  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[88], picks[88], picks[88], picks[88], picks[88] };
+  assign \$117  = { \port$3608$0 [59], \port$3608$0 [59:56] } & { picks[87], picks[87], picks[87], picks[87], picks[87] };
+  assign \$118  = { \port$3608$0 [63], \port$3608$0 [63:60] } & { picks[88], picks[88], picks[88], picks[88], picks[88] };
   assign \$119  = \$117  | \$118 ;
-  assign \$120  = \port$3609$0 [103:99] & { picks[89], picks[89], picks[89], picks[89], picks[89] };
+  assign \$120  = \port$3608$0 [103:99] & { picks[89], picks[89], picks[89], picks[89], picks[89] };
   assign pair7_1 = \$119  | \$120 ;
-  assign \$121  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[90], picks[90], picks[90], picks[90], picks[90] };
-  assign \$122  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[91], picks[91], picks[91], picks[91], picks[91] };
+  assign \$121  = { \port$3608$0 [59], \port$3608$0 [59:56] } & { picks[90], picks[90], picks[90], picks[90], picks[90] };
+  assign \$122  = { \port$3608$0 [63], \port$3608$0 [63:60] } & { picks[91], picks[91], picks[91], picks[91], picks[91] };
   assign \$123  = \$121  | \$122 ;
-  assign \$124  = \port$3609$0 [103:99] & { picks[92], picks[92], picks[92], picks[92], picks[92] };
+  assign \$124  = \port$3608$0 [103:99] & { picks[92], picks[92], picks[92], picks[92], picks[92] };
   assign pair7_2 = \$123  | \$124 ;
-  assign \$125  = { \port$3609$0 [59], \port$3609$0 [59:56] } & { picks[93], picks[93], picks[93], picks[93], picks[93] };
-  assign \$126  = { \port$3609$0 [63], \port$3609$0 [63:60] } & { picks[94], picks[94], picks[94], picks[94], picks[94] };
+  assign \$125  = { \port$3608$0 [59], \port$3608$0 [59:56] } & { picks[93], picks[93], picks[93], picks[93], picks[93] };
+  assign \$126  = { \port$3608$0 [63], \port$3608$0 [63:60] } & { picks[94], picks[94], picks[94], picks[94], picks[94] };
   assign \$127  = \$125  | \$126 ;
-  assign \$128  = \port$3609$0 [103:99] & { picks[95], picks[95], picks[95], picks[95], picks[95] };
+  assign \$128  = \port$3608$0 [103:99] & { picks[95], picks[95], picks[95], picks[95], picks[95] };
   assign pair7_3 = \$127  | \$128 ;
   assign lanes_fa160_h = pair0_0[0] ^ pair1_0[0];
   assign lanes_fa160_s = lanes_fa160_h ^ pair2_0[0];
@@ -5757,26 +5757,26 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$3609$0 , picks
       \$227  = \$226 [11:0];
     end
   end
-  assign low = \port$3609$0 [63:0];
-  assign sums = \port$3609$0 [103:64];
+  assign low = \port$3608$0 [63:0];
+  assign sums = \port$3608$0 [103:64];
   assign lanes_sum = \$226 [11:0];
   assign sum = o;
-  assign \low[0]  = \port$3609$0 [3:0];
-  assign \low[1]  = \port$3609$0 [7:4];
-  assign \low[2]  = \port$3609$0 [11:8];
-  assign \low[3]  = \port$3609$0 [15:12];
-  assign \low[4]  = \port$3609$0 [19:16];
-  assign \low[5]  = \port$3609$0 [23:20];
-  assign \low[6]  = \port$3609$0 [27:24];
-  assign \low[7]  = \port$3609$0 [31:28];
-  assign \low[8]  = \port$3609$0 [35:32];
-  assign \low[9]  = \port$3609$0 [39:36];
-  assign \low[10]  = \port$3609$0 [43:40];
-  assign \low[11]  = \port$3609$0 [47:44];
-  assign \low[12]  = \port$3609$0 [51:48];
-  assign \low[13]  = \port$3609$0 [55:52];
-  assign \low[14]  = \port$3609$0 [59:56];
-  assign \low[15]  = \port$3609$0 [63:60];
+  assign \low[0]  = \port$3608$0 [3:0];
+  assign \low[1]  = \port$3608$0 [7:4];
+  assign \low[2]  = \port$3608$0 [11:8];
+  assign \low[3]  = \port$3608$0 [15:12];
+  assign \low[4]  = \port$3608$0 [19:16];
+  assign \low[5]  = \port$3608$0 [23:20];
+  assign \low[6]  = \port$3608$0 [27:24];
+  assign \low[7]  = \port$3608$0 [31:28];
+  assign \low[8]  = \port$3608$0 [35:32];
+  assign \low[9]  = \port$3608$0 [39:36];
+  assign \low[10]  = \port$3608$0 [43:40];
+  assign \low[11]  = \port$3608$0 [47:44];
+  assign \low[12]  = \port$3608$0 [51:48];
+  assign \low[13]  = \port$3608$0 [55:52];
+  assign \low[14]  = \port$3608$0 [59:56];
+  assign \low[15]  = \port$3608$0 [63:60];
   assign \picks[0]  = picks[11:0];
   assign \picks[0][0]  = picks[2:0];
   assign \picks[0][0].first  = picks[0];
@@ -5913,14 +5913,14 @@ module \sq_pe_default.pe.datapath.mac.dense_lanes (rst, en, \port$3609$0 , picks
   assign \picks[7][3].first  = picks[93];
   assign \picks[7][3].second  = picks[94];
   assign \picks[7][3].both  = picks[95];
-  assign \sums[0]  = \port$3609$0 [68:64];
-  assign \sums[1]  = \port$3609$0 [73:69];
-  assign \sums[2]  = \port$3609$0 [78:74];
-  assign \sums[3]  = \port$3609$0 [83:79];
-  assign \sums[4]  = \port$3609$0 [88:84];
-  assign \sums[5]  = \port$3609$0 [93:89];
-  assign \sums[6]  = \port$3609$0 [98:94];
-  assign \sums[7]  = \port$3609$0 [103:99];
+  assign \sums[0]  = \port$3608$0 [68:64];
+  assign \sums[1]  = \port$3608$0 [73:69];
+  assign \sums[2]  = \port$3608$0 [78:74];
+  assign \sums[3]  = \port$3608$0 [83:79];
+  assign \sums[4]  = \port$3608$0 [88:84];
+  assign \sums[5]  = \port$3608$0 [93:89];
+  assign \sums[6]  = \port$3608$0 [98:94];
+  assign \sums[7]  = \port$3608$0 [103:99];
   assign lanes_fa366_h = \$auto$rtlil.cc:3337:Not$24 ;
   assign lanes_fa406_h = \$auto$rtlil.cc:3337:Not$26 ;
   assign \$auto$rtlil.cc:3337:Not$24  = pair0_2[4];
@@ -6458,7 +6458,7 @@ module \sq_pe_default.pe.datapath.mac.group_scale (fraction, value, product_sum)
   assign product_fa130_h = \$auto$rtlil.cc:3337:Not$16 ;
 endmodule
 
-module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$137 , \port$3623$0 , \port$3624$0 , sum, clk);
+module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3608$137 , \port$3622$0 , \port$3623$0 , sum, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$33  = 0;
   input rst;
   wire rst;
@@ -6466,12 +6466,12 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
   wire en;
   input [11:0] addend;
   wire [11:0] addend;
-  input [9:0] \port$3609$137 ;
-  wire [9:0] \port$3609$137 ;
+  input [9:0] \port$3608$137 ;
+  wire [9:0] \port$3608$137 ;
+  input [3:0] \port$3622$0 ;
+  wire [3:0] \port$3622$0 ;
   input [3:0] \port$3623$0 ;
   wire [3:0] \port$3623$0 ;
-  input [3:0] \port$3624$0 ;
-  wire [3:0] \port$3624$0 ;
   output [13:0] sum;
   reg [13:0] sum = 14'h0000;
   input clk;
@@ -6707,104 +6707,104 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
   wire sum_fa98_s;
   wire [13:0] sum_sum;
   wire [1:0] take;
-  assign \$1  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$1  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$2  = \$1 [0] & held_d0[0];
   assign sum_fa44_h = addend[4] ^ \$2 ;
-  assign \$3  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$3  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$4  = \$3 [0] & held_d1[0];
   assign sum_fa44_s = sum_fa44_h ^ \$4 ;
-  assign \$5  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$5  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$6  = \$5 [0] & held_d1[0];
   assign sum_fa44_c = sum_fa44_h ? \$6  : addend[4];
-  assign \$7  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$7  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$8  = \$7 [0] & held_d0[1];
   assign sum_fa46_h = addend[5] ^ \$8 ;
-  assign \$9  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$9  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$10  = \$9 [1] & held_d0[0];
   assign sum_fa46_s = sum_fa46_h ^ \$10 ;
-  assign \$11  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$11  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$12  = \$11 [1] & held_d0[0];
   assign sum_fa46_c = sum_fa46_h ? \$12  : addend[5];
-  assign \$13  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$13  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$14  = \$13 [0] & held_d1[1];
-  assign \$15  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$15  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$16  = \$15 [1] & held_d1[0];
   assign sum_fa48_h = \$14  ^ \$16 ;
   assign sum_fa48_s = sum_fa48_h ^ sum_fa44_c;
-  assign \$17  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$17  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$18  = \$17 [0] & held_d1[1];
   assign sum_fa48_c = sum_fa48_h ? sum_fa44_c : \$18 ;
-  assign \$19  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$19  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$20  = \$19 [0] & held_d0[2];
   assign sum_fa50_h = addend[6] ^ \$20 ;
-  assign \$21  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$21  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$22  = \$21 [1] & held_d0[1];
   assign sum_fa50_s = sum_fa50_h ^ \$22 ;
-  assign \$23  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$23  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$24  = \$23 [1] & held_d0[1];
   assign sum_fa50_c = sum_fa50_h ? \$24  : addend[6];
-  assign \$25  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$25  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$26  = \$25 [2] & held_d0[0];
-  assign \$27  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$27  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$28  = \$27 [0] & held_d1[2];
   assign sum_fa52_h = \$26  ^ \$28 ;
-  assign \$29  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$29  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$30  = \$29 [1] & held_d1[1];
   assign sum_fa52_s = sum_fa52_h ^ \$30 ;
-  assign \$31  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$31  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$32  = \$31 [1] & held_d1[1];
-  assign \$33  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$33  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$34  = \$33 [2] & held_d0[0];
   assign sum_fa52_c = sum_fa52_h ? \$32  : \$34 ;
-  assign \$35  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$35  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$36  = \$35 [2] & held_d1[0];
   assign sum_fa54_h = \$36  ^ sum_fa46_c;
   assign sum_fa54_s = sum_fa54_h ^ sum_fa48_c;
-  assign \$37  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$37  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$38  = \$37 [2] & held_d1[0];
   assign sum_fa54_c = sum_fa54_h ? sum_fa48_c : \$38 ;
   assign sum_fa56_h = sum_fa50_s ^ sum_fa52_s;
   assign sum_fa56_s = sum_fa56_h ^ sum_fa54_s;
   assign sum_fa56_c = sum_fa56_h ? sum_fa54_s : sum_fa50_s;
-  assign \$39  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$39  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$40  = \$39 [0] & held_d0[3];
   assign \$41  = ~ \$40 ;
   assign sum_fa58_h = addend[7] ^ \$41 ;
-  assign \$42  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$42  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$43  = \$42 [1] & held_d0[2];
   assign sum_fa58_s = sum_fa58_h ^ \$43 ;
-  assign \$44  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$44  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$45  = \$44 [1] & held_d0[2];
   assign sum_fa58_c = sum_fa58_h ? \$45  : addend[7];
-  assign \$46  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$46  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$47  = \$46 [2] & held_d0[1];
-  assign \$48  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$48  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$49  = \$48 [3] & held_d0[0];
   assign \$50  = ~ \$49 ;
   assign sum_fa60_h = \$47  ^ \$50 ;
-  assign \$51  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$51  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$52  = \$51 [0] & held_d1[3];
   assign \$53  = ~ \$52 ;
   assign sum_fa60_s = sum_fa60_h ^ \$53 ;
-  assign \$54  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$54  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$55  = \$54 [0] & held_d1[3];
   assign \$56  = ~ \$55 ;
-  assign \$57  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$57  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$58  = \$57 [2] & held_d0[1];
   assign sum_fa60_c = sum_fa60_h ? \$56  : \$58 ;
-  assign \$59  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$59  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$60  = \$59 [1] & held_d1[2];
-  assign \$61  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$61  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$62  = \$61 [2] & held_d1[1];
   assign sum_fa62_h = \$60  ^ \$62 ;
-  assign \$63  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$63  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$64  = \$63 [3] & held_d1[0];
   assign \$65  = ~ \$64 ;
   assign sum_fa62_s = sum_fa62_h ^ \$65 ;
-  assign \$66  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$66  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$67  = \$66 [3] & held_d1[0];
   assign \$68  = ~ \$67 ;
-  assign \$69  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$69  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$70  = \$69 [1] & held_d1[2];
   assign sum_fa62_c = sum_fa62_h ? \$68  : \$70 ;
   assign sum_fa64_h = sum_fa50_c ^ sum_fa52_c;
@@ -6816,38 +6816,38 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
   assign sum_fa68_h = sum_fa64_s ^ sum_fa56_c;
   assign sum_fa68_s = sum_fa68_h ^ sum_fa66_s;
   assign sum_fa68_c = sum_fa68_h ? sum_fa66_s : sum_fa64_s;
-  assign \$71  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$71  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$72  = \$71 [1] & held_d0[3];
   assign \$73  = ~ \$72 ;
   assign sum_fa70_h = addend[8] ^ \$73 ;
-  assign \$74  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$74  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$75  = \$74 [2] & held_d0[2];
   assign sum_fa70_s = sum_fa70_h ^ \$75 ;
-  assign \$76  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$76  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$77  = \$76 [2] & held_d0[2];
   assign sum_fa70_c = sum_fa70_h ? \$77  : addend[8];
-  assign \$78  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$78  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$79  = \$78 [3] & held_d0[1];
   assign \$80  = ~ \$79 ;
-  assign \$81  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$81  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$82  = \$81 [1] & held_d1[3];
   assign \$83  = ~ \$82 ;
   assign sum_fa72_h = \$80  ^ \$83 ;
-  assign \$84  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$84  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$85  = \$84 [2] & held_d1[2];
   assign sum_fa72_s = sum_fa72_h ^ \$85 ;
-  assign \$86  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$86  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$87  = \$86 [2] & held_d1[2];
-  assign \$88  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$88  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$89  = \$88 [3] & held_d0[1];
   assign \$90  = ~ \$89 ;
   assign sum_fa72_c = sum_fa72_h ? \$87  : \$90 ;
-  assign \$91  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$91  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$92  = \$91 [3] & held_d1[1];
   assign \$93  = ~ \$92 ;
   assign sum_fa74_h = \$93  ^ sum_fa58_c;
   assign sum_fa74_s = sum_fa74_h ^ sum_fa60_c;
-  assign \$94  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$94  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$95  = \$94 [3] & held_d1[1];
   assign \$96  = ~ \$95 ;
   assign sum_fa74_c = sum_fa74_h ? sum_fa60_c : \$96 ;
@@ -6860,29 +6860,29 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
   assign sum_fa80_h = sum_fa76_s ^ sum_fa68_c;
   assign sum_fa80_s = sum_fa80_h ^ sum_fa78_s;
   assign sum_fa80_c = sum_fa80_h ? sum_fa78_s : sum_fa76_s;
-  assign \$97  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$97  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$98  = \$97 [2] & held_d0[3];
   assign \$99  = ~ \$98 ;
   assign sum_fa82_s = sum_fa82_h ^ \$99 ;
-  assign \$100  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$100  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$101  = \$100 [2] & held_d0[3];
   assign \$102  = ~ \$101 ;
   assign sum_fa82_c = addend[9] ? 1'h1 : \$102 ;
-  assign \$103  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$103  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$104  = \$103 [3] & held_d0[2];
   assign \$105  = ~ \$104 ;
-  assign \$106  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$106  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$107  = \$106 [2] & held_d1[3];
   assign \$108  = ~ \$107 ;
   assign sum_fa84_h = \$105  ^ \$108 ;
-  assign \$109  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$109  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$110  = \$109 [3] & held_d1[2];
   assign \$111  = ~ \$110 ;
   assign sum_fa84_s = sum_fa84_h ^ \$111 ;
-  assign \$112  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$112  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$113  = \$112 [3] & held_d1[2];
   assign \$114  = ~ \$113 ;
-  assign \$115  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$115  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$116  = \$115 [3] & held_d0[2];
   assign \$117  = ~ \$116 ;
   assign sum_fa84_c = sum_fa84_h ? \$114  : \$117 ;
@@ -6895,13 +6895,13 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
   assign sum_fa90_h = sum_fa86_s ^ sum_fa78_c;
   assign sum_fa90_s = sum_fa90_h ^ sum_fa88_s;
   assign sum_fa90_c = sum_fa90_h ? sum_fa88_s : sum_fa86_s;
-  assign \$118  = active[0] ? \port$3609$137 [5:2] : 4'h0;
+  assign \$118  = active[0] ? \port$3608$137 [5:2] : 4'h0;
   assign \$119  = \$118 [3] & held_d0[3];
   assign sum_fa92_h = addend[10] ^ \$119 ;
-  assign \$120  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$120  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$121  = \$120 [3] & held_d1[3];
   assign sum_fa92_s = sum_fa92_h ^ \$121 ;
-  assign \$122  = active[1] ? \port$3609$137 [9:6] : 4'h0;
+  assign \$122  = active[1] ? \port$3608$137 [9:6] : 4'h0;
   assign \$123  = \$122 [3] & held_d1[3];
   assign sum_fa92_c = sum_fa92_h ? \$123  : addend[10];
   assign sum_fa94_h = sum_fa82_c ^ sum_fa84_c;
@@ -6930,7 +6930,7 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
     if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
     \$126  = active;
     if (en) begin
-      \$126  = \port$3609$137 [1:0];
+      \$126  = \port$3608$137 [1:0];
     end
     if (rst) begin
       \$126  = 2'h0;
@@ -6940,8 +6940,8 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
     if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
     \$127  = held_d0;
     if (en) begin
-      if (\port$3609$137 [0]) begin
-        \$127  = \port$3623$0 ;
+      if (\port$3608$137 [0]) begin
+        \$127  = \port$3622$0 ;
       end
     end
   end
@@ -6949,8 +6949,8 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
     if (\$auto$verilog_backend.cc:2437:dump_module$33 ) begin end
     \$128  = held_d1;
     if (en) begin
-      if (\port$3609$137 [1]) begin
-        \$128  = \port$3624$0 ;
+      if (\port$3608$137 [1]) begin
+        \$128  = \port$3623$0 ;
       end
     end
   end
@@ -6961,15 +6961,15 @@ module \sq_pe_default.pe.datapath.mac.outlier_lane (rst, en, addend, \port$3609$
       \$129  = \$125 [13:0];
     end
   end
-  assign take = \port$3609$137 [1:0];
-  assign d = { \port$3624$0 , \port$3623$0  };
+  assign take = \port$3608$137 [1:0];
+  assign d = { \port$3623$0 , \port$3622$0  };
   assign sum_sum = \$125 [13:0];
-  assign high = \port$3609$137 [9:2];
+  assign high = \port$3608$137 [9:2];
   assign o = sum;
-  assign \d[0]  = \port$3623$0 ;
-  assign \d[1]  = \port$3624$0 ;
-  assign \high[0]  = \port$3609$137 [5:2];
-  assign \high[1]  = \port$3609$137 [9:6];
+  assign \d[0]  = \port$3622$0 ;
+  assign \d[1]  = \port$3623$0 ;
+  assign \high[0]  = \port$3608$137 [5:2];
+  assign \high[1]  = \port$3608$137 [9:6];
   assign sum_fa82_h = \$auto$rtlil.cc:3337:Not$20 ;
   assign sum_fa98_h = \$auto$rtlil.cc:3337:Not$22 ;
   assign \$auto$rtlil.cc:3337:Not$22  = addend[11];
@@ -7051,15 +7051,15 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire \$25 ;
-  reg \$26 ;
+  reg \$25 ;
+  reg [2:0] \$26 ;
   reg [2:0] \$27 ;
-  reg [2:0] \$28 ;
+  reg [4:0] \$28 ;
   reg [4:0] \$29 ;
   wire \$3 ;
-  reg [4:0] \$30 ;
+  reg [3:0] \$30 ;
   reg [3:0] \$31 ;
-  reg [3:0] \$32 ;
+  reg \$32 ;
   reg \$33 ;
   reg \$34 ;
   reg \$35 ;
@@ -7076,13 +7076,11 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   reg \$45 ;
   reg \$46 ;
   reg \$47 ;
-  reg \$48 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
   wire \$9 ;
-  reg \$signal  = 1'h0;
   reg clear_1 = 1'h0;
   reg clear_2 = 1'h0;
   reg clear_3 = 1'h0;
@@ -7172,38 +7170,37 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   wire [4:0] \o.sums[7] ;
   wire [1:0] \o.take ;
   reg start = 1'h1;
+  reg sticky = 1'h0;
   reg wrong = 1'h0;
   always @(posedge clk)
-    last_3 <= \$38 ;
+    ended <= \$38 ;
   always @(posedge clk)
-    last_4 <= \$39 ;
+    sticky <= \$39 ;
   always @(posedge clk)
-    error_1 <= \$40 ;
+    last_1 <= \$40 ;
   always @(posedge clk)
-    error_2 <= \$41 ;
+    last_2 <= \$41 ;
   always @(posedge clk)
-    error_3 <= \$42 ;
+    last_3 <= \$42 ;
   always @(posedge clk)
-    error_4 <= \$43 ;
+    last_4 <= \$43 ;
   always @(posedge clk)
-    start <= \$44 ;
+    error_1 <= \$44 ;
   always @(posedge clk)
-    clear_1 <= \$45 ;
+    error_2 <= \$45 ;
   always @(posedge clk)
-    clear_2 <= \$46 ;
+    error_3 <= \$46 ;
   always @(posedge clk)
-    clear_3 <= \$47 ;
-  always @(posedge clk)
-    clear_4 <= \$48 ;
+    error_4 <= \$47 ;
   assign \$1  = valid & i[72];
-  assign \$2  = valid & i[115];
-  assign \$3  = valid & i[73];
-  assign \$4  = \$3  & i[114];
-  assign \$5  = ~ ended;
-  assign \$6  = error & \$5 ;
-  assign \$7  = valid & i[73];
-  assign \$8  = \$7  & i[114];
-  assign \$9  = valid & start;
+  assign \$2  = valid & i[73];
+  assign \$3  = \$2  & i[114];
+  assign \$4  = valid & start;
+  assign \$5  = valid & i[115];
+  assign \$6  = valid & i[73];
+  assign \$7  = \$6  & i[114];
+  assign \$8  = ~ ended;
+  assign \$9  = error & \$8 ;
   assign \$10  = $signed(i[3:0]) + $signed(i[7:4]);
   assign \$11  = $signed(i[11:8]) + $signed(i[15:12]);
   assign \$12  = $signed(i[19:16]) + $signed(i[23:20]);
@@ -7218,36 +7215,38 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \$21  = i[105:90] & { valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid, valid };
   assign \$22  = | i[105:90];
   assign \$23  = valid & \$22 ;
-  assign error = \$signal  | \$25 ;
+  assign error = sticky | \$24 ;
   always @(posedge clk)
-    dense_1 <= \$26 ;
+    dense_1 <= \$25 ;
   always @(posedge clk)
-    fraction_1 <= \$27 ;
+    fraction_1 <= \$26 ;
   always @(posedge clk)
-    fraction_2 <= \$28 ;
+    fraction_2 <= \$27 ;
   always @(posedge clk)
-    exponent_1 <= \$29 ;
+    exponent_1 <= \$28 ;
   always @(posedge clk)
-    exponent_2 <= \$30 ;
+    exponent_2 <= \$29 ;
   always @(posedge clk)
-    held_high0 <= \$31 ;
+    held_high0 <= \$30 ;
   always @(posedge clk)
-    held_high1 <= \$32 ;
+    held_high1 <= \$31 ;
   always @(posedge clk)
-    wrong <= \$33 ;
+    start <= \$32 ;
   always @(posedge clk)
-    ended <= \$34 ;
+    clear_1 <= \$33 ;
   always @(posedge clk)
-    \$signal  <= \$35 ;
+    clear_2 <= \$34 ;
   always @(posedge clk)
-    last_1 <= \$36 ;
+    clear_3 <= \$35 ;
   always @(posedge clk)
-    last_2 <= \$37 ;
+    clear_4 <= \$36 ;
+  always @(posedge clk)
+    wrong <= \$37 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$39  = last_4;
+    \$39  = sticky;
     if (en) begin
-      \$39  = last_3;
+      \$39  = \$9 ;
     end
     if (rst) begin
       \$39  = 1'h0;
@@ -7255,173 +7254,173 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$40  = error_1;
+    \$40  = last_1;
     if (en) begin
-      \$40  = error;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$41  = error_2;
-    if (en) begin
-      \$41  = error_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$42  = error_3;
-    if (en) begin
-      \$42  = error_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$43  = error_4;
-    if (en) begin
-      \$43  = error_3;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$44  = start;
-    if (en) begin
-      if (valid) begin
-        \$44  = \$8 ;
-      end
+      \$40  = ended;
     end
     if (rst) begin
-      \$44  = 1'h1;
+      \$40  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$45  = clear_1;
+    \$41  = last_2;
     if (en) begin
-      \$45  = \$9 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$46  = clear_2;
-    if (en) begin
-      \$46  = clear_1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$47  = clear_3;
-    if (en) begin
-      \$47  = clear_2;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$48  = clear_4;
-    if (en) begin
-      \$48  = clear_3;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$26  = dense_1;
-    if (en) begin
-      \$26  = \$1 ;
+      \$41  = last_1;
     end
     if (rst) begin
-      \$26  = 1'h0;
+      \$41  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$27  = fraction_1;
+    \$42  = last_3;
     if (en) begin
-      \$27  = i[66:64];
+      \$42  = last_2;
+    end
+    if (rst) begin
+      \$42  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$28  = fraction_2;
+    \$43  = last_4;
     if (en) begin
-      \$28  = fraction_1;
+      \$43  = last_3;
+    end
+    if (rst) begin
+      \$43  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$29  = exponent_1;
+    \$44  = error_1;
     if (en) begin
-      \$29  = i[71:67];
+      \$44  = error;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$30  = exponent_2;
+    \$45  = error_2;
     if (en) begin
-      \$30  = exponent_1;
+      \$45  = error_1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$31  = held_high0;
+    \$46  = error_3;
+    if (en) begin
+      \$46  = error_2;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$47  = error_4;
+    if (en) begin
+      \$47  = error_3;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$25  = dense_1;
+    if (en) begin
+      \$25  = \$1 ;
+    end
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$26  = fraction_1;
+    if (en) begin
+      \$26  = i[66:64];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$27  = fraction_2;
+    if (en) begin
+      \$27  = fraction_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$28  = exponent_1;
+    if (en) begin
+      \$28  = i[71:67];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$29  = exponent_2;
+    if (en) begin
+      \$29  = exponent_1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$30  = held_high0;
     if (en) begin
       if (o[137]) begin
-        \$31  = i[109:106];
+        \$30  = i[109:106];
       end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$32  = held_high1;
+    \$31  = held_high1;
     if (en) begin
       if (o[138]) begin
-        \$32  = i[113:110];
+        \$31  = i[113:110];
       end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$33  = wrong;
+    \$32  = start;
     if (en) begin
-      \$33  = \$2 ;
+      if (valid) begin
+        \$32  = \$3 ;
+      end
     end
     if (rst) begin
-      \$33  = 1'h0;
+      \$32  = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$34  = ended;
+    \$33  = clear_1;
     if (en) begin
-      \$34  = \$4 ;
-    end
-    if (rst) begin
-      \$34  = 1'h0;
+      \$33  = \$4 ;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$35  = \$signal ;
+    \$34  = clear_2;
     if (en) begin
-      \$35  = \$6 ;
-    end
-    if (rst) begin
-      \$35  = 1'h0;
+      \$34  = clear_1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$36  = last_1;
+    \$35  = clear_3;
     if (en) begin
-      \$36  = ended;
-    end
-    if (rst) begin
-      \$36  = 1'h0;
+      \$35  = clear_2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$37  = last_2;
+    \$36  = clear_4;
     if (en) begin
-      \$37  = last_1;
+      \$36  = clear_3;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
+    \$37  = wrong;
+    if (en) begin
+      \$37  = \$5 ;
     end
     if (rst) begin
       \$37  = 1'h0;
@@ -7429,9 +7428,9 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$35 ) begin end
-    \$38  = last_3;
+    \$38  = ended;
     if (en) begin
-      \$38  = last_2;
+      \$38  = \$7 ;
     end
     if (rst) begin
       \$38  = 1'h0;
@@ -7504,9 +7503,9 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign \o.clear  = o[155];
   assign \o.last  = o[156];
   assign \o.error  = o[157];
-  assign o[155] = clear_4;
   assign o[157] = error_4;
   assign o[156] = last_4;
+  assign o[155] = clear_4;
   assign o[146:143] = held_high1;
   assign o[138] = \$23 ;
   assign o[136:121] = \$21 ;
@@ -7525,30 +7524,29 @@ module \sq_pe_default.pe.datapath.row_side (rst, valid, en, i, o, clk);
   assign o[73:69] = \$11 ;
   assign o[68:64] = \$10 ;
   assign o[63:0] = i[63:0];
-  assign \$24  = 1'h0;
-  assign \$25  = wrong;
+  assign \$24  = wrong;
 endmodule
 
-module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload, \port$3548$0 , \port$3552$0 , \port$3554$0 , o__valid, clk);
+module \sq_pe_default.pe.decoder (rst, o__ready, advance, i__valid, i__payload, \port$3547$0 , \port$3551$0 , \port$3553$0 , o__valid, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$36  = 0;
   input rst;
   wire rst;
   input o__ready;
   wire o__ready;
-  output i__ready;
-  wire i__ready;
+  output advance;
+  wire advance;
   input i__valid;
   wire i__valid;
   input [98:0] i__payload;
   wire [98:0] i__payload;
-  output [1:0] \port$3548$0 ;
-  wire [1:0] \port$3548$0 ;
+  output [1:0] \port$3547$0 ;
+  wire [1:0] \port$3547$0 ;
   (* init = 72'h000000000000000000 *)
-  output [71:0] \port$3552$0 ;
-  wire [71:0] \port$3552$0 ;
+  output [71:0] \port$3551$0 ;
+  wire [71:0] \port$3551$0 ;
   (* init = 42'h00000000000 *)
-  output [41:0] \port$3554$0 ;
-  wire [41:0] \port$3554$0 ;
+  output [41:0] \port$3553$0 ;
+  wire [41:0] \port$3553$0 ;
   output o__valid;
   reg o__valid = 1'h0;
   input clk;
@@ -7580,7 +7578,6 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [16:0] \$7 ;
   wire [15:0] \$8 ;
   wire \$9 ;
-  wire \$signal ;
   wire beat;
   wire count_fa16_c;
   wire count_fa16_h;
@@ -7641,6 +7638,7 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [3:0] \i__payload.low[8] ;
   wire [3:0] \i__payload.low[9] ;
   wire [7:0] \i__payload.scale ;
+  wire i__ready;
   wire last;
   wire [15:0] left_0;
   wire [15:0] left_1;
@@ -7678,8 +7676,8 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   wire [15:0] pick_0;
   wire [15:0] pick_1;
   assign \$1  = ~ o__valid;
-  assign \$signal  = o__ready | \$1 ;
-  assign load = i__valid & \$signal ;
+  assign advance = o__ready | \$1 ;
+  assign load = i__valid & advance;
   assign count_fa16_h = i__payload[64] ^ i__payload[65];
   assign count_fa16_s = count_fa16_h ^ i__payload[66];
   assign count_fa16_c = count_fa16_h ? i__payload[66] : i__payload[64];
@@ -7783,13 +7781,14 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   always @* begin
     if (\$auto$verilog_backend.cc:2437:dump_module$36 ) begin end
     \$27  = o__valid;
-    if (\$signal ) begin
+    if (advance) begin
       \$27  = i__valid;
     end
     if (rst) begin
       \$27  = 1'h0;
     end
   end
+  assign i__ready = advance;
   assign beat = load;
   assign last = i__payload[98];
   assign count_sum = \$2 [4:0];
@@ -7797,10 +7796,9 @@ module \sq_pe_default.pe.decoder (rst, o__ready, i__ready, i__valid, i__payload,
   assign o__payload = { \$26 , \$22 , \$24  };
   assign pick_0 = \$4 [15:0];
   assign pick_1 = \$7 [15:0];
-  assign i__ready = \$signal ;
-  assign \port$3548$0  = \$22 ;
-  assign \port$3552$0  = \$24 ;
-  assign \port$3554$0  = \$26 ;
+  assign \port$3547$0  = \$22 ;
+  assign \port$3551$0  = \$24 ;
+  assign \port$3553$0  = \$26 ;
   assign \i__payload.low  = i__payload[63:0];
   assign \i__payload.low[0]  = i__payload[3:0];
   assign \i__payload.low[1]  = i__payload[7:4];
@@ -10521,8 +10519,8 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$3279$0 (\$315 ),
-    .\port$3874$9 (\$316 ),
+    .\port$3278$0 (\$315 ),
+    .\port$3873$9 (\$316 ),
     .rst(rst),
     .valid_5(\o__valid$20 )
   );
@@ -10697,20 +10695,20 @@ module \sq_pe_default.pe.output_stage.product (rst, en, \i__payload$3 , i__valid
   assign \$47  = { 26'h0000000, \$316 [25] };
 endmodule
 
-module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3279$0 , i__valid, i__payload, \port$3874$9 , valid_5, clk);
+module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3278$0 , i__valid, i__payload, \port$3873$9 , valid_5, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$42  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$3279$0 ;
-  wire \port$3279$0 ;
+  output \port$3278$0 ;
+  wire \port$3278$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$3874$9 ;
-  wire [25:0] \port$3874$9 ;
+  output [25:0] \port$3873$9 ;
+  wire [25:0] \port$3873$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
@@ -11585,8 +11583,8 @@ module \sq_pe_default.pe.output_stage.product.significand (rst, en, \port$3279$0
   end
   assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$3279$0  = \$333 ;
-  assign \port$3874$9  = sum_3_13[34:9];
+  assign \port$3278$0  = \$333 ;
+  assign \port$3873$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
@@ -12496,8 +12494,8 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
     .en(en),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .\port$2638$0 (\$370 ),
-    .\port$3806$9 (\$371 ),
+    .\port$2637$0 (\$370 ),
+    .\port$3805$9 (\$371 ),
     .rst(rst),
     .valid_5(\o__valid$25 )
   );
@@ -12699,20 +12697,20 @@ module \sq_pe_default.pe.output_stage.scale (rst, en, i__valid, \i__payload$3 , 
   assign \$97  = { 1'h0, \$96  };
 endmodule
 
-module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$2638$0 , i__valid, i__payload, \port$3806$9 , valid_5, clk);
+module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$2637$0 , i__valid, i__payload, \port$3805$9 , valid_5, clk);
   reg \$auto$verilog_backend.cc:2437:dump_module$44  = 0;
   input rst;
   wire rst;
   input en;
   wire en;
-  output \port$2638$0 ;
-  wire \port$2638$0 ;
+  output \port$2637$0 ;
+  wire \port$2637$0 ;
   input i__valid;
   wire i__valid;
   input [47:0] i__payload;
   wire [47:0] i__payload;
-  output [25:0] \port$3806$9 ;
-  wire [25:0] \port$3806$9 ;
+  output [25:0] \port$3805$9 ;
+  wire [25:0] \port$3805$9 ;
   output valid_5;
   reg valid_5 = 1'h0;
   input clk;
@@ -13587,8 +13585,8 @@ module \sq_pe_default.pe.output_stage.scale.significand (rst, en, \port$2638$0 ,
   end
   assign o__payload = { sum_3_13[34:9], \$333  };
   assign o__valid = valid_5;
-  assign \port$2638$0  = \$333 ;
-  assign \port$3806$9  = sum_3_13[34:9];
+  assign \port$2637$0  = \$333 ;
+  assign \port$3805$9  = sum_3_13[34:9];
   assign \i__payload.a  = i__payload[23:0];
   assign \i__payload.b  = i__payload[47:24];
   assign \$2  = { a, 1'h0 };
