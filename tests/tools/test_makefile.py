@@ -90,6 +90,18 @@ def test_half_made_environment_starts_over(python, tmp_path):
     assert made() == 2
 
 
+def test_environment_of_a_moved_checkout_is_made_anew(python, tmp_path):
+    arguments = ("venv", f"PYTHON={python}", f"VENV={tmp_path}/venv")
+    stamp = tmp_path / "venv" / ".ready"
+    assert make(*arguments).returncode == 0
+    assert stamp.read_text() == f"{ROOT}\n"
+    stamp.write_text("/elsewhere\n")
+    (tmp_path / "venv" / "left over").touch()
+    assert make(*arguments).returncode == 0
+    assert stamp.read_text() == f"{ROOT}\n"
+    assert not (tmp_path / "venv" / "left over").exists()
+
+
 def spaced(text: str) -> str:
     """Options that are not given leave blanks."""
     return " ".join(text.split())
