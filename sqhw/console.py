@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -188,7 +189,7 @@ def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        print(f"Error: {plain(error.format_message())}", file=sys.stderr)
+        print(f"Error: {plain(_in_style(error.format_message()))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has enough
@@ -200,6 +201,22 @@ def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
         print("Interrupted", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+_STYLES = (
+    (r"'(.*)' is not one of (.*)\.", r"\1 must be one of \3, not '\2'"),
+    (r"(.*) is not in the range x>=(\S+)\.", r"\1 must be \3 or more, not \2"),
+    (r"(.*) is not in the range (\S+)<=x<=(\S+)\.", r"\1 must be from \3 to \4, not \2"),
+    (r"'(.*)' is not a valid (integer|float)\.", r"\1 must be a valid \3, not '\2'"),
+)
+"""What Click says of a value, and how this project says it."""
+
+
+def _in_style(message: str) -> str:
+    """A message of Click as "X must be Y, not Z", where it is about a value."""
+    for pattern, text in _STYLES:
+        message = re.sub(f"^Invalid value for '([^']*)': {pattern}$", text, message)
+    return message
 
 
 def folder(default: str, text: str) -> Callable[[Any], Any]:

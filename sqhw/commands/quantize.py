@@ -31,18 +31,25 @@ _ONLY = {"high": "sq", "mask": "sq", "bits": "dense", "group": "dense"}
 
 
 def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    operand = click.Choice(["sq", "dense"])
     options = [
         click.option(
-            "--operand", type=operand, default="sq", show_default=True, help="Kind of tensor to make."
+            "--operand", type=click.Choice(["sq", "dense"]), default="sq", help="Kind of tensor to make."
         ),
         click.option("--bank", type=int, help="Elements per bank.  [default: 16 (sq)]"),
         click.option(
             "--outliers", type=int, help="Outlier capacity of a bank.  [default: 2 (sq), 0 (dense)]"
         ),
-        click.option("--high", help="High codes of an SQ operand: fp16 or int8.  [default: int8]"),
-        click.option("--mask", help="Outlier mask of an SQ operand: bitmap or sentinel.  [default: bitmap]"),
-        click.option("--bits", type=int, help="Width of a dense code: 4 or 8.  [default: 4]"),
+        click.option(
+            "--high",
+            type=click.Choice(["fp16", "int8"]),
+            help="High codes (sq).  [default: int8]",
+        ),
+        click.option(
+            "--mask",
+            type=click.Choice(["bitmap", "sentinel"]),
+            help="Outlier mask (sq).  [default: bitmap]",
+        ),
+        click.option("--bits", type=click.Choice([4, 8]), help="Width of a code (dense).  [default: 4]"),
         click.option(
             "--group", type=int, help="Elements per group scale (dense); 0 for none.  [default: 64]"
         ),
@@ -74,14 +81,12 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--scale",
     type=click.Choice(["least_squares", "absmax"]),
     default="least_squares",
-    show_default=True,
     help="How scales are chosen.",
 )
 @click.option(
     "--tensors",
     metavar="REGEX",
     default=LINEAR,
-    show_default=True,
     help="Matrices with such names are quantized.",
 )
 @click.option("--only-packed", is_flag=True, help="Leave all other tensors out of the file.")

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
     ("options", "status", "message"),
     [
         ("--bank 12", 2, "Bank must be a power of two from 4 to 128, not 12"),
-        ("--high fp8", 2, "High must be 'fp16' or 'int8', not 'fp8'"),
+        ("--high fp8", 2, "--high must be one of 'fp16', 'int8', not 'fp8'"),
         ("--group 64", 2, "--group must stand with --operand dense, not sq"),
         ("--operand dense --mask sentinel", 2, "--mask must stand with --operand sq, not dense"),
         ("--operand dense --outliers 1", 2, "Dense bank must be a power of two from 4 to 128, not None"),

@@ -51,8 +51,8 @@ PE_REFUSALS = [
     ("--bank 256", "Bank must be a power of two from 4 to 128, not 256"),
     ("--outliers 17", "Outliers must be an integer from 0 to 16, not 17"),
     ("--outliers -1", "Outliers must be an integer from 0 to 16, not -1"),
-    ("--high fp8", "Invalid value for '--high': 'fp8' is not one of 'fp16', 'int8'."),
-    ("--dense-bits 5", "Invalid value for '--dense-bits': '5' is not one of '4', '8'."),
+    ("--high fp8", "--high must be one of 'fp16', 'int8', not 'fp8'"),
+    ("--dense-bits 5", "--dense-bits must be one of '4', '8', not '5'"),
     ("--group 2", "Group must be an integer from 4 to 65536, not 2"),
     (
         "--dense-outliers 1",
@@ -94,13 +94,12 @@ PE_REFUSALS = [
     ),
     (
         "--preset huge",
-        "Invalid value for '--preset': 'huge' is not one of 'default', 'compact', 'tiny', 'fp16', 'wide', "
-        "'paper'.",
+        "--preset must be one of 'default', 'compact', 'tiny', 'fp16', 'wide', 'paper', not 'huge'",
     ),
     ("--preset tiny --preset wide --bank 8", "Parameters must change one preset, not 2"),
     ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
     ("--name pe", "Module name must be for one configuration, not 6"),
-    ("--bank many", "Invalid value for '--bank': 'many' is not a valid integer."),
+    ("--bank many", "--bank must be a valid integer, not 'many'"),
     ("--colour red", "No such option '--colour'."),
 ]
 

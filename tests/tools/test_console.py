@@ -21,7 +21,10 @@ def fail(error: BaseException) -> None:
 
 @click.command(cls=Command)
 @click.option("--count", type=int, default=3, help="Of things.")
-def things(count: int) -> Outcome:
+@click.option("--share", type=click.IntRange(1, 9), default=1, help="Of each.")
+@click.option("--least", type=click.IntRange(1), default=1, help="At least.")
+@click.option("--kind", type=click.Choice(["a", "b"]), default="a", help="Of thing.")
+def things(count: int, **_: object) -> Outcome:
     """Count things."""
     with refusing():
         if count > 9:
@@ -48,7 +51,10 @@ GROUP = Group("sqhw", "Do things.", COMMANDS, default="things")
         ("--count 4", 0, "4 things\n", ""),
         ("things --count 0", 1, "0 things\n", ""),
         ("things --count 10", 2, "", "Error: Count must be 9 or less, not 10\n"),
-        ("things --count x", 2, "", "Error: Invalid value for '--count': 'x' is not a valid integer.\n"),
+        ("things --count x", 2, "", "Error: --count must be a valid integer, not 'x'\n"),
+        ("--share 0", 2, "", "Error: --share must be from 1 to 9, not 0\n"),
+        ("--least 0", 2, "", "Error: --least must be 1 or more, not 0\n"),
+        ("--kind c", 2, "", "Error: --kind must be one of 'a', 'b', not 'c'\n"),
         ("nothing", 2, "", "Error: No such command 'nothing'.\n"),
         (
             "sim",
@@ -111,7 +117,7 @@ def test_help_imports_no_command(capsys, monkeypatch):
 
 def test_help_shows_defaults(capsys):
     assert run(GROUP, ["things", "-h"]) == 0
-    assert "--count INTEGER  Of things.  [default: 3]" in capsys.readouterr().out
+    assert "Of things.  [default: 3]" in capsys.readouterr().out
 
 
 def test_what_the_encoding_lacks_is_escaped(monkeypatch):
