@@ -16,7 +16,7 @@ from ..config import EngineConfig
 from ..emit import Part, convert_parts
 from ..engine.axi import AXIEngine
 from ..pe.mac import MACUnit
-from ..tools.tools import ToolError, host_tool, package_version, verilator_environment, yosys
+from ..tools.tools import ToolError, host_tool, package_version, user_cache, verilator_environment, yosys
 from .bit_parallel import YOSYS_SCRIPT, stub_and_gates
 
 __all__ = ["cache_folder", "compile_engine"]
@@ -36,7 +36,7 @@ def cache_folder() -> Path:
     """Where compiled designs are kept: SQHW_CACHE, or sqhw in the user's cache folder."""
     if "SQHW_CACHE" in os.environ:
         return Path(os.environ["SQHW_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sqhw"
+    return user_cache("sqhw")
 
 
 def compile_engine(

