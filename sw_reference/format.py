@@ -1,7 +1,7 @@
 """The Sparse-Quantized number format as data: what is stored, how wide it is, how large it can get.
 
 This module is the single description that the golden model and the hardware share. It holds facts
-(ranges, widths, bounds) and no arithmetic on tensors; ``docs/format.md`` tells the same in prose.
+(ranges, widths, bounds) and no arithmetic on tensors; ``docs/format.md`` says the same in prose.
 Source: SQ-format, arXiv 2512.05409; the two-level scales and the exact accumulator are this project's.
 """
 

@@ -24,7 +24,7 @@ def to_float32(acc: NDArray[Any]) -> NDArray[np.float32]:
     top = (acc >> _LIMB).astype(np.int64)
     rest = (acc & ((1 << _LIMB) - 1)).astype(np.int64)
     # Small: the number itself fits. Large: what `rest` holds lies below the rounding position, and
-    # only whether it is zero matters, which one sticky bit under `top` tells.
+    # only whether it is zero matters, which one sticky bit under `top` says.
     small = np.abs(top) < 1 << 29
     exact = ((np.where(small, top, 0) << _LIMB) + rest).astype(np.float32)
     sticky = np.ldexp(((top << 1) | (rest != 0)).astype(np.float32), _LIMB - 1)

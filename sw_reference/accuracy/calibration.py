@@ -1,4 +1,4 @@
-"""What calibration windows tell about the input of each linear layer: means, ranges, Hessians."""
+"""What calibration windows say about the input of each linear layer: means, ranges, Hessians."""
 
 from __future__ import annotations
 
