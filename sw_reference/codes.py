@@ -33,9 +33,9 @@ __all__ = [
     "covering_row_scale",
     "covering_scale",
     "error_change",
+    "nibbles",
     "power_of_two_scale",
     "round_codes",
-    "sliced",
 ]
 
 ScaleChoice = Literal["least_squares", "absmax"]
@@ -104,7 +104,7 @@ def round_codes(
     return np.clip(codes, -limit, limit, out=codes)
 
 
-def sliced(codes: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+def nibbles(codes: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Returns the nibbles (lo, hi) of codes from -119 to 119: both -8..7, code = 16 * hi + lo."""
     hi = (codes + np.int8(8)) >> np.int8(4)
     return codes - (hi << np.int8(4)), hi

@@ -37,7 +37,7 @@ LOW_BITS = 4
 LOW_MAX = 7
 """The encoder writes low codes of regular elements from -LOW_MAX to LOW_MAX."""
 NIBBLE_MIN = -8
-"""The most negative nibble: a legal low half of a sliced INT8 code."""
+"""The most negative nibble: a legal low nibble of an INT8 code."""
 SENTINEL = -8
 """The low code that marks an outlier when the mask is in band."""
 
@@ -99,20 +99,20 @@ class SQFormat:
         return self.mask == "bitmap" and self.outliers > 0
 
     @property
-    def sliced(self) -> bool:
-        """Whether INT8 high codes are sliced: low nibble in the low-code slot, high nibble stored apart."""
+    def in_nibbles(self) -> bool:
+        """Whether INT8 high codes are two nibbles: low one in the low-code slot, high nibble stored apart."""
         return self.high == "int8" and self.has_bitmap
 
     @property
     def high_bits(self) -> int:
-        """Bits of one stored high code: 16 (FP16), 8 (INT8 stored whole) or 4 (INT8 sliced)."""
+        """Bits of one stored high code: 16 (FP16), 8 (INT8 stored whole) or 4 (INT8 in nibbles)."""
         if self.high == "fp16":
             return 16
         return 4 if self.mask == "bitmap" else 8
 
     @property
     def high_max(self) -> int:
-        """Largest magnitude of an INT8 high code that the encoder writes: 119 sliced, 127 whole."""
+        """Largest magnitude of an INT8 high code that the encoder writes: 119 in nibbles, 127 whole."""
         if self.high == "fp16":
             raise ValueError("High codes have an integer limit only when high is 'int8', not 'fp16'")
         return 119 if self.mask == "bitmap" else 127
@@ -157,7 +157,7 @@ class SQFormat:
 class DenseFormat:
     """The format of a dense operand: integers with a row scale and, optionally, a scale per group.
 
-    With outliers it is a split operand too, for SQ x SQ products: its outliers are INT8 codes sliced into
+    With outliers it is a split operand too, for SQ x SQ products: its outliers are INT8 codes cut into
     nibbles, d = 16 * hi + lo, in the units of all its other codes (row scale times group scale). A bank
     of it shares a bitmap and a capacity, no scale.
 
@@ -215,7 +215,7 @@ class DenseFormat:
 
     @property
     def outlier_format(self) -> SQFormat:
-        """The SQ format of the outliers: their places, their number, their sliced INT8 codes.
+        """The SQ format of the outliers: their places, their number, their INT8 codes in nibbles.
 
         Raises ValueError in a format without outliers.
         """

@@ -163,7 +163,7 @@ def _bitmap(nibbles: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def _high_codes(nibbles: NDArray[np.uint8], fmt: SQFormat) -> NDArray[Any]:
     if fmt.high == "fp16":
         return _join(nibbles, np.uint16)
-    return _signed_nibbles(nibbles) if fmt.sliced else _join(nibbles, np.uint8).view(np.int8)
+    return _signed_nibbles(nibbles) if fmt.in_nibbles else _join(nibbles, np.uint8).view(np.int8)
 
 
 def _nibbles(codes: NDArray[Any], count: int) -> NDArray[np.uint8]:

@@ -19,9 +19,9 @@ from sw_reference.codes import (
     covering_row_scale,
     covering_scale,
     error_change,
+    nibbles,
     power_of_two_scale,
     round_codes,
-    sliced,
 )
 from sw_reference.format import GROUP_SCALE_MAX, LEGAL_SCALES, LOW_MAX, SENTINEL, DenseFormat, SQFormat
 from sw_reference.policy import LargestMagnitude, Policy, to_banks
@@ -100,8 +100,8 @@ def quantize_sq(
             np.int8
         )
         high = whole
-        if fmt.sliced:
-            nibble, high = sliced(whole)
+        if fmt.in_nibbles:
+            nibble, high = nibbles(whole)
             low.ravel()[where] = nibble[used]
     if fmt.mask == "sentinel":
         low.ravel()[where] = SENTINEL
@@ -242,9 +242,9 @@ def quantize_dense(
     if bitmap is None:
         return DenseTensor(fmt, k, codes, group_scale, row_scale)
     marked = bitmap.reshape(rows, -1)[:, :k]
-    low, nibbles = sliced(codes[marked])
+    low, high_nibbles = nibbles(codes[marked])
     high = np.zeros((*bitmap.shape[:2], fmt.outliers), np.int8)
-    high[used_slots(bitmap, fmt.outliers)] = nibbles
+    high[used_slots(bitmap, fmt.outliers)] = high_nibbles
     codes[marked] = low
     return DenseTensor(fmt, k, codes, group_scale, row_scale, bitmap, high)
 

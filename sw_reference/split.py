@@ -28,9 +28,9 @@ class SplitParts:
     """The two summands of an operand, as the hardware's lanes see them.
 
     `low` and `high` are int64[rows, K], and the element is their sum. Of an SQ operand: K padded to whole
-    banks, in units of row scale * 2**-24; `low` is bank scale * q (with sliced INT8 codes it includes the low
-    nibbles of outliers, which ride in the dense lanes), `high` what the outlier lane adds. Of a dense
-    operand: K as it is, in units of the row scale; `low` is group scale * d_lo, `high` is
+    banks, in units of row scale * 2**-24. `low` is bank scale * q; with INT8 codes in nibbles it includes
+    the low nibbles of outliers, which go through the dense lanes. `high` is the outlier lane's share. Of a
+    dense operand: K as it is, in units of the row scale; `low` is group scale * d_lo, `high` is
     group scale * 16 * d_hi.
     """
 
@@ -56,7 +56,7 @@ def split(t: SQTensor) -> SplitParts:
         if fmt.high == "fp16":
             units = fp16_units(t.high.view(np.uint16))
         else:
-            units = t.high.astype(np.int64) * bank_scale * (16 if fmt.sliced else 1)
+            units = t.high.astype(np.int64) * bank_scale * (16 if fmt.in_nibbles else 1)
         high[t.bitmap] = units[used_slots(t.bitmap, fmt.outliers)]
     return SplitParts(low.reshape(t.rows, -1), high.reshape(t.rows, -1))
 

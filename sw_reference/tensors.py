@@ -36,7 +36,7 @@ class SQTensor:
         Elements of a row before padding.
     low
         int8[rows, banks, bank]: low codes as stored, -7..7 for regular elements. At outliers: -8 with
-        the sentinel mask, 0 with FP16 high codes and a bitmap, the low nibble (-8..7) with sliced INT8.
+        the sentinel mask, 0 with FP16 high codes and a bitmap, the low nibble (-8..7) with INT8 in nibbles.
     bitmap
         bool[rows, banks, bank]: True marks an outlier, whatever the mask.
     scale
@@ -98,8 +98,8 @@ class SQTensor:
         _refuse((self.high != 0) & unused, "unused high codes must be zero")
         if fmt.high == "fp16":
             _refuse((self.high & 0x7C00) == 0x7C00, "an FP16 high code must be finite, not NaN or Inf")
-        elif fmt.sliced:
-            _refuse((self.high < -8) | (self.high > 7), "a sliced high code must be from -8 to 7")
+        elif fmt.in_nibbles:
+            _refuse((self.high < -8) | (self.high > 7), "a high nibble must be from -8 to 7")
 
     @property
     def rows(self) -> int:

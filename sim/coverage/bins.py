@@ -90,7 +90,7 @@ class OperandBins:
         sq = self._config.sq
         if sq.high == "fp16":
             return LIMITS_FP16
-        low, high = (-8, 7) if sq.sliced else (-127, 127)
+        low, high = (-8, 7) if sq.in_nibbles else (-127, 127)
         return {str(code): code & ((1 << sq.high_bits) - 1) for code in (low, high)}
 
     def sample(self, bins: Bins, sq: Sequence[int], dense: Sequence[int], *, legal: bool) -> None:

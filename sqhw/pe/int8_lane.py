@@ -21,7 +21,7 @@ class INT8OutlierLane(wiring.Component):
     """Adds the outliers of a beat to its dense sum, in bank units, before the bank scale.
 
     An INT8 high code is in units of the bank scale, so its product needs no shift of its own. Stored
-    whole (sentinel mask) it is multiplied as 8 bits; sliced (bitmap mask, h = 16 * hi + lo) the low
+    whole (sentinel mask) it is multiplied as 8 bits; in nibbles (bitmap mask, h = 16 * hi + lo) the low
     nibble has gone through the dense lanes already, and only ``16 * hi * d`` is missing.
 
     Operand registers of ``d`` hold while ``take`` is low, those of ``high`` are the caller's (they are
@@ -34,7 +34,7 @@ class INT8OutlierLane(wiring.Component):
     lanes
         Outliers per cycle.
     high_bits
-        4 (sliced: weight 16) or 8 (whole: weight 1).
+        4 (nibbles: weight 16) or 8 (whole: weight 1).
     dense_bits
         Width of a dense code.
     dense_bound

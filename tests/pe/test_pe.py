@@ -27,7 +27,7 @@ CONFIGS = {
     "no outliers, sentinel": PEConfig(SQFormat(4, 0, mask="sentinel"), DenseFormat(8), 4, 0, 64),
     "all outliers": PEConfig(SQFormat(4, 4, "fp16"), DenseFormat(4), 4, 1, 64),
     "all outliers, int8": PEConfig(SQFormat(8, 8, "int8"), DenseFormat(4), 8, 3, 64),
-    "int8 sliced": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 32), 16, 1, 1024),
+    "int8 nibbles": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 32), 16, 1, 1024),
     "int8 whole": PEConfig(SQFormat(16, 2, "int8", "sentinel"), DenseFormat(4, 16), 16, 2, 1024),
     "fp16 sentinel": PEConfig(SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 64), 16, 1, 1024),
     "dense int8": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(8, 8), 8, 1, 512),

@@ -104,13 +104,13 @@ def test_every_low_code_at_every_scale():
 
 
 def test_every_int8_high_code():
-    sliced, whole = SQFormat(4, 1, "int8"), SQFormat(4, 1, "int8", "sentinel")
+    nibbles, whole = SQFormat(4, 1, "int8"), SQFormat(4, 1, "int8", "sentinel")
     for h in range(-128, 128):
         t = one_bank([3, -8, 0, 0], 24, [h], whole, [False, True, False, False])
         assert dequantize(t).tolist() == [[3 * 2.0**-21, h * 2.0**-21, 0, 0]]
     for h in range(-136, 120):
         lo = (h + 8) % 16 - 8
-        t = one_bank([3, lo, 0, 0], 24, [(h - lo) // 16], sliced, [False, True, False, False])
+        t = one_bank([3, lo, 0, 0], 24, [(h - lo) // 16], nibbles, [False, True, False, False])
         assert dequantize(t).tolist() == [[3 * 2.0**-21, h * 2.0**-21, 0, 0]]
 
 

@@ -67,7 +67,7 @@ def test_sliced_high_codes_are_nibbles():
         if -8 <= high <= 7:
             SQTensor(*arguments, codes, np.ones(1, np.float32))
         else:
-            with pytest.raises(ValueError, match=r"^Row 0, bank 0: a sliced high code must be from -8 to 7$"):
+            with pytest.raises(ValueError, match=r"^Row 0, bank 0: a high nibble must be from -8 to 7$"):
                 SQTensor(*arguments, codes, np.ones(1, np.float32))
 
 
