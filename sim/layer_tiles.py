@@ -12,7 +12,7 @@ from sqhw.config import EngineConfig, engine_preset
 from sqhw.driver.engine import Engine, EngineError
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import Reply, RTLDevice
-from sqhw.measure.layer import run_layer
+from sqhw.measure.speed import run_layer
 from sw_reference.activations import Site, load_activations
 
 __all__ = ["ENGINE", "simulate_tiles"]

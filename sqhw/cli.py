@@ -31,14 +31,15 @@ measure = Group(
     "measure",
     "Measure area, clock, energy, speed and accuracy.",
     {
-        "area": ("sqhw.commands.ppa:ppa", "Gates and clock frequency against rivals."),
-        "energy": ("sqhw.commands.energy:energy", "Switching energy on real activations."),
-        "explore": ("sqhw.commands.explore:explore", "Gates and error of hundreds of configurations."),
+        "area": ("sqhw.commands.measure:area", "Gates and clock frequency against rivals."),
+        "energy": ("sqhw.commands.measure:energy", "Switching energy on real activations."),
+        "explore": ("sqhw.commands.measure:explore", "Gates and error of hundreds of configurations."),
         "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),
-        "clock": ("sqhw.measure.clock:main", "Clock of an engine after place and route."),
+        "clock": ("sqhw.commands.measure:clock", "Clock of an engine after place and route."),
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
         "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
         "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),
+        "pages": ("sqhw.commands.measure:pages", "Pages, tables and figures from the committed reports."),
     },
 )
 
@@ -46,9 +47,12 @@ speed = Group(
     "speed",
     "Measure cycles, and how fast simulation is.",
     {
-        "product": ("sqhw.measure.engine_rate:main", "Cycles of whole products against the peak rate."),
-        "layer": ("sqhw.measure.layer:main", "All linear layers of a real block."),
-        "simulation": ("sim.speed:main", "Cycles per second: the driver's backend against cocotb."),
+        "product": ("sqhw.commands.measure:product", "Cycles of whole products against the peak rate."),
+        "layer": ("sqhw.commands.measure:layer", "All linear layers of a real block."),
+        "simulation": (
+            "sqhw.commands.measure:simulation",
+            "Cycles per second: the driver's backend against cocotb.",
+        ),
     },
     default="product",
 )

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -266,7 +266,7 @@ def document(built: Iterable[Bitstream], versions: dict[str, str], *, command: s
     }
 
 
-def rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
+def rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A row per board, below HEADER."""
     found = []
     for entry in report["boards"]:
@@ -296,7 +296,7 @@ def _use(entry: dict[str, Any], resource: str) -> str:
     return f"{used:,}" + (f" ({used / available:.0%})" if available else "")
 
 
-def markdown(report: dict[str, Any]) -> str:
+def markdown(report: Mapping[str, Any]) -> str:
     """The report as a page."""
     lines = ["# Engines on boards", "", f"Made by `{report['command']}`. {_NOTE}", ""]
     lines.append("| " + " | ".join(HEADER) + " |")

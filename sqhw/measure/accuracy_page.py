@@ -1,26 +1,17 @@
-"""Tables, findings and claims of docs/accuracy.md, from its report: ``python -m sqhw.measure.accuracy_page``.
-
-``python -m sqhw.measure.accuracy_page --figures`` draws the figures too (the extra ``ppa`` has Matplotlib).
-"""
+"""Tables, findings and claims of docs/accuracy.md, from the report of the accuracy study."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-from sqhw.measure.goals import smallest
-from sqhw.measure.pages import with_region
+from .goals import smallest
+from .tables import Columns, Record, markdown, rows
 
-ROOT = Path(__file__).parents[2] / "docs"
-PAGE = ROOT / "accuracy.md"
-REPORT = ROOT / "results" / "accuracy.json"
-AREA = ROOT / "results" / "ppa.json"
+__all__ = ["ARRAY", "REGIONS", "by_name", "gates_per_mac", "section"]
 
-Rows = dict[str, dict[str, Any]]
+Rows = dict[str, Record]
+Gates = Mapping[str, float]
 
 UNITS = {
     "W4 g64 A-SQ 16/1": ("sq", 16),
@@ -46,27 +37,22 @@ LLAMA_70B = {"blocks": 80, "hidden": 8192, "ffn": 28672}
 MASK_CLAIM = 5.94  # MB, the paper's masks of Llama-3-70B
 
 
-def load() -> dict[str, Any]:
-    return json.loads(REPORT.read_text())
-
-
-def by_name(report: dict[str, Any]) -> Rows:
+def by_name(report: Record) -> Rows:
     return {row["scheme"]: row for row in report["rows"]}
 
 
-def gates_per_mac() -> dict[str, float]:
-    """Returns gates (NAND2 = 1) per multiplication and cycle by scheme, as far as they are measured."""
-    if not AREA.is_file():
-        return {}
-    units = json.loads(AREA.read_text())["units"]
+def gates_per_mac(area: Record) -> dict[str, float]:
+    """Gates (NAND2 = 1) per multiplication and cycle by scheme, as far as the report of area has them."""
     found = {
-        (u["family"], u["lanes"], u["size"]): u["gates_per_mac"] for u in units if u.get("size") == ARRAY
+        (u["family"], u["lanes"], u["size"]): u["gates_per_mac"]
+        for u in area["units"]
+        if u.get("size") == ARRAY
     }
     gates = {name: smallest(found, family, lanes, ARRAY) for name, (family, lanes) in UNITS.items()}
     return {name: value for name, value in gates.items() if value is not None}
 
 
-def section(row: dict[str, Any]) -> str:
+def section(row: Record) -> str:
     """Which table a row belongs to, by what it leaves at eight bits or more."""
     activation, weight = row["bits_activation"] < 8.25, row["bits_weight"] < 8
     if row["bits_activation"] >= 8 and weight:
@@ -74,29 +60,28 @@ def section(row: dict[str, Any]) -> str:
     return "both" if activation and weight else "activations"
 
 
-def table(report: dict[str, Any], name: str) -> str:
-    gates = gates_per_mac()
-    heads = ("bits A", "bits W", "perplexity", "against float", "against W8 A8", "outliers", "gate rate")
-    lines = [
-        f"| scheme | {' | '.join(heads)} | gates per MAC | hardware |",
-        "|---|" + "---:|" * (len(heads) + 1) + "---|",
-    ]
-    for row in report["rows"]:
-        if section(row) != name:
-            continue
-        share, gate = row["outliers_percent"], row["gate_rate"]
-        lines.append(
-            f"| {row['scheme']} | {row['bits_activation']:.4g} | {row['bits_weight']:.4g} | "
-            f"{row['perplexity']:.2f} | {row['delta_percent']:+.2f} ± {row['standard_error']:.2f} % | "
-            f"{row['int8_percent']:+.2f} ± {row['int8_standard_error']:.2f} % | "
-            f"{'' if share is None else f'{share:.2f} %'} | "
-            f"{'' if gate is None else f'{100 * gate:.0f} %'} | "
-            f"{gates.get(row['scheme'], '')} | {'yes' if row['hardware'] else ''} |"
-        )
-    return "\n".join(lines)
+_COLUMNS: Columns = {
+    "scheme": "{scheme}",
+    "bits A": "{bits_activation:.4g}",
+    "bits W": "{bits_weight:.4g}",
+    "perplexity": "{perplexity:.2f}",
+    "against float": "{delta_percent:+.2f} ± {standard_error:.2f} %",
+    "against W8 A8": "{int8_percent:+.2f} ± {int8_standard_error:.2f} %",
+    "outliers": "{outliers_percent:.2f} %",
+    "gate rate": "{gate_rate:.0%}",
+    "gates per MAC": "{gates}",
+    "hardware": lambda row: "yes" if row["hardware"] else "",
+}
 
 
-def conditions(report: dict[str, Any]) -> str:
+def table(report: Record, gates: Gates, name: str) -> str:
+    """The schemes of one section."""
+    own = [row for row in report["rows"] if section(row) == name]
+    measured = [row | ({"gates": gates[row["scheme"]]} if row["scheme"] in gates else {}) for row in own]
+    return "\n".join(markdown(*rows(measured, _COLUMNS)))
+
+
+def conditions(report: Record) -> str:
     configuration = report["configuration"]
     return (
         f"{configuration['schemes']} of {configuration['of']} schemes; "
@@ -124,7 +109,7 @@ def _verdict(rows: Rows, needed: tuple[str, ...], check: Callable[[Rows], bool])
     return ("confirmed" if check(rows) else "not confirmed"), "; ".join(_ppl(rows, name) for name in needed)
 
 
-def _close(a: dict[str, Any], b: dict[str, Any]) -> bool:
+def _close(a: Record, b: Record) -> bool:
     """Whether two rows differ by less than twice the larger of their standard errors."""
     error = max(a["standard_error"], b["standard_error"])
     return abs(a["delta_percent"] - b["delta_percent"]) < 2 * error
@@ -148,7 +133,7 @@ def stored() -> tuple[str, str]:
     )
 
 
-def claims(report: dict[str, Any]) -> str:
+def claims(report: Record) -> str:
     """Returns the table of the paper's claims."""
     rows = by_name(report)
 
@@ -222,7 +207,7 @@ def claims(report: dict[str, Any]) -> str:
 # The goals
 
 
-def goals(report: dict[str, Any]) -> str:
+def goals(report: Record) -> str:
     """Returns what was aimed at, and whether it is reached."""
     rows = by_name(report)
     lines = ["| goal | reached | numbers |", "|---|---|---|"]
@@ -314,7 +299,7 @@ SUMMARY = (
 """What the tables say, what it is measured against, and the rows that show it."""
 
 
-def summary(report: dict[str, Any]) -> str:
+def summary(report: Record) -> str:
     """Returns the findings whose rows are all there."""
     rows = by_name(report)
     lines = []
@@ -328,40 +313,13 @@ def summary(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def area(report: dict[str, Any]) -> str:
-    """Returns the figure against area, once both are measured."""
-    if not gates_per_mac().keys() & by_name(report).keys():
-        return "Perplexity against area: no report of area is committed yet."
-    return "![perplexity against area](figures/accuracy_area.svg)"
-
-
-REGIONS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "conditions": conditions,
-    "summary": summary,
-    "goals": goals,
-    "activations": lambda report: table(report, "activations"),
-    "weights": lambda report: table(report, "weights"),
-    "both": lambda report: table(report, "both"),
-    "area": area,
-    "claims": claims,
+REGIONS: dict[str, Callable[[Record, Gates], str]] = {
+    "conditions": lambda report, _: conditions(report),
+    "summary": lambda report, _: summary(report),
+    "goals": lambda report, _: goals(report),
+    "activations": lambda report, gates: table(report, gates, "activations"),
+    "weights": lambda report, gates: table(report, gates, "weights"),
+    "both": lambda report, gates: table(report, gates, "both"),
+    "claims": lambda report, _: claims(report),
 }
-
-
-def filled(text: str, report: dict[str, Any]) -> str:
-    """Returns the page with every region made anew; ValueError if one is missing."""
-    for name, make in REGIONS.items():
-        text = with_region(text, name, make(report), made_by="sqhw/measure/accuracy_page.py")
-    return text
-
-
-def main() -> None:
-    report = load()
-    PAGE.write_text(filled(PAGE.read_text(), report))
-    if "--figures" in sys.argv[1:]:
-        from sqhw.measure import accuracy_figures
-
-        accuracy_figures.draw(report)
-
-
-if __name__ == "__main__":
-    main()
+"""What fills docs/accuracy.md, from the report and the gates of each scheme's unit."""

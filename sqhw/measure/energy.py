@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from amaranth.lib import wiring
 from numpy.typing import NDArray
 
-from sw_reference.activations import Site
+from sw_reference.activations import Site, load_activations
 from sw_reference.format import DenseFormat
-from sw_reference.policy import LargestMagnitude, Policy, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
@@ -25,41 +24,49 @@ from ..emit import convert
 from ..packing import dot_products
 from ..pe.outliers import outlier_path
 from ..tools import cache as store
-from ..tools import jobs
 from ..tools.cache import CACHE
-from ..tools.gate_sim import GateSimulator, pack_streams
-from ..tools.liberty import Cell, read_cells
-from ..tools.synth import run_yosys
-from ..tools.targets import Target, standard_cells
-from ..tools.tools import package_version, yosys
+from ..tools.gate_sim import GateSimulator, beat_bits, drive
+from ..tools.liberty import read_cells
+from ..tools.synth import gate_netlist
+from ..tools.targets import standard_cells
+from ..tools.tools import package_version
 from .core import BarePE
+from .energy_page import tables
 from .resources import OTHER, block_of
 from .rivals.array import BaselineArray
+from .tables import Begin, Record
 from .ungated import ungated
 from .units import BASELINES, CONFIGS, FAMILIES, SQ
+from .utilization import PERCENTILE, policy_of
 
-__all__ = [
-    "PERCENTILE",
-    "Element",
-    "beat_bits",
-    "document",
-    "drive",
-    "elements",
-    "measure",
-    "netlist",
-    "simulate",
-    "streams_of",
-]
-
-PERCENTILE = 97.5
-"""Elements above this percentile of a site's magnitudes may become outliers: the threshold policy, with the
-percentile of the accuracy study."""
+__all__ = ["Element", "K", "document", "elements", "measure", "simulate", "tables"]
 
 K = 512
 """Elements of each dot product that are simulated."""
 
 Beats = dict[str, list[list[int]]]
 """Input port → stream → beat."""
+
+_MEASURED = ("sq", "sq-int8")
+"""SQ families whose switching is measured."""
+
+_RIVALS = ("w4a4", "w4a8", "w8a8")
+
+
+def measure(*, tokens: int, columns: int, begin: Begin, command: str, cache: Path = CACHE) -> dict[str, Any]:
+    """Simulates every element on `tokens` x `columns` dot products of every site; returns the report.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    sites, chosen = load_activations().sites, elements()
+    done, results = begin("Simulating", len(chosen)), []
+    for element in chosen:
+        results.append(simulate(element, sites, tokens, columns, cache))
+        done(element.name)
+    return document(results, sites, command=command)
 
 
 @dataclass(frozen=True)
@@ -69,14 +76,8 @@ class Element:
     name: str
     title: str
     lanes: int
-    make: Callable[[], Any]
+    make: Callable[[], wiring.Component]
     beats: Callable[[Site, int, int], Beats]
-
-
-_MEASURED = ("sq", "sq-int8")
-"""SQ families whose switching is measured."""
-
-_RIVALS = ("w4a4", "w4a8", "w8a8")
 
 
 def elements() -> list[Element]:
@@ -85,25 +86,18 @@ def elements() -> list[Element]:
     for lanes in SQ:
         for family in _MEASURED:
             config, title = CONFIGS[family](lanes), FAMILIES[family].title
-            for suffix, remark, gated, busy in (
-                ("", "", True, False),
-                ("_ungated", ", ungated", False, False),
-                ("_busy", ", never idle", True, True),
+            for suffix, remark, gated, policy in (
+                ("", "", True, "threshold"),
+                ("_ungated", ", ungated", False, "threshold"),
+                ("_busy", ", never idle", True, "largest"),
             ):
                 path = outlier_path(config)
                 make = partial(BarePE, config, path if gated else ungated(path))
-                beats = partial(_sq_beats, config, busy)
+                beats = partial(_sq_beats, config, policy)
                 found.append(Element(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
         for family in _RIVALS:
-            found.append(
-                Element(
-                    _name(family, lanes),
-                    FAMILIES[family].title,
-                    lanes,
-                    partial(_baseline, family, lanes),
-                    partial(_integer_beats, family, lanes),
-                )
-            )
+            make, beats = partial(_baseline, family, lanes), partial(_integer_beats, family, lanes)
+            found.append(Element(_name(family, lanes), FAMILIES[family].title, lanes, make, beats))
     return found
 
 
@@ -115,86 +109,57 @@ def _baseline(family: str, lanes: int) -> BaselineArray:
     return BaselineArray(BASELINES[family](lanes))
 
 
-def streams_of(site: Site, tokens: int, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _streams(site: Site, tokens: int, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Activations and weights of `tokens` x `columns` dot products, evenly taken from a site."""
     rows = np.linspace(0, len(site.x) - 1, tokens).astype(int)
     picked = np.linspace(0, len(site.weight) - 1, columns).astype(int)
     return site.x[rows, :K], site.weight[picked, :K]
 
 
-def _sq_beats(config: PEConfig, busy: bool, site: Site, tokens: int, columns: int) -> Beats:
-    """Outliers by threshold; as many as each bank holds if the outlier lanes are to be `busy`."""
-    x, w = streams_of(site, tokens, columns)
-    policy: Policy = LargestMagnitude()
-    if not busy:
-        policy = Threshold(float(np.percentile(np.abs(site.x), PERCENTILE)))
-    sq = quantize_sq(x, config.sq, policy=policy)
+def _sq_beats(config: PEConfig, policy: str, site: Site, tokens: int, columns: int) -> Beats:
+    """With ``threshold`` few banks have an outlier, with ``largest`` each has as many as it may."""
+    x, w = _streams(site, tokens, columns)
+    sq = quantize_sq(x, config.sq, policy=policy_of(site, policy))
     products = dot_products(config, sq, quantize_dense(w, config.dense))
     return {"sq": [p.sq for p in products], "dense": [p.dense for p in products]}
 
 
-def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:
-    x, w = streams_of(site, tokens, columns)
-    baseline = BASELINES[family](lanes)
-    a_bits: Any = int(str(baseline.arguments[0]))
-    b_bits: Any = int(str(baseline.arguments[1]))
-    group = baseline.arguments[3]
-    a = quantize_dense(x, DenseFormat(a_bits)).codes.reshape(tokens, -1, lanes)
-    b = quantize_dense(w, DenseFormat(b_bits, int(str(group)) if group else None))
-    codes = b.codes.reshape(columns, -1, lanes)
+_BITS: dict[str, tuple[Literal[4, 8], Literal[4, 8]]] = {"w4a4": (4, 4), "w4a8": (8, 4), "w8a8": (8, 8)}
+"""Of a row's and of a column's elements."""
 
-    def words(values: NDArray[np.int8], bits: int) -> list[list[int]]:
+
+def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:
+    x, w = _streams(site, tokens, columns)
+    a_bits, b_bits = _BITS[family]
+    group = CONFIGS["sq"](lanes).dense.group if b_bits == 4 else None
+    a, b = quantize_dense(x, DenseFormat(a_bits)), quantize_dense(w, DenseFormat(b_bits, group))
+
+    def words(codes: NDArray[np.int8], bits: int) -> list[list[int]]:
         return [
             [sum((int(v) & (1 << bits) - 1) << bits * lane for lane, v in enumerate(beat)) for beat in row]
-            for row in values
+            for row in codes.reshape(len(codes), -1, lanes)
         ]
 
-    # As the layouts have it: a row's marks above its codes, a column's group scale above its own.
-    marks = 1 << a_bits * lanes
-    row_words = [
-        [word | marks | (0 if beat else marks << 1) for beat, word in enumerate(row)]
-        for row in words(a, a_bits)
+    # As the layouts have it: a row's valid and clear above its codes, a column's group scale above its own.
+    valid = 1 << a_bits * lanes
+    rows = [
+        [word | valid | (0 if beat else valid << 1) for beat, word in enumerate(row)]
+        for row in words(a.codes, a_bits)
     ]
-    column_words = words(codes, b_bits)
+    cols = words(b.codes, b_bits)
     if b.group_scale is not None and group:
-        every = int(str(group)) // lanes
-        column_words = [
-            [word | int(group_scale[beat // every]) << b_bits * lanes for beat, word in enumerate(row)]
-            for row, group_scale in zip(column_words, b.group_scale, strict=True)
+        cols = [
+            [word | int(scale[beat * lanes // group]) << b_bits * lanes for beat, word in enumerate(col)]
+            for col, scale in zip(cols, b.group_scale, strict=True)
         ]
-    pairs = list(product(row_words, column_words))
+    pairs = list(product(rows, cols))
     return {"rows": [row for row, _ in pairs], "columns": [column for _, column in pairs]}
-
-
-def netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE) -> dict[str, Any]:
-    """A design on the target's gates, borders of its blocks kept while mapping, then flattened."""
-    tool, liberty = yosys(), target.liberty
-    assert liberty is not None, "a netlist of gates needs a library of gates"
-    steps = [
-        "read_verilog design.v",
-        f"hierarchy -check -top {top}",
-        target.script(flatten=False),
-        "flatten",
-        "clean -purge",
-        "write_json netlist.json",
-    ]
-    script = "\n".join(steps) + "\n"
-
-    def make(folder: Path) -> dict[str, str]:
-        (folder / "design.v").write_text(verilog)
-        (folder / liberty.name).write_text(liberty.read_text())
-        run_yosys(tool, script, folder)
-        return {"netlist": str(folder / "netlist.json")}
-
-    found = store.result(cache / store.key([verilog, script, tool.version, liberty.read_text()]), make)
-    module: dict[str, Any] = json.loads(Path(found["netlist"]).read_text())["modules"][top]
-    return module
 
 
 def simulate(
     element: Element, sites: Sequence[Site], tokens: int, columns: int, cache: Path
 ) -> dict[str, Any]:
-    """Runs all streams through the element, or takes what an earlier run of the same found.
+    """Runs all streams through the element; what switched is kept by netlist and beats.
 
     Energy is in fF * V^2: one switch of 1 fF at 1 V is 0.5.
     """
@@ -202,118 +167,67 @@ def simulate(
     for site in sites:
         for port, streams in element.beats(site, tokens, columns).items():
             beats.setdefault(port, []).extend(streams)
-    verilog = convert(element.make(), element.name)
-    content = ["energy", store.sources(__name__), verilog, hashlib.sha256(repr(beats).encode()).hexdigest()]
+    target = standard_cells()
+    assert target.liberty is not None
+    module = gate_netlist(convert(element.make(), element.name), element.name, target, cache=cache)
+    library = read_cells(target.liberty)
 
-    def make(_: Path) -> dict[str, Any]:
-        target = standard_cells()
-        assert target.liberty is not None
-        module = netlist(verilog, element.name, target, cache=cache)
-        return _run(element, beats, module, read_cells(target.liberty))
+    def run(_: Path) -> dict[str, Any]:
+        streams = next(iter(beats.values()))
+        count, length = len(streams), len(streams[0])
+        simulator = GateSimulator(module, library, count)
+        ports = {port: beat_bits(words, simulator.width(port)) for port, words in beats.items()}
+        cycles = drive(simulator, ports, count, length)
+        nets = zip(simulator.drivers, simulator.loads, simulator.toggles, strict=True)
+        switched = [(driver, 1000 * float(load) * int(times) / 2) for driver, load, times in nets]
+        clock = 1000 * sum(simulator.clocked.values()) * cycles * count
+        return {"beats": count * length, "cycles": cycles * count, "clock": clock, "switched": switched}
 
-    found: dict[str, Any] = store.result(cache / store.key(content), make)
-    return found
-
-
-def _run(
-    element: Element, beats: Beats, module: Mapping[str, Any], library: Mapping[str, Cell]
-) -> dict[str, Any]:
-    count = len(next(iter(beats.values())))
-    length = len(next(iter(beats.values()))[0])
-    simulator = GateSimulator(module, library, count)
-    ports = {port: beat_bits(words, simulator.width(port)) for port, words in beats.items()}
-    cycles = drive(simulator, ports, count, length)
+    method = store.sources(GateSimulator.__module__)
+    digests = [hashlib.sha256(repr(data).encode()).hexdigest() for data in (module, beats)]
+    content = ["energy", method, *digests, target.liberty.read_text()]
+    found = store.result(cache / store.key(content), run)
+    macs = found["beats"] * element.lanes
     energy: dict[str, float] = {}
-    for driver, load, toggles in zip(simulator.drivers, simulator.loads, simulator.toggles, strict=True):
-        if driver not in ports:  # what drives the inputs is nobody's
-            # Yosys marks names that it flattened with $flatten and a backslash.
-            path = driver.replace("$flatten", "").replace("\\", "")
-            block = block_of(path)
-            if block == OTHER and path.startswith("mac0_0."):
-                block = "dense lanes"  # all of a baseline's unit but its accumulator
-            energy[block] = energy.get(block, 0.0) + 1000 * float(load) * int(toggles) / 2
-    clock = 1000 * sum(simulator.clocked.values()) * cycles * count
-    macs = count * length * element.lanes
+    for driver, value in found["switched"]:
+        if driver not in beats:  # what drives the inputs is not the element's
+            block = _block(driver)
+            energy[block] = energy.get(block, 0.0) + value
     return {
         "name": element.name,
         "title": element.title,
         "lanes": element.lanes,
         "macs": macs,
-        "cycles": cycles * count,
+        "cycles": found["cycles"],
         "blocks": {block: round(value / macs, 3) for block, value in sorted(energy.items())},
         "switching_per_mac": round(sum(energy.values()) / macs, 3),
-        "clock_per_mac": round(clock / macs, 3),
+        "clock_per_mac": round(found["clock"] / macs, 3),
     }
 
 
-def beat_bits(words: Sequence[Sequence[int]], width: int) -> NDArray[np.bool_]:
-    """bool[streams, beats, width]."""
-    size = -(-width // 8)
-    data = b"".join(word.to_bytes(size, "little") for stream in words for word in stream)
-    octets = np.frombuffer(data, np.uint8).reshape(len(words), len(words[0]), size)
-    return np.unpackbits(octets, axis=-1, bitorder="little")[..., :width].astype(np.bool_)
+def _block(driver: str) -> str:
+    """The block that a cell belongs to."""
+    # Yosys marks names that it flattened with $flatten and a backslash.
+    path = driver.replace("$flatten", "").replace("\\", "")
+    block = block_of(path)
+    # All of a baseline's unit but its accumulator.
+    return "dense lanes" if block == OTHER and path.startswith("mac0_0.") else block
 
 
-def drive(
-    simulator: GateSimulator,
-    ports: Mapping[str, NDArray[np.bool_]],
-    count: int,
-    length: int,
-    watch: Callable[[GateSimulator], None] = lambda _: None,
-) -> int:
-    """Feeds every stream as fast as it takes beats; returns the cycles until the slowest is through.
-
-    `watch` is called in every cycle with the evaluated simulator.
-    """
-    position = np.zeros(count, np.intp)
-    streams = np.arange(count)
-    handshake = simulator.has("ready")
-    simulator.reset()
-    cycles = 0
-    while (position < length).any():
-        simulator.begin()
-        beat = np.minimum(position, length - 1)
-        for port, bits in ports.items():
-            simulator.set(port, pack_streams(bits[streams, beat]))
-        if handshake:
-            simulator.set("valid", pack_streams((position < length)[:, None]))
-        simulator.evaluate()
-        taken = simulator.bits("ready", count)[:, 0] if handshake else np.ones(count, np.bool_)
-        # Streams that are through idle on their last beat, which costs a little: all get to the end alike.
-        position += taken & (position < length)
-        watch(simulator)
-        simulator.end()
-        cycles += 1
-    return cycles
+_AGAINST = {"_ungated": "multiplies zeros", "_busy": "never idle"}
+"""What a gated lane is compared with, by suffix of the element's name."""
 
 
-def measure(
-    chosen: Sequence[Element],
-    sites: Sequence[Site],
-    *,
-    tokens: int,
-    columns: int,
-    done: Callable[[str], None] = lambda _: None,
-    cache: Path = CACHE,
-) -> list[dict[str, Any]]:
-    """Simulates every element; `done` is told of each."""
-    runs = {e.name: partial(simulate, e, sites, tokens, columns, cache) for e in chosen}
-    return list(jobs.run(runs, workers=1, done=done).values())
-
-
-def document(results: Sequence[Mapping[str, Any]], sites: Sequence[Site], *, command: str) -> dict[str, Any]:
+def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) -> dict[str, Any]:
     """Everything as JSON types, with ratios."""
     by_name = {result["name"]: result for result in results}
-    own = [(f, n) for n in SQ for f in _MEASURED if _name(f, n) in by_name]
+    own = [_name(f, n) for n in SQ for f in _MEASURED if _name(f, n) in by_name]
     gating = []
-    for family, n in own:
-        gated, ungated, busy = (
-            by_name[_name(family, n) + suffix]["blocks"]["outlier lane"]
-            for suffix in ("", "_ungated", "_busy")
-        )
+    for name in own:
+        gated, *others = (by_name[name + suffix]["blocks"]["outlier lane"] for suffix in ("", *_AGAINST))
         gating += [
             {
-                "unit": _name(family, n),
+                "unit": name,
                 "against": against,
                 "gated": gated,
                 "ungated": other,
@@ -321,13 +235,12 @@ def document(results: Sequence[Mapping[str, Any]], sites: Sequence[Site], *, com
                 "target_percent": 60,
                 "met": gated <= 0.4 * other,
             }
-            for against, other in (("multiplies zeros", ungated), ("never idle", busy))
+            for against, other in zip(_AGAINST.values(), others, strict=True)
         ]
     ratios = [
-        {"unit": _name(family, n), "to": _name(rival, n)}
-        | _ratios(by_name[_name(family, n)], by_name[_name(rival, n)])
-        for family, n in own
-        for rival in _RIVALS
+        {"unit": name, "to": rival} | _ratios(by_name[name], by_name[rival])
+        for name in own
+        for rival in (_name(family, by_name[name]["lanes"]) for family in _RIVALS)
     ]
     return {
         "command": command,
@@ -344,12 +257,12 @@ def document(results: Sequence[Mapping[str, Any]], sites: Sequence[Site], *, com
     }
 
 
-def _ratios(own: Mapping[str, Any], rival: Mapping[str, Any]) -> dict[str, float]:
+def _ratios(own: Record, rival: Record) -> dict[str, float]:
     return {
         "switching": round(own["switching_per_mac"] / rival["switching_per_mac"], 3),
         "with_clock": round(_total(own) / _total(rival), 3),
     }
 
 
-def _total(result: Mapping[str, Any]) -> float:
+def _total(result: Record) -> float:
     return float(result["switching_per_mac"] + result["clock_per_mac"])

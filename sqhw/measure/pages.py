@@ -1,48 +1,75 @@
-"""Fills the marked regions of pages from the committed reports: ``python -m sqhw.measure.pages``.
+"""Pages, tables and figures of README and docs, made from the committed reports below docs/results.
 
-A region stands between ``<!-- NAME: made by sqhw/measure/pages.py -->`` and ``<!-- end of NAME -->``.
+A region of a page begins with ``<!-- NAME: made by sqhw/measure/pages.py -->`` and ends with
+``<!-- end of NAME -->``.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqhw.measure.goals import smallest
+from sw_reference.files import write_text
+
+from ..boards.build import markdown as boards_page
+from . import accuracy_figures, area_page, energy_page, engine_page, explore_page, figures, resources
+from .accuracy_page import REGIONS, gates_per_mac
+from .goals import smallest
+from .tables import Record, markdown, rows, with_region
+
+__all__ = ["PAGES", "README", "filled", "result_pages", "with_region", "write"]
+
+_MADE_BY = "sqhw/measure/pages.py"
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "docs" / "results"
 README = ROOT / "README.md"
+ACCURACY = ROOT / "docs" / "accuracy.md"
+RESULTS = ROOT / "docs" / "results"
+FIGURES = ROOT / "docs" / "figures"
+
+_RESULTS: dict[str, Callable[[Record], str]] = {
+    "area": area_page.page,
+    "boards": boards_page,
+    "energy": energy_page.page,
+    "engine": engine_page.page,
+    "explore": explore_page.page,
+    "synth": resources.markdown,
+}
+"""What makes docs/results/NAME.md from docs/results/NAME.json."""
 
 
 def _load(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
+def _of_accuracy(make: Callable[[Record, Mapping[str, float]], str]) -> str:
+    return make(_load("accuracy"), gates_per_mac(_load("area")))
+
+
+def _draw_area(report: Record, path: Path) -> Path:
+    return accuracy_figures.area(report, path, gates_per_mac(_load("area")))
+
+
 def synth() -> str:
     """Totals of every preset on every target."""
-    report = _load("synth")
-    columns = [
-        ("gates", "GE", "gates (NAND2 = 1)"),
-        ("ecp5", "LUT", "ECP5 LUT"),
-        ("ice40", "LUT", "iCE40 LUT"),
-        ("xc7", "LUT", "Xilinx 7 LUT"),
-        ("xc7", "FF", "registers (Xilinx 7)"),
+    columns = {
+        "gates (NAND2 = 1)": "{gates[total][GE]:,.0f}",
+        "ECP5 LUT": "{ecp5[total][LUT]:,.0f}",
+        "iCE40 LUT": "{ice40[total][LUT]:,.0f}",
+        "Xilinx 7 LUT": "{xc7[total][LUT]:,.0f}",
+        "registers (Xilinx 7)": "{xc7[total][FF]:,.0f}",
+    }
+    designs = [
+        {"name": design["module"].removeprefix("sq_pe_"), **design["results"]}
+        for design in _load("synth")["designs"]
     ]
-    lines = [
-        "| preset | " + " | ".join(title for *_, title in columns) + " |",
-        "|---|" + "---:|" * len(columns),
-    ]
-    for design in report["designs"]:
-        numbers = (f"{design['results'][target]['total'][resource]:,.0f}" for target, resource, _ in columns)
-        lines.append(f"| `{design['module'].removeprefix('sq_pe_')}` | {' | '.join(numbers)} |")
-    return "\n".join(lines)
+    return "\n".join(markdown(*rows(designs, {"preset": "`{name}`", **columns})))
 
 
-ACCURACY = (
+_SCHEMES = (
     "float",
     "W8 A8",
     "W8 A-SQ 16/1",
@@ -61,20 +88,18 @@ ACCURACY = (
 
 def accuracy() -> str:
     """Perplexity of the schemes that matter most."""
-    rows = {row["scheme"]: row for row in _load("accuracy")["rows"]}
-    lines = [
-        "| scheme | bits, activations | bits, weights | perplexity | against float |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for name in ACCURACY:
-        row = rows[name]
-        change = f"{row['delta_percent']:+.1f} ± {row['standard_error']:.1f} %"
-        bits = f"{row['bits_activation']:g} | {row['bits_weight']:g}"
-        lines.append(f"| {name} | {bits} | {row['perplexity']:.2f} | {change} |")
-    return "\n".join(lines)
+    columns = {
+        "scheme": "{scheme}",
+        "bits, activations": "{bits_activation:g}",
+        "bits, weights": "{bits_weight:g}",
+        "perplexity": "{perplexity:.2f}",
+        "against float": "{delta_percent:+.1f} ± {standard_error:.1f} %",
+    }
+    found = {row["scheme"]: row for row in _load("accuracy")["rows"]}
+    return "\n".join(markdown(*rows([found[name] for name in _SCHEMES], columns)))
 
 
-UNITS = {
+_UNITS = {
     ("sq-int8", 16, "pe"): "PE `default`: 16 lanes, bank 16, two INT8 outliers",
     ("sq-int8", 32, "pe"): "PE `compact`: 32 lanes, bank 32, two INT8 outliers",
     ("sq-int8", 16, "8x8"): "8 x 8 array of `default`",
@@ -83,46 +108,100 @@ UNITS = {
     ("sq", 32, "8x8"): "8 x 8 array `sparse`: 32 lanes, bank 32, one FP16 outlier",
     ("sq-shared", 32, "8x8"): "the same, bank 64, one multiplier for both",
 }
-RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
-"""What the README compares, of the units in ppa.json, each rival in its smaller form."""
+_RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
+"""What the README compares, of the units in area.json, each rival in its smaller form."""
 
 
-def ppa() -> str:
+def area() -> str:
     """Gates of SQ hardware in units of the integer rivals' of the same size."""
-    gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in _load("ppa")["units"] if "family" in u}
+    gates = {
+        (u["family"], u["lanes"], u["size"]): u["gates"] for u in _load("area")["units"] if "family" in u
+    }
     lines = [
-        f"| SQ x INT4, gates in units of | {' | '.join(RIVALS.values())} |",
-        "|---|" + "---:|" * len(RIVALS),
+        [title, *(f"{gates[own] / (smallest(gates, rival, *own[1:]) or 0):.2f}" for rival in _RIVALS)]
+        for own, title in _UNITS.items()
     ]
-    for (family, lanes, size), title in UNITS.items():
-        own = gates[family, lanes, size]
-        ratios = (f"{own / smallest(gates, rival, lanes, size):.2f}" for rival in RIVALS)
-        lines.append(f"| {title} | {' | '.join(ratios)} |")
-    return "\n".join(lines)
+    return "\n".join(markdown(["SQ x INT4, gates in units of", *_RIVALS.values()], lines))
+
+
+_PRODUCTS = {
+    "W4 g64 A-SQ 16/2 INT8 codes": "SQ, preset `default`: 2 INT8 outliers of 16",
+    "W4 g64 A-SQ 32/2 INT8 codes": "SQ, preset `compact`: 2 INT8 outliers of 32",
+    "W4 g64 A-SQ 16/1": "SQ, preset `fp16`: 1 FP16 outlier of 16",
+    "SQ 16/1 both": "SQ on both operands: 1 FP16, 1 INT8 of 16",
+    "W4 g64 A8": "INT4 weights, INT8 activations",
+    "W4 g64 A4": "INT4 weights, INT4 activations",
+    "W8 A8": "INT8 weights, INT8 activations",
+    "NVFP4 both": "NVFP4",
+    "MXFP4 both": "MXFP4",
+    "MXINT8 both": "MXINT8",
+}
+"""Products that hardware computes, by the scheme of the accuracy study."""
+
+
+def products() -> str:
+    """Area, bits and perplexity of the same product, the smallest hardware first."""
+    gates = gates_per_mac(_load("area"))
+    found = {row["scheme"]: row for row in _load("accuracy")["rows"]}
+    records = [
+        found[name] | {"title": title, "gates": gates[name]}
+        for name, title in _PRODUCTS.items()
+        if name in gates and name in found
+    ]
+    columns = {
+        "product": "{title}",
+        "gates per MAC": "{gates:.0f}",
+        "bits, activations": "{bits_activation:g}",
+        "bits, weights": "{bits_weight:g}",
+        "perplexity": "{perplexity:,.1f}",
+        "against float": "{delta_percent:+,.1f} %",
+    }
+    return "\n".join(markdown(*rows(sorted(records, key=lambda r: r["gates"]), columns)))
 
 
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"synth": synth, "accuracy": accuracy, "ppa": ppa},
+    README: {"synth": synth, "accuracy": accuracy, "area": area},
+    ACCURACY: {name: partial(_of_accuracy, make) for name, make in REGIONS.items()},
 }
+"""Pages with regions, and what makes each."""
 
 
-def filled(path: Path) -> str:
+def filled(page: Path) -> str:
     """Returns a page with every region made anew; raises ValueError if one is missing."""
-    text = path.read_text()
-    for name, make in PAGES[path].items():
-        text = with_region(text, name, make(), made_by="sqhw/measure/pages.py")
+    text = page.read_text()
+    for name, make in PAGES[page].items():
+        text = with_region(text, name, make(), made_by=_MADE_BY)
     return text
 
 
-def with_region(text: str, name: str, content: str, *, made_by: str) -> str:
-    """Returns a page with one region made anew; raises ValueError unless it has exactly one of that name."""
-    begin, end = f"<!-- {name}: made by {made_by} -->", f"<!-- end of {name} -->"
-    parts = re.split(f"{re.escape(begin)}.*?{re.escape(end)}", text, flags=re.DOTALL)
-    if len(parts) != 2:
-        raise ValueError(f"The page must have one region {name!r}, not {len(parts) - 1}")
-    return f"{begin}\n\n{content}\n\n{end}".join(parts)
+def result_pages() -> dict[Path, str]:
+    """The text of each page of docs/results that is made whole, by its path."""
+    return {RESULTS / f"{name}.md": make(_load(name)) for name, make in _RESULTS.items()}
 
 
-if __name__ == "__main__":
-    for page in PAGES:
-        page.write_text(filled(page))
+def write() -> list[Path]:
+    """Makes every page, region and figure anew; returns their paths.
+
+    Raises
+    ------
+    ToolError
+        If Matplotlib is missing.
+    """
+    paths = [draw(_load(report), FIGURES / f"{name}.svg") for name, (report, draw) in _FIGURES.items()]
+    for path, text in (result_pages() | {page: filled(page) for page in PAGES}).items():
+        write_text(path, text)
+        paths.append(path)
+    return paths
+
+
+_FIGURES = {
+    "area_blocks": ("area", figures.area_blocks),
+    "area_bits": ("area", figures.area_bits),
+    "explore": ("explore", figures.explore),
+    "accuracy_bits": ("accuracy", accuracy_figures.bits),
+    "accuracy_area": ("accuracy", _draw_area),
+    "accuracy_map": ("accuracy", accuracy_figures.activation_map),
+    "accuracy_positions": ("accuracy", accuracy_figures.positions),
+    "accuracy_gate": ("accuracy", accuracy_figures.gate),
+}
+"""What draws docs/figures/NAME.svg, and from which report."""

@@ -7,7 +7,7 @@ of a kind in a level with one NumPy expression. Delays are zero: a net switches 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .liberty import Cell, expression
 
-__all__ = ["GateSimulator", "Word", "pack_streams"]
+__all__ = ["GateSimulator", "Word", "beat_bits", "drive", "pack_streams"]
 
 Word = NDArray[np.uint64]
 
@@ -185,3 +185,44 @@ class GateSimulator:
         if self.counting:
             self.toggles += np.bitwise_count(self._new ^ self._values).sum(axis=1, dtype=np.int64)
         self._values = self._new
+
+
+def beat_bits(words: Sequence[Sequence[int]], width: int) -> NDArray[np.bool_]:
+    """bool[streams, beats, width]."""
+    size = -(-width // 8)
+    data = b"".join(word.to_bytes(size, "little") for stream in words for word in stream)
+    octets = np.frombuffer(data, np.uint8).reshape(len(words), len(words[0]), size)
+    return np.unpackbits(octets, axis=-1, bitorder="little")[..., :width].astype(np.bool_)
+
+
+def drive(
+    simulator: GateSimulator,
+    ports: Mapping[str, NDArray[np.bool_]],
+    count: int,
+    length: int,
+    watch: Callable[[GateSimulator], None] = lambda _: None,
+) -> int:
+    """Feeds every stream as fast as it takes beats; returns the cycles until the slowest is through.
+
+    `watch` is called in every cycle with the evaluated simulator.
+    """
+    position = np.zeros(count, np.intp)
+    streams = np.arange(count)
+    handshake = simulator.has("ready")
+    simulator.reset()
+    cycles = 0
+    while (position < length).any():
+        simulator.begin()
+        beat = np.minimum(position, length - 1)
+        for port, bits in ports.items():
+            simulator.set(port, pack_streams(bits[streams, beat]))
+        if handshake:
+            simulator.set("valid", pack_streams((position < length)[:, None]))
+        simulator.evaluate()
+        taken = simulator.bits("ready", count)[:, 0] if handshake else np.ones(count, np.bool_)
+        # Streams that are through idle on their last beat, which costs a little: all get to the end alike.
+        position += taken & (position < length)
+        watch(simulator)
+        simulator.end()
+        cycles += 1
+    return cycles

@@ -15,7 +15,7 @@ from .cache import CACHE
 from .targets import Target
 from .tools import Tool, ToolError, yosys
 
-__all__ = ["CACHE", "Report", "run_yosys", "synthesize"]
+__all__ = ["CACHE", "Report", "gate_netlist", "run_yosys", "synthesize"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,24 @@ def synthesize(
         return asdict(Report(top, target.name, cells, modules, max(0, len(path) - 1), path))
 
     return Report(**store.result(cache / _key(verilog, script, target, tool), make))
+
+
+def gate_netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE) -> dict[str, Any]:
+    """A design on the target's gates, borders of its blocks kept while mapping, then flattened.
+
+    Returns the top module of Yosys's JSON; raises ToolError as :func:`synthesize`.
+    """
+    tool = yosys()
+    lines = ["read_verilog design.v", f"hierarchy -check -top {top}", target.script(flatten=False)]
+    script = "\n".join([*lines, "flatten", "clean -purge", "write_json netlist.json"]) + "\n"
+
+    def make(folder: Path) -> dict[str, str]:
+        _run(tool, verilog, script, target.liberty, folder)
+        return {"netlist": str(folder / "netlist.json")}
+
+    found = store.result(cache / _key(verilog, script, target, tool), make)
+    module: dict[str, Any] = json.loads(Path(found["netlist"]).read_text())["modules"][top]
+    return module
 
 
 def _script(top: str, target: Target, breakdown: bool, shared: Sequence[str]) -> str:

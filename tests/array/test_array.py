@@ -14,7 +14,7 @@ from sqhw.config import PRESETS, ArrayConfig, PEConfig
 from sqhw.console import SEED
 from sqhw.emit import convert
 from sqhw.layouts import sq_beat_layout
-from sqhw.measure.elasticity import cycles
+from sqhw.measure.utilization import queue_cycles
 from sw_reference.format import DenseFormat, SQFormat
 from tests.array.array_jobs import Tile, random_tile, tile_rows
 from tests.hardware import STALLS, drive_stream, simulate
@@ -224,11 +224,11 @@ def test_refuses_other_configurations():
 
 @pytest.mark.parametrize("pe", [SMALL, PEConfig(SQFormat(16, 4, "fp16"), DenseFormat(4, 16), 16, 2, 256)])
 def test_steps_are_those_of_the_model(pe):
-    """sqhw/measure/elasticity.py, with no queue, counts the cycles that the array takes."""
+    """utilization.queue_cycles, with no queue, counts the cycles that the array takes."""
     config = ArrayConfig(pe, 3, 1)
     tile = random_tile(config, 128, np.random.default_rng(SEED), share=0.15)
     _, when = drive(config, [tile, tile, tile])
     counts = np.array([_outliers(config, row) for row in tile.sq])
-    period = cycles(counts, 1, pe.outlier_lanes)
+    period = queue_cycles(counts, 1, pe.outlier_lanes)
     assert period > counts.shape[1]
     assert np.diff(when[::3]).tolist() == [period, period]

@@ -11,5 +11,5 @@ from sqhw.measure import pages
 )
 def test_tables_are_up_to_date(maker, page):
     text = page.read_text()
-    assert maker.filled(page) == text, "renew them with: sqhw verify pages, python -m sqhw.measure.pages"
+    assert maker.filled(page) == text, "renew them with: sqhw verify pages, sqhw measure pages"
     assert "@@" not in text

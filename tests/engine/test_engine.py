@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim import speed
 from sqhw.boards.targets import BOARDS
 from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.engine import Engine, EngineError, golden
@@ -16,8 +15,7 @@ from sqhw.driver.library import compile_engine
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
-from sqhw.measure.engine_rate import measure
-from sqhw.measure.layer import run_layer
+from sqhw.measure.speed import library_rate, measure_product, run_layer
 from sw_reference.activations import load_activations
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests.reference.cases import random_dense, random_sq
@@ -319,8 +317,8 @@ def test_engine_is_one_interface():
 
 
 def test_the_rate_is_of_compared_results(monkeypatch):
-    monkeypatch.setattr(speed, "SECONDS", 0.0)
-    found = speed.library_rate("tiny", (4, 4, 16), library())
+    monkeypatch.setattr("sqhw.measure.speed._SECONDS", 0.0)
+    found = library_rate(CONFIG, (4, 4, 16), library())
     assert (found["compared"], found["mismatches"]) == (16, 0)
     assert found["cycles"] > 4 * CONFIG.beats(16)
     assert found["cycles_per_processor_second"] > 0
@@ -359,7 +357,7 @@ def test_engine_reports_the_devices_errors():
 
 
 def test_benchmark_counts_useful_work():
-    row = measure("tiny", library(), (8, 8, 128))
+    row = measure_product("tiny", library(), (8, 8, 128))
     assert (row["compared"], row["mismatches"]) == (64, 0)
     assert row["ideal_cycles"] == 8 * 8 * 128 / 16 == row["beats"]
     assert row["cycles"] == row["ideal_cycles"] + row["overhead_cycles"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sqhw.measure import accuracy_page as accuracy
+from sqhw.measure import pages
 from sw_reference.accuracy.study import default
 
 
@@ -25,19 +26,21 @@ def row(name, perplexity, *, error=0.3, int8=None):
     }
 
 
-def test_page_is_made_from_the_report():
-    report = accuracy.load()
-    text = accuracy.PAGE.read_text()
-    assert accuracy.filled(text, report) == text
+def test_page_has_every_row():
+    report = json.loads((pages.RESULTS / "accuracy.json").read_text())
+    text = pages.filled(pages.ACCURACY)
     compared = sum(f"\n| {row['scheme']} |" in text for row in report["rows"])
     assert compared == len(report["rows"]) >= 2
+
+
+def test_a_page_without_its_region_is_refused():
     with pytest.raises(ValueError) as error:
-        accuracy.filled("", report)
+        pages.with_region("", "conditions", "text", made_by="x")
     assert str(error.value) == "The page must have one region 'conditions', not 0"
 
 
 def test_the_size_of_the_default_study_is_told():
-    assert f"# the default study: {len(default())} schemes, " in accuracy.PAGE.read_text()
+    assert f"# the default study: {len(default())} schemes, " in pages.ACCURACY.read_text()
 
 
 def test_verdicts():
@@ -64,9 +67,6 @@ def test_masks_of_llama_70b():
     assert (round(byte, 2), round(bit, 2)) == (5.94, 0.74)
 
 
-def test_gates(tmp_path, monkeypatch):
-    monkeypatch.setattr(accuracy, "AREA", tmp_path / "ppa.json")
-    assert accuracy.gates_per_mac() == {}
+def test_gates():
     units = [{"family": "sq", "lanes": 16, "size": "8x8", "gates_per_mac": 250.5}, {"name": "other"}]
-    (tmp_path / "ppa.json").write_text(json.dumps({"units": units}))
-    assert accuracy.gates_per_mac() == {"W4 g64 A-SQ 16/1": 250.5}
+    assert accuracy.gates_per_mac({"units": units}) == {"W4 g64 A-SQ 16/1": 250.5}

@@ -4,7 +4,6 @@
 import hashlib
 import json
 import os
-import shutil
 import stat
 from dataclasses import replace
 from functools import partial
@@ -12,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.commands.common import progress, stages
-from sqhw.measure import area as ppa
-from sqhw.measure import area_report as ppa_report
+from sqhw.measure import area, area_page, pages
 from sqhw.measure import parts as parts_module
 from sqhw.measure.goals import verdicts
 from sqhw.measure.parts import Emitted, combine, emit, job, multiplies, parts
@@ -262,34 +259,24 @@ def test_verdicts():
     assert not found["sq_long_32_2x2, ECP5-6 MHz"]["met"]
 
 
-def test_stages_without_a_terminal(capsys):
-    with progress() as display:
-        done = stages(display)("Working", 20)
-        for index in range(20):
-            done(str(index))
-    assert capsys.readouterr().err.splitlines() == [f"Working: {2 * n} of 20" for n in range(1, 11)]
-
-
 def test_what_is_placed_and_measured():
-    placed = {u.name for u in ppa.placed_units()}
+    placed = {u.name for u in area.placed_units()}
     assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "mxfp4_16_pe", "sq_long_32_2x2"} <= placed
     emitted = Emitted("t", "", {})
     cells = TARGETS["gates"]
-    names = [t.name for t in ppa.targets_of(unit("sq", 16, None), emitted, cells)]
+    names = [t.name for t in area.targets_of(unit("sq", 16, None), emitted, cells)]
     assert names == ["gates", "gates", "ecp5", "ice40", "xc7"]
-    counts = {u.name: len(ppa.targets_of(u, emitted, cells)) for u in units()}
+    counts = {u.name: len(area.targets_of(u, emitted, cells)) for u in units()}
     assert (counts["sq_16_4x4"], counts["sq_16_8x8"], counts["w8a8_32_pe"]) == (2, 3, 3)
     assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (2, 2)
 
 
-def test_committed_page_is_made_from_the_committed_reports(tmp_path):
-    results = ROOT / "docs" / "results"
-    document = json.loads((results / "ppa.json").read_text())
-    assert document["targets"] == verdicts(document)
-    assert document["ratios"]
-    assert ppa_report.tables(document)
-    (tmp_path / "results").mkdir()
-    for name in ("ppa", "energy", "explore"):
-        if (results / f"{name}.json").exists():
-            shutil.copy(results / f"{name}.json", tmp_path / "results")
-    assert ppa_report.write(tmp_path).read_text() == (ROOT / "docs" / "ppa.md").read_text()
+def test_committed_pages_are_made_from_the_committed_reports():
+    report = json.loads((pages.RESULTS / "area.json").read_text())
+    assert report["targets"] == verdicts(report)
+    assert report["ratios"]
+    assert len(area_page.tables(report)) == 5
+    made = pages.result_pages()
+    assert len(made) == 6
+    for path, text in made.items():
+        assert path.read_text() == text, f"{path.name}: renew it with: sqhw measure pages"

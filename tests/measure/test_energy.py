@@ -9,11 +9,12 @@ import pytest
 
 from sqhw.config import PEConfig
 from sqhw.emit import convert
-from sqhw.measure import energy, energy_report
+from sqhw.measure import energy, energy_page
 from sqhw.measure.core import BarePE
 from sqhw.packing import dense_beats, sq_beats
-from sqhw.tools.gate_sim import GateSimulator, pack_streams
+from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
 from sqhw.tools.liberty import Cell, expression, read_cells
+from sqhw.tools.synth import gate_netlist
 from sqhw.tools.targets import LIBERTY, TARGETS
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
@@ -120,12 +121,12 @@ def test_mapped_element_computes_the_golden_sums(tmp_path):
     streams = 70
     sq, dense = random_sq(rng, config.sq, streams, 16), random_dense(rng, config.dense, streams, 16)
     target = TARGETS["gates"]
-    module = energy.netlist(convert(BarePE(config), "pe"), "pe", target, cache=tmp_path)
+    module = gate_netlist(convert(BarePE(config), "pe"), "pe", target, cache=tmp_path)
     simulator = GateSimulator(module, read_cells(LIBERTY), streams)
     words = {"sq": sq_beats(config, sq), "dense": dense_beats(config, dense)}
     # Followed by beats that finish nothing, until the slowest sum has come out.
     words = {port: [[*row, *[0] * 12] for row in rows] for port, rows in words.items()}
-    ports = {port: energy.beat_bits(rows, simulator.width(port)) for port, rows in words.items()}
+    ports = {port: beat_bits(rows, simulator.width(port)) for port, rows in words.items()}
     sums = {}
 
     def watch(at):
@@ -133,7 +134,7 @@ def test_mapped_element_computes_the_golden_sums(tmp_path):
         for stream in np.flatnonzero(valid):
             sums.setdefault(int(stream), acc[stream])
 
-    cycles = energy.drive(simulator, ports, streams, 16, watch)
+    cycles = drive(simulator, ports, streams, 16, watch)
     weights = [1 << bit for bit in range(config.acc_bits - 1)] + [-1 << config.acc_bits - 1]
     want = multiply(sq, dense).acc.diagonal().tolist()
     got = [sum(w for w, bit in zip(weights, sums[s], strict=True) if bit) for s in range(streams)]
@@ -151,7 +152,7 @@ def test_beats_of_real_activations():
         assert {port: (len(rows), len(rows[0])) for port, rows in beats.items()} == dict.fromkeys(
             beats, shape
         )
-    x, w = energy.streams_of(site, 2, 3)
+    x, w = energy._streams(site, 2, 3)
     w4a8 = next(e for e in energy.elements() if e.name == "w4a8_16").beats(site, 2, 3)
     marks = [[word >> 8 * 16 for word in row[:3]] for row in w4a8["rows"]]
     assert marks == [[3, 1, 1]] * 6  # valid, and clear with the first beat
@@ -190,6 +191,6 @@ def test_document_and_section():
     assert busy == zeros | {"against": "never idle", "ungated": 2.0, "saved_percent": 50.0, "met": False}
     assert document["ratios"][0] == {"unit": "sq_16", "to": "w4a4_16", "switching": 0.429, "with_clock": 0.5}
     assert json.loads(json.dumps(document)) == document
-    page = "\n".join(energy_report.section(document))
+    page = energy_page.page(document)
     assert "| sq_16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
     assert "| sq_16 | w4a4_16 | 0.429 | 0.500 |" in page

