@@ -75,6 +75,7 @@ cli = Group(
         "verilog": ("sqhw.cli:verilog", "Verilog of a processing element, an array or an engine."),
         "registers": ("sqhw.commands.verilog:registers", "Register map of the engine."),
         "bitstream": ("sqhw.commands.bitstream:bitstream", "Bitstreams of engines on FPGA boards."),
+        "board": ("sqhw.commands.board:board", "A simulated board, on a pseudo-terminal."),
         "quantize": ("sqhw.commands.quantize:quantize", "A model's weights in SQ-format."),
         "inspect": ("sqhw.commands.quantize:inspect", "What a file holds; packed tensors are checked."),
         "sim": ("sim.cli:sim", "Simulate the emitted Verilog against the golden model."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def line_rounds(program: Program, rounds: int, seed: int) -> Iterator[dict[str, 
         for share in (rng.choice(SHARES), 0.0):
             damage.share = share
             try:
-                compared, wrong = _job(SerialDevice(CONFIG, port), rng, numbers)
+                compared, wrong = _job(SerialDevice(CONFIG, port, seconds=inf), rng, numbers)
             except LinkError:
                 row["gave_up" if share else "hangs"] += 1
                 continue

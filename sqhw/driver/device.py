@@ -9,8 +9,8 @@ import numpy as np
 from ..config import EngineConfig
 from ..engine.registers import constants, register
 from .frames import PAYLOAD_MAX, Answer, Code, Command, Received, State
-from .link import Link, LinkError, Port
-from .rtl import Reply
+from .link import SECONDS, Link, LinkError, Port
+from .rtl import Reply, check_run
 
 __all__ = ["SerialDevice"]
 
@@ -28,12 +28,15 @@ class SerialDevice:
     port
         An open port with a read timeout, see :func:`~sqhw.driver.link.open_port`.
     progress
-        Is told how many bytes of results have arrived, and of how many.
+        Called with the bytes of results that have arrived, and with how many there will be.
+    seconds
+        How long a request may take, see :class:`~sqhw.driver.link.Link`.
 
     Raises
     ------
     LinkError
-        If nothing answers, or the engine is another one.
+        If nothing answers, the engine is another one, or what answers is no engine: it takes more words than
+        it was sent, or sends what is no word of results.
     """
 
     def __init__(
@@ -42,12 +45,13 @@ class SerialDevice:
         port: Port,
         *,
         progress: Callable[[int, int], None] = lambda done, of: None,
+        seconds: float = SECONDS,
     ):
         if not isinstance(config, EngineConfig):
             raise TypeError(f"Configuration must be an EngineConfig, not {config!r}")
         self._config = config
         self._progress = progress
-        self._link = Link(port)
+        self._link = Link(port, seconds=seconds)
         self._link.reset()
         for name, expected in constants(config).items():
             value = self.read(name)
@@ -68,6 +72,8 @@ class SerialDevice:
         answer = self._link.request(Command.READ, register(name).offset)
         if answer.code is Code.REFUSED:
             raise LinkError(f"Register {name} cannot be read")
+        if len(answer.payload) != 4:
+            raise LinkError(f"Register {name} must have 4 bytes, not {len(answer.payload)}")
         return int.from_bytes(answer.payload, "little")
 
     def run(self, sq: bytes, dense: bytes, *, passes: int = 1, room: int, cycles: int) -> Reply:
@@ -79,8 +85,9 @@ class SerialDevice:
         Parameters
         ----------
         sq, dense
-            The packets, whole words; the second one is sent `passes` times.
+            The packets, whole words; the second one is sent `passes` times, 1 to 65536.
         """
+        check_run(self._config, sq, dense, passes, room, cycles)
         size = self._config.axi_bytes
         senders = {
             State.SQ_READY: _Sender(Command.SEND_SQ, sq, 1, size),
@@ -96,7 +103,7 @@ class SerialDevice:
                     idle = 0 if sender.taken(answer) else idle
                     state = answer.state
             if state & State.RESULT_WAITING or idle:
-                answer = self._link.request(Command.RECEIVE)
+                answer = self._receive(room * size - len(words))
                 words += answer.payload
                 flags += [bool(answer.argument & Received.ERROR)] * (len(answer.payload) // size)
                 ended = bool(answer.argument & Received.LAST)
@@ -105,6 +112,14 @@ class SerialDevice:
                 self._progress(len(words), room * size)
         self._to_idle(ended)
         return Reply(bytes(words), np.array(flags, np.bool_), ended)
+
+    def _receive(self, room: int) -> Answer:
+        """Words of results, `room` bytes at most."""
+        answer = self._link.request(Command.RECEIVE)
+        count = len(answer.payload)
+        if count % self._config.axi_bytes or count > room:
+            raise LinkError(f"Results must be whole words of at most {room} bytes, not {count} bytes")
+        return answer
 
     def _to_idle(self, ended: bool) -> None:
         """Ends what still runs, as docs/engine.md tells; errors stay noted."""
@@ -138,6 +153,11 @@ class _Sender:
 
     def taken(self, answer: Answer) -> int:
         """Notes and returns the words that the device took."""
+        offered = len(self.request()[2]) // self._word_bytes
+        if answer.argument > offered:
+            raise LinkError(
+                f"Device must take at most {offered} words, as many as sent, not {answer.argument}"
+            )
         self._position += answer.argument * self._word_bytes
         if self._position == len(self._packet):
             self._times, self._position = self._times - 1, 0

@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checks import check_choice
-from sw_reference.multiply import multiply
+from sw_reference.multiply import check_operands, multiply
+from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..arith.serial_output_stage import SerialOutputStage
-from ..config import EngineConfig
+from ..config import EngineConfig, engine_preset
 from ..engine.registers import Format, register
 from ..engine.result_lanes import SerialResultLanes
+from .device import SerialDevice
+from .link import open_port
 from .packets import DTYPES, dense_packet, results, results_bytes, sq_packet
 from .rtl import Reply, RTLDevice
 
-__all__ = ["Device", "Engine", "EngineError", "Statistics", "golden"]
+__all__ = ["Device", "Engine", "EngineError", "Statistics", "as_format", "golden"]
 
 
 _SERIAL_CYCLES = SerialResultLanes.latency + SerialOutputStage.subnormal_cycles + 1
@@ -65,6 +68,19 @@ class Statistics:
         return self.gated / (self.beats * config.array.rows)
 
 
+def as_format(output: Any) -> Format:
+    """Returns the format of results that `output` means: the member, its name in any case, or its value.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(output, str) and output.upper() in Format.__members__:
+        return Format[output.upper()]
+    if isinstance(output, int | np.integer) and not isinstance(output, bool) and output in tuple(Format):
+        return Format(int(output))
+    names = ", ".join(f"{member.name} ({member.value})" for member in Format)
+    raise TypeError(f"Output must be a Format, its name or its value, of {names}, not {output!r}")
+
+
 def golden(sq: SQTensor, dense: DenseTensor, output: Format = Format.FLOAT32) -> NDArray[Any]:
     """What an engine delivers, from the golden model.
 
@@ -85,11 +101,14 @@ class Engine:
     Parameters
     ----------
     config
-        The engine.
+        The engine, or the name of a preset.
     backend
-        ``"golden"``: the golden model. ``"rtl"``: the emitted Verilog, compiled on first use. Or a device.
+        ``"golden"``: the golden model. ``"rtl"``: the emitted Verilog, compiled on first use.
+        ``"serial"``: an engine on a board, at `port`. Or a device.
+    port, baudrate
+        With ``"serial"``, see :func:`~sqhw.driver.link.open_port`.
     note
-        Is told of long steps, before they begin.
+        Called with the name of a long step, before it begins.
 
     Attributes
     ----------
@@ -99,17 +118,28 @@ class Engine:
 
     def __init__(
         self,
-        config: EngineConfig,
+        config: EngineConfig | str,
         backend: str | Device = "golden",
         *,
+        port: str | None = None,
+        baudrate: int = 1_000_000,
         note: Callable[[str], None] = lambda text: None,
     ):
+        config = engine_preset(config) if isinstance(config, str) else config
+        if not isinstance(config, EngineConfig):
+            raise TypeError(f"Configuration must be an EngineConfig or a preset's name, not {config!r}")
         if isinstance(backend, str):
-            check_choice("Backend", backend, ("golden", "rtl"))
+            check_choice("Backend", backend, ("golden", "rtl", "serial"))
+        if (port is None) == (backend == "serial"):
+            raise TypeError(
+                f"Port must be given with the backend 'serial' alone, not {port!r} with {backend!r}"
+            )
         self._config = config
         self._device: Device | None = None
         if backend == "rtl":
             self._device = RTLDevice(config, note=note)
+        elif port is not None:
+            self._device = SerialDevice(config, open_port(port, baudrate=baudrate))
         elif not isinstance(backend, str):
             self._device = backend
         self.statistics: Statistics | None = None
@@ -118,20 +148,39 @@ class Engine:
     def config(self) -> EngineConfig:
         return self._config
 
-    def matmul(self, x: SQTensor, w: DenseTensor, output: Format = Format.FLOAT32) -> NDArray[Any]:
+    def matmul(
+        self,
+        x: SQTensor | NDArray[np.floating[Any]],
+        w: DenseTensor | NDArray[np.floating[Any]],
+        output: Format | str | int = Format.FLOAT32,
+    ) -> NDArray[Any]:
         """Returns x @ w.T, [m, n].
 
         Rows that the hardware flags are NaN, or -2^63 as int64.
 
+        Parameters
+        ----------
+        x, w
+            Operands in the engine's formats. Arrays of floats are quantized to them first, as
+            ``quantize_sq(x, config.pe.sq)`` and ``quantize_dense(w, config.pe.dense)`` do.
+        output
+            The format of results: a member of ``Format``, its name, or its value.
+
         Raises
         ------
+        TypeError
+            If an operand or the format is something else.
         ValueError
             If the operands are not in the engine's formats, exceed its limits, or differ in K.
         EngineError
             If the device reports an error, or delivers no results.
         """
-        if x.k != w.k:
-            raise ValueError(f"Both operands must have the same K, not {x.k} and {w.k}")
+        output, pe = as_format(output), self._config.pe
+        if isinstance(x, np.ndarray):
+            x = quantize_sq(x, pe.sq)
+        if isinstance(w, np.ndarray):
+            w = quantize_dense(w, pe.dense)
+        check_operands(x, w)
         sq, dense = sq_packet(self._config, x), dense_packet(self._config, w)
         if self._device is None:
             return golden(x, w, output)

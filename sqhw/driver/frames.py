@@ -16,6 +16,7 @@ __all__ = [
     "ESCAPE",
     "FLAG",
     "FLIP",
+    "FRAME_MAX",
     "PAYLOAD_MAX",
     "PROTOCOL",
     "REQUEST_HEADER",
@@ -42,6 +43,8 @@ REQUEST_HEADER = 3
 """Sequence number, command, argument."""
 ANSWER_HEADER = 3
 """Sequence number, code and state, argument."""
+FRAME_MAX = 2 + 2 * (REQUEST_HEADER + PAYLOAD_MAX + CHECK_BYTES)
+"""Bytes of the longest frame on the wire: all of it stuffed, between two flags."""
 PROTOCOL = 1
 """The version of all this, the argument of the answer to ``Command.RESET``."""
 
@@ -152,7 +155,7 @@ class Deframer:
             elif self._frame:
                 self.dropped += 1
             self._frame.clear()
-        self._frame += rest
+        self._frame = (self._frame + rest)[: FRAME_MAX + 1]  # what is longer is no frame
         return bodies
 
 

@@ -42,7 +42,7 @@ def cache_folder() -> Path:
 def compile_engine(
     config: EngineConfig,
     *,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Returns the shared library of an engine; compiles it unless it is in the cache.
@@ -71,7 +71,7 @@ def compile_engine(
     content = [[part.verilog for part in parts], sources, compiler.version, versions]
     content += [[_VERILATOR, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    library = (cache or cache_folder()) / f"engine_{key}.so"
+    library = Path(cache or cache_folder()) / f"engine_{key}.so"
     library.parent.mkdir(parents=True, exist_ok=True)
     # Whoever comes second waits for the first one's result.
     with library.with_suffix(".lock").open("w") as lock:

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import EngineConfig
+from sw_reference.checks import check_int
+
+from ..config import SIZE_LIMIT, EngineConfig
 from ..engine.registers import register
 from .library import compile_engine
 
-__all__ = ["RTLDevice", "Reply"]
+__all__ = ["RTLDevice", "Reply", "check_run"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,16 @@ class Reply:
     packet: bytes
     flags: NDArray[np.bool_]
     ended: bool
+
+
+def check_run(config: EngineConfig, sq: bytes, dense: bytes, passes: int, room: int, cycles: int) -> None:
+    """Raises TypeError or ValueError unless a device's ``run`` can take these arguments."""
+    size = config.axi_bytes
+    if len(sq) % size or len(dense) % size:
+        raise ValueError(f"Packets must be whole words of {size} bytes, not {len(sq)} and {len(dense)} bytes")
+    check_int("Passes", passes, 1, SIZE_LIMIT)
+    check_int("Room", room, 1, 1 << 32)
+    check_int("Cycles", cycles, 1, (1 << 63) - 1)
 
 
 class RTLDevice:
@@ -43,12 +55,12 @@ class RTLDevice:
     def __init__(
         self,
         config: EngineConfig,
-        library: Path | None = None,
+        library: Path | str | None = None,
         *,
         note: Callable[[str], None] = lambda text: None,
     ):
         self._config = config
-        self._library = _load(library or compile_engine(config, note=note))
+        self._library = _load(Path(library or compile_engine(config, note=note)))
         self._handle = ctypes.c_void_p(self._library.engine_new())
         self._library.engine_reset(self._handle)
 
@@ -101,15 +113,13 @@ class RTLDevice:
         Parameters
         ----------
         sq, dense
-            The packets, whole words; the second one is sent `passes` times. Empty ones are not sent.
+            The packets, whole words; the second one is sent `passes` times, 1 to 65536. Empty ones are
+            not sent.
         pause_in, pause_out
             Probability that a source, or the sink, pauses in a cycle.
         """
+        check_run(self._config, sq, dense, passes, room, cycles)
         size = self._config.axi_bytes
-        if len(sq) % size or len(dense) % size:
-            raise ValueError(
-                f"Packets must be whole words of {size} bytes, not {len(sq)} and {len(dense)} bytes"
-            )
         packet, flags = np.empty(room * size, np.uint8), np.empty(room, np.uint8)
         ended = ctypes.c_int()
         words = self._library.engine_run(

@@ -103,7 +103,7 @@ def device():
 
 @pytest.fixture
 def link(device):
-    link = Link(device)
+    link = Link(device, seconds=600)
     link.reset()
     return link
 
@@ -216,7 +216,7 @@ def test_reset_begins_anew(link):
 def test_damaged_lines():
     """Every request is done exactly once: the device counts the writes."""
     damage = Damage(0.04, SEED)
-    link = Link(port(damage=damage), tries=100)
+    link = Link(port(damage=damage), tries=100, seconds=600)
     link.reset()
     rng = random.Random(SEED)
     writes = 15
@@ -231,7 +231,7 @@ def test_damaged_lines():
 
 def test_truncated_frames_do_no_harm(device):
     """Each beginning of a frame, then silence, then a request."""
-    link = Link(device)
+    link = Link(device, seconds=600)
     link.reset()
     frame = encode_request(7, Command.WRITE, offset("M"), bytes([0x7E, 0x7D, 1, 0]))
     for length in range(1, len(frame)):
@@ -276,7 +276,7 @@ def test_frames_of_impossible_lengths_are_dropped(device, length):
 def test_lost_power():
     device = port()
     with pytest.raises(LinkError) as caught:
-        Link(device).request(Command.READ, 0)
+        Link(device, seconds=600).request(Command.READ, 0)
     assert str(caught.value) == "READ came out of sequence: the device lost power, or has another host"
 
 

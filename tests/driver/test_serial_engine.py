@@ -36,7 +36,7 @@ SMALL = EngineConfig(
 
 def run(port, damage):
     """Products over a good line, then over a bad one; returns the device."""
-    device = SerialDevice(SMALL, port)
+    device = SerialDevice(SMALL, port, seconds=600)
     engine = Engine(SMALL, device)
     rng = np.random.default_rng(SEED)
     compared = 0
@@ -61,13 +61,13 @@ def test_products_over_a_stream_that_loses_and_damages_bytes():
     damage.share = 0.0
     other = replace(SMALL, n_max=9)
     with pytest.raises(LinkError) as caught:
-        SerialDevice(other, port)
+        SerialDevice(other, port, seconds=600)
     assert str(caught.value) == "N_MAX of the board's engine must be 0x00000009, not 0x00000008"
 
 
 def test_a_register_over_the_pins():
     port = LinePort(SerialEngine(SMALL, DIVISOR), DIVISOR, timeout=1000)
-    link = Link(port)
+    link = Link(port, seconds=600)
     link.reset()
     assert link.request(Command.READ, register("ID").offset).payload == b"WHQS"
     assert link.repeats == 0
