@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Literal
 
-from sw_reference.checks import check_choice, check_int
+from sw_reference.checks import check_choice, check_int, plain_numbers
 from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_pair
 
 __all__ = [
@@ -80,6 +80,7 @@ class PEConfig:
     pipeline: Literal["short", "long"] = "short"
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not isinstance(self.sq, SQFormat):
             raise TypeError(f"SQ format must be an SQFormat, not {self.sq!r}")
         if not isinstance(self.dense, DenseFormat):
@@ -178,6 +179,7 @@ class ArrayConfig:
     columns: int
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not isinstance(self.pe, PEConfig):
             raise TypeError(f"PE configuration must be a PEConfig, not {self.pe!r}")
         check_int("Rows", self.rows, 1, SIDE_MAX)
@@ -245,6 +247,7 @@ class EngineConfig:
     unpacking: Literal["parallel", "serial"] = "parallel"
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
         check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)

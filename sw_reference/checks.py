@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-__all__ = ["check_choice", "check_int"]
+import numpy as np
+
+__all__ = ["check_choice", "check_int", "plain_numbers"]
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -21,3 +24,11 @@ def check_int(name: str, value: Any, low: int, high: int, *, power_of_two: bool 
         raise TypeError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
     if not low <= value <= high or (power_of_two and value & (value - 1)):
         raise ValueError(f"{name} must be {kind} from {low} to {high}, not {value!r}")
+
+
+def plain_numbers(parameters: Any) -> None:
+    """Makes Python's numbers of NumPy's among the fields of a frozen dataclass that is being made."""
+    for field in fields(parameters):
+        value = getattr(parameters, field.name)
+        if isinstance(value, np.generic):
+            object.__setattr__(parameters, field.name, value.item())

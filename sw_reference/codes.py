@@ -135,17 +135,23 @@ def error_change(
 
 
 def checked_matrix(x: Any) -> NDArray[np.float32]:
-    """Returns x as float32; refuses what is no matrix of finite numbers."""
+    """Returns x as float32; refuses what is no matrix of finite numbers, or has a number that becomes 0."""
     if not isinstance(x, np.ndarray) or x.dtype not in (np.float16, np.float32, np.float64):
         kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(f"A matrix must be an array of float16, float32 or float64, not {kind}")
+    if isinstance(x, np.ma.MaskedArray):
+        if np.ma.is_masked(x):
+            raise TypeError("A matrix must have no masked elements: x.filled(0) makes one of zeros there")
+        x = x.data
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"A matrix must have shape [rows, k] with at least one element, not {x.shape}")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         result: NDArray[np.float32] = x.astype(np.float32, copy=False)
-    if not np.isfinite(result).all():
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(result))[0])
-        raise ValueError(
-            f"Row {row}, column {column}: an element must be a finite float32, not {x[row, column]}"
-        )
+    bad = ~np.isfinite(result)
+    if not bad.any():
+        bad = (result == 0) & (x != 0) if x.dtype == np.float64 else bad
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        rule = "a finite float32" if result[row, column] else "0 or at least float32's smallest, 1.4e-45"
+        raise ValueError(f"Row {row}, column {column}: an element must be {rule}, not {x[row, column]}")
     return result

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sw_reference.checks import check_choice, check_int
+from sw_reference.checks import check_choice, check_int, plain_numbers
 
 __all__ = [
     "FP16_MAX_UNITS",
@@ -88,6 +88,7 @@ class SQFormat:
     mask: Literal["bitmap", "sentinel"] = "bitmap"
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_int("Bank", self.bank, 4, 128, power_of_two=True)
         check_int("Outliers", self.outliers, 0, self.bank)
         check_choice("High", self.high, ("fp16", "int8"))
@@ -181,6 +182,7 @@ class DenseFormat:
     bank: int | None = None
 
     def __post_init__(self) -> None:
+        plain_numbers(self)
         check_choice("Dense bits", self.bits, (4, 8))
         if self.group is not None:
             check_int("Group", self.group, 4, 65536)

@@ -14,7 +14,7 @@ from sw_reference.rounding import round_result
 from sw_reference.split import dense_integers, split
 from sw_reference.tensors import DenseTensor, SQTensor
 
-__all__ = ["Product", "multiply", "round_result"]
+__all__ = ["Product", "check_operands", "multiply", "round_result"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +37,34 @@ class Product:
     acc_bits: int
 
 
+def check_operands(sq: Any, dense: Any) -> None:
+    """Raises TypeError unless these are an SQ and a dense operand, ValueError unless they fit together."""
+    for name, value, kind, maker in (
+        ("First", sq, SQTensor, "quantize_sq(x, SQFormat())"),
+        ("Second", dense, DenseTensor, "quantize_dense(w, DenseFormat())"),
+    ):
+        if not isinstance(value, kind):
+            swapped = ", the operands are swapped" if isinstance(value, SQTensor | DenseTensor) else ""
+            raise TypeError(
+                f"{name} operand must be a tensor of {kind.__name__}, as {maker} makes one, "
+                f"not {type(value).__name__}{swapped}"
+            )
+    check_pair(sq.format, dense.format)
+    if sq.k != dense.k:
+        raise ValueError(f"Both operands must have the same K, not {sq.k} and {dense.k}")
+
+
 def multiply(sq: SQTensor, dense: DenseTensor) -> Product:
     """Returns sq @ dense.T, for sq [m, k] and dense [n, k].
 
     Raises
     ------
+    TypeError
+        If an operand is something else.
     ValueError
         If the operands' K differ, or the group is not a multiple of the bank.
     """
-    check_pair(sq.format, dense.format)
-    if sq.k != dense.k:
-        raise ValueError(f"Both operands must have the same K, not {sq.k} and {dense.k}")
+    check_operands(sq, dense)
     parts = split(sq)
     elements = np.add(parts.low, parts.high, out=parts.low)[:, : sq.k]
     bits = accumulator_bits(sq.format, dense.format, sq.k)

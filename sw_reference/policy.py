@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from sw_reference.format import SQFormat
 from sw_reference.tensors import outlier_counts
 
-__all__ = ["GivenMask", "LargestImportance", "LargestMagnitude", "Policy", "Threshold", "to_banks"]
+__all__ = [
+    "GivenMask",
+    "LargestImportance",
+    "LargestMagnitude",
+    "Policy",
+    "Threshold",
+    "as_policy",
+    "to_banks",
+]
 
 
 class Policy(Protocol):
@@ -95,6 +103,22 @@ class GivenMask:
                 f"not {counts[row, bank]}"
             )
         return bitmap
+
+
+def as_policy(policy: Any) -> Policy:
+    """Returns a policy from itself or from the name of one without parameters: "largest magnitude".
+
+    Raises TypeError for anything else; the message says how to make one.
+    """
+    if isinstance(policy, str) and policy.replace("_", " ").lower() == "largest magnitude":
+        return LargestMagnitude()
+    if isinstance(policy, type) or not callable(getattr(policy, "mark", None)):
+        raise TypeError(
+            "Policy must be LargestMagnitude(), LargestImportance(importance), Threshold(limit), "
+            f"GivenMask(mask) or 'largest magnitude', not {policy!r}"
+        )
+    chosen: Policy = policy
+    return chosen
 
 
 def to_banks(x: NDArray[Any], bank: int) -> NDArray[Any]:

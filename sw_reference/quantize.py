@@ -24,7 +24,7 @@ from sw_reference.codes import (
     round_codes,
 )
 from sw_reference.format import GROUP_SCALE_MAX, LEGAL_SCALES, LOW_MAX, SENTINEL, DenseFormat, SQFormat
-from sw_reference.policy import LargestMagnitude, Policy, to_banks
+from sw_reference.policy import LargestMagnitude, Policy, as_policy, to_banks
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
 __all__ = ["GROUP_SCALE_STEPS", "ROW_STEPS", "SCALE_STEPS", "quantize_dense", "quantize_sq"]
@@ -48,7 +48,7 @@ _MIN_EXPONENT = -126
 def quantize_sq(
     x: NDArray[np.floating[Any]],
     fmt: SQFormat,
-    policy: Policy = LargestMagnitude(),  # noqa: B008
+    policy: Policy | str = LargestMagnitude(),  # noqa: B008
     scale: ScaleChoice = "least_squares",
 ) -> SQTensor:
     """Quantizes a matrix to an SQ operand.
@@ -60,7 +60,7 @@ def quantize_sq(
     fmt
         The format.
     policy
-        Which elements are outliers.
+        Which elements are outliers, or "largest magnitude".
     scale
         ``"absmax"``: the smallest bank scale at which nothing saturates. ``"least_squares"``: of that
         one and its neighbours, ``SCALE_STEPS``, the one with the least squared error.
@@ -76,8 +76,10 @@ def quantize_sq(
         If x is no matrix of floats, or holds NaN or Inf; the message names row and column.
     """
     check_choice("Scale", scale, ("least_squares", "absmax"))
+    if not isinstance(fmt, SQFormat):
+        raise TypeError(f"Format must be an SQFormat, such as SQFormat(16, 2, 'int8'), not {fmt!r}")
     x = checked_matrix(x)
-    bitmap = policy.mark(x, fmt)
+    bitmap = as_policy(policy).mark(x, fmt)
     banks = to_banks(x, fmt.bank)
     used = used_slots(bitmap, fmt.outliers)
     where = np.flatnonzero(bitmap)
@@ -186,7 +188,7 @@ def quantize_dense(
     w: NDArray[np.floating[Any]],
     fmt: DenseFormat,
     scale: ScaleChoice = "least_squares",
-    policy: Policy = LargestMagnitude(),  # noqa: B008
+    policy: Policy | str = LargestMagnitude(),  # noqa: B008
 ) -> DenseTensor:
     """Quantizes a matrix to a dense operand with symmetric codes, -7..7 or -127..127, outliers -119..119.
 
@@ -213,9 +215,11 @@ def quantize_dense(
         If w is no matrix of floats, or holds NaN or Inf; the message names row and column.
     """
     check_choice("Scale", scale, ("least_squares", "absmax"))
+    if not isinstance(fmt, DenseFormat):
+        raise TypeError(f"Format must be a DenseFormat, such as DenseFormat(4, 64), not {fmt!r}")
     w = checked_matrix(w)
     rows, k = w.shape
-    bitmap = policy.mark(w, fmt.outlier_format) if fmt.bank else None
+    bitmap = as_policy(policy).mark(w, fmt.outlier_format) if fmt.bank else None
     blocks = to_banks(w, fmt.group or k).astype(np.float64)
     magnitudes = np.abs(blocks)
     limits: int | NDArray[Any] = fmt.code_max

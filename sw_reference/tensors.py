@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.checks import check_int
+from sw_reference.checks import check_int, plain_numbers
 from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, SENTINEL, DenseFormat, SQFormat
 
 __all__ = ["K_MAX", "DenseTensor", "SQTensor", "outlier_counts", "used_slots"]
@@ -63,6 +63,7 @@ class SQTensor:
 
     def __post_init__(self) -> None:
         fmt = self.format
+        plain_numbers(self)
         check_int("K", self.k, 1, K_MAX)
         shape = (len(self.row_scale), fmt.banks(self.k), fmt.bank)
         _check_array("Low codes", self.low, np.int8, shape)
@@ -148,6 +149,7 @@ class DenseTensor:
 
     def __post_init__(self) -> None:
         fmt = self.format
+        plain_numbers(self)
         check_int("K", self.k, 1, K_MAX)
         _check_array("Dense codes", self.codes, np.int8, (len(self.row_scale), self.k))
         _check_row_scale(self.row_scale)
