@@ -273,6 +273,7 @@ def test_tree_is_the_documented_one():
         "verilog",
         "registers",
         "bitstream",
+        "board",
         "quantize",
         "inspect",
         "sim",
