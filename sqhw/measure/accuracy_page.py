@@ -1,4 +1,4 @@
-"""Tables, findings and claims of docs/accuracy.md, from the report of the accuracy study."""
+"""Tables, findings and claims of docs/results/accuracy.md, from the report of the accuracy study."""
 
 from __future__ import annotations
 
@@ -322,4 +322,4 @@ REGIONS: dict[str, Callable[[Record, Gates], str]] = {
     "both": lambda report, gates: table(report, gates, "both"),
     "claims": lambda report, _: claims(report),
 }
-"""What fills docs/accuracy.md, from the report and the gates of each scheme's unit."""
+"""What fills docs/results/accuracy.md, from the report and the gates of each scheme's unit."""

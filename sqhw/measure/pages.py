@@ -17,7 +17,6 @@ from sw_reference.files import write_text
 from ..boards.build import markdown as boards_page
 from . import accuracy_figures, area_page, energy_page, engine_page, explore_page, figures, resources
 from .accuracy_page import REGIONS, gates_per_mac
-from .goals import smallest
 from .tables import Record, markdown, rows, with_region
 
 __all__ = ["PAGES", "README", "filled", "result_pages", "with_region", "write"]
@@ -26,7 +25,7 @@ _MADE_BY = "sqhw/measure/pages.py"
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-ACCURACY = ROOT / "docs" / "accuracy.md"
+ACCURACY = ROOT / "docs" / "results" / "accuracy.md"
 RESULTS = ROOT / "docs" / "results"
 FIGURES = ROOT / "docs" / "figures"
 
@@ -51,77 +50,6 @@ def _of_accuracy(make: Callable[[Record, Mapping[str, float]], str]) -> str:
 
 def _draw_area(report: Record, path: Path) -> Path:
     return accuracy_figures.area(report, path, gates_per_mac(_load("area")))
-
-
-def synth() -> str:
-    """Totals of every preset on every target."""
-    columns = {
-        "gates (NAND2 = 1)": "{gates[total][GE]:,.0f}",
-        "ECP5 LUT": "{ecp5[total][LUT]:,.0f}",
-        "iCE40 LUT": "{ice40[total][LUT]:,.0f}",
-        "Xilinx 7 LUT": "{xc7[total][LUT]:,.0f}",
-        "registers (Xilinx 7)": "{xc7[total][FF]:,.0f}",
-    }
-    designs = [
-        {"name": design["module"].removeprefix("sq_pe_"), **design["results"]}
-        for design in _load("synth")["designs"]
-    ]
-    return "\n".join(markdown(*rows(designs, {"preset": "`{name}`", **columns})))
-
-
-_SCHEMES = (
-    "float",
-    "W8 A8",
-    "W8 A-SQ 16/1",
-    "W8 A-SQ 32/2",
-    "W8 A-SQ 16/2 INT8 codes",
-    "W8 A-SQ 32/2 INT8 codes",
-    "W8 A-SQ 32/2 p97.5",
-    "W4 g64 A8",
-    "W-SQ 32/2 rms, A8",
-    "SQ 32/2 both",
-    "NVFP4 both",
-    "MXFP4 both",
-)
-"""Rows of the accuracy study that the README shows."""
-
-
-def accuracy() -> str:
-    """Perplexity of the schemes that matter most."""
-    columns = {
-        "scheme": "{scheme}",
-        "bits, activations": "{bits_activation:g}",
-        "bits, weights": "{bits_weight:g}",
-        "perplexity": "{perplexity:.2f}",
-        "against float": "{delta_percent:+.1f} ± {standard_error:.1f} %",
-    }
-    found = {row["scheme"]: row for row in _load("accuracy")["rows"]}
-    return "\n".join(markdown(*rows([found[name] for name in _SCHEMES], columns)))
-
-
-_UNITS = {
-    ("sq-int8", 16, "pe"): "PE `default`: 16 lanes, bank 16, two INT8 outliers",
-    ("sq-int8", 32, "pe"): "PE `compact`: 32 lanes, bank 32, two INT8 outliers",
-    ("sq-int8", 16, "8x8"): "8 x 8 array of `default`",
-    ("sq-int8", 32, "8x8"): "8 x 8 array of `compact`",
-    ("sq", 16, "pe"): "PE `fp16`: 16 lanes, bank 16, one FP16 outlier",
-    ("sq", 32, "8x8"): "8 x 8 array `sparse`: 32 lanes, bank 32, one FP16 outlier",
-    ("sq-shared", 32, "8x8"): "the same, bank 64, one multiplier for both",
-}
-_RIVALS = {"w4a4": "INT4 x INT4", "w4a8": "INT4 x INT8", "w8a8": "INT8 x INT8"}
-"""What the README compares, of the units in area.json, each rival in its smaller form."""
-
-
-def area() -> str:
-    """Gates of SQ hardware in units of the integer rivals' of the same size."""
-    gates = {
-        (u["family"], u["lanes"], u["size"]): u["gates"] for u in _load("area")["units"] if "family" in u
-    }
-    lines = [
-        [title, *(f"{gates[own] / (smallest(gates, rival, *own[1:]) or 0):.2f}" for rival in _RIVALS)]
-        for own, title in _UNITS.items()
-    ]
-    return "\n".join(markdown(["SQ x INT4, gates in units of", *_RIVALS.values()], lines))
 
 
 _PRODUCTS = {
@@ -160,7 +88,7 @@ def products() -> str:
 
 
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
-    README: {"synth": synth, "accuracy": accuracy, "area": area},
+    README: {"products": products},
     ACCURACY: {name: partial(_of_accuracy, make) for name, make in REGIONS.items()},
 }
 """Pages with regions, and what makes each."""

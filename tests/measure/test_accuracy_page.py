@@ -1,4 +1,4 @@
-"""docs/accuracy.md: its tables are those of the committed report, its verdicts follow from the rows."""
+"""docs/results/accuracy.md: its tables are those of the report, its verdicts follow from the rows."""
 
 import json
 
@@ -39,8 +39,9 @@ def test_a_page_without_its_region_is_refused():
     assert str(error.value) == "The page must have one region 'conditions', not 0"
 
 
-def test_the_size_of_the_default_study_is_told():
-    assert f"# the default study: {len(default())} schemes, " in pages.ACCURACY.read_text()
+def test_the_page_names_the_size_of_the_default_study():
+    page = (pages.ROOT / "docs" / "accuracy.md").read_text()
+    assert f"# the default study: {len(default())} schemes, " in page
 
 
 def test_verdicts():

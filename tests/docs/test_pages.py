@@ -1,0 +1,186 @@
+"""README and docs: commands exist and parse, code runs or says what it needs, links lead somewhere."""
+
+import doctest
+import json
+import re
+import shlex
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from sqhw.cli import cli
+from sqhw.measure.goals import smallest
+
+ROOT = Path(__file__).parents[2]
+GENERATED = {ROOT / "docs" / "registers.md"}
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")} - set((ROOT / "docs" / "api").rglob("*")))
+WRITTEN = [page for page in PAGES if page.parent.name != "results" and page not in GENERATED]
+NEEDS = re.compile(r"<!-- needs (.+?) -->\n```python\n(.*?)```", re.S)
+
+by_page = pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+
+
+def text_of(page: Path) -> str:
+    """Returns a page without the regions that scripts fill."""
+    return re.sub(r"<!-- \S+: made by .*?<!-- end of \S+ -->", "", page.read_text(), flags=re.S)
+
+
+def lines_of_code(page: Path) -> list[str]:
+    """Returns the lines of indented blocks and of fenced ones for a shell; continued lines joined."""
+    lines, fence = [], None
+    for line in text_of(page).replace("\\\n", " ").splitlines():
+        if line.startswith("```"):
+            fence = line[3:] if fence is None else None
+        elif fence == "console":
+            lines += [line[2:]] if line.startswith("$ ") else []
+        elif fence in ("sh", "bash") or (fence is None and line.startswith("    ")):
+            lines.append(line.strip())
+    return lines
+
+
+def commands(page: Path, *programs: str) -> list[list[str]]:
+    """Returns the commands that begin with one of `programs`, in blocks and in running text."""
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text_of(page), flags=re.S))
+    found = []
+    for line in [*lines_of_code(page), *spans]:
+        if re.match(rf"(\S*/)?({'|'.join(programs)})( |$)", line):
+            found.append(shlex.split(line, comments=True)[1:])
+    return found
+
+
+@pytest.fixture
+def any_path(monkeypatch):
+    """Files that a command line names need not be there."""
+    monkeypatch.setattr(click.Path, "convert", lambda self, value, param, ctx: value)
+
+
+def parse(arguments: list[str]) -> None:
+    """Raises click's error unless a command line of ``sqhw`` is acceptable."""
+    arguments = arguments[: arguments.index(">")] if ">" in arguments else arguments
+    command, context = cli, None
+    while True:
+        context = command.make_context(command.name, list(arguments), parent=context)
+        if not isinstance(command, click.Group):
+            return
+        name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert command, name
+
+
+@by_page
+def test_make_targets_exist(page):
+    targets = {
+        name
+        for names in re.findall(r"^([a-z0-9 -]+):", (ROOT / "Makefile").read_text(), re.M)
+        for name in names.split()
+    }
+    named = {
+        word
+        for arguments in commands(page, "make")
+        for word in arguments
+        if "=" not in word and word != "TARGET"
+    }
+    assert named - targets == set()
+
+
+@by_page
+def test_commands_parse(page, any_path):
+    for arguments in commands(page, "sqhw"):
+        if arguments[:1] == ["COMMAND"]:
+            continue
+        # Help and version end the parsing, a group alone prints its help.
+        bare = all(
+            re.fullmatch("[a-z]+", argument) for argument in arguments
+        )  # a command's name in a sentence
+        missing = (click.MissingParameter,) if bare else ()
+        with suppress(click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, *missing):
+            parse(arguments)
+
+
+def test_pages_have_commands():
+    assert len(PAGES) > 20
+    assert sum(len(commands(page, "sqhw")) for page in PAGES) > 20
+    assert sum(len(commands(page, "make")) for page in PAGES) > 40
+
+
+def test_commands_of_the_first_page_run(tmp_path):
+    lines = [line for line in lines_of_code(ROOT / "docs" / "start.md") if line.startswith("sqhw")]
+    assert len(lines) >= 4
+    for line in lines:
+        command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode == 0, f"{line}: {run.stderr}"
+    assert {path.name for path in (tmp_path / "build" / "start").iterdir()} >= {"sq_pe_tiny.v", "my_pe.json"}
+
+
+@by_page
+def test_no_former_commands(page):
+    assert re.findall(r"python3? -m (?:sqhw|sim|sw_reference)\b\S*", text_of(page)) == []
+
+
+@by_page
+def test_sessions_run(page):
+    """Examples with prompts do what the page prints."""
+    examples = doctest.DocTestParser().get_examples(page.read_text())
+    failed, attempted = doctest.testfile(str(page), module_relative=False)
+    assert (failed, attempted) == (0, len(examples))
+
+
+@by_page
+def test_python_runs(page, capsys):
+    """Blocks of Python run, one after the other, unless the page says what they need."""
+    text = page.read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    needing = [code for _, code in NEEDS.findall(text)]
+    names = {}
+    for code in blocks:
+        if code not in needing:
+            exec(compile(code, page.name, "exec"), names)
+    shown = [line.strip() for line in text.splitlines()]
+    assert [line for line in capsys.readouterr().out.splitlines() if line.strip() not in shown] == []
+
+
+@by_page
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@by_page
+def test_lines_are_short(page):
+    limit = 110 if page.name == "README.md" else 100
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.S)
+    assert [line for line in text.splitlines() if len(line) > limit and not line.startswith("|")] == []
+
+
+def test_readme_is_short():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 100
+    assert [line for line in lines if len(line) > 110] == []
+
+
+def test_numbers_of_the_readme_are_those_of_the_reports():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    results = ROOT / "docs" / "results"
+    rows = {row["scheme"]: row for row in json.loads((results / "accuracy.json").read_text())["rows"]}
+    names = ("W8 A-SQ 16/2 INT8 codes", "W8 A-SQ 32/2 INT8 codes", "W8 A8", "W8 A-NVFP4")
+    sq, compact, int8, nvfp4 = (f"{rows[name]['delta_percent']:+.1f}" for name in names)
+    assert (
+        f"under the same INT8 weights {sq} or {compact} % perplexity, where INT8 activations lose {int8} % "
+        f"and NVFP4 ones {nvfp4} %" in text
+    )
+    assert f"a second time costs {rows['W4 g64 A8']['delta_percent']:.0f} %" in text
+    area = json.loads((results / "area.json").read_text())
+    gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in area["units"] if "family" in u}
+    more, less = (
+        100 * (gates["sq-int8", lanes, "8x8"] / smallest(gates, "w4a8", lanes, "8x8") - 1)
+        for lanes in (16, 32)
+    )
+    assert f"{more:.0f} % more gates than INT4 x INT8, one of `compact` {-less:.0f} % less" in text
+    (clock,) = (goal for goal in area["targets"] if goal["target"].startswith("sq_int8_long_32_2x2"))
+    assert f"({clock['measured']:.1f} of {clock['limit']} MHz)" in text
+    score = json.loads((results / "mutation.json").read_text())["score"]
+    assert f"{100 * score:.1f} % of the planted faults that are not proven equivalent" in text
