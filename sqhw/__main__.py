@@ -6,8 +6,8 @@ from types import FrameType
 
 __all__ = ["run"]
 
-if sys.version_info < (3, 11):  # noqa: UP036  (python3 may be any, before the install)
-    sys.exit(f"Error: Python must be 3.11 or newer, not {sys.version.split()[0]}")
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):  # python3 may be any, before the install
+    sys.exit(f"Error: Python must be 3.11, 3.12 or 3.13, not {sys.version.split()[0]}")
 try:
     from .cli import main
 except ModuleNotFoundError as error:

@@ -59,7 +59,9 @@ def test_help_is_the_default():
 def test_missing_python():
     result = make("venv", "PYTHON=no-such-python", "VENV=build/none")
     remedy = "run `sudo apt-get install python3 python3-venv`"
-    assert f"Python 3.11 or newer is needed, but no-such-python is not on PATH: {remedy}\n" in result.stderr
+    assert (
+        f"Python 3.11, 3.12 or 3.13 is needed, but no-such-python is not on PATH: {remedy}\n" in result.stderr
+    )
     assert result.returncode
 
 
@@ -68,7 +70,7 @@ def test_old_python(tmp_path):
     path.write_text("#!/bin/sh\ntest \"$1\" = -V && echo 'Python 3.9.2'\n")
     path.chmod(0o755)
     result = make("venv", f"PYTHON={path}", f"VENV={tmp_path}/venv")
-    assert f"Python 3.11 or newer is needed, but {path} is Python 3.9.2: " in result.stderr
+    assert f"Python 3.11, 3.12 or 3.13 is needed, but {path} is Python 3.9.2: " in result.stderr
     assert result.returncode
     assert not (tmp_path / "venv").exists()
 
