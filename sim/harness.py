@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cocotb_test import simulator as cocotb_test
 
 from sim.report import Failure
 from sqhw.tools.tools import simulator_environment
@@ -34,6 +34,9 @@ class Simulation:
     rows: list[dict[str, Any]]
     sha256: str = ""
 
+
+_ROOT = Path(__file__).parents[1]
+_PROGRAM = "import json, sys; from cocotb_test.simulator import run; run(**json.loads(sys.argv[1]))"
 
 REPORT = "report.jsonl"
 """What tests write beside the Verilog: a line per record."""
@@ -113,17 +116,14 @@ def _wave_format(environment: dict[str, str]) -> str:
 
 def _run(arguments: dict[str, Any], environment: dict[str, str], log: Path) -> None:
     """Runs cocotb-test in a process of its own, whose output is the log."""
+    own = {key: value for key, value in environment.items() if key not in ("SIM", "WAVES")}
     with log.open("w") as output:
         done = subprocess.run(
-            [sys.executable, "-m", "sim.harness", json.dumps(arguments)],
-            env={key: value for key, value in environment.items() if key not in ("SIM", "WAVES")},
+            [sys.executable, "-c", _PROGRAM, json.dumps(arguments)],
+            env=own | {"PYTHONPATH": os.pathsep.join([str(_ROOT), environment.get("PYTHONPATH", "")])},
             stdout=output,
             stderr=subprocess.STDOUT,
             check=False,
         )
     if done.returncode:
         raise Failure(f"simulation failed, see {log}")
-
-
-if __name__ == "__main__":
-    cocotb_test.run(**json.loads(sys.argv[1]))

@@ -201,7 +201,7 @@ def _environment(place: Path) -> dict[str, str]:
     package_version("bitwuzla")
     shim = place / "bitwuzla"
     root = Path(__file__).parents[2]
-    run = f"{shlex.quote(sys.executable)} -m sim.formal.smt_solver"
+    run = f"{shlex.quote(sys.executable)} -c 'from sim.formal.smt_solver import main; main()'"
     write_text(shim, f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(root))} exec {run}\n")
     shim.chmod(0o755)
     return os.environ | {"PATH": f"{place.resolve()}{os.pathsep}{os.environ.get('PATH', '')}"}

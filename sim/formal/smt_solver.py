@@ -1,6 +1,6 @@
 """Bitwuzla as a command: SMT-LIB on standard input, answers on standard output.
 
-The package has no program, and ``yosys-smtbmc`` starts one. Run as ``python -m sim.formal.smt_solver``.
+The package has no program, and ``yosys-smtbmc`` starts one: :mod:`sim.formal.prove` writes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,3 @@ def main() -> None:
     options = bitwuzla.Options()
     options.set("produce-models", True)
     bitwuzla.Parser(bitwuzla.TermManager(), options).parse("<stdin>")
-
-
-if __name__ == "__main__":
-    main()
