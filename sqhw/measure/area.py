@@ -1,4 +1,4 @@
-"""Area and clock frequency of SQ hardware and its baselines, measured side by side in one run."""
+"""Area and clock frequency of SQ hardware and its rivals, measured side by side in one run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def measure(
         survey.place(placed_units())
     report = survey.document(measured, command=command, note=note)
     if not report["ratios"]:
-        raise ToolError("No SQ unit is finished beside a baseline yet: run without --finished")
+        raise ToolError("No SQ unit is finished beside a rival yet: run without --finished")
     return report
 
 

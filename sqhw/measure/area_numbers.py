@@ -10,7 +10,7 @@ from ..tools.synth import Report
 from ..tools.targets import TARGETS, standard_cells
 from .resources import blocks
 from .tables import Record
-from .units import COMPARED, CONFIGS, FAMILIES, SQ, Unit, operand_bits, unit
+from .units import CONFIGS, FAMILIES, RIVALS, SQ, Unit, operand_bits, unit
 
 __all__ = ["decode", "describe", "gate_equivalents", "ratios"]
 
@@ -61,12 +61,12 @@ def describe(
 
 
 def ratios(described: Mapping[str, Record]) -> list[dict[str, Any]]:
-    """SQ hardware against every baseline of the same lanes and size."""
+    """SQ hardware against every rival of the same lanes and size."""
     result = []
     by_key = {(u["family"], u["lanes"], u["size"]): u for u in described.values() if "family" in u}
     for (family, lanes, size), own in by_key.items():
-        for baseline in COMPARED if family in CONFIGS else ():
-            other = by_key.get((baseline, lanes, size))
+        for rival in RIVALS if family in CONFIGS else ():
+            other = by_key.get((rival, lanes, size))
             if other is None:
                 continue
             ratio = {"unit": own["name"], "to": other["name"]}

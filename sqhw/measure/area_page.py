@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .tables import Record, Rows, Table, made_by, markdown, rows
-from .units import COMPARED, CONFIGS, FAMILIES
+from .units import CONFIGS, FAMILIES, RIVALS
 
 __all__ = ["page", "tables"]
 
@@ -46,15 +46,15 @@ def unit_rows(report: Record, size: str) -> Rows:
 
 
 def ratio_rows(report: Record) -> Rows:
-    """Gates of SQ hardware in units of each baseline's."""
+    """Gates of SQ hardware in units of each rival's."""
     found = {(r["unit"], r["to"]): f"{r['gates']:.3f}" for r in report["ratios"]}
 
-    def to(baseline: str) -> Callable[[Record], str]:
-        name = baseline.replace("-", "_")
+    def to(rival: str) -> Callable[[Record], str]:
+        name = rival.replace("-", "_")
         return lambda u: found.get((u["name"], f"{name}_{u['lanes']}_{u['size']}"), "")
 
     own = [u for u in report["units"] if u.get("family") in CONFIGS]
-    columns = {f"/ {FAMILIES[baseline].title}": to(baseline) for baseline in COMPARED}
+    columns = {f"/ {FAMILIES[rival].title}": to(rival) for rival in RIVALS}
     return rows(own, {"gates of": "{title}", "lanes": "{lanes}", "size": "{size}", **columns})
 
 
@@ -201,11 +201,11 @@ def _missing(report: Record) -> list[str]:
 
 _METHOD = """\
 A unit has a register for each operand, decoders, scaling and an accumulator. The accumulator is exact up
-to K = 4096; the floating-point baselines have float32 instead. No unit has an output stage or stream
+to K = 4096; the floating-point rivals have float32 instead. No unit has an output stage or stream
 buffers. An array adds operand registers, decoders and delay lines, once per row and column. It adds a
 register per sum too, which holds the sum while the next tile is computed. INT4 weights carry a group
 scale per 64 elements on all sides; INT6 and INT8 do without. The SQ side pays for flow control and for
-error checks; baselines have neither. SQ without a remark has one FP16 outlier per 16 elements (the preset
+error checks; rivals have neither. SQ without a remark has one FP16 outlier per 16 elements (the preset
 `fp16`) or 32 (the array `sparse`); with a shared multiplier, per 32 and 64. *2 INT8 high* names the
 presets `default` and `compact`.
 

@@ -33,10 +33,10 @@ from ..tools.tools import package_version
 from .core import BarePE
 from .energy_page import tables
 from .resources import OTHER, block_of
-from .rivals.array import BaselineArray
+from .rivals.array import RivalArray
 from .tables import Begin, Record
 from .ungated import ungated
-from .units import BASELINES, CONFIGS, FAMILIES, SQ
+from .units import CONFIGS, FAMILIES, RIVALS, SQ
 from .utilization import PERCENTILE, policy_of
 
 __all__ = ["Element", "K", "document", "elements", "measure", "simulate", "tables"]
@@ -50,7 +50,7 @@ Beats = dict[str, list[list[int]]]
 _MEASURED = ("sq", "sq-int8")
 """SQ families whose switching is measured."""
 
-_RIVALS = ("w4a4", "w4a8", "w8a8")
+_DRIVEN = ("w4a4", "w4a8", "w8a8")
 
 
 def measure(*, tokens: int, columns: int, begin: Begin, command: str, cache: Path = CACHE) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Element:
 
 
 def elements() -> list[Element]:
-    """SQ elements, gated, not gated and never idle, and the baselines that the same data can drive."""
+    """SQ elements, gated, not gated and never idle, and the rivals that the same data can drive."""
     found = []
     for lanes in SQ:
         for family in _MEASURED:
@@ -95,8 +95,8 @@ def elements() -> list[Element]:
                 make = partial(BarePE, config, path if gated else ungated(path))
                 beats = partial(_sq_beats, config, policy)
                 found.append(Element(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
-        for family in _RIVALS:
-            make, beats = partial(_baseline, family, lanes), partial(_integer_beats, family, lanes)
+        for family in _DRIVEN:
+            make, beats = partial(_rival, family, lanes), partial(_integer_beats, family, lanes)
             found.append(Element(_name(family, lanes), FAMILIES[family].title, lanes, make, beats))
     return found
 
@@ -105,8 +105,8 @@ def _name(family: str, lanes: int) -> str:
     return f"{family.replace('-', '_')}_{lanes}"
 
 
-def _baseline(family: str, lanes: int) -> BaselineArray:
-    return BaselineArray(BASELINES[family](lanes))
+def _rival(family: str, lanes: int) -> RivalArray:
+    return RivalArray(RIVALS[family](lanes))
 
 
 def _streams(site: Site, tokens: int, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -210,7 +210,7 @@ def _block(driver: str) -> str:
     # Yosys marks names that it flattened with $flatten and a backslash.
     path = driver.replace("$flatten", "").replace("\\", "")
     block = block_of(path)
-    # All of a baseline's unit but its accumulator.
+    # All of a rival's unit but its accumulator.
     return "dense lanes" if block == OTHER and path.startswith("mac0_0.") else block
 
 
@@ -240,7 +240,7 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
     ratios = [
         {"unit": name, "to": rival} | _ratios(by_name[name], by_name[rival])
         for name in own
-        for rival in (_name(family, by_name[name]["lanes"]) for family in _RIVALS)
+        for rival in (_name(family, by_name[name]["lanes"]) for family in _DRIVEN)
     ]
     return {
         "command": command,

@@ -60,7 +60,7 @@ def page(report: Record) -> str:
         "",
         _GATE,
         "",
-        "## Against baselines, on the same data",
+        "## Against rivals, on the same data",
         "",
         *markdown(*rows(report["ratios"], _RATIO_COLUMNS)),
         "",

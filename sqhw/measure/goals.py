@@ -12,9 +12,9 @@ __all__ = ["smallest", "verdicts"]
 _OWN = ("sq", "sq-shared", "sq-int8", "sq-int8-one")
 _RATIOS = (
     *(
-        (family, lanes, size, baseline, limit)
+        (family, lanes, size, rival, limit)
         for family in _OWN
-        for lanes, size, baseline, limit in (
+        for lanes, size, rival, limit in (
             (16, "pe", "w4a8", 0.95),
             (16, "pe", "w8a8", 0.50),
             (32, "pe", "w4a8", 0.75),
@@ -27,7 +27,7 @@ _RATIOS = (
     ),
     ("paper", 16, "8x8", "w6a6", 0.64),
 )
-"""Family, lanes, size, baseline, the most gates in units of the baseline's smallest form."""
+"""Family, lanes, size, rival, the most gates in units of the rival's smallest form."""
 
 _MHZ = tuple(
     (family, lanes, size, least)
@@ -49,11 +49,11 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
     mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
     result = []
-    for family, lanes, size, baseline, limit in _RATIOS:
-        base, own = smallest(gates, baseline, lanes, size), gates.get((family, lanes, size))
+    for family, lanes, size, rival, limit in _RATIOS:
+        base, own = smallest(gates, rival, lanes, size), gates.get((family, lanes, size))
         floor = smallest(gates, _FLOORS[family], lanes, size)
         value = own / base if own and base else None
-        verdict = _verdict(f"{_name(family, lanes, size)} / {baseline}, gates", value, limit, most=True)
+        verdict = _verdict(f"{_name(family, lanes, size)} / {rival}, gates", value, limit, most=True)
         if floor and base:
             verdict |= {"floor": round(floor / base, 3), "floor_is": _FLOORS[family]}
         result.append(verdict)

@@ -1,4 +1,4 @@
-"""What is measured side by side: SQ hardware and its baselines, at equal multiplications per cycle."""
+"""What is measured side by side: SQ hardware and its rivals, at equal multiplications per cycle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sw_reference.format import DenseFormat
 
 from ..config import ArrayConfig, PEConfig, array_preset, preset
 from .core import BareArray, BarePE, ShiftHarness
-from .rivals.array import Baseline, BaselineArray
+from .rivals.array import Rival, RivalArray
 from .rivals.fp16_decode import FP16Decode
 from .rivals.fp16_dot import FP16Dot
 from .rivals.integer_mac import IntegerMAC
@@ -23,10 +23,9 @@ from .rivals.operator_mac import OperatorMAC
 from .rivals.paired_mac import PairedMAC, PairPicks, PairSums
 
 __all__ = [
-    "BASELINES",
-    "COMPARED",
     "CONFIGS",
     "FAMILIES",
+    "RIVALS",
     "SIZES",
     "SQ",
     "Unit",
@@ -48,7 +47,7 @@ class Unit:
     Parameters
     ----------
     family
-        What it computes: ``sq``, ``sq-dense``, ``paper``, or the name of a baseline.
+        What it computes: ``sq``, ``sq-dense``, ``paper``, or the name of a rival.
     lanes
         Multiplications per cycle of one processing element.
     shape
@@ -94,30 +93,30 @@ class Family:
     column_bits: float = 0
 
 
-def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baseline:
+def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Rival:
     column = {"b": 0, "group_scale": 1} if group else {"b": 0}
-    return Baseline(IntegerMAC, (a_bits, b_bits, lanes, group), {"a": 0, "valid": 1, "clear": -1}, column)
+    return Rival(IntegerMAC, (a_bits, b_bits, lanes, group), {"a": 0, "valid": 1, "clear": -1}, column)
 
 
-def _paired(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Baseline:
+def _paired(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Rival:
     """The same with the SQ unit's dense lanes: sums of pairs once per row, choices once per column."""
     plain = _integer(a_bits, b_bits, lanes, group)
     decode = {"a": (PairSums, (a_bits, lanes)), "b": (PairPicks, (b_bits, lanes))}
     return replace(plain, unit=PairedMAC, decode=decode)
 
 
-def _fp16(lanes: int) -> Baseline:
+def _fp16(lanes: int) -> Rival:
     decode = (FP16Decode, (lanes,))
     row = {"a": 0, "valid": -1, "clear": -1}
-    return Baseline(FP16Dot, (lanes,), row, {"b": 0}, {"a": decode, "b": decode})
+    return Rival(FP16Dot, (lanes,), row, {"b": 0}, {"a": decode, "b": decode})
 
 
-def _mx(element: str, lanes: int) -> Baseline:
+def _mx(element: str, lanes: int) -> Rival:
     row = {"a": 0, "scale_a": 0, "valid": 0, "clear": -1}
-    return Baseline(MXDot, (element, lanes), row, {"b": 0, "scale_b": 0})
+    return Rival(MXDot, (element, lanes), row, {"b": 0, "scale_b": 0})
 
 
-BASELINES: dict[str, Callable[[int], Baseline]] = {
+RIVALS: dict[str, Callable[[int], Rival]] = {
     "w4a4": lambda lanes: _integer(4, 4, lanes, GROUP),
     "w4a8": lambda lanes: _integer(8, 4, lanes, GROUP),
     "w6a6": lambda lanes: _integer(6, 6, lanes, None),
@@ -126,18 +125,19 @@ BASELINES: dict[str, Callable[[int], Baseline]] = {
     "w4a8-pairs": lambda lanes: _paired(8, 4, lanes, GROUP),
     "w6a6-pairs": lambda lanes: _paired(6, 6, lanes, None),
     "w8a8-pairs": lambda lanes: _paired(8, 8, lanes, None),
-    "w4a4-operators": lambda lanes: replace(_integer(4, 4, lanes, GROUP), unit=OperatorMAC),
     "fp16": _fp16,
     "mxfp4": lambda lanes: _mx("fp4", lanes),
     "mxint8": lambda lanes: _mx("int8", lanes),
-    "nvfp4": lambda lanes: Baseline(
+    "nvfp4": lambda lanes: Rival(
         NVFP4Dot, (lanes,), {"a": 0, "scale_a": 1, "valid": 1, "clear": -1}, {"b": 0, "scale_b": 1}
     ),
 }
-"""Baselines by name, given the lanes. Rows hold activations, columns weights."""
+"""What SQ hardware is compared with by name, given the lanes. Rows hold activations, columns weights."""
 
-COMPARED = tuple(name for name in BASELINES if name != "w4a4-operators")
-"""Those that SQ hardware is compared with; the other shows what compressor trees are worth."""
+_OPERATORS = {
+    "w4a4-operators": lambda lanes: replace(_integer(4, 4, lanes, GROUP), unit=OperatorMAC),
+}
+"""No rival: it shows what compressor trees are worth."""
 
 SQ: dict[int, PEConfig] = {16: preset("fp16"), 32: array_preset("sparse").pe}
 """SQ configurations with FP16 high codes, by lanes: one outlier and a lane for it, so that no beat stalls."""
@@ -218,7 +218,7 @@ def operand_bits(unit: Unit) -> tuple[float, float]:
 
 
 def best(family: str) -> tuple[str, ...]:
-    """The forms of a baseline, of which the smallest is what SQ hardware is compared with."""
+    """The forms of a rival, of which the smallest is what SQ hardware is compared with."""
     return tuple(name for name in (family, f"{family}-pairs") if name in FAMILIES)
 
 
@@ -254,8 +254,9 @@ def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
 
 def _make(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
     rows, columns = shape or (1, 1)
-    if family in BASELINES:
-        return BaselineArray(BASELINES[family](lanes), rows, columns, drained=shape is not None)
+    if family not in CONFIGS:
+        rival = (RIVALS | _OPERATORS)[family](lanes)
+        return RivalArray(rival, rows, columns, drained=shape is not None)
     config = CONFIGS[family](lanes)
     return BareArray(ArrayConfig(config, rows, columns)) if shape else BarePE(config)
 

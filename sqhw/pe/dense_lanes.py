@@ -78,7 +78,7 @@ class DenseLanes(wiring.Component):
     dense_bits
         Width of a dense code: 4, 6 or 8.
     low_bits
-        Width of a low code. It is 4; baselines have 6 and 8 too.
+        Width of a low code. It is 4; rivals have 6 and 8 too.
     registered
         Heights at which the heap is registered on its way (:func:`~sqhw.arith.bit_heap.cuts`).
 

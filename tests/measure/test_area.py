@@ -15,7 +15,7 @@ from sqhw.measure import area, area_page, pages
 from sqhw.measure import parts as parts_module
 from sqhw.measure.goals import verdicts
 from sqhw.measure.parts import Emitted, combine, emit, job, multiplies, parts
-from sqhw.measure.rivals.array import BaselineArray
+from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.units import Unit, _integer, unit, units
 from sqhw.tools import cache, jobs, osu018, pnr
 from sqhw.tools.cache import result
@@ -29,7 +29,7 @@ GATES = TARGETS["gates"]
 
 def small(shape):
     rows, columns = shape or (1, 1)
-    make = partial(BaselineArray, _integer(4, 4, 2, None), rows, columns, drained=shape is not None)
+    make = partial(RivalArray, _integer(4, 4, 2, None), rows, columns, drained=shape is not None)
     return Unit("small", 2, shape, make)
 
 
@@ -57,7 +57,7 @@ def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
     assert pe.verilog != array.verilog
 
     again = replace(small(None), make=partial(made_again, *small(None).make.args, drained=False))
-    made_from = cache.sources(BaselineArray.__module__, parts_module.__name__)
+    made_from = cache.sources(RivalArray.__module__, parts_module.__name__)
     monkeypatch.setattr(cache, "sources", lambda *_: made_from)
     assert emit(again, cache=tmp_path) == pe
     monkeypatch.setattr(cache, "sources", lambda *_: "other sources")

@@ -11,9 +11,9 @@ from amaranth.lib.wiring import In, Out
 
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.measure.core import BareArray, BarePE, ShiftHarness
-from sqhw.measure.rivals.array import BaselineArray
+from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.ungated import ungated
-from sqhw.measure.units import BASELINES, CONFIGS, SQ, harnessed, unit, units
+from sqhw.measure.units import CONFIGS, RIVALS, SQ, harnessed, unit, units
 from sqhw.packing import dense_beats, dot_products, sq_beats, tile_beats
 from sqhw.pe.outliers import outlier_path
 from sw_reference.format import DenseFormat, SQFormat
@@ -53,16 +53,16 @@ def run_array(dut, rows, columns, beats, count):
 
 @pytest.mark.parametrize("name", ["w4a4", "w4a8", "w6a6", "w8a8", "w4a8-pairs", "w8a8-pairs"])
 @pytest.mark.parametrize("size", [(1, 1, False), (3, 2, True)])
-def test_integer_baselines(name, size):
+def test_integer_rivals(name, size):
     rng = np.random.default_rng([SEED, *map(ord, name)])
     rows, columns, drained = size
-    baseline = BASELINES[name](LANES)
-    a_bits, b_bits = baseline.arguments[:2]
+    rival = RIVALS[name](LANES)
+    a_bits, b_bits = rival.arguments[:2]
     beats = 4
     a = rng.integers(-(1 << a_bits - 1), 1 << a_bits - 1, (rows, beats, LANES))
     b = rng.integers(-(1 << b_bits - 1), 1 << b_bits - 1, (columns, beats, LANES))
     group_scale = rng.integers(0, 64, (columns, beats))
-    grouped = "group_scale" in baseline.column
+    grouped = "group_scale" in rival.column
     row_beats = [
         [{"a": a[r, k].tolist(), "valid": 1, "clear": int(k == 0)} for k in range(beats)] for r in range(rows)
     ]
@@ -73,7 +73,7 @@ def test_integer_baselines(name, size):
         ]
         for c in range(columns)
     ]
-    dut = BaselineArray(baseline, rows, columns, drained=drained)
+    dut = RivalArray(rival, rows, columns, drained=drained)
     got = run_array(dut, row_beats, column_beats, beats, rows)
     want = [
         [integer_dot(x, y, t if grouped else None) for y, t in zip(b, group_scale, strict=True)] for x in a
@@ -83,7 +83,7 @@ def test_integer_baselines(name, size):
 
 
 def test_fp16_decoders_stand_once_per_row_and_column():
-    dut = BaselineArray(BASELINES["fp16"](2), 1, 2, drained=True)
+    dut = RivalArray(RIVALS["fp16"](2), 1, 2, drained=True)
     codes = np.array([[1.5, -2.0], [0.25, 3.0]], np.float16).view(np.uint16)
     other = np.array([[[2.0, 1.0], [4.0, 1.0]], [[6e-8, 0.0], [1.0, 1.0]]], np.float16).view(np.uint16)
     rows = [[{"a": beat.tolist(), "valid": 1, "clear": int(k == 0)} for k, beat in enumerate(codes)]]

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Integer baselines against matrix products in integers, and the products they are made of."""
+"""Integer rivals against matrix products in integers, and the products they are made of."""
 
 import itertools
 

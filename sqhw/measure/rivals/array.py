@@ -1,4 +1,4 @@
-"""Baseline units between their operand registers: one alone, or an array of them."""
+"""Rival units between their operand registers: one alone, or an array of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sw_reference.checks import check_int
 from ...arith.pipeline import delay, register
 from ...arith.repeated import repeated
 
-__all__ = ["Baseline", "BaselineArray"]
+__all__ = ["Rival", "RivalArray"]
 
 
 @dataclass(frozen=True)
-class Baseline:
+class Rival:
     """A unit, and what of it belongs to a row and to a column of an array.
 
     Parameters
@@ -46,7 +46,7 @@ class Baseline:
         return self.unit(*self.arguments)
 
 
-class BaselineArray(wiring.Component):
+class RivalArray(wiring.Component):
     """``rows`` x ``columns`` units; operands and marks are registered once per row and column.
 
     A tile's sums are captured and leave row by row, as in the SQ array. There is no flow control: whoever
@@ -56,7 +56,7 @@ class BaselineArray(wiring.Component):
 
     Parameters
     ----------
-    baseline
+    rival
         The unit.
     rows, columns
         Size, 1..16 each.
@@ -73,33 +73,33 @@ class BaselineArray(wiring.Component):
         Drained: one row of sums. Otherwise all sums.
     """
 
-    def __init__(self, baseline: Baseline, rows: int = 1, columns: int = 1, *, drained: bool = False):
+    def __init__(self, rival: Rival, rows: int = 1, columns: int = 1, *, drained: bool = False):
         check_int("Rows", rows, 1, 16)
         check_int("Columns", columns, 1, 16)
-        self._baseline = baseline
+        self._rival = rival
         self._drained = drained
-        self._unit: wiring.Component | None = baseline.make()
+        self._unit: wiring.Component | None = rival.make()
         members = self._unit.signature.members
         self._latency = self._unit.latency
         self._decoders = {
             (side, index, member): make(*arguments)
-            for side, count, names in (("row", rows, baseline.row), ("column", columns, baseline.column))
+            for side, count, names in (("row", rows, rival.row), ("column", columns, rival.column))
             for index in range(count)
-            for member, (make, arguments) in baseline.decode.items()
+            for member, (make, arguments) in rival.decode.items()
             if member in names
         }
 
         def beat(side: str, names: Mapping[str, int]) -> data.StructLayout:
             shapes = {name: members[name].shape for name in names}
-            for name in shapes.keys() & baseline.decode.keys():
+            for name in shapes.keys() & rival.decode.keys():
                 shapes[name] = self._decoders[side, 0, name].signature.members["i"].shape
             return data.StructLayout(shapes)
 
         acc = members["acc"].shape
         self._sums = data.ArrayLayout(data.ArrayLayout(acc, columns), rows)
         ports: dict[str, Any] = {
-            "rows": In(data.ArrayLayout(beat("row", baseline.row), rows)),
-            "columns": In(data.ArrayLayout(beat("column", baseline.column), columns)),
+            "rows": In(data.ArrayLayout(beat("row", rival.row), rows)),
+            "columns": In(data.ArrayLayout(beat("column", rival.column), columns)),
         }
         if drained:
             ports |= {"last": In(1), "leave": In(1), "o": Out(data.ArrayLayout(acc, columns))}
@@ -114,9 +114,9 @@ class BaselineArray(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        baseline = self._baseline
-        rows = [self._side(m, "row", r, beat, baseline.row) for r, beat in enumerate(self.rows)]
-        columns = [self._side(m, "column", c, beat, baseline.column) for c, beat in enumerate(self.columns)]
+        rival = self._rival
+        rows = [self._side(m, "row", r, beat, rival.row) for r, beat in enumerate(self.rows)]
+        columns = [self._side(m, "column", c, beat, rival.column) for c, beat in enumerate(self.columns)]
         sums = Signal(self._sums)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
@@ -129,7 +129,7 @@ class BaselineArray(wiring.Component):
     def unit(self) -> wiring.Component:
         """Makes a unit: first the one that was made already, to learn its ports."""
         unit, self._unit = self._unit, None
-        return unit or self._baseline.make()
+        return unit or self._rival.make()
 
     def _side(
         self, m: Module, side: str, index: int, beat: Any, members: Mapping[str, int]
