@@ -207,7 +207,7 @@ class _Survey:
             self.mhz.setdefault(name, (devices[name], []))[1].append(frequency)
 
     def document(self, measured: Sequence[Unit], *, command: str, note: str) -> dict[str, Any]:
-        """Everything as JSON types: units, ratios, targets, and what follows."""
+        """Everything as JSON types: units, ratios, goals, and what follows."""
         described = {
             u.name: describe(u, self.reports[u.name], self.counts[u.name])
             for u in measured
@@ -234,7 +234,7 @@ class _Survey:
             "sums": [self._sum(name, whole) for name, whole in self.flat.items() if name in self.counts],
             "note": note,
         }
-        return report | {"targets": verdicts(report)}
+        return report | {"goals": verdicts(report)}
 
     def _sum(self, name: str, whole: float) -> dict[str, Any]:
         gates = gate_equivalents(self.reports[name]["gates"])

@@ -91,17 +91,17 @@ def choice_rows(report: Record) -> Rows:
     return rows(records, columns | {"after": "{after:,.1f}", "change": "{change:+.0f} %"})
 
 
-def target_rows(report: Record) -> Rows:
+def goal_rows(report: Record) -> Rows:
     """Goals, and whether they are met."""
 
     def verdict(record: Record) -> str:
         return "open" if record["measured"] is None else "met" if record["met"] else "missed"
 
     return rows(
-        report["targets"],
+        report["goals"],
         {
-            "target": "{target}",
-            "limit": lambda r: f"{'at least' if 'MHz' in r['target'] else 'at most'} {r['limit']}",
+            "goal": "{goal}",
+            "limit": lambda r: f"{'at least' if 'MHz' in r['goal'] else 'at most'} {r['limit']}",
             "measured": lambda r: "not measured" if r["measured"] is None else str(r["measured"]),
             "verdict": verdict,
             "floor": "{floor} ({floor_is})",
@@ -162,13 +162,13 @@ _SUM_COLUMNS = {
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
     sizes = [(f"Size: {size}", *unit_rows(report, size)) for size in _sizes(report)]
-    return [*sizes, ("Ratios", *ratio_rows(report)), ("Targets", *target_rows(report))]
+    return [*sizes, ("Ratios", *ratio_rows(report)), ("Goals", *goal_rows(report))]
 
 
 def page(report: Record) -> str:
     """The report as a page of docs/results."""
     sections: list[tuple[str, str, list[Rows]]] = [
-        ("Targets", _FLOORS, [target_rows(report)]),
+        ("Goals", _FLOORS, [goal_rows(report)]),
         ("What paid", _PAID, [choice_rows(report)]),
         ("Ratios, in gates", "", [ratio_rows(report)]),
     ]

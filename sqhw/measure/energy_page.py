@@ -12,7 +12,7 @@ _GATING_COLUMNS: Columns = {
     "takes (fJ)": "{ungated:.1f}",
     "gated (fJ)": "{gated:.1f}",
     "saved": "{saved_percent:.1f} %",
-    "target": "{target_percent} %",
+    "goal": "{goal_percent} %",
     "verdict": lambda r: "met" if r["met"] else "missed",
 }
 _RATIO_COLUMNS = {

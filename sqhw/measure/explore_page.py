@@ -39,7 +39,7 @@ def front(report: Record, size: int) -> list[Record]:
 
 
 def measured(report: Record) -> Iterable[Record]:
-    """The points of the units whose area has targets, in arrays of 8 x 8."""
+    """The points of the units whose area has goals, in arrays of 8 x 8."""
     for lanes in SQ:
         for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one"):
             config = CONFIGS[family](lanes)
@@ -67,7 +67,7 @@ def page(report: Record) -> str:
     lines += ["![error against gates per useful multiplication](../figures/explore.svg)"]
     for size in (1, 8):
         lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
-    lines += ["", "## The units of the targets", "", _UNITS, ""]
+    lines += ["", "## The units of the goals", "", _UNITS, ""]
     lines += markdown(*choice_rows(measured(report)))
     lines += ["", "## Fewer exponent bits in the bank scale", "", _EXPONENTS, ""]
     return "\n".join([*lines, *markdown(*rows(report["exponent_bits"], _EXPONENT_COLUMNS))]) + "\n"

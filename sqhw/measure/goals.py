@@ -45,7 +45,7 @@ _FLOORS = {**dict.fromkeys(_OWN, "sq-dense"), "paper": "w4a8"}
 
 
 def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every target with what was measured, whether it is met, and the floor where there is one."""
+    """Every goal with what was measured, whether it is met, and the floor where there is one."""
     gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
     mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
     result = []
@@ -80,4 +80,4 @@ def _name(family: str, lanes: int, size: str) -> str:
 
 def _verdict(name: str, value: float | None, limit: float, *, most: bool) -> dict[str, Any]:
     met = value is not None and (value <= limit if most else value >= limit)
-    return {"target": name, "limit": limit, "measured": value and round(value, 3), "met": met}
+    return {"goal": name, "limit": limit, "measured": value and round(value, 3), "met": met}

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The survey of area and frequency: parts against wholes, stand-in tools, targets, the committed page."""
+"""The survey of area and frequency: parts against wholes, stand-in tools, goals, the committed page."""
 
 import hashlib
 import json
@@ -241,9 +241,9 @@ def test_verdicts():
         }.items()
     ]
     units.append({"name": "sq_long_16_pe", "mhz": 181.0})
-    found = {v["target"]: v for v in verdicts({"units": units})}
+    found = {v["goal"]: v for v in verdicts({"units": units})}
     assert found["sq_16_pe / w4a8, gates"] == {
-        "target": "sq_16_pe / w4a8, gates",
+        "goal": "sq_16_pe / w4a8, gates",
         "limit": 0.95,
         "measured": 0.875,
         "met": True,
@@ -273,7 +273,7 @@ def test_what_is_placed_and_measured():
 
 def test_committed_pages_are_made_from_the_committed_reports():
     report = json.loads((pages.RESULTS / "area.json").read_text())
-    assert report["targets"] == verdicts(report)
+    assert report["goals"] == verdicts(report)
     assert report["ratios"]
     assert len(area_page.tables(report)) == 5
     made = pages.result_pages()

@@ -185,7 +185,7 @@ def test_document_and_section():
         "gated": 1.0,
         "ungated": 4.0,
         "saved_percent": 75.0,
-        "target_percent": 60,
+        "goal_percent": 60,
         "met": True,
     }
     assert busy == zeros | {"against": "never idle", "ungated": 2.0, "saved_percent": 50.0, "met": False}
