@@ -39,7 +39,7 @@ from .ungated import ungated
 from .units import CONFIGS, FAMILIES, RIVALS, SQ
 from .utilization import PERCENTILE, policy_of
 
-__all__ = ["Element", "K", "document", "elements", "measure", "simulate", "tables"]
+__all__ = ["Simulated", "K", "document", "simulated", "measure", "simulate", "tables"]
 
 K = 512
 """Elements of each dot product that are simulated."""
@@ -61,7 +61,7 @@ def measure(*, tokens: int, columns: int, begin: Begin, command: str, cache: Pat
     ToolError
         If a tool is missing or fails.
     """
-    sites, chosen = load_activations().sites, elements()
+    sites, chosen = load_activations().sites, simulated()
     done, results = begin("Simulating", len(chosen)), []
     for element in chosen:
         results.append(simulate(element, sites, tokens, columns, cache))
@@ -70,7 +70,7 @@ def measure(*, tokens: int, columns: int, begin: Begin, command: str, cache: Pat
 
 
 @dataclass(frozen=True)
-class Element:
+class Simulated:
     """A processing element to be simulated: name, lanes, how it is made, and how operands become beats."""
 
     name: str
@@ -80,7 +80,7 @@ class Element:
     beats: Callable[[Site, int, int], Beats]
 
 
-def elements() -> list[Element]:
+def simulated() -> list[Simulated]:
     """SQ elements, gated, not gated and never idle, and the rivals that the same data can drive."""
     found = []
     for lanes in SQ:
@@ -94,10 +94,10 @@ def elements() -> list[Element]:
                 path = outlier_path(config)
                 make = partial(BarePE, config, path if gated else ungated(path))
                 beats = partial(_sq_beats, config, policy)
-                found.append(Element(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
+                found.append(Simulated(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
         for family in _DRIVEN:
             make, beats = partial(_rival, family, lanes), partial(_integer_beats, family, lanes)
-            found.append(Element(_name(family, lanes), FAMILIES[family].title, lanes, make, beats))
+            found.append(Simulated(_name(family, lanes), FAMILIES[family].title, lanes, make, beats))
     return found
 
 
@@ -157,7 +157,7 @@ def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: in
 
 
 def simulate(
-    element: Element, sites: Sequence[Site], tokens: int, columns: int, cache: Path
+    element: Simulated, sites: Sequence[Site], tokens: int, columns: int, cache: Path
 ) -> dict[str, Any]:
     """Runs all streams through the element; what switched is kept by netlist and beats.
 

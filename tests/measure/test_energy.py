@@ -146,14 +146,14 @@ def test_mapped_element_computes_the_golden_sums(tmp_path):
 
 def test_beats_of_real_activations():
     site = load_activations().site(11, "attn_qkv")
-    for element in energy.elements():
+    for element in energy.simulated():
         beats = element.beats(site, 2, 3)
         shape = (6, energy.K // element.lanes)
         assert {port: (len(rows), len(rows[0])) for port, rows in beats.items()} == dict.fromkeys(
             beats, shape
         )
     x, w = energy._streams(site, 2, 3)
-    w4a8 = next(e for e in energy.elements() if e.name == "w4a8_16").beats(site, 2, 3)
+    w4a8 = next(e for e in energy.simulated() if e.name == "w4a8_16").beats(site, 2, 3)
     marks = [[word >> 8 * 16 for word in row[:3]] for row in w4a8["rows"]]
     assert marks == [[3, 1, 1]] * 6  # valid, and clear with the first beat
     codes = quantize_dense(x, DenseFormat(8)).codes
