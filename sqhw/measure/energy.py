@@ -39,7 +39,7 @@ from .ungated import ungated
 from .units import CONFIGS, FAMILIES, RIVALS, SQ
 from .utilization import PERCENTILE, policy_of
 
-__all__ = ["Simulated", "K", "document", "simulated", "measure", "simulate", "tables"]
+__all__ = ["K", "Simulated", "document", "measure", "simulate", "simulated", "tables"]
 
 K = 512
 """Elements of each dot product that are simulated."""

@@ -15,11 +15,20 @@ from typing import Any
 from sw_reference.files import write_text
 
 from ..boards.build import markdown as boards_page
-from . import accuracy_figures, area_page, energy_page, engine_page, explore_page, figures, resources
+from . import (
+    accuracy_figures,
+    area_page,
+    energy_page,
+    engine_page,
+    explore_page,
+    figures,
+    resources,
+    waveform,
+)
 from .accuracy_page import REGIONS, gates_per_mac
 from .tables import Record, markdown, rows, with_region
 
-__all__ = ["PAGES", "README", "filled", "result_pages", "with_region", "write"]
+__all__ = ["PAGES", "README", "draw", "filled", "result_pages", "with_region", "write"]
 
 _MADE_BY = "sqhw/measure/pages.py"
 
@@ -107,19 +116,19 @@ def result_pages() -> dict[Path, str]:
     return {RESULTS / f"{name}.md": make(_load(name)) for name, make in _RESULTS.items()}
 
 
-def write() -> list[Path]:
-    """Makes every page, region and figure anew; returns their paths.
+def draw() -> list[Path]:
+    """Draws every figure anew; returns their paths. Raises ToolError if Matplotlib is missing."""
+    paths = [make(_load(report), FIGURES / f"{name}.svg") for name, (report, make) in _FIGURES.items()]
+    return [*paths, waveform.draw(FIGURES / "timing.svg")]
 
-    Raises
-    ------
-    ToolError
-        If Matplotlib is missing.
-    """
-    paths = [draw(_load(report), FIGURES / f"{name}.svg") for name, (report, draw) in _FIGURES.items()]
-    for path, text in (result_pages() | {page: filled(page) for page in PAGES}).items():
+
+def write() -> list[Path]:
+    """Makes every figure, page and region anew; returns their paths. Raises as :func:`draw`."""
+    texts = result_pages() | {page: filled(page) for page in PAGES}
+    paths = draw()
+    for path, text in texts.items():
         write_text(path, text)
-        paths.append(path)
-    return paths
+    return [*paths, *texts]
 
 
 _FIGURES = {
