@@ -53,7 +53,7 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "amaranth-boards": ("0.0.21", True),  # pins
     "softfloatpy": ("1.2.3.post1", False),  # judge of floats
     "distributed": ("2026.7.1", False),  # jobs on other machines
-    "matplotlib": ("3.10", False),  # figures
+    "matplotlib": ("3.11.2", False),  # figures
 }
 """Tools from Python packages: the version, and whether it must be exactly that one."""
 

@@ -180,7 +180,7 @@ def test_numbers_of_the_readme_are_those_of_the_reports():
         for lanes in (16, 32)
     )
     assert f"{more:.0f} % more gates than INT4 x INT8, one of `compact` {-less:.0f} % less" in text
-    (clock,) = (goal for goal in area["targets"] if goal["target"].startswith("sq_int8_long_32_2x2"))
+    (clock,) = (goal for goal in area["goals"] if goal["goal"].startswith("sq_int8_long_32_2x2"))
     assert f"({clock['measured']:.1f} of {clock['limit']} MHz)" in text
     score = json.loads((results / "mutation.json").read_text())["score"]
     assert f"{100 * score:.1f} % of the planted faults that are not proven equivalent" in text
