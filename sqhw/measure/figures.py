@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import itertools
 import re
 from collections.abc import Iterable, Sequence
@@ -56,10 +57,10 @@ def pyplot() -> Any:
 
 def save(figure: Any, path: Path) -> Path:
     """Writes a figure, coordinates to a hundredth of a point; returns the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     pyplot().close(figure)
-    text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", path.read_text())
+    text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", drawn.getvalue())
     write_text(path, re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
     return path
 
