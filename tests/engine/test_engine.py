@@ -336,7 +336,7 @@ def test_engine_refuses():
         Engine(CONFIG).matmul(*operands(rng, 257, 1, 8))
     with pytest.raises(ValueError, match=r"^Tensor must be in the engine's format SQFormat\(bank=8"):
         sq_packet(CONFIG, random_sq(rng, ENGINE_PRESETS["8x8"].pe.sq, 2, 16))
-    with pytest.raises(ValueError, match=r"^Backend must be 'golden' or 'rtl', not 'vcs'$"):
+    with pytest.raises(ValueError, match=r"^Backend must be 'golden', 'rtl' or 'serial', not 'vcs'$"):
         Engine(CONFIG, "vcs")
 
 
