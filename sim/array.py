@@ -11,7 +11,7 @@ from sim.report import Check, Report, choice
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ARRAYS, array_preset
 from sqhw.console import Begin
-from sqhw.emit import convert
+from sqhw.tools.verilog import convert
 from sw_reference.files import write_text
 
 __all__ = ["CHECK", "COMMAND", "run", "simulate", "totals"]

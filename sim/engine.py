@@ -11,8 +11,7 @@ from sim.harness import SIMULATOR, run_tests
 from sim.report import Check, Report
 from sqhw.config import ENGINE_PRESETS
 from sqhw.console import Begin
-from sqhw.emit import write
-from sqhw.emit_engine import emit_engine, engine_module_name
+from sqhw.emit import emit, module_name, write
 from sqhw.tools.tools import host_tool
 
 __all__ = ["CHECK", "COMMAND", "run", "simulate_engine"]
@@ -25,7 +24,7 @@ def simulate_engine(
 
     Raises as :func:`~sim.harness.run_tests`.
     """
-    design = emit_engine(ENGINE_PRESETS[name], engine_module_name(name))
+    design = emit(ENGINE_PRESETS[name], module_name(ENGINE_PRESETS[name], name))
     (verilog,) = write([design], folder)
     return run_tests(
         ["sim.cocotb.engine"],

@@ -100,7 +100,7 @@ def run_tests(
         arguments["make_args"] = MAKE_ARGUMENTS
         arguments["plus_args"] = ["--trace", "--trace-file", str(folder / f"waves.{kind}")] if kind else []
     else:
-        arguments["compile_args"] = ["-g2005"]
+        arguments["compile_args"] = ["-g2012"]
         arguments["waves"] = waves
     own = {"SQHW_SEED": str(seed), "SQHW_REPORT": str(report)}
     _run(arguments, {**environment, **settings, **own}, folder / "simulation.log")

@@ -35,7 +35,8 @@ def simulate(
 
     `pairs` limits the dot products per job.
     """
-    design = emit(preset(name), module_name(name))
+    config = preset(name)
+    design = emit(config, module_name(config, name))
     (verilog,) = write([design], folder)
     limit = PAIRS_WITH_WAVES if waves else pairs
     settings = {"SQHW_PRESET": name} | ({"SQHW_PAIRS": str(limit)} if limit else {})

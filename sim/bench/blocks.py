@@ -17,11 +17,11 @@ from sqhw.arith.output_stage import OutputStage
 from sqhw.arith.pipeline import delay, signed_range
 from sqhw.arith.scale import ScaleMultiply, ScaleShift
 from sqhw.config import PEConfig
-from sqhw.emit import convert
 from sqhw.pe.decoder import BitmapDecoder
 from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
 from sqhw.pe.outliers.fp16 import FP16OutlierLane, FP16Unpack
 from sqhw.tools.verilated import CYCLES, build, play, ports_of
+from sqhw.tools.verilog import convert
 from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
 
 __all__ = [

@@ -118,13 +118,9 @@ def verilator(design: Design, recording: Recording, folder: Path) -> int:
 
 
 def forget_power_up(verilog: str) -> tuple[str, int]:
-    """Removes all values that registers and memories have before a reset; returns how many registers had one.
-
-    What Yosys writes to have a block run at time zero stays.
-    """
-    text, count = re.subn(r"^( *reg (?:\[[^\]]+\] )?\S+ ?) = \d+'h[0-9a-f]+;", r"\1;", verilog, flags=re.M)
-    text, memories = re.subn(r"^ *initial begin\n(?: *\S+\[\d+\] = .*;\n)+ *end\n", "", text, flags=re.M)
-    return text, count + memories
+    """Removes all values that registers and memories have before a reset; returns how many had one."""
+    blocks = re.compile(r"^  initial begin\n(?: {4}.*\n)+  end\n", re.MULTILINE)
+    return blocks.sub("", verilog), sum(block.count(" = ") for block in blocks.findall(verilog))
 
 
 def icarus(design: Design, recording: Recording, folder: Path, *, unknown: bool = False) -> tuple[int, int]:
@@ -159,7 +155,7 @@ def icarus(design: Design, recording: Recording, folder: Path, *, unknown: bool 
     }.items():
         text = text.replace(f"@{key}@", value)
     write_text(folder / "bench.v", text)
-    _run([compiler.path, "-g2005", "-o", "bench.vvp", "bench.v", "design.v"], folder)
+    _run([compiler.path, "-g2012", "-o", "bench.vvp", "bench.v", "design.v"], folder)
     words = _run(["vvp", "-n", "bench.vvp"], folder).split()
     return int(words[-2]), int(words[-1])
 

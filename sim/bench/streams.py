@@ -11,7 +11,7 @@ import numpy as np
 
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
-from sqhw.emit import Design, convert
+from sqhw.emit import Design
 from sqhw.layouts import (
     dense_beat_layout,
     dense_beats_layout,
@@ -23,6 +23,7 @@ from sqhw.layouts import (
 from sqhw.packing import split_last
 from sqhw.pe.axi import tdata_bits
 from sqhw.tools.verilated import Port, build, ports_of
+from sqhw.tools.verilog import convert
 
 __all__ = ["STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
 

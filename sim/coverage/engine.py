@@ -18,8 +18,7 @@ from sqhw.config import EngineConfig
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import Reply, RTLDevice
-from sqhw.emit import Design
-from sqhw.emit_engine import emit_engine
+from sqhw.emit import Design, emit
 from sqhw.engine.registers import REGISTERS, Format, register
 from sqhw.tools.verilated import build
 
@@ -266,7 +265,7 @@ class _Scenario:
 def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Note) -> Covered:
     """Covers an engine; raises as :func:`~sim.coverage.designs.cover_pe`."""
     note("compiling")
-    design = emit_engine(config, "sq_engine")
+    design = emit(config, "sq_engine")
     library = _compile(config, design, folder)
     device = _Device(config, library, Bins(_plan()))
     scenario = _Scenario(config, device, seed)

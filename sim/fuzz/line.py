@@ -18,9 +18,9 @@ from sqhw.driver.device import SerialDevice
 from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.frames import FLAG, PAYLOAD_MAX, Command, encode_frame
 from sqhw.driver.link import LinkError
-from sqhw.emit import convert
 from sqhw.engine.registers import REGISTERS, Format
 from sqhw.tools.verilated import Port, ports_of
+from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,8 @@ def read_aiger(path: Path) -> Design:
     ports: dict[str, dict[str, list[int]]] = {"i": {}, "o": {}}
     places = {"i": given, "o": shown}
     registers: dict[str, int] = {}
-    for line in lines:
-        if line == "c":
-            break
-        place, _, name = line.partition(" ")
+    symbols = [line.partition(" ") for line in itertools.takewhile(lambda line: line != "c", lines)]
+    for place, _, name in sorted(symbols, key=lambda symbol: int(symbol[0][1:])):  # Yosys sorts i10 before i2
         if place[0] in ports:
             bits = ports[place[0]].setdefault(name.partition("[")[0], [])
             bits.append(places[place[0]][int(place[1:])][0])

@@ -11,10 +11,11 @@ from sim.report import Failure
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
-from sqhw.emit import Design, convert
+from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sqhw.tools.verilated import ports_of
+from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold

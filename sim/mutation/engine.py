@@ -17,8 +17,7 @@ from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, sq_packet
-from sqhw.emit import Design
-from sqhw.emit_engine import emit_engine
+from sqhw.emit import Design, emit
 from sqhw.engine.control import COUNTERS
 from sqhw.engine.registers import REGISTERS, Format, constants, register
 from sw_reference.format import DenseFormat, SQFormat
@@ -75,7 +74,7 @@ B, R = _stream("s_axil_b", "resp", prefix=""), _stream("s_axil_r", "data", "resp
 
 
 def engine_design() -> Design:
-    return emit_engine(CONFIG, "top")
+    return emit(CONFIG, "top")
 
 
 class _Engine:

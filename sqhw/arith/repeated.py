@@ -18,7 +18,7 @@ def repeated(
 
     Amaranth writes a module for every submodule, equal ones included. A platform with a method
     ``module_of(make, *arguments)``, which returns name and signature of one module that serves them all
-    (:func:`sqhw.emit.convert` brings one), gets an instance of that; any other, such as the
+    (:func:`sqhw.tools.verilog.convert` brings one), gets an instance of that; any other, such as the
     simulator's None, gets the component itself.
 
     The component's members must be plain ports, and its only clock domain ``sync``.

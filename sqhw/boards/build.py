@@ -6,7 +6,9 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,9 +18,8 @@ from sw_reference.files import as_json, write_text
 
 from .. import __version__
 from ..config import EngineConfig
-from ..emit import pinned_yosys
 from ..tools.targets import TARGETS
-from ..tools.tools import ToolError, package_tool, package_version
+from ..tools.tools import ToolError, package_tool, package_version, yosys
 from .targets import BOARDS, Board, BoardTop
 
 __all__ = [
@@ -146,8 +147,29 @@ def constraints(board: Board) -> tuple[str, str]:
     return name, text if isinstance(text, str) else text.decode()
 
 
+_environment = threading.RLock()
+"""The environment belongs to all threads: who changes it keeps the others from changing it back."""
+
+
+@contextmanager
+def _pinned_yosys() -> Iterator[None]:
+    """Points Amaranth's back end at the pinned Yosys, whatever else is installed; one thread at a time."""
+    wanted = {"YOSYS": yosys().path, "AMARANTH_USE_YOSYS": "system"}
+    with _environment:
+        before = {key: os.environ.get(key) for key in wanted}
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    del os.environ[key]
+                else:
+                    os.environ[key] = value
+
+
 def _prepare(board: Board, config: EngineConfig | None) -> Any:
-    with pinned_yosys():
+    with _pinned_yosys():
         top = BoardTop(config, board.baudrate)
         return board.platform().prepare(top, _NAME, **board.flow.options)
 
@@ -169,7 +191,7 @@ def _routed(board: Board, here: Path, note: Callable[[str], None]) -> Bitstream:
     idle = dict.fromkeys(("OPENFPGALOADER", "DFU_SUFFIX"), "true")
     tools = {name: package_tool(_PACKAGE.get(name, name), name).path for name in commands.values()}
     chosen = {variable: tools[name] for variable, name in commands.items()}
-    with pinned_yosys():
+    with _pinned_yosys():
         environment = {**os.environ, **idle, **chosen}
     _run(["sh", f"build_{_NAME}.sh"], here, environment)
     report = json.loads((here / "report.json").read_text())

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..driver.library import cache_folder
-from ..emit import convert
 from ..tools.verilated import Port, build, ports_of
+from ..tools.verilog import convert
 from .serial_engine import FramedEngine, patience
 from .targets import Board
 from .uart import DIVISOR_MIN

@@ -14,8 +14,7 @@ from sw_reference.files import as_json, write_text
 from ..boards.targets import BOARDS
 from ..config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, PEConfig
 from ..console import Command, Outcome, command_line, folder, progress, refusing, say, table
-from ..emit import Design, check_module_name, emit, write
-from ..emit_engine import emit_array, emit_engine
+from ..emit import Design, emit, module_name, write
 from ..engine.registers import REGISTERS, c_header, markdown
 from ..layouts import buffer_bits
 from ..measure import resources as synthesis
@@ -23,6 +22,7 @@ from ..options import options, parameters, selected
 from ..tools.lint import lint as lint_file
 from ..tools.targets import TARGETS
 from ..tools.tools import verilator_environment, yosys
+from ..tools.verilog import check_module_name
 
 __all__ = ["array", "engine", "pe", "presets", "registers", "resources"]
 
@@ -35,8 +35,6 @@ class Kind:
     ----------
     config, presets, base
         The class of its configurations, those with names, and the one that parameters change.
-    emit
-        Makes Verilog and manifest of a configuration.
     derived
         What follows from a configuration.
     """
@@ -44,7 +42,6 @@ class Kind:
     config: type
     presets: Mapping[str, Any]
     base: str
-    emit: Callable[[Any, str], Design]
     derived: Mapping[str, Callable[[Any], float]]
 
 
@@ -53,7 +50,6 @@ KINDS = {
         PEConfig,
         PRESETS,
         "default",
-        emit,
         {
             "bits per SQ element": lambda config: config.sq.bits_per_element,
             "bits per dense element": lambda config: config.dense.bits_per_element,
@@ -65,14 +61,12 @@ KINDS = {
         ArrayConfig,
         ARRAYS,
         "default",
-        emit_array,
         {"MACs per cycle": lambda config: config.rows * config.columns * config.pe.lanes},
     ),
     "engine": Kind(
         EngineConfig,
         ENGINE_PRESETS,
         "8x8",
-        emit_engine,
         {
             "MACs per cycle": lambda config: config.array.rows * config.array.columns * config.pe.lanes,
             "buffer bits": buffer_bits,
@@ -176,7 +170,7 @@ def _designs(
     with progress() as begin:
         done = begin("Emitting Verilog", len(configurations))
         for label, config in configurations.items():
-            designs.append(kind.emit(config, module or f"sq_{name}_{label}"))
+            designs.append(emit(config, module or module_name(config, label)))
             done(label)
     return designs
 

@@ -13,10 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..config import EngineConfig
-from ..emit import Part, convert_parts
 from ..engine.axi import AXIEngine
 from ..pe.mac import MACUnit
 from ..tools.tools import ToolError, host_tool, package_version, user_cache, verilator_environment, yosys
+from ..tools.verilog import Part, convert_parts
 from .bit_parallel import YOSYS_SCRIPT, stub_and_gates
 
 __all__ = ["cache_folder", "compile_engine"]

@@ -10,11 +10,11 @@ from typing import Any
 
 from .. import __version__
 from ..config import engine_preset
-from ..emit import convert
 from ..engine.core import EngineCore
 from ..tools import jobs
 from ..tools.pnr import DEVICES, netlist, place, typical
 from ..tools.tools import ToolError, nextpnr_ecp5, package_version
+from ..tools.verilog import convert
 from .core import ShiftHarness
 from .tables import Begin
 

@@ -20,7 +20,6 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..config import PEConfig
-from ..emit import convert
 from ..packing import dot_products
 from ..pe.outliers import outlier_path
 from ..tools import cache as store
@@ -30,6 +29,7 @@ from ..tools.liberty import read_cells
 from ..tools.synth import gate_netlist
 from ..tools.targets import standard_cells
 from ..tools.tools import package_version
+from ..tools.verilog import convert
 from .core import BarePE
 from .energy_page import tables
 from .resources import OTHER, block_of

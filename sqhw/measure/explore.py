@@ -22,7 +22,6 @@ from .. import __version__
 from ..arith.accumulator import Accumulator
 from ..arith.scale import SIGNIFICAND_MAX, ScaleShift
 from ..config import PEConfig, preset
-from ..emit import convert
 from ..layouts import dense_beat_layout
 from ..pe.dense_lanes import DenseLanes
 from ..pe.int8_lane import INT8OutlierLane
@@ -31,6 +30,7 @@ from ..tools.cache import CACHE
 from ..tools.synth import synthesize
 from ..tools.targets import TARGETS
 from ..tools.tools import package_version
+from ..tools.verilog import convert
 from .core import BarePE
 from .explore_page import tables
 from .parts import emit, job, parts

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..emit import convert
 from ..tools import cache as store
 from ..tools.cache import CACHE
 from ..tools.synth import Report, synthesize
 from ..tools.targets import Target
 from ..tools.tools import package_version
+from ..tools.verilog import convert
 from .units import Unit
 
 __all__ = ["Emitted", "combine", "emit", "job", "multiplies", "parts"]
@@ -78,7 +78,7 @@ def combine(emitted: Emitted, reports: Mapping[str, Report]) -> Report:
 
 def multiplies(emitted: Emitted) -> bool:
     """Whether there is a multiplication that a DSP block could take."""
-    return re.search(r"[\w\])] \* [\w(\\]", emitted.verilog) is not None
+    return re.search(r"^[^/\n]* \* ", emitted.verilog, re.MULTILINE) is not None
 
 
 def job(
@@ -98,5 +98,5 @@ def _module_names(text: str) -> list[str]:
 
 def _only(text: str, name: str) -> str:
     """The text of one module and of those inside it."""
-    wanted = [f for f in _MODULE.finditer(text) if f[1] == name or f[1].startswith(f"{name}.")]
+    wanted = [f for f in _MODULE.finditer(text) if f[1] == name or f[1].startswith(f"{name}__")]
     return "\n\n".join(found[0] for found in wanted) + "\n"

@@ -26,7 +26,7 @@ from ..console import SEED
 from ..driver.engine import Engine, golden
 from ..driver.library import compile_engine
 from ..driver.rtl import RTLDevice
-from ..emit_engine import emit_engine
+from ..emit import emit
 from ..tools import cache as store
 from ..tools import jobs
 from ..tools.cache import CACHE
@@ -168,7 +168,7 @@ def _emission(config: EngineConfig, side: int) -> dict[str, Any]:
     """Processor time and size of an engine's Verilog, with another square array."""
     array = replace(config.array, rows=side, columns=side)
     before = _processor_seconds()
-    text = emit_engine(replace(config, array=array), "sq_engine").verilog
+    text = emit(replace(config, array=array), "sq_engine").verilog
     # Yosys is a process of its own; its time counts, the machine's other work does not.
     seconds = _processor_seconds() - before
     return {"rows": side, "columns": side, "processor_seconds": seconds, "bytes": len(text)}

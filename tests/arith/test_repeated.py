@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.arith.repeated import repeated
-from sqhw.emit import convert
+from sqhw.tools.verilog import convert
 from tests.hardware import simulate
 
 

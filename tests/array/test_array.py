@@ -12,9 +12,9 @@ from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.config import PRESETS, ArrayConfig, PEConfig
 from sqhw.console import SEED
-from sqhw.emit import convert
 from sqhw.layouts import sq_beat_layout
 from sqhw.measure.utilization import queue_cycles
+from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 from tests.array.array_jobs import Tile, random_tile, tile_rows
 from tests.hardware import STALLS, drive_stream, simulate

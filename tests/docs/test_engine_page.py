@@ -13,8 +13,7 @@ import pytest
 
 from sqhw import __version__
 from sqhw.config import ENGINE_PRESETS
-from sqhw.emit import Design, write
-from sqhw.emit_engine import emit_engine, engine_module_name
+from sqhw.emit import Design, emit, module_name, write
 from sqhw.layouts import buffer_bits
 from sqhw.tools.lint import lint
 
@@ -25,7 +24,7 @@ EXAMPLE = FOLDER / "sq_engine_example.v"
 
 @cache
 def design() -> Design:
-    return emit_engine(ENGINE_PRESETS["tiny"], engine_module_name("tiny"))
+    return emit(ENGINE_PRESETS["tiny"], module_name(ENGINE_PRESETS["tiny"], "tiny"))
 
 
 def ports() -> dict[str, str]:

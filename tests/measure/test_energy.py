@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sqhw.config import PEConfig
-from sqhw.emit import convert
 from sqhw.measure import energy, energy_page
 from sqhw.measure.core import BarePE
 from sqhw.packing import dense_beats, sq_beats
@@ -16,6 +15,7 @@ from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
 from sqhw.tools.liberty import Cell, expression, read_cells
 from sqhw.tools.synth import gate_netlist
 from sqhw.tools.targets import LIBERTY, TARGETS
+from sqhw.tools.verilog import convert
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply

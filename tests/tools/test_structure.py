@@ -6,10 +6,10 @@ import pytest
 
 from sqhw.array.array import ProcessingArray
 from sqhw.config import PRESETS, array_preset, engine_preset
-from sqhw.emit import convert, emit
-from sqhw.emit_engine import emit_engine
+from sqhw.emit import emit
 from sqhw.tools.structure import check_structure
 from sqhw.tools.tools import ToolError
+from sqhw.tools.verilog import convert
 
 LATCH = "module top(input en, input d, output reg q);\nalways @* if (en) q = d;\nendmodule\n"
 LOOP = "module top(input a, output y);\nwire b = ~(a & y);\nassign y = b;\nendmodule\n"
@@ -27,7 +27,7 @@ def test_presets(name, tmp_path):
     [
         lambda: emit(replace(PRESETS["default"], pipeline="long"), "top").verilog,
         lambda: convert(ProcessingArray(array_preset("tiny")), "top"),
-        lambda: emit_engine(engine_preset("tiny"), "top").verilog,
+        lambda: emit(engine_preset("tiny"), "top").verilog,
     ],
     ids=["long pipeline", "array", "engine"],
 )
