@@ -38,9 +38,10 @@ def test_tiny_agrees_with_the_golden_model(tmp_path):
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_committed_report_is_of_this_verilog(name):
     committed = json.loads((RESULTS / "sim.json").read_text())
-    assert committed["verilog_sha256"][name] == emit(PRESETS[name], module_name(PRESETS[name], name)).manifest["sha256"], (
-        RENEW
-    )
+    assert (
+        committed["verilog_sha256"][name]
+        == emit(PRESETS[name], module_name(PRESETS[name], name)).manifest["sha256"]
+    ), RENEW
 
 
 def test_a_wrong_design_is_found(tmp_path, monkeypatch, capsys):
