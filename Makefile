@@ -85,6 +85,9 @@ layer: | compiler $(READY) $(VENV)/.llm  ## all linear layers of a real block th
 bench-runtime: | compiler $(READY)  ## cycles per second: the driver's simulation against cocotb
 	@$(SQHW) measure speed simulation $(OUTPUT_OPTION)
 
+pages: $(READY) $(VENV)/.ppa  ## pages, tables and figures of README and docs from the committed reports
+	@$(SQHW) measure pages && $(SQHW) verify pages
+
 ##@ Verify
 .PHONY: verify sim-array sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
 verify: | compiler $(READY)  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)

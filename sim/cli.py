@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqhw.console import Group
+from sqhw.cli import Group
 
 __all__ = ["sim", "verify"]
 

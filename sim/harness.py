@@ -41,7 +41,10 @@ _PROGRAM = "import json, sys; from cocotb_test.simulator import run; run(**json.
 REPORT = "report.jsonl"
 """What tests write beside the Verilog: a line per record."""
 SIMULATOR = click.Option(
-    ["--simulator"], type=click.Choice(["verilator", "icarus"]), default="verilator", show_default=True
+    ["--simulator"],
+    type=click.Choice(["verilator", "icarus"]),
+    default="verilator",
+    help="What runs the Verilog.",
 )
 
 VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint", "-Wno-fatal"]

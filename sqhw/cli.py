@@ -2,19 +2,75 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from . import __version__
-from .console import Group, run
+from .console import HELP_FLAGS, SETTINGS, run
+from .tools.tools import ToolError
 
-__all__ = ["cli", "data", "main", "measure", "verilog"]
+__all__ = ["Group", "cli", "data", "main", "measure", "verilog"]
 
 _CHECKOUT = Path(__file__).parents[1]
 """Where ``sim`` is, unless the package was installed without the rest of the project."""
+
+
+class Group(click.Group):
+    """Commands by name, imported when they run.
+
+    Parameters
+    ----------
+    commands
+        For each name: the module and the name of the command in it ("module:name"), and a line of help.
+    default
+        The command that runs where none is named.
+    """
+
+    def __init__(
+        self, name: str, text: str, commands: Mapping[str, tuple[str, str]], *, default: str | None = None
+    ) -> None:
+        super().__init__(name, help=text, context_settings=SETTINGS, no_args_is_help=default is None)
+        self.lazy = dict(commands)
+        self._default = default
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.lazy:
+            return None
+        module, _, name = self.lazy[cmd_name][0].partition(":")
+        try:
+            return getattr(importlib.import_module(module), name)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if missing.partition(".")[0] == module.partition(".")[0] == "sim":
+                raise ToolError(
+                    f"sqhw {cmd_name} needs a checkout of the project: `git clone` it, then `make venv` there"
+                ) from error
+            raise ToolError(
+                f"Python's package {missing} is needed, but it is not installed: run `make venv`"
+            ) from error
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        helping = args and args[0] in (*HELP_FLAGS, "--version")
+        if self._default and not helping and (not args or args[0].startswith("-")):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing them."""
+        lines = [
+            (name, f"{text}  [default]" if name == self._default else text)
+            for name, (_, text) in self.lazy.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
 
 verilog = Group(
     "verilog",

@@ -6,12 +6,11 @@ whether all is right. Names come from files, so no text is read as markup or sen
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,11 @@ from sw_reference.files import as_json
 from .tools.tools import ToolError
 
 __all__ = [
+    "HELP_FLAGS",
     "SEED",
+    "SETTINGS",
     "Begin",
     "Command",
-    "Group",
     "Outcome",
     "Refused",
     "command_line",
@@ -52,8 +52,9 @@ SEED = 20251205
 LOG_SECONDS = 30.0
 """Where standard error is no terminal, each unfinished stage writes a line this often."""
 
-_HELP = ["-h", "--help"]
-_SETTINGS = {"help_option_names": _HELP, "max_content_width": 100, "show_default": True}
+HELP_FLAGS = ["-h", "--help"]
+SETTINGS = {"help_option_names": HELP_FLAGS, "max_content_width": 100, "show_default": True}
+"""Of every command: how its help is asked for, and what it shows."""
 
 
 class Refused(click.ClickException):
@@ -103,7 +104,7 @@ class Command(click.Command):
     """A command with ``-h`` and ``--json``; its function returns an :class:`Outcome`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        options["context_settings"] = _SETTINGS | options.get("context_settings", {})
+        options["context_settings"] = SETTINGS | options.get("context_settings", {})
         super().__init__(*arguments, **options)
         text = "Print the report as JSON, and nothing else."
         self.params.append(click.Option(["--json", "as_data"], is_flag=True, help=text))
@@ -118,59 +119,6 @@ class Command(click.Command):
         else:
             outcome.show()
         return int(not outcome.passed)
-
-
-class Group(click.Group):
-    """Commands by name, imported when they run.
-
-    Parameters
-    ----------
-    commands
-        For each name: the module and the name of the command in it ("module:name"), and a line of help.
-    default
-        The command that runs where none is named.
-    """
-
-    def __init__(
-        self, name: str, text: str, commands: Mapping[str, tuple[str, str]], *, default: str | None = None
-    ) -> None:
-        super().__init__(name, help=text, context_settings=_SETTINGS, no_args_is_help=default is None)
-        self.lazy = dict(commands)
-        self._default = default
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.lazy)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.lazy:
-            return None
-        module, _, name = self.lazy[cmd_name][0].partition(":")
-        try:
-            return getattr(importlib.import_module(module), name)
-        except ModuleNotFoundError as error:
-            missing = error.name or ""
-            if missing.partition(".")[0] == module.partition(".")[0] == "sim":
-                raise ToolError(
-                    f"sqhw {cmd_name} needs a checkout of the project: `git clone` it, then `make venv` there"
-                ) from error
-            raise ToolError(
-                f"Python's package {missing} is needed, but it is not installed: run `make venv`"
-            ) from error
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        helping = args and args[0] in (*_HELP, "--version")
-        if self._default and not helping and (not args or args[0].startswith("-")):
-            args = [self._default, *args]
-        return super().parse_args(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands without importing them."""
-        lines = [
-            (name, f"{text}  [default]" if name == self._default else text)
-            for name, (_, text) in self.lazy.items()
-        ]
-        with formatter.section("Commands"):
-            formatter.write_dl(lines)
 
 
 def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
@@ -242,9 +190,9 @@ def plain(text: str) -> str:
     )
 
 
-def say(text: object) -> None:
-    """Prints a line."""
-    print(plain(str(text)))
+def say(text: object, *, err: bool = False) -> None:
+    """Prints a line; with `err` on standard error, where ``--json`` allows it."""
+    print(plain(str(text)), file=sys.stderr if err else sys.stdout, flush=err)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | None]) -> None:

@@ -21,7 +21,7 @@ __all__ = ["board"]
 )
 def board(name: str) -> Outcome:
     """Serve a simulated board, so that a driver runs without hardware."""
-    with simulated_port(BOARDS[name], note=lambda text: say(f"{text} ...")) as (port, process):
-        say(f"{BOARDS[name].title} is at {port}; Ctrl-C ends it.")
+    with simulated_port(BOARDS[name], note=lambda text: say(f"{text} ...", err=True)) as (port, process):
+        say(f"{BOARDS[name].title} is at {port}; Ctrl-C ends it.", err=True)
         code = process.wait()
     return Outcome({"board": name, "port": port, "exit": code}, lambda: None, code == 0)

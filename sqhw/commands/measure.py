@@ -145,7 +145,13 @@ def clock(preset: str, device: str, seeds: int, output: Path) -> Outcome:
 
 @click.command(cls=Command)
 @_engine("8x8")
-@click.option("--series", multiple=True, type=click.Choice(list(speed.SIZES)), default=list(speed.SIZES))
+@click.option(
+    "--series",
+    multiple=True,
+    type=click.Choice(list(speed.SIZES)),
+    default=list(speed.SIZES),
+    help="Sizes of the products.",
+)
 @click.option(
     "--side",
     "sides",
@@ -175,7 +181,12 @@ def product(
 @click.option("--block", type=click.Choice([1, 11, 28]), default=11, help="Of the model.")
 @click.option("--tokens", type=click.IntRange(1, 24), default=16, help="Of the captured ones.")
 @click.option(
-    "--layer", "layers", multiple=True, type=click.Choice(list(speed.LAYERS)), default=list(speed.LAYERS)
+    "--layer",
+    "layers",
+    multiple=True,
+    type=click.Choice(list(speed.LAYERS)),
+    default=list(speed.LAYERS),
+    help="Of the block.",
 )
 @_output("engine")
 def layer(preset: str, block: int, tokens: int, layers: tuple[str, ...], output: Path) -> Outcome:

@@ -14,7 +14,7 @@ import pytest
 from sqhw import cli
 from sqhw.commands import verilog
 from sqhw.config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, PEConfig
-from sqhw.console import Group
+from sqhw.console import Command
 from sqhw.options import parameters, selected
 from sqhw.tools.synth import Report
 from sqhw.tools.tools import ToolError
@@ -246,13 +246,13 @@ def test_resources_writes_both_reports(folder, capsys, monkeypatch):
     assert f"Made by `{document['command']}`" in (folder / "out" / "synth.md").read_text()
 
 
-def commands(group: Group, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
+def commands(group: cli.Group, path: tuple[str, ...] = ()) -> dict[str, click.Command]:
     """Every command of the tree by what is typed."""
     found = {}
     for name in group.lazy:
         command = group.get_command(click.Context(group), name)
         found[" ".join((*path, name))] = command
-        if isinstance(command, Group):
+        if isinstance(command, cli.Group):
             found |= commands(command, (*path, name))
     return found
 
@@ -265,6 +265,14 @@ def test_every_command_has_help(capsys):
             assert cli.main([*typed.split(), flag]) == 0, typed
             assert capsys.readouterr().out.startswith(f"Usage: sqhw {typed} ["), typed
         assert command.help, typed
+        assert isinstance(command, cli.Group | Command), typed  # so it has --json
+
+
+def test_every_option_is_explained():
+    for typed, command in commands(cli.cli).items():
+        for option in command.params:
+            if isinstance(option, click.Option) and option.opts != ["--help"]:
+                assert option.help, f"{typed} {option.opts}"
 
 
 def test_tree_is_the_documented_one():

@@ -8,8 +8,9 @@ import time
 import click
 import pytest
 
-from sqhw import console
-from sqhw.console import Command, Group, Outcome, Refused, plain, progress, refusing, run, say, table
+from sqhw import cli, console
+from sqhw.cli import Group
+from sqhw.console import Command, Outcome, Refused, plain, progress, refusing, run, say, table
 from sqhw.tools.tools import ToolError
 
 ESCAPES = "[bold]a\x1b[31m\u2028b\x07"
@@ -105,7 +106,7 @@ def test_json_is_all_that_is_printed(capsys):
 
 
 def test_help_imports_no_command(capsys, monkeypatch):
-    monkeypatch.setattr(console.importlib, "import_module", lambda name: pytest.fail(name))
+    monkeypatch.setattr(cli.importlib, "import_module", lambda name: pytest.fail(name))
     assert run(GROUP, ["-h"]) == 0
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines()[-3:]] == [

@@ -160,7 +160,7 @@ def test_every_command_of_a_target_exists(python, tmp_path):
     compared = 0
     for target in " ".join(lines[:-1]).split():
         text = make("-n", target, "PYTHON=" + str(python), f"VENV={tmp_path}/venv").stdout
-        for typed in re.findall(r"-m sqhw (.*)", text):
+        for typed in re.findall(r"-m sqhw ([^&\n]*)", text):
             parse(typed)
             compared += 1
     assert compared >= 20
