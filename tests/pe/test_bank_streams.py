@@ -20,7 +20,7 @@ from sqhw.emit import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
-from tests import slow_model
+from tests import slow_floats, slow_model
 
 NAN = 0x7FC00000
 CONFIGS = {
@@ -240,6 +240,6 @@ def test_the_oracle_tells_legal_from_void():
     end = Beat([0, 0], [False, False], [0], 0, [0, 0], 0, 0, True, True)
     one = 127 << 23
     product = Product([quiet, end], (one, one))
-    assert result(config, product) == (slow_model.to_f32(6 * slow_model.UNIT), 0)
+    assert result(config, product) == (slow_floats.to_f32(6 * slow_model.UNIT), 0)
     quiet.count = 1
     assert result(config, product) == (NAN, 1)

@@ -17,7 +17,7 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.rounding import CANONICAL_NAN, round_result, to_float32
 from sw_reference.split import dense_codes, dense_integers
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model
+from tests import slow_floats, slow_model
 from tests.reference.cases import (
     DENSE_FORMATS,
     SPLIT_DENSE_FORMATS,
@@ -239,7 +239,7 @@ def near_ties():
 
 def test_accumulators_round_once():
     numbers = near_ties()
-    want = [slow_model.to_f32(slow_model.Fraction(n)) for n in numbers]
+    want = [slow_floats.to_f32(slow_model.Fraction(n)) for n in numbers]
     assert bits(to_float32(np.array([numbers], object))) == [want]
     small = [(n, w) for n, w in zip(numbers, want, strict=True) if abs(n) < 1 << 63]
     assert bits(to_float32(np.array([[n for n, _ in small]], np.int64))) == [[w for _, w in small]]

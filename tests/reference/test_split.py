@@ -11,7 +11,7 @@ from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model
+from tests import slow_floats, slow_model
 from tests.reference.cases import (
     DENSE_FORMATS,
     SPLIT_DENSE_FORMATS,
@@ -27,7 +27,7 @@ def test_every_finite_fp16_code_against_two_judges():
     codes = np.arange(1 << 16, dtype=np.uint16)
     codes = codes[(codes & 0x7C00) != 0x7C00]
     units = fp16_units(codes)
-    assert units.tolist() == [int(slow_model.fp16(code) * 2**24) for code in codes.tolist()]
+    assert units.tolist() == [int(slow_floats.fp16(code) * 2**24) for code in codes.tolist()]
     assert (units / 2**24 == codes.view(np.float16).astype(np.float64)).all()
     assert len(codes) == 63488
     # Another library: E5M2 numbers are FP16 numbers whose low byte is zero.
@@ -46,7 +46,7 @@ def test_fp16_codes_of_all_float32_roundings_against_the_slow_model():
     halves = (codes[1:] + codes[:-1]) / 2  # every tie
     x = np.concatenate([x, halves])
     assert x.astype(np.float16).view(np.uint16).tolist() == [
-        slow_model.to_fp16(Fraction(float(v))) for v in x
+        slow_floats.to_fp16(Fraction(float(v))) for v in x
     ]
     assert len(x) > 34000
 
