@@ -78,7 +78,9 @@ def bitmaps(draw, fmt, rows, k):
     for row in range(rows):
         for bank in range(fmt.banks(k)):
             inside = min(fmt.bank, k - bank * fmt.bank)
-            marked = st.sets(st.integers(0, inside - 1), max_size=min(fmt.outliers, inside))
+            most = min(fmt.outliers, inside)
+            # Sets alone rarely fill a bank with outliers.
+            marked = st.sets(st.integers(0, inside - 1), max_size=most) | st.just(set(range(most)))
             bitmap[row, bank, sorted(draw(marked))] = True
     return bitmap
 
