@@ -114,11 +114,12 @@ class PackedFile:
             raise ValueError(f"{path} holds no packed tensors: its metadata has no entry {KEY}")
         try:
             self.made: dict[str, Any] = json.loads(self.file.metadata[KEY])
+            json.dumps(self.made, allow_nan=False)  # JSON knows neither NaN nor Inf
             version, tensors = self.made.pop("version"), self.made.pop("tensors")
             if version != _VERSION:
                 raise ValueError(f"Version must be {_VERSION}, not {version!r}")
             self.packed = {name: self._described(name, dict(fields)) for name, fields in tensors.items()}
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: the description of its packed tensors is damaged: {error}") from error
         used = {f"{name}{part}" for name in self.packed for part in (".packed", ".row_scale")}
         self.others = {name: entry for name, entry in self.file.entries.items() if name not in used}
@@ -126,6 +127,10 @@ class PackedFile:
     def _described(self, name: str, fields: dict[str, Any]) -> Packed:
         fmt = _FORMATS[fields.pop("operand")](**fields.pop("format"))
         packed = Packed(fmt, **fields)
+        for field in ("relative_error", "outlier_share"):
+            value = getattr(packed, field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{field} must be a number, not {value!r}")
         for part, entry in packed_entries(name, fmt, packed.rows, packed.k).items():
             found = self.file.entries.get(part)
             if found != entry:

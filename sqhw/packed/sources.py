@@ -198,7 +198,7 @@ def _indexed(index: Path) -> tuple[list[Path], dict[str, Path]]:
     try:
         found = json.loads(index.read_text("utf-8"))["weight_map"].items()
         homes = {name: index.with_name(file) for name, file in found}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{index} must be an index of safetensors files with a weight_map: {error}"
         ) from error

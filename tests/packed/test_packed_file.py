@@ -44,6 +44,12 @@ def test_inspect_finds_damage(model, capsys):
     assert run(capsys, "inspect", output) == (1, "", f"Error: {output}: h.0.q.weight: {rule}\n")
 
 
+def changed(description, error):
+    """The description with another error of one tensor."""
+    description["tensors"]["h.0.q.weight"]["relative_error"] = error
+    return description
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -53,13 +59,19 @@ def test_inspect_finds_damage(model, capsys):
         (lambda d: d | {"tensors": {"x": d["tensors"]["h.0.q.weight"]}}, "x.packed must be "),
         (lambda d: d | {"tensors": {"x": {}}}, "'operand'"),
         (lambda d: [], ""),
+        (lambda d: d | {"scale": float("nan")}, "Out of range float values are not JSON compliant"),
+        (lambda d: "[" * 100_000, "maximum recursion depth exceeded"),
+        *(
+            (lambda d, v=v: changed(d, v), f"relative_error must be a number, not {v!r}")
+            for v in (None, "1", [], True)
+        ),
     ],
 )
 def test_a_damaged_description_is_refused(model, change, message):
     output = to_packed(model, Recipe(SQFormat()))
     metadata = TensorFile(output).metadata
-    changed = change(json.loads(metadata[KEY]))
-    text = changed if isinstance(changed, str) else json.dumps(changed)
+    new = change(json.loads(metadata[KEY]))
+    text = new if isinstance(new, str) else json.dumps(new)
     save_file(load_file(output), output, {KEY: text})
     want = re.escape(f"{output}: the description of its packed tensors is damaged: {message}")
     with pytest.raises(ValueError, match=f"^{want}"):

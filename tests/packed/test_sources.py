@@ -192,6 +192,7 @@ def test_missing_parts_are_named(tmp_path):
         ("[]", ": list indices must be integers or slices, not str"),
         ('{"weight_map": {"a": "../b"}}', ": Invalid name '../b'"),
         ('{"weight_map": {"a": 1}}', None),
+        ("[" * 100_000, None),
         ("{", ": Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
     ],
 )
