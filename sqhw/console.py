@@ -6,6 +6,7 @@ whether all is right. Names come from files, so no text is read as markup or sen
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -115,7 +116,7 @@ class Command(click.Command):
         with redirect_stdout(sys.stderr) if as_data else nullcontext():  # whatever is shown meanwhile
             outcome: Outcome = super().invoke(ctx)
         if as_data:
-            print(as_json(outcome.document), end="")
+            print(_safe_json(as_json(outcome.document)), end="")
         else:
             outcome.show()
         return int(not outcome.passed)
@@ -188,6 +189,15 @@ def plain(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text
     )
+
+
+def _safe_json(text: str) -> str:
+    """JSON in which the characters that :func:`plain` escapes are escaped as JSON does: the same document."""
+
+    def escaped(found: re.Match[str]) -> str:
+        return found[0] if plain(found[0]) == found[0] else json.dumps(found[0])[1:-1]
+
+    return re.sub(r"[^\n -~]", escaped, text)
 
 
 def say(text: object, *, err: bool = False) -> None:

@@ -238,6 +238,9 @@ def test_names_are_shown_as_they_are_and_harmless(tmp_path, capsys):
         assert all(c.isprintable() or c == "\n" for c in text)
         assert all(name in text for name in SHOWN)
     assert all(f"{name}.norm" in texts[0][1] for name in SHOWN[:3])
+    text = run(capsys, "inspect", model, "--json")[1]
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert set(HOSTILE) < set(json.loads(text)["others"])
     for name, shown in zip(HOSTILE, SHOWN, strict=True):
         save_file({name: w * np.nan}, model)
         message = "Row 0, column 0: an element must be a finite float32, not nan"
@@ -250,7 +253,13 @@ def test_terminals_of_any_encoding(tmp_path, encoding):
     """Text that standard output lacks is escaped; the work is not lost."""
     name = "层.0.é.weight"
     save_file({name: np.ones((2, 8), np.float32), "é": np.ones(3, np.float32)}, tmp_path / "m")
-    for command in (["quantize", "m", "-o", "out"], ["inspect", "out"], ["inspect", "m"]):
+    commands = (
+        ["quantize", "m", "-o", "out"],
+        ["inspect", "out"],
+        ["inspect", "m"],
+        ["inspect", "m", "--json"],
+    )
+    for command in commands:
         result = subprocess.run(
             [sys.executable, "-m", "sqhw", *command],
             cwd=tmp_path,
@@ -259,7 +268,10 @@ def test_terminals_of_any_encoding(tmp_path, encoding):
             check=False,
         )
         assert (result.returncode, result.stderr) == (0, b"")
-        assert name.encode(encoding, "backslashreplace") in result.stdout
+        if "--json" in command:
+            assert sorted(json.loads(result.stdout.decode(encoding))["others"]) == ["é", name]
+        else:
+            assert name.encode(encoding, "backslashreplace") in result.stdout
     assert list(PackedFile(tmp_path / "out").packed) == [name]
 
 
