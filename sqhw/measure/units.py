@@ -14,13 +14,10 @@ from sw_reference.format import DenseFormat
 from ..config import ArrayConfig, PEConfig, array_preset, preset
 from .core import BareArray, BarePE, ShiftHarness
 from .rivals.array import Rival, RivalArray
-from .rivals.fp16_decode import FP16Decode
-from .rivals.fp16_dot import FP16Dot
-from .rivals.integer_mac import IntegerMAC
+from .rivals.fp16_dot import FP16Decode, FP16Dot
+from .rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
 from .rivals.mx_dot import MXDot
 from .rivals.nvfp4_dot import NVFP4Dot
-from .rivals.operator_mac import OperatorMAC
-from .rivals.paired_mac import PairedMAC, PairPicks, PairSums
 
 __all__ = [
     "CONFIGS",

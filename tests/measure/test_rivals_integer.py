@@ -11,9 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from sqhw.arith.bit_heap import BitHeap
 from sqhw.arith.products import add_signed_product
-from sqhw.measure.rivals.integer_mac import IntegerMAC
-from sqhw.measure.rivals.operator_mac import OperatorMAC
-from sqhw.measure.rivals.paired_mac import PairedMAC, PairPicks, PairSums
+from sqhw.measure.rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
 from sw_reference.rivals import integer_dot
 from tests.hardware import drive_pipeline
 

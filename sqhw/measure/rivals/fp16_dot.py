@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,14 +11,95 @@ from sw_reference.checks import check_int
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import delay, register
 from .float_add import FloatAdd, float_layout, mask_float
-from .fp16_decode import FP16_BITS, FP16Decode, decoded_layout
 
-__all__ = ["FP16Dot", "FP16DotFP32"]
+__all__ = ["FP16_BITS", "FP16Decode", "FP16Dot", "decoded_layout"]
 
+FP16_BITS = 16
+_FRACTION_BITS = 10
+_NORMAL = 9
+"""A normal number with exponent field e has its leading bit at 2**(e + _NORMAL - 24)."""
 _EXPONENT = unsigned(7)
 """Leading bits from 2**-48, a product of subnormals, to 2**52, the sum of 2**20 largest products."""
 _UNIT_EXPONENT = 127 - 48
 """float32's exponent field of a number whose exponent is 0 here."""
+
+
+def _fp16_layout() -> data.StructLayout:
+    """IEEE 754 binary16."""
+    return data.StructLayout({"fraction": _FRACTION_BITS, "exponent": 5, "sign": 1})
+
+
+def decoded_layout() -> data.StructLayout:
+    """``(-1)**sign * significand * 2**(exponent - 34)``, unless ``infinite`` or ``nan``.
+
+    The top bit of ``significand`` is set, so the number's leading bit is 2**(exponent - 24); only zero has
+    significand 0, and its exponent means nothing.
+    """
+    return data.StructLayout(
+        {"significand": _FRACTION_BITS + 1, "exponent": 6, "sign": 1, "infinite": 1, "nan": 1}
+    )
+
+
+class FP16Decode(wiring.Component):
+    """Decodes ``lanes`` FP16 numbers. Combinational.
+
+    In an array this stands once per row and column.
+
+    Parameters
+    ----------
+    lanes : int
+        Numbers, 1..128.
+
+    Members
+    -------
+    i : In(ArrayLayout(16, lanes))
+        FP16 codes.
+    o : Out(ArrayLayout(decoded_layout(), lanes))
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``lanes`` is out of its range.
+    """
+
+    latency = 0
+
+    def __init__(self, lanes: int):
+        check_int("Lanes", lanes, 1, 128)
+        self._lanes = lanes
+        super().__init__(
+            {
+                "i": In(data.ArrayLayout(FP16_BITS, lanes)),
+                "o": Out(data.ArrayLayout(decoded_layout(), lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for lane in range(self._lanes):
+            self._decode(m, data.View(_fp16_layout(), self.i[lane]), self.o[lane], name=f"lane{lane}")
+        return m
+
+    def _decode(self, m: Module, i: data.View, o: data.View, *, name: str) -> None:
+        normal, special = i.exponent.any(), i.exponent.all()
+        value: Value = Cat(i.fraction, normal)
+        count = []
+        for bits in (8, 4, 2, 1):
+            take = Signal(1, name=f"{name}_take_{bits}")
+            shifted = Signal(_FRACTION_BITS + 1, name=f"{name}_normal_{bits}")
+            m.d.comb += [
+                take.eq(~value[len(value) - bits :].any()),
+                shifted.eq(Mux(take, value << bits, value)),
+            ]
+            count.append(take)
+            value = shifted
+        m.d.comb += [
+            o.significand.eq(value),
+            o.exponent.eq(Mux(normal, i.exponent + _NORMAL, _NORMAL + 1 - Cat(reversed(count)))),
+            o.sign.eq(i.sign),
+            o.infinite.eq(special & ~i.fraction.any()),
+            o.nan.eq(special & i.fraction.any()),
+        ]
 
 
 class FP16Dot(wiring.Component):
@@ -124,47 +205,6 @@ class FP16Dot(wiring.Component):
         exponent = Mux(nonzero, total.exponent + _UNIT_EXPONENT, 0)[:8] | infinite.any().replicate(8)
         sign = Mux(infinite.any(), infinite[1] & ~infinite[0], total.sign & nonzero)
         m.d.comb += self.acc.eq(Cat(fraction, exponent, sign))
-
-
-class FP16DotFP32(wiring.Component):
-    """:class:`FP16Dot` on FP16 codes as they are stored, with a decoder for each operand.
-
-    Parameters
-    ----------
-    lanes : int
-        Products per cycle; a power of two, 1..128.
-
-    Members
-    -------
-    a, b : In(ArrayLayout(16, lanes))
-        FP16 codes, in cycle 0.
-    valid, clear, acc
-        As those of :class:`FP16Dot`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``lanes`` is out of its range.
-    """
-
-    def __init__(self, lanes: int = 16):
-        check_int("Lanes", lanes, 1, 128, power_of_two=True)
-        self._lanes = lanes
-        operand = data.ArrayLayout(FP16_BITS, lanes)
-        super().__init__({"a": In(operand), "b": In(operand), "valid": In(1), "clear": In(1), "acc": Out(32)})
-
-    @property
-    def latency(self) -> int:
-        return _latency(self._lanes)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.dot = dot = FP16Dot(self._lanes)
-        for name in ("a", "b"):
-            m.submodules[f"decode_{name}"] = decode = FP16Decode(self._lanes)
-            m.d.comb += [decode.i.eq(getattr(self, name)), getattr(dot, name).eq(decode.o)]
-        m.d.comb += [dot.valid.eq(self.valid), dot.clear.eq(self.clear), self.acc.eq(dot.acc)]
-        return m
 
 
 def _latency(lanes: int) -> int:

@@ -16,8 +16,9 @@ from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
 from ...arith.products import add_signed_product
 from ...config import K_LIMIT
+from ...pe.dense_lanes import DenseLanes, pair_picks, pair_sums, picks_layout, sums_layout
 
-__all__ = ["IntegerMAC"]
+__all__ = ["IntegerMAC", "OperatorMAC", "PairPicks", "PairSums", "PairedMAC"]
 
 _GROUP_SCALE_FRACTION_BITS = 3
 _GROUP_SCALE_SIGNIFICAND_MAX = 15
@@ -138,3 +139,85 @@ class IntegerMAC(wiring.Component):
         heap.add(beat, column=_GROUP_SCALE_FRACTION_BITS)
         heap.add_product(beat, fraction)
         return register(m, heap.sum(), name="product") << register(m, exponent, name="exponent")
+
+
+class OperatorMAC(IntegerMAC):
+    """An :class:`IntegerMAC` whose lanes are `*` and a balanced tree of `+`: no bit heap, no compressors.
+
+    It is no rival, but shows what the bit heap of all other units is worth. Parameters, members, latency and
+    errors are those of :class:`IntegerMAC`.
+    """
+
+    def _sum(self, m: Module) -> Any:
+        """Returns the sum of the products one cycle later."""
+        terms: list[Any] = [a * b for a, b in zip(self.a, self.b, strict=True)]
+        while len(terms) > 1:
+            odd = terms[len(terms) & ~1 :]
+            terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + odd
+        width = signed_range(self._beat_bound).width
+        return register(m, terms[0][:width].as_signed(), name="sum")
+
+
+def _row_layout(bits: int, lanes: int) -> data.StructLayout:
+    low = data.ArrayLayout(signed(bits), lanes)
+    return data.StructLayout({"low": low, "sums": sums_layout(lanes, bits)})
+
+
+class PairSums(wiring.Component):
+    """Adds the sums of neighbours to the elements of a row operand: once per row. Combinational.
+
+    Members
+    -------
+    i : In(ArrayLayout(signed(bits), lanes))
+    o : Out(StructLayout)
+        ``low``, the elements, and ``sums``.
+    """
+
+    def __init__(self, bits: int, lanes: int):
+        super().__init__({"i": In(data.ArrayLayout(signed(bits), lanes)), "o": Out(_row_layout(bits, lanes))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.o.low.eq(self.i)
+        m.d.comb += [out.eq(value) for out, value in zip(self.o.sums, pair_sums(self.i), strict=True)]
+        return m
+
+
+class PairPicks(wiring.Component):
+    """Turns the elements of a column operand into choices among pairs: once per column. Combinational.
+
+    Members
+    -------
+    i : In(ArrayLayout(signed(bits), lanes))
+    o : Out(picks_layout(lanes, bits))
+    """
+
+    def __init__(self, bits: int, lanes: int):
+        super().__init__(
+            {"i": In(data.ArrayLayout(signed(bits), lanes)), "o": Out(picks_layout(lanes, bits))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for pair, bits in enumerate(pair_picks(self.i)):
+            for bit, pick in enumerate(bits):
+                m.d.comb += [self.o[pair][bit][name].eq(value) for name, value in pick.items()]
+        return m
+
+
+class PairedMAC(IntegerMAC):
+    """:class:`IntegerMAC` with the SQ unit's dense lanes: what neither knows of outliers may have as well.
+
+    Members are those of IntegerMAC but for ``a``, which is the output of :class:`PairSums`, and ``b``, that
+    of :class:`PairPicks`.
+    """
+
+    @staticmethod
+    def _operands(a_bits: int, b_bits: int, lanes: int) -> dict[str, Any]:
+        return {"a": In(_row_layout(a_bits, lanes)), "b": In(picks_layout(lanes, b_bits))}
+
+    def _sum(self, m: Module) -> Any:
+        a_bits, b_bits = (len(codes[0]) for codes in (self.a.low, self.b))
+        m.submodules.dense_lanes = lanes = DenseLanes(self._lanes, b_bits, a_bits)
+        m.d.comb += [lanes.low.eq(self.a.low), lanes.sums.eq(self.a.sums), lanes.picks.eq(self.b)]
+        return lanes.o
