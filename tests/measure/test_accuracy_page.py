@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from sqhw.measure import accuracy_claims as paper
 from sqhw.measure import accuracy_page as accuracy
 from sqhw.measure import pages
 from sw_reference.accuracy.study import default
@@ -46,25 +47,25 @@ def test_the_page_names_the_size_of_the_default_study():
 
 def test_verdicts():
     rows = [row("W8 A-SQ 16/1", 31, int8=0.9), row("W8 A-SQ 16/1 static", 32)]
-    text = accuracy.claims({"rows": rows})
+    text = paper.claims({"rows": rows})
     line = next(line for line in text.splitlines() if line.startswith("| Dynamic "))
     numbers = "W8 A-SQ 16/1 +3.3 ± 0.3 %; W8 A-SQ 16/1 static +6.7 ± 0.3 %"
     assert line == f"| Dynamic selection beats a static mask | confirmed | {numbers} |"
     rows[1] |= row(rows[1]["scheme"], 31.1)
-    assert "| Dynamic selection beats a static mask | confirmed (not resolved) |" in accuracy.claims(
+    assert "| Dynamic selection beats a static mask | confirmed (not resolved) |" in paper.claims(
         {"rows": rows}
     )
     rows[1] |= row(rows[1]["scheme"], 30.5)
-    assert "| Dynamic selection beats a static mask | not confirmed |" in accuracy.claims({"rows": rows})
+    assert "| Dynamic selection beats a static mask | not confirmed |" in paper.claims({"rows": rows})
     assert "| GPTQ compensation helps | not measured | needs W-SQ 32/2 rms" in text
     reached = "| yes | best: W8 A-SQ 16/1, 6.5 bits, +0.90 ± 0.30 % against W8 A8 |"
-    assert reached in accuracy.goals({"rows": rows})
+    assert reached in paper.goals({"rows": rows})
     rows[0]["int8_percent"] = 1.1
-    assert "| no | best: W8 A-SQ 16/1" in accuracy.goals({"rows": rows})
+    assert "| no | best: W8 A-SQ 16/1" in paper.goals({"rows": rows})
 
 
 def test_masks_of_llama_70b():
-    byte, bit = accuracy.mask_megabytes()
+    byte, bit = paper.mask_megabytes()
     assert (round(byte, 2), round(bit, 2)) == (5.94, 0.74)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sqhw import cli
-from sqhw.measure import clock, speed
+from sqhw.measure import clock, simulation, speed
 from sqhw.tools.pnr import Netlist
 from sqhw.tools.tools import ToolError
 
@@ -93,6 +93,6 @@ def test_time_is_cycles_over_clock(tmp_path, monkeypatch, mhz):
 
 def test_simulation_needs_the_other_sides_report(tmp_path):
     with pytest.raises(ToolError) as error:
-        speed.simulation("tiny", tmp_path / "engine.json", begin=lambda *_: None, command="command")
+        simulation.measure("tiny", tmp_path / "engine.json", begin=lambda *_: None, command="command")
     remedy = "run `sqhw sim engine --preset tiny`"
     assert str(error.value) == f"{tmp_path / 'engine.json'} must be a report of engine tiny: {remedy}"
