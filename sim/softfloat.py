@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim.bench.blocks import FP16Times, IntegerToFloat, Results, play_block
 from sim.report import Check, Report
-from sqhw.arith.float16_round import Float16Round
+from sqhw.arith.float_pack import Float16Round
 from sqhw.console import Begin
 from sw_reference.rounding import round_result, to_float32
 

@@ -1,9 +1,9 @@
-"""Unpacked float32 to the packed form, scaled by a power of two."""
+"""Unpacked float32 to the packed form, scaled by a power of two; packed float32 to float16."""
 
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
@@ -24,7 +24,7 @@ from .float32 import (
 )
 from .pipeline import delay, register
 
-__all__ = ["FloatPack", "shift_right"]
+__all__ = ["FLOAT16_BITS", "Float16Round", "FloatPack", "shift_right"]
 
 _NAN = Const(INFINITE_CODE << FRACTION_BITS | NAN_FRACTION, FLOAT32_BITS)
 _SHIFT_MAX = SIGNIFICAND_BITS + 1
@@ -122,4 +122,67 @@ class FloatPack(wiring.Component):
             self.o.p.eq(result),
             self.o.valid.eq(delay(m, self.i.valid, self.latency, name="valid", reset=True)),
         ]
+        return m
+
+
+FLOAT16_BITS = 16
+_FLOAT16_FRACTION_BITS = 10
+_FLOAT16_BIAS = 15
+_FLOAT16_INFINITE = 31
+_FLOAT16_NAN = Const(
+    _FLOAT16_INFINITE << _FLOAT16_FRACTION_BITS | 1 << (_FLOAT16_FRACTION_BITS - 1), FLOAT16_BITS - 1
+)
+_EXPONENT_STEP = EXPONENT_BIAS - _FLOAT16_BIAS
+_FLOAT16_SHIFT_MAX = _FLOAT16_FRACTION_BITS + 2
+"""A subnormal shifted this far is below half a unit in the last place."""
+
+
+class Float16Round(wiring.Component):
+    """``f16(i)``: rounds to nearest, ties to even, with subnormals and with overflow to Inf.
+
+    Every NaN becomes 0x7E00. A float32 subnormal is far below half the smallest float16: it becomes a zero of
+    its sign. Latency: :attr:`latency` cycles. Throughput: one number per cycle. Backpressure: none. No
+    combinational path.
+
+    Members
+    -------
+    i : In(32), o : Out(16)
+        Bit patterns.
+    """
+
+    latency = 2
+
+    def __init__(self) -> None:
+        super().__init__({"i": In(FLOAT32_BITS), "o": Out(FLOAT16_BITS)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        number = data.View(float32_layout(), self.i)
+        # Normal numbers keep 11 bits and subnormals fewer; a guard and a sticky bit stand below them.
+        small = number.exponent <= _EXPONENT_STEP
+        distance = Signal(range(_EXPONENT_STEP + 2))
+        m.d.comb += distance.eq(Mux(small, _EXPONENT_STEP + 1 - number.exponent, 0))
+        shift = Signal(range(_FLOAT16_SHIFT_MAX + 1))
+        m.d.comb += shift.eq(Mux(distance > _FLOAT16_SHIFT_MAX, _FLOAT16_SHIFT_MAX, distance))
+        dropped = FRACTION_BITS - _FLOAT16_FRACTION_BITS - 1
+        fraction = number.fraction
+        significand = Cat(fraction[:dropped].any(), fraction[dropped:], Const(1, 1))
+        shifted = shift_right(significand, shift, range(_FLOAT16_SHIFT_MAX.bit_length()))
+
+        kept = register(m, shifted, name="kept")
+        exponent = register(m, Mux(small, 0, number.exponent - _EXPONENT_STEP - 1)[:8], name="exponent")
+        is_special = number.exponent == INFINITE_CODE
+        special = register(m, is_special, name="special")
+        nan = register(m, is_special & fraction.any(), name="nan")
+        sign = register(m, number.sign, name="sign")
+
+        # The leading 1 of a normal number adds to its exponent, and so does a carry.
+        up = kept[1] & (kept[0] | kept[2])
+        magnitude = Signal(FLOAT32_BITS - FRACTION_BITS + _FLOAT16_FRACTION_BITS)
+        m.d.comb += magnitude.eq((exponent << _FLOAT16_FRACTION_BITS) + kept[2:] + up)
+        infinite: Value = special | (magnitude >= _FLOAT16_INFINITE << _FLOAT16_FRACTION_BITS)
+        packed = Cat(
+            Mux(infinite, _FLOAT16_INFINITE << _FLOAT16_FRACTION_BITS, magnitude)[: FLOAT16_BITS - 1], sign
+        )
+        m.d.sync += self.o.eq(Mux(nan, _FLOAT16_NAN, packed))
         return m

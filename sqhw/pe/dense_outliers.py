@@ -13,7 +13,7 @@ from sw_reference.format import LOW_BITS, NIBBLE_MIN
 from ..arith.bit_heap import cuts
 from ..arith.pipeline import delay, register
 from ..config import PEConfig
-from .dense_decoder import DenseDecoder
+from .decoder import DenseDecoder
 from .gather import Gather, SplitGather
 from .int8_lane import INT8OutlierLane
 

@@ -10,8 +10,7 @@ from amaranth.hdl import EnableInserter, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..arith.output_stage import OutputStage
-from ..arith.serial_output_stage import SerialOutputStage
+from ..arith.output_stage import OutputStage, SerialOutputStage
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .datapath import Datapath

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""FloatMultiply against NumPy, and where it keeps more bits than a float32 has, against fractions."""
+"""Products of significands are exact, products of floats are NumPy's and those of fractions."""
 
 import random
 from fractions import Fraction
@@ -9,9 +9,8 @@ import pytest
 from amaranth.hdl import Const, Module, unsigned
 from amaranth.sim import Simulator
 
-from sqhw.arith.float_multiply import FloatMultiply, thermometer
-
-from .float32_reference import (
+from sqhw.arith.float_multiply import FloatMultiply, SignificandMultiply, thermometer
+from tests.arith.float32_reference import (
     INFINITY,
     NAN,
     as_fraction,
@@ -21,6 +20,42 @@ from .float32_reference import (
     run,
     unpacked_of_bits,
 )
+
+SIGNIFICANDS = [
+    0x800000,
+    0x800001,
+    0xFFFFFF,
+    0xFFFFFE,
+    0xAAAAAA,
+    0xAAAAAB,
+    0xD55555,
+    0xC00000,
+    0x955555,
+    0xBFFFFF,
+]
+
+
+def significands() -> list[dict[str, int]]:
+    rng = random.Random(24)
+    pairs = [(a, b) for a in SIGNIFICANDS for b in SIGNIFICANDS]
+    pairs += [(1 << 23 | rng.getrandbits(23), 1 << 23 | rng.getrandbits(23)) for _ in range(1500)]
+    # Few bits set: the lower half of the product is often zero.
+    pairs += [(1 << 23 | 1 << rng.randrange(23), 1 << 23 | 1 << rng.randrange(23)) for _ in range(500)]
+    return [{"a": a, "b": b} for a, b in pairs]
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.3])
+def test_significands(gaps):
+    inputs = significands()
+    products = [value["a"] * value["b"] for value in inputs]
+    expected = [product >> 22 << 1 | (product % (1 << 22) != 0) for product in products]
+    assert run(SignificandMultiply(), inputs, gaps=gaps) == expected
+    assert {value & 1 for value in expected} == {0, 1}
+
+
+def test_significand_latency():
+    assert SignificandMultiply().latency == SignificandMultiply.latency == 5
+
 
 SPECIALS = [0, INFINITY, NAN, 1, 0x7FFFFF, 0x800000, 0x800001, 0x3F800000, 0x3F800001, 0x7F7FFFFF]
 

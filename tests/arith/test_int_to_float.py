@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sqhw.arith.int_to_float import IntToFloat, normalise_distances
+from sqhw.arith.int_to_float import IntToFloat, SerialIntToFloat, normalise_distances
+from tests.hardware import simulate
 
 from .float32_reference import bits_of_unpacked, round_fraction, run
 
@@ -93,3 +94,30 @@ def test_width_out_of_range(width):
 def test_width_of_another_type():
     with pytest.raises(TypeError, match=r"^Width must be an integer from 2 to 128, not '8'$"):
         IntToFloat("8")
+
+
+@pytest.mark.parametrize("width", [2, 26, 64, 128])
+def test_serial_conversion(width):
+    """Rounded like a fraction, at the latest after the promised cycles."""
+    rng = random.Random(width)
+    top = 1 << (width - 1)
+    numbers = {0, -1, 1, -top, top - 1, top // 2, -top // 2, top // 3}
+    numbers |= {
+        sign * (rng.getrandbits(width) % top >> rng.randrange(width)) for sign in (1, -1) for _ in range(40)
+    }
+    numbers = sorted(number for number in numbers if -top <= number < top)
+    dut = SerialIntToFloat(width)
+    got = []
+
+    async def testbench(ctx):
+        for number in numbers:
+            ctx.set(dut.i, number)
+            ctx.set(dut.load, 1)
+            await ctx.tick()
+            ctx.set(dut.load, 0)
+            await ctx.tick().repeat(dut.latency - 1)
+            got.append(bits_of_unpacked(ctx.get(dut.o)))
+
+    simulate(dut, testbench, limit=len(numbers) * (dut.latency + 1))
+    assert got == [round_fraction(Fraction(number)) for number in numbers]
+    assert len(got) >= 4

@@ -1,14 +1,15 @@
 # amaranth: UnusedElaboratable=no
-"""OutputStage bit for bit against NumPy and against fractions."""
+"""Both output stages agree with NumPy, with fractions and with each other."""
 
 import random
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from sqhw.arith.output_stage import OutputStage
-
-from .float32_reference import (
+from sqhw.arith.output_stage import OutputStage, SerialOutputStage, output_stage_input
+from sqhw.config import PRESETS
+from tests.arith.float32_reference import (
     INFINITY,
     NAN,
     as_fraction,
@@ -17,7 +18,8 @@ from .float32_reference import (
     round_fraction,
     run,
 )
-from .output_cases import LARGEST, ONE, SMALLEST, Case, anywhere, directed, near_result, near_scale
+from tests.arith.output_cases import LARGEST, ONE, SMALLEST, Case, anywhere, directed, near_result, near_scale
+from tests.hardware import STALLS, drive_stream
 
 FIELDS = ("acc", "row_scale", "column_scale", "error")
 
@@ -126,3 +128,105 @@ def test_width_out_of_range(width):
 def test_width_of_another_type():
     with pytest.raises(TypeError, match=r"^Accumulator bits must be an integer from 4 to 128, not 64\.0$"):
         OutputStage(64.0)
+
+
+WIDTHS = sorted({config.acc_bits for config in PRESETS.values()} | {4, 128})
+ERROR = 1 << 32
+
+
+def mixed(rng, width, count):
+    """Corners, random cases, and cases around every subnormal place and the overflow."""
+    corners = directed(width)
+    cases = rng.sample(corners, min(2 * count, len(corners))) + anywhere(rng, count, width)
+    cases += near_scale(rng, count, width, range(-151, -124))
+    cases += near_scale(rng, 3 * count, width, range(124, 129))
+    return cases + near_result(rng, 4 * count, width, range(-152, -124))
+
+
+def serial_outputs(width, cases, *, stalls="none", error=0):
+    """Returns results and the cycles in which they came."""
+    layout = output_stage_input(width)
+    fields = [
+        {"acc": acc, "row_scale": row, "column_scale": column, "error": error} for acc, row, column in cases
+    ]
+    payloads = [layout.const(field).as_value().value % (1 << layout.size) for field in fields]
+    limit = 200 + 250 * len(cases)
+    return drive_stream(SerialOutputStage(width), {"i": payloads}, len(cases), stalls=stalls, limit=limit)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_agrees_with_judges_and_pipelined_stage(width):
+    rng = random.Random(width)
+    cases = mixed(rng, width, 8)
+    got, _ = serial_outputs(width, cases, stalls=list(STALLS)[width % 4])
+    assert got == [output_by_fractions(*case) for case in cases]
+    if width <= 64:
+        assert got == [output_by_numpy(*case) for case in cases]
+    fields = ("acc", "row_scale", "column_scale")
+    payloads = [dict(zip(fields, case, strict=True)) | {"error": 0} for case in cases]
+    assert got == [result.y for result in run(OutputStage(width), payloads)]
+    magnitudes = [bits & ~(1 << 31) for bits in got]
+    assert sum(0 < bits < SMALLEST for bits in magnitudes) > 5
+    assert magnitudes.count(INFINITY) > 5
+    print(f"{len(cases)} results of {width}-bit sums compared")
+
+
+@pytest.mark.slow
+def test_serial_many_results():
+    """64-bit sums: every directed case and thousands of random ones."""
+    rng = random.Random(64)
+    cases = mixed(rng, 64, 2000)
+    got, _ = serial_outputs(64, cases)
+    assert got == [output_by_numpy(*case) for case in cases]
+    print(f"{len(cases)} results compared")
+
+
+def test_serial_corners():
+    cases = [
+        (0, ONE, ONE),
+        (-1, ONE, ONE),
+        (0, LARGEST, LARGEST),
+        (1, LARGEST, LARGEST),
+        (-1, LARGEST, LARGEST),
+    ]
+    cases += [(1, SMALLEST, ONE), (-1, SMALLEST, ONE), (1, SMALLEST + 1, ONE), (-1, SMALLEST, SMALLEST)]
+    got, _ = serial_outputs(64, cases)
+    assert got == [output_by_numpy(*case) for case in cases]
+    sign = 1 << 31
+    expected = [0, round_fraction(Fraction(-1, 1 << 24)), NAN, INFINITY, INFINITY | sign, 0, sign, 1, sign]
+    assert got == expected
+
+
+def test_serial_error_travels_with_its_result():
+    cases = [(5, ONE, ONE), (0, LARGEST, LARGEST), (1, SMALLEST, SMALLEST)]
+    got, _ = serial_outputs(64, cases, error=1)
+    assert got == [ERROR | NAN] * 3
+
+
+@pytest.mark.parametrize("width", [4, 64, 128])
+def test_serial_interval(width):
+    """A result every 32 cycles, whatever the sum, and at most 72 more where products are subnormal."""
+    rng = random.Random(width)
+    plain = [(acc, *scales) for acc, *scales in anywhere(rng, 30, width)]
+    plain = [
+        (acc, 100 + row % 50 << 23 | row & 0x7FFFFF, ONE | column & 0x7FFFFF) for acc, row, column in plain
+    ]
+    _, when = serial_outputs(width, [*plain, (0, ONE, ONE), (-1, ONE, ONE)])
+    assert when[0] == SerialOutputStage.latency == 31
+    assert np.diff(when).tolist() == [SerialOutputStage.interval] * 31
+    assert SerialOutputStage.interval == 32
+    subnormal = near_scale(rng, 10, width, range(-151, -124)) + near_result(rng, 20, width, range(-152, -124))
+    # The slowest: a product of scales that is the smallest subnormal.
+    subnormal += [(3, SMALLEST, 103 + place << 23) for place in range(4)]
+    _, when = serial_outputs(width, [(0, ONE, ONE), *subnormal])
+    cycles = np.diff(when) - SerialOutputStage.interval
+    assert cycles.min() == 0
+    assert 40 < cycles.max() <= SerialOutputStage.subnormal_cycles
+
+
+@pytest.mark.parametrize("width", [3, 129])
+def test_serial_width_out_of_range(width):
+    with pytest.raises(
+        ValueError, match=rf"^Accumulator bits must be an integer from 4 to 128, not {width}$"
+    ):
+        SerialOutputStage(width)

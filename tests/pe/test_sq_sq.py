@@ -14,7 +14,7 @@ from sqhw.emit import emit, write
 from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from sqhw.measure.core import BarePE
 from sqhw.packing import dense_beats, dot_products, sq_beats
-from sqhw.pe.dense_decoder import DenseDecoder
+from sqhw.pe.decoder import DenseDecoder
 from sqhw.pe.gather import SplitGather
 from sqhw.pe.pe import ProcessingElement
 from sqhw.tools.lint import lint

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ...arith.products import named
+from .products import named
 
 __all__ = ["SIGNIFICAND_BITS", "FloatAdd", "float_layout", "mask_float"]
 

@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Value
 
 from ...arith.bit_heap import BitHeap
-from ...arith.products import named
+from .products import named
 
 __all__ = ["FP4_BITS", "FP4_PRODUCT_MAX", "add_fp4_product"]
 

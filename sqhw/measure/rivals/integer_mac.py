@@ -14,9 +14,9 @@ from sw_reference.format import GROUP_SCALE_BITS, GROUP_SCALE_MAX
 from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
-from ...arith.products import add_signed_product
 from ...config import K_LIMIT
 from ...pe.dense_lanes import DenseLanes, pair_picks, pair_sums, picks_layout, sums_layout
+from .products import add_signed_product
 
 __all__ = ["IntegerMAC", "OperatorMAC", "PairPicks", "PairSums", "PairedMAC"]
 

@@ -12,9 +12,9 @@ from sw_reference.checks import check_choice, check_int
 
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
-from ...arith.products import add_signed_product, named
 from .float_add import SIGNIFICAND_BITS, FloatAdd, float_layout
 from .fp4_products import FP4_BITS, FP4_PRODUCT_MAX, add_fp4_product
+from .products import add_signed_product, named
 
 __all__ = ["E8M0_BITS", "MX_BLOCK", "MXDot"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal, Value
 
-from .bit_heap import BitHeap
+from ...arith.bit_heap import BitHeap
 
 __all__ = ["add_signed_product", "named"]
 
