@@ -50,25 +50,16 @@ def output_latency(acc_bits: int) -> int:
     return factors + FloatMultiply.latency + FloatPack.latency
 
 
-class _Stage(wiring.Component):
-    """The streams of an output stage, with backpressure or without."""
-
-    def __init__(self, acc_bits: int = 64, *, always_ready: bool = False):
-        check_int("Accumulator bits", acc_bits, 4, INTEGER_BITS_MAX)
-        self._acc_bits = acc_bits
-        super().__init__(
-            {
-                "i": In(stream.Signature(output_stage_input(acc_bits), always_ready=always_ready)),
-                "o": Out(stream.Signature(output_stage_output(), always_ready=always_ready)),
-            }
-        )
-
-    @property
-    def acc_bits(self) -> int:
-        return self._acc_bits
+def _streams(acc_bits: int, *, always_ready: bool = False) -> dict[str, Any]:
+    """Returns the members of both stages; with `always_ready` without backpressure."""
+    check_int("Accumulator bits", acc_bits, 4, INTEGER_BITS_MAX)
+    return {
+        "i": In(stream.Signature(output_stage_input(acc_bits), always_ready=always_ready)),
+        "o": Out(stream.Signature(output_stage_output(), always_ready=always_ready)),
+    }
 
 
-class OutputStage(_Stage):
+class OutputStage(wiring.Component):
     """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``, each step a float32 operation.
 
     All steps round to nearest, ties to even, with subnormals and with overflow to Inf. A sum of 0 gives +0,
@@ -110,7 +101,12 @@ class OutputStage(_Stage):
     """
 
     def __init__(self, acc_bits: int = 64):
-        super().__init__(acc_bits, always_ready=True)
+        self._acc_bits = acc_bits
+        super().__init__(_streams(acc_bits, always_ready=True))
+
+    @property
+    def acc_bits(self) -> int:
+        return self._acc_bits
 
     @property
     def latency(self) -> int:
@@ -152,7 +148,7 @@ class OutputStage(_Stage):
         return m
 
 
-class SerialOutputStage(_Stage):
+class SerialOutputStage(wiring.Component):
     """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``, one result at a time.
 
     The results are those of :class:`~sqhw.arith.output_stage.OutputStage`, bit for bit. One significand is
@@ -187,6 +183,14 @@ class SerialOutputStage(_Stage):
     latency = (SignificandUnit.digits + 3) + (SignificandUnit.digits + 4)
     interval = latency + 1
     subnormal_cycles = 3 * SIGNIFICAND_BITS
+
+    def __init__(self, acc_bits: int = 64):
+        self._acc_bits = acc_bits
+        super().__init__(_streams(acc_bits))
+
+    @property
+    def acc_bits(self) -> int:
+        return self._acc_bits
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
