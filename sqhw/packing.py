@@ -103,14 +103,14 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
         raise ValueError(f"Tensor must be in the configuration's format {config.dense}, not {tensor.format}")
     beats = config.banks(tensor.k) * config.beats_per_bank
     codes = _padded(tensor.codes, beats * config.lanes).reshape(-1, beats, config.lanes).tolist()
-    marks = [_marks(config, tensor, row, beats) for row in range(tensor.rows)]
+    outliers = [_outlier_fields(config, tensor, row, beats) for row in range(tensor.rows)]
     pack = _packer(dense_beat_layout(config))
 
     def row_beats(row: int) -> list[int]:
         words = []
         for beat in range(beats):
             fields: dict[str, Any] = {"codes": codes[row][beat], "last": beat == beats - 1}
-            fields |= marks[row][beat]
+            fields |= outliers[row][beat]
             if tensor.group_scale is not None and config.dense.group:
                 fields["group_scale"] = int(
                     tensor.group_scale[row, beat * config.lanes // config.dense.group]
@@ -121,8 +121,8 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
     return [row_beats(row) for row in range(len(codes))]
 
 
-def _marks(config: PEConfig, tensor: DenseTensor, row: int, beats: int) -> list[dict[str, Any]]:
-    """Returns the fields that tell of the outliers of each beat of a dense row."""
+def _outlier_fields(config: PEConfig, tensor: DenseTensor, row: int, beats: int) -> list[dict[str, Any]]:
+    """Returns the fields for the outliers of each beat of a dense row."""
     if tensor.bitmap is None or tensor.high is None:
         return [{}] * beats
     bitmap = _padded(tensor.bitmap[row].reshape(1, -1), beats * config.lanes).reshape(beats, config.lanes)

@@ -13,7 +13,7 @@ from sqhw.arith.pipeline import delay
 from sqhw.config import PEConfig
 from sqhw.layouts import sq_beat_layout, step_layout
 from sqhw.pe.decoder import BitmapDecoder, decoder_latency
-from sqhw.pe.mask import first_marks
+from sqhw.pe.mask import first_outliers
 
 from .decoder import Bug, marked
 from .harness import embed, inner, rank_below
@@ -101,12 +101,12 @@ class LongDecoderProof(wiring.Component):
         lanes = self._config.lanes
         for part, lane in enumerate(range(0, lanes, 8)):
             mask = masks[0][lane : lane + 8]
-            self._same(m, inner(fragment, f"part{part}"), rank_below(mask, len(mask)), "marks are counted")
-        self._same(m, inner(fragment, "total"), rank_below(masks[1], lanes), "marks are counted")
+            self._same(m, inner(fragment, f"part{part}"), rank_below(mask, len(mask)), "outliers are counted")
+        self._same(m, inner(fragment, "total"), rank_below(masks[1], lanes), "outliers are counted")
         if not 1 < self._config.slots <= self._config.outlier_lanes:
             return
         for age, mask in enumerate(masks, start=1):
-            picks, left = first_marks(m, mask, age)
+            picks, left = first_outliers(m, mask, age)
             for number, pick in enumerate(picks):
-                self._same(m, inner(fragment, f"found{number}_{age}"), pick, "marks are found")
-            self._same(m, inner(fragment, f"rest_{age}"), left, "marks are left")
+                self._same(m, inner(fragment, f"found{number}_{age}"), pick, "outliers are found")
+            self._same(m, inner(fragment, f"rest_{age}"), left, "outliers are left")

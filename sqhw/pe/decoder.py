@@ -15,7 +15,7 @@ from sw_reference.format import SENTINEL
 from ..arith.pipeline import delay, register
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, dense_step_layout, sq_beat_layout, step_layout
-from .mask import BankMonitor, count_marks, first_marks
+from .mask import BankMonitor, count_outliers, first_outliers
 
 __all__ = ["BitmapDecoder", "DenseDecoder", "decoder_latency"]
 
@@ -84,7 +84,7 @@ class BitmapDecoder(wiring.Component):
 
         mask = self._mask(m, load, beat)
         if count is None:
-            count = count_marks(m, mask, name="count")
+            count = count_outliers(m, mask, name="count")
         m.d.comb += monitor.outliers.eq(count)
         error = monitor.error | self._reserved(beat.scale)
         if not self._config.slots:
@@ -106,11 +106,11 @@ class BitmapDecoder(wiring.Component):
         Returns the delayed beats, the count, and where the outliers are, if they were found.
         """
         config, beat = self._config, self.i.payload
-        marks: Any = Const(0, config.lanes)
+        mask: Any = Const(0, config.lanes)
         if config.slots:
-            marks = beat.bitmap if config.sq.has_bitmap else Cat(low == SENTINEL for low in beat.low)
+            mask = beat.bitmap if config.sq.has_bitmap else Cat(low == SENTINEL for low in beat.low)
         parts = [
-            count_marks(m, marks[lane : lane + _COUNTED_AT_ONCE], name=f"count{lane}")
+            count_outliers(m, mask[lane : lane + _COUNTED_AT_ONCE], name=f"count{lane}")
             for lane in range(0, config.lanes, _COUNTED_AT_ONCE)
         ]
         held: Any = stream.Signature(sq_beat_layout(config)).create(path=("held",))
@@ -123,21 +123,21 @@ class BitmapDecoder(wiring.Component):
         ]
         found: list[Any] = []
         if config.slots > 1 and config.steps == 1:
-            found = self._found_meanwhile(m, marks, move)
+            found = self._found_meanwhile(m, mask, move)
         return held, register(m, total[: bits_for(config.lanes)], name="total", en=move), found
 
-    def _found_meanwhile(self, m: Module, marks: Any, move: Any) -> list[Any]:
+    def _found_meanwhile(self, m: Module, mask: Any, move: Any) -> list[Any]:
         """Finds an outlier in each cycle of counting, and the others in the next."""
         found: list[Any] = []
         for age in range(1, _COUNTING + 1):
-            first, marks = first_marks(m, marks, 1, start=age - 1)
+            first, mask = first_outliers(m, mask, 1, start=age - 1)
             found = [
-                register(m, mark, name=f"found{number}_{age}", en=move)
-                for number, mark in enumerate((*found, *first))
+                register(m, place, name=f"found{number}_{age}", en=move)
+                for number, place in enumerate((*found, *first))
             ]
-            marks = register(m, marks, name=f"rest_{age}", en=move)
+            mask = register(m, mask, name=f"rest_{age}", en=move)
         others = self._config.outlier_lanes - _COUNTING
-        return [*found, *first_marks(m, marks, others, start=_COUNTING)[0]]
+        return [*found, *first_outliers(m, mask, others, start=_COUNTING)[0]]
 
     def _mask(self, m: Module, load: Any, beat: Any) -> Any:
         """Registers the low codes and returns which elements of the arriving beat are outliers."""
@@ -166,7 +166,7 @@ class BitmapDecoder(wiring.Component):
         m.d.comb += [step.first.eq(1), step.done.eq(1)]
         selects = [mask] if self._config.slots == 1 else found
         if not selects:
-            selects, _ = first_marks(m, mask, self._config.outlier_lanes)
+            selects, _ = first_outliers(m, mask, self._config.outlier_lanes)
         with m.If(load):
             m.d.sync += step.high.eq(source.payload.high)
             for lane, select in enumerate(selects):
@@ -181,9 +181,9 @@ class BitmapDecoder(wiring.Component):
         codes = Signal(len(arriving) - now)
         more = Signal()
         m.d.comb += [more.eq(self.o.valid & ~step.done), source.ready.eq(advance & ~more)]
-        marks = Signal(config.lanes, name="source")
-        m.d.comb += marks.eq(Mux(more, rest, mask))
-        selects, left = first_marks(m, marks, config.outlier_lanes)
+        left_of_beat = Signal(config.lanes, name="source")
+        m.d.comb += left_of_beat.eq(Mux(more, rest, mask))
+        selects, left = first_outliers(m, left_of_beat, config.outlier_lanes)
         with m.If(advance & more | load):
             m.d.sync += [
                 self.o.valid.eq(1),
@@ -211,7 +211,7 @@ class DenseDecoder(wiring.Component):
     i : In(stream.Signature(dense_beat_layout(config)))
     o : Out(stream.Signature(dense_step_layout(config)))
         Registered. ``error``: a bank up to here holds more outliers than its capacity, the beat delivers
-        another number of high nibbles than its bitmap marks, or the dot product ends inside a bank.
+        another number of high nibbles than its bitmap has bits set, or the dot product ends inside a bank.
 
     Raises
     ------
@@ -239,7 +239,7 @@ class DenseDecoder(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += self.o.valid.eq(self.i.valid)
         slots = self._config.dense_slots
-        selects = [beat.bitmap] if slots == 1 else first_marks(m, beat.bitmap, slots)[0]
+        selects = [beat.bitmap] if slots == 1 else first_outliers(m, beat.bitmap, slots)[0]
         error = self._error(m, load)
         with m.If(load):
             m.d.sync += [
@@ -260,10 +260,10 @@ class DenseDecoder(wiring.Component):
         width = min(config.lanes, config.dense.bank)
         errors, counts = [], []
         for part in range(config.lanes // width):
-            marks = beat.bitmap[part * width : (part + 1) * width]
+            mask = beat.bitmap[part * width : (part + 1) * width]
             monitor = BankMonitor(config.dense.bank, config.dense.outliers, width)
             m.submodules[f"monitor{part}"] = monitor
-            counts.append(count_marks(m, marks, name=f"count{part}"))
+            counts.append(count_outliers(m, mask, name=f"count{part}"))
             m.d.comb += [
                 monitor.beat.eq(load),
                 monitor.last.eq(beat.last),

@@ -12,10 +12,10 @@ from sw_reference.checks import check_int
 
 from ..arith.bit_heap import BitHeap
 
-__all__ = ["BankMonitor", "count_marks", "first_marks"]
+__all__ = ["BankMonitor", "count_outliers", "first_outliers"]
 
 
-def count_marks(m: Module, mask: Any, *, name: str) -> Any:
+def count_outliers(m: Module, mask: Any, *, name: str) -> Any:
     """Returns the number of set bits of `mask`."""
     count = BitHeap(m, Shape.cast(range(len(mask) + 1)), name=name)
     for lane in range(len(mask)):
@@ -23,7 +23,7 @@ def count_marks(m: Module, mask: Any, *, name: str) -> Any:
     return count.sum()
 
 
-def first_marks(m: Module, mask: Any, count: int, *, start: int = 0) -> tuple[list[Any], Any]:
+def first_outliers(m: Module, mask: Any, count: int, *, start: int = 0) -> tuple[list[Any], Any]:
     """Returns the first `count` set bits of `mask`, each one-hot (or zero), and what is left of it.
 
     Signals are named from `start` on: that many set bits have been taken before.

@@ -275,9 +275,9 @@ def test_dense_decoder(fmt, stalls):
     for bitmaps in itertools.product(range(16), repeat=fmt.bank // 4):
         total = 0
         for index, bitmap in enumerate(bitmaps):
-            marks = [lane for lane in range(4) if bitmap >> lane & 1]
-            count = min(len(marks), slots) if rng.random() < 0.7 else int(rng.integers(slots + 1))
-            total += len(marks)
+            places = [lane for lane in range(4) if bitmap >> lane & 1]
+            count = min(len(places), slots) if rng.random() < 0.7 else int(rng.integers(slots + 1))
+            total += len(places)
             fields = {
                 "codes": rng.integers(-8, 8, 4).tolist(),
                 "high": rng.integers(-8, 8, slots).tolist(),
@@ -285,8 +285,8 @@ def test_dense_decoder(fmt, stalls):
             }
             fields |= {"group_scale": int(rng.integers(64))} if fmt.group else {}
             words.append(layout.const(fields | {"bitmap": bitmap, "high_count": count}).as_value().value)
-            select = [1 << lane for lane in marks[:slots]] + [0] * (slots - len(marks))
-            error = total > fmt.outliers or count != len(marks)
+            select = [1 << lane for lane in places[:slots]] + [0] * (slots - len(places))
+            error = total > fmt.outliers or count != len(places)
             # With a single lane what is selected in a faulty beat does not matter.
             expected.append(fields | {"error": error} | ({} if error else {"select": select}))
     payloads, _ = drive_stream(DenseDecoder(config), {"i": words}, len(words), stalls=stalls, seed=SEED)
