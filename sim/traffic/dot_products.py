@@ -142,9 +142,9 @@ def numeric_products(config: PEConfig, seed: int, count: int) -> list[DotProduct
         else:
             sq, dense = random_sq(rng, config.sq, side, k), random_dense(rng, config.dense, side, k)
         acc = multiply(sq, dense).acc
-        eta, rho = _row_scales(rng, side**2)
+        row_scales, column_scales = _row_scales(rng, side**2)
         for index, beats in enumerate(packing.dot_products(config, sq, dense)):
-            scales = eta[index : index + 1], rho[index : index + 1]
+            scales = row_scales[index : index + 1], column_scales[index : index + 1]
             y = round_result(acc.reshape(-1, 1, 1)[index], *scales)
             pair = scales_beat(scales[0][0], scales[1][0])
             products.append(DotProduct(beats.sq, beats.dense, pair, int(y[0, 0].view(np.uint32))))

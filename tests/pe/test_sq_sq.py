@@ -73,8 +73,8 @@ def one_outlier(fmt, rng):
     low = np.where(bitmap, inside, low).astype(np.int8)
     scale = np.ones(bank, np.float32)
     if isinstance(fmt, SQFormat):
-        sigma = rng.integers(24, 256, (bank, 1)).astype(np.uint8)
-        return SQTensor(fmt, bank, low, bitmap, sigma, high, scale)
+        bank_scale = rng.integers(24, 256, (bank, 1)).astype(np.uint8)
+        return SQTensor(fmt, bank, low, bitmap, bank_scale, high, scale)
     group_scale = rng.integers(0, 64, (bank, 1)).astype(np.uint8) if fmt.group else None
     return DenseTensor(fmt, bank, low[:, 0], group_scale, scale, bitmap, high)
 

@@ -97,7 +97,7 @@ class OutlierPath:
         at = self.at
         if self.config.dense.group:
             lane = delay(m, step.group_scale, at.gathered + 1, name="group_scale")
-            bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_tau")
+            bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_group_scale")
             fraction = delay(m, bank[:3], at.scaled - at.bank_sum - 1, name="bank_fraction")
             m.d.comb += [
                 column.lane_fraction.eq(lane[:3]),

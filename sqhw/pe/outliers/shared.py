@@ -271,9 +271,9 @@ class SharedOutliers(OutlierPath):
         """Behind the last step of a bank its group scale stays for two cycles, whatever follows."""
         if not self.config.dense.group:
             return
-        held = register(m, step.group_scale, name="held_tau", en=valid)
-        group_scale = register(m, held, name="bank_tau")
-        group_scale = delay(m, group_scale, self.at.bank_sum - 2, name="late_tau")
+        held = register(m, step.group_scale, name="held_group_scale", en=valid)
+        group_scale = register(m, held, name="bank_group_scale")
+        group_scale = delay(m, group_scale, self.at.bank_sum - 2, name="late_group_scale")
         m.d.comb += [column.fraction.eq(group_scale[:3]), column.exponent.eq(group_scale[3:])]
 
     def terms(self, m: Module, row: Any, column: Any, dense_sum: Any) -> list[Any]:
