@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sim.bench.pe import Bench, Counters
 from sim.traffic.faults import FAULTS
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
 from sqhw.config import preset
+from sqhw.pe.outliers import outlier_path
 
 NAME = os.environ["SQHW_PRESET"]
 CONFIG = preset(NAME)
@@ -104,16 +106,7 @@ async def gate(dut: Any) -> None:
     bench = Bench(dut, CONFIG, SEED)
     await bench.start()
     datapath = dut.pe.datapath
-    lanes = range(CONFIG.outlier_lanes)
-    if CONFIG.sq.high == "fp16":
-        held = [getattr(datapath.row_side, f"unpack{lane}") for lane in lanes]
-        registers = [
-            getattr(unit, f"held_{part}") for unit in held for part in ("sign", "significand", "shift")
-        ]
-        registers += [getattr(datapath.mac, f"outlier_lane{lane}").held_d for lane in lanes]
-    else:
-        registers = [getattr(datapath.row_side, f"held_high{lane}") for lane in lanes]
-        registers += [getattr(datapath.mac.outlier_lane, f"held_d{lane}") for lane in lanes]
+    registers = [attrgetter(name)(datapath) for name in outlier_path(CONFIG).held]
     seen = {"idle": 0, "toggles while idle": 0, "toggles": 0}
 
     def watch(active: bool) -> None:

@@ -57,6 +57,7 @@ def test_sizes(size, stalls):
 
 FORMATS = (
     "shared multiplier",
+    "no outliers, long",
     "no outliers, sentinel",
     "int8 whole",
     "fp16 sentinel",

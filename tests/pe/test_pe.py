@@ -24,6 +24,7 @@ NAN = 0x7FC00000
 
 CONFIGS = {
     "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256),
+    "no outliers, long": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256, pipeline="long"),
     "no outliers, sentinel": PEConfig(SQFormat(4, 0, mask="sentinel"), DenseFormat(8), 4, 0, 64),
     "all outliers": PEConfig(SQFormat(4, 4, "fp16"), DenseFormat(4), 4, 1, 64),
     "all outliers, int8": PEConfig(SQFormat(8, 8, "int8"), DenseFormat(4), 8, 3, 64),

@@ -20,6 +20,7 @@ __all__ = [
     "FP16_SHIFT_MAX",
     "FP16_SIGNIFICAND_MAX",
     "GROUP_SCALE_EXPONENT_MAX",
+    "HELD",
     "FP16OutlierLane",
     "FP16Outliers",
     "FP16Unpack",
@@ -27,6 +28,8 @@ __all__ = [
     "fp16_operand_layout",
 ]
 
+HELD = ("held_sign", "held_significand", "held_shift")
+"""Registers of :class:`FP16Unpack`."""
 FP16_SIGNIFICAND_MAX = 2047
 FP16_SHIFT_MAX = 29
 GROUP_SCALE_EXPONENT_MAX = 7
@@ -248,6 +251,12 @@ class FP16Outliers(OutlierPath):
     @property
     def active(self) -> tuple[str, ...]:
         return tuple(f"outlier_lane{lane}.active" for lane in range(self.config.outlier_lanes))
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        lanes = range(self.config.outlier_lanes)
+        names = (*(f"row_side.unpack{{}}.{name}" for name in HELD), "mac.outlier_lane{}.held_d")
+        return tuple(name.format(lane) for name in names for lane in lanes)
 
     def row_fields(self) -> dict[str, Any]:
         lanes = self.config.outlier_lanes

@@ -44,6 +44,12 @@ class INT8Outliers(OutlierPath):
     def active(self) -> tuple[str, ...]:
         return ("outlier_lane.active",)
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        lanes = range(self.config.outlier_lanes)
+        names = ("row_side.held_high{}", "mac.outlier_lane.held_d{}")
+        return tuple(name.format(lane) for name in names for lane in lanes)
+
     def row_fields(self) -> dict[str, Any]:
         high = data.ArrayLayout(signed(self.config.sq.high_bits), self.config.outlier_lanes)
         return self.select_fields() | {"high": high}

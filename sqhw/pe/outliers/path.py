@@ -64,6 +64,11 @@ class OutlierPath:
         """Names, below the multiply-accumulate unit, of signals that are set after an outlier was taken."""
         return ()
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Names, below the datapath, of the operand registers that hold while there is no outlier."""
+        return ()
+
     def row_fields(self) -> dict[str, Any]:
         """Fields of the row broadcast that this kind adds."""
         return {}

@@ -17,7 +17,7 @@ from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scale
 from ...config import PEConfig
 from ..gather import Gather
 from ..schedule import Schedule
-from .fp16 import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, GROUP_SCALE_EXPONENT_MAX, FP16Unpack
+from .fp16 import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, GROUP_SCALE_EXPONENT_MAX, HELD, FP16Unpack
 from .path import OutlierPath
 
 __all__ = ["BankSum", "MultiplierSchedule", "SharedMultiplier", "SharedOutliers"]
@@ -219,6 +219,10 @@ class SharedOutliers(OutlierPath):
     @property
     def active(self) -> tuple[str, ...]:
         return ("multiplier.outlier",)
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        return (*(f"row_side.unpack0.{name}" for name in HELD), "mac.held_d")
 
     def row_fields(self) -> dict[str, Any]:
         return self.select_fields() | {"first": 1, "sum": 1, "outlier": 1, "significand": _SIGNIFICAND}
