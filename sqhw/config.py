@@ -61,7 +61,7 @@ class PEConfig:
         at least 32 beats (K >= 32 * lanes), and holds the beats back where they are shorter.
     pipeline
         ``"short"``: few registers, for least area. ``"long"``: registers within sums, products and shifts,
-        for FPGAs, where they stand idle otherwise; about three times the clock, and 14 to 20 cycles later.
+        for FPGAs, where they would be idle; about three times the clock, and 14 to 20 cycles later.
 
     A dense operand with outliers of its own has as many lanes for them as a beat can hold: it never stalls.
 

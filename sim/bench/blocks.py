@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from sqhw.arith.float_pack import FloatPack
+from sqhw.arith.fp16_unpack import FP16Unpack
 from sqhw.arith.int_to_float import IntToFloat
 from sqhw.arith.output_stage import OutputStage
 from sqhw.arith.pipeline import delay, signed_range
@@ -19,7 +20,7 @@ from sqhw.arith.scale import ScaleMultiply, ScaleShift
 from sqhw.config import PEConfig
 from sqhw.pe.decoder import BitmapDecoder
 from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
-from sqhw.pe.outliers.fp16 import FP16OutlierLane, FP16Unpack
+from sqhw.pe.outliers.fp16 import FP16OutlierLane
 from sqhw.tools.verilated import CYCLES, build, play, ports_of
 from sqhw.tools.verilog import convert
 from sw_reference.format import LOW_BITS, DenseFormat, SQFormat

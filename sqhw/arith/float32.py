@@ -116,7 +116,7 @@ def rounding_layout() -> data.StructLayout:
 def round_product(product: Value, below: Value) -> dict[str, Value]:
     """Decides how a folded product of significands is rounded; returns the fields of the rounding layout.
 
-    The product is rounded where it stands, without being shifted to a subnormal's place.
+    The product is rounded in place: it is not shifted to a subnormal's place.
     """
     rest, bits = product[0], Cat(product[1:], Const(0, 1))
     # `bits` starts with the guard bit of the plain case; the one that is dropped last is the guard bit.

@@ -158,7 +158,7 @@ class Float16Round(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         number = data.View(float32_layout(), self.i)
-        # Normal numbers keep 11 bits and subnormals fewer; a guard and a sticky bit stand below them.
+        # Normal numbers keep 11 bits and subnormals fewer; a guard and a sticky bit lie below them.
         small = number.exponent <= _EXPONENT_STEP
         distance = Signal(range(_EXPONENT_STEP + 2))
         m.d.comb += distance.eq(Mux(small, _EXPONENT_STEP + 1 - number.exponent, 0))

@@ -1,4 +1,4 @@
-"""Submodules that stand many times in a design and once in its Verilog."""
+"""Submodules that a design has many times and its Verilog once."""
 
 from __future__ import annotations
 

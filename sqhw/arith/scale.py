@@ -11,10 +11,20 @@ from amaranth.lib.wiring import In, Out
 from .bit_heap import BitHeap
 from .pipeline import delay, register, signed_range
 
-__all__ = ["FRACTION_BITS", "ScaleMultiply", "ScaleShift", "add_scaled", "shift_latency"]
+__all__ = [
+    "BANK_EXPONENT_MAX",
+    "FRACTION_BITS",
+    "GROUP_EXPONENT_MAX",
+    "ScaleMultiply",
+    "ScaleShift",
+    "add_scaled",
+    "shift_latency",
+]
 
 FRACTION_BITS = 3
 SIGNIFICAND_MAX = 15
+BANK_EXPONENT_MAX = 31
+GROUP_EXPONENT_MAX = 7
 _FINE_BITS = 3
 
 
@@ -82,7 +92,7 @@ class ScaleShift(wiring.Component):
     The unit of a bank scale, 2**-27, lies three bits below the accumulator's, so that ``drop`` is 3: a
     bank scale that would leave a remainder there is reserved.
 
-    The register stands in the middle, where the word is still narrow: the lower three bits of the exponent
+    The register lies in the middle, where the word is still narrow: the lower three bits of the exponent
     shift before it, the others behind it. In a long pipeline there is one before and one behind it too.
 
     Latency: :attr:`latency` cycles. Throughput: one value per cycle; it never stops.

@@ -30,8 +30,8 @@ def lockstep_latency(config: PEConfig) -> int:
 class Lockstep(wiring.Component):
     """One bitmap decoder per row, joined with each other and with the columns' beats.
 
-    Where the dense operand has outliers, one decoder per column too. It is told apart which row has an error,
-    but not which column: an error in a column is one of every row.
+    Where the dense operand has outliers, one decoder per column too. Errors are known by row, but not by
+    column: an error in a column is one of every row.
 
     A beat takes as many steps as its fullest row needs; a row that has done its part idles meanwhile. All
     rows end a beat, and so a dot product, in the same cycle.

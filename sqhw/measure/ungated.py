@@ -9,8 +9,9 @@ from typing import Any
 
 from amaranth.hdl import Module
 
+from ..arith.fp16_unpack import FP16Unpack
 from ..pe.int8_lane import INT8OutlierLane
-from ..pe.outliers.fp16 import FP16OutlierLane, FP16Outliers, FP16Unpack
+from ..pe.outliers.fp16 import FP16OutlierLane, FP16Outliers
 from ..pe.outliers.int8 import INT8Outliers
 from ..pe.outliers.path import OutlierPath
 

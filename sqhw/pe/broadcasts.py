@@ -14,37 +14,23 @@ __all__ = ["column_layout", "row_layout"]
 
 
 def row_layout(path: OutlierPath) -> data.StructLayout:
-    """What the row side hands to its multiply-accumulate units. Cycles are those of :class:`Schedule`.
+    """What the row side hands to its multiply-accumulate units.
+
+    The outlier path and dense outliers add fields of their own (their ``row_fields``). Cycles are those of
+    the path's :class:`~sqhw.pe.schedule.Schedule`; a path may move a field and says so.
 
     ========== ============== =====================================================================
     field      cycle          meaning
     ========== ============== =====================================================================
     low        start          low codes
     sums       start          of neighbouring low codes
-    select     start          one-hot position of each outlier lane's element
-    take       start          per outlier lane: it has an outlier
-    first      start          dense outliers count (only where the dense operand has some)
     dense      dense_sum      the dense sum counts (not in the further steps of a beat, nor in a bubble)
-    high       operands       held high codes (FP16: sign and significand)
-    shift      exponents      FP16: exponents of the held high codes
     fraction   bank_sum       of the bank scale
     exponent   exponents      of the bank scale
     clear      terms          this step starts a dot product
     last       result         the accumulator shows a finished dot product
     error      result         it must not be trusted
     ========== ============== =====================================================================
-
-    With a shared multiplier ``first`` (cycle dense_sum) marks the first beat of a bank, and these take the
-    place of ``high`` and ``shift``. Their cycles count from the last step of a bank; in cycle bank_sum - 1
-    its outlier is multiplied and in cycle bank_sum its sum.
-
-    =========== ================ ==================================================================
-    sum         bank_sum         the bank's sum is multiplied
-    outlier     bank_sum - 1     the bank's outlier is multiplied: it has one
-    significand bank_sum - 1     of its high code, signed
-    exponent    either           of the bank scale or of the high code, in units of 2**-27
-    clear       terms - 1        the bank starts a dot product
-    =========== ================ ==================================================================
     """
     lanes = path.config.lanes
     fields: dict[str, object] = {
@@ -58,24 +44,16 @@ def row_layout(path: OutlierPath) -> data.StructLayout:
 
 
 def column_layout(path: OutlierPath) -> data.StructLayout:
-    """What the column side hands to its units: codes, the group scale where it is needed, dense outliers.
+    """What the column side hands to its units.
+
+    The outlier path adds group scales, and dense outliers add fields of their own (``column_fields``).
 
     ============= ============== ==============================
     field         cycle          meaning
     ============= ============== ==============================
     codes         start          dense codes, for outlier lanes
     picks         start          dense codes, for dense lanes
-    lane_fraction gathered + 1   of the group scale, for FP16 outlier lanes
-    fraction      scaled         of the group scale
-    exponent      exponents      of the group scale
-    select        start          one-hot position of each dense outlier
-    take          start          per dense outlier lane: it has an outlier
-    high          start          high nibbles of the dense outliers, for outliers at the same position
-    held_high     dense_sum      the same, held, for dense outlier lanes
     ============= ============== ==============================
-
-    With a shared multiplier there is no ``lane_fraction``; ``fraction`` and ``exponent`` belong to the bank
-    that ended last, in the two cycles in which the multiplier works on it.
     """
     lanes, bits = path.config.lanes, path.config.dense.bits
     fields: dict[str, object] = {

@@ -32,8 +32,8 @@ class BitmapDecoder(wiring.Component):
     """Decodes the mask of a beat, outliers first to last, ``outlier_lanes`` per step.
 
     A beat is one step unless it holds more outliers than there are outlier lanes; then it takes
-    as many steps as it needs and the input waits. Malformed beats never hang it: what is wrong is
-    told by ``error`` on the beat's last step.
+    as many steps as it needs and the input waits. Malformed beats never hang it: ``error`` on the
+    beat's last step flags them.
 
     Latency: :attr:`latency` cycles from a beat to its first step: one, and in a long pipeline two more,
     in which outliers are counted, and the first two of them found if a beat is always one step.

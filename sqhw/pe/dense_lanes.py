@@ -54,7 +54,7 @@ def _extend(code: Any, width: int) -> Value:
 
 
 def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
-    """Neighbours; the last of an odd number stands beside a zero."""
+    """Neighbours; the last of an odd number is beside a zero."""
     even = values + [Const(0, len(Value.cast(values[0])))] * (len(values) % 2)
     return list(zip(even[::2], even[1::2], strict=True))
 
@@ -64,7 +64,7 @@ class DenseLanes(wiring.Component):
 
     Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends
     on the SQ operand alone and the choice on the dense operand alone, so that an array makes both once per
-    row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
+    row and column; 5 selected bits replace the 8 ANDs of two lanes. What is selected, for all lanes
     and bits of the dense codes, is one bit heap (:class:`~sqhw.arith.bit_heap.BitHeap`).
 
     Latency: :attr:`latency` cycles: one, and one for each of the heap's further registers. Throughput: one

@@ -85,9 +85,15 @@ class DenseOutliers(NoDenseOutliers):
         return 1 + len(self._cuts)
 
     def row_fields(self) -> dict[str, Any]:
+        """``first``, in cycle ``start``: dense outliers count."""
         return {"first": 1}
 
     def column_fields(self) -> dict[str, Any]:
+        """In cycle ``start`` for outliers at the same position, ``held_high`` in ``dense_sum`` for the lanes.
+
+        ``select``: the one-hot position of each dense outlier. ``take``: the lane has one. ``high`` and
+        ``held_high``: its high nibble.
+        """
         slots = self.config.dense_slots
         nibbles = data.ArrayLayout(signed(LOW_BITS), slots)
         select = data.ArrayLayout(unsigned(self.config.lanes), slots)

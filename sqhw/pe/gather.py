@@ -54,7 +54,7 @@ class Gather(wiring.Component):
 
 
 class SplitGather(wiring.Component):
-    """``16 * hi + lo`` of the selected element; hi is 0 where no dense outlier stands.
+    """``16 * hi + lo`` of the selected element; hi is 0 where no dense outlier is.
 
     The low nibble is gathered as any dense code. Both the selection and the positions of the dense
     outliers are one-hot, so that the AND of the two tells which of them coincide, and these gather the high
@@ -74,7 +74,7 @@ class SplitGather(wiring.Component):
     select : In(lanes)
         One-hot or zero.
     dense_select : In(ArrayLayout(lanes, slots)), dense_high : In(ArrayLayout(signed(4), slots))
-        Where dense outliers stand, each one-hot or zero, and their high nibbles.
+        Where dense outliers are, each one-hot or zero, and their high nibbles.
     o : Out(signed(9))
     """
 

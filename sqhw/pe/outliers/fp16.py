@@ -10,34 +10,21 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...arith.bit_heap import BitHeap, cuts
+from ...arith.fp16_unpack import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, HELD, FP16Unpack, fp16_operand_layout
 from ...arith.pipeline import delay, register, signed_range
-from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
+from ...arith.scale import (
+    FRACTION_BITS,
+    GROUP_EXPONENT_MAX,
+    SIGNIFICAND_MAX,
+    ScaleShift,
+    add_scaled,
+    shift_latency,
+)
 from ...config import PEConfig
 from ..schedule import Schedule
 from .path import OutlierPath
 
-__all__ = [
-    "FP16_SHIFT_MAX",
-    "FP16_SIGNIFICAND_MAX",
-    "GROUP_SCALE_EXPONENT_MAX",
-    "HELD",
-    "FP16OutlierLane",
-    "FP16Outliers",
-    "FP16Unpack",
-    "LaneSchedule",
-    "fp16_operand_layout",
-]
-
-HELD = ("held_sign", "held_significand", "held_shift")
-"""Registers of :class:`FP16Unpack`."""
-FP16_SIGNIFICAND_MAX = 2047
-FP16_SHIFT_MAX = 29
-GROUP_SCALE_EXPONENT_MAX = 7
-
-
-def fp16_operand_layout() -> data.StructLayout:
-    """The part of an unpacked FP16 number that meets the multiplier."""
-    return data.StructLayout({"significand": 11, "sign": 1})
+__all__ = ["FP16OutlierLane", "FP16Outliers", "LaneSchedule"]
 
 
 @dataclass(frozen=True)
@@ -72,61 +59,6 @@ class LaneSchedule:
         return self.shift + shift_latency(long=self.long)
 
 
-class FP16Unpack(wiring.Component):
-    """Reads FP16 as the integer ``(-1)**sign * significand << shift`` in units of 2**-24.
-
-    Exact for every finite code, subnormals included: their significand lacks the hidden bit and their
-    shift is 0, as for the smallest normal binade.
-
-    Latency: :attr:`latency` cycle. Throughput: one code per cycle. The outputs hold while ``take`` is low
-    (operand isolation: nothing behind them toggles), except ``bad``, which is then low. A reset clears the
-    shift: even in Verilog, where 0 shifted by X is X, a product of nothing is then 0.
-
-    Members
-    -------
-    code : In(16)
-    take : In(1)
-        ``code`` holds an outlier's high code.
-    sign : Out(1)
-    significand : Out(11)
-    shift : Out(5)
-        0..29 for finite codes.
-    bad : Out(1)
-        The code taken was NaN or Inf.
-    """
-
-    latency = 1
-
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "code": In(16),
-                "take": In(1),
-                "sign": Out(1),
-                "significand": Out(11),
-                "shift": Out(5),
-                "bad": Out(1),
-            }
-        )
-
-    def hold(self, take: Any) -> Any:
-        """Returns what enables the registers."""
-        return take
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        fraction, exponent, sign = self.code[:10], self.code[10:15], self.code[15]
-        normal = exponent.any()
-        take = self.hold(self.take)
-        m.d.comb += [
-            self.sign.eq(register(m, sign, name="held_sign", en=take)),
-            self.significand.eq(register(m, Cat(fraction, normal), name="held_significand", en=take)),
-            self.shift.eq(register(m, (exponent - normal)[:5], name="held_shift", en=take, reset=True)),
-            self.bad.eq(register(m, self.take & exponent.all(), name="held_bad", reset=True)),
-        ]
-        return m
-
-
 class FP16OutlierLane(wiring.Component):
     """``(-1)**sign * significand * d << shift``, an exact integer in units of row scale * 2**-24.
 
@@ -136,7 +68,7 @@ class FP16OutlierLane(wiring.Component):
     The high code arrives unpacked (:class:`FP16Unpack`) because it is shared by
     a whole row of an array; this lane's own operand register is that of the dense code. It holds while
     ``take`` is low, and what is multiplied then is masked to 0 behind the multiplier: the multiplier's
-    inputs stand still. Latency: :attr:`latency` cycles from ``d``. Throughput: one product per cycle; it
+    inputs do not change. Latency: :attr:`latency` cycles from ``d``. Throughput: one product per cycle; it
     never stops.
 
     Parameters
@@ -176,7 +108,7 @@ class FP16OutlierLane(wiring.Component):
         self._at = LaneSchedule(grouped, long)
         self._operand_bound = dense_bound * (SIGNIFICAND_MAX if grouped else 1)
         self._product_bound = FP16_SIGNIFICAND_MAX * self._operand_bound
-        shift_max = FP16_SHIFT_MAX + (GROUP_SCALE_EXPONENT_MAX if grouped else 0)
+        shift_max = FP16_SHIFT_MAX + (GROUP_EXPONENT_MAX if grouped else 0)
         self._shift = ScaleShift(self._product_bound, shift_max, long=long)
         ports: dict[str, Any] = {"d": In(signed(dense_bits)), "take": In(1)}
         if grouped:
@@ -259,6 +191,7 @@ class FP16Outliers(OutlierPath):
         return tuple(name.format(lane) for name in names for lane in lanes)
 
     def row_fields(self) -> dict[str, Any]:
+        """Adds the held high codes: ``high`` in cycle ``operands``, ``shift`` in cycle ``exponents``."""
         lanes = self.config.outlier_lanes
         return self.select_fields() | {
             "high": data.ArrayLayout(fp16_operand_layout(), lanes),

@@ -51,6 +51,7 @@ class INT8Outliers(OutlierPath):
         return tuple(name.format(lane) for name in names for lane in lanes)
 
     def row_fields(self) -> dict[str, Any]:
+        """Adds ``high``, the held high codes, in cycle ``operands``."""
         high = data.ArrayLayout(signed(self.config.sq.high_bits), self.config.outlier_lanes)
         return self.select_fields() | {"high": high}
 

@@ -11,15 +11,13 @@ from amaranth.lib import data
 from sw_reference.format import NIBBLE_MIN
 
 from ...arith.pipeline import delay, register
-from ...arith.scale import ScaleMultiply, ScaleShift
+from ...arith.scale import BANK_EXPONENT_MAX, GROUP_EXPONENT_MAX, ScaleMultiply, ScaleShift
 from ...config import PEConfig
 from ..dense_outliers import NoDenseOutliers, dense_outliers
 from ..schedule import Schedule
 
 __all__ = ["OutlierPath"]
 
-_BANK_EXPONENT_MAX = 31
-_GROUP_EXPONENT_MAX = 7
 _DROP = 3
 
 
@@ -74,7 +72,11 @@ class OutlierPath:
         return {}
 
     def column_fields(self) -> dict[str, Any]:
-        """Fields of the column broadcast for group scales."""
+        """Fields of the column broadcast for group scales, where there are some.
+
+        ``fraction``, in cycle ``scaled``, and ``exponent``, in cycle ``exponents``, scale the bank sum;
+        ``lane_fraction``, in cycle ``gathered`` + 1, the dense codes of FP16 outlier lanes.
+        """
         return {"lane_fraction": 3, "fraction": 3, "exponent": 3} if self.config.dense.group else {}
 
     def row_side(self, m: Module, step: Any, valid: Any, row: Any, exponent: Any) -> Any:
@@ -134,19 +136,22 @@ class OutlierPath:
         at = self.at
         m.submodules.bank_scale = scale = ScaleMultiply(bound, registered=at.scale_cuts)
         m.d.comb += [scale.value.eq(value), scale.fraction.eq(row.fraction)]
-        exponent, exponent_max = row.exponent, _BANK_EXPONENT_MAX
+        exponent, exponent_max = row.exponent, BANK_EXPONENT_MAX
         if self.config.dense.group:
             product = register(m, scale.o, name="bank_product")
             m.submodules.group_scale = scale = ScaleMultiply(scale.bound, registered=at.scale_cuts)
             m.d.comb += [scale.value.eq(product), scale.fraction.eq(column.fraction)]
             exponent = register(m, row.exponent + column.exponent, name="exponent")
-            exponent_max += _GROUP_EXPONENT_MAX
+            exponent_max += GROUP_EXPONENT_MAX
         m.submodules.scale_shift = shift = ScaleShift(scale.bound, exponent_max, drop=_DROP, long=at.long)
         m.d.comb += [shift.value.eq(scale.o), shift.exponent.eq(exponent)]
         return shift.o
 
     def select_fields(self) -> dict[str, Any]:
-        """Fields of the row broadcast that say where outliers are: of kinds with outlier lanes."""
+        """Fields of the row broadcast, in cycle ``start``, of kinds with outlier lanes.
+
+        ``select``: the one-hot position of each lane's element. ``take``: the lane has an outlier.
+        """
         lanes = self.config.outlier_lanes
         return {"select": data.ArrayLayout(unsigned(self.config.lanes), lanes), "take": lanes}
 

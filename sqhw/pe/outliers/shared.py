@@ -12,18 +12,25 @@ from amaranth.lib.wiring import In, Out
 from sw_reference.format import LOW_BITS, NIBBLE_MIN
 
 from ...arith.bit_heap import BitHeap, cuts
+from ...arith.fp16_unpack import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, HELD, FP16Unpack
 from ...arith.pipeline import delay, register, signed_range
-from ...arith.scale import FRACTION_BITS, SIGNIFICAND_MAX, ScaleShift, add_scaled, shift_latency
+from ...arith.scale import (
+    BANK_EXPONENT_MAX,
+    FRACTION_BITS,
+    GROUP_EXPONENT_MAX,
+    SIGNIFICAND_MAX,
+    ScaleShift,
+    add_scaled,
+    shift_latency,
+)
 from ...config import PEConfig
 from ..gather import Gather
 from ..schedule import Schedule
-from .fp16 import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, GROUP_SCALE_EXPONENT_MAX, HELD, FP16Unpack
 from .path import OutlierPath
 
 __all__ = ["BankSum", "MultiplierSchedule", "SharedMultiplier", "SharedOutliers"]
 
 _SIGNIFICAND = signed(12)
-_BANK_EXPONENT_MAX = 31
 _DROP = 3
 _FACTOR = signed(5)
 """Holds a dense code as well as the significand of a bank scale."""
@@ -129,9 +136,7 @@ class SharedMultiplier(wiring.Component):
         scaled = SIGNIFICAND_MAX if grouped else 1
         self._factor_bound = SIGNIFICAND_MAX * scaled
         largest = max(bound * self._factor_bound, FP16_SIGNIFICAND_MAX * 8 * scaled)
-        exponent_max = max(_BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (
-            GROUP_SCALE_EXPONENT_MAX if grouped else 0
-        )
+        exponent_max = max(BANK_EXPONENT_MAX, FP16_SHIFT_MAX + _DROP) + (GROUP_EXPONENT_MAX if grouped else 0)
         self._product = signed_range(largest)
         self._shift = ScaleShift(largest, exponent_max, drop=_DROP, long=long)
         ports = {
@@ -225,9 +230,21 @@ class SharedOutliers(OutlierPath):
         return (*(f"row_side.unpack0.{name}" for name in HELD), "mac.held_d")
 
     def row_fields(self) -> dict[str, Any]:
+        """Adds what controls the multiplier. Cycles count from the last step of a bank.
+
+        =========== ================ ==================================================================
+        first       dense_sum        the first beat of a bank
+        sum         bank_sum         the bank's sum is multiplied
+        outlier     bank_sum - 1     the bank's outlier is multiplied: it has one
+        significand bank_sum - 1     of its high code, signed
+        exponent    either           of the bank scale or of the high code, in units of 2**-27
+        clear       terms - 1        the bank starts a dot product
+        =========== ================ ==================================================================
+        """
         return self.select_fields() | {"first": 1, "sum": 1, "outlier": 1, "significand": _SIGNIFICAND}
 
     def column_fields(self) -> dict[str, Any]:
+        """The group scale of the bank that ended last, in the two cycles of the multiplier's work on it."""
         return {"fraction": 3, "exponent": 3} if self.config.dense.group else {}
 
     def row_side(self, m: Module, step: Any, valid: Any, row: Any, exponent: Any) -> Any:
