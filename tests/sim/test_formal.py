@@ -15,8 +15,8 @@ from sim.formal.claims import PROOFS, QUICK
 from sim.formal.prove import Proof, prove, refute
 from sim.mutation.designs import CONFIG
 from sqhw.cli import main
-from sqhw.pe import bank_monitor
 from sqhw.pe import decoder as bitmap_decoder
+from sqhw.pe import mask
 
 BY_NAME = {proof.name: proof for proof in PROOFS}
 BUGS = [(proof.name, bug) for proof in PROOFS for bug in proof.bugs]
@@ -61,7 +61,7 @@ def test_a_bank_counter_that_runs_on_is_refuted(monkeypatch, tmp_path):
     def claim(test, message):
         return Assert(1 if message.startswith("invariant") else test, message)
 
-    mutant = changed(bank_monitor, "bank_last & ~too_long", "bank_last")
+    mutant = changed(mask, "bank_last & ~too_long", "bank_last")
     config = replace(CONFIG, k_max=16)
     proof = Proof("contract", "", lambda: formal_decoder.DecoderProof(config), depth=12, induction=False)
     monkeypatch.setattr(formal_decoder, "Assert", claim)
