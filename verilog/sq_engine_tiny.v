@@ -1333,8 +1333,8 @@ endmodule
 
 // One bitmap decoder per row, joined with each other and with the columns' beats.
 //
-// Where the dense operand has outliers, one decoder per column too. It is told apart which row has an error,
-// but not which column: an error in a column is one of every row.
+// Where the dense operand has outliers, one decoder per column too. Errors are known by row, but not by
+// column: an error in a column is one of every row.
 //
 // A beat takes as many steps as its fullest row needs; a row that has done its part idles meanwhile. All
 // rows end a beat, and so a dot product, in the same cycle.
@@ -1445,8 +1445,8 @@ endmodule
 // Decodes the mask of a beat, outliers first to last, outlier_lanes per step.
 //
 // A beat is one step unless it holds more outliers than there are outlier lanes; then it takes
-// as many steps as it needs and the input waits. Malformed beats never hang it: what is wrong is
-// told by error on the beat's last step.
+// as many steps as it needs and the input waits. Malformed beats never hang it: error on the
+// beat's last step flags them.
 //
 // Latency: 1 cycles from a beat to its first step: one, and in a long pipeline two more,
 // in which outliers are counted, and the first two of them found if a beat is always one step.
@@ -1583,8 +1583,8 @@ endmodule
 // Decodes the mask of a beat, outliers first to last, outlier_lanes per step.
 //
 // A beat is one step unless it holds more outliers than there are outlier lanes; then it takes
-// as many steps as it needs and the input waits. Malformed beats never hang it: what is wrong is
-// told by error on the beat's last step.
+// as many steps as it needs and the input waits. Malformed beats never hang it: error on the
+// beat's last step flags them.
 //
 // Latency: 1 cycles from a beat to its first step: one, and in a long pipeline two more,
 // in which outliers are counted, and the first two of them found if a beat is always one step.
@@ -3943,7 +3943,7 @@ endmodule
 //
 // Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends
 // on the SQ operand alone and the choice on the dense operand alone, so that an array makes both once per
-// row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
+// row and column; 5 selected bits replace the 8 ANDs of two lanes. What is selected, for all lanes
 // and bits of the dense codes, is one bit heap (BitHeap).
 //
 // Latency: 1 cycles: one, and one for each of the heap's further registers. Throughput: one
@@ -4331,7 +4331,7 @@ endmodule
 // The unit of a bank scale, 2**-27, lies three bits below the accumulator's, so that drop is 3: a
 // bank scale that would leave a remainder there is reserved.
 //
-// The register stands in the middle, where the word is still narrow: the lower three bits of the exponent
+// The register lies in the middle, where the word is still narrow: the lower three bits of the exponent
 // shift before it, the others behind it. In a long pipeline there is one before and one behind it too.
 //
 // Latency: 1 cycles. Throughput: one value per cycle; it never stops.

@@ -246,8 +246,8 @@ endmodule
 // Decodes the mask of a beat, outliers first to last, outlier_lanes per step.
 //
 // A beat is one step unless it holds more outliers than there are outlier lanes; then it takes
-// as many steps as it needs and the input waits. Malformed beats never hang it: what is wrong is
-// told by error on the beat's last step.
+// as many steps as it needs and the input waits. Malformed beats never hang it: error on the
+// beat's last step flags them.
 //
 // Latency: 1 cycles from a beat to its first step: one, and in a long pipeline two more,
 // in which outliers are counted, and the first two of them found if a beat is always one step.
@@ -865,7 +865,7 @@ endmodule
 //
 // Two lanes q and r times one bit of each of their two dense codes is 0, q, r or q + r. The sum depends
 // on the SQ operand alone and the choice on the dense operand alone, so that an array makes both once per
-// row and column; 5 selected bits stand here for the 8 ANDs of two lanes. What is selected, for all lanes
+// row and column; 5 selected bits replace the 8 ANDs of two lanes. What is selected, for all lanes
 // and bits of the dense codes, is one bit heap (BitHeap).
 //
 // Latency: 1 cycles: one, and one for each of the heap's further registers. Throughput: one
@@ -1477,7 +1477,7 @@ endmodule
 // The high code arrives unpacked (FP16Unpack) because it is shared by
 // a whole row of an array; this lane's own operand register is that of the dense code. It holds while
 // take is low, and what is multiplied then is masked to 0 behind the multiplier: the multiplier's
-// inputs stand still. Latency: 3 cycles from d. Throughput: one product per cycle; it
+// inputs do not change. Latency: 3 cycles from d. Throughput: one product per cycle; it
 // never stops.
 //
 // Members
@@ -1748,7 +1748,7 @@ endmodule
 // The unit of a bank scale, 2**-27, lies three bits below the accumulator's, so that drop is 3: a
 // bank scale that would leave a remainder there is reserved.
 //
-// The register stands in the middle, where the word is still narrow: the lower three bits of the exponent
+// The register lies in the middle, where the word is still narrow: the lower three bits of the exponent
 // shift before it, the others behind it. In a long pipeline there is one before and one behind it too.
 //
 // Latency: 1 cycles. Throughput: one value per cycle; it never stops.
@@ -2037,7 +2037,7 @@ endmodule
 // The unit of a bank scale, 2**-27, lies three bits below the accumulator's, so that drop is 3: a
 // bank scale that would leave a remainder there is reserved.
 //
-// The register stands in the middle, where the word is still narrow: the lower three bits of the exponent
+// The register lies in the middle, where the word is still narrow: the lower three bits of the exponent
 // shift before it, the others behind it. In a long pipeline there is one before and one behind it too.
 //
 // Latency: 1 cycles. Throughput: one value per cycle; it never stops.
