@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -108,7 +108,7 @@ class PackedFile:
         If the file is not safetensors, is cut short, holds no packed tensors, or its description is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         self.file = TensorFile(path)
         if KEY not in self.file.metadata:
             raise ValueError(f"{path} holds no packed tensors: its metadata has no entry {KEY}")

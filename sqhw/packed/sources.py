@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -117,7 +118,7 @@ class _Parts:
         return self._home[name].part(name, rows)
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: str | PathLike[str]) -> Source:
     """Opens a model: a file, any part of one in several files, an index of parts, or a folder with one model.
 
     Raises
@@ -127,6 +128,7 @@ def open_source(path: Path) -> Source:
     ValueError
         If a file is neither GGUF nor safetensors, is cut short, or a part is missing.
     """
+    path = Path(path)
     if path.is_dir():
         path = _model_in(path)
     files, homes = _files(path)

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -64,7 +65,8 @@ class TensorFile:
         If the file is not safetensors, or is cut short.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
+        path = Path(path)
         try:
             with safe_open(path, framework="np"):
                 pass

@@ -11,6 +11,7 @@ from sqhw.packed import convert as convert_module
 from sqhw.packed import packed_file
 from sqhw.packed.convert import Recipe
 from sqhw.packed.packed_file import KEY, PackedFile
+from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import TensorFile, TensorFileWriter
 from sw_reference.format import SQFormat
 from tests.reference.cases import random_dense, random_sq
@@ -76,6 +77,12 @@ def test_a_damaged_description_is_refused(model, change, message):
     want = re.escape(f"{output}: the description of its packed tensors is damaged: {message}")
     with pytest.raises(ValueError, match=f"^{want}"):
         PackedFile(output)
+
+
+def test_paths_may_be_strings(model):
+    output = to_packed(model, Recipe(SQFormat()))
+    assert list(PackedFile(str(output)).packed) == list(PackedFile(output).packed)
+    assert list(open_source(str(model)).entries) == list(open_source(model).entries)
 
 
 def test_files_without_packed_tensors_are_refused(model):
