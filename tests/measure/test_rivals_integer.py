@@ -10,8 +10,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.arith.bit_heap import BitHeap
-from sqhw.measure.rivals.products import add_signed_product
 from sqhw.measure.rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
+from sqhw.measure.rivals.products import add_signed_product
 from sw_reference.rivals import integer_dot
 from tests.hardware import drive_pipeline
 
