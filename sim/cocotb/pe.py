@@ -14,9 +14,10 @@ import cocotb
 import numpy as np
 
 from sim.bench.pe import Bench, Counters
-from sim.traffic.faults import FAULTS
+from sim.traffic.faults import FAULTS, replace_field
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
 from sqhw.config import preset
+from sqhw.layouts import dense_beat_layout
 from sqhw.pe.outliers import outlier_path
 
 NAME = os.environ["SQHW_PRESET"]
@@ -141,7 +142,7 @@ async def faults(dut: Any) -> None:
         if broken is None:
             continue
         beats = len(broken)
-        companion = (dense[0] * (beats // len(dense[0]) + 1))[:beats]
+        companion = [dense[0][0]] * (beats - 1) + [dense[0][-1]]
         streams = ([broken, sq[1]], [companion, dense[1]], scales[:2])
         counters = await bench.run(streams, pause_in=0.2)
         assert counters.error == [1, 0], f"{name}: error flags are {counters.error}"
@@ -158,7 +159,9 @@ async def unequal_lengths(dut: Any) -> None:
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     sq, dense, scales = job.streams(CONFIG)
-    streams = ([sq[0], sq[1]], [dense[0][:-1], [*dense[0][-1:], *dense[1]]], scales[:2])
+    layout = dense_beat_layout(CONFIG)
+    early, late = (replace_field(layout, dense[0][at], "last", at == -2) for at in (-2, -1))
+    streams = (sq[:2], [[*dense[0][:-2], early, late], dense[1]], scales[:2])
     counters = await bench.run(streams)
     assert counters.error == [1, 0], counters.error
 

@@ -77,7 +77,7 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
     for product in products:
         traffic.add(product)
         operands.sample(bins, product.sq, product.dense, legal=not product.fault)
-    points, cycles = Points(design.verilog), 0
+    points, cycles, counts = Points(design.verilog), 0, program.path.with_name("coverage.dat")
     for number, (pause_in, pause_out) in enumerate(PAUSES):
         note(f"run {number + 1} of {len(PAUSES)}")
         run = drive(
@@ -89,12 +89,13 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
             pause_in=pause_in,
             pause_out=pause_out,
             limit=200 * len(traffic.sq),
+            coverage=counts,
         )
         if run.state != "done" or list(run.results) != traffic.expected:
             raise Failure(f"run {number}: {run.state}, {len(run.results)} results, not all right")
         sample_run(bins, run)
         cycles += run.cycles
-        points.add(program.with_name("coverage.dat"))
+        points.add(counts)
     sample_results(bins, products)
     return Covered(points, bins, len(PAUSES) * len(products), cycles)
 
@@ -180,16 +181,25 @@ def cover_array(config: ArrayConfig, seed: int, folder: Path, note: Note) -> Cov
             stream += payloads
         ends = [False] * (config.rows - 1) + [True]
         expected += [(sums, sums is None, last) for sums, last in zip(tile.sums, ends, strict=True)]
-    points, cycles = Points(program.parents[1].joinpath("top.v").read_text()), 0
+    points, cycles = Points(program.path.parents[1].joinpath("top.v").read_text()), 0
+    counts = program.path.with_name("coverage.dat")
     for number, (pause_in, pause_out) in enumerate(PAUSES):
         note(f"run {number + 1} of {len(PAUSES)}")
-        pauses = {"pause_in": pause_in, "pause_out": pause_out}
-        run = drive_array(program, config, streams, results=len(expected), seed=seed + number, **pauses)
+        run = drive_array(
+            program,
+            config,
+            streams,
+            results=len(expected),
+            seed=seed + number,
+            pause_in=pause_in,
+            pause_out=pause_out,
+            coverage=counts,
+        )
         rows = [read_tile_row(config, payload) for payload, _ in run.results]
         found = [(None if error else sums, error, last) for sums, error, last in rows]
         if run.state != "done" or found != expected:
             raise Failure(f"run {number}: {run.state}, {len(found)} rows, not all right")
         sample_run(bins, run)
         cycles += run.cycles
-        points.add(program.with_name("coverage.dat"))
+        points.add(counts)
     return Covered(points, bins, len(PAUSES) * len(expected) * config.columns, cycles)

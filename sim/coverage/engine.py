@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from sim.report import Failure, Note
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import EngineConfig
 from sqhw.driver.engine import golden
+from sqhw.driver.library import HARNESS
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.emit import Design, emit
@@ -24,8 +24,7 @@ from sqhw.tools.verilated import build
 
 __all__ = ["cover_engine"]
 
-MAIN = Path(__file__).with_name("engine.cpp")
-GATES = MAIN.with_name("gates.inc")
+GATES = Path(__file__).with_name("gates.inc")
 PAUSES = {"none": (0.0, 0.0), "inputs": (0.5, 0.0), "output": (0.0, 0.8), "both": (0.4, 0.6)}
 START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
 ERRORS = tuple(field.name for field in register("ERRORS").fields)
@@ -34,13 +33,8 @@ ALL = 0xFFFFFFFF
 
 def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
     """A shared library with the interface that :class:`~sqhw.driver.rtl.RTLDevice` knows."""
-    defines = {
-        "HARNESS": f'"{files("sqhw.driver") / "harness.cpp"}"',
-        "GATES": f'"{GATES.resolve()}"',
-        "AXI_BYTES": config.axi_bytes,
-    }
-    options = [*OPTIONS, "-CFLAGS", "-fPIC", "-LDFLAGS", "-shared"]
-    return build(design.verilog, design.name, [], MAIN, folder, defines=defines, options=options)
+    defines = {"GATES": f'"{GATES.resolve()}"', "AXI_BYTES": config.axi_bytes}
+    return build(design.verilog, design.name, HARNESS, folder, defines=defines, options=OPTIONS)
 
 
 class _Device(RTLDevice):
@@ -75,12 +69,10 @@ class _Device(RTLDevice):
 
     def write_bytes(self, name: str, value: int, strobe: int, late: int) -> int:
         """Writes some bytes of a register, the address `late` cycles behind the data, or before it."""
-        write = self._library.engine_write_bytes
-        write.argtypes = [ctypes.c_void_p, *[ctypes.c_uint32] * 3, ctypes.c_int]
         self.bins.hit("write: some bytes", strobe != 15)
         self.bins.hit("write: data first", late > 0)
         self.bins.hit("write: address first", late < 0)
-        return int(write(self._handle, register(name).offset, value, strobe, late))
+        return self._write(register(name).offset, value, strobe, late)
 
     def save_coverage(self, path: Path) -> None:
         self._library.engine_coverage.argtypes = [ctypes.c_void_p, ctypes.c_char_p]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from sim.bench.program import Program
 from sim.bench.streams import Beats, drive
 from sim.traffic.dot_products import NAN, DotProduct, dot_products
 from sqhw.config import PEConfig
@@ -47,7 +47,7 @@ def _round(
 
 
 def beat_rounds(
-    program: Path, config: PEConfig, beats: int, seed: int, *, per_round: int = BEATS_PER_ROUND
+    program: Program, config: PEConfig, beats: int, seed: int, *, per_round: int = BEATS_PER_ROUND
 ) -> Iterator[dict[str, Any]]:
     """Yields one row per round of random traffic, until `beats` beats were sent."""
     legal, malformed = dot_products(config, seed)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.bench.replay import Channel, Program, compile_bench
+from sim.bench.program import Program, compile_program, ports_of
 from sim.bench.serial_line import BenchPort, Damage
 from sqhw.boards.serial_engine import FramedEngine
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
@@ -19,7 +19,6 @@ from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.frames import FLAG, PAYLOAD_MAX, Command, encode_frame
 from sqhw.driver.link import LinkError
 from sqhw.engine.registers import REGISTERS, Format
-from sqhw.tools.verilated import Port, ports_of
 from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -48,9 +47,8 @@ SHARES = (0.0, 0.005, 0.02, 0.08)
 def compile_line(folder: Path) -> Program:
     """Builds the device, from the bytes of frames on, under Verilator."""
     component = FramedEngine(CONFIG, PATIENCE)
-    ports = [Port("clk", 1, False), Port("rst", 1, False), *ports_of(component)]
-    sink = Channel(("o__payload",), "o__valid", "o__ready")
-    return compile_bench(convert(component, "top"), "top", ports, "clk", [sink], folder, mutants=False)
+    text, ports = convert(component, "top"), ports_of(component)
+    return compile_program(text, "top", ports, folder, clock="clk", optimize="-O1")
 
 
 def line_rounds(program: Program, rounds: int, seed: int) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from sim.bench.replay import Bench, Channel, Sink, Source, play
+from sim.bench.program import Bench, Channel, ports_of
+from sim.bench.replay import Sink, Source, play
 from sim.report import Failure
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
@@ -14,7 +15,6 @@ from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
-from sqhw.tools.verilated import ports_of
 from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
@@ -39,13 +39,11 @@ Tile = tuple[list[int], list[int], list[list[int] | None]]
 def array_design() -> Design:
     """The array, clock and reset included among its ports."""
     component = ProcessingArray(CONFIG)
-    ports = [("clk", 1, False), ("rst", 1, False)]
-    ports += [(port.name, port.width, port.output) for port in ports_of(component)]
-    described = [
-        {"name": name, "width": width, "direction": "output" if output else "input"}
-        for name, width, output in ports
+    ports = [
+        {"name": port.name, "width": port.width, "direction": "output" if port.output else "input"}
+        for port in ports_of(component)
     ]
-    return Design("top", convert(component, "top"), {"ports": described})
+    return Design("top", convert(component, "top"), {"ports": ports})
 
 
 def _tile(rng: np.random.Generator, dice: random.Random) -> Tile:

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from sim.bench.replay import MAIN, MUTANT_BITS, compile_bench, replay
-from sim.mutation.designs import DESIGNS, Subject, ports_of
+from sim.bench.program import MAIN, compile_program
+from sim.bench.replay import replay
+from sim.mutation.designs import DESIGNS, Subject, design_ports
 from sim.mutation.equivalence import Equivalence, Verdict
 from sim.mutation.mutate import Mutant, mutate
 from sim.report import Check, Note, Report, about, choice
@@ -22,6 +23,7 @@ from sw_reference.files import as_json, write_text
 
 __all__ = ["CHECK", "COMMAND", "campaign", "prove", "run"]
 
+MUTANT_BITS = 12
 COUNTS = {"pe": 280, "array": 120, "engine": 120}
 REQUIRED = 0.99
 """Of the mutants that are not proven equivalent, this share must be killed."""
@@ -70,8 +72,14 @@ def campaign(
         subject.design(), count, seed, folder, bits=MUTANT_BITS, without=subject.without
     )
     note("compiling")
-    program = compile_bench(
-        mutated.verilog, mutated.name, ports_of(mutated), subject.clock, subject.sinks, folder / "bench"
+    program = compile_program(
+        mutated.verilog,
+        mutated.name,
+        design_ports(mutated),
+        folder / "bench",
+        clock=subject.clock,
+        mutants=True,
+        optimize="-O1",
     )
     note("recording a run")
     recording, compared = subject.record(program, seed, effort or subject.effort)

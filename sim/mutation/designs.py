@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sim.bench.replay import Bench, Channel, Program, Recording, Sink, Source, play
+from sim.bench.program import Bench, Channel, Port, Program
+from sim.bench.replay import Recording, Sink, Source, play
 from sim.mutation.array import OUT as ARRAY_OUT
 from sim.mutation.array import array_design, stimulate_array
 from sim.mutation.engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
@@ -18,10 +19,9 @@ from sqhw.config import PEConfig
 from sqhw.emit import Design, emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import split_last
-from sqhw.tools.verilated import Port
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
-__all__ = ["CONFIG", "DESIGNS", "Subject", "ports_of"]
+__all__ = ["CONFIG", "DESIGNS", "Subject", "design_ports"]
 
 CONFIG = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
 """Small, with all that needs control: banks of two beats, beats of two steps, group scales, a short k_max."""
@@ -71,10 +71,11 @@ class Subject:
         """Runs the design without a fault; returns the run, and how many results were compared."""
         bench = Bench(program)
         compared = self.stimulate(bench, seed, effort)
-        return bench.recording, compared
+        return Recording.of(bench, self.sinks), compared
 
 
-def ports_of(design: Design) -> list[Port]:
+def design_ports(design: Design) -> list[Port]:
+    """Ports of emitted hardware, clock and reset included."""
     return [
         Port(port["name"], port["width"], port["direction"] == "output") for port in design.manifest["ports"]
     ]

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.bench.replay import Bench, Channel, Sink, Source, play
+from sim.bench.program import Bench, Channel
+from sim.bench.replay import Sink, Source, play
 from sim.mutation.invariants import Clause, Term
 from sim.report import Failure
 from sim.traffic.operands import random_dense, random_sq

