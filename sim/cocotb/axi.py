@@ -11,7 +11,7 @@ import numpy as np
 from cocotb.triggers import with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
-from sim.bench.pe import Bench
+from sim.bench.dut import PEBench
 from sim.cocotb.pe import CONFIG, SEED
 from sim.traffic.jobs import random_jobs
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
@@ -33,7 +33,7 @@ def _tdata(layout: Any, dot_products: list[Any]) -> list[list[int]]:
 @cocotb.test()
 async def axi_stream_library(dut: Any) -> None:
     """One frame per dot product and operand; results arrive in order with their error flag clear."""
-    await Bench(dut, CONFIG, SEED).start()
+    await PEBench(dut, CONFIG, SEED).start()
     rng = random.Random(SEED)
     ends: dict[str, Any] = {}
     for name in ("s_axis_sq", "s_axis_dense", "s_axis_scale"):

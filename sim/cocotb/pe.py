@@ -13,7 +13,7 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from sim.bench.pe import Bench, Counters
+from sim.bench.dut import PEBench, Run
 from sim.traffic.faults import FAULTS, replace_field
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
 from sqhw.config import preset
@@ -38,16 +38,16 @@ PLAN: dict[str, dict[str, Any]] = {
 """How each preset meets the captured activations and weights."""
 
 
-def compare(job: Job, counters: Counters, pairs: Any) -> int:
+def compare(job: Job, run: Run, pairs: Any) -> int:
     """Returns how many results differ from the golden model in accumulator, float32 or error flag."""
     wrong = 0
-    for (row, column), acc, y, error in zip(pairs, counters.acc, counters.y, counters.error, strict=True):
+    for (row, column), acc, y, error in zip(pairs, run.sums, run.y, run.error, strict=True):
         expected = int(job.acc[row, column]), int(job.y[row, column].view(np.uint32)), 0
         wrong += (acc, y, error) != expected
     return wrong
 
 
-async def run_job(bench: Bench, job: Job) -> dict[str, Any]:
+async def run_job(bench: PEBench, job: Job) -> dict[str, Any]:
     """Runs one half of the job without stalls, which shows the speed, and the other half with stalls."""
     job = dataclasses.replace(job, pairs=job.pairs[:PAIRS])
     streams = job.streams(CONFIG)
@@ -66,15 +66,15 @@ async def run_job(bench: Bench, job: Job) -> dict[str, Any]:
         "mismatches": mismatches,
         "cycles": free.cycles,
         "stalls": free.stalls,
-        "utilization": free.utilization,
-        "gate_rate": free.gate_rate,
+        "utilization": free.beats / free.cycles,
+        "gate_rate": 1 - free.active / free.cycles,
         "cycles_with_random_stalls": held.cycles,
     }
 
 
 async def run_jobs(dut: Any, jobs: Iterable[Job]) -> None:
     """Runs jobs, adds a line for each to the report, and fails if any result differs or there is none."""
-    bench = Bench(dut, CONFIG, SEED)
+    bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     compared = mismatches = 0
     with REPORT.open("a") as report:
@@ -104,7 +104,7 @@ async def corners(dut: Any) -> None:
 @cocotb.test()
 async def gate(dut: Any) -> None:
     """While there is no outlier, no operand register of an outlier lane changes; with outliers they do."""
-    bench = Bench(dut, CONFIG, SEED)
+    bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     datapath = dut.pe.datapath
     registers = [attrgetter(name)(datapath) for name in outlier_path(CONFIG).held]
@@ -131,7 +131,7 @@ async def gate(dut: Any) -> None:
 @cocotb.test()
 async def faults(dut: Any) -> None:
     """Every kind of malformed input is flagged with its result, a NaN; the next result is clean."""
-    bench = Bench(dut, CONFIG, SEED)
+    bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     sq, dense, scales = job.streams(CONFIG)
@@ -144,9 +144,9 @@ async def faults(dut: Any) -> None:
         beats = len(broken)
         companion = [dense[0][0]] * (beats - 1) + [dense[0][-1]]
         streams = ([broken, sq[1]], [companion, dense[1]], scales[:2])
-        counters = await bench.run(streams, pause_in=0.2)
-        assert counters.error == [1, 0], f"{name}: error flags are {counters.error}"
-        assert counters.y == [0x7FC00000, good], f"{name}: results are {counters.y}"
+        run = await bench.run(streams, pause_in=0.2)
+        assert run.error == [1, 0], f"{name}: error flags are {run.error}"
+        assert run.y == [0x7FC00000, good], f"{name}: results are {run.y}"
         seen += 1
     assert seen >= 3, "hardly any fault applies to this configuration"
     cocotb.log.info("%d kinds of faults flagged, each followed by a clean result", seen)
@@ -155,21 +155,21 @@ async def faults(dut: Any) -> None:
 @cocotb.test()
 async def unequal_lengths(dut: Any) -> None:
     """Operands that do not end together are flagged."""
-    bench = Bench(dut, CONFIG, SEED)
+    bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     sq, dense, scales = job.streams(CONFIG)
     layout = dense_beat_layout(CONFIG)
     early, late = (replace_field(layout, dense[0][at], "last", at == -2) for at in (-2, -1))
     streams = (sq[:2], [[*dense[0][:-2], early, late], dense[1]], scales[:2])
-    counters = await bench.run(streams)
-    assert counters.error == [1, 0], counters.error
+    run = await bench.run(streams)
+    assert run.error == [1, 0], run.error
 
 
 @cocotb.test()
 async def reset_in_mid_stream(dut: Any) -> None:
     """One cycle of reset at any moment leaves nothing behind: what follows is right and complete."""
-    bench = Bench(dut, CONFIG, SEED)
+    bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     streams = job.streams(CONFIG)
@@ -179,10 +179,10 @@ async def reset_in_mid_stream(dut: Any) -> None:
     for moment in moments:
         await bench.run(first, stop_after=moment)
         await bench.reset(cycles=1)
-        counters = await bench.run(tuple(stream[:3] for stream in streams), pause_in=0.1)
-        assert counters.y == expected, f"after a reset in cycle {moment}"
-        assert counters.error == [0, 0, 0]
-        assert len(counters.acc) == 3, "a sum from before the reset came out"
+        run = await bench.run(tuple(stream[:3] for stream in streams), pause_in=0.1)
+        assert run.y == expected, f"after a reset in cycle {moment}"
+        assert run.error == [0, 0, 0]
+        assert len(run.sums) == 3, "a sum from before the reset came out"
     cocotb.log.info("%d resets survived", len(moments))
 
 
