@@ -264,7 +264,7 @@ class PEBench(_Bench):
         )
 
     async def run(self, streams: tuple[list[list[int]], list[list[int]], list[int]], **options: Any) -> Run:
-        """Sends dot products, as :meth:`sim.traffic.jobs.Job.streams` gives them, until all results have come."""
+        """Sends dot products, as :meth:`~sim.traffic.jobs.Job.streams` gives them, until all results came."""
         sq, dense, scales = streams
         records = [
             split_last(layout, [beat for beats in products for beat in beats])
