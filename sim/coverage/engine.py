@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,9 @@ from sim.coverage.bins import Bins
 from sim.coverage.data import OPTIONS, Points
 from sim.coverage.designs import Covered
 from sim.report import Failure, Note
-from sim.traffic.operands import random_dense, random_sq
+from sim.traffic.engine_jobs import ABORT, ALL, RECOVER, Job, starting
 from sqhw.config import EngineConfig
-from sqhw.driver.engine import golden
 from sqhw.driver.library import HARNESS
-from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.emit import Design, emit
 from sqhw.engine.registers import REGISTERS, Format, register
@@ -26,9 +25,7 @@ __all__ = ["cover_engine"]
 
 GATES = Path(__file__).with_name("gates.inc")
 PAUSES = {"none": (0.0, 0.0), "inputs": (0.5, 0.0), "output": (0.0, 0.8), "both": (0.4, 0.6)}
-START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
 ERRORS = tuple(field.name for field in register("ERRORS").fields)
-ALL = 0xFFFFFFFF
 
 
 def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
@@ -104,35 +101,33 @@ class _Scenario:
         self._rng = np.random.default_rng(seed)
         self.compared = 0
 
-    def operands(self, m: int, n: int, k: int) -> tuple[Any, Any]:
-        pe = self._config.pe
-        return random_sq(self._rng, pe.sq, m, k), random_dense(self._rng, pe.dense, n, k)
+    def operands(self, m: int, n: int, k: int) -> Job:
+        return Job.of_codes(self._config, self._rng, m, n, k)
 
     def start(self, m: int, n: int, k: int, output: int = 0) -> None:
-        for name, value in (("M", m), ("N", n), ("K", k), ("OUTPUT", output), ("CONTROL", START)):
+        for name, value in starting(m, n, k, output):
             self._device.write(name, value)
 
-    def send(self, x: Any, w: Any, *, sq: Any = None, cut: int = 0, more: int = 0, **options: Any) -> Reply:
+    def send(
+        self, job: Job, *, sq: bytes | None = None, cut: int = 0, more: int = 0, **options: Any
+    ) -> Reply:
         """Sends the packets of a job, the dense one `cut` bytes shorter and `more` longer."""
-        packet = dense_packet(self._config, w)
-        packet = packet[: len(packet) - cut] + bytes(more)
-        limits = {"room": 4096, "cycles": 300_000, "passes": self._config.passes(x.rows)}
-        sq = sq_packet(self._config, x) if sq is None else sq
-        return self._device.run(sq, packet, **limits | options)
+        packet, dense = job.packets
+        dense = dense[: len(dense) - cut] + bytes(more)
+        limits: dict[str, Any] = {"room": 4096, "cycles": 300_000, "passes": job.passes}
+        return self._device.run(packet if sq is None else sq, dense, **limits | options)
 
     def job(self, m: int, n: int, k: int, output: Format = Format.FLOAT32, pauses: str = "none") -> None:
         """Runs a job and compares its results."""
         config, bins = self._config, self._bins
-        x, w = self.operands(m, n, k)
+        job = replace(self.operands(m, n, k), output=output)
         self.start(m, n, k, output)
-        room = results_bytes(config, m, n, output) // config.axi_bytes
         pause_in, pause_out = PAUSES[pauses]
         seed = int(self._rng.integers(1 << 30))
-        reply = self.send(x, w, room=room, pause_in=pause_in, pause_out=pause_out, seed=seed)
-        y = results(config, m, n, output, reply.packet)
-        if not reply.ended or reply.flags.any() or y.tobytes() != golden(x, w, output).tobytes():
+        reply = self.send(job, room=job.words, pause_in=pause_in, pause_out=pause_out, seed=seed)
+        if not reply.ended or reply.flags.any() or job.wrong(reply.packet):
             raise Failure(f"job of {m} x {n} x {k}, {output.name}, pauses {pauses}: wrong results")
-        self.compared += y.size
+        self.compared += m * n
         bins.hit(f"results: {output.name.lower()}")
         bins.hit(f"pauses: {pauses}")
         array = config.array
@@ -201,11 +196,11 @@ class _Scenario:
         self.expect("dimensions")
         self.start(1, 1, config.pe.k_max + 1)
         self.expect("dimensions")
-        x, w = self.operands(4, 4, 40)
+        job = self.operands(4, 4, 40)
         self.start(4, 4, 40)
         self.start(4, 4, 40)
         self.expect("busy")
-        self.send(x, w)
+        self.send(job)
         self.expect()
 
     def bad_packets(self) -> None:
@@ -214,41 +209,41 @@ class _Scenario:
         word = self._config.axi_bytes
         for size in (1, 3):
             for name in ("sq_early", "sq_late", "dense_early", "dense_late"):
-                x, w = self.operands(5, 4, 90)
-                packet = sq_packet(self._config, x)
+                job = self.operands(5, 4, 90)
+                packet = job.packets[0]
                 sq = {"sq_early": packet[: -size * word], "sq_late": packet + bytes(size * word)}.get(name)
                 cut, more = size * word * (name == "dense_early"), size * word * (name == "dense_late")
                 self.start(5, 4, 90)
-                reply = self.send(x, w, sq=sq, cut=cut, more=more)
+                reply = self.send(job, sq=sq, cut=cut, more=more)
                 if not (reply.ended and reply.flags[-1]):
                     raise Failure(f"{name}: the packet of results must end with a flag")
-                self.send(x, w, cycles=400)
+                self.send(job, cycles=400)
                 self.expect(name)
                 self.recover()
         for output in Format:
-            x, w = self.operands(5, 3, 40)
-            sq = bytearray(sq_packet(self._config, x))
+            job = self.operands(5, 3, 40)
+            sq = bytearray(job.packets[0])
             sq[4 * self._config.array.rows + 1] = 0xFF  # the first bank's bitmap
             self.start(5, 3, 40, output)
-            self.send(x, w, sq=bytes(sq))
+            self.send(job, sq=bytes(sq))
             self.expect("malformed")
             self.job(5, 3, 40, output)
 
     def aborts(self) -> None:
         """Aborts and resets at many moments; what follows is right."""
         for cycles in range(1, 1300, 61):
-            x, w = self.operands(10, 7, 90)
+            job = self.operands(10, 7, 90)
             self.start(10, 7, 90)
-            first = self.send(x, w, cycles=cycles, pause_out=0.3)
+            first = self.send(job, cycles=cycles, pause_out=0.3)
             self._device.write("CONTROL", ABORT)
-            self.send(x, w, cycles=5000)
+            self.send(job, cycles=5000)
             self.expect(*(() if first.ended else ("aborted",)))
             self._bins.hit("abort of nothing" if first.ended else "ended by abort")
             self.recover()
         for cycles in range(1, 700, 97):
-            x, w = self.operands(10, 7, 90)
+            job = self.operands(10, 7, 90)
             self.start(10, 7, 90)
-            self.send(x, w, cycles=cycles, pause_out=0.3)
+            self.send(job, cycles=cycles, pause_out=0.3)
             self._device.reset()
             self._bins.hit("reset in mid-job")
             self.recover()

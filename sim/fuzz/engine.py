@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sim.traffic.operands import random_dense, random_sq
+from sim.traffic.engine_jobs import ABORT, ALL, OKAY, RECOVER, SLVERR, Job, found, starting
 from sqhw.config import ENGINE_PRESETS
-from sqhw.driver.engine import golden
-from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import REGISTERS, Format, register
 
@@ -19,9 +18,6 @@ __all__ = ["CONFIG", "engine_rounds"]
 
 CONFIG = ENGINE_PRESETS["tiny"]
 WORD = CONFIG.axi_bytes
-START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
-ALL = 0xFFFFFFFF
-OKAY, SLVERR = 0, 2
 PATIENCE = 20_000
 """Cycles in which an engine that was told to stop must have stopped."""
 PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.3, 0.4))
@@ -63,12 +59,12 @@ def _access(device: RTLDevice, rng: random.Random) -> int:
     count = rng.randrange(8)
     for _ in range(count):
         address = rng.choice([rng.randrange(256), rng.choice(REGISTERS).offset])
-        found = next((r for r in REGISTERS if r.offset == address & ~3), None)
+        entry = found(address)
         if rng.random() < 0.5:
-            answer, legal = device.read_address(address)[1], found is not None
+            answer, legal = device.read_address(address)[1], entry is not None
         else:
             value = rng.choice([rng.getrandbits(32), rng.randrange(8)])
-            answer, legal = device.write_address(address, value), found is not None and found.access != "ro"
+            answer, legal = device.write_address(address, value), entry is not None and entry.access != "ro"
         if answer != (OKAY if legal else SLVERR):
             raise AssertionError(f"Address {address} was answered with {answer}")
     return count
@@ -78,9 +74,7 @@ def _garbage(device: RTLDevice, rng: random.Random) -> tuple[int, int]:
     """A job of random size, perhaps one out of range, and packets of random bytes and lengths."""
     accesses = _access(device, rng)
     sizes = [rng.choice([rng.randrange(1, 40), rng.getrandbits(9)]) for _ in range(3)]
-    for name, value in zip(
-        ("M", "N", "K", "OUTPUT", "CONTROL"), (*sizes, rng.randrange(4), START), strict=True
-    ):
+    for name, value in starting(*sizes, rng.randrange(4)):
         device.write(name, value)
     words = 0
     for _ in range(rng.randrange(1, 4)):
@@ -108,17 +102,15 @@ def _job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator) ->
     """A good job; returns the words it took, the results compared, and how many were wrong."""
     m, n, k = rng.randrange(1, 20), rng.randrange(1, 12), rng.randrange(1, 100)
     output = rng.choice(list(Format))
-    x, w = random_sq(numbers, CONFIG.pe.sq, m, k), random_dense(numbers, CONFIG.pe.dense, n, k)
-    for name, value in zip(("M", "N", "K", "OUTPUT", "CONTROL"), (m, n, k, output, START), strict=True):
-        device.write(name, int(value))
-    sq, dense, passes = sq_packet(CONFIG, x), dense_packet(CONFIG, w), CONFIG.passes(m)
-    size = results_bytes(CONFIG, m, n, output)
-    reply = device.run(sq, dense, passes=passes, room=size // WORD, cycles=200_000, **_pauses(rng))
-    counts = {"words": (len(sq) + passes * len(dense)) // WORD, "compared": m * n, "wrong": m * n}
+    job = replace(Job.of_codes(CONFIG, numbers, m, n, k), output=output)
+    for name, value in starting(m, n, k, output):
+        device.write(name, value)
+    sq, dense = job.packets
+    limits = {"room": job.words, "cycles": 200_000}
+    reply = device.run(sq, dense, passes=job.passes, **limits, **_pauses(rng))
+    counts = {"words": (len(sq) + job.passes * len(dense)) // WORD, "compared": m * n, "wrong": m * n}
     status, errors = register("STATUS").unpack(device.read("STATUS")), device.read("ERRORS")
     idle = not status["busy"] and not status["discarding"]
-    if reply.ended and len(reply.packet) == size and not reply.flags.any() and idle and not errors:
-        y, expected = results(CONFIG, m, n, output, reply.packet), golden(x, w, output)
-        bits = f"u{y.itemsize}"
-        counts["wrong"] = int(np.count_nonzero(y.view(bits) != expected.view(bits)))
+    if reply.ended and not reply.flags.any() and idle and not errors:
+        counts["wrong"] = job.wrong(reply.packet)
     return counts

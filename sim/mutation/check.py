@@ -14,8 +14,9 @@ import click
 from sim.bench.program import MAIN, compile_program
 from sim.bench.replay import replay
 from sim.mutation.designs import DESIGNS, Subject, design_ports
-from sim.mutation.equivalence import Equivalence, Verdict
+from sim.mutation.equivalence import Equivalence
 from sim.mutation.mutate import Mutant, mutate
+from sim.mutation.state import Verdict
 from sim.report import Check, Note, Report, about, choice
 from sqhw.console import Begin
 from sqhw.tools import cache, jobs

@@ -4,8 +4,9 @@
 import pytest
 
 from sim.fuzz import check as fuzz
-from sim.fuzz.engine import CONFIG, RECOVER, engine_rounds
+from sim.fuzz.engine import CONFIG, engine_rounds
 from sim.fuzz.line import compile_line, line_rounds
+from sim.traffic.engine_jobs import RECOVER
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
 
