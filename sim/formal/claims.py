@@ -14,7 +14,8 @@ from sw_reference.format import DenseFormat, SQFormat
 from .accumulator import AccumulatorProof
 from .array import DrainProof, LockstepProof, SerialOutputProof
 from .decoder import DECODER_BUGS, Bug, DecoderProof
-from .engine import ControlProof, GearboxProof, SequencerProof
+from .engine import ControlProof, SequencerProof
+from .gearbox import GearboxProof
 from .loader import LoaderProof
 from .long_decoder import LongDecoderProof
 from .prove import Build, Proof

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Assert, Elaboratable, Fragment, Module, Signal, Value
+from amaranth.hdl import Assert, Elaboratable, Fragment, Module, Mux, Signal, Value
 
-__all__ = ["assert_buffer", "assert_held", "embed", "inner", "rank_below"]
+__all__ = ["assert_buffer", "assert_held", "embed", "inner", "queue", "rank_below"]
 
 
 def embed(m: Module, name: str, block: Elaboratable) -> Fragment:
@@ -55,6 +55,21 @@ def assert_buffer(m: Module, fragment: Fragment, path: str) -> None:
         Assert(level <= 2, f"invariant: {path} has two places"),
         Assert((produce == consume) == (level != 1), f"invariant: {path}'s pointers fit its level"),
     ]
+
+
+def queue(m: Module, places: int, word: Signal, *, put: Any, get: Any) -> tuple[Signal, Signal]:
+    """Adds a model of a queue: `word` is its last one after `put`, the first one leaves after `get`.
+
+    Returns how many words there are, and the first one.
+    """
+    words = [Signal(len(word), name=f"queue_{place}") for place in range(places)]
+    level = Signal(range(places + 1))
+    end = level - get
+    m.d.sync += level.eq(level + put - get)
+    for place, own in enumerate(words):
+        after = words[place + 1] if place + 1 < places else own
+        m.d.sync += own.eq(Mux(put & (end == place), word, Mux(get, after, own)))
+    return level, words[0]
 
 
 def rank_below(mask: Any, index: int) -> Any:

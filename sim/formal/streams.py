@@ -16,7 +16,7 @@ from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
 from sqhw.pe.axi import AXIProcessingElement
 from sqhw.pe.pe import ProcessingElement
 
-from .harness import assert_buffer, assert_held, embed
+from .harness import assert_buffer, assert_held, embed, queue
 
 __all__ = ["AXIResultProof", "BufferProof", "CreditProof", "PEResultProof", "PETokenProof", "stream_buffer"]
 
@@ -48,21 +48,15 @@ class BufferProof(wiring.Component):
         embed(m, "buffer", dut)
         m.d.comb += [dut.w_data.eq(self.word), dut.w_en.eq(self.valid), dut.r_en.eq(self.ready)]
         given = self._bug(m, dut) if self._bug else dut.r_data
-        queue = [Signal(self.WIDTH, name=f"queue_{place}") for place in range(self._depth)]
-        level = Signal(range(self._depth + 1))
         put, get = dut.w_rdy & self.valid, dut.r_rdy & self.ready
-        end = level - get
-        m.d.sync += level.eq(level + put - get)
-        for place, word in enumerate(queue):
-            after = queue[place + 1] if place + 1 < self._depth else word
-            m.d.sync += word.eq(Mux(put & (end == place), self.word, Mux(get, after, word)))
+        level, first = queue(m, self._depth, self.word, put=put, get=get)
         m.d.comb += [
             Assert(dut.w_rdy == (level != self._depth), "it takes a word until it is full"),
             Assert(dut.r_rdy == (level != 0), "it gives a word until it is empty"),
             Cover((level == self._depth) & get, "full, and one leaves"),
         ]
         with m.If(level != 0):
-            m.d.comb += Assert(given == queue[0], "words leave in the order in which they came")
+            m.d.comb += Assert(given == first, "words leave in the order in which they came")
         assert_held(m, "word", dut.r_rdy, given, self.ready)
         return m
 
@@ -101,13 +95,7 @@ class CreditProof(wiring.Component):
             dut.i.payload.eq(delay(m, self.word, self.CYCLES, name="word")),
             dut.o.ready.eq(self.ready),
         ]
-        queue = [Signal(self.WIDTH, name=f"queue_{place}") for place in range(self.CREDITS)]
-        level = Signal(range(self.CREDITS + 1))
-        end = level - get
-        m.d.sync += level.eq(level + put - get)
-        for place, word in enumerate(queue):
-            after = queue[place + 1] if place + 1 < self.CREDITS else word
-            m.d.sync += word.eq(Mux(put & (end == place), self.word, Mux(get, after, word)))
+        level, first = queue(m, self.CREDITS, self.word, put=put, get=get)
         since = self.CYCLES + CreditQueue.latency
         quiet = Signal(range(since + 1))
         m.d.sync += quiet.eq(Mux(put, 0, quiet + (quiet != since)))
@@ -119,7 +107,7 @@ class CreditProof(wiring.Component):
             Cover((level == self.CREDITS) & get, "all credits are spent, and one comes back"),
         ]
         with m.If(dut.o.valid):
-            m.d.comb += Assert(given == queue[0], "words leave in the order in which they came")
+            m.d.comb += Assert(given == first, "words leave in the order in which they came")
         assert_held(m, "word", dut.o.valid, given, self.ready)
         return m
 
@@ -245,15 +233,15 @@ class PETokenProof(_PEHarness):
             return seen | before
         return seen
 
-    def _queue(self, m: Module, put: Any, mark: Any, get: Any, error: Any) -> None:
+    def _queue(self, m: Module, put: Any, flag: Any, get: Any, error: Any) -> None:
         level = self._level = Signal(range(self.WAITING_MAX + 1))
-        queue = Signal(self.WAITING_MAX + 1)
+        flags = Signal(self.WAITING_MAX + 1)
         end = (level - get)[: level.shape().width]
         m.d.sync += [
             level.eq(level + put - get),
-            queue.eq(((queue >> get) & ~(1 << end)) | ((put & mark) << end)),
+            flags.eq(((flags >> get) & ~(1 << end)) | ((put & flag) << end)),
         ]
-        in_order = ~get | (level == 0) | (error == queue[0])
+        in_order = ~get | (level == 0) | (error == flags[0])
         m.d.comb += [
             Assert(~get | (level != 0), "no result without a dot product"),
             Assert(in_order, "results leave in the order of dot products"),
