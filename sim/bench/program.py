@@ -183,7 +183,7 @@ def compile_program(
         for name, some in (("INPUTS", inputs), ("OUTPUTS", outputs))
     }
     defines |= ({"CLOCK": clock} if clock else {}) | ({"MUTANTS": 1} if mutants else {})
-    path = build(verilog, top, MAIN, folder, defines=defines, options=options, optimize=optimize)
+    path = build(verilog, top, MAIN, folder, defines=defines, shared=True, options=options, optimize=optimize)
     return Program(path, inputs, outputs)
 
 

@@ -31,7 +31,7 @@ ERRORS = tuple(field.name for field in register("ERRORS").fields)
 def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
     """A shared library with the interface that :class:`~sqhw.driver.rtl.RTLDevice` knows."""
     defines = {"GATES": f'"{GATES.resolve()}"', "AXI_BYTES": config.axi_bytes}
-    return build(design.verilog, design.name, HARNESS, folder, defines=defines, options=OPTIONS)
+    return build(design.verilog, design.name, HARNESS, folder, defines=defines, shared=True, options=OPTIONS)
 
 
 class _Device(RTLDevice):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..driver.library import cache_folder
-from ..tools.verilated import Port, build, ports_of
+from ..tools.verilated import build
 from ..tools.verilog import convert
 from .serial_engine import FramedEngine, patience
 from .targets import Board
@@ -33,12 +33,9 @@ def compile_board(board: Board, *, cache: Path | None = None) -> Path:
     ToolError
         If Yosys, Verilator or a compiler is missing or fails.
     """
-    component = FramedEngine(board.config, _PATIENCE)
-    ports = [Port("clk", 1, False), Port("rst", 1, False), *ports_of(component)]
     return build(
-        convert(component, "board"),
+        convert(FramedEngine(board.config, _PATIENCE), "board"),
         "board",
-        ports,
         MAIN,
         (cache or cache_folder()) / "boards",
         defines={"IDLE": _IDLE_CYCLES},

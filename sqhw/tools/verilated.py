@@ -27,15 +27,18 @@ def build(
     folder: Path,
     *,
     defines: Mapping[str, object],
+    shared: bool = False,
     options: Sequence[str] = (),
     optimize: str = "-O0",
 ) -> Path:
-    """Builds a shared library from a Verilog module and C++, the same content once; returns its path.
+    """Builds a program from a Verilog module and C++, the same content once; returns its path.
 
     Parameters
     ----------
     main
         Includes ``top.h``, which gives it `defines` and the model as ``Top``.
+    shared
+        Whether it is a library, which Python loads.
     options
         Of Verilator.
     optimize
@@ -49,11 +52,11 @@ def build(
     check_host(("g++", "make", "perl"))
     header = [f"#define {name} {value}" for name, value in defines.items()]
     text = "\n".join([*header, '#include "Vtop.h"', "using Top = Vtop;", ""])
-    content = json.dumps([verilog, text, main.read_text(), list(options), optimize])
+    content = json.dumps([verilog, text, main.read_text(), shared, list(options), optimize])
     folder = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
-    library = folder / "obj" / "Vtop"
+    program = folder / "obj" / "Vtop"
     if (folder / "built").exists():
-        return library
+        return program
     write_text(folder / "top.v", verilog)
     write_text(folder / "top.h", text)
     write_text(folder / "main.cpp", main.read_text())
@@ -69,18 +72,16 @@ def build(
         "--Mdir",
         "obj",
     ]
-    flags = f"-I.. -I{main.parent.resolve()} -fPIC -fno-gnu-unique"
-    run(
-        ["verilator_bin", *command, "-CFLAGS", flags, "-LDFLAGS", "-shared", *options, "top.v", "main.cpp"],
-        folder,
-        "verilator.log",
-    )
+    command += ["-CFLAGS", f"-I.. -I{main.parent.resolve()}"]
+    if shared:
+        command += ["-CFLAGS", "-fPIC -fno-gnu-unique", "-LDFLAGS", "-shared"]
+    run(["verilator_bin", *command, *options, "top.v", "main.cpp"], folder, "verilator.log")
     # Verilator's makefile would take whatever `python` there is, and a bare machine has none.
     variables = [f"OPT_FAST={optimize}", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0"]
     variables += [f"PYTHON3={sys.executable}", *MAKE]
     run(["make", "-C", "obj", "-f", "Vtop.mk", *variables], folder, "make.log")
     write_text(folder / "built", "")
-    return library
+    return program
 
 
 def run(command: Sequence[str], folder: Path, log: str = "") -> None:
