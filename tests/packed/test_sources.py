@@ -1,6 +1,7 @@
 """Models as they come: GGUF, safetensors, parts and folders."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -44,14 +45,16 @@ def test_foreign_files_are_refused(tmp_path, capsys, content):
     assert list(tmp_path.iterdir()) == [path]
 
 
-NO_GGUF = "gguf is missing: sw_reference.llm needs the optional extra `llm`: pip install 'sqhw[llm]'"
+NO_GGUF = (
+    f"gguf is missing, which block types of GGUF need: run `{sys.executable} -m pip install gguf==0.19.0`"
+)
 
 
 def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
     """Only block types need it."""
 
     def missing(name):
-        raise ModuleNotFoundError(name)
+        raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(gguf_file, "import_module", missing)
     gguf_file._dequantized.cache_clear()

@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 
 import ml_dtypes
@@ -175,7 +176,7 @@ def fresh():
 
 @pytest.mark.usefixtures("fresh")
 def test_blocks_are_dequantized(tmp_path, monkeypatch):
-    monkeypatch.setattr(gguf_module, "need", lambda name: stub())
+    monkeypatch.setattr(gguf_module, "_library", stub)
     data, values = q8_0(W)
     three, more = q8_0([W, 2 * W])
     file = opened(
@@ -198,7 +199,7 @@ def test_blocks_are_dequantized(tmp_path, monkeypatch):
     ],
 )
 def test_types_without_numbers_are_named(tmp_path, monkeypatch, kind, elements, size, word):
-    monkeypatch.setattr(gguf_module, "need", lambda name: stub())
+    monkeypatch.setattr(gguf_module, "_library", stub)
     file = opened(tmp_path, GGUF().tensor("a", (2, elements), kind, bytes(2 * size)).floats(NAME, W).bytes())
     assert (file.kind("a"), file.readable("a")) == (word, False)
     message = f"a in {file.path} is of type {word}, which cannot be dequantized"
@@ -221,3 +222,8 @@ def test_types_are_those_of_the_package():
         "Q8_K",
         "Q1_0",
     }
+
+
+def test_the_library_is_the_pinned_one():
+    lines = (Path(__file__).parents[2] / "requirements-llm.txt").read_text().splitlines()
+    assert gguf_module._LIBRARY in lines

@@ -1,6 +1,7 @@
 """The language model in NumPy: its parts against plain formulas."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -255,12 +256,15 @@ def test_cache_counts_towards_the_context(tiny):
         tiny.hidden([1] * 5, cache=cache)
 
 
-def test_missing_extra():
-    message = (
-        "no_such_module is missing: sw_reference.llm needs the optional extra `llm`: pip install 'sqhw[llm]'"
-    )
+def test_missing_library(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError(name=name)
+
+    monkeypatch.setattr(gguf_file, "import_module", missing)
+    remedy = f"run `{sys.executable} -m pip install gguf==0.19.0`"
+    message = f"gguf is missing, which block types of GGUF need: {remedy}"
     with pytest.raises(ModuleNotFoundError, match=f"^{re.escape(message)}$"):
-        gguf_file.need("no_such_module")
+        gguf_file._library()
 
 
 def test_missing_weights(monkeypatch, capsys):
