@@ -3874,7 +3874,7 @@ module sq_engine_tiny_RowSide0 (
   end
 endmodule
 
-// Dense lanes, what the outlier path makes of their sum, the exact accumulator: what an array repeats.
+// The terms that the outlier path makes of a row and a column, and the exact accumulator of them.
 //
 // Latency: from a step to acc result cycles. Throughput: one
 // step per cycle; it never stops.

@@ -769,7 +769,7 @@ module sq_pe_fp16__pe__datapath__column_side (
   end
 endmodule
 
-// Dense lanes, what the outlier path makes of their sum, the exact accumulator: what an array repeats.
+// The terms that the outlier path makes of a row and a column, and the exact accumulator of them.
 //
 // Latency: from a step to acc result cycles. Throughput: one
 // step per cycle; it never stops.

@@ -8,14 +8,13 @@ from amaranth.lib.wiring import In, Out
 
 from ..arith.accumulator import Accumulator
 from .broadcasts import column_layout, row_layout
-from .dense_lanes import DenseLanes
 from .outliers.path import OutlierPath
 
 __all__ = ["MACUnit"]
 
 
 class MACUnit(wiring.Component):
-    """Dense lanes, what the outlier path makes of their sum, the exact accumulator: what an array repeats.
+    """The terms that the outlier path makes of a row and a column, and the exact accumulator of them.
 
     Latency: from a step to ``acc`` :attr:`~sqhw.pe.schedule.Schedule.result` cycles. Throughput: one
     step per cycle; it never stops.
@@ -45,13 +44,10 @@ class MACUnit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, at, row = self._path.config, self._path.at, self.row
-        dense = DenseLanes(config.lanes, config.dense.bits, registered=at.dense_cuts)
-        m.submodules.dense_lanes = dense
-        m.d.comb += [dense.low.eq(row.low), dense.sums.eq(row.sums), dense.picks.eq(self.column.picks)]
-        terms = self._path.terms(m, row, self.column, dense.o)
-        shapes = [term.shape() for term in terms]
-        m.submodules.accumulator = accumulator = Accumulator(shapes, config.acc_bits, long=at.long)
+        terms = self._path.terms(m, self.row, self.column)
+        m.submodules.accumulator = accumulator = Accumulator(
+            [term.shape() for term in terms], self._path.config.acc_bits, long=self._path.at.long
+        )
         m.d.comb += [accumulator.terms[str(index)].eq(term) for index, term in enumerate(terms)]
-        m.d.comb += [accumulator.clear.eq(row.clear), self.acc.eq(accumulator.o)]
+        m.d.comb += [accumulator.clear.eq(self.row.clear), self.acc.eq(accumulator.o)]
         return m

@@ -198,6 +198,17 @@ class FP16Outliers(OutlierPath):
             "shift": data.ArrayLayout(unsigned(5), lanes),
         }
 
+    def column_fields(self) -> dict[str, Any]:
+        """Adds ``lane_fraction`` of the group scale, for dense codes in lanes, in cycle ``gathered`` + 1."""
+        fields = super().column_fields()
+        return {"lane_fraction": 3} | fields if fields else {}
+
+    def early_group_scale(self, m: Module, step: Any, column: Any) -> tuple[Any, int]:
+        age = self.at.gathered + 1
+        lane = delay(m, step.group_scale, age, name="group_scale")
+        m.d.comb += column.lane_fraction.eq(lane[:3])
+        return lane, age
+
     def lanes_row_side(self, m: Module, step: Any, valid: Any, row: Any) -> Any:
         at = self.at
         bad = []

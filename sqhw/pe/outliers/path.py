@@ -13,6 +13,7 @@ from sw_reference.format import NIBBLE_MIN
 from ...arith.pipeline import delay, register
 from ...arith.scale import BANK_EXPONENT_MAX, GROUP_EXPONENT_MAX, ScaleMultiply, ScaleShift
 from ...config import PEConfig
+from ..dense_lanes import DenseLanes
 from ..dense_outliers import NoDenseOutliers, dense_outliers
 from ..schedule import Schedule
 
@@ -74,10 +75,9 @@ class OutlierPath:
     def column_fields(self) -> dict[str, Any]:
         """Fields of the column broadcast for group scales, where there are some.
 
-        ``fraction``, in cycle ``scaled``, and ``exponent``, in cycle ``exponents``, scale the bank sum;
-        ``lane_fraction``, in cycle ``gathered`` + 1, the dense codes of FP16 outlier lanes.
+        ``fraction``, in cycle ``scaled``, and ``exponent``, in cycle ``exponents``, scale the bank sum.
         """
-        return {"lane_fraction": 3, "fraction": 3, "exponent": 3} if self.config.dense.group else {}
+        return {"fraction": 3, "exponent": 3} if self.config.dense.group else {}
 
     def row_side(self, m: Module, step: Any, valid: Any, row: Any, exponent: Any) -> Any:
         """Drives the row's fields but for those of the dense lanes.
@@ -103,24 +103,32 @@ class OutlierPath:
         """Drives the column's fields for group scales and dense outliers."""
         at = self.at
         if self.config.dense.group:
-            lane = delay(m, step.group_scale, at.gathered + 1, name="group_scale")
-            bank = delay(m, lane, at.bank_sum - at.gathered - 1, name="bank_group_scale")
+            early, age = self.early_group_scale(m, step, column)
+            bank = delay(m, early, at.bank_sum - age, name="bank_group_scale")
             fraction = delay(m, bank[:3], at.scaled - at.bank_sum - 1, name="bank_fraction")
             m.d.comb += [
-                column.lane_fraction.eq(lane[:3]),
                 column.exponent.eq(delay(m, bank[3:], at.exponents - at.bank_sum, name="bank_exponent")),
                 column.fraction.eq(register(m, fraction, name="late_fraction")),
             ]
         self.dense.column_side(m, step, column, at.start, at.dense_sum)
 
-    def terms(self, m: Module, row: Any, column: Any, dense_sum: Any) -> list[Any]:
-        """Returns what the accumulator adds up in cycle ``terms``.
+    def early_group_scale(self, m: Module, step: Any, column: Any) -> tuple[Any, int]:
+        """Returns the group scale in the cycle of its first use before ``bank_sum``, and that cycle."""
+        return step.group_scale, 0
 
-        `dense_sum` is the dense lanes' sum of a step, whether it counts or not.
-        """
+    def dense_sum(self, m: Module, row: Any, column: Any) -> Any:
+        """Returns the dense lanes' sum of a step, whether it counts or not, in cycle ``dense_sum``."""
+        config = self.config
+        lanes = DenseLanes(config.lanes, config.dense.bits, registered=self.at.dense_cuts)
+        m.submodules.dense_lanes = lanes
+        m.d.comb += [lanes.low.eq(row.low), lanes.sums.eq(row.sums), lanes.picks.eq(column.picks)]
+        return lanes.o
+
+    def terms(self, m: Module, row: Any, column: Any) -> list[Any]:
+        """Returns what the accumulator adds up in cycle ``terms``."""
         at = self.at
         bound = self.config.lanes * -NIBBLE_MIN * -self.config.dense.code_min
-        counted = Mux(row.dense, dense_sum, 0)
+        counted = Mux(row.dense, self.dense_sum(m, row, column), 0)
         total = self.dense.add(m, row, column, counted, at.dense_sum - at.start - 1)
         total, products = self.outliers(m, row, column, total)
         if total is not counted:

@@ -297,8 +297,9 @@ class SharedOutliers(OutlierPath):
         group_scale = delay(m, group_scale, self.at.bank_sum - 2, name="late_group_scale")
         m.d.comb += [column.fraction.eq(group_scale[:3]), column.exponent.eq(group_scale[3:])]
 
-    def terms(self, m: Module, row: Any, column: Any, dense_sum: Any) -> list[Any]:
+    def terms(self, m: Module, row: Any, column: Any) -> list[Any]:
         config, at = self.config, self.at
+        dense_sum = self.dense_sum(m, row, column)
         bound = config.sq.bank * -NIBBLE_MIN * -config.dense.code_min
         m.submodules.bank_sum = bank = BankSum(dense_sum.shape(), bound)
         m.submodules.gather0 = gather = Gather(config.lanes, config.dense.bits)
