@@ -194,7 +194,7 @@ def _format(operand: str, parameters: dict[str, Any]) -> SQFormat | DenseFormat:
     given = {name: value for name, value in parameters.items() if value is not None}
     for name in given:
         if _ONLY.get(name, operand) != operand:
-            raise ValueError(f"--{name} must stand with --operand {_ONLY[name]}, not {operand}")
+            raise ValueError(f"--{name} must come with --operand {_ONLY[name]}, not {operand}")
     if operand == "sq":
         return SQFormat(**given)
     group = given.pop("group", 64)

@@ -55,10 +55,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.threshold is not None:
             if self.importance is not None:
-                raise ValueError("Threshold must stand without importance")
+                raise ValueError("Threshold must come without importance")
             Threshold(self.threshold)  # checks it
         if not self.format.outliers and (self.threshold is not None or self.importance is not None):
-            raise ValueError("Threshold and importance must stand with a format that has outliers")
+            raise ValueError("Threshold and importance must come with a format that has outliers")
 
     @property
     def policy(self) -> str:
@@ -107,17 +107,13 @@ def convert(
     policies = {name: _policy(source, name, recipe) for name in names}
     shapes = {name: source.entries[name].shape for name in names}
     packed = {name: Packed(recipe.format, rows, k, _LONGEST, _LONGEST) for name, (rows, k) in shapes.items()}
+    others = [] if only_packed else [name for name in source.entries if name not in packed]
+    parts = [packed_entries(name, recipe.format, *shape) for name, shape in shapes.items()]
     entries: dict[str, Entry] = {}
-    for name in names if only_packed else source.entries:
-        is_packed = name in packed
-        parts = (
-            packed_entries(name, recipe.format, *shapes[name])
-            if is_packed
-            else {name: source.passed_on(name)}
-        )
-        if entries.keys() & parts.keys():
-            raise ValueError(f"Two tensors would be called {min(entries.keys() & parts.keys())}")
-        entries |= parts
+    for part in (*parts, *({name: source.passed_on(name)} for name in others)):
+        if entries.keys() & part.keys():
+            raise ValueError(f"Two tensors would be called {min(entries.keys() & part.keys())}")
+        entries |= part
     how = {"policy": recipe.policy, "scale": recipe.scale, **made}
 
     def metadata() -> dict[str, str]:
@@ -125,7 +121,7 @@ def convert(
 
     with replacing(output) as path:
         with TensorFileWriter(path, entries, metadata()) as writer:
-            for name in entries.keys() & source.entries.keys() - packed.keys():
+            for name in others:
                 writer.write(name, source.raw(name))
             for name, policy in policies.items():
                 packed[name] = _pack(writer, source, name, policy, recipe, done)

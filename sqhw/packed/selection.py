@@ -66,7 +66,7 @@ def select(source: Source, pattern: str) -> Selection:
 
 
 def _reasons(source: Source, matches: Callable[[str], bool], pattern: str) -> Callable[[str], str | None]:
-    """Returns what says why a tensor is not packed; None if it is."""
+    """Returns a function: why a tensor is not packed, None for one that is."""
     codes = {
         name.removesuffix(end): quantizer
         for name in source.entries

@@ -152,12 +152,12 @@ def _open(path: Path) -> _GGUFSource | TensorFile:
     with path.open("rb") as file:
         magic = file.read(len(_GGUF_MAGIC))
     if magic == _POINTER_MAGIC:
-        raise ValueError(f"{path} is a Git LFS pointer: git lfs pull fetches the file that it stands for")
+        raise ValueError(f"{path} is a Git LFS pointer: git lfs pull fetches the file itself")
     return _GGUFSource(path) if magic == _GGUF_MAGIC else TensorFile(path)
 
 
 def _model_in(folder: Path) -> Path:
-    """Returns the file that stands for the model in a folder."""
+    """Returns the file to open for the model in a folder."""
     for name in ("model.safetensors", f"model{_INDEX[1:]}"):
         if (folder / name).is_file():
             return folder / name

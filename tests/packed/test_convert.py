@@ -164,6 +164,16 @@ def test_only_packed_leaves_all_others_out(model):
         assert arrays(file.tensor(name)) == arrays(whole.tensor(name))
 
 
+def test_names_of_what_is_left_out_may_meet_those_of_parts(model):
+    extra = np.arange(3, dtype=np.float32)
+    save_file(weights() | {"h.0.q.weight.packed": extra}, model)
+    with pytest.raises(ValueError, match=r"^Two tensors would be called h\.0\.q\.weight\.packed$"):
+        converted(model, Recipe(SQFormat()))
+    _, output = converted(model, Recipe(SQFormat()), only_packed=True)
+    want = quantize_sq(weights()["h.0.q.weight"], SQFormat())
+    assert arrays(PackedFile(output).tensor("h.0.q.weight")) == arrays(want)
+
+
 def test_tensors_that_cannot_be_passed_on_are_named(tmp_path):
     """GGUF tensors of a type without numbers hinder only a file that would hold them."""
     w = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)

@@ -30,16 +30,16 @@ ROOT = Path(__file__).parents[2]
     [
         ("--bank 12", 2, "Bank must be a power of two from 4 to 128, not 12"),
         ("--high fp8", 2, "--high must be one of 'fp16', 'int8', not 'fp8'"),
-        ("--group 64", 2, "--group must stand with --operand dense, not sq"),
-        ("--operand dense --mask sentinel", 2, "--mask must stand with --operand sq, not dense"),
+        ("--group 64", 2, "--group must come with --operand dense, not sq"),
+        ("--operand dense --mask sentinel", 2, "--mask must come with --operand sq, not dense"),
         ("--operand dense --outliers 1", 2, "Dense bank must be a power of two from 4 to 128, not None"),
         (
             "--operand dense --threshold 3",
             2,
-            "Threshold and importance must stand with a format that has outliers",
+            "Threshold and importance must come with a format that has outliers",
         ),
         ("--threshold -1", 2, "Limit must be zero or positive, not -1.0"),
-        ("--threshold 3 --importance {model}", 2, "Threshold must stand without importance"),
+        ("--threshold 3 --importance {model}", 2, "Threshold must come without importance"),
         ("--tensors xyz", 1, "Nothing can be packed: {reasons}"),
         (
             "--tensors (",

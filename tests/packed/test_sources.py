@@ -276,5 +276,5 @@ def test_parts_of_gguf_that_do_not_fit_are_named(tmp_path):
 def test_pointers_are_named(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n")
-    message = f"{path} is a Git LFS pointer: git lfs pull fetches the file that it stands for"
+    message = f"{path} is a Git LFS pointer: git lfs pull fetches the file itself"
     assert refused(path) == message
