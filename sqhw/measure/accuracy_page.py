@@ -106,7 +106,7 @@ _SUMMARY = (
     ("One outlier per 32 is too few", "int8", ("W8 A-SQ 32/2 p97.5", "W8 A-SQ 32/1 p97.5")),
     (
         "On activations INT8 high codes cost a point at most and save three quarters of a bit; with two of "
-        "them per 32 nothing is lost that could be told from chance",
+        "them per 32 no loss differs from chance",
         "int8",
         ("W8 A-SQ 16/1", "W8 A-SQ 16/1 INT8 codes", "W8 A-SQ 32/2", "W8 A-SQ 32/2 INT8 codes"),
     ),
@@ -137,7 +137,7 @@ _SUMMARY = (
         ("SQ 32/2 both", "SQ 32/2 both, weights by rms", "W-SQ 32/2 rms, A8"),
     ),
     (
-        "Plain INT4 weights are what hurts (the model's own were 4-bit before); SQ weights repair most of it",
+        "Plain INT4 weights hurt most (the model's own were 4-bit before); SQ weights repair most of it",
         "float",
         ("W4 g64 A8", "W4 g64 A-SQ 32/2", "W-SQ 32/2 rms, A8", "W-SQ 32/2 rms GPTQ, A8"),
     ),

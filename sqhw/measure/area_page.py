@@ -118,7 +118,7 @@ def block_rows(report: Record, size: str) -> Rows:
 
 
 def part_rows(report: Record, size: str) -> Rows:
-    """How often each part stands in an array, and its gates."""
+    """How often each part occurs in an array, and its gates."""
     records = [
         {**u, **part, "part": name, "all": part["count"] * part["gates"]}
         for u in _units(report, size)

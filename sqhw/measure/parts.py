@@ -1,4 +1,4 @@
-"""Synthesizes measured hardware part by part: what stands many times in it is synthesized once."""
+"""Synthesizes measured hardware part by part: a part that occurs many times is synthesized once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Emitted:
     top : str
     verilog : str
     shared : dict of str
-        Modules that stand several times in arrays, by name, each with all that is inside it.
+        Modules that occur several times in arrays, by name, each with all that is inside it.
     """
 
     top: str
@@ -59,7 +59,7 @@ def parts(emitted: Emitted) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def combine(emitted: Emitted, reports: Mapping[str, Report]) -> Report:
-    """The whole: the rest of the design, and every shared module as often as it stands in it."""
+    """The whole: the rest of the design, and every shared module as often as it occurs."""
     rest = reports[emitted.top]
     cells: dict[str, int] = {}
     modules = dict(rest.modules)

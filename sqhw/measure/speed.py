@@ -220,7 +220,7 @@ def layer(
     model
         Its weights; activations are the embedded ones.
     block, tokens, layers
-        Which block, how many tokens of it, names of LAYERS.
+        Which block, how many of its tokens, names of LAYERS.
     clock
         The report of :func:`sqhw.measure.clock.measure`, for times; None for none.
 

@@ -60,7 +60,7 @@ def queue_cycles(counts: NDArray[np.int64], window: int, outlier_lanes: int = 1)
     """Cycles of one tile with a queue, for the outliers of each row's beats, int[rows, beats].
 
     One beat enters per cycle. An outlier may wait while `window` beats are kept (1: until its own beat
-    leaves). A beat leaves when no row has an outlier of it left; a tile ends when nothing is left.
+    leaves). A beat leaves when no row has one of its outliers left; a tile ends when nothing is left.
     """
     rows, beats = counts.shape
     waiting = np.zeros((rows, window), np.int64)  # oldest beat first

@@ -20,7 +20,7 @@ __all__ = ["Rival", "RivalArray"]
 
 @dataclass(frozen=True)
 class Rival:
-    """A unit, and what of it belongs to a row and to a column of an array.
+    """A unit, and the members that belong to a row and to a column of an array.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Rival:
         -1 is the one before the sum shows.
     decode
         Member → class and arguments of a combinational decoder (members ``i``, ``o``) in front of its
-        operand register, so that it stands once per row or column.
+        operand register, so that an array has one per row or column.
     """
 
     unit: Callable[..., wiring.Component]

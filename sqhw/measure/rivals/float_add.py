@@ -94,7 +94,7 @@ class FloatAdd(wiring.Component):
         return m
 
     def _align(self, m: Module, small: Value, distance: Value) -> Value:
-        """Returns `small` with guard bits, shifted right; the lowest bit stands for all that fell off."""
+        """Returns `small` with guard bits, shifted right; the lowest bit says whether a one fell off."""
         value: Value = Cat(Const(0, _GUARD_BITS), small)
         for step in _STEPS:
             fallen = value[: (1 << step) + 1].any()
@@ -107,14 +107,14 @@ class FloatAdd(wiring.Component):
         return value
 
     def _normalise(self, m: Module, value: Value, fill: Value, exponent: Value) -> tuple[Value, Value]:
-        """Returns `value` without leading zeros and their number; not beyond where subnormals stand."""
+        """Returns `value` without leading zeros and their number; not beyond the place of subnormals."""
         count = []
         free = exponent[len(_STEPS) :].any()
         for step in _STEPS:
             bits = 1 << step
             take = ~value[len(value) - bits :].any()
             if self._subnormal:
-                # The exponent's low bits are what may still be shifted, until a bit of it is left unused.
+                # The exponent's low bits count the shifts that may follow, until a bit is left unused.
                 limit = exponent[step]
                 take &= free | limit
                 free = named(m, free | (limit & ~take), f"free_{bits}")

@@ -43,7 +43,7 @@ def decoded_layout() -> data.StructLayout:
 class FP16Decode(wiring.Component):
     """Decodes ``lanes`` FP16 numbers. Combinational.
 
-    In an array this stands once per row and column.
+    An array has one per row and column.
 
     Parameters
     ----------

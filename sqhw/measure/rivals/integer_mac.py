@@ -25,16 +25,16 @@ _GROUP_SCALE_SIGNIFICAND_MAX = 15
 
 
 class IntegerMAC(wiring.Component):
-    """``acc = sum over beats of tau * sum(a * b)``, exact.
+    """``acc = sum over beats of group_scale * sum(a * b)``, exact.
 
-    INT4 weights need a scale per group of elements: the e3m3 integer tau = (8 + m) * 2**e that the SQ unit's
+    INT4 weights need a scale per group of elements: the e3m3 integer (8 + m) * 2**e that the SQ unit's
     dense operand has. INT8 and INT6 weights do with a scale per row, which the output stage applies.
 
-    Tau multiplies the narrow sum of every beat, before the only accumulator. The alternative, to scale the
-    sum of a group, needs a second accumulator: at 16 lanes 3,397 against 3,096 GE for INT4 x INT4 and 5,927
-    against 5,560 for INT4 x INT8, at 32 lanes 5,631 against 5,361 and 10,379 against 10,046 (with plain
-    products, groups of 64). The shift by e stands behind the product's register rather than before it, which
-    saves seven flip-flops and leaves the lanes' sum the longest path.
+    The scale multiplies the narrow sum of every beat, before the only accumulator. The alternative, to scale
+    the sum of a group, needs a second accumulator: at 16 lanes 3,397 against 3,096 GE for INT4 x INT4 and
+    5,927 against 5,560 for INT4 x INT8, at 32 lanes 5,631 against 5,361 and 10,379 against 10,046 (with plain
+    products, groups of 64). The shift by e follows the product's register, which saves seven flip-flops and
+    leaves the lanes' sum the longest path.
 
     Latency: :attr:`latency` cycles, from a beat to ``acc`` with it. Throughput: one beat per cycle; it never
     stops. No combinational path.
@@ -130,7 +130,7 @@ class IntegerMAC(wiring.Component):
         return register(m, heap.sum(), name="sum")
 
     def _scaled(self, m: Module, beat: Any) -> Any:
-        """Returns ``beat * tau`` one cycle later."""
+        """Returns ``beat * group_scale`` one cycle later."""
         fraction, exponent = (
             self.group_scale[:_GROUP_SCALE_FRACTION_BITS],
             self.group_scale[_GROUP_SCALE_FRACTION_BITS:],
