@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sw_reference.accuracy.report import COLUMNS, cells, outlier_positions, rows, versions
+from sw_reference.accuracy.report import outlier_positions, rows, versions
 from sw_reference.accuracy.runner import Result, Study, calibrate, run, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8, default, extended, grid, quick
@@ -19,6 +19,8 @@ from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model
 
 from ..console import Command, Outcome, command_line, progress, reading, say, table
+from ..measure import tables
+from ..measure.accuracy_page import COLUMNS
 from ..tools import jobs
 
 __all__ = ["accuracy"]
@@ -158,13 +160,13 @@ def _report(study: Study, schemes: tuple[Scheme, ...], texts: dict[str, Text], o
         "model": {"file": study.model.name, "sha256": hashlib.sha256(study.model.read_bytes()).hexdigest()},
         **{name: {"source": text.source, "sha256": text.sha256} for name, text in texts.items()},
         "versions": versions(),
-        "rows": [row.as_dict() for row in lines],
+        "rows": lines,
         "outlier_positions": outlier_positions(study.calibrated(), _blocks(study)),
     }
     write_text(output, as_json(report))
 
     def show() -> None:
-        table("Perplexity (lower is better)", COLUMNS, cells(lines))
+        table("Perplexity (lower is better)", *tables.rows(lines, COLUMNS))
         say(f"{output}: {len(lines)} of {len(schemes)} schemes")
 
     return Outcome(report, show)

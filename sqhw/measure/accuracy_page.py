@@ -8,7 +8,7 @@ from .accuracy_claims import by_name, claims, goals
 from .goals import smallest
 from .tables import Columns, Record, markdown, rows
 
-__all__ = ["ARRAY", "REGIONS", "gates_per_mac", "section"]
+__all__ = ["ARRAY", "COLUMNS", "REGIONS", "gates_per_mac", "section"]
 
 Gates = Mapping[str, float]
 
@@ -52,7 +52,7 @@ def section(row: Record) -> str:
     return "both" if activation and weight else "activations"
 
 
-_COLUMNS: Columns = {
+COLUMNS: Columns = {
     "scheme": "{scheme}",
     "bits A": "{bits_activation:.4g}",
     "bits W": "{bits_weight:.4g}",
@@ -70,7 +70,7 @@ def table(report: Record, gates: Gates, name: str) -> str:
     """The schemes of one section."""
     own = [row for row in report["rows"] if section(row) == name]
     measured = [row | ({"gates": gates[row["scheme"]]} if row["scheme"] in gates else {}) for row in own]
-    return "\n".join(markdown(*rows(measured, _COLUMNS)))
+    return "\n".join(markdown(*rows(measured, COLUMNS)))
 
 
 def conditions(report: Record) -> str:

@@ -1,4 +1,3 @@
-# amaranth: UnusedElaboratable=no
 """Design space of SQ hardware: gates, utilization and error of hundreds of configurations."""
 
 from __future__ import annotations
@@ -19,18 +18,12 @@ from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
-from ..arith.accumulator import Accumulator
-from ..arith.scale import SIGNIFICAND_MAX, ScaleShift
-from ..config import PEConfig, preset
+from ..config import PEConfig
 from ..layouts import dense_beat_layout
-from ..pe.dense_lanes import DenseLanes
-from ..pe.int8_lane import INT8OutlierLane
 from ..tools import jobs
 from ..tools.cache import CACHE
-from ..tools.synth import synthesize
 from ..tools.targets import TARGETS
 from ..tools.tools import package_version
-from ..tools.verilog import convert
 from .core import BarePE
 from .explore_page import tables
 from .parts import emit, job, parts
@@ -112,8 +105,7 @@ def measure(
         done=lambda p: done(f"bank {p.sq.bank}, {p.sq.outliers} outliers, {p.lanes} lanes"),
     )
     known = json.loads(accuracy.read_text())["rows"] if accuracy.exists() else []
-    exponents = exponent_bits(preset("default"), cache=cache)
-    return document(costs, known, command=command) | {"exponent_bits": exponents}
+    return document(costs, known, command=command)
 
 
 def evaluate(config: PEConfig, folder: str = str(CACHE)) -> dict[str, float]:
@@ -207,49 +199,3 @@ def _mark_best(rows: Iterable[dict[str, Any]]) -> None:
     for row in sorted(rows, key=lambda row: (row["gates_per_useful_mac"], row["error_percent"])):
         row["pareto"] = row["error_percent"] < best[row["size"]]
         best[row["size"]] = min(best[row["size"]], row["error_percent"])
-
-
-_GROUP_SCALE_EXPONENT_MAX = 7
-
-
-def exponent_bits(config: PEConfig, *, cache: Path = CACHE) -> list[dict[str, Any]]:
-    """What bank scales with fewer exponent bits would save and cost.
-
-    Gates of the scale's shifter and of an accumulator for it alone, and the share of banks below range. The
-    accumulator shrinks only without FP16 outliers, which need the wide one in any case: the outliers of
-    `config` are INT8, and their products are in what is shifted.
-    """
-    dense, sq = config.dense, config.sq
-    sums = DenseLanes(config.lanes, dense.bits).o.shape()
-    lane = INT8OutlierLane(config.outlier_lanes, sq.high_bits, dense.bits, dense.code_bound, sums)
-    bound = (1 << (len(lane.o) - 1)) * SIGNIFICAND_MAX * SIGNIFICAND_MAX
-
-    def gates(component: Any, name: str) -> int:
-        target = TARGETS["gates"]
-        report = synthesize(convert(component, name), name, target, breakdown=False, cache=cache)
-        return round(target.resources(report.cells)["GE"])
-
-    found = []
-    for bits in (5, 4, 3):
-        shift = ScaleShift(bound, (1 << bits) - 1 + _GROUP_SCALE_EXPONENT_MAX, drop=3)
-        adder = Accumulator([shift.o.shape()], config.acc_bits - (32 - (1 << bits)))
-        found.append(
-            {
-                "exponent_bits": bits,
-                "shifter_gates": gates(shift, "shifter"),
-                "accumulator_gates": gates(adder, "accumulator"),
-                "scale_bits_per_element": (bits + 3) / sq.bank,
-                "banks_below_range_percent": round(_below(sq, bits), 3),
-            }
-        )
-    return found
-
-
-def _below(sq: SQFormat, bits: int) -> float:
-    """Percent of banks whose scale lies more than 2**bits - 1 binades below the largest of their row."""
-    below = total = 0
-    for site in load_activations().sites:
-        exponent = quantize_sq(site.x, sq).scale.astype(np.int64) >> 3
-        below += int((exponent < exponent.max(axis=1, keepdims=True) - ((1 << bits) - 1)).sum())
-        total += exponent.size
-    return 100 * below / total

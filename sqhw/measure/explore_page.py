@@ -23,13 +23,6 @@ _COLUMNS = {
     "error": "{error_percent:.2f} %",
     "perplexity": "{delta_percent:+.1f} % ± {standard_error:.1f}",
 }
-_EXPONENT_COLUMNS = {
-    "exponent bits": "{exponent_bits}",
-    "shifter (GE)": "{shifter_gates}",
-    "accumulator (GE)": "{accumulator_gates}",
-    "bits per element": "{scale_bits_per_element:g}",
-    "banks below range": "{banks_below_range_percent:.2f} %",
-}
 
 
 def front(report: Record, size: int) -> list[Record]:
@@ -68,9 +61,7 @@ def page(report: Record) -> str:
     for size in (1, 8):
         lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
     lines += ["", "## The units of the goals", "", _UNITS, ""]
-    lines += markdown(*choice_rows(measured(report)))
-    lines += ["", "## Fewer exponent bits in the bank scale", "", _EXPONENTS, ""]
-    return "\n".join([*lines, *markdown(*rows(report["exponent_bits"], _EXPONENT_COLUMNS))]) + "\n"
+    return "\n".join([*lines, *markdown(*choice_rows(measured(report)))]) + "\n"
 
 
 _METHOD = """\
@@ -85,8 +76,3 @@ tables show the points that no other beats in both gates per useful multiplicati
 _UNITS = """\
 The configurations of the units in [area.md](area.md), in arrays of 8 x 8. None of them ever stalls,
 whatever the data."""
-
-_EXPONENTS = """\
-The format has five. With fewer, the shifter is smaller, and so is the accumulator where no FP16
-outliers need the wide one. Banks whose scale lies too far below the largest one of their row lose
-precision. For the preset `default`."""

@@ -1,12 +1,10 @@
-"""Results for people (tables) and programs (JSON), from the same rows."""
+"""What a study found, as JSON types."""
 
 from __future__ import annotations
 
 import base64
 import platform
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,96 +16,60 @@ from sw_reference.accuracy.runner import Result
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8
 
-__all__ = ["COLUMNS", "Row", "cells", "outlier_positions", "rows", "versions"]
-
-COLUMNS = (
-    "scheme",
-    "perplexity",
-    "vs float (%)",
-    "±",
-    "vs W8 A8 (%)",
-    "±",
-    "bits A",
-    "bits W",
-    "outliers (%)",
-    "gate rate",
-    "in hardware",
-)
+__all__ = ["outlier_positions", "rows", "versions"]
 
 _POSITION_SITES = ("attn_qkv", "ffn_down")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the report.
+def rows(results: dict[Scheme, Result]) -> list[dict[str, Any]]:
+    """Returns the rows, in order; the schemes ``float`` and ``W8 A8`` must be among them.
 
-    Parameters
-    ----------
-    scheme
+    Members of a row:
+
+    scheme : str
         Its name.
-    perplexity
+    perplexity : float
         exp of the mean loss over all windows.
-    delta_percent, standard_error
+    delta_percent, standard_error : float
         By how much it exceeds the unquantized model's, and the standard error of that from the differences
         token by token.
-    int8_percent, int8_standard_error
+    int8_percent, int8_standard_error : float
         The same against the scheme ``W8 A8``.
-    bits_activation, bits_weight
+    bits_activation, bits_weight : float
         Stored bits per element, masks and scales of banks and groups included, row scales not.
-    hardware
+    hardware : bool
         Whether the processing element computes this product, bit for bit.
-    outliers_percent, gate_rate
+    outliers_percent, gate_rate : float or None
         Share of the activations that are outliers, and of banks without any; None without banks.
-    seconds
+    seconds : float
         Time of all windows on the machine of the report, quantization of weights included.
-    configuration
+    configuration : dict
         The scheme as data.
     """
-
-    scheme: str
-    perplexity: float
-    delta_percent: float
-    standard_error: float
-    int8_percent: float
-    int8_standard_error: float
-    bits_activation: float
-    bits_weight: float
-    hardware: bool
-    outliers_percent: float | None
-    gate_rate: float | None
-    seconds: float
-    configuration: dict[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def rows(results: dict[Scheme, Result]) -> list[Row]:
-    """Returns the rows, in order; the schemes ``float`` and ``W8 A8`` must be among them."""
     by_name = {scheme.name: result for scheme, result in results.items()}
     return [_row(scheme, result, by_name["float"], by_name[INT8]) for scheme, result in results.items()]
 
 
-def _row(scheme: Scheme, result: Result, plain: Result, int8: Result) -> Row:
+def _row(scheme: Scheme, result: Result, plain: Result, int8: Result) -> dict[str, Any]:
     delta, error = _change(result.losses, plain.losses)
     int8_delta, int8_error = _change(result.losses, int8.losses)
     counts = result.counts
     banks = counts.get("banks")
-    return Row(
-        scheme=scheme.name,
-        perplexity=round(float(np.exp(result.losses.mean())), 4),
-        delta_percent=delta,
-        standard_error=error,
-        int8_percent=int8_delta,
-        int8_standard_error=int8_error,
-        bits_activation=round(scheme.activation.bits, 4),
-        bits_weight=round(scheme.weight.bits, 4),
-        hardware=scheme.hardware,
-        outliers_percent=round(100 * counts["outliers"] / counts["elements"], 3) if banks else None,
-        gate_rate=round(counts["without"] / banks, 4) if banks else None,
-        seconds=round(result.seconds, 1),
-        configuration=scheme.configuration,
-    )
+    return {
+        "scheme": scheme.name,
+        "perplexity": round(float(np.exp(result.losses.mean())), 4),
+        "delta_percent": delta,
+        "standard_error": error,
+        "int8_percent": int8_delta,
+        "int8_standard_error": int8_error,
+        "bits_activation": round(scheme.activation.bits, 4),
+        "bits_weight": round(scheme.weight.bits, 4),
+        "hardware": scheme.hardware,
+        "outliers_percent": round(100 * counts["outliers"] / counts["elements"], 3) if banks else None,
+        "gate_rate": round(counts["without"] / banks, 4) if banks else None,
+        "seconds": round(result.seconds, 1),
+        "configuration": scheme.configuration,
+    }
 
 
 def _change(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> tuple[float, float]:
@@ -116,26 +78,6 @@ def _change(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> tupl
     ratio = np.exp(difference.mean())
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return round(float(100 * (ratio - 1)), 3), round(float(100 * ratio * error), 3)
-
-
-def cells(lines: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Returns the rows of a table for a terminal, below ``COLUMNS``."""
-    return [
-        (
-            row.scheme,
-            f"{row.perplexity:.2f}",
-            f"{row.delta_percent:+.2f}",
-            f"{row.standard_error:.2f}",
-            f"{row.int8_percent:+.2f}",
-            f"{row.int8_standard_error:.2f}",
-            f"{row.bits_activation:.4g}",
-            f"{row.bits_weight:.4g}",
-            "" if row.outliers_percent is None else f"{row.outliers_percent:.2f}",
-            "" if row.gate_rate is None else f"{row.gate_rate:.3f}",
-            "yes" if row.hardware else "",
-        )
-        for row in lines
-    ]
 
 
 def outlier_positions(calibration: Calibration, blocks: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqhw import cli
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
 from sqhw.measure import explore, explore_page
-from sqhw.measure.explore import Sweep, configurations, document, exponent_bits, gates_of
+from sqhw.measure.explore import Sweep, configurations, document, gates_of
 from sw_reference.format import DenseFormat, SQFormat
 
 COSTS = {"row": 100.0, "column": 10.0, "unit": 1000.0}
@@ -44,7 +44,6 @@ def costs_of(config, folder):
 @pytest.mark.parametrize("cluster", [False, True], ids=["here", "cluster"])
 def test_measures_here_and_on_a_cluster(tmp_path, monkeypatch, cluster):
     monkeypatch.setattr(explore, "evaluate", costs_of)
-    monkeypatch.setattr(explore, "exponent_bits", lambda config, cache: [])
     told = []
 
     def measure(scheduler):
@@ -64,9 +63,7 @@ def test_measures_here_and_on_a_cluster(tmp_path, monkeypatch, cluster):
             report = measure(workers.scheduler_address)
     else:
         report = measure(None)
-    assert report == document({c: costs_of(c, "") for c in (FP16, WIDE)}, [], command="command") | {
-        "exponent_bits": []
-    }
+    assert report == document({c: costs_of(c, "") for c in (FP16, WIDE)}, [], command="command")
     assert sorted(told) == [
         ("Exploring", 2, "bank 16, 1 outliers, 16 lanes"),
         ("Exploring", 2, "bank 32, 2 outliers, 32 lanes"),
@@ -93,15 +90,6 @@ ACCURACY = [
 
 
 def test_document_and_section():
-    exponents = [
-        {
-            "exponent_bits": 5,
-            "shifter_gates": 1,
-            "accumulator_gates": 2,
-            "scale_bits_per_element": 0.5,
-            "banks_below_range_percent": 0.0,
-        }
-    ]
     found = document({FP16: COSTS, WIDE: COSTS}, ACCURACY, command="command")
     assert json.loads(json.dumps(found)) == found
     assert len(found["points"]) == 2 * 2 * len(explore.SIZES)
@@ -117,18 +105,10 @@ def test_document_and_section():
                 for other in own
             )
             assert row["pareto"] != beaten
-    page = explore_page.page(found | {"exponent_bits": exponents})
-    assert "| 5 | 1 | 2 | 0.5 | 0.00 % |" in page
+    page = explore_page.page(found)
+    assert "| 16 | 1 | fp16 | bitmap | 16 : 1 | largest | 6.5 |" in page
     ((bank, outliers, high, *_, perplexity),) = explore_page.choice_rows(explore_page.measured(found))[1]
     assert (bank, outliers, high, perplexity) == ("16", "1", "fp16", "+3.5 % ± 0.4")
-
-
-def test_fewer_exponent_bits_are_smaller(tmp_path):
-    rows = exponent_bits(PEConfig(), cache=tmp_path)
-    shifters = [row["shifter_gates"] for row in rows]
-    assert shifters == sorted(shifters, reverse=True)
-    below = [row["banks_below_range_percent"] for row in rows]
-    assert below == sorted(below)
 
 
 @pytest.mark.parametrize(

@@ -283,13 +283,13 @@ def test_run_resumes_and_reports(study, pool):
     assert pool.ran[3:] == [schemes[1].name]
     results = {scheme: Result.read(study, scheme) for scheme in schemes}
     lines = rows(results)
-    assert [line.scheme for line in lines] == ["float", "W8 A8", "W8 A-SQ 16/1"]
-    assert (lines[0].delta_percent, lines[0].standard_error, lines[1].int8_percent) == (0, 0, 0)
+    assert [line["scheme"] for line in lines] == ["float", "W8 A8", "W8 A-SQ 16/1"]
+    assert (lines[0]["delta_percent"], lines[0]["standard_error"], lines[1]["int8_percent"]) == (0, 0, 0)
     a, b = (results[scheme].losses for scheme in schemes[:2])
     assert len(a) == 62
-    assert lines[1].delta_percent == pytest.approx(100 * (np.exp(b.mean() - a.mean()) - 1), abs=1e-3)
-    assert (lines[2].hardware, lines[2].gate_rate, lines[2].bits_activation) == (True, 0.0, 6.5)
-    assert lines[2].outliers_percent == pytest.approx(100 * 2 * (3 * 2 + 2) / (2 * (3 * 24 + 20)), rel=0.2)
+    assert lines[1]["delta_percent"] == pytest.approx(100 * (np.exp(b.mean() - a.mean()) - 1), abs=1e-3)
+    assert (lines[2]["hardware"], lines[2]["gate_rate"], lines[2]["bits_activation"]) == (True, 0.0, 6.5)
+    assert lines[2]["outliers_percent"] == pytest.approx(100 * 2 * (3 * 2 + 2) / (2 * (3 * 24 + 20)), rel=0.2)
 
 
 def test_command_writes_the_report(study, pool, monkeypatch, tmp_path, capsys):
