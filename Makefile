@@ -82,7 +82,7 @@ bench-engine: | compiler $(READY)  ## how close the 8x8 engine comes to its peak
 layer: | compiler $(READY) $(VENV)/.llm  ## all linear layers of a real block through the 8x8 engine's Verilog
 	@$(SQHW) measure speed layer $(OUTPUT_OPTION)
 
-bench-runtime: | compiler $(READY)  ## cycles per second: the driver's simulation against cocotb
+bench-runtime: sim-engine  ## cycles per second: the driver's simulation against cocotb
 	@$(SQHW) measure speed simulation $(OUTPUT_OPTION)
 
 pages: $(READY) $(VENV)/.ppa  ## pages, tables and figures of README and docs from the committed reports

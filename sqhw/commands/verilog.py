@@ -211,21 +211,24 @@ def registers(language: str) -> Outcome:
 @click.option(
     "--target", "targets", multiple=True, type=click.Choice(list(TARGETS)), help="Only these.  [default: all]"
 )
-@folder("build/synth", "of synth.json and synth.md.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="build/measure/synth.json",
+    help="The report.",
+)
 def resources(labels: tuple[str, ...], targets: tuple[str, ...], output: Path, **values: Any) -> Outcome:
     """Synthesize processing elements: gates, and resources of FPGAs, by block."""
     designs = _designs("pe", labels, values)
     chosen = targets or tuple(TARGETS)
     with progress() as begin:
-        done = begin("Synthesizing", len(designs) * len(chosen))
-        reports = synthesis.survey(designs, chosen, done=done)
-    document = synthesis.document(designs, reports, command=command_line())
-    write_text(output / "synth.json", as_json(document))
-    write_text(output / "synth.md", synthesis.markdown(document))
+        report = synthesis.measure(designs, chosen, begin=begin, command=command_line())
+    write_text(output, as_json(report))
 
     def show() -> None:
-        for title, columns, rows in synthesis.tables(document):
-            table(title, columns, rows)
-        say(f"{output / 'synth.json'}, {output / 'synth.md'}")
+        for each in synthesis.tables(report):
+            table(*each)
+        say(output)
 
-    return Outcome(document, show)
+    return Outcome(report, show)

@@ -44,7 +44,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "energy": energy_page.page,
     "engine": engine_page.page,
     "explore": explore_page.page,
-    "synth": resources.markdown,
+    "synth": resources.page,
 }
 """What makes docs/results/NAME.md from docs/results/NAME.json."""
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..emit import Design
+from ..tools import jobs
 from ..tools.cache import CACHE
-from ..tools.jobs import run
 from ..tools.synth import Report, synthesize
 from ..tools.targets import TARGETS
+from .tables import Begin, Record, Rows, Table, made_by, markdown
 
-__all__ = ["BLOCKS", "OTHER", "block_of", "blocks", "document", "markdown", "survey", "tables"]
+__all__ = ["BLOCKS", "OTHER", "block_of", "blocks", "measure", "page", "tables"]
 
 BLOCKS: dict[str, tuple[str, ...]] = {
     "dense lanes": ("dense_lanes", "bank_sum"),
@@ -32,9 +33,6 @@ BLOCKS: dict[str, tuple[str, ...]] = {
 OTHER = "operand registers, control"
 """What belongs to no block."""
 
-Progress = Callable[[str], None]
-
-
 _COLUMNS = (
     ("gates", ("GE", "FF")),
     ("ecp5", ("LUT", "FF", "DSP", "BRAM")),
@@ -45,25 +43,35 @@ _COLUMNS = (
 """What the tables show of each target."""
 
 
-def survey(
-    designs: Sequence[Design],
-    targets: Sequence[str],
-    *,
-    done: Progress = lambda _: None,
-    cache: Path = CACHE,
-) -> dict[str, dict[str, Report]]:
+def measure(
+    designs: Sequence[Design], targets: Sequence[str], *, begin: Begin, command: str, cache: Path = CACHE
+) -> dict[str, Any]:
     """Synthesizes every design for every target, as many at a time as there are processors.
 
-    Returns reports by design and target; `done` is told of each that is ready. Raises ToolError as
+    Returns the report: each design in total and by block. Raises ToolError as
     :func:`~sqhw.tools.synth.synthesize`; what is finished by then stays in the cache.
     """
-    jobs = {
+    runs = {
         (design.name, target): partial(synthesize, design.verilog, design.name, TARGETS[target], cache=cache)
         for design in designs
         for target in targets
     }
-    found = run(jobs, done=lambda job: done(f"{job[0]} for {TARGETS[job[1]].title}"))
-    return {design.name: {target: found[design.name, target] for target in targets} for design in designs}
+    done = begin("Synthesizing", len(runs))
+    found = jobs.run(runs, done=lambda job: done(f"{job[0]} for {TARGETS[job[1]].title}"))
+    return {
+        "command": command,
+        "tools": designs[0].manifest["generator"],
+        "targets": {
+            name: {"title": TARGETS[name].title, "resources": list(TARGETS[name].weights)} for name in targets
+        },
+        "designs": [
+            {
+                **{key: design.manifest[key] for key in ("module", "sha256", "parameters", "format")},
+                "results": {target: _numbers(found[design.name, target]) for target in targets},
+            }
+            for design in designs
+        ],
+    }
 
 
 def blocks(report: Report) -> dict[str, dict[str, int]]:
@@ -85,27 +93,6 @@ def block_of(path: str) -> str:
     return OTHER
 
 
-def document(
-    designs: Sequence[Design], reports: Mapping[str, Mapping[str, Report]], *, command: str
-) -> dict[str, Any]:
-    """The survey as JSON types: what was run on what with which tools, and what came out."""
-    return {
-        "command": command,
-        "tools": designs[0].manifest["generator"],
-        "targets": {
-            name: {"title": TARGETS[name].title, "resources": list(TARGETS[name].weights)}
-            for name in reports[designs[0].name]
-        },
-        "designs": [
-            {
-                **{key: design.manifest[key] for key in ("module", "sha256", "parameters", "format")},
-                "results": {target: _numbers(report) for target, report in reports[design.name].items()},
-            }
-            for design in designs
-        ],
-    }
-
-
 def _numbers(report: Report) -> dict[str, Any]:
     resources = TARGETS[report.target].resources
 
@@ -120,7 +107,7 @@ def _numbers(report: Report) -> dict[str, Any]:
     }
 
 
-def _rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _rows(results: Record) -> Rows:
     """Header and rows of one design's table: a row per block, then the total.
 
     A kind of resource that the design takes none of has no column.
@@ -145,39 +132,29 @@ def _rows(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return ["block", *(f"{TARGETS[target].title} {resource}" for target, resource in columns)], rows
 
 
-def tables(document: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list[str] | None]]]:
-    """The survey for a terminal, a table per design: title, columns, rows."""
-    for design in document["designs"]:
-        header, rows = _rows(design["results"])
-        yield design["module"], header, [*rows[:-1], None, rows[-1]]
+def tables(report: Record) -> list[Table]:
+    """What a terminal shows: a table per design."""
+    return [(design["module"], *_rows(design["results"])) for design in report["designs"]]
 
 
-def markdown(document: Mapping[str, Any]) -> str:
-    """The survey as a page, from the same numbers."""
-    tools = ", ".join(f"{name} {version}" for name, version in document["tools"].items())
-    lines = [
-        "# Resources",
-        "",
-        f"Made by `{document['command']}` with {tools}.",
-        "",
-        "GE are NAND2 equivalents (`sqhw/tools/nand2.lib`: NAND2 = 1, register = 4). LUT counts every",
-        "lookup table, those of carry chains and of small memories included. All counts are after mapping",
-        "and before packing. DSP blocks and block RAM have a column where any is used. Blocks are",
-        "synthesized with their borders kept, the total without, so the total is not their sum.",
-    ]
-    for design in document["designs"]:
+def page(report: Record) -> str:
+    """The report as a page of docs/results."""
+    lines = ["# Resources", "", f"{made_by(report)}.", "", _METHOD]
+    for design in report["designs"]:
         header, rows = _rows(design["results"])
         rows[-1] = [f"**{cell}**" for cell in rows[-1]]
-        lines += ["", f"## {design['module']}", "", f"{_parameters(design)}.", ""]
-        lines += [_line(header), _line(["---", *["---:"] * (len(header) - 1)]), *map(_line, rows)]
+        lines += ["", f"## {design['module']}", "", f"{_parameters(design)}.", "", *markdown(header, rows)]
     return "\n".join(lines) + "\n"
 
 
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+_METHOD = """\
+GE are NAND2 equivalents (`sqhw/tools/nand2.lib`: NAND2 = 1, register = 4). LUT counts every
+lookup table, those of carry chains and of small memories included. All counts are after mapping
+and before packing. DSP blocks and block RAM have a column where any is used. Blocks are
+synthesized with their borders kept, the total without, so the total is not their sum."""
 
 
-def _parameters(design: Mapping[str, Any]) -> str:
+def _parameters(design: Record) -> str:
     parameters = design["parameters"]
     sq, dense = parameters["sq"], parameters["dense"]
     group = f" with group {dense['group']}" if dense["group"] else ""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sqhw.emit import Design
-from sqhw.measure.resources import BLOCKS, OTHER, blocks, document, markdown, survey
+from sqhw.measure.resources import BLOCKS, OTHER, blocks, measure, page
 from sqhw.tools import synth
 from sqhw.tools.synth import Report, synthesize
 from sqhw.tools.targets import LIBERTY, TARGETS
@@ -119,21 +119,26 @@ def test_blocks_by_name():
     assert set(blocks(report)) == {*BLOCKS, OTHER}
 
 
+def run(designs, cache, told):
+    def begin(stage, total):
+        return lambda text: told.append((stage, total, text))
+
+    return measure(designs, ["gates"], begin=begin, command="command", cache=cache)
+
+
 def test_page_and_json_agree(tmp_path):
-    designs = [pe_design("top")]
     told = []
-    reports = survey(designs, ["gates"], done=told.append, cache=tmp_path)
-    result = document(designs, reports, command="command")
-    assert told == ["top for Generic gates"]
+    result = run([pe_design("top")], tmp_path, told)
+    assert told == [("Synthesizing", 1, "top for Generic gates")]
     assert json.loads(json.dumps(result)) == result
     assert result["designs"][0]["results"]["gates"]["total"] == {"GE": 46.1, "FF": 8}
-    page = markdown(result)
-    assert "| block | Generic gates GE | Generic gates FF |" in page
-    assert f"| {OTHER} | 46 | 8 |" in page
-    assert "| **total** | **46** | **8** |" in page
-    assert "Bank 16, outlier capacity 1 (fp16, bitmap), dense INT4 with group 64, lanes 16, " in page
+    text = page(result)
+    assert "| block | Generic gates GE | Generic gates FF |" in text
+    assert f"| {OTHER} | 46 | 8 |" in text
+    assert "| **total** | **46** | **8** |" in text
+    assert "Bank 16, outlier capacity 1 (fp16, bitmap), dense INT4 with group 64, lanes 16, " in text
 
 
-def test_survey_passes_failures_on(tmp_path):
+def test_failures_are_passed_on(tmp_path):
     with pytest.raises(ToolError, match=r"^Yosys failed: ERROR: Module `elsewhere' not found! "):
-        survey([pe_design("elsewhere")], ["gates"], cache=tmp_path)
+        run([pe_design("elsewhere")], tmp_path, [])

@@ -119,7 +119,8 @@ def test_committed_verilog_is_up_to_date(tmp_path):
 @pytest.mark.skipif(not REPORT.exists(), reason="no report is committed")
 def test_committed_resources_are_of_this_verilog(design):
     modules = {entry["module"]: entry["sha256"] for entry in json.loads(REPORT.read_text())["designs"]}
-    assert modules[design.name] == design.manifest["sha256"], "renew it with: make synth SYNTH=docs/results"
+    renew = "renew it with: sqhw measure resources --output docs/results/synth.json"
+    assert modules[design.name] == design.manifest["sha256"], renew
 
 
 def test_same_bytes_in_another_process(tmp_path):
