@@ -14,17 +14,17 @@ from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 
 __all__ = [
-    "RUN_PLAN", "Bins", "OperandBins", "applicable_faults", "result_plan", "sample_results", "sample_run",
+    "RUN_BINS", "Bins", "OperandBins", "applicable_faults", "result_bins", "sample_results", "sample_run",
 ]  # fmt: skip
 
 LIMITS_FP16 = {"zero": 0x0000, "smallest": 0x0001, "largest": 0x7BFF, "most negative": 0xFBFF}
 
 
 class Bins:
-    """Named bins of a plan; what is hit must be in it."""
+    """Named bins; what is hit must be one of them."""
 
-    def __init__(self, plan: Iterable[str]):
-        self.counts = dict.fromkeys(plan, 0)
+    def __init__(self, names: Iterable[str]):
+        self.counts = dict.fromkeys(names, 0)
 
     def hit(self, name: str, count: int = 1) -> None:
         self.counts[name] += count
@@ -67,7 +67,7 @@ class OperandBins:
         self._config = config
         self._sq, self._dense = sq_beat_layout(config), dense_beat_layout(config)
 
-    def plan(self) -> list[str]:
+    def names(self) -> list[str]:
         config = self._config
         names = ["length: one bank" if config.banks(1) == 1 else "length: shortest", "length: k_max"]
         names += ["bank scale: smallest", "bank scale: largest", "low code: -7", "low code: 7"]
@@ -184,11 +184,11 @@ def _counts(name: str, capacity: int, bank: int) -> list[str]:
 
 RESULTS = ("zero", "negative", "subnormal", "infinity", "minus infinity", "NaN of 0 x infinity")
 SCALES = ("subnormal", "zero", "infinite")
-RUN_PLAN = (*(f"stall: {kind}" for kind in STALLS), "back to back")
+RUN_BINS = (*(f"stall: {kind}" for kind in STALLS), "back to back")
 
 
-def result_plan(config: PEConfig) -> list[str]:
-    """The plan of results: kinds of floats, products of row scales, faults and what follows them."""
+def result_bins(config: PEConfig) -> list[str]:
+    """Bins of results: kinds of floats, products of row scales, faults and what follows them."""
     names = [f"result: {kind}" for kind in RESULTS]
     names += [f"product of row scales: {kind}" for kind in SCALES]
     names += [f"fault: {name}" for name in (*applicable_faults(config), UNEQUAL)]
@@ -225,7 +225,7 @@ def _sample_floats(bins: Bins, product: DotProduct) -> None:
 
 
 def sample_run(bins: Bins, run: Run) -> None:
-    """Counts the stalls of a run, and what followed without a gap (``RUN_PLAN``)."""
+    """Counts the stalls of a run, and what followed without a gap (``RUN_BINS``)."""
     for kind, cycles in run.stalls.items():
         bins.hit(f"stall: {kind}", cycles)
     bins.hit("back to back", run.back_to_back)

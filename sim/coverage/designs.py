@@ -10,11 +10,11 @@ from typing import Any
 
 from sim.bench.streams import compile_array, compile_pe, drive, drive_array
 from sim.coverage.bins import (
-    RUN_PLAN,
+    RUN_BINS,
     Bins,
     OperandBins,
     applicable_faults,
-    result_plan,
+    result_bins,
     sample_results,
     sample_run,
 )
@@ -73,7 +73,7 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
     random.Random(seed).shuffle(legal)
     products = legal + products
     traffic, operands = Traffic(), OperandBins(config)
-    bins = Bins([*operands.plan(), *result_plan(config), *RUN_PLAN])
+    bins = Bins([*operands.names(), *result_bins(config), *RUN_BINS])
     for product in products:
         traffic.add(product)
         operands.sample(bins, product.sq, product.dense, legal=not product.fault)
@@ -144,8 +144,8 @@ def _first(tiles: Sequence[Tile], fault: Callable[[Tile], list[int] | None]) -> 
     return next((tile, broken) for tile in tiles if (broken := fault(tile)))
 
 
-def _array_plan(config: ArrayConfig, operands: OperandBins) -> list[str]:
-    names = [*operands.plan(), *RUN_PLAN, "sum: 0", "sum: negative", "right tile behind a fault"]
+def _array_bins(config: ArrayConfig, operands: OperandBins) -> list[str]:
+    names = [*operands.names(), *RUN_BINS, "sum: 0", "sum: negative", "right tile behind a fault"]
     names += [f"fault: {name}" for name in (*applicable_faults(config.pe), UNEQUAL)]
     return [*names, *(f"fault of row {row} alone" for row in range(config.rows))]
 
@@ -172,7 +172,7 @@ def cover_array(config: ArrayConfig, seed: int, folder: Path, note: Note) -> Cov
     note("compiling")
     program = compile_array(config, folder, options=OPTIONS)
     tiles, operands = _array_tiles(config, seed), OperandBins(config.pe)
-    bins = Bins(_array_plan(config, operands))
+    bins = Bins(_array_bins(config, operands))
     _sample_tiles(bins, operands, tiles)
     streams: tuple[list[int], list[int]] = [], []
     expected: list[tuple[Any, bool, bool]] = []

@@ -76,7 +76,7 @@ class _Device(RTLDevice):
         self._library.engine_coverage(self._handle, str(path).encode())
 
 
-def _plan() -> list[str]:
+def _names() -> list[str]:
     names = [f"read: {entry.name}" for entry in REGISTERS]
     names += [f"write: {entry.name}" for entry in REGISTERS if entry.access != "ro"]
     names += ["read: no register", "write: no register", "write: read-only register"]
@@ -254,7 +254,7 @@ def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Note) -> C
     note("compiling")
     design = emit(config, "sq_engine")
     library = _compile(config, design, folder)
-    device = _Device(config, library, Bins(_plan()))
+    device = _Device(config, library, Bins(_names()))
     scenario = _Scenario(config, device, seed)
     steps = (scenario.jobs, scenario.registers, scenario.parts_of_words, scenario.bad_starts)
     steps += (scenario.bad_packets, scenario.aborts)

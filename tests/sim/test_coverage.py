@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Coverage: its file is read right, its plan is what the traffic shows, a gap fails the run."""
+"""Coverage: its file is read right, the traffic shows every bin, a gap fails the run."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sim.coverage import check as coverage
-from sim.coverage.bins import Bins, OperandBins, applicable_faults, result_plan, sample_results
+from sim.coverage.bins import Bins, OperandBins, applicable_faults, result_bins, sample_results
 from sim.coverage.data import Exclusion, Points, summary
 from sim.traffic.dot_products import dot_products
 from sim.traffic.extreme_values import extreme_products
@@ -56,18 +56,18 @@ def test_excluded_points_are_not_counted(points):
 
 
 def test_exclusions_have_a_line_in_the_page():
-    section = PAGE.partition("## Coverage")[2].partition("\n## ")[0]
+    section = " ".join(PAGE.partition("## Coverage")[2].partition("\n## ")[0].split())
     reasons = [exclusion.reason for exclusion in coverage.EXCLUSIONS]
     assert reasons
     assert [reason for reason in reasons if reason not in section] == []
 
 
 @pytest.mark.parametrize("config", [PRESETS["tiny"], coverage.SQ_SQ], ids=["tiny", "SQ x SQ"])
-def test_the_traffic_holds_all_of_the_plan(config):
+def test_the_traffic_holds_all_bins(config):
     legal, malformed = dot_products(config, SEED)
     products = [*malformed, *legal, *extreme_products(config, SEED)]
     operands = OperandBins(config)
-    bins = Bins([*operands.plan(), *result_plan(config)])
+    bins = Bins([*operands.names(), *result_bins(config)])
     for product in products:
         operands.sample(bins, product.sq, product.dense, legal=not product.fault)
     sample_results(bins, products)
@@ -76,12 +76,12 @@ def test_the_traffic_holds_all_of_the_plan(config):
     assert {product.fault for product in malformed} >= set(applicable_faults(config))
 
 
-def test_every_fault_is_in_the_plan_of_some_design():
+def test_every_fault_is_a_bin_of_some_design():
     known = {name for config in (*PRESETS.values(), coverage.SQ_SQ) for name in applicable_faults(config)}
     assert known == {*FAULTS, *DENSE_FAULTS}
 
 
-def test_what_is_not_in_the_plan_is_refused():
+def test_what_is_no_bin_is_refused():
     with pytest.raises(KeyError):
         Bins(["stall: none"]).hit("stall: all")
 
