@@ -95,16 +95,16 @@ class OperandBins:
 
     def sample(self, bins: Bins, sq: Sequence[int], dense: Sequence[int], *, legal: bool) -> None:
         """Counts what a dot product holds; of a malformed one only how full its banks are."""
-        marks = self._marks(sq)
-        for size, bitmaps, name, most in self._banks(marks, dense):
+        masks = self._masks(sq)
+        for size, bitmaps, name, most in self._banks(masks, dense):
             for at in range(0, len(bitmaps), size):
                 count = sum(bitmap.bit_count() for bitmap in bitmaps[at : at + size])
                 if count <= most or count == most + 1:
                     bins.hit(f"{name}: {count}")
         if legal:
-            self._sample_legal(bins, sq, dense, marks)
+            self._sample_legal(bins, sq, dense, masks)
 
-    def _marks(self, sq: Sequence[int]) -> list[int]:
+    def _masks(self, sq: Sequence[int]) -> list[int]:
         config = self._config
         if config.sq.has_bitmap:
             return [_field(self._sq, word, "bitmap") for word in sq]
@@ -115,9 +115,9 @@ class OperandBins:
         codes = _field(layout, word, name)
         return sum(test(codes >> bits * lane & ((1 << bits) - 1)) << lane for lane in range(lanes))
 
-    def _banks(self, marks: list[int], dense: Sequence[int]) -> Iterable[tuple[int, list[int], str, int]]:
+    def _banks(self, masks: list[int], dense: Sequence[int]) -> Iterable[tuple[int, list[int], str, int]]:
         config = self._config
-        yield config.beats_per_bank, marks, "outliers in a bank", config.sq.outliers
+        yield config.beats_per_bank, masks, "outliers in a bank", config.sq.outliers
         if config.dense.bank:
             bitmaps = [_field(self._dense, word, "bitmap") for word in dense]
             parts = max(1, config.lanes // config.dense.bank)
@@ -126,36 +126,36 @@ class OperandBins:
             split = [bitmap >> part * width & mask for bitmap in bitmaps for part in range(parts)]
             yield config.dense.bank // width, split, "dense outliers in a bank", config.dense.outliers
 
-    def _sample_legal(self, bins: Bins, sq: Sequence[int], dense: Sequence[int], marks: list[int]) -> None:
+    def _sample_legal(self, bins: Bins, sq: Sequence[int], dense: Sequence[int], masks: list[int]) -> None:
         config = self._config
         banks = len(sq) // config.beats_per_bank
         if banks == config.banks(1):
             bins.hit("length: one bank" if banks == 1 else "length: shortest")
         if banks == config.banks_max:
             bins.hit("length: k_max")
-        for word, weights, mark in zip(sq, dense, marks, strict=True):
-            self._sample_sq(bins, word, mark)
-            self._sample_dense(bins, weights, mark)
+        for word, weights, mask in zip(sq, dense, masks, strict=True):
+            self._sample_sq(bins, word, mask)
+            self._sample_dense(bins, weights, mask)
 
-    def _sample_sq(self, bins: Bins, word: int, mark: int) -> None:
+    def _sample_sq(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._sq
         scale = _field(layout, word, "scale")
         bins.hit("bank scale: smallest", scale == 0)
         bins.hit("bank scale: largest", scale == 255)
         for code in (-7, 7):
             found = self._lanes(word, layout, "low", config.lanes, 4, lambda c, code=code: c == code & 15)
-            bins.hit(f"low code: {code}", bool(found & ~mark))
+            bins.hit(f"low code: {code}", bool(found & ~mask))
         if config.slots:
-            bins.hit("outlier in the first lane", mark & 1)
-            bins.hit("outlier in the last lane", mark >> (config.lanes - 1))
+            bins.hit("outlier in the first lane", mask & 1)
+            bins.hit("outlier in the last lane", mask >> (config.lanes - 1))
             size, codes = config.sq.high_bits, _field(layout, word, "high")
-            used = [codes >> size * slot & ((1 << size) - 1) for slot in range(mark.bit_count())]
+            used = [codes >> size * slot & ((1 << size) - 1) for slot in range(mask.bit_count())]
             for name, code in self._codes().items():
                 bins.hit(f"high code: {name}", used.count(code))
         if config.steps > 1:
-            bins.hit("more outliers in a beat than outlier lanes", mark.bit_count() > config.outlier_lanes)
+            bins.hit("more outliers in a beat than outlier lanes", mask.bit_count() > config.outlier_lanes)
 
-    def _sample_dense(self, bins: Bins, word: int, mark: int) -> None:
+    def _sample_dense(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._dense
         bits = config.dense.bits
         for code in (config.dense.code_min, config.dense.code_max):
@@ -170,7 +170,7 @@ class OperandBins:
             bitmap = _field(layout, word, "bitmap")
             bins.hit("dense outlier in the first lane", bitmap & 1)
             bins.hit("dense outlier in the last lane", bitmap >> (config.lanes - 1))
-            bins.hit("outliers of both operands at one position", bool(mark & bitmap))
+            bins.hit("outliers of both operands at one position", bool(mask & bitmap))
             nibbles = _field(layout, word, "high")
             used = [nibbles >> 4 * slot & 15 for slot in range(bitmap.bit_count())]
             for nibble in (-8, 7):

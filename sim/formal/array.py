@@ -90,7 +90,7 @@ class LockstepProof(wiring.Component):
         with m.If(done | taken):
             m.d.sync += seen.eq(0)
         fits = beat.high_count <= self._config.pe.slots
-        marks: Any = sum((beat.bitmap[lane] for lane in range(lanes)), start=0)
+        outliers: Any = sum((beat.bitmap[lane] for lane in range(lanes)), start=0)
         with m.If(dut.valid):
             m.d.comb += [
                 Assert(step.low.as_value() == beat.low.as_value(), "a step is of the beat at hand"),
@@ -101,7 +101,7 @@ class LockstepProof(wiring.Component):
             unequal = Signal(name=f"unequal{row}")
             m.d.comb += unequal.eq(Cat(column.last ^ beat.last for column in self.dense).any())
             m.d.comb += Assert(~unequal | step.error, "operands that do not end together are an error")
-        with m.If(done & fits & (marks <= self._config.pe.slots)):
+        with m.If(done & fits & (outliers <= self._config.pe.slots)):
             m.d.comb += Assert((seen | now) == beat.bitmap, "every outlier comes")
 
 
@@ -129,7 +129,7 @@ class DrainProof(wiring.Component):
                 "step": In(1),
                 "last": In(1),
                 "ready": In(1),
-                "marks": In(data.ArrayLayout(2, rows)),
+                "values": In(data.ArrayLayout(2, rows)),
                 "errors": In(rows),
             }
         )
@@ -150,7 +150,7 @@ class DrainProof(wiring.Component):
         sums = Signal(data.ArrayLayout(2, rows))
         errors, finished = Signal(rows), Signal()
         with m.If(arrives):
-            m.d.sync += [sums.eq(self.marks), errors.eq(self.errors)]
+            m.d.sync += [sums.eq(self.values), errors.eq(self.errors)]
         m.d.sync += finished.eq(ends)
         m.d.comb += [
             dut.ended.eq(valid & self.last),
@@ -181,11 +181,11 @@ class DrainProof(wiring.Component):
         kept = queue >> Mux(get, bits, 0)
         m.d.sync += [level.eq(level + put - get), queue.eq(kept | (Mux(put, tile, 0) << (end[:2] * bits)))]
         offered = dut.o.p
-        mark, error = (queue[: 2 * rows].word_select(row, 2), queue[2 * rows : 3 * rows].bit_select(row, 1))
+        value, error = (queue[: 2 * rows].word_select(row, 2), queue[2 * rows : 3 * rows].bit_select(row, 1))
         with m.If(dut.o.valid):
             m.d.comb += [
                 Assert(level != 0, "no row without a tile"),
-                Assert(offered.acc[0][:2] == mark, "rows and tiles leave in order"),
+                Assert(offered.acc[0][:2] == value, "rows and tiles leave in order"),
                 Assert(offered.error == error, "errors stay with their row"),
                 Assert(offered.last == last, "the last row of a tile is told"),
             ]

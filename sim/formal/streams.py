@@ -169,8 +169,8 @@ class PEResultProof(_PEHarness):
 class PETokenProof(_PEHarness):
     """One result per dot product, in order: none lost, none twice.
 
-    Every beat carries a legal or a reserved bank scale, as it likes, and so every dot product a mark of its
-    own: its error flag. The harness queues the marks of the dot products taken and compares them with
+    Every beat carries a legal or a reserved bank scale, as it likes, and so every dot product a flag of its
+    own: its error flag. The harness queues the flags of the dot products taken and compares them with
     those of the results. Operands end together and dot products are not too long, so that nothing else
     raises the flag; results must come when scales are there and the sink takes them.
 
@@ -205,10 +205,10 @@ class PETokenProof(_PEHarness):
             m.d.sync += pending.eq(0)
         with m.If(taken_sq):
             m.d.sync += [pending.eq(1), pending_last.eq(self.sq.last)]
-        place, mark = Signal(range(self._config.banks_max * self._config.beats_per_bank + 1)), Signal()
-        marked = mark | (self.sq.scale == self.RESERVED)
+        place, flag = Signal(range(self._config.banks_max * self._config.beats_per_bank + 1)), Signal()
+        flagged = flag | (self.sq.scale == self.RESERVED)
         with m.If(taken_sq):
-            m.d.sync += [mark.eq(marked & ~self.sq.last), place.eq(Mux(self.sq.last, 0, place + 1))]
+            m.d.sync += [flag.eq(flagged & ~self.sq.last), place.eq(Mux(self.sq.last, 0, place + 1))]
         m.d.comb += [
             Assume((self.sq.scale == self.LEGAL) | (self.sq.scale == self.RESERVED)),
             Assume(self.sq.last | (place < self._config.banks_max * self._config.beats_per_bank - 1)),
@@ -216,7 +216,7 @@ class PETokenProof(_PEHarness):
             Assert(~taken_dense | pending, "a dense beat is taken with the SQ beat that it meets"),
             Assert(~taken_sq | ~pending | taken_dense, "an SQ beat waits for its dense beat"),
         ]
-        self._queue(m, taken_sq & self.sq.last, marked, result, dut.o.payload.error)
+        self._queue(m, taken_sq & self.sq.last, flagged, result, dut.o.payload.error)
         if self._active:
             self._comes(m, dut, pending)
         return m

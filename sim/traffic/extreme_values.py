@@ -76,11 +76,11 @@ def _sq(t: SQTensor) -> SQTensor:
 def _dense(t: DenseTensor) -> DenseTensor:
     """The first row of largest codes, the second of smallest, then the finest group scale."""
     codes = t.codes.copy()
-    marks = None if t.bitmap is None else t.bitmap.reshape(t.rows, -1)[:, : t.k]
+    flags = None if t.bitmap is None else t.bitmap.reshape(t.rows, -1)[:, : t.k]
     fields: dict[str, Any] = {}
     for row, sign in ((0, 1), (1, -1)):
         limit = t.format.code_max if sign > 0 else t.format.code_min
-        codes[row] = limit if marks is None else np.where(marks[row], codes[row], limit)
+        codes[row] = limit if flags is None else np.where(flags[row], codes[row], limit)
     if t.group_scale is not None:
         group_scale = t.group_scale.copy()
         group_scale[:2] = 63

@@ -56,14 +56,14 @@ def _one_over(config: PEConfig, words: Words) -> Words | None:
     broken, left = list(words), config.sq.outliers + 1
     most = -(-left // config.beats_per_bank)
     for beat in range(config.beats_per_bank):
-        marks = min(left, most)
-        left -= marks
+        count = min(left, most)
+        left -= count
         if config.sq.has_bitmap:
-            broken[beat] = replace_field(layout, broken[beat], "bitmap", (1 << marks) - 1)
+            broken[beat] = replace_field(layout, broken[beat], "bitmap", (1 << count) - 1)
         else:
-            low = int("1" * (config.lanes - marks) + "8" * marks, 16)
+            low = int("1" * (config.lanes - count) + "8" * count, 16)
             broken[beat] = replace_field(layout, broken[beat], "low", low)
-        broken[beat] = replace_field(layout, broken[beat], "high_count", min(marks, config.slots))
+        broken[beat] = replace_field(layout, broken[beat], "high_count", min(count, config.slots))
     return broken
 
 
@@ -145,10 +145,10 @@ def _dense_over_capacity(config: PEConfig, words: Words) -> Words | None:
     broken = list(words)
     left = outliers + 1
     for beat in range(max(1, bank // config.lanes)):
-        marks = min(left, config.lanes)
-        left -= marks
-        broken[beat] = replace_field(layout, words[beat], "bitmap", (1 << marks) - 1)
-        broken[beat] = replace_field(layout, broken[beat], "high_count", min(marks, config.dense_slots))
+        count = min(left, config.lanes)
+        left -= count
+        broken[beat] = replace_field(layout, words[beat], "bitmap", (1 << count) - 1)
+        broken[beat] = replace_field(layout, broken[beat], "high_count", min(count, config.dense_slots))
     return broken
 
 

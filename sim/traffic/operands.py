@@ -54,6 +54,6 @@ def random_dense(
     row_scale = np.ldexp(rng.random(rows) + 0.5, rng.integers(-20, 20, rows)).astype(np.float32)
     if fmt.bank is None:
         return DenseTensor(fmt, k, codes.astype(np.int8), group_scale, row_scale)
-    marks = random_sq(rng, fmt.outlier_format, rows, k, extreme=extreme)
-    low = np.where(marks.bitmap.reshape(rows, -1)[:, :k], marks.low.reshape(rows, -1)[:, :k], codes)
-    return DenseTensor(fmt, k, low.astype(np.int8), group_scale, row_scale, marks.bitmap, marks.high)
+    outliers = random_sq(rng, fmt.outlier_format, rows, k, extreme=extreme)
+    low = np.where(outliers.bitmap.reshape(rows, -1)[:, :k], outliers.low.reshape(rows, -1)[:, :k], codes)
+    return DenseTensor(fmt, k, low.astype(np.int8), group_scale, row_scale, outliers.bitmap, outliers.high)
