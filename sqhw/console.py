@@ -205,15 +205,19 @@ def say(text: object, *, err: bool = False) -> None:
     print(plain(str(text)), file=sys.stderr if err else sys.stdout, flush=err)
 
 
+_NUMBER = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)? ?%?")
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | None]) -> None:
     """Prints a table that fits the terminal: text wraps, numbers stay whole; None is a line between rows."""
     texts = [None if row is None else [plain(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
     cells = [row for row in texts if row is not None]
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     for index, name in enumerate(columns):
         column = [row[index] for row in cells]
-        number = any(column) and all(not text or text[0] in "+-.0123456789" for text in column)
-        least = max((len(text) for text in column if number or len(text) <= 12), default=4)
+        number = any(column) and all(not text or _NUMBER.fullmatch(text) for text in column)
+        whole = column if number else [word for text in column for word in text.split() if len(word) <= 12]
+        least = max(map(len, whole), default=4)
         shown.add_column(plain(name), justify="right" if number else "left", min_width=least, overflow="fold")
     for row in texts:
         if row is None:
@@ -225,7 +229,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | 
     console = _console()
     wide = console.options.update(width=500)
     console.width = max(console.width, console.measure(shown, options=wide).minimum)
-    console.print(shown)
+    console.print(shown, crop=False)
+    print()
 
 
 class Begin(Protocol):

@@ -22,7 +22,7 @@ def test_report(tmp_path, capsys):
     assert report["configuration"]["sq"] == {"bank": 16, "outliers": 2, "high": "int8", "mask": "bitmap"}
     assert set(report) == {"command", "configuration", "ratios", "seed", "versions"}
     printed = capsys.readouterr().out
-    assert len(re.findall(r"^ (multiply|quantize_sq) ", printed, re.MULTILINE)) == 2
+    assert len(re.findall(r"^(multiply|quantize_sq) ", printed, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize(("ratio", "code"), [(12.0, 0), (12.1, 1)])
