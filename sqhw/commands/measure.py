@@ -21,7 +21,7 @@ from ..measure import engine_page, speed
 from ..measure import explore as space
 from ..measure import pages as all_pages
 from ..measure import simulation as simulations
-from ..measure.tables import Table
+from ..measure.tables import Table, only
 from ..tools.pnr import DEVICES
 
 __all__ = ["area", "clock", "energy", "explore", "layer", "pages", "product", "simulation"]
@@ -174,7 +174,10 @@ def product(
     steady = report["steady_utilization"]
     text = "" if steady is None else f"once steady: {steady:.1%} of the peak"
     title = f"Engine {preset}: emitted Verilog, from start to last result"
-    return _outcome(report, [(title, *engine_page.product_rows(report))], output, part="product", text=text)
+    names = ("M", "N", "K", "compared", "mismatches", "cycles", "overhead", "utilization")
+    return _outcome(
+        report, [(title, *only(engine_page.product_rows(report), names))], output, part="product", text=text
+    )
 
 
 @click.command(cls=Command)
@@ -211,7 +214,10 @@ def layer(preset: str, block: int, tokens: int, layers: tuple[str, ...], output:
         where = f"{found['preset']} after place and route on an {found['device']}-{found['speed_grade']}"
         text = f"ms at {found['mhz']:.1f} MHz, the clock of engine {where}"
     title = f"Linear layers of block {block} of SmolLM2-135M-Instruct through the emitted Verilog"
-    return _outcome(report, [(title, *engine_page.layer_rows(report))], output, part="layer", text=text)
+    names = ("layer", "N x K", "compared", "mismatches", "cycles", "utilization", "ms")
+    return _outcome(
+        report, [(title, *only(engine_page.layer_rows(report), names))], output, part="layer", text=text
+    )
 
 
 @click.command(cls=Command)

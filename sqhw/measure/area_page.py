@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .tables import Record, Rows, Table, made_by, markdown, rows
+from .tables import Record, Rows, Table, made_by, markdown, only, rows
 from .units import CONFIGS, FAMILIES, RIVALS
 
 __all__ = ["page", "tables"]
@@ -161,8 +161,15 @@ _SUM_COLUMNS = {
 
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
-    sizes = [(f"Size: {size}", *unit_rows(report, size)) for size in _sizes(report)]
-    return [*sizes, ("Ratios", *ratio_rows(report)), ("Goals", *goal_rows(report))]
+    units = ("unit", "lanes", "gates (GE)", "GE per MAC", "depth", "OSU018 (GE)", "ECP5-6 MHz")
+    ratios = (
+        "gates of",
+        "lanes",
+        "size",
+        *(f"/ {FAMILIES[rival].title}" for rival in ("w4a4", "w4a8", "w8a8")),
+    )
+    sizes = [(f"Size: {size}", *only(unit_rows(report, size), units)) for size in _sizes(report)]
+    return [*sizes, ("Ratios", *only(ratio_rows(report), ratios)), ("Goals", *goal_rows(report))]
 
 
 def page(report: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .tables import Record, Rows, Table, made_by, markdown, rows
+from .tables import Record, Rows, Table, made_by, markdown, only, rows
 from .units import CONFIGS, SQ
 
 __all__ = ["front", "page", "tables"]
@@ -49,7 +49,8 @@ def choice_rows(points: Iterable[Record]) -> Rows:
 def tables(report: Record) -> list[Table]:
     """What a terminal shows: the front of each size."""
     sizes = dict.fromkeys(point["size"] for point in report["points"])
-    return [(f"{size} x {size}", *choice_rows(front(report, size))) for size in sizes]
+    names = ("bank", "outliers", "high", "lanes : outlier lanes", "policy", "GE per useful MAC", "error")
+    return [(f"{size} x {size}", *only(choice_rows(front(report, size)), names)) for size in sizes]
 
 
 def page(report: Record) -> str:

@@ -13,7 +13,7 @@ from ..tools import jobs
 from ..tools.cache import CACHE
 from ..tools.synth import Report, synthesize
 from ..tools.targets import TARGETS
-from .tables import Begin, Record, Rows, Table, made_by, markdown
+from .tables import Begin, Record, Rows, Table, made_by, markdown, only
 
 __all__ = ["BLOCKS", "OTHER", "block_of", "blocks", "measure", "page", "tables"]
 
@@ -134,7 +134,9 @@ def _rows(results: Record) -> Rows:
 
 def tables(report: Record) -> list[Table]:
     """What a terminal shows: a table per design."""
-    return [(design["module"], *_rows(design["results"])) for design in report["designs"]]
+    resources = (("gates", "GE"), ("ecp5", "LUT"), ("ecp5", "FF"), ("ice40", "LUT"), ("xc7", "LUT"))
+    names = ("block", *(f"{TARGETS[target].title} {resource}" for target, resource in resources))
+    return [(design["module"], *only(_rows(design["results"]), names)) for design in report["designs"]]
 
 
 def page(report: Record) -> str:

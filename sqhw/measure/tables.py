@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-__all__ = ["Begin", "Columns", "Record", "Rows", "Table", "made_by", "markdown", "rows", "with_region"]
+__all__ = [
+    "Begin",
+    "Columns",
+    "Record",
+    "Rows",
+    "Table",
+    "made_by",
+    "markdown",
+    "only",
+    "rows",
+    "with_region",
+]
 
 Record = Mapping[str, Any]
 
@@ -39,6 +50,13 @@ def rows(records: Iterable[Record], columns: Columns) -> Rows:
             return ""
 
     return list(columns), [[cell(record, text) for text in columns.values()] for record in records]
+
+
+def only(table: Rows, names: Collection[str]) -> Rows:
+    """The columns of these names: what a terminal of 80 columns has room for."""
+    header, lines = table
+    kept = [index for index, name in enumerate(header) if name in names]
+    return [header[index] for index in kept], [[line[index] for index in kept] for line in lines]
 
 
 def markdown(header: list[str], lines: list[list[str]]) -> list[str]:
