@@ -8,12 +8,14 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any, TypeVar
 
 from .cache import Unfinished, is_frozen
-from .tools import package_version
+from .tools import ToolError, package_version
 
 __all__ = ["WORKERS", "run"]
 
@@ -56,7 +58,7 @@ def run(
     Exception
         The first exception of a job. No further job starts, and running processes end at once.
     ToolError
-        If a scheduler is named and Dask is missing.
+        If a worker process was killed, or a scheduler is named and Dask is missing.
     """
     results: dict[K, T] = {}
     if is_frozen():
@@ -86,34 +88,39 @@ def _run_here(
     python: bool,
     collect: Callable[[Mapping[Any, K], Iterable[Any]], None],
 ) -> None:
+    # Workers hold the reader. It ends when this process closes the writer, or ends itself.
+    reader, writer = multiprocessing.Pipe(duplex=False)
     pool: Executor
     if python:
         # Fresh processes, one thread each: BLAS reads that number when it is loaded.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         context = multiprocessing.get_context("spawn")
-        stop = context.Event()
-        pool = ProcessPoolExecutor(workers, context, initializer=_obey, initargs=(stop,))
+        pool = ProcessPoolExecutor(workers, context, initializer=_obey, initargs=(reader,))
     else:
-        pool, stop = ThreadPoolExecutor(workers), None
-    futures: dict[Future[Any], K] = {pool.submit(job): key for key, job in jobs.items()}
+        pool = ThreadPoolExecutor(workers)
     try:
+        futures: dict[Future[Any], K] = {pool.submit(job): key for key, job in jobs.items()}
         collect(futures, as_completed(futures))
+    except BrokenProcessPool as error:
+        raise ToolError(
+            "A worker process was killed, as it is when memory is short: try fewer --jobs"
+        ) from error
     except BaseException:
-        if stop is not None:
-            stop.set()
+        writer.close()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        writer.close()
+        reader.close()
 
 
-def _obey(stop: Any) -> None:
-    """In a worker process: ends it when the parent says so or is gone, in the middle of a job too."""
+def _obey(reader: Connection) -> None:
+    """In a worker process: ends it when `reader` ends, in the middle of a job too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the parent as well
-    parent = multiprocessing.parent_process()
 
     def watch() -> None:
-        while not stop.wait(1.0) and parent is not None and parent.is_alive():
-            pass
+        with suppress(EOFError):
+            reader.recv()
         os._exit(1)
 
     Thread(target=watch, daemon=True).start()

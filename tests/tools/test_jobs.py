@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -70,6 +72,52 @@ def test_error_ends_running_processes(tmp_path):
     (process,) = tmp_path.iterdir()
     with pytest.raises(ProcessLookupError):
         os.kill(int(process.name), signal.SIGCONT)
+
+
+def kill() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def test_a_worker_that_is_killed():
+    message = "^A worker process was killed, as it is when memory is short: try fewer --jobs$"
+    with pytest.raises(ToolError, match=message):
+        jobs.run({"kill": kill}, python=True)
+
+
+PROGRAM = """
+import sys, signal
+from functools import partial
+from pathlib import Path
+from sqhw.tools import jobs
+from tests.tools.test_jobs import note
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    jobs.run({i: partial(note, Path(sys.argv[1])) for i in range(9)}, workers=2, python=True)
+"""
+
+
+def test_a_signal_to_the_whole_group_ends_it_at_once(tmp_path):
+    """As `timeout` and a closing terminal send it: the workers end before the pool knows."""
+    root = Path(__file__).parents[2]
+    (tmp_path / "program.py").write_text(PROGRAM)
+    noted = tmp_path / "noted"
+    noted.mkdir()
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "program.py", noted],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        start = time.monotonic()
+        while len(list(noted.iterdir())) < 2:
+            assert time.monotonic() < start + 50
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=20)
+    for worker in noted.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(worker.name), signal.SIGCONT)
 
 
 def test_frozen_leaves_out_what_is_not_kept():
