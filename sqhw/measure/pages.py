@@ -14,7 +14,6 @@ from typing import Any
 
 from sw_reference.files import write_text
 
-from ..boards.build import markdown as boards_page
 from . import (
     accuracy_figures,
     area_page,
@@ -26,7 +25,7 @@ from . import (
     waveform,
 )
 from .accuracy_page import REGIONS, gates_per_mac
-from .tables import Record, markdown, rows, with_region
+from .tables import Record, markdown, rows, with_region, wrapped
 
 __all__ = ["PAGES", "README", "draw", "filled", "result_pages", "with_region", "write"]
 
@@ -40,7 +39,6 @@ FIGURES = ROOT / "docs" / "figures"
 
 _RESULTS: dict[str, Callable[[Record], str]] = {
     "area": area_page.page,
-    "boards": boards_page,
     "energy": energy_page.page,
     "engine": engine_page.page,
     "explore": explore_page.page,
@@ -54,7 +52,7 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _of_accuracy(make: Callable[[Record, Mapping[str, float]], str]) -> str:
-    return make(_load("accuracy"), gates_per_mac(_load("area")))
+    return wrapped(make(_load("accuracy"), gates_per_mac(_load("area"))))
 
 
 def _draw_area(report: Record, path: Path) -> Path:
@@ -113,7 +111,7 @@ def filled(page: Path) -> str:
 
 def result_pages() -> dict[Path, str]:
     """The text of each page of docs/results that is made whole, by its path."""
-    return {RESULTS / f"{name}.md": make(_load(name)) for name, make in _RESULTS.items()}
+    return {RESULTS / f"{name}.md": wrapped(make(_load(name))) + "\n" for name, make in _RESULTS.items()}
 
 
 def draw() -> list[Path]:

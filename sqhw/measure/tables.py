@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "only",
     "rows",
     "with_region",
+    "wrapped",
 ]
 
 Record = Mapping[str, Any]
@@ -68,6 +70,23 @@ def made_by(report: Record) -> str:
     """The sentence that names a report's command and tools."""
     tools = ", ".join(f"{name} {version}" for name, version in report["tools"].items())
     return f"Made by `{report['command']}` with {tools}"
+
+
+def wrapped(text: str) -> str:
+    """The same Markdown, paragraphs and items of lists filled up to 100 columns."""
+    blocks = []
+    for block in text.split("\n\n"):
+        if block.startswith("* "):
+            items = block.removeprefix("* ").split("\n* ")
+            blocks.append("\n".join(_fill(item, "* ", "  ") for item in items))
+        else:
+            blocks.append(block if block.startswith(("|", "#", "!")) else _fill(block, "", ""))
+    return "\n\n".join(blocks)
+
+
+def _fill(text: str, first: str, others: str) -> str:
+    filler = textwrap.TextWrapper(100, first, others, break_long_words=False, break_on_hyphens=False)
+    return filler.fill(text)
 
 
 def with_region(text: str, name: str, content: str, *, made_by: str) -> str:

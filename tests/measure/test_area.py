@@ -277,6 +277,6 @@ def test_committed_pages_are_made_from_the_committed_reports():
     assert report["ratios"]
     assert len(area_page.tables(report)) == 5
     made = pages.result_pages()
-    assert len(made) == 6
+    assert len(made) == 5
     for path, text in made.items():
         assert path.read_text() == text, f"{path.name}: renew it with: sqhw measure pages"
