@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.bench.streams import STALLS, Run
 from sim.traffic.dot_products import UNEQUAL, DotProduct
-from sim.traffic.faults import DENSE_FAULTS, FAULTS
+from sim.traffic.faults import DENSE_FAULTS, FAULTS, read_field
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 
@@ -53,11 +53,6 @@ def applicable_faults(config: PEConfig) -> list[str]:
         "a high nibble too few": slots > 0,
     }
     return [name for name in (*FAULTS, *DENSE_FAULTS) if known[name]]
-
-
-def _field(layout: Any, word: int, name: str) -> int:
-    field = layout[name]
-    return word >> field.offset & ((1 << field.width) - 1)
 
 
 class OperandBins:
@@ -107,19 +102,19 @@ class OperandBins:
     def _masks(self, sq: Sequence[int]) -> list[int]:
         config = self._config
         if config.sq.has_bitmap:
-            return [_field(self._sq, word, "bitmap") for word in sq]
+            return [read_field(self._sq, word, "bitmap") for word in sq]
         return [self._lanes(word, self._sq, "low", config.lanes, 4, lambda code: code == 8) for word in sq]
 
     @staticmethod
     def _lanes(word: int, layout: Any, name: str, lanes: int, bits: int, test: Any) -> int:
-        codes = _field(layout, word, name)
+        codes = read_field(layout, word, name)
         return sum(test(codes >> bits * lane & ((1 << bits) - 1)) << lane for lane in range(lanes))
 
     def _banks(self, masks: list[int], dense: Sequence[int]) -> Iterable[tuple[int, list[int], str, int]]:
         config = self._config
         yield config.beats_per_bank, masks, "outliers in a bank", config.sq.outliers
         if config.dense.bank:
-            bitmaps = [_field(self._dense, word, "bitmap") for word in dense]
+            bitmaps = [read_field(self._dense, word, "bitmap") for word in dense]
             parts = max(1, config.lanes // config.dense.bank)
             width = config.lanes // parts
             mask = (1 << width) - 1
@@ -139,7 +134,7 @@ class OperandBins:
 
     def _sample_sq(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._sq
-        scale = _field(layout, word, "scale")
+        scale = read_field(layout, word, "scale")
         bins.hit("bank scale: smallest", scale == 0)
         bins.hit("bank scale: largest", scale == 255)
         for code in (-7, 7):
@@ -148,7 +143,7 @@ class OperandBins:
         if config.slots:
             bins.hit("outlier in the first lane", mask & 1)
             bins.hit("outlier in the last lane", mask >> (config.lanes - 1))
-            size, codes = config.sq.high_bits, _field(layout, word, "high")
+            size, codes = config.sq.high_bits, read_field(layout, word, "high")
             used = [codes >> size * slot & ((1 << size) - 1) for slot in range(mask.bit_count())]
             for name, code in self._codes().items():
                 bins.hit(f"high code: {name}", used.count(code))
@@ -163,15 +158,15 @@ class OperandBins:
             found = self._lanes(word, layout, "codes", config.lanes, bits, lambda c, w=wanted: c == w)
             bins.hit(f"dense code: {code}", bool(found))
         if config.dense.group:
-            group_scale = _field(layout, word, "group_scale")
+            group_scale = read_field(layout, word, "group_scale")
             bins.hit("group scale: smallest", group_scale == 0)
             bins.hit("group scale: largest", group_scale == 63)
         if config.dense.bank:
-            bitmap = _field(layout, word, "bitmap")
+            bitmap = read_field(layout, word, "bitmap")
             bins.hit("dense outlier in the first lane", bitmap & 1)
             bins.hit("dense outlier in the last lane", bitmap >> (config.lanes - 1))
             bins.hit("outliers of both operands at one position", bool(mask & bitmap))
-            nibbles = _field(layout, word, "high")
+            nibbles = read_field(layout, word, "high")
             used = [nibbles >> 4 * slot & 15 for slot in range(bitmap.bit_count())]
             for nibble in (-8, 7):
                 bins.hit(f"high nibble: {nibble}", used.count(nibble & 15))

@@ -9,9 +9,10 @@ from amaranth.lib import data
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 
-__all__ = ["DENSE_FAULTS", "FAULTS", "replace_field"]
+__all__ = ["DENSE_FAULTS", "FAULTS", "read_field", "replace_field"]
 
 Words = list[int]
+Fault = Callable[[PEConfig, Words], Words | None]
 
 
 def replace_field(layout: data.StructLayout, word: int, name: str, value: int) -> int:
@@ -21,74 +22,68 @@ def replace_field(layout: data.StructLayout, word: int, name: str, value: int) -
     return word & ~(mask << field.offset) | (value & mask) << field.offset
 
 
-def _field(layout: data.StructLayout, word: int, name: str) -> int:
+def read_field(layout: data.StructLayout, word: int, name: str) -> int:
+    """Returns the field `name` of the payload `word`."""
     field = layout[name]
     return word >> field.offset & ((1 << field.width) - 1)
 
 
-def _first(config: PEConfig, words: Words, **fields: int) -> Words:
-    layout = sq_beat_layout(config)
-    word = words[0]
-    for name, value in fields.items():
-        word = replace_field(layout, word, name, value)
-    return [word, *words[1:]]
-
-
-def _mark_all(config: PEConfig, words: Words) -> Words | None:
-    """Marks every element of the first bank as an outlier, and says so in the count as far as it goes."""
+def _mark(config: PEConfig, words: Words, counts: list[int]) -> Words | None:
+    """Marks so many elements of each beat of the first bank as outliers; counts agree where they can."""
     if not 0 < config.sq.outliers < config.sq.bank:
         return None
-    if not config.sq.has_bitmap:
-        return [
-            replace_field(sq_beat_layout(config), word, "low", int("8" * config.lanes, 16))
-            for word in words[: config.beats_per_bank]
-        ] + words[config.beats_per_bank :]
-    return [
-        replace_field(sq_beat_layout(config), word, "bitmap", -1) for word in words[: config.beats_per_bank]
-    ] + words[config.beats_per_bank :]
-
-
-def _one_over(config: PEConfig, words: Words) -> Words | None:
-    """Marks one element more than the capacity, spread over the first bank; counts agree where they can."""
-    if not 0 < config.sq.outliers < config.sq.bank:
-        return None
-    layout = sq_beat_layout(config)
-    broken, left = list(words), config.sq.outliers + 1
-    most = -(-left // config.beats_per_bank)
-    for beat in range(config.beats_per_bank):
-        count = min(left, most)
-        left -= count
+    layout, broken = sq_beat_layout(config), list(words)
+    for beat, count in enumerate(counts):
         if config.sq.has_bitmap:
             broken[beat] = replace_field(layout, broken[beat], "bitmap", (1 << count) - 1)
         else:
             low = int("1" * (config.lanes - count) + "8" * count, 16)
             broken[beat] = replace_field(layout, broken[beat], "low", low)
-        broken[beat] = replace_field(layout, broken[beat], "high_count", min(count, config.slots))
     return broken
 
 
-def _count(step: int) -> Callable[[PEConfig, Words], Words | None]:
+def _mark_all(config: PEConfig, words: Words) -> Words | None:
+    """Marks every element of the first bank as an outlier."""
+    return _mark(config, words, [config.lanes] * config.beats_per_bank)
+
+
+def _one_over(config: PEConfig, words: Words) -> Words | None:
+    """Marks one element more than the capacity, spread over the first bank; counts agree where they can."""
+    beats, total = config.beats_per_bank, config.sq.outliers + 1
+    most = -(-total // beats)
+    counts = [min(most, max(0, total - most * beat)) for beat in range(beats)]
+    broken = _mark(config, words, counts)
+    for beat, count in enumerate(counts if broken else ()):
+        assert broken is not None
+        count = min(count, config.slots)
+        broken[beat] = replace_field(sq_beat_layout(config), broken[beat], "high_count", count)
+    return broken
+
+
+def _miscount(step: int, *, dense: bool) -> Fault:
     def fault(config: PEConfig, words: Words) -> Words | None:
         """Delivers one high code more or fewer than the mask marks."""
-        if not config.slots:
+        slots = config.dense_slots if dense else config.slots
+        if not slots:
             return None
-        count = _field(sq_beat_layout(config), words[0], "high_count")
-        if not 0 <= count + step <= config.slots:
+        layout = (dense_beat_layout if dense else sq_beat_layout)(config)
+        count = read_field(layout, words[0], "high_count") + step
+        if not 0 <= count <= slots:
             return None
-        return _first(config, words, high_count=count + step)
+        return [replace_field(layout, words[0], "high_count", count), *words[1:]]
 
     return fault
 
 
-def _code(code: int) -> Callable[[PEConfig, Words], Words | None]:
+def _code(code: int) -> Fault:
     def fault(config: PEConfig, words: Words) -> Words | None:
         """Replaces a delivered FP16 code by a NaN or an infinity."""
         if config.sq.high != "fp16" or not config.slots:
             return None
         layout = sq_beat_layout(config)
         for index, word in enumerate(words):
-            if _field(layout, word, "high_count"):
-                high = _field(layout, word, "high") & ~0xFFFF | code
+            if read_field(layout, word, "high_count"):
+                high = read_field(layout, word, "high") & ~0xFFFF | code
                 return [*words[:index], replace_field(layout, word, "high", high), *words[index + 1 :]]
         return None
 
@@ -96,7 +91,7 @@ def _code(code: int) -> Callable[[PEConfig, Words], Words | None]:
 
 
 def _reserved_scale(config: PEConfig, words: Words) -> Words:
-    return _first(config, words, scale=0x05)
+    return [replace_field(sq_beat_layout(config), words[0], "scale", 0x05), *words[1:]]
 
 
 def _cut(config: PEConfig, words: Words) -> Words | None:
@@ -113,11 +108,11 @@ def _too_long(config: PEConfig, words: Words) -> Words | None:
     return bank * missing + words
 
 
-FAULTS: dict[str, Callable[[PEConfig, Words], Words | None]] = {
+FAULTS: dict[str, Fault] = {
     "one outlier over the capacity": _one_over,
     "mask over the capacity": _mark_all,
-    "a high code too many": _count(+1),
-    "a high code too few": _count(-1),
+    "a high code too many": _miscount(+1, dense=False),
+    "a high code too few": _miscount(-1, dense=False),
     "NaN": _code(0x7E01),
     "infinity": _code(0xFC00),
     "reserved bank scale": _reserved_scale,
@@ -126,14 +121,6 @@ FAULTS: dict[str, Callable[[PEConfig, Words], Words | None]] = {
 }
 """Each takes a configuration and one dot product's beats, and returns broken ones, or None where the
 configuration knows no such fault."""
-
-
-def _dense_first(config: PEConfig, words: Words, **fields: int) -> Words:
-    layout = dense_beat_layout(config)
-    word = words[0]
-    for name, value in fields.items():
-        word = replace_field(layout, word, name, value)
-    return [word, *words[1:]]
 
 
 def _dense_over_capacity(config: PEConfig, words: Words) -> Words | None:
@@ -152,20 +139,9 @@ def _dense_over_capacity(config: PEConfig, words: Words) -> Words | None:
     return broken
 
 
-def _dense_count(step: int) -> Callable[[PEConfig, Words], Words | None]:
-    def fault(config: PEConfig, words: Words) -> Words | None:
-        """Delivers one high nibble more or fewer than the bitmap marks."""
-        if not config.dense_slots:
-            return None
-        count = _field(dense_beat_layout(config), words[0], "high_count") + step
-        return _dense_first(config, words, high_count=count) if 0 <= count <= config.dense_slots else None
-
-    return fault
-
-
-DENSE_FAULTS: dict[str, Callable[[PEConfig, Words], Words | None]] = {
+DENSE_FAULTS: dict[str, Fault] = {
     "dense bank over the capacity": _dense_over_capacity,
-    "a high nibble too many": _dense_count(+1),
-    "a high nibble too few": _dense_count(-1),
+    "a high nibble too many": _miscount(+1, dense=True),
+    "a high nibble too few": _miscount(-1, dense=True),
 }
 """The same for the beats of a dense operand with outliers."""
