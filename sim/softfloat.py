@@ -17,7 +17,7 @@ from sqhw.arith.float_pack import Float16Round
 from sqhw.console import Begin
 from sw_reference.rounding import round_result, to_float32
 
-__all__ = ["CHECK", "CHECKS", "COMMAND", "judge", "run"]
+__all__ = ["CHECK", "CHECKS", "COMMAND", "compare", "run"]
 
 NAN32, NAN16 = 0x7FC00000, 0x7E00
 UNIT = 0x33800000
@@ -66,9 +66,9 @@ def _normals(exponents: NDArray[np.int64], rng: np.random.Generator) -> NDArray[
 
 def _integer_to_float(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     values = integers(count, rng)
-    judged = [softfloat.i64_to_f32(softfloat.Int64.from_int(value)) for value in values.tolist()]
+    expected = [softfloat.i64_to_f32(softfloat.Int64.from_int(value)) for value in values.tolist()]
     seen = play(IntegerToFloat(), {"integer": values.view(np.uint64)})
-    return _patterns(judged, np.uint32), seen, to_float32(values).view(np.uint32)
+    return _patterns(expected, np.uint32), seen, to_float32(values).view(np.uint32)
 
 
 def _results(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -79,17 +79,17 @@ def _results(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any
     rows = rng.integers(np.maximum(-126, exponents - 127), np.minimum(127, exponents + 126) + 1)
     row, column = _normals(rows, rng), _normals(exponents - rows, rng)
     unit = _float32(UNIT)
-    judged = []
+    expected = []
     for a, r, c in zip(acc.tolist(), row.tolist(), column.tolist(), strict=True):
         scale = softfloat.f32_mul(_float32(r), _float32(c))
         total = softfloat.i64_to_f32(softfloat.Int64.from_int(a))
-        judged.append(softfloat.f32_mul(softfloat.f32_mul(total, scale), unit))
+        expected.append(softfloat.f32_mul(softfloat.f32_mul(total, scale), unit))
     seen = play(Results(), {"acc": acc.view(np.uint64), "row": row, "column": column})
     golden = [
         round_result(np.array([[a]]), r[None].view(np.float32), c[None].view(np.float32))[0, 0]
         for a, r, c in zip(acc, row, column, strict=True)
     ]
-    return _patterns(judged, np.uint32), seen, np.array(golden, np.float32).view(np.uint32)
+    return _patterns(expected, np.uint32), seen, np.array(golden, np.float32).view(np.uint32)
 
 
 def _to_float16(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -101,12 +101,12 @@ def _to_float16(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, 
     points = np.concatenate([exact, ties.astype(np.float32)]).view(np.uint32).astype(np.int64)
     near = np.unique(np.clip(np.add.outer(points, (-1, 0, 1)).ravel(), 0, 0x7F800001))
     patterns = np.concatenate([near, near | 1 << 31]).astype(np.uint32)
-    judged = [softfloat.f32_to_f16(_float32(value)) for value in patterns.tolist()]
+    expected = [softfloat.f32_to_f16(_float32(value)) for value in patterns.tolist()]
     seen = play(Float16Round(), {"i": patterns})
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         golden = patterns.view(np.float32).astype(np.float16)
     golden[np.isnan(golden)] = np.array(NAN16, np.uint16).view(np.float16)
-    return _patterns(judged, np.uint16), seen, golden.view(np.uint16)
+    return _patterns(expected, np.uint16), seen, golden.view(np.uint16)
 
 
 def _fp16_to_fixed(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -114,16 +114,16 @@ def _fp16_to_fixed(play: Play, count: int, rng: np.random.Generator) -> tuple[An
     codes = np.arange(1 << 16, dtype=np.uint16)
     codes = codes[(codes & 0x7C00) != 0x7C00][:: 1 if count > 10 else 61]
     scale = softfloat.Float64.from_float(2.0**24)
-    judged = []
+    expected = []
     for code in codes.tolist():
         wide = softfloat.f16_to_f64(softfloat.Float16.from_bytes(code.to_bytes(2, "big")))
-        judged.append(softfloat.f64_to_i64(softfloat.f64_mul(wide, scale)).to_int())
+        expected.append(softfloat.f64_to_i64(softfloat.f64_mul(wide, scale)).to_int())
     ones = np.ones(len(codes), np.uint8)
     block = FP16Times(4)
     shift = np.int64(64 - len(block.o))
     seen = play(block, {"code": codes, "d": ones, "take": ones}).astype(np.uint64).view(np.int64)
     golden = (codes.view(np.float16).astype(np.float64) * 2.0**24).astype(np.int64)
-    return np.array(judged), (seen << shift) >> shift, golden
+    return np.array(expected), (seen << shift) >> shift, golden
 
 
 CHECKS: dict[str, Callable[[Play, int, np.random.Generator], tuple[Any, Any, Any]]] = {
@@ -135,15 +135,15 @@ CHECKS: dict[str, Callable[[Play, int, np.random.Generator], tuple[Any, Any, Any
 """Each returns what SoftFloat, the hardware and the golden model say."""
 
 
-def judge(name: str, count: int, seed: int, play: Play) -> dict[str, Any]:
+def compare(name: str, count: int, seed: int, play: Play) -> dict[str, Any]:
     """Runs a check; returns how much was compared, and how often hardware and golden model were wrong."""
-    judged, seen, golden = CHECKS[name](play, count, np.random.default_rng(seed))
-    assert len(judged) == len(seen) == len(golden)
+    expected, seen, golden = CHECKS[name](play, count, np.random.default_rng(seed))
+    assert len(expected) == len(seen) == len(golden)
     return {
         "step": name,
-        "compared": len(judged),
-        "hardware_wrong": int((seen != judged).sum()),
-        "golden_wrong": int((golden != judged).sum()),
+        "compared": len(expected),
+        "hardware_wrong": int((seen != expected).sum()),
+        "golden_wrong": int((golden != expected).sum()),
     }
 
 
@@ -155,7 +155,7 @@ def run(folder: Path, begin: Begin, *, count: int, seed: int) -> Report:
 
     rows, step = [], begin("SoftFloat", len(CHECKS))
     for name in CHECKS:
-        rows.append(judge(name, count, seed, play))
+        rows.append(compare(name, count, seed, play))
         step(name)
     figures = {key: sum(row[key] for row in rows) for key in ("compared", "hardware_wrong", "golden_wrong")}
     problems = [

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from sim.bench.dut import PEBench, Run
+from sim.bench.dut import PEBench
+from sim.bench.stream_bench import Run
 from sim.traffic.faults import FAULTS, replace_field
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
 from sqhw.config import preset
@@ -101,13 +104,21 @@ async def corners(dut: Any) -> None:
     await run_jobs(dut, corner_jobs(CONFIG, SEED))
 
 
+def find_register(datapath: Any, name: str) -> Any:
+    """A register by its name, or by that of the output's field which it is."""
+    for other in (name, name.replace("held_high", "o_high_"), re.sub(r"held_high\d+", "o_high", name)):
+        with suppress(AttributeError):
+            return attrgetter(other)(datapath)
+    raise LookupError(f"There must be a register {name}")
+
+
 @cocotb.test()
 async def gate(dut: Any) -> None:
     """While there is no outlier, no operand register of an outlier lane changes; with outliers they do."""
     bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     datapath = dut.pe.datapath
-    registers = [attrgetter(name)(datapath) for name in outlier_path(CONFIG).held]
+    registers = [find_register(datapath, name) for name in outlier_path(CONFIG).held]
     seen = {"idle": 0, "toggles while idle": 0, "toggles": 0}
 
     def watch(active: bool) -> None:

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""Berkeley SoftFloat judges the golden model's floats here, and the hardware's in ``make softfloat``."""
+"""The golden model against Berkeley SoftFloat here, the hardware in ``make softfloat``."""
 
 import json
 
@@ -35,7 +35,7 @@ def golden(block, stimulus):
 
 @pytest.mark.parametrize("name", list(softfloat.CHECKS))
 def test_golden_model_agrees_with_softfloat(name):
-    row = softfloat.judge(name, 8, SEED, golden)
+    row = softfloat.compare(name, 8, SEED, golden)
     assert row["compared"] > 1000
     assert (row["hardware_wrong"], row["golden_wrong"]) == (0, 0)
 
@@ -46,7 +46,7 @@ def test_one_wrong_bit_is_noticed():
         seen[-1] ^= 1
         return seen
 
-    row = softfloat.judge("int64 to float32", 2, SEED, broken)
+    row = softfloat.compare("int64 to float32", 2, SEED, broken)
     assert (row["hardware_wrong"], row["golden_wrong"]) == (1, 0)
 
 
