@@ -36,9 +36,10 @@ aigmap
 opt_clean
 write_aiger -ascii -zinit -symbols design.aag
 """
-_PATTERNS = 128
+_PATTERNS = 1024
 _CYCLES = 60
 _RUNS = 2
+_QUIET = 8
 
 Classes = tuple[list[int], list[int]]
 """A number for each register of both designs."""
@@ -90,7 +91,7 @@ def _compare(left: Design, right: Design) -> Same:
     ports = [{name: len(bits) for name, bits in d.inputs.items() if bits} for d in (left, right)]
     if ports[0] != ports[1] or left.outputs.keys() != right.outputs.keys():
         raise ValueError(f"Designs must have the same ports, not {ports[0]} and {ports[1]}")
-    numbers = _traces(left, right)
+    numbers = _shaken(left, right, _traces(left, right))
     while True:
         found = _induction(left, right, numbers)
         if isinstance(found, Same):
@@ -146,6 +147,18 @@ def _refined(
     ]
     place = {pair: number for number, pair in enumerate(dict.fromkeys((*sides[0], *sides[1])))}
     return [place[pair] for pair in sides[0]], [place[pair] for pair in sides[1]]
+
+
+def _shaken(left: Design, right: Design, numbers: Classes) -> Classes:
+    """Classes that no more random cycles split, from any state whose classes agree."""
+    rng, quiet = random.Random(2), 0
+    while quiet < _QUIET:
+        word = {number: rng.getrandbits(_PATTERNS) for number in dict.fromkeys((*numbers[0], *numbers[1]))}
+        given = {name: [rng.getrandbits(_PATTERNS) for _ in bits] for name, bits in left.inputs.items()}
+        finer = _refined(left, right, numbers, word, given)
+        quiet = quiet + 1 if len({*finer[0], *finer[1]}) == len(word) else 0
+        numbers = finer
+    return numbers
 
 
 def _traces(left: Design, right: Design) -> Classes:
