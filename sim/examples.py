@@ -1,0 +1,66 @@
+"""What ``verilog/`` holds: emitted examples, and vectors for the testbench there, made by the golden model.
+
+``python -m sim.examples`` renews the folder; a test compares it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sim.traffic.jobs import site_jobs
+from sqhw.config import PRESETS, PEConfig, engine_preset
+from sqhw.emit import emit, module_name, write
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sw_reference.files import write_text
+
+__all__ = ["FOLDER", "renew"]
+
+FOLDER = Path(__file__).parents[1] / "verilog"
+_PE = "fp16"
+_ENGINE = "tiny"
+_SITES = 4
+_EACH = 8
+"""Dot products of each site, spread over its tokens and weight rows."""
+
+
+def renew(folder: Path) -> list[Path]:
+    """Writes all generated files into `folder`; returns their paths."""
+    config, engine = PRESETS[_PE], engine_preset(_ENGINE)
+    pe = emit(config, module_name(config, _PE))
+    write([pe, emit(engine, module_name(engine, _ENGINE))], folder)
+    texts = _vectors(config) | {"dut.vh": f"`define DUT {pe.name}\n"}
+    for name, text in texts.items():
+        write_text(folder / "vectors" / name, text)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _vectors(config: PEConfig) -> dict[str, str]:
+    """Payloads in hexadecimal, ``last`` as the top bit, results as float32; and how many there are."""
+    words: dict[str, list[int]] = {"sq": [], "dense": [], "scale": [], "y": []}
+    jobs = site_jobs(config, sq_operand="activations", policy="largest", share=4)
+    for _, job in zip(range(_SITES), jobs, strict=False):
+        chosen = range(0, len(job.pairs), len(job.pairs) // _EACH)[:_EACH]
+        streams = job.streams(config)
+        for index in chosen:
+            words["sq"] += streams[0][index]
+            words["dense"] += streams[1][index]
+            words["scale"].append(streams[2][index])
+            words["y"].append(int(np.float32(job.y[job.pairs[index]]).view(np.uint32)))
+    sq, dense = sq_beat_layout(config).size, dense_beat_layout(config).size
+    sizes = {
+        "SQ": sq,
+        "SQ_TDATA": -(-(sq - 1) // 8) * 8,
+        "DENSE": dense,
+        "DENSE_TDATA": -(-(dense - 1) // 8) * 8,
+        "BEATS": len(words["sq"]),
+        "RESULTS": len(words["y"]),
+    }
+    texts = {f"{name}.hex": "".join(f"{word:x}\n" for word in column) for name, column in words.items()}
+    return texts | {"sizes.vh": "".join(f"localparam {name} = {value};\n" for name, value in sizes.items())}
+
+
+if __name__ == "__main__":
+    for path in renew(FOLDER):
+        print(path)

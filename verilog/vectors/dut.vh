@@ -1,0 +1,1 @@
+`define DUT sq_pe_fp16
