@@ -61,6 +61,7 @@ def save(figure: Any, path: Path) -> Path:
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     pyplot().close(figure)
     text = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", drawn.getvalue())
+    text = re.sub(r"\s*\n\s*(?=[LMCQzZ\"])", " ", text)  # a path on one line
     write_text(path, re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE))
     return path
 
