@@ -150,6 +150,25 @@ def test_links_lead_somewhere(page):
 
 
 @by_page
+def test_named_files_exist(page):
+    names = re.findall(r"`((?:sqhw|sim|sw_reference|tests|docs)/[\w./-]+)`", page.read_text())
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_named_blocks_exist():
+    """The first cells of tables of blocks name classes of the hardware."""
+    source = "\n".join(path.read_text() for path in (ROOT / "sqhw").rglob("*.py"))
+    classes = set(re.findall(r"^class (\w+)", source, re.M))
+    named = set()
+    for page in WRITTEN:
+        for table in re.findall(r"^\| block[^\n]*\n((?:\|.*\n)+)", page.read_text(), re.M):
+            cells = [line.split("|")[1] for line in table.splitlines()[1:]]
+            named |= set(re.findall(r"`(\w+)`", " ".join(cells)))
+    assert len(named) > 30
+    assert named - classes == set()
+
+
+@by_page
 def test_lines_are_short(page):
     limit = 110 if page.name == "README.md" else 100
     text = re.sub(r"```.*?```", "", text_of(page), flags=re.S)
