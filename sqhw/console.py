@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -210,27 +211,44 @@ _NUMBER = re.compile(r"[+-]?[\d.,]+(e[+-]?\d+)? ?%?")
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object] | None]) -> None:
     """Prints a table that fits the terminal: text wraps, numbers stay whole; None is a line between rows."""
-    texts = [None if row is None else [plain(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
-    cells = [row for row in texts if row is not None]
+    lines = [None if row is None else [plain(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
+    cells = [[line[i] for line in lines if line is not None] for i in range(len(columns))]
+    numbers = [any(own) and all(not t or _NUMBER.fullmatch(t) for t in own) for own in cells]
+    console = _console()
+    gaps = 2 * (len(columns) - 1)
+    widths = _widths(columns, cells, numbers, console.width - gaps)
+    console.width = max(console.width, sum(widths) + gaps)
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-    for index, name in enumerate(columns):
-        column = [row[index] for row in cells]
-        number = any(column) and all(not text or _NUMBER.fullmatch(text) for text in column)
-        whole = column if number else [word for text in column for word in text.split() if len(word) <= 12]
-        least = max(map(len, whole), default=4)
-        shown.add_column(plain(name), justify="right" if number else "left", min_width=least, overflow="fold")
-    for row in texts:
-        if row is None:
+    for name, width, number in zip(columns, widths, numbers, strict=True):
+        shown.add_column(plain(name), justify="right" if number else "left", width=width, overflow="fold")
+    for line in lines:
+        if line is None:
             shown.add_section()
         else:
-            shown.add_row(*row)
+            shown.add_row(*line)
     if title:
         say(title)
-    console = _console()
-    wide = console.options.update(width=500)
-    console.width = max(console.width, console.measure(shown, options=wide).minimum)
-    console.print(shown, crop=False)
+    console.print(shown)
     print()
+
+
+def _widths(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], numbers: Sequence[bool], room: int
+) -> list[int]:
+    """Columns' widths, within `room` if that can be: numbers stay whole, words while there is room."""
+    for longest in (12, 9, 6, 1):  # words of more letters may be broken
+        least, widths = [], []
+        for name, own, number in zip(columns, cells, numbers, strict=True):
+            heads, texts = name.split(), [] if number else own
+            words = [word for text in (name, *texts) for word in text.split() if cell_len(word) <= longest]
+            least.append(max(map(cell_len, [*words, *(own if number else [])]), default=1))
+            widths.append(max([least[-1], *map(cell_len, heads), *map(cell_len, own)]))
+        if sum(least) <= room:
+            break
+    while sum(widths) > room and widths != least:
+        widest = max((w, i) for i, w in enumerate(widths) if w > least[i])[1]
+        widths[widest] -= 1
+    return widths
 
 
 class Begin(Protocol):

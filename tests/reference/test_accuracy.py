@@ -308,8 +308,7 @@ def test_command_writes_the_report(study, pool, monkeypatch, tmp_path, capsys):
     assert report["command"] == f"sqhw measure accuracy {shlex.join(arguments)}"
     assert report["configuration"]["windows"] == 2
     assert report["outlier_positions"]["ffn_down"]["shape"] == [2, 20]
-    assert re.search(r"W8 A-SQ 64/4 .* 6\.125 ", capsys.readouterr().out)
-    capsys.readouterr()
+    assert "6.125" in capsys.readouterr().out
     for scheme in default():
         study.result_path(scheme, 0).unlink(missing_ok=True)
     assert cli.main(["measure", "accuracy", *arguments, "--report"]) == 1
