@@ -97,6 +97,12 @@
 #define SQ_ENGINE_ERRORS_BUSY_MASK 0x40u
 #define SQ_ENGINE_ERRORS_ABORTED_SHIFT 7u
 #define SQ_ENGINE_ERRORS_ABORTED_MASK 0x80u
+#define SQ_ENGINE_ERRORS_LEFTOVER_SHIFT 8u
+#define SQ_ENGINE_ERRORS_LEFTOVER_MASK 0x100u
+#define SQ_ENGINE_ERRORS_TIMEOUT_SHIFT 9u
+#define SQ_ENGINE_ERRORS_TIMEOUT_MASK 0x200u
+#define SQ_ENGINE_ERRORS_SCALE_SHIFT 10u
+#define SQ_ENGINE_ERRORS_SCALE_MASK 0x400u
 
 /* read and write: Which bits of INTERRUPT_STATUS raise the interrupt line. */
 #define SQ_ENGINE_INTERRUPT_ENABLE 0x4Cu
@@ -124,7 +130,10 @@
 /* read and write: Results: 0 float32, 1 float16, 2 the exact sums as int64. */
 #define SQ_ENGINE_OUTPUT 0x60u
 
-/* read only: Cycles from the start to the last result of the job. Like all counters it stops at 2^32 - 1. */
+/* read and write: Cycles in which no stream moves until the job is ended; 0: without a limit. */
+#define SQ_ENGINE_TIMEOUT 0x64u
+
+/* read only: Cycles from the start to the end of the job. Like all counters it stops at 2^32 - 1. */
 #define SQ_ENGINE_CYCLES 0x80u
 
 /* read only: Cycles in which the array took a beat. */

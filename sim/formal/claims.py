@@ -13,8 +13,9 @@ from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof
 from .array import DrainProof, LockstepProof, SerialOutputProof
+from .control import ControlProof
 from .decoder import DECODER_BUGS, Bug, DecoderProof
-from .engine import ControlProof, SequencerProof
+from .engine import SequencerProof
 from .gearbox import GearboxProof
 from .loader import LoaderProof
 from .long_decoder import LongDecoderProof
@@ -153,14 +154,14 @@ def _array_and_engine() -> tuple[Proof, ...]:
         ),
         Proof(
             "control",
-            "error flags exactly when due; a job is done with its last word; one that was ended is over in "
-            "time",
+            "error flags exactly when due; while streams move every job ends and says so, in time, and each "
+            "start has exactly one event; recovery takes effect whenever it is asked for",
             lambda: ControlProof(_ENGINE),
             depth=28,
-            induction=False,
             bugs={
                 "flag lost": lambda: ControlProof(_ENGINE, bug="flag"),
                 "packet left open": lambda: ControlProof(_ENGINE, bug="open"),
+                "end without an event": lambda: ControlProof(_ENGINE, bug="quiet"),
             },
             reach=28,
         ),

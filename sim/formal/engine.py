@@ -1,129 +1,19 @@
-"""Formal contracts of the engine's control: jobs end, errors come when due, every tile is issued once."""
+"""Formal contract of the engine's sequencer: every tile is issued once."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Mux, Signal
+from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from sqhw.config import EngineConfig
-from sqhw.engine.control import Control, stream_errors_layout
-from sqhw.engine.registers import Format, register
 from sqhw.engine.sequencer import Sequencer
 
 from .harness import embed
 
-__all__ = ["ControlProof", "SequencerProof"]
-
-
-class ControlProof(wiring.Component):
-    """A job's life against a model of it: what is noted is asserted; the rest of the engine answers in time.
-
-    Parameters
-    ----------
-    bug
-        An error flag is lost (``"flag"``), or the engine's packet is never closed (``"open"``).
-    """
-
-    PATIENCE = 3
-    """The most cycles that whatever control waits for takes while a job is being ended."""
-
-    def __init__(self, config: EngineConfig, *, bug: str = ""):
-        self._config, self._bug = config, bug
-        sizes = {name: In(register(name.upper()).bits) for name in ("m", "n", "k")}
-        events = ("start", "abort", "recover", "malformed", "drained", "row_last", "word_last", "closed")
-        super().__init__(
-            {
-                **sizes,
-                "format": In(2),
-                "stream_errors": In(stream_errors_layout()),
-                **{name: In(1) for name in events},
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        dut = Control(self._config)
-        embed(m, "control", dut)
-        command = dut.command
-        m.d.comb += [getattr(command, name).eq(getattr(self, name)) for name in ("start", "abort", "recover")]
-        names = ("m", "n", "k", "format", "stream_errors", "malformed", "drained", "row_last", "word_last")
-        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in names]
-        m.d.comb += dut.closed.eq(self.closed & (self._bug != "open"))
-        accepted, running, ending = Signal(), Signal(), Signal()
-        failed = running & (self.stream_errors.as_value().any() | self.abort)
-        self._errors(m, dut, running)
-        self._start(m, dut, accepted)
-        sent = Signal()
-        with m.If(self.word_last):
-            m.d.sync += sent.eq(1)
-        with m.If(dut.start):
-            m.d.sync += [running.eq(1), sent.eq(0)]
-        with m.If(failed):
-            m.d.sync += [running.eq(0), ending.eq(1)]
-        with m.Elif(running & sent):
-            m.d.sync += running.eq(0)
-        with m.If(dut.discarding):
-            m.d.sync += ending.eq(0)
-        m.d.comb += [
-            Assert(dut.active == running, "a job is worked on from its start to its end"),
-            Assert(dut.done == (running & sent & ~failed), "done with the last word, and only then"),
-            Assert(~(dut.busy & dut.discarding), "busy or discarding, not both"),
-            Assert(dut.abort == (ending | dut.discarding), "streams are discarded from an end on"),
-            Cover(dut.discarding & self.recover & sent, "a job that was ended, and recovery"),
-            Cover(dut.done, "a job that is done"),
-        ]
-        self._returns(m, dut, ending)
-        return m
-
-    def _errors(self, m: Module, dut: Control, running: Signal) -> None:
-        config = self._config
-        limits = ((self.m, config.m_max), (self.n, config.n_max), (self.k, config.pe.k_max))
-        fits: Any = self.format <= max(Format)
-        for size, limit in limits:
-            fits &= (size >= 1) & (size <= limit)
-        idle = ~dut.busy & ~dut.discarding
-        due = Cat(
-            self.stream_errors.as_value() & running.replicate(4),
-            self.malformed,
-            idle & self.start & ~self.abort & ~fits,
-            ~idle & self.start,
-            running & self.abort,
-        )
-        seen = dut.errors & 0b11111011 if self._bug == "flag" else dut.errors
-        m.d.comb += Assert(seen == due, "every error flag exactly when it is due")
-
-    def _start(self, m: Module, dut: Control, accepted: Signal) -> None:
-        """A job starts as many cycles after its command as its plan takes."""
-        age = Signal(range(Control.PLAN_CYCLES + 1))
-        wrong = dut.errors.bit_select(5, 1)
-        begins = self.start & ~self.abort & ~dut.busy & ~dut.discarding & ~wrong
-        with m.If(begins):
-            m.d.sync += age.eq(1)
-        with m.Elif(age != 0):
-            m.d.sync += age.eq(Mux(age == Control.PLAN_CYCLES, 0, age + 1))
-        m.d.comb += Assert(dut.start == (age == Control.PLAN_CYCLES), "a job starts when its plan is made")
-
-    def _returns(self, m: Module, dut: Control, ending: Signal) -> None:
-        """While a job is being ended, what control waits for comes in time; then the end does."""
-        waits = {
-            "drained": (ending, self.drained),
-            "closed": (dut.close, self.closed),
-            "word": (ending & self.drained & ~dut.close, self.word_last),
-        }
-        for name, (waiting, came) in waits.items():
-            age = Signal(range(self.PATIENCE + 1), name=f"{name}_age")
-            m.d.sync += age.eq(Mux(waiting & ~came, age + (age != self.PATIENCE), 0))
-            m.d.comb += Assume((age != self.PATIENCE) | ~waiting | came)
-        was_drained = Signal()
-        m.d.sync += was_drained.eq(ending & self.drained)
-        m.d.comb += Assume(~was_drained | ~ending | self.drained)
-        limit = 4 * self.PATIENCE + 4
-        age = Signal(range(limit + 1))
-        m.d.sync += age.eq(Mux(ending & ~dut.discarding, age + (age != limit), 0))
-        m.d.comb += Assert(age != limit, "a job that was ended is over in time")
+__all__ = ["SequencerProof"]
 
 
 class SequencerProof(wiring.Component):

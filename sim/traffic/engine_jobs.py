@@ -30,7 +30,7 @@ def starting(m: int, n: int, k: int, output: int) -> Iterator[tuple[str, int]]:
 
 def found(address: int) -> Register | None:
     """The register at an address, if there is one."""
-    return next((entry for entry in REGISTERS if entry.offset == address & ~3), None)
+    return next((entry for entry in REGISTERS if entry.offset == address), None)
 
 
 @dataclass(frozen=True)

@@ -201,12 +201,27 @@ class Engine:
         limit = 10_000 + 2 * (words + beats * config.pe.lanes)
         if config.pe.output == "serial":
             limit += m * n * _SERIAL_CYCLES
-        reply = device.run(sq, dense, passes=passes, room=expected // config.axi_bytes, cycles=limit)
-        errors = register("ERRORS").unpack(device.read("ERRORS"))
-        found = [name for name, bit in errors.items() if bit]
-        device.write("ERRORS", (1 << register("ERRORS").bits) - 1)
-        if [name for name in found if name != "malformed"] or not reply.ended:
+        room = expected // config.axi_bytes
+        reply = device.run(sq, dense, passes=passes, room=room, cycles=limit)
+        found = [name for name, bit in register("ERRORS").unpack(device.read("ERRORS")).items() if bit]
+        over = register("INTERRUPT_STATUS").unpack(device.read("INTERRUPT_STATUS"))["done"]
+        if [name for name in found if name != "malformed"] or not (reply.ended and over):
+            self._recover(device, room, limit)
             raise EngineError(f"Job of M = {m}, N = {n}, K = {k} failed: {', '.join(found) or 'no results'}")
+        self._clear(device)
         names = ("cycles", "beats", "starved", "held", "gated")
         self.statistics = Statistics(**{name: device.read(name.upper()) for name in names})
         return results(config, m, n, output, reply.packet)
+
+    def _recover(self, device: Device, room: int, cycles: int) -> None:
+        """Ends what still runs, as docs/engine.md says, and forgets what went wrong."""
+        control = register("CONTROL")
+        device.write("CONTROL", control.pack(abort=1))
+        if register("STATUS").unpack(device.read("STATUS"))["busy"]:
+            device.run(b"", b"", passes=1, room=room, cycles=cycles)
+        device.write("CONTROL", control.pack(recover=1))
+        self._clear(device)
+
+    def _clear(self, device: Device) -> None:
+        for name in ("ERRORS", "INTERRUPT_STATUS"):
+            device.write(name, (1 << register(name).bits) - 1)

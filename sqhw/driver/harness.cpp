@@ -36,12 +36,13 @@ struct Simulation {
 // One operand: a packet, sent `repeats` times.
 struct Source {
     const uint8_t *packet;
-    uint64_t words, repeats, position = 0;
+    uint64_t words, repeats, position = 0, count = 0;
     bool offered = false;
 
     bool left() const { return repeats != 0; }
     void taken() {
         offered = false;
+        count++;
         if (++position == words) { position = 0; repeats--; }
     }
 };
@@ -117,11 +118,13 @@ int engine_read(Simulation *s, uint32_t address, uint32_t *data) {
 }
 
 // Sends both operands' packets and collects results until a packet of results has ended, `cycles` have passed,
-// or there is no room. Returns the words received; flags holds each word's TUSER; *ended: TLAST was seen.
+// or there is no room. Returns the words received; flags holds each word's TUSER; *ended: TLAST was seen; taken:
+// words of both operands that were taken.
 uint64_t engine_run(
     Simulation *s, const uint8_t *sq, uint64_t sq_words, const uint8_t *dense, uint64_t dense_words,
     uint64_t passes, uint8_t *y, uint8_t *flags, uint64_t room, uint64_t cycles, uint32_t pause_in,
-    uint32_t pause_out, uint64_t seed, int *ended) {
+    uint32_t pause_out, uint64_t seed, int *ended,
+    uint64_t *taken) {
     Source sq_source{sq, sq_words, sq_words ? 1u : 0u}, dense_source{dense, dense_words, dense_words ? passes : 0};
     auto &t = s->top;
     s->random = seed * 2654435761u + 88172645463325252u;
@@ -145,6 +148,8 @@ uint64_t engine_run(
     t.s_axis_sq_tvalid = false;
     t.s_axis_dense_tvalid = false;
     t.m_axis_y_tready = false;
+    taken[0] = sq_source.count;
+    taken[1] = dense_source.count;
     return received;
 }
 

@@ -22,11 +22,15 @@ __all__ = ["RTLDevice", "Reply", "check_run"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What came out: the packet of results, a flag per word (TUSER), and whether the packet ended."""
+    """What came out: the packet of results, a flag per word (TUSER), and whether the packet ended.
+
+    ``taken``: words of both operands' streams that went in, where that is known.
+    """
 
     packet: bytes
     flags: NDArray[np.bool_]
     ended: bool
+    taken: tuple[int, int] = (0, 0)
 
 
 def check_run(config: EngineConfig, sq: bytes, dense: bytes, passes: int, room: int, cycles: int) -> None:
@@ -125,7 +129,7 @@ class RTLDevice:
         check_run(self._config, sq, dense, passes, room, cycles)
         size = self._config.axi_bytes
         packet, flags = np.empty(room * size, np.uint8), np.empty(room, np.uint8)
-        ended = ctypes.c_int()
+        ended, taken = ctypes.c_int(), (ctypes.c_uint64 * 2)()
         words = self._library.engine_run(
             self._handle,
             sq,
@@ -141,8 +145,11 @@ class RTLDevice:
             int(pause_out * 2**32),
             seed,
             ctypes.byref(ended),
+            taken,
         )
-        return Reply(packet[: words * size].tobytes(), flags[:words].astype(np.bool_), bool(ended.value))
+        return Reply(
+            packet[: words * size].tobytes(), flags[:words].astype(np.bool_), bool(ended.value), tuple(taken)
+        )
 
 
 def _load(path: Path) -> Any:
@@ -158,6 +165,6 @@ def _load(path: Path) -> Any:
     library.engine_read.argtypes = [pointer, u32, pointer]
     library.engine_run.argtypes = [
         pointer, ctypes.c_char_p, u64, ctypes.c_char_p, u64, u64, pointer, pointer, u64, u64, u32, u32, u64,
-        pointer,
+        pointer, pointer,
     ]  # fmt: skip
     return library

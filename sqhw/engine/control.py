@@ -11,31 +11,37 @@ from amaranth.lib.wiring import In, Out
 from ..config import EngineConfig
 from .registers import Format, register
 
-__all__ = ["COUNTERS", "COUNTER_BITS", "Control", "Counters", "stream_errors_layout"]
+__all__ = ["COUNTERS", "COUNTER_BITS", "Control", "Counters", "fatal_layout"]
 
 COUNTERS = ("CYCLES", "BEATS", "STARVED", "HELD", "GATED")
 COUNTER_BITS = 32
 
 
-def stream_errors_layout() -> data.StructLayout:
-    """The errors of the operands' streams, as in the register ERRORS."""
-    return data.StructLayout({"sq_early": 1, "sq_late": 1, "dense_early": 1, "dense_late": 1})
+def fatal_layout() -> data.StructLayout:
+    """What ends a job, as in the register ERRORS: operands that are wrong, streams that rest."""
+    return data.StructLayout(
+        {"sq_early": 1, "sq_late": 1, "dense_early": 1, "dense_late": 1, "timeout": 1, "scale": 1}
+    )
 
 
 class Control(wiring.Component):
     """A job's life: idle, preparing, running; or ending, closing the results' packet, discarding.
 
     A job that is ended early finishes the tiles that were begun, and if its packet is still open then, a word
-    of its own ends it (``close``). Until ``recover`` the streams are discarded; without a job, ``abort``
-    begins that at once.
+    of its own ends it (``close``). Until ``recover``, which may come before, the streams are discarded;
+    without a job, ``abort`` begins that at once. ``done`` is the one event that says that a job is over:
+    it comes once for each start, at once where nothing was begun. A start while a job runs is answered by
+    that job's.
 
     Members
     -------
     command : In
         The register CONTROL.
-    m, n, k, format : In
+    m, n, k, format : In(32)
         The registers of these names.
-    stream_errors : In(stream_errors_layout()), malformed : In(1)
+    fatal : In(fatal_layout()), malformed : In(1)
+    leftover : In(1)
+        A stream offers words behind the job's packets. The job goes on; the streams are discarded after it.
     drained : In(1)
         No tile is on its way any more.
     row_last : In(1), word_last : In(1)
@@ -46,9 +52,9 @@ class Control(wiring.Component):
         ``m``, ``n``, ``k``, ``format`` and ``beats`` of the job.
     start : Out(1), active : Out(1), abort : Out(1), close : Out(1)
         A job begins; it is being worked on; discard the streams; end the packet.
-    errors : Out(8), done : Out(1)
-        Bits to set in ERRORS; a job is done.
-    busy : Out(1), discarding : Out(1)
+    errors : Out, done : Out(1)
+        Bits to set in ERRORS; a job is over, its errors are noted by then.
+    busy : Out(1)
     """
 
     PLAN_CYCLES = 3
@@ -63,14 +69,13 @@ class Control(wiring.Component):
             "format": 2,
             "beats": range(config.beats_max + 1),
         }
-        inputs = ("malformed", "drained", "row_last", "word_last", "closed")
-        outputs = ("start", "active", "abort", "close", "done", "busy", "discarding")
+        inputs = ("malformed", "leftover", "drained", "row_last", "word_last", "closed")
+        outputs = ("start", "active", "abort", "close", "done", "busy")
         super().__init__(
             {
                 "command": In(data.StructLayout({"start": 1, "abort": 1, "recover": 1})),
-                **{name: In(register(name.upper()).bits) for name in ("m", "n", "k")},
-                "format": In(2),
-                "stream_errors": In(stream_errors_layout()),
+                **{name: In(32) for name in ("m", "n", "k", "format")},
+                "fatal": In(fatal_layout()),
                 **{name: In(1) for name in inputs},
                 **{name: Out(1) for name in outputs},
                 "job": Out(data.StructLayout(sizes)),
@@ -80,18 +85,27 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        command = self.command
         fits, wrong, aborted = Signal(name="fits"), Signal(name="wrong"), Signal(name="aborted")
-        m.d.comb += fits.eq(self._fits())
+        refused, failed = Signal(name="refused"), Signal(name="failed")
+        m.d.comb += [fits.eq(self._fits()), failed.eq(self.fatal.as_value().any() & self.active)]
         sent_row, sent_word = self._sent(m)
+        leftover = self._seen(m, "leftover", self.leftover & self.active, self.start)
+        # Commands that come while nothing can be done yet.
+        early_abort = self._seen(m, "early_abort", command.abort & self.busy & ~self.active, ~self.busy)
+        ending = self.abort | failed | aborted | command.abort
+        idle = Signal(name="idle")
+        recover = self._seen(m, "recover", command.recover & ending, idle)
         countdown = Signal(range(self.PLAN_CYCLES))
-        stream_error = self.stream_errors.as_value().any() & self.active
         with m.FSM():
             with m.State("IDLE"):
+                m.d.comb += idle.eq(1)
                 m.d.sync += countdown.eq(self.PLAN_CYCLES - 1)
-                with m.If(self.command.abort):
+                with m.If(command.abort):
+                    m.d.comb += self.done.eq(command.start)
                     m.next = "DISCARD"
-                with m.Elif(self.command.start):
-                    m.d.comb += wrong.eq(~fits)
+                with m.Elif(command.start):
+                    m.d.comb += [wrong.eq(~fits), self.done.eq(~fits)]
                     with m.If(fits):
                         m.next = "PREPARE"
                         self._latch(m)
@@ -102,12 +116,14 @@ class Control(wiring.Component):
                     m.d.comb += self.start.eq(1)
                     m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += [self.busy.eq(1), self.active.eq(1), aborted.eq(self.command.abort)]
-                with m.If(stream_error | aborted):
+                m.d.comb += [self.busy.eq(1), self.active.eq(1), aborted.eq(command.abort | early_abort)]
+                with m.If(failed | aborted):
                     m.next = "END"
                 with m.Elif(sent_word):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
+                    with m.If(leftover):
+                        m.next = "DISCARD"
             with m.State("END"):
                 m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
                 with m.If(self.drained & sent_row):
@@ -121,21 +137,27 @@ class Control(wiring.Component):
             with m.State("LEAVE"):
                 m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
                 with m.If(sent_word):
+                    m.d.comb += self.done.eq(1)
                     m.next = "DISCARD"
             with m.State("DISCARD"):
-                m.d.comb += [self.discarding.eq(1), self.abort.eq(1)]
-                with m.If(self.command.recover):
+                m.d.comb += [self.abort.eq(1), self.done.eq(command.start)]
+                with m.If(recover):
                     m.next = "IDLE"
-        refused = self.command.start & (self.busy | self.discarding)
-        events = [
-            *(flag & self.active for flag in self.stream_errors.as_value()),
-            self.malformed,
-            wrong,
-            refused,
-            aborted,
-        ]
-        m.d.comb += self.errors.eq(Cat(events))
+        m.d.comb += refused.eq(command.start & (self.busy | self.abort | command.abort))
+        self._errors(m, dimensions=wrong, busy=refused, aborted=aborted)
         return m
+
+    def _errors(self, m: Module, **events: Any) -> None:
+        """Bits of ERRORS by their names: what ends a job while it is worked on, and `events`."""
+        events |= {name: getattr(self.fatal, name) & self.active for name, _ in fatal_layout()}
+        events |= {"malformed": self.malformed, "leftover": self.leftover & self.active}
+        m.d.comb += self.errors.eq(Cat(events[field.name] for field in register("ERRORS").fields))
+
+    def _seen(self, m: Module, name: str, event: Any, clear: Any) -> Any:
+        """Whether an event is here, or was since `clear`."""
+        seen = Signal(name=f"{name}_seen")
+        m.d.sync += seen.eq(seen & ~clear | event)
+        return seen | event
 
     def _fits(self) -> Any:
         config = self._config

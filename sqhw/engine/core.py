@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -97,6 +97,7 @@ class EngineCore(wiring.Component):
         connect(m, sequencer.tile, results.tile)
         self._results(m, control, sequencer, results, sender)
         self._count(m, control, registers, array)
+        self._watch(m, control, registers)
         return m
 
     def _registers_and_control(self, m: Module, registers: RegisterFile, control: Control) -> None:
@@ -111,7 +112,7 @@ class EngineCore(wiring.Component):
             registers.set.ERRORS.eq(errors),
             registers.set.INTERRUPT_STATUS.eq(Cat(control.done, errors.any())),
             self.interrupt.eq((value.INTERRUPT_STATUS & value.INTERRUPT_ENABLE).any()),
-            registers.get.STATUS.eq(Cat(control.busy, control.discarding, self.interrupt)),
+            registers.get.STATUS.eq(Cat(control.busy, control.abort, self.interrupt)),
         ]
         m.d.comb += [
             getattr(registers.get, name).eq(number) for name, number in constants(self._config).items()
@@ -156,12 +157,14 @@ class EngineCore(wiring.Component):
                 loader.start.eq(start),
                 loader.abort.eq(control.abort),
                 getattr(sequencer, f"{name}_loaded").eq(loader.loaded),
-                getattr(control.stream_errors, f"{name}_early").eq(loader.early),
-                getattr(control.stream_errors, f"{name}_late").eq(loader.late),
+                getattr(control.fatal, f"{name}_early").eq(loader.early),
+                getattr(control.fatal, f"{name}_late").eq(loader.late),
             ]
         m.d.comb += [
             sq.count.eq(control.job.m),
             dense.count.eq(control.job.n),
+            control.fatal.scale.eq(sq.scale | dense.scale),
+            control.leftover.eq(sq.leftover | dense.leftover),
             results.write_row_scales.eq(sq.write_scales),
             results.write_column_scales.eq(dense.write_scales),
             sq.room.eq(_room(m, start, sq.begun, results.block_done, 2, "blocks")),
@@ -248,6 +251,13 @@ class EngineCore(wiring.Component):
             beat = array.i_sq.p[row]
             m.d.comb += counters.idle[row].eq(beat.high_count == 0 if self._config.pe.slots else 1)
         m.d.comb += [getattr(registers.get, name).eq(getattr(counters.value, name)) for name in COUNTERS]
+
+    def _watch(self, m: Module, control: Control, registers: RegisterFile) -> None:
+        """Whether no stream has moved for as long as a job may wait."""
+        limit, rest = registers.value.TIMEOUT, Signal(32)
+        moves = Cat(stream.valid & stream.ready for stream in (self.sq, self.dense, self.y)).any()
+        m.d.sync += rest.eq(Mux(moves | ~control.active, 0, rest + ~rest.all()))
+        m.d.comb += control.fatal.timeout.eq((limit != 0) & (rest >= limit))
 
 
 def _room(m: Module, clear: Any, taken: Any, freed: Any, places: int, name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, ResetInserter, Shape, Signal
+from amaranth.hdl import Cat, Module, Mux, ResetInserter, Shape, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -60,6 +60,11 @@ class Loader(wiring.Component):
         Stop, and discard the stream while this is high.
     early, late : Out(1)
         The packet ended before, or not with, the last word of the pass. The loader waits for ``abort``.
+    scale : Out(1)
+        A row scale that is not positive, normal and finite was loaded, or a group scale with reserved bits;
+        this comes before ``loaded`` of its tile. The loader goes on.
+    leftover : Out(1)
+        The stream offers words behind the last pass.
     write : Out
         ``enable`` (a bit per row), ``address``, ``data``: a word for the buffer of each enabled row.
     write_scales : Out
@@ -90,7 +95,10 @@ class Loader(wiring.Component):
                 "k": In(range(config.pe.k_max + 1)),
                 "count": In(range(count_max + 1)),
                 **{name: In(1) for name in ("start", "more", "room", "abort")},
-                **{name: Out(1) for name in ("passed", "begun", "loaded", "early", "late")},
+                **{
+                    name: Out(1)
+                    for name in ("passed", "begun", "loaded", "early", "late", "scale", "leftover")
+                },
                 "write": Out(
                     data.StructLayout({"enable": vectors, "address": range(2 * block_words), "data": word})
                 ),
@@ -120,18 +128,18 @@ class Loader(wiring.Component):
         ]
         request, scales, taken = gearbox.request, Signal(name="scales"), Signal(name="taken")
         m.d.comb += taken.eq(request.valid & request.ready)
-        at = self._positions(m)
-        row_done, tile_done, block_done = self._walk(m, at, request, scales, taken)
+        at, left = self._positions(m), Signal.like(self.count)
+        row_done, tile_done, block_done = self._walk(m, at, left, request, scales, taken)
         self._advance(m, at, scales & taken, row_done, tile_done, block_done)
         self._write(m, at, gearbox, scales, taken, tile_done)
+        self._check_scales(m, at["scale"], left, gearbox.o.p, scales & taken)
         return ResetInserter(self.abort)(m)
 
     def _walk(
-        self, m: Module, at: dict[str, Signal], request: Any, scales: Signal, taken: Any
+        self, m: Module, at: dict[str, Signal], left: Signal, request: Any, scales: Signal, taken: Any
     ) -> tuple[Signal, Signal, Signal]:
         """Asks for scales and rows in turn; returns whether a row, a tile, a block ends here."""
         config, rows = self._config, self._rows
-        left = Signal.like(self.count)
         last_scale, last_row = Signal(name="last_scale"), Signal(name="last_row")
         per_word = config.scales_per_word
         last_tile = Signal()
@@ -145,9 +153,11 @@ class Loader(wiring.Component):
         block_done = Signal()
         m.d.comb += block_done.eq(tile_done & (last_tile | (at["tile"] == self._block_tiles - 1)))
         with m.FSM():
-            with m.State("IDLE"), m.If(self.start):
-                m.d.sync += left.eq(self.count)
-                m.next = "BLOCK"
+            with m.State("IDLE"):
+                m.d.comb += self.leftover.eq(self.i.valid)
+                with m.If(self.start):
+                    m.d.sync += left.eq(self.count)
+                    m.next = "BLOCK"
             with m.State("BLOCK"):
                 m.d.comb += self.begun.eq(self.room)
                 with m.If(self.room):
@@ -246,3 +256,15 @@ class Loader(wiring.Component):
             self.write_scales.data.eq(gearbox.o.p),
             self.loaded.eq(last_came),
         ]
+
+    def _check_scales(self, m: Module, word: Signal, left: Signal, piece: Any, taken: Any) -> None:
+        """Notices what is no scale in the word that was taken a cycle before, and among the rows."""
+        bad = []
+        for index in range(self._config.scales_per_word):
+            place = word * self._config.scales_per_word + index
+            wanted = Signal(name=f"wanted{index}")
+            m.d.sync += wanted.eq(taken & (place < left) & (place < self._vectors))
+            scale = piece[32 * index : 32 * (index + 1)]
+            sign, exponent = scale[31], scale[23:31]
+            bad.append(wanted & (sign | ~exponent.any() | exponent.all()))
+        m.d.comb += self.scale.eq(Cat(bad).any() | self._rows.malformed)

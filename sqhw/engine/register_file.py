@@ -39,15 +39,15 @@ def register_bus() -> wiring.Signature:
 class RegisterFile(wiring.Component):
     """Answers reads and writes, keeps what is written, gathers what is set.
 
-    An address without a register, a write to one that is read only, and a write of some bytes of a word are
-    answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from the later of a
-    write's address and data, to the answer. Throughput: one read and one write every third cycle.
-    Backpressure: full, no combinational path from a stream to another.
+    An address without a register, or within one, a write to one that is read only, and a write of some bytes
+    of a word are answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from
+    the later of a write's address and data, to the answer. Throughput: one read and one write every third
+    cycle. Backpressure: full, no combinational path from a stream to another.
 
     Members
     -------
     write_address, read_address : In(stream.Signature(ADDRESS_BITS))
-        In bytes; the lowest two bits are ignored.
+        In bytes.
     write_data : In(stream.Signature(write_data_layout()))
     write_response : Out(stream.Signature(2)), read_data : Out(stream.Signature(read_data_layout()))
     get : In
@@ -85,9 +85,9 @@ class RegisterFile(wiring.Component):
         answer = self.read_data
         with m.If(full & ~answer.valid):
             m.d.sync += [answer.valid.eq(1), full.eq(0), answer.p.data.eq(0), answer.p.response.eq(SLVERR)]
-            with m.Switch(address[2:]):
+            with m.Switch(address):
                 for register in REGISTERS:
-                    with m.Case(register.offset >> 2):
+                    with m.Case(register.offset):
                         m.d.sync += [
                             answer.p.data.eq(self._current(register.name)),
                             answer.p.response.eq(OKAY),
@@ -110,11 +110,11 @@ class RegisterFile(wiring.Component):
         m.d.sync += self.command.eq(0)
         with m.If(address_full & word_full & ~answer.valid):
             m.d.sync += [answer.valid.eq(1), address_full.eq(0), word_full.eq(0), answer.p.eq(SLVERR)]
-            with m.Switch(address[2:]):
+            with m.Switch(address):
                 for register in REGISTERS:
                     if register.access == "ro":
                         continue
-                    with m.Case(register.offset >> 2):
+                    with m.Case(register.offset):
                         m.d.sync += answer.p.eq(Mux(whole, OKAY, SLVERR))
                         with m.If(whole):
                             self._store(m, register.name, register.access, word.data, cleared)

@@ -153,9 +153,11 @@ REGISTERS: tuple[Register, ...] = (
         "wo",
         "Commands; one at a time.",
         (
-            Field("start", 1, "Begin a job with M, N, K and OUTPUT as they stand."),
+            Field(
+                "start", 1, "Begin a job with M, N, K, OUTPUT and TIMEOUT as they are. One `done` follows."
+            ),
             Field("abort", 1, "End the job, if there is one; the streams are discarded from then on."),
-            Field("recover", 1, "Stop discarding: ready for a job."),
+            Field("recover", 1, "Stop discarding, or do not begin once the job at hand has ended."),
         ),
     ),
     Register(
@@ -168,7 +170,7 @@ REGISTERS: tuple[Register, ...] = (
             Field(
                 "discarding",
                 1,
-                "Both operands' streams are discarded until `recover`.",
+                "Both operands' streams are discarded: a job is being ended, or `recover` is due.",
             ),
             Field("interrupt", 1, "The interrupt line."),
         ),
@@ -187,6 +189,9 @@ REGISTERS: tuple[Register, ...] = (
             Field("dimensions", 1, "A start with M, N, K or OUTPUT out of range. Nothing was begun."),
             Field("busy", 1, "A start while a job ran, or while streams were discarded. Nothing was begun."),
             Field("aborted", 1, "A job was ended by `abort`."),
+            Field("leftover", 1, "An operand's stream goes on behind the job's packets. The job went on."),
+            Field("timeout", 1, "No stream moved for TIMEOUT cycles. The job was ended."),
+            Field("scale", 1, "A row scale or a group scale is malformed. The job was ended."),
         ),
     ),
     Register(
@@ -194,7 +199,7 @@ REGISTERS: tuple[Register, ...] = (
         0x4C,
         "rw",
         "Which bits of INTERRUPT_STATUS raise the interrupt line.",
-        (Field("done", 1, "A job is done."), Field("error", 1, "A bit of ERRORS was set.")),
+        (Field("done", 1, "The job is over."), Field("error", 1, "A bit of ERRORS was set.")),
     ),
     Register(
         "INTERRUPT_STATUS",
@@ -202,19 +207,22 @@ REGISTERS: tuple[Register, ...] = (
         "w1c",
         "Why an interrupt was raised.",
         (
-            Field("done", 1, "A job is done: its last result was taken."),
-            Field("error", 1, "A bit of ERRORS was set."),
+            Field("done", 1, "The job is over, or none was begun; ERRORS says how. Once for each start."),
+            Field("error", 1, "A bit of ERRORS was set; the job may still run."),
         ),
     ),
-    _one("M", 0x54, "rw", "Rows of the SQ operand.", 17),
-    _one("N", 0x58, "rw", "Rows of the dense operand.", 17),
-    _one("K", 0x5C, "rw", "Elements of a row.", 21),
-    _one("OUTPUT", 0x60, "rw", "Results: 0 float32, 1 float16, 2 the exact sums as int64.", 2),
+    _one("M", 0x54, "rw", "Rows of the SQ operand."),
+    _one("N", 0x58, "rw", "Rows of the dense operand."),
+    _one("K", 0x5C, "rw", "Elements of a row."),
+    _one("OUTPUT", 0x60, "rw", "Results: 0 float32, 1 float16, 2 the exact sums as int64."),
+    _one(
+        "TIMEOUT", 0x64, "rw", "Cycles in which no stream moves until the job is ended; 0: without a limit."
+    ),
     _one(
         "CYCLES",
         0x80,
         "ro",
-        "Cycles from the start to the last result of the job. Like all counters it stops at 2^32 - 1.",
+        "Cycles from the start to the end of the job. Like all counters it stops at 2^32 - 1.",
     ),
     _one("BEATS", 0x84, "ro", "Cycles in which the array took a beat."),
     _one("STARVED", 0x88, "ro", "Cycles in which no beat was there for the array."),
@@ -273,8 +281,9 @@ def markdown() -> str:
         "Made by `sqhw registers --language markdown`; do not edit by hand.",
         "",
         f"AXI4-Lite, 32-bit registers, {1 << ADDRESS_BITS} bytes. An address without a register, a write to",
-        "one that is read only, and a write of some bytes of a word (WSTRB) are answered with SLVERR and",
-        "change nothing. Bits that are not listed read as 0. What can be written is 0 after reset.",
+        "one that is read only, an address that is no multiple of 4, and a write of some bytes of a word",
+        "(WSTRB) are answered with SLVERR and change nothing. Bits that are not listed read as 0. What can",
+        "be written is 0 after reset.",
         "",
         "| offset | name | access | |",
         "|---|---|---|---|",

@@ -38,6 +38,8 @@ def rows_signature(config: EngineConfig, word: Any, piece_bytes: int, words_max:
         Bytes of the piece, and whether it is the row's last.
     piece : In(8 * piece_bytes), word : Out(word)
         The piece taken one cycle before, with anything behind it, and the word of beats that it holds.
+    malformed : Out(1)
+        The piece taken one cycle before holds what no packed row does.
     words : Out(range(words_max + 1))
         Pieces of a row.
     """
@@ -50,6 +52,7 @@ def rows_signature(config: EngineConfig, word: Any, piece_bytes: int, words_max:
             "last": Out(1),
             "piece": In(8 * piece_bytes),
             "word": Out(word),
+            "malformed": Out(1),
             "words": Out(range(words_max + 1)),
         }
     )
@@ -156,9 +159,10 @@ class SQRows(wiring.Component):
 class DenseRows(wiring.Component):
     """Cuts a packed row of the dense operand into pieces of ``dense_beats_per_word`` beats and unpacks them.
 
-    The first piece of a group brings the group scale along. Elements beyond K are zeros, which no memory
-    holds; a piece has no bytes where its beats lie wholly beyond K. Latency: pieces are a combinational
-    function of counters, words of the piece and registers. Throughput: one piece per cycle.
+    The first piece of a group brings the group scale along, whose reserved bits must be 0. Elements beyond K
+    are zeros, which no memory holds; a piece has no bytes where its beats lie wholly beyond K. Latency:
+    pieces are a combinational function of counters, words of the piece and registers. Throughput: one piece
+    per cycle.
 
     Members
     -------
@@ -234,9 +238,10 @@ class DenseRows(wiring.Component):
             m.d.sync += [came.eq(present), began.eq(begins)]
         body = self.piece
         if dense.group:
-            group_scale = Signal.like(self.word.group_scale)
+            group_scale, taken = Signal.like(self.word.group_scale, name="group_scale"), Signal(name="taken")
             m.d.comb += self.word.group_scale.eq(Mux(began, self.piece[: len(group_scale)], group_scale))
-            m.d.sync += group_scale.eq(self.word.group_scale)
+            m.d.sync += [group_scale.eq(self.word.group_scale), taken.eq(self.next)]
+            m.d.comb += self.malformed.eq(taken & began & self.piece[len(group_scale) : 8].any())
             body = Mux(began, self.piece[8:], self.piece)
         kept = [
             Mux(index < came, body[index * dense.bits : (index + 1) * dense.bits], 0)

@@ -2,8 +2,6 @@
 """The emitted engine, compiled and driven through its AXI ports: right results, bad streams, registers."""
 
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,75 +9,36 @@ import pytest
 from sqhw.boards.targets import BOARDS
 from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.engine import Engine, EngineError, golden
-from sqhw.driver.library import compile_engine
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
 from sqhw.measure.simulation import library_rate
 from sqhw.measure.speed import measure_product, run_layer
 from sw_reference.activations import load_activations
-from sw_reference.tensors import DenseTensor, SQTensor
+from tests.engine.engine_jobs import (
+    ABORT,
+    ALL,
+    CONFIG,
+    START,
+    WORD,
+    device,
+    errors,
+    library,
+    operands,
+    recover,
+    run_good,
+    start,
+)
 from tests.reference.cases import random_dense, random_sq
 
-CONFIG = ENGINE_PRESETS["tiny"]
-WORD = CONFIG.axi_bytes
 PAUSES = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]
 SHAPES = [(1, 1, 1), (2, 2, 8), (3, 5, 13), (1, 7, 100), (9, 1, 64), (8, 6, 256), (17, 9, 33), (24, 3, 7)]
-START, ABORT, RECOVER = (register("CONTROL").pack(**{name: 1}) for name in ("start", "abort", "recover"))
-ALL = 0xFFFFFFFF
-
-
-@cache
-def library() -> Path:
-    return compile_engine(CONFIG)
-
-
-@cache
-def device() -> RTLDevice:
-    return RTLDevice(CONFIG, library())
 
 
 @pytest.fixture
 def dut() -> RTLDevice:
     device().reset()
     return device()
-
-
-def operands(rng: np.random.Generator, m: int, n: int, k: int) -> tuple[SQTensor, DenseTensor]:
-    return random_sq(rng, CONFIG.pe.sq, m, k), random_dense(rng, CONFIG.pe.dense, n, k)
-
-
-def errors(dut: RTLDevice) -> list[str]:
-    return [name for name, bit in register("ERRORS").unpack(dut.read("ERRORS")).items() if bit]
-
-
-def start(dut: RTLDevice, m: int, n: int, k: int, output: Format = Format.FLOAT32) -> None:
-    for name, value in (("M", m), ("N", n), ("K", k), ("OUTPUT", output), ("CONTROL", START)):
-        assert dut.write(name, int(value)) == 0
-
-
-def run_good(dut: RTLDevice, rng, shape, output=Format.FLOAT32, pauses=(0.0, 0.0)) -> int:
-    """Runs a job, compares its results bit for bit; returns how many."""
-    m, n, _ = shape
-    x, w = operands(rng, *shape)
-    start(dut, *shape, output)
-    room = results_bytes(CONFIG, m, n, output) // WORD
-    reply = dut.run(
-        sq_packet(CONFIG, x),
-        dense_packet(CONFIG, w),
-        passes=CONFIG.passes(m),
-        room=room,
-        cycles=300_000,
-        pause_in=pauses[0],
-        pause_out=pauses[1],
-        seed=int(rng.integers(1 << 30)),
-    )
-    assert reply.ended
-    assert not reply.flags.any()
-    y, expected = results(CONFIG, m, n, output, reply.packet), golden(x, w, output)
-    assert y.tobytes() == expected.tobytes()
-    assert (dut.read("STATUS"), dut.read("ERRORS")) == (0, 0)
-    return y.size
 
 
 @pytest.mark.parametrize("output", list(Format))
@@ -146,12 +105,6 @@ def test_a_bad_packet_ends_the_job_and_leaves_nothing_behind(dut, error):
         assert errors(dut) == sorted([error, "busy"], key=list(BAD_STREAMS).__add__(["busy"]).index)
         recover(dut)
         run_good(dut, rng, (5, 3, 21), pauses=(0.2, 0.2))
-
-
-def recover(dut: RTLDevice) -> None:
-    for name, value in (("ERRORS", ALL), ("INTERRUPT_STATUS", ALL), ("CONTROL", RECOVER)):
-        assert dut.write(name, value) == 0
-    assert (dut.read("STATUS"), dut.read("ERRORS")) == (0, 0)
 
 
 def packet_of(y: np.ndarray) -> bytes:

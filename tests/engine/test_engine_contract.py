@@ -1,0 +1,402 @@
+# amaranth: UnusedElaboratable=no
+"""What the engine promises a driver: every start is answered by one event, and nothing wrong goes unsaid."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sqhw.config import ENGINE_PRESETS, ArrayConfig
+from sqhw.driver.engine import Engine, EngineError, golden
+from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
+from sqhw.driver.rtl import RTLDevice
+from sqhw.engine.registers import REGISTERS, Format, register
+from sw_reference.format import DenseFormat
+from tests.engine.engine_jobs import (
+    ABORT,
+    ALL,
+    CONFIG,
+    RECOVER,
+    START,
+    WORD,
+    device,
+    errors,
+    events,
+    operands,
+    packets,
+    recover,
+    run_good,
+    start,
+    status,
+)
+from tests.reference.cases import random_dense, random_sq
+
+OKAY, SLVERR = 0, 2
+LIMITS = {"M": CONFIG.m_max, "N": CONFIG.n_max, "K": CONFIG.pe.k_max, "OUTPUT": max(Format)}
+
+
+@pytest.fixture
+def dut() -> RTLDevice:
+    device().reset()
+    return device()
+
+
+def run(dut, sq=b"", dense=b"", **options):
+    return dut.run(sq, dense, **{"room": 4096, "cycles": 20_000} | options)
+
+
+@pytest.mark.parametrize("name", list(LIMITS))
+def test_every_bit_of_a_size_counts(dut, name):
+    """None is dropped: a size with any bit above its limit begins nothing."""
+    refused = 0
+    for bit in range(32):
+        for low in (0, 1):
+            value = 1 << bit | low
+            if value <= LIMITS[name]:
+                continue
+            for register_name, size in ({"M": 2, "N": 2, "K": 8, "OUTPUT": 0} | {name: value}).items():
+                dut.write(register_name, size)
+            assert dut.read(name) == value
+            dut.write("CONTROL", START)
+            assert (errors(dut), events(dut), status(dut)) == (["dimensions"], ["done", "error"], [])
+            dut.write("ERRORS", ALL)
+            refused += 1
+    assert refused >= 44
+    run_good(dut, np.random.default_rng(1), (2, 3, 20))
+
+
+def test_a_good_job_is_over_once(dut):
+    rng = np.random.default_rng(2)
+    for shape in ((1, 1, 1), (9, 7, 100)):
+        events(dut)
+        run_good(dut, rng, shape)
+        assert events(dut) == ["done"]
+        run(dut, cycles=200)
+        assert events(dut) == []
+
+
+def _bad_jobs(rng):
+    """Name, errors, packets, options of jobs that go wrong in each way there is."""
+    x, w = operands(rng, 5, 3, 40)
+    sq, dense = packets(x, w)
+    cut = 3 * WORD
+    yield ["sq_early"], sq[:-cut], dense
+    yield ["sq_late"], sq + bytes(cut), dense
+    yield ["dense_early"], sq, dense[:-cut]
+    yield ["dense_late"], sq, dense + bytes(cut)
+    yield ["scale"], bytes(4) + sq[4:], dense
+
+
+@pytest.mark.parametrize("when", ["at once", "when over"])
+@pytest.mark.parametrize("case", range(5))
+def test_recovery_takes_effect_whenever_it_is_written(dut, case, when):
+    """At the interrupt of the error, while the job is still being ended, or after it."""
+    rng = np.random.default_rng(3)
+    expected, sq, dense = list(_bad_jobs(rng))[case]
+    events(dut)
+    start(dut, 5, 3, 40)
+    run(dut, sq, dense, pause_out=0.9999999, cycles=3000)  # results wait, so the job cannot be over
+    assert (errors(dut), events(dut), status(dut)) == (expected, ["error"], ["busy", "discarding"])
+    if when == "at once":
+        dut.write("CONTROL", RECOVER)
+        assert status(dut) == ["busy", "discarding"]
+    assert run(dut).ended
+    assert events(dut) == ["done"]
+    assert status(dut) == ([] if when == "at once" else ["discarding"])
+    if when == "when over":
+        dut.write("CONTROL", RECOVER)
+    dut.write("ERRORS", ALL)
+    assert status(dut) == []
+    run_good(dut, rng, (5, 3, 21))
+
+
+def test_every_way_to_end_is_one_event(dut):
+    rng = np.random.default_rng(4)
+    seen = set()
+    for expected, sq, dense in _bad_jobs(rng):
+        events(dut)
+        start(dut, 5, 3, 40)
+        reply = run(dut, sq, dense)
+        assert reply.ended
+        assert reply.flags[-1]
+        assert (errors(dut), events(dut)) == (expected, ["done", "error"])
+        run(dut, cycles=300)
+        assert events(dut) == []
+        # A start that is refused while streams are discarded has its event, too, and at once.
+        dut.write("CONTROL", START)
+        assert (errors(dut)[-1], events(dut)) in (
+            (expected[-1], ["done", "error"]),
+            ("busy", ["done", "error"]),
+        )
+        recover(dut)
+        seen |= set(expected)
+    assert len(seen) == 5
+
+
+def test_a_start_while_a_job_runs_is_answered_by_that_job(dut):
+    rng = np.random.default_rng(5)
+    x, w = operands(rng, 3, 3, 20)
+    start(dut, 3, 3, 20)
+    dut.write("CONTROL", START)
+    assert (errors(dut), events(dut)) == (["busy"], ["error"])
+    run(dut, *packets(x, w), room=9)
+    assert events(dut) == ["done"]
+
+
+@pytest.mark.parametrize("delay", range(5))
+def test_an_abort_directly_behind_a_start(dut, delay):
+    """Also in the cycles in which the job is prepared."""
+    start(dut, 3, 3, 20)
+    if delay:
+        run(dut, cycles=delay)
+    dut.write("CONTROL", ABORT)
+    reply = run(dut, cycles=200)
+    assert (reply.ended, list(reply.flags)) == (True, [True])
+    assert (errors(dut), events(dut), status(dut)) == (["aborted"], ["done", "error"], ["discarding"])
+    recover(dut)
+    run_good(dut, np.random.default_rng(6), (3, 3, 20))
+
+
+def test_streams_are_discarded_while_a_job_is_being_ended(dut):
+    """STATUS says so: the results' packet cannot leave, and the job is not over."""
+    rng = np.random.default_rng(7)
+    x, w = operands(rng, 4, 4, 40)
+    start(dut, 4, 4, 40)
+    run(dut, *packets(x, w), cycles=30, room=1)
+    dut.write("CONTROL", ABORT)
+    for _ in range(20):
+        dut.read("STATUS")  # the sink takes nothing meanwhile
+    assert status(dut) == ["busy", "discarding"]
+    assert events(dut) == ["error"]
+    run(dut)
+    assert (status(dut), events(dut)) == (["discarding"], ["done"])
+
+
+def test_too_few_packets_end_at_the_timeout(dut):
+    """Of W or of X, at once or half-way; without a limit the job waits."""
+    rng = np.random.default_rng(8)
+    x, w = operands(rng, 20, 3, 40)
+    sq, dense = packets(x, w)
+    for sent, passes in ((sq, 1), (sq, 2), (b"", 1)):
+        events(dut)
+        start(dut, 20, 3, 40)
+        assert not run(dut, sent, dense, passes=passes).ended
+        assert (errors(dut), events(dut), status(dut)) == ([], [], ["busy"])
+        dut.write("TIMEOUT", 500)
+        reply = run(dut, cycles=2000)
+        assert (reply.ended, bool(reply.flags[-1])) == (True, True)
+        assert (errors(dut), events(dut)) == (["timeout"], ["done", "error"])
+        dut.write("TIMEOUT", 0)
+        recover(dut)
+        run_good(dut, rng, (5, 3, 21))
+
+
+def test_the_timeout_counts_cycles_without_a_word(dut):
+    """A job whose streams pause for less goes on; one whose results are not taken ends once they are."""
+    rng = np.random.default_rng(9)
+    dut.write("TIMEOUT", 400)
+    for pauses in ((0.9, 0.0), (0.0, 0.9), (0.8, 0.8)):
+        run_good(dut, rng, (5, 3, 40), pauses=pauses)
+    x, w = operands(rng, 8, 8, 40)
+    start(dut, 8, 8, 40)
+    run(dut, *packets(x, w), cycles=3, room=1)
+    while not errors(dut):
+        dut.read("ID")
+    assert errors(dut) == ["timeout"]
+    assert status(dut) == ["busy", "discarding"]
+    assert run(dut).ended
+    recover(dut)
+
+
+@pytest.mark.parametrize("extra", [1, 2, 5])
+def test_too_many_packets_are_noticed(dut, extra):
+    """The job's results are right; what is left is discarded, and the next job finds nothing."""
+    rng = np.random.default_rng(10)
+    for m, n, k in ((3, 3, 20), (10, 5, 64), (1, 1, 256)):
+        x, w = operands(rng, m, n, k)
+        events(dut)
+        start(dut, m, n, k)
+        reply = run(dut, *packets(x, w), passes=CONFIG.passes(m) + extra)
+        y = results(CONFIG, m, n, Format.FLOAT32, reply.packet)
+        assert y.tobytes() == golden(x, w).tobytes()
+        assert not reply.flags.any()
+        run(dut, dense_packet(CONFIG, w), cycles=100)
+        assert (errors(dut), events(dut), status(dut)) == (["leftover"], ["done", "error"], ["discarding"])
+        recover(dut)
+        run_good(dut, rng, (5, 3, 21))
+
+
+def test_another_packet_of_x_is_noticed(dut):
+    rng = np.random.default_rng(11)
+    x, w = operands(rng, 3, 3, 20)
+    sq, dense = packets(x, w)
+    start(dut, 3, 3, 20)
+    # Its first words come behind the packet's end: the harness marks the end of all of it only.
+    run(dut, sq + sq, dense)
+    assert errors(dut) == ["sq_late"]
+    recover(dut)
+    start(dut, 3, 3, 20)
+    run(dut, sq, b"", cycles=200)
+    run(dut, sq, b"", cycles=200)  # the job still waits for W
+    assert errors(dut) == ["leftover"]
+    reply = run(dut, b"", dense)
+    assert results(CONFIG, 3, 3, Format.FLOAT32, reply.packet).tobytes() == golden(x, w).tobytes()
+    assert status(dut) == ["discarding"]
+    recover(dut)
+
+
+BAD_SCALES = {
+    "zero": 0x00000000,
+    "negative zero": 0x80000000,
+    "subnormal": 0x007FFFFF,
+    "smallest subnormal": 0x00000001,
+    "negative": 0xBF800000,
+    "infinity": 0x7F800000,
+    "minus infinity": 0xFF800000,
+    "NaN": 0x7FC00000,
+    "signalling NaN": 0x7F800001,
+}
+GOOD_SCALES = {"smallest": 0x00800000, "largest": 0x7F7FFFFF}
+
+
+def _scale_places(packet, rows, tile, row_bytes):
+    """Where the scale of each row lies in a packet."""
+    places, at = [], 0
+    for first in range(0, rows, tile):
+        count = min(tile, rows - first)
+        places += [at + 4 * index for index in range(count)]
+        at += 4 * count + -(-count * row_bytes // WORD) * WORD
+    assert at == len(packet)
+    return places
+
+
+@pytest.mark.parametrize("operand", ["sq", "dense"])
+def test_row_scales_are_checked(dut, operand):
+    """Any that is not positive, normal and finite ends the job, in whichever row and format of results."""
+    rng = np.random.default_rng(12)
+    m, n, k = 5, 3, 40
+    x, w = operands(rng, m, n, k)
+    good = dict(zip(("sq", "dense"), packets(x, w), strict=True))
+    row_bytes = {"sq": -(-5 * CONFIG.pe.sq.bank_bits // 8), "dense": 20}[operand]
+    places = _scale_places(good[operand], {"sq": m, "dense": n}[operand], 2, row_bytes)
+    cases = 0
+    for place in places:
+        for name, bits in (BAD_SCALES | GOOD_SCALES).items():
+            packet = bytearray(good[operand])
+            packet[place : place + 4] = bits.to_bytes(4, "little")
+            events(dut)
+            start(dut, m, n, k, list(Format)[cases % 3])
+            reply = run(dut, *(good | {operand: bytes(packet)}).values())
+            if name in GOOD_SCALES:
+                assert (errors(dut), events(dut), reply.flags.any()) == ([], ["done"], False)
+            else:
+                assert (errors(dut), events(dut), bool(reply.flags[-1])) == (
+                    ["scale"],
+                    ["done", "error"],
+                    True,
+                )
+                recover(dut)
+            cases += 1
+    assert cases == len(places) * 11 > 0
+    run_good(dut, rng, (5, 3, 21))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unpacking", ["parallel", "serial"])
+def test_padding_and_reserved_bits_of_scales(unpacking):
+    """Four scales to a word: what pads it is no scale. A group scale's two reserved bits must be 0."""
+    pe = replace(CONFIG.pe, dense=DenseFormat(4, 8))
+    config = replace(CONFIG, array=ArrayConfig(pe, 3, 3), axi_bits=128, unpacking=unpacking)
+    dut, rng, compared = RTLDevice(config), np.random.default_rng(13), 0
+    x, w = random_sq(rng, pe.sq, 4, 20), random_dense(rng, pe.dense, 5, 20)
+    sq, dense = sq_packet(config, x), dense_packet(config, w)
+    padded = [(sq, 12, 16), (dense, 12, 16), (dense, len(dense) - 16 * 3, len(dense) - 16 * 3)]
+    y = Engine(config, dut).matmul(x, w)
+    assert y.tobytes() == golden(x, w).tobytes()
+    for packet, first, last in padded[:2]:
+        noisy = packet[:first] + b"\xff" * (last - first) + packet[last:]
+        start(dut, 4, 5, 20)
+        reply = dut.run(
+            noisy if packet is sq else sq, noisy if packet is dense else dense, room=999, cycles=50_000
+        )
+        assert errors(dut) == []
+        y = results(config, 4, 5, Format.FLOAT32, reply.packet)
+        assert y.tobytes() == golden(x, w).tobytes()
+        compared += y.size
+    assert compared == 40
+    # A row of W: three groups of a scale and 4 bytes, the last one of 2.
+    for row in range(3):
+        for group in range(3):
+            for bit in (6, 7):
+                place = 16 + 13 * row + 5 * group
+                bad = bytearray(dense)
+                bad[place] |= 1 << bit
+                start(dut, 4, 5, 20)
+                reply = dut.run(sq, bytes(bad), room=999, cycles=50_000)
+                assert errors(dut) == ["scale"]
+                assert reply.flags[-1]
+                recover(dut)
+
+
+def test_unaligned_addresses_are_refused(dut):
+    for entry in REGISTERS:
+        for offset in (1, 2, 3):
+            assert dut.read_address(entry.offset + offset) == (0, SLVERR)
+            assert dut.write_address(entry.offset + offset, ALL) == SLVERR
+    for name in (*LIMITS, "TIMEOUT", "INTERRUPT_ENABLE"):
+        assert dut.read(name) == 0
+    assert dut.read("STATUS") == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "pattern"),
+    [(Format.FLOAT32, 0x7FC00000), (Format.FLOAT16, 0x7E00), (Format.INT64, 0x8000000000000000)],
+)
+def test_the_pattern_of_a_flagged_result(dut, output, pattern):
+    rng = np.random.default_rng(14)
+    x, w = operands(rng, 1, 4, 8)
+    sq = bytearray(sq_packet(CONFIG, x))
+    sq[4 + 1] = 0xFF  # the bank's bitmap
+    start(dut, 1, 4, 8, output)
+    reply = run(dut, bytes(sq), dense_packet(CONFIG, w), room=results_bytes(CONFIG, 1, 4, output) // WORD)
+    y = results(CONFIG, 1, 4, output, reply.packet)
+    assert [int(word) for word in y.view(f"u{y.itemsize}").ravel()] == [pattern] * 4
+    assert errors(dut) == ["malformed"]
+
+
+def test_the_driver_says_how_a_job_ended(dut):
+    """And leaves the engine ready for the next one."""
+    rng = np.random.default_rng(15)
+    x, w = operands(rng, 3, 3, 20)
+
+    class Bent(RTLDevice):
+        """Sends other packets than it is given."""
+
+        bend = staticmethod(lambda sq, dense: (sq, dense))
+
+        def run(self, sq, dense, **options):
+            return super().run(*self.bend(sq, dense), **options)
+
+    bent = Bent(CONFIG, device()._library._name)
+    engine = Engine(CONFIG, bent)
+    for bend, message in (
+        (lambda sq, dense: (sq[:-WORD], dense), "sq_early"),
+        (lambda sq, dense: (sq, bytes(4) + dense[4:]), "scale"),
+        (lambda sq, dense: (sq, b""), "no results"),
+    ):
+        bent.bend = bend
+        with pytest.raises(EngineError, match=f"^Job of M = 3, N = 3, K = 20 failed: {message}$"):
+            engine.matmul(x, w)
+        bent.bend = Bent.bend
+        assert engine.matmul(x, w).tobytes() == golden(x, w).tobytes()
+
+
+def test_registers_of_the_contract():
+    """What a driver waits for has a name."""
+    names = [field.name for field in register("ERRORS").fields]
+    assert names[:8] == [
+        "sq_early", "sq_late", "dense_early", "dense_late", "malformed", "dimensions", "busy", "aborted",
+    ]  # fmt: skip
+    assert names[8:] == ["leftover", "timeout", "scale"]
+    assert all(register(name).bits == 32 for name in (*LIMITS, "TIMEOUT"))
+    assert ENGINE_PRESETS["tiny"] is CONFIG
