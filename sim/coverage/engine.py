@@ -189,6 +189,11 @@ class _Scenario:
 
     def bad_starts(self) -> None:
         config = self._config
+        for bit in range(10, 32):
+            self.start(
+                *(2 | (1 << bit) * (position == bit % 4) for position in range(3)), bit % 4 // 3 << bit
+            )
+            self.expect("dimensions")
         for sizes in ((0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 3), (config.m_max + 1, 1, 1, 0)):
             self.start(*sizes)
             self.expect("dimensions")
@@ -229,6 +234,31 @@ class _Scenario:
             self.expect("malformed")
             self.job(5, 3, 40, output)
 
+    def resting_and_leftover(self) -> None:
+        """Streams that rest for too long, packets too many, scales that are none."""
+        for limit in (1, 30, 200):
+            self._device.write("TIMEOUT", limit)
+            self.start(5, 3, 40)
+            reply = self._device.run(b"", b"", room=9, cycles=1000)
+            if not (reply.ended and reply.flags[-1]):
+                raise Failure("a job whose streams rest must end")
+            self.expect("timeout")
+            self._device.write("TIMEOUT", 0)
+            self.recover()
+        for more in (1, 2):
+            job = self.operands(5, 3, 40)
+            self.start(5, 3, 40)
+            if job.wrong(self.send(job, passes=job.passes + more).packet):
+                raise Failure("results of a job with packets too many must be right")
+            self.expect("leftover")
+            self.recover()
+        for bits in (0, 1, 0x7F800000, 0x7FC00000, 0xBF800000):
+            job = self.operands(5, 3, 40)
+            self.start(5, 3, 40)
+            self.send(job, sq=bits.to_bytes(4, "little") + job.packets[0][4:])
+            self.expect("scale")
+            self.recover()
+
     def aborts(self) -> None:
         """Aborts and resets at many moments; what follows is right."""
         for cycles in range(1, 1300, 61):
@@ -257,7 +287,7 @@ def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Note) -> C
     device = _Device(config, library, Bins(_names()))
     scenario = _Scenario(config, device, seed)
     steps = (scenario.jobs, scenario.registers, scenario.parts_of_words, scenario.bad_starts)
-    steps += (scenario.bad_packets, scenario.aborts)
+    steps += (scenario.bad_packets, scenario.resting_and_leftover, scenario.aborts)
     for step in steps:
         note(step.__name__.replace("_", " "))
         step()

@@ -83,8 +83,8 @@ class _Jobs(EngineBench):
         for name in COUNTERS:
             self.get(name)
         self.set("INTERRUPT_ENABLE", self.dice.getrandbits(2))
-        for name in ("ERRORS", "INTERRUPT_STATUS"):
-            self.set(name, ALL)
+        for name, value in (("TIMEOUT", 0), ("ERRORS", ALL), ("INTERRUPT_STATUS", ALL)):
+            self.set(name, value)
         if (self.get("STATUS"), self.get("ERRORS")) != (0, 0):
             raise Failure("A job leaves something behind")
         return m * n
@@ -141,11 +141,36 @@ class _Jobs(EngineBench):
             raise Failure(f"{words} words too many in the {name} packet are not noticed")
         self._forget()
 
+    def resting(self) -> None:
+        """A job whose streams rest half-way, until it has waited as long as it may."""
+        job = self.job(*self.shape())
+        self.set("TIMEOUT", self.dice.randrange(20, 90))
+        self.start(*job.sizes, self.dice.choice(list(Format)))
+        self.feed(self.dice.choice([b"", job.packets[0]]), b"", 1)
+        if not self.run(2000, lambda: bool(self.y.beats) and self.y.beats[-1][1] == 1):
+            raise Failure("A job whose streams rest does not end")
+        if not register("ERRORS").unpack(self.get("ERRORS"))["timeout"]:
+            raise Failure("The end of a job whose streams rest is no timeout")
+        self.set("TIMEOUT", 0)
+        self._forget()
+
+    def leftover(self) -> None:
+        """A packet of W too many: results are right, and what is left is noticed."""
+        job = self.job(*self.shape())
+        self.start(*job.sizes, Format.FLOAT32)
+        self.feed(*job.packets, job.passes + 1)
+        if job.wrong(_bytes(self.run_to_end())):
+            raise Failure("Results of a job with a packet too many differ from the golden model's")
+        self.run(20)
+        found = register("ERRORS").unpack(self.get("ERRORS")), register("STATUS").unpack(self.get("STATUS"))
+        if not (found[0]["leftover"] and found[1]["discarding"]):
+            raise Failure("A packet too many is not noticed")
+        self._forget()
+
     def refused(self) -> None:
         """Starts that are out of range."""
-        sizes = [
-            self.dice.choice([0, 1, 15, 16, 17, 31, 32, 33, self.dice.getrandbits(20)]) for _ in range(3)
-        ]
+        some = [0, 1, 15, 16, 17, 31, 32, 33]
+        sizes = [self.dice.choice([*some, 1 << self.dice.randrange(32)]) for _ in range(3)]
         self.start(*sizes, self.dice.randrange(4))
         if self.get("STATUS") & 1:
             self.set("CONTROL", ABORT)
@@ -199,6 +224,9 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
             engine.bad()
         if job % 4 == 2:
             engine.refused()
+        if job % 5 == 3:
+            engine.resting()
+            engine.leftover()
         if job % 7 == 6:
             m, n, k = engine.shape()
             cut_off = engine.job(m, n, k)
