@@ -175,6 +175,7 @@ module sq_engine_tiny__engine (
   input wire [32:0] i__payload,
   input wire [32:0] i__payload_2
 );
+  reg [31:0] rest;
   reg [1:0] blocks_used;
   reg [1:0] tiles_used;
   reg [2:0] scales_used;
@@ -188,7 +189,6 @@ module sq_engine_tiny__engine (
   wire control_active;
   wire control_busy;
   wire control_close;
-  wire control_discarding;
   wire control_done;
   wire [35:0] control_job;
   wire control_errors;
@@ -196,6 +196,9 @@ module sq_engine_tiny__engine (
   wire control_errors_3;
   wire control_errors_4;
   wire control_errors_5;
+  wire control_errors_6;
+  wire control_errors_7;
+  wire control_refused;
   wire control_start;
   wire control_wrong;
   wire [159:0] counters_value;
@@ -206,12 +209,14 @@ module sq_engine_tiny__engine (
   wire dense_loader_begun;
   wire dense_loader_early;
   wire dense_loader_late;
+  wire dense_loader_leftover;
   wire dense_loader_loaded;
   wire dense_loader_passed;
+  wire dense_loader_scale;
   wire [39:0] dense_loader_write;
   wire [35:0] dense_loader_write_scales;
   wire [2:0] registers_command;
-  wire [68:0] registers_value;
+  wire [174:0] registers_value;
   wire results_block_done;
   wire results_column_done;
   wire results_flagged;
@@ -234,28 +239,36 @@ module sq_engine_tiny__engine (
   wire sq_loader_begun;
   wire sq_loader_early;
   wire sq_loader_late;
+  wire sq_loader_leftover;
   wire sq_loader_loaded;
+  wire sq_loader_scale;
   wire [140:0] sq_loader_write;
   wire [36:0] sq_loader_write_scales;
-  wire n_5 = |{control_aborted, control_errors_5, control_wrong, results_flagged, control_errors_4,
-      control_errors_3, control_errors_2, control_errors};
-  assign interrupt = |(registers_value[11:10] & registers_value[9:8]);
+  wire n_7 = |{control_errors_7, control_errors_6, control_errors_5, control_aborted, control_refused,
+      control_wrong, results_flagged, control_errors_4, control_errors_3, control_errors_2, control_errors};
+  assign interrupt = |(registers_value[14:13] & registers_value[12:11]);
+  wire fatal_scale = sq_loader_scale | dense_loader_scale;
+  wire control_leftover = sq_loader_leftover | dense_loader_leftover;
   wire sq_loader_room = blocks_used != 2'd2;
   wire dense_loader_room = (tiles_used != 2'd2) & (scales_used != 3'd4);
   wire dense_loader_more = rows > 9'd8;
   wire control_drained = ~sequencer_busy & results_idle;
   wire control_row_last = results_o__valid & sender_i__ready & results_o__payload[131];
-  wire control_word_last = y__valid & o__ready & y__payload[33];
+  wire n = y__valid & o__ready;
+  wire control_word_last = n & y__payload[33];
   wire control_closed = control_close & sender_i__ready;
   wire sender_i__valid = results_o__valid | control_close;
-  wire [3:0] n = {1'b0, {1'b0, blocks_used} + {2'd0, sq_loader_begun}} - {3'd0, results_block_done};
-  wire [3:0] n_2 = {1'b0, {1'b0, tiles_used} + {2'd0, dense_loader_begun}} - {3'd0, dense_buffer_released};
-  wire [4:0] n_3 = {1'b0, {1'b0, scales_used} + {3'd0, dense_loader_begun}} - {4'd0, results_column_done};
-  wire [9:0] n_4 = {1'b0, rows} - 10'd8;
-  wire i__payload_154_last = control_close ? 1'b1 : results_o__payload[131];
-  wire i__payload_154_error = control_close ? 1'b1 : results_o__payload[130];
-  wire [1:0] i__payload_154_words = control_close ? 2'd0 : results_o__payload[129:128];
-  wire [127:0] i__payload_154_data = control_close ? 128'd0 : results_o__payload[127:0];
+  wire fatal_timeout = (|registers_value[174:143]) & (rest >= registers_value[174:143]);
+  wire [3:0] n_2 = {1'b0, {1'b0, blocks_used} + {2'd0, sq_loader_begun}} - {3'd0, results_block_done};
+  wire [3:0] n_3 = {1'b0, {1'b0, tiles_used} + {2'd0, dense_loader_begun}} - {3'd0, dense_buffer_released};
+  wire [4:0] n_4 = {1'b0, {1'b0, scales_used} + {3'd0, dense_loader_begun}} - {4'd0, results_column_done};
+  wire [9:0] n_5 = {1'b0, rows} - 10'd8;
+  wire n_8 = |{n, i__valid_2 & dense__ready, i__valid & sq__ready} | ~control_active;
+  wire [32:0] n_6 = n_8 ? 33'd0 : {1'b0, rest} + {32'd0, ~(&rest)};
+  wire i__payload_158_last = control_close ? 1'b1 : results_o__payload[131];
+  wire i__payload_158_error = control_close ? 1'b1 : results_o__payload[130];
+  wire [1:0] i__payload_158_words = control_close ? 2'd0 : results_o__payload[129:128];
+  wire [127:0] i__payload_158_data = control_close ? 128'd0 : results_o__payload[127:0];
   sq_engine_tiny__engine__array array (
     .clk(clk),
     .rst(rst),
@@ -279,20 +292,24 @@ module sq_engine_tiny__engine (
     .close(control_close),
     .closed(control_closed),
     .command(registers_command),
-    .discarding(control_discarding),
     .done(control_done),
     .drained(control_drained),
+    .fatal({fatal_scale, fatal_timeout, dense_loader_late, dense_loader_early, sq_loader_late,
+        sq_loader_early}),
     .job(control_job),
+    .leftover(control_leftover),
     .malformed(results_flagged),
-    .value(registers_value[68:12]),
+    .value(registers_value[142:15]),
     .errors(control_errors),
     .errors_2(control_errors_2),
     .errors_3(control_errors_3),
     .errors_4(control_errors_4),
     .errors_5(control_errors_5),
+    .errors_6(control_errors_6),
+    .errors_7(control_errors_7),
+    .refused(control_refused),
     .row_last(control_row_last),
     .start(control_start),
-    .stream_errors({dense_loader_late, dense_loader_early, sq_loader_late, sq_loader_early}),
     .word_last(control_word_last),
     .wrong(control_wrong)
   );
@@ -328,12 +345,14 @@ module sq_engine_tiny__engine (
     .i__ready(dense__ready),
     .i__valid(i__valid_2),
     .late(dense_loader_late),
+    .leftover(dense_loader_leftover),
     .load(control_start),
     .loaded(dense_loader_loaded),
     .more(dense_loader_more),
     .passed(dense_loader_passed),
     .job(control_job[26:9]),
     .room(dense_loader_room),
+    .scale(dense_loader_scale),
     .write(dense_loader_write),
     .write_scales(dense_loader_write_scales)
   );
@@ -341,16 +360,17 @@ module sq_engine_tiny__engine (
     .clk(clk),
     .rst(rst),
     .command(registers_command),
-    .get({counters_value, interrupt, control_discarding, control_busy, 10'd0, 64'h4000000040000,
-        64'h400c404101000, 128'h10108040402020000010053514857}),
+    .get({counters_value, interrupt, control_abort, control_busy, 10'd0, 64'h4000000040000, 64'h400c404101000,
+        128'h10108040402020000010053514857}),
     .read_address__payload(read_address__payload),
     .read_address__ready(registers__read_address__ready),
     .read_address__valid(read_address__valid),
     .read_data__payload(registers__read_data__payload),
     .read_data__ready(read_data__ready),
     .read_data__valid(registers__read_data__valid),
-    .set({n_5, control_done, control_aborted, control_errors_5, control_wrong, results_flagged,
-        control_errors_4, control_errors_3, control_errors_2, control_errors}),
+    .set({n_7, control_done, control_errors_7, control_errors_6, control_errors_5, control_aborted,
+        control_refused, control_wrong, results_flagged, control_errors_4, control_errors_3, control_errors_2,
+        control_errors}),
     .value(registers_value),
     .write_address__payload(write_address__payload),
     .write_address__ready(registers__write_address__ready),
@@ -385,7 +405,7 @@ module sq_engine_tiny__engine (
   sq_engine_tiny__engine__sender sender (
     .clk(clk),
     .rst(rst),
-    .i__payload({i__payload_154_last, i__payload_154_error, i__payload_154_words, i__payload_154_data}),
+    .i__payload({i__payload_158_last, i__payload_158_error, i__payload_158_words, i__payload_158_data}),
     .i__ready(sender_i__ready),
     .i__valid(sender_i__valid),
     .o__payload(y__payload),
@@ -435,33 +455,40 @@ module sq_engine_tiny__engine (
     .i__valid(i__valid),
     .k(control_job[26:18]),
     .late(sq_loader_late),
+    .leftover(sq_loader_leftover),
     .load(control_start),
     .loaded(sq_loader_loaded),
     .room(sq_loader_room),
+    .scale(sq_loader_scale),
     .write(sq_loader_write),
     .write_scales(sq_loader_write_scales)
   );
   always @(posedge clk) begin
     if (rst) begin
+      rest <= 32'd0;
       blocks_used <= 2'd0;
       tiles_used <= 2'd0;
       scales_used <= 3'd0;
       rows <= 9'd0;
-    end else if (control_start) begin
-      blocks_used <= 2'd0;
-      tiles_used <= 2'd0;
-      scales_used <= 3'd0;
-      rows <= control_job[8:0];
     end else begin
-      blocks_used <= n[1:0];
-      tiles_used <= n_2[1:0];
-      scales_used <= n_3[2:0];
-      if (dense_loader_passed) begin
-        rows <= n_4[8:0];
+      rest <= n_6[31:0];
+      if (control_start) begin
+        blocks_used <= 2'd0;
+        tiles_used <= 2'd0;
+        scales_used <= 3'd0;
+        rows <= control_job[8:0];
+      end else begin
+        blocks_used <= n_2[1:0];
+        tiles_used <= n_3[1:0];
+        scales_used <= n_4[2:0];
+        if (dense_loader_passed) begin
+          rows <= n_5[8:0];
+        end
       end
     end
   end
   initial begin
+    rest = 32'd0;
     blocks_used = 2'd0;
     tiles_used = 2'd0;
     scales_used = 3'd0;
@@ -471,15 +498,15 @@ endmodule
 
 // Answers reads and writes, keeps what is written, gathers what is set.
 //
-// An address without a register, a write to one that is read only, and a write of some bytes of a word are
-// answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from the later of a
-// write's address and data, to the answer. Throughput: one read and one write every third cycle.
-// Backpressure: full, no combinational path from a stream to another.
+// An address without a register, or within one, a write to one that is read only, and a write of some bytes
+// of a word are answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from
+// the later of a write's address and data, to the answer. Throughput: one read and one write every third
+// cycle. Backpressure: full, no combinational path from a stream to another.
 //
 // Members
 // -------
 // write_address, read_address : In(stream.Signature(ADDRESS_BITS))
-//     In bytes; the lowest two bits are ignored.
+//     In bytes.
 // write_data : In(stream.Signature(write_data_layout()))
 // write_response : Out(stream.Signature(2)), read_data : Out(stream.Signature(read_data_layout()))
 // get : In
@@ -509,8 +536,8 @@ module sq_engine_tiny__engine__registers (
   output reg read_data__valid,
   input wire read_data__ready,
   input wire [428:0] get,
-  input wire [9:0] set,
-  output reg [68:0] value,
+  input wire [12:0] set,
+  output reg [174:0] value,
   output reg [2:0] command
 );
   reg [7:0] read_address;
@@ -519,10 +546,12 @@ module sq_engine_tiny__engine__registers (
   reg write_address_full;
   reg [35:0] write_data;
   reg write_data_full;
-  wire n = write_address_full & write_data_full & ~write_response__valid;
-  wire n_13 = write_address[7:2] == 6'h14;
-  wire n_2 = &write_data[35:32];
-  wire [1:0] cleared_INTERRUPT_STATUS = n ? (n_13 ? (n_2 ? write_data[1:0] : 2'd0) : 2'd0) : 2'd0;
+  wire n = &write_data[35:32];
+  wire n_2 = write_address_full & write_data_full & ~write_response__valid;
+  wire n_15 = write_address == 8'h48;
+  wire [10:0] cleared_ERRORS = n_2 ? (n_15 ? (n ? write_data[10:0] : 11'd0) : 11'd0) : 11'd0;
+  wire n_14 = write_address == 8'h50;
+  wire [1:0] cleared_INTERRUPT_STATUS = n_2 ? (n_14 ? (n ? write_data[1:0] : 2'd0) : 2'd0) : 2'd0;
   assign read_address__ready = ~read_address_full;
   assign write_address__ready = ~write_address_full;
   assign write_data__ready = ~write_data_full;
@@ -530,37 +559,37 @@ module sq_engine_tiny__engine__registers (
   wire n_4 = read_address_full & ~read_data__valid;
   wire n_5 = write_address__valid & write_address__ready;
   wire n_6 = write_data__valid & write_data__ready;
-  wire [1:0] n_7 = n_2 ? 2'd0 : 2'd2;
-  wire n_14 = write_address[7:2] == 6'h12;
-  wire [7:0] cleared_ERRORS = n ? (n_14 ? (n_2 ? write_data[7:0] : 8'd0) : 8'd0) : 8'd0;
-  wire n_8 = write_address[7:2] == 6'h18;
-  wire n_9 = write_address[7:2] == 6'h13;
-  wire n_10 = write_address[7:2] == 6'h17;
-  wire n_11 = write_address[7:2] == 6'h16;
-  wire n_12 = write_address[7:2] == 6'h15;
-  wire n_15 = write_address[7:2] == 6'h10;
-  wire n_16 = read_address[7:2] == 6'h24;
-  wire n_17 = read_address[7:2] == 6'h23;
-  wire n_18 = read_address[7:2] == 6'h22;
-  wire n_19 = read_address[7:2] == 6'h21;
-  wire n_20 = read_address[7:2] == 6'h20;
-  wire n_21 = read_address[7:2] == 6'h18;
-  wire n_22 = read_address[7:2] == 6'h17;
-  wire n_23 = read_address[7:2] == 6'h16;
-  wire n_24 = read_address[7:2] == 6'h15;
-  wire n_25 = read_address[7:2] == 6'h14;
-  wire n_26 = read_address[7:2] == 6'h13;
-  wire n_27 = read_address[7:2] == 6'h12;
-  wire n_28 = read_address[7:2] == 6'h11;
-  wire n_29 = read_address[7:2] == 6'd8;
-  wire n_30 = read_address[7:2] == 6'd7;
-  wire n_31 = read_address[7:2] == 6'd6;
-  wire n_32 = read_address[7:2] == 6'd5;
-  wire n_33 = read_address[7:2] == 6'd4;
-  wire n_34 = read_address[7:2] == 6'd3;
-  wire n_35 = read_address[7:2] == 6'd2;
-  wire n_36 = read_address[7:2] == 6'd1;
-  wire n_37 = ~|read_address[7:2];
+  wire [1:0] n_7 = n ? 2'd0 : 2'd2;
+  wire n_8 = write_address == 8'h64;
+  wire n_9 = write_address == 8'h4c;
+  wire n_10 = write_address == 8'h60;
+  wire n_11 = write_address == 8'h5c;
+  wire n_12 = write_address == 8'h58;
+  wire n_13 = write_address == 8'h54;
+  wire n_16 = write_address == 8'h40;
+  wire n_17 = read_address == 8'h90;
+  wire n_18 = read_address == 8'h8c;
+  wire n_19 = read_address == 8'h88;
+  wire n_20 = read_address == 8'h84;
+  wire n_21 = read_address == 8'h80;
+  wire n_22 = read_address == 8'h64;
+  wire n_23 = read_address == 8'h60;
+  wire n_24 = read_address == 8'h5c;
+  wire n_25 = read_address == 8'h58;
+  wire n_26 = read_address == 8'h54;
+  wire n_27 = read_address == 8'h50;
+  wire n_28 = read_address == 8'h4c;
+  wire n_29 = read_address == 8'h48;
+  wire n_30 = read_address == 8'h44;
+  wire n_31 = read_address == 8'h20;
+  wire n_32 = read_address == 8'h1c;
+  wire n_33 = read_address == 8'h18;
+  wire n_34 = read_address == 8'h14;
+  wire n_35 = read_address == 8'h10;
+  wire n_36 = read_address == 8'hc;
+  wire n_37 = read_address == 8'd8;
+  wire n_38 = read_address == 8'd4;
+  wire n_39 = ~|read_address;
   always @(posedge clk) begin
     if (n_3) begin
       read_address <= read_address__payload;
@@ -575,68 +604,69 @@ module sq_engine_tiny__engine__registers (
       command <= 3'd0;
       write_response__valid <= 1'b0;
       write_response__payload <= 2'd0;
-      value[7:0] <= 8'd0;
-      value[9:8] <= 2'd0;
-      value[11:10] <= 2'd0;
-      value[28:12] <= 17'd0;
-      value[45:29] <= 17'd0;
-      value[66:46] <= 21'd0;
-      value[68:67] <= 2'd0;
+      value[10:0] <= 11'd0;
+      value[12:11] <= 2'd0;
+      value[14:13] <= 2'd0;
+      value[46:15] <= 32'd0;
+      value[78:47] <= 32'd0;
+      value[110:79] <= 32'd0;
+      value[142:111] <= 32'd0;
+      value[174:143] <= 32'd0;
     end else begin
-      value[7:0] <= (value[7:0] & ~cleared_ERRORS) | set[7:0];
-      value[11:10] <= (value[11:10] & ~cleared_INTERRUPT_STATUS) | set[9:8];
+      value[10:0] <= (value[10:0] & ~cleared_ERRORS) | set[10:0];
+      value[14:13] <= (value[14:13] & ~cleared_INTERRUPT_STATUS) | set[12:11];
       if (n_4) begin
         read_address_full <= 1'b0;
-        if (n_16) begin
+        if (n_17) begin
           read_data__payload[31:0] <= get[428:397];
-        end else if (n_17) begin
-          read_data__payload[31:0] <= get[396:365];
         end else if (n_18) begin
-          read_data__payload[31:0] <= get[364:333];
+          read_data__payload[31:0] <= get[396:365];
         end else if (n_19) begin
-          read_data__payload[31:0] <= get[332:301];
+          read_data__payload[31:0] <= get[364:333];
         end else if (n_20) begin
-          read_data__payload[31:0] <= get[300:269];
+          read_data__payload[31:0] <= get[332:301];
         end else if (n_21) begin
-          read_data__payload[31:0] <= {30'd0, value[68:67]};
+          read_data__payload[31:0] <= get[300:269];
         end else if (n_22) begin
-          read_data__payload[31:0] <= {11'd0, value[66:46]};
+          read_data__payload[31:0] <= value[174:143];
         end else if (n_23) begin
-          read_data__payload[31:0] <= {15'd0, value[45:29]};
+          read_data__payload[31:0] <= value[142:111];
         end else if (n_24) begin
-          read_data__payload[31:0] <= {15'd0, value[28:12]};
+          read_data__payload[31:0] <= value[110:79];
         end else if (n_25) begin
-          read_data__payload[31:0] <= {30'd0, value[11:10]};
+          read_data__payload[31:0] <= value[78:47];
         end else if (n_26) begin
-          read_data__payload[31:0] <= {30'd0, value[9:8]};
+          read_data__payload[31:0] <= value[46:15];
         end else if (n_27) begin
-          read_data__payload[31:0] <= {24'd0, value[7:0]};
+          read_data__payload[31:0] <= {30'd0, value[14:13]};
         end else if (n_28) begin
-          read_data__payload[31:0] <= {29'd0, get[268:266]};
+          read_data__payload[31:0] <= {30'd0, value[12:11]};
         end else if (n_29) begin
-          read_data__payload[31:0] <= get[265:234];
+          read_data__payload[31:0] <= {21'd0, value[10:0]};
         end else if (n_30) begin
-          read_data__payload[31:0] <= get[233:202];
+          read_data__payload[31:0] <= {29'd0, get[268:266]};
         end else if (n_31) begin
-          read_data__payload[31:0] <= get[201:170];
+          read_data__payload[31:0] <= get[265:234];
         end else if (n_32) begin
-          read_data__payload[31:0] <= {8'd0, get[169:146]};
+          read_data__payload[31:0] <= get[233:202];
         end else if (n_33) begin
-          read_data__payload[31:0] <= get[145:114];
+          read_data__payload[31:0] <= get[201:170];
         end else if (n_34) begin
-          read_data__payload[31:0] <= {14'd0, get[113:96]};
+          read_data__payload[31:0] <= {8'd0, get[169:146]};
         end else if (n_35) begin
-          read_data__payload[31:0] <= get[95:64];
+          read_data__payload[31:0] <= get[145:114];
         end else if (n_36) begin
-          read_data__payload[31:0] <= get[63:32];
+          read_data__payload[31:0] <= {14'd0, get[113:96]};
         end else if (n_37) begin
+          read_data__payload[31:0] <= get[95:64];
+        end else if (n_38) begin
+          read_data__payload[31:0] <= get[63:32];
+        end else if (n_39) begin
           read_data__payload[31:0] <= get[31:0];
         end else begin
           read_data__payload[31:0] <= 32'd0;
         end
-        if (n_16) begin
-          read_data__payload[33:32] <= 2'd0;
-        end else if (n_17) begin
+        if (n_17) begin
           read_data__payload[33:32] <= 2'd0;
         end else if (n_18) begin
           read_data__payload[33:32] <= 2'd0;
@@ -660,11 +690,11 @@ module sq_engine_tiny__engine__registers (
           read_data__payload[33:32] <= 2'd0;
         end else if (n_28) begin
           read_data__payload[33:32] <= 2'd0;
-        end else if (read_address[7:2] == 6'h10) begin
-          read_data__payload[33:32] <= 2'd0;
         end else if (n_29) begin
           read_data__payload[33:32] <= 2'd0;
         end else if (n_30) begin
+          read_data__payload[33:32] <= 2'd0;
+        end else if (read_address == 8'h40) begin
           read_data__payload[33:32] <= 2'd0;
         end else if (n_31) begin
           read_data__payload[33:32] <= 2'd0;
@@ -679,6 +709,10 @@ module sq_engine_tiny__engine__registers (
         end else if (n_36) begin
           read_data__payload[33:32] <= 2'd0;
         end else if (n_37) begin
+          read_data__payload[33:32] <= 2'd0;
+        end else if (n_38) begin
+          read_data__payload[33:32] <= 2'd0;
+        end else if (n_39) begin
           read_data__payload[33:32] <= 2'd0;
         end else begin
           read_data__payload[33:32] <= 2'd2;
@@ -691,11 +725,11 @@ module sq_engine_tiny__engine__registers (
       end else if (n_4) begin
         read_data__valid <= 1'b1;
       end
-      if (n) begin
+      if (n_2) begin
         write_address_full <= 1'b0;
         write_data_full <= 1'b0;
-        if (n_15) begin
-          if (n_2) begin
+        if (n_16) begin
+          if (n) begin
             command <= write_data[2:0];
           end else begin
             command <= 3'd0;
@@ -713,38 +747,45 @@ module sq_engine_tiny__engine__registers (
           write_response__payload <= n_7;
         end else if (n_13) begin
           write_response__payload <= n_7;
-        end else if (n_9) begin
-          write_response__payload <= n_7;
         end else if (n_14) begin
           write_response__payload <= n_7;
+        end else if (n_9) begin
+          write_response__payload <= n_7;
         end else if (n_15) begin
+          write_response__payload <= n_7;
+        end else if (n_16) begin
           write_response__payload <= n_7;
         end else begin
           write_response__payload <= 2'd2;
         end
         if (n_9) begin
-          if (n_2) begin
-            value[9:8] <= write_data[1:0];
+          if (n) begin
+            value[12:11] <= write_data[1:0];
+          end
+        end
+        if (n_13) begin
+          if (n) begin
+            value[46:15] <= write_data[31:0];
           end
         end
         if (n_12) begin
-          if (n_2) begin
-            value[28:12] <= write_data[16:0];
+          if (n) begin
+            value[78:47] <= write_data[31:0];
           end
         end
         if (n_11) begin
-          if (n_2) begin
-            value[45:29] <= write_data[16:0];
+          if (n) begin
+            value[110:79] <= write_data[31:0];
           end
         end
         if (n_10) begin
-          if (n_2) begin
-            value[66:46] <= write_data[20:0];
+          if (n) begin
+            value[142:111] <= write_data[31:0];
           end
         end
         if (n_8) begin
-          if (n_2) begin
-            value[68:67] <= write_data[1:0];
+          if (n) begin
+            value[174:143] <= write_data[31:0];
           end
         end
       end else begin
@@ -758,7 +799,7 @@ module sq_engine_tiny__engine__registers (
       end
       if (write_response__valid & write_response__ready) begin
         write_response__valid <= 1'b0;
-      end else if (n) begin
+      end else if (n_2) begin
         write_response__valid <= 1'b1;
       end
     end
@@ -781,23 +822,27 @@ module sq_engine_tiny__engine__registers (
     command = 3'd0;
     write_response__valid = 1'b0;
     write_response__payload = 2'd0;
-    value = 69'd0;
+    value = 175'd0;
   end
 endmodule
 
 // A job's life: idle, preparing, running; or ending, closing the results' packet, discarding.
 //
 // A job that is ended early finishes the tiles that were begun, and if its packet is still open then, a word
-// of its own ends it (close). Until recover the streams are discarded; without a job, abort
-// begins that at once.
+// of its own ends it (close). Until recover, which may come before, the streams are discarded;
+// without a job, abort begins that at once. done is the one event that says that a job is over:
+// it comes once for each start, at once where nothing was begun. A start while a job runs is answered by
+// that job's.
 //
 // Members
 // -------
 // command : In
 //     The register CONTROL.
-// m, n, k, format : In
+// m, n, k, format : In(32)
 //     The registers of these names.
-// stream_errors : In(stream_errors_layout()), malformed : In(1)
+// fatal : In(fatal_layout()), malformed : In(1)
+// leftover : In(1)
+//     A stream offers words behind the job's packets. The job goes on; the streams are discarded after it.
 // drained : In(1)
 //     No tile is on its way any more.
 // row_last : In(1), word_last : In(1)
@@ -808,15 +853,16 @@ endmodule
 //     m, n, k, format and beats of the job.
 // start : Out(1), active : Out(1), abort : Out(1), close : Out(1)
 //     A job begins; it is being worked on; discard the streams; end the packet.
-// errors : Out(8), done : Out(1)
-//     Bits to set in ERRORS; a job is done.
-// busy : Out(1), discarding : Out(1)
+// errors : Out, done : Out(1)
+//     Bits to set in ERRORS; a job is over, its errors are noted by then.
+// busy : Out(1)
 module sq_engine_tiny__engine__control (
   input wire clk,
   input wire rst,
   input wire [2:0] command,
-  input wire [3:0] stream_errors,
+  input wire [5:0] fatal,
   input wire malformed,
+  input wire leftover,
   input wire drained,
   input wire row_last,
   input wire word_last,
@@ -827,62 +873,85 @@ module sq_engine_tiny__engine__control (
   output wire close,
   output wire done,
   output wire busy,
-  output wire discarding,
   output reg [35:0] job,
+  output wire refused,
   output wire errors,
   output wire errors_2,
   output wire errors_3,
   output wire errors_4,
   output wire errors_5,
-  input wire [56:0] value,
+  output wire errors_6,
+  output wire errors_7,
+  input wire [127:0] value,
   output wire wrong,
   output wire aborted
 );
-  reg [1:0] countdown;
-  reg [2:0] fsm_state;
   reg row;
   reg word;
-  wire n_12 = (value[56:55] <= 2'd2) & (|value[16:0]) & (value[16:0] <= 17'h100);
-  wire n_13 = n_12 & (|value[33:17]) & (value[33:17] <= 17'h100) & (|value[54:34]);
-  wire fits = n_13 & (value[54:34] <= 21'h100);
-  wire n = ~|countdown;
-  wire n_10 = fsm_state == 3'd3;
-  assign active = n_10 ? 1'b1 : 1'b0;
-  assign errors = stream_errors[0] & active;
-  assign errors_2 = stream_errors[1] & active;
-  assign errors_3 = stream_errors[2] & active;
-  assign errors_4 = stream_errors[3] & active;
-  wire n_7 = fsm_state == 3'd5;
-  wire n_8 = fsm_state == 3'd6;
-  wire n_9 = fsm_state == 3'd4;
-  wire n_11 = fsm_state == 3'd2;
+  reg leftover_seen;
+  reg early_abort_seen;
+  reg recover_seen;
+  reg [1:0] countdown;
+  reg [2:0] fsm_state;
+  wire n_9 = fsm_state == 3'd5;
+  wire n_10 = fsm_state == 3'd6;
+  wire n_11 = fsm_state == 3'd4;
+  wire n_12 = fsm_state == 3'd3;
+  wire n_13 = fsm_state == 3'd2;
   assign busy =
-    n_7 ? 1'b1 :
+    n_9 ? 1'b1 :
+    n_10 ? 1'b1 :
+    n_11 ? 1'b1 :
+    n_12 ? 1'b1 :
+    n_13 ? 1'b1 :
+    1'b0;
+  assign active = n_12 ? 1'b1 : 1'b0;
+  wire n = command[1] & busy & ~active;
+  wire failed = (|fatal) & active;
+  assign aborted = n_12 ? command[1] | early_abort_seen | n : 1'b0;
+  wire n_2 = failed | aborted;
+  wire n_8 = fsm_state == 3'd1;
+  assign abort =
     n_8 ? 1'b1 :
     n_9 ? 1'b1 :
     n_10 ? 1'b1 :
     n_11 ? 1'b1 :
     1'b0;
-  wire n_6 = fsm_state == 3'd1;
-  assign discarding = n_6 ? 1'b1 : 1'b0;
-  assign errors_5 = command[0] & (busy | discarding);
-  wire [22:0] n_2 = {1'b0, {1'b0, value[54:34]} + 22'd8} - 23'd1;
-  wire [2:0] n_3 = {1'b0, countdown} - 3'd1;
-  assign aborted = n_10 ? command[1] : 1'b0;
-  wire n_4 = ((|stream_errors) & active) | aborted;
-  wire n_5 = ~|fsm_state;
-  assign start = n_11 ? (n ? 1'b1 : 1'b0) : 1'b0;
-  assign close = n_8 ? 1'b1 : 1'b0;
-  assign abort =
-    n_6 ? 1'b1 :
-    n_7 ? 1'b1 :
-    n_8 ? 1'b1 :
-    n_9 ? 1'b1 :
+  assign refused = command[0] & (busy | abort | command[1]);
+  assign errors = fatal[0] & active;
+  assign errors_2 = fatal[1] & active;
+  assign errors_3 = fatal[2] & active;
+  assign errors_4 = fatal[3] & active;
+  assign errors_5 = leftover & active;
+  assign errors_6 = fatal[4] & active;
+  assign errors_7 = fatal[5] & active;
+  wire n_5 = ~|countdown;
+  assign start = n_13 ? (n_5 ? 1'b1 : 1'b0) : 1'b0;
+  wire n_7 = ~|fsm_state;
+  wire idle = n_7 ? 1'b1 : 1'b0;
+  wire n_6 = command[2] & (abort | failed | aborted | command[1]);
+  wire [33:0] n_3 = {1'b0, {1'b0, value[95:64]} + 33'd8} - 34'd1;
+  wire [2:0] n_4 = {1'b0, countdown} - 3'd1;
+  wire n_16 = (value[127:96] <= 32'd2) & (|value[31:0]) & (value[31:0] <= 32'h100);
+  wire n_17 = n_16 & (|value[63:32]) & (value[63:32] <= 32'h100) & (|value[95:64]);
+  wire fits = n_17 & (value[95:64] <= 32'h100);
+  assign close = n_10 ? 1'b1 : 1'b0;
+  wire n_14 = command[0] ? ~fits : 1'b0;
+  assign wrong = n_7 ? (command[1] ? 1'b0 : n_14) : 1'b0;
+  wire n_15 = word ? 1'b1 : 1'b0;
+  assign done =
+    n_8 ? command[0] :
+    n_9 ? n_15 :
+    n_12 ? (n_2 ? 1'b0 : n_15) :
+    n_7 ? (command[1] ? command[0] : n_14) :
     1'b0;
-  assign done = n_10 ? (n_4 ? 1'b0 : word ? 1'b1 : 1'b0) : 1'b0;
-  assign wrong = n_5 ? (command[1] ? 1'b0 : command[0] ? ~fits : 1'b0) : 1'b0;
   always @(posedge clk) begin
     if (rst) begin
+      row <= 1'b0;
+      word <= 1'b0;
+      leftover_seen <= 1'b0;
+      early_abort_seen <= 1'b0;
+      recover_seen <= 1'b0;
       countdown <= 2'd0;
       fsm_state <= 3'd0;
       job[8:0] <= 9'd0;
@@ -890,64 +959,10 @@ module sq_engine_tiny__engine__control (
       job[26:18] <= 9'd0;
       job[28:27] <= 2'd0;
       job[35:29] <= 7'd0;
-      row <= 1'b0;
-      word <= 1'b0;
     end else begin
-      if (n_11) begin
-        countdown <= n_3[1:0];
-      end else if (n_5) begin
-        countdown <= 2'd2;
-      end
-      if (n_6) begin
-        if (command[2]) begin
-          fsm_state <= 3'd0;
-        end
-      end else if (n_7) begin
-        if (word) begin
-          fsm_state <= 3'd1;
-        end
-      end else if (n_8) begin
-        if (closed) begin
-          fsm_state <= 3'd5;
-        end
-      end else if (n_9) begin
-        if (drained & row) begin
-          fsm_state <= 3'd5;
-        end else if (drained) begin
-          fsm_state <= 3'd6;
-        end
-      end else if (n_10) begin
-        if (n_4) begin
-          fsm_state <= 3'd4;
-        end else if (word) begin
-          fsm_state <= 3'd0;
-        end
-      end else if (n_11) begin
-        if (n) begin
-          fsm_state <= 3'd3;
-        end
-      end else if (n_5) begin
-        if (command[1]) begin
-          fsm_state <= 3'd1;
-        end else if (command[0]) begin
-          if (fits) begin
-            fsm_state <= 3'd2;
-          end
-        end
-      end
-      if (n_5) begin
-        if (!(command[1])) begin
-          if (command[0]) begin
-            if (fits) begin
-              job[8:0] <= value[8:0];
-              job[17:9] <= value[25:17];
-              job[26:18] <= value[42:34];
-              job[28:27] <= value[56:55];
-              job[35:29] <= {n_2[8:3], 1'b0};
-            end
-          end
-        end
-      end
+      leftover_seen <= (leftover_seen & ~start) | errors_5;
+      early_abort_seen <= (early_abort_seen & busy) | n;
+      recover_seen <= (recover_seen & ~idle) | n_6;
       if (start) begin
         row <= 1'b0;
         word <= 1'b0;
@@ -959,14 +974,76 @@ module sq_engine_tiny__engine__control (
           word <= 1'b1;
         end
       end
+      if (n_13) begin
+        countdown <= n_4[1:0];
+      end else if (n_7) begin
+        countdown <= 2'd2;
+      end
+      if (n_8) begin
+        if (recover_seen | n_6) begin
+          fsm_state <= 3'd0;
+        end
+      end else if (n_9) begin
+        if (word) begin
+          fsm_state <= 3'd1;
+        end
+      end else if (n_10) begin
+        if (closed) begin
+          fsm_state <= 3'd5;
+        end
+      end else if (n_11) begin
+        if (drained & row) begin
+          fsm_state <= 3'd5;
+        end else if (drained) begin
+          fsm_state <= 3'd6;
+        end
+      end else if (n_12) begin
+        if (n_2) begin
+          fsm_state <= 3'd4;
+        end else if (word) begin
+          if (leftover_seen | errors_5) begin
+            fsm_state <= 3'd1;
+          end else begin
+            fsm_state <= 3'd0;
+          end
+        end
+      end else if (n_13) begin
+        if (n_5) begin
+          fsm_state <= 3'd3;
+        end
+      end else if (n_7) begin
+        if (command[1]) begin
+          fsm_state <= 3'd1;
+        end else if (command[0]) begin
+          if (fits) begin
+            fsm_state <= 3'd2;
+          end
+        end
+      end
+      if (n_7) begin
+        if (!(command[1])) begin
+          if (command[0]) begin
+            if (fits) begin
+              job[8:0] <= value[8:0];
+              job[17:9] <= value[40:32];
+              job[26:18] <= value[72:64];
+              job[28:27] <= value[97:96];
+              job[35:29] <= {n_3[8:3], 1'b0};
+            end
+          end
+        end
+      end
     end
   end
   initial begin
+    row = 1'b0;
+    word = 1'b0;
+    leftover_seen = 1'b0;
+    early_abort_seen = 1'b0;
+    recover_seen = 1'b0;
     countdown = 2'd0;
     fsm_state = 3'd0;
     job = 36'd0;
-    row = 1'b0;
-    word = 1'b0;
   end
 endmodule
 
@@ -2395,6 +2472,11 @@ endmodule
 //     Stop, and discard the stream while this is high.
 // early, late : Out(1)
 //     The packet ended before, or not with, the last word of the pass. The loader waits for abort.
+// scale : Out(1)
+//     A row scale that is not positive, normal and finite was loaded, or a group scale with reserved bits;
+//     this comes before loaded of its tile. The loader goes on.
+// leftover : Out(1)
+//     The stream offers words behind the last pass.
 // write : Out
 //     enable (a bit per row), address, data: a word for the buffer of each enabled row.
 // write_scales : Out
@@ -2412,6 +2494,8 @@ module sq_engine_tiny__engine__sq_loader (
   output reg loaded,
   output wire early,
   output wire late,
+  output wire scale,
+  output wire leftover,
   output reg [140:0] write,
   output reg [36:0] write_scales,
   input wire load,
@@ -2419,7 +2503,7 @@ module sq_engine_tiny__engine__sq_loader (
 );
   reg [8:0] left;
   reg [1:0] fsm_state;
-  reg scale;
+  reg scale_2;
   reg [3:0] word;
   reg row;
   reg [1:0] tile;
@@ -2431,42 +2515,47 @@ module sq_engine_tiny__engine__sq_loader (
   reg [3:0] scale_address;
   reg scales_came;
   reg last_came;
+  reg wanted0;
   wire [103:0] gearbox_o__payload;
   wire gearbox_request__ready;
   wire [3:0] rows_bytes;
   wire rows_last;
   wire [131:0] rows_word;
   wire [4:0] rows_words;
-  wire n_13 = fsm_state == 2'd2;
-  wire scales = n_13 ? 1'b1 : 1'b0;
-  wire n_12 = fsm_state == 2'd3;
-  wire gearbox_request__valid = n_12 ? 1'b1 : n_13 ? 1'b1 : 1'b0;
+  wire n_17 = gearbox_o__payload[31] | ~(|gearbox_o__payload[30:23]) | (&gearbox_o__payload[30:23]);
+  assign scale = wanted0 & n_17;
+  wire n_13 = fsm_state == 2'd3;
+  wire n_14 = fsm_state == 2'd2;
+  wire gearbox_request__valid = n_13 ? 1'b1 : n_14 ? 1'b1 : 1'b0;
   wire taken = gearbox_request__valid & gearbox_request__ready;
-  wire [7:0] n = {1'b0, base} + {4'd0, word};
-  wire [4:0] n_2 = {1'b0, scale_base} + {4'd0, scale};
-  wire n_3 = taken & scales;
-  wire [1:0] n_4 = {1'b0, scale} + 2'd1;
-  wire last_scale = {6'd0, {1'b0, n_4} * 3'd1} >= ((left < 9'd2) ? left : 9'd2);
-  wire [1:0] n_5 = {1'b0, row} + 2'd1;
-  wire last_row = row | ({7'd0, n_5} == left);
+  wire [1:0] n_3 = {1'b0, scale_2} + 2'd1;
+  wire last_scale = {6'd0, {1'b0, n_3} * 3'd1} >= ((left < 9'd2) ? left : 9'd2);
   wire last_tile = left <= 9'd2;
-  wire row_done = n_12 ? taken & rows_last : 1'b0;
-  wire tile_done = n_12 ? row_done & last_row : 1'b0;
+  wire [9:0] n = last_tile ? {1'b0, count} : {1'b0, left} - 10'd2;
+  wire scales = n_14 ? 1'b1 : 1'b0;
+  wire n_2 = scales & taken;
+  wire [4:0] n_4 = {1'b0, word} + 5'd1;
+  wire [1:0] n_5 = {1'b0, row} + 2'd1;
+  wire [2:0] n_6 = {1'b0, tile} + 3'd1;
+  wire [7:0] n_7 = {1'b0, base} + {3'd0, rows_words};
+  wire [4:0] n_8 = (scale_base == 4'he) ? 5'd0 : {1'b0, scale_base} + 5'd2;
+  wire [7:0] n_9 = {1'b0, base} + {4'd0, word};
+  wire [4:0] n_10 = {1'b0, scale_base} + {4'd0, scale_2};
+  wire [2:0] n_11 = {1'b0, {1'b0, scale_2} * 2'd1} + 3'd0;
+  wire last_row = row | ({7'd0, n_5} == left);
+  wire row_done = n_13 ? taken & rows_last : 1'b0;
+  wire tile_done = n_13 ? row_done & last_row : 1'b0;
   wire block_done = tile_done & (last_tile | (tile == 2'd3));
-  wire n_6 = last_row & rows_last;
-  wire [9:0] n_7 = last_tile ? {1'b0, count} : {1'b0, left} - 10'd2;
-  wire [4:0] n_8 = {1'b0, word} + 5'd1;
-  wire [2:0] n_9 = {1'b0, tile} + 3'd1;
-  wire [7:0] n_10 = {1'b0, base} + {3'd0, rows_words};
-  wire [4:0] n_11 = (scale_base == 4'he) ? 5'd0 : {1'b0, scale_base} + 5'd2;
-  wire rows_next = n_12 ? taken : 1'b0;
-  wire passed = n_12 ? tile_done & last_tile : 1'b0;
-  wire n_14 = fsm_state == 2'd1;
-  wire n_15 = ~|fsm_state;
-  wire request__payload_end = n_12 ? n_6 & last_tile : 1'b0;
-  wire request__payload_align = n_12 ? n_6 : 1'b0;
-  wire [3:0] request__payload_bytes = n_12 ? rows_bytes : n_13 ? 4'd4 : 4'd0;
-  assign begun = n_14 ? room : 1'b0;
+  wire n_12 = last_row & rows_last;
+  wire rows_next = n_13 ? taken : 1'b0;
+  wire passed = n_13 ? tile_done & last_tile : 1'b0;
+  wire n_15 = fsm_state == 2'd1;
+  wire n_16 = ~|fsm_state;
+  wire request__payload_end = n_13 ? n_12 & last_tile : 1'b0;
+  wire request__payload_align = n_13 ? n_12 : 1'b0;
+  wire [3:0] request__payload_bytes = n_13 ? rows_bytes : n_14 ? 4'd4 : 4'd0;
+  assign begun = n_15 ? room : 1'b0;
+  assign leftover = n_16 ? i__valid : 1'b0;
   sq_engine_tiny__engine__sq_loader__gearbox gearbox (
     .clk(clk),
     .rst(rst),
@@ -2498,7 +2587,7 @@ module sq_engine_tiny__engine__sq_loader (
     if (rst) begin
       left <= 9'd0;
       fsm_state <= 2'd0;
-      scale <= 1'b0;
+      scale_2 <= 1'b0;
       word <= 4'd0;
       row <= 1'b0;
       tile <= 2'd0;
@@ -2517,10 +2606,11 @@ module sq_engine_tiny__engine__sq_loader (
       write_scales[4:1] <= 4'd0;
       write_scales[36:5] <= 32'd0;
       loaded <= 1'b0;
+      wanted0 <= 1'b0;
     end else if (discard) begin
       left <= 9'd0;
       fsm_state <= 2'd0;
-      scale <= 1'b0;
+      scale_2 <= 1'b0;
       word <= 4'd0;
       row <= 1'b0;
       tile <= 2'd0;
@@ -2539,10 +2629,11 @@ module sq_engine_tiny__engine__sq_loader (
       write_scales[4:1] <= 4'd0;
       write_scales[36:5] <= 32'd0;
       loaded <= 1'b0;
+      wanted0 <= 1'b0;
     end else begin
-      address <= n[6:0];
-      scale_address <= n_2[3:0];
-      scales_came <= n_3;
+      address <= n_9[6:0];
+      scale_address <= n_10[3:0];
+      scales_came <= n_2;
       last_came <= tile_done;
       write[1:0] <= enable;
       write[8:2] <= address;
@@ -2551,16 +2642,17 @@ module sq_engine_tiny__engine__sq_loader (
       write_scales[4:1] <= scale_address;
       write_scales[36:5] <= gearbox_o__payload[31:0];
       loaded <= last_came;
-      if (n_12) begin
+      wanted0 <= n_2 & ({6'd0, n_11} < left) & (n_11 < 3'd2);
+      if (n_13) begin
         if (tile_done) begin
-          left <= n_7[8:0];
+          left <= n[8:0];
         end
-      end else if (n_15) begin
+      end else if (n_16) begin
         if (load) begin
           left <= count;
         end
       end
-      if (n_12) begin
+      if (n_13) begin
         if (passed) begin
           fsm_state <= 2'd0;
         end else if (block_done) begin
@@ -2568,21 +2660,21 @@ module sq_engine_tiny__engine__sq_loader (
         end else if (tile_done) begin
           fsm_state <= 2'd2;
         end
-      end else if (n_13) begin
+      end else if (n_14) begin
         if (taken & last_scale) begin
           fsm_state <= 2'd3;
         end
-      end else if (n_14) begin
+      end else if (n_15) begin
         if (room) begin
           fsm_state <= 2'd2;
         end
-      end else if (n_15) begin
+      end else if (n_16) begin
         if (load) begin
           fsm_state <= 2'd1;
         end
       end
       if (load) begin
-        scale <= 1'b0;
+        scale_2 <= 1'b0;
         word <= 4'd0;
         row <= 1'b0;
         tile <= 2'd0;
@@ -2591,12 +2683,12 @@ module sq_engine_tiny__engine__sq_loader (
         half <= 1'b0;
       end else begin
         if (tile_done) begin
-          scale <= 1'b0;
+          scale_2 <= 1'b0;
           row <= 1'b0;
-          scale_base <= n_11[3:0];
+          scale_base <= n_8[3:0];
         end else begin
-          if (n_3) begin
-            scale <= n_4[0];
+          if (n_2) begin
+            scale_2 <= n_3[0];
           end
           if (row_done) begin
             row <= n_5[0];
@@ -2605,7 +2697,7 @@ module sq_engine_tiny__engine__sq_loader (
         if (row_done) begin
           word <= 4'd0;
         end else if (rows_next) begin
-          word <= n_8[3:0];
+          word <= n_4[3:0];
         end
         if (block_done) begin
           tile <= 2'd0;
@@ -2616,8 +2708,8 @@ module sq_engine_tiny__engine__sq_loader (
             base <= 7'h40;
           end
         end else if (tile_done) begin
-          tile <= n_9[1:0];
-          base <= n_10[6:0];
+          tile <= n_6[1:0];
+          base <= n_7[6:0];
         end
       end
       if (taken & ~scales) begin
@@ -2630,7 +2722,7 @@ module sq_engine_tiny__engine__sq_loader (
   initial begin
     left = 9'd0;
     fsm_state = 2'd0;
-    scale = 1'b0;
+    scale_2 = 1'b0;
     word = 4'd0;
     row = 1'b0;
     tile = 2'd0;
@@ -2645,6 +2737,7 @@ module sq_engine_tiny__engine__sq_loader (
     write = 141'd0;
     write_scales = 37'd0;
     loaded = 1'b0;
+    wanted0 = 1'b0;
   end
 endmodule
 
@@ -3088,6 +3181,11 @@ endmodule
 //     Stop, and discard the stream while this is high.
 // early, late : Out(1)
 //     The packet ended before, or not with, the last word of the pass. The loader waits for abort.
+// scale : Out(1)
+//     A row scale that is not positive, normal and finite was loaded, or a group scale with reserved bits;
+//     this comes before loaded of its tile. The loader goes on.
+// leftover : Out(1)
+//     The stream offers words behind the last pass.
 // write : Out
 //     enable (a bit per row), address, data: a word for the buffer of each enabled row.
 // write_scales : Out
@@ -3105,6 +3203,8 @@ module sq_engine_tiny__engine__dense_loader (
   output reg loaded,
   output wire early,
   output wire late,
+  output wire scale,
+  output wire leftover,
   output reg [39:0] write,
   output reg [35:0] write_scales,
   input wire load,
@@ -3113,7 +3213,7 @@ module sq_engine_tiny__engine__dense_loader (
 );
   reg [8:0] left;
   reg [1:0] fsm_state;
-  reg scale;
+  reg scale_2;
   reg [4:0] word;
   reg row;
   reg [5:0] base;
@@ -3124,6 +3224,7 @@ module sq_engine_tiny__engine__dense_loader (
   reg [2:0] scale_address;
   reg scales_came;
   reg last_came;
+  reg wanted0;
   wire [31:0] gearbox_o__payload;
   wire gearbox_request__ready;
   wire [2:0] rows_bytes;
@@ -3137,34 +3238,38 @@ module sq_engine_tiny__engine__dense_loader (
   wire [3:0] rows_word_codes_6;
   wire [3:0] rows_word_codes_7;
   wire [5:0] rows_words;
-  wire [6:0] n = {1'b0, base} + {1'b0, rows_words};
-  wire [3:0] n_2 = (scale_base == 3'd6) ? 4'd0 : {1'b0, scale_base} + 4'd2;
-  wire n_12 = fsm_state == 2'd2;
-  wire scales = n_12 ? 1'b1 : 1'b0;
-  wire n_11 = fsm_state == 2'd3;
-  wire gearbox_request__valid = n_11 ? 1'b1 : n_12 ? 1'b1 : 1'b0;
-  wire taken = gearbox_request__valid & gearbox_request__ready;
-  wire [6:0] n_3 = {1'b0, base} + {2'd0, word};
-  wire [3:0] n_4 = {1'b0, scale_base} + {3'd0, scale};
-  wire n_5 = taken & scales;
-  wire [1:0] n_6 = {1'b0, scale} + 2'd1;
-  wire last_scale = {6'd0, {1'b0, n_6} * 3'd1} >= ((left < 9'd2) ? left : 9'd2);
-  wire [1:0] n_7 = {1'b0, row} + 2'd1;
-  wire last_row = row | ({7'd0, n_7} == left);
+  wire [1:0] n_5 = {1'b0, row} + 2'd1;
+  wire last_row = row | ({7'd0, n_5} == left);
+  wire n_11 = last_row & rows_last;
   wire last_tile = left <= 9'd2;
-  wire n_8 = last_row & rows_last;
-  wire row_done = n_11 ? taken & rows_last : 1'b0;
-  wire tile_done = n_11 ? row_done & last_row : 1'b0;
-  wire [9:0] n_9 = last_tile ? {1'b0, job[8:0]} : {1'b0, left} - 10'd2;
-  assign passed = n_11 ? tile_done & last_tile : 1'b0;
-  wire [5:0] n_10 = {1'b0, word} + 6'd1;
-  wire rows_next = n_11 ? taken : 1'b0;
-  wire n_13 = fsm_state == 2'd1;
-  wire n_14 = ~|fsm_state;
-  wire request__payload_end = n_11 ? n_8 & last_tile : 1'b0;
-  wire request__payload_align = n_11 ? n_8 : 1'b0;
-  wire [2:0] request__payload_bytes = n_11 ? rows_bytes : n_12 ? 3'd4 : 3'd0;
-  assign begun = n_13 ? room : 1'b0;
+  wire n_12 = fsm_state == 2'd3;
+  wire n_13 = fsm_state == 2'd2;
+  wire gearbox_request__valid = n_12 ? 1'b1 : n_13 ? 1'b1 : 1'b0;
+  wire taken = gearbox_request__valid & gearbox_request__ready;
+  wire row_done = n_12 ? taken & rows_last : 1'b0;
+  wire tile_done = n_12 ? row_done & last_row : 1'b0;
+  wire n_16 = gearbox_o__payload[31] | ~(|gearbox_o__payload[30:23]) | (&gearbox_o__payload[30:23]);
+  assign scale = wanted0 & n_16;
+  wire [1:0] n_3 = {1'b0, scale_2} + 2'd1;
+  wire last_scale = {6'd0, {1'b0, n_3} * 3'd1} >= ((left < 9'd2) ? left : 9'd2);
+  wire [9:0] n = last_tile ? {1'b0, job[8:0]} : {1'b0, left} - 10'd2;
+  assign passed = n_12 ? tile_done & last_tile : 1'b0;
+  wire scales = n_13 ? 1'b1 : 1'b0;
+  wire n_2 = scales & taken;
+  wire [5:0] n_4 = {1'b0, word} + 6'd1;
+  wire [6:0] n_6 = {1'b0, base} + {1'b0, rows_words};
+  wire [3:0] n_7 = (scale_base == 3'd6) ? 4'd0 : {1'b0, scale_base} + 4'd2;
+  wire [6:0] n_8 = {1'b0, base} + {2'd0, word};
+  wire [3:0] n_9 = {1'b0, scale_base} + {3'd0, scale_2};
+  wire [2:0] n_10 = {1'b0, {1'b0, scale_2} * 2'd1} + 3'd0;
+  wire rows_next = n_12 ? taken : 1'b0;
+  wire n_14 = fsm_state == 2'd1;
+  wire n_15 = ~|fsm_state;
+  wire request__payload_end = n_12 ? n_11 & last_tile : 1'b0;
+  wire request__payload_align = n_12 ? n_11 : 1'b0;
+  wire [2:0] request__payload_bytes = n_12 ? rows_bytes : n_13 ? 3'd4 : 3'd0;
+  assign begun = n_14 ? room : 1'b0;
+  assign leftover = n_15 ? i__valid : 1'b0;
   sq_engine_tiny__engine__dense_loader__gearbox gearbox (
     .clk(clk),
     .rst(rst),
@@ -3203,7 +3308,7 @@ module sq_engine_tiny__engine__dense_loader (
     if (rst) begin
       left <= 9'd0;
       fsm_state <= 2'd0;
-      scale <= 1'b0;
+      scale_2 <= 1'b0;
       word <= 5'd0;
       row <= 1'b0;
       base <= 6'd0;
@@ -3221,10 +3326,11 @@ module sq_engine_tiny__engine__dense_loader (
       write_scales[3:1] <= 3'd0;
       write_scales[35:4] <= 32'd0;
       loaded <= 1'b0;
+      wanted0 <= 1'b0;
     end else if (discard) begin
       left <= 9'd0;
       fsm_state <= 2'd0;
-      scale <= 1'b0;
+      scale_2 <= 1'b0;
       word <= 5'd0;
       row <= 1'b0;
       base <= 6'd0;
@@ -3242,10 +3348,11 @@ module sq_engine_tiny__engine__dense_loader (
       write_scales[3:1] <= 3'd0;
       write_scales[35:4] <= 32'd0;
       loaded <= 1'b0;
+      wanted0 <= 1'b0;
     end else begin
-      address <= n_3[5:0];
-      scale_address <= n_4[2:0];
-      scales_came <= n_5;
+      address <= n_8[5:0];
+      scale_address <= n_9[2:0];
+      scales_came <= n_2;
       last_came <= tile_done;
       write[1:0] <= enable;
       write[7:2] <= address;
@@ -3255,16 +3362,17 @@ module sq_engine_tiny__engine__dense_loader (
       write_scales[3:1] <= scale_address;
       write_scales[35:4] <= gearbox_o__payload;
       loaded <= last_came;
-      if (n_11) begin
+      wanted0 <= n_2 & ({6'd0, n_10} < left) & (n_10 < 3'd2);
+      if (n_12) begin
         if (tile_done) begin
-          left <= n_9[8:0];
+          left <= n[8:0];
         end
-      end else if (n_14) begin
+      end else if (n_15) begin
         if (load) begin
           left <= job[8:0];
         end
       end
-      if (n_11) begin
+      if (n_12) begin
         if (passed & ~more) begin
           fsm_state <= 2'd0;
         end else if (tile_done) begin
@@ -3272,21 +3380,21 @@ module sq_engine_tiny__engine__dense_loader (
         end else if (tile_done) begin
           fsm_state <= 2'd2;
         end
-      end else if (n_12) begin
+      end else if (n_13) begin
         if (taken & last_scale) begin
           fsm_state <= 2'd3;
         end
-      end else if (n_13) begin
+      end else if (n_14) begin
         if (room) begin
           fsm_state <= 2'd2;
         end
-      end else if (n_14) begin
+      end else if (n_15) begin
         if (load) begin
           fsm_state <= 2'd1;
         end
       end
       if (load) begin
-        scale <= 1'b0;
+        scale_2 <= 1'b0;
         word <= 5'd0;
         row <= 1'b0;
         base <= 6'd0;
@@ -3294,9 +3402,9 @@ module sq_engine_tiny__engine__dense_loader (
         half <= 1'b0;
       end else begin
         if (tile_done) begin
-          scale <= 1'b0;
+          scale_2 <= 1'b0;
           row <= 1'b0;
-          scale_base <= n_2[2:0];
+          scale_base <= n_7[2:0];
           half <= ~half;
           if (half) begin
             base <= 6'd0;
@@ -3304,20 +3412,20 @@ module sq_engine_tiny__engine__dense_loader (
             base <= 6'h20;
           end
         end else begin
-          if (n_5) begin
-            scale <= n_6[0];
+          if (n_2) begin
+            scale_2 <= n_3[0];
           end
           if (row_done) begin
-            row <= n_7[0];
+            row <= n_5[0];
           end
           if (tile_done) begin
-            base <= n[5:0];
+            base <= n_6[5:0];
           end
         end
         if (row_done) begin
           word <= 5'd0;
         end else if (rows_next) begin
-          word <= n_10[4:0];
+          word <= n_4[4:0];
         end
       end
       if (taken & ~scales) begin
@@ -3330,7 +3438,7 @@ module sq_engine_tiny__engine__dense_loader (
   initial begin
     left = 9'd0;
     fsm_state = 2'd0;
-    scale = 1'b0;
+    scale_2 = 1'b0;
     word = 5'd0;
     row = 1'b0;
     base = 6'd0;
@@ -3344,14 +3452,16 @@ module sq_engine_tiny__engine__dense_loader (
     write = 40'd0;
     write_scales = 36'd0;
     loaded = 1'b0;
+    wanted0 = 1'b0;
   end
 endmodule
 
 // Cuts a packed row of the dense operand into pieces of dense_beats_per_word beats and unpacks them.
 //
-// The first piece of a group brings the group scale along. Elements beyond K are zeros, which no memory
-// holds; a piece has no bytes where its beats lie wholly beyond K. Latency: pieces are a combinational
-// function of counters, words of the piece and registers. Throughput: one piece per cycle.
+// The first piece of a group brings the group scale along, whose reserved bits must be 0. Elements beyond K
+// are zeros, which no memory holds; a piece has no bytes where its beats lie wholly beyond K. Latency:
+// pieces are a combinational function of counters, words of the piece and registers. Throughput: one piece
+// per cycle.
 //
 // Members
 // -------
