@@ -57,6 +57,7 @@ class Bridge(wiring.Component):
         check_int("Word bytes", word_bytes, 2, 64, power_of_two=True)
         check_int("Patience", patience, 1, 1 << 24)
         self._word_bytes = word_bytes
+        self._byte_bits = word_bytes.bit_length() - 1
         self._patience = patience
         self._assemblers = {"sq": WordAssembler(word_bytes), "dense": WordAssembler(word_bytes)}
         word = 8 * word_bytes
@@ -124,7 +125,7 @@ class Bridge(wiring.Component):
             with m.Elif(begun & (job.sequence == (last + 1)[:8])):
                 m.d.sync += last.eq(job.sequence)
                 job.conclude(m, Code.MALFORMED)
-                whole = (job.length != 0) & (job.length % self._word_bytes == 0)
+                whole = (job.length != 0) & ~job.length[: self._byte_bits].any()
                 for command, fits, state in (
                     (Command.READ, job.length == 0, "Read address"),
                     (Command.WRITE, job.length == 4, "Load"),
@@ -199,7 +200,7 @@ class Bridge(wiring.Component):
             room = Mux(chosen, dense.ready, sq.ready)
             job.wait(m, ~room)
             with m.If((job.index == job.length) | (job.timer == 0)):
-                m.d.sync += job.answer_argument.eq(job.index // self._word_bytes)
+                m.d.sync += job.answer_argument.eq(job.index[self._byte_bits :])
                 job.rewind(m)
                 m.next = "Header"
             with m.Elif(job.fresh & room):
@@ -209,7 +210,7 @@ class Bridge(wiring.Component):
     def _receive(self, m: Module, job: _Job) -> None:
         """Takes words of results while they are there, are flagged alike, and fit."""
         y = self.y
-        position = job.index % self._word_bytes
+        position = job.index[: self._byte_bits]
         received = data.View(data.StructLayout({"last": 1, "error": 1}), job.answer_argument[:2])
         with m.State("Receive"):
             job.wait(m, ~y.valid)
