@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sqhw.tools.verilog import convert
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -54,6 +55,8 @@ def _tile(rng: np.random.Generator, dice: random.Random) -> Tile:
     if dice.random() < 0.2:
         x = np.full((rows, k), dice.choice([-1.0, 1.0]), np.float32)
     sq = quantize_sq(x, pe.sq, policy=Threshold(float(np.quantile(np.abs(x), dice.choice([0.5, 0.8, 0.97])))))
+    if dice.random() < 0.2:  # codes of the finest scales border on reserved ones
+        sq = replace(sq, scale=rng.choice(LEGAL_SCALES[:16], sq.scale.shape).astype(np.uint8))
     dense = quantize_dense(rng.standard_normal((columns, k)).astype(np.float32), pe.dense)
     sums: list[list[int] | None] = [[int(a) for a in row] for row in multiply(sq, dense).acc]
     sq_words, dense_words = sq_beats(pe, sq), dense_beats(pe, dense)

@@ -8,6 +8,7 @@ from amaranth.lib import data
 
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sw_reference.format import LEGAL_SCALES
 
 __all__ = ["DENSE_FAULTS", "FAULTS", "read_field", "replace_field"]
 
@@ -90,8 +91,13 @@ def _code(code: int) -> Fault:
     return fault
 
 
+_RESERVED = sorted({*range(256)} - {*LEGAL_SCALES})
+
+
 def _reserved_scale(config: PEConfig, words: Words) -> Words:
-    return [replace_field(sq_beat_layout(config), words[0], "scale", 0x05), *words[1:]]
+    """Different codes for different beats."""
+    code = _RESERVED[sum(words) % len(_RESERVED)]
+    return [replace_field(sq_beat_layout(config), words[0], "scale", code), *words[1:]]
 
 
 def _cut(config: PEConfig, words: Words) -> Words | None:
