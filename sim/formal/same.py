@@ -26,7 +26,7 @@ prep -nordff -flatten -top {top}
 opt -full
 opt_clean -purge
 memory_map
-setundef -undriven -zero
+setundef -undriven -init -zero
 opt -fast
 techmap
 opt -fast
