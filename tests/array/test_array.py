@@ -198,7 +198,7 @@ def test_reset_in_mid_stream():
 def test_verilog_has_one_module_for_all_units():
     config = ArrayConfig(PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4), 4, 1, 64), 2, 16)
     text = convert(ProcessingArray(config), "array")
-    assert len(re.findall(r"^module array_MACUnit\d+\(", text, re.M)) == 1
+    assert len(re.findall(r"^module array_MACUnit\d+ \(", text, re.M)) == 1
     assert len(re.findall(r"^  array_MACUnit\d+ mac\d+_\d+ \(", text, re.M)) == 32
 
 
