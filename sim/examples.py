@@ -1,21 +1,24 @@
 """What ``verilog/`` holds: emitted examples, and vectors for the testbench there, made by the golden model.
 
-``python -m sim.examples`` renews the folder; a test compares it.
+``sqhw sim examples`` renews the folder; a test compares it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import numpy as np
 
 from sim.traffic.jobs import site_jobs
+from sqhw import console
 from sqhw.config import PRESETS, PEConfig, engine_preset
+from sqhw.console import Command, Outcome
 from sqhw.emit import emit, module_name, write
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sw_reference.files import write_text
 
-__all__ = ["FOLDER", "renew"]
+__all__ = ["COMMAND", "FOLDER", "renew"]
 
 FOLDER = Path(__file__).parents[1] / "verilog"
 _PE = "fp16"
@@ -61,6 +64,8 @@ def _vectors(config: PEConfig) -> dict[str, str]:
     return texts | {"sizes.vh": "".join(f"localparam {name} = {value};\n" for name, value in sizes.items())}
 
 
-if __name__ == "__main__":
-    for path in renew(FOLDER):
-        print(path)
+@click.command("examples", cls=Command)
+def COMMAND() -> Outcome:
+    """Renew the examples and vectors in verilog/."""
+    names = [str(path.relative_to(FOLDER.parent)) for path in renew(FOLDER)]
+    return Outcome(names, lambda: console.say("\n".join(names)))
