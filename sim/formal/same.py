@@ -93,7 +93,7 @@ def _compare(left: Design, right: Design) -> Same:
         raise ValueError(f"Designs must have the same ports, not {ports[0]} and {ports[1]}")
     numbers = _shaken(left, right, _traces(left, right))
     while True:
-        found = _induction(left, right, numbers)
+        found = _induction(left, right, numbers := _split(left, right, numbers))
         if isinstance(found, Same):
             return found
         numbers = found
@@ -147,6 +147,24 @@ def _refined(
     ]
     place = {pair: number for number, pair in enumerate(dict.fromkeys((*sides[0], *sides[1])))}
     return [place[pair] for pair in sides[0]], [place[pair] for pair in sides[1]]
+
+
+def _split(left: Design, right: Design, numbers: Classes) -> Classes:
+    """Classes by the gates of their members' next states, where both designs have a member of each part."""
+    while True:
+        graph = Graph()
+        given = {name: graph.leaves(len(bits)) for name, bits in left.inputs.items()}
+        leaf = {number: graph.leaf() for number in dict.fromkeys((*numbers[0], *numbers[1]))}
+        sides = []
+        for design, own in zip((left, right), numbers, strict=True):
+            after, _, _ = graph.cycle(design, [leaf[number] for number in own], given)
+            sides.append(list(zip(own, after, strict=True)))
+        kept = {number for number, _ in {*sides[0]} ^ {*sides[1]}}
+        pairs = [[(number, -1 if number in kept else gates) for number, gates in side] for side in sides]
+        place = {pair: number for number, pair in enumerate(dict.fromkeys((*pairs[0], *pairs[1])))}
+        if len(place) == len(leaf):
+            return numbers
+        numbers = [place[pair] for pair in pairs[0]], [place[pair] for pair in pairs[1]]
 
 
 def _shaken(left: Design, right: Design, numbers: Classes) -> Classes:
