@@ -15,7 +15,7 @@ from typing import Any
 
 import bitwuzla
 
-from sim.mutation.aig import FALSE, Design, Graph, read_aiger
+from sim.mutation.aig import Design, Formulas, Graph, read_aiger
 from sqhw.tools.synth import run_yosys
 from sqhw.tools.tools import yosys
 
@@ -218,12 +218,11 @@ def _next(design: Design, state: Sequence[int], given: Mapping[str, Sequence[int
 
 class _Solver:
     def __init__(self, graph: Graph):
-        self._graph = graph
         self._terms = bitwuzla.TermManager()
         options = bitwuzla.Options()
         options.set("produce-models", True)
         self._solver = bitwuzla.Bitwuzla(self._terms, options)
-        self._known = {FALSE: self._terms.mk_false()}
+        self._term = Formulas(graph, self._terms)
 
     def example(self, literal: int, leaves: Sequence[int]) -> dict[int, int] | None:
         """Values of leaves with which a literal is true, or None if there are none."""
@@ -231,27 +230,3 @@ class _Solver:
             return None
         values = {leaf: self._solver.get_value(self._term(leaf)) for leaf in leaves}
         return {leaf: int(value.value()) for leaf, value in values.items()}
-
-    def _term(self, literal: int) -> Any:
-        terms, known, fanins = self._terms, self._known, self._graph.fanins
-        stack = [literal & ~1]
-        while stack:
-            top = stack[-1]
-            if top in known:
-                stack.pop()
-                continue
-            fanin = fanins[top >> 1]
-            if fanin is None:
-                known[top] = terms.mk_const(terms.mk_bool_sort())
-                continue
-            missing = [source & ~1 for source in fanin if source & ~1 not in known]
-            if missing:
-                stack += missing
-                continue
-            pair = [
-                terms.mk_term(bitwuzla.Kind.NOT, [known[source & ~1]]) if source & 1 else known[source]
-                for source in fanin
-            ]
-            known[top] = terms.mk_term(bitwuzla.Kind.AND, pair)
-        found = known[literal & ~1]
-        return terms.mk_term(bitwuzla.Kind.NOT, [found]) if literal & 1 else found

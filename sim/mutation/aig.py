@@ -6,8 +6,11 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["FALSE", "TRUE", "Design", "Graph", "read_aiger"]
+import bitwuzla
+
+__all__ = ["FALSE", "TRUE", "Design", "Formulas", "Graph", "read_aiger"]
 
 FALSE, TRUE = 0, 1
 
@@ -163,3 +166,37 @@ class Graph:
         after = [value[literal & ~1] ^ (literal & 1) for _, literal in design.latches]
         shown = {name: [value[bit & ~1] ^ (bit & 1) for bit in bits] for name, bits in design.outputs.items()}
         return after, shown, value
+
+
+class Formulas:
+    """The literals of a growing graph as Boolean terms of a Bitwuzla term manager, each made once."""
+
+    def __init__(self, graph: Graph, terms: Any):
+        self._graph = graph
+        self._terms = terms
+        self._known = {FALSE: terms.mk_false()}
+
+    def __call__(self, literal: int) -> Any:
+        """Returns a literal's term; its nodes below come first, without recursion."""
+        terms, known, fanins = self._terms, self._known, self._graph.fanins
+        stack = [literal & ~1]
+        while stack:
+            top = stack[-1]
+            if top in known:
+                stack.pop()
+                continue
+            fanin = fanins[top >> 1]
+            if fanin is None:
+                known[top] = terms.mk_const(terms.mk_bool_sort())
+                continue
+            missing = [source & ~1 for source in fanin if source & ~1 not in known]
+            if missing:
+                stack += missing
+                continue
+            pair = [
+                terms.mk_term(bitwuzla.Kind.NOT, [known[source & ~1]]) if source & 1 else known[source]
+                for source in fanin
+            ]
+            known[top] = terms.mk_term(bitwuzla.Kind.AND, pair)
+        found = known[literal & ~1]
+        return terms.mk_term(bitwuzla.Kind.NOT, [found]) if literal & 1 else found

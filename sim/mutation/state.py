@@ -12,11 +12,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import bitwuzla
 
-from .aig import FALSE, TRUE, Graph, read_aiger
+from .aig import FALSE, TRUE, Formulas, Graph, read_aiger
 from .invariants import Clause
 
 __all__ = ["StateEquivalence", "Verdict"]
@@ -77,7 +76,7 @@ class StateEquivalence:
         self._reset = reset
         self._graph = Graph()
         self._terms = bitwuzla.TermManager()
-        self._term: dict[int, Any] = {FALSE: self._terms.mk_false()}
+        self._as_term = Formulas(self._graph, self._terms)
         # A latch that Yosys adds is low in the first cycle only.
         self._first = frozenset(i for i, (_, after) in enumerate(self._design.latches) if after == TRUE)
         self._free = [
@@ -173,27 +172,3 @@ class StateEquivalence:
             solver.assert_formula(formula)
         result = solver.check_sat()
         return {bitwuzla.Result.UNSAT: "equal", bitwuzla.Result.SAT: "differs"}.get(result, "unknown")
-
-    def _as_term(self, literal: int) -> Any:
-        terms, known, fanins = self._terms, self._term, self._graph.fanins
-        stack = [literal & ~1]
-        while stack:
-            top = stack[-1]
-            if top in known:
-                stack.pop()
-                continue
-            fanin = fanins[top >> 1]
-            if fanin is None:
-                known[top] = terms.mk_const(terms.mk_bool_sort())
-                continue
-            missing = [source & ~1 for source in fanin if source & ~1 not in known]
-            if missing:
-                stack += missing
-                continue
-            pair = [
-                terms.mk_term(bitwuzla.Kind.NOT, [known[source & ~1]]) if source & 1 else known[source]
-                for source in fanin
-            ]
-            known[top] = terms.mk_term(bitwuzla.Kind.AND, pair)
-        found = known[literal & ~1]
-        return terms.mk_term(bitwuzla.Kind.NOT, [found]) if literal & 1 else found
