@@ -14,7 +14,7 @@ from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design
-from sqhw.layouts import dense_beat_layout
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
 from sqhw.tools.verilog import convert
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
@@ -73,13 +73,29 @@ def _tile(rng: np.random.Generator, dice: random.Random) -> Tile:
     return (*tile_beats(CONFIG, sq_words, dense_words), sums)
 
 
+def _endless() -> list[Tile]:
+    """Tiles in which row 1 does not end, until it is longer than k_max and its banks are counted anew."""
+    pe = CONFIG.pe
+    tiles: list[Tile] = []
+    for k in (pe.k_max, pe.sq.bank, pe.sq.bank):
+        sq = quantize_sq(np.ones((CONFIG.rows, k), np.float32), pe.sq)
+        dense = quantize_dense(np.ones((CONFIG.columns, k), np.float32), pe.dense)
+        first, second = sq_beats(pe, sq)
+        if len(tiles) < 2:
+            top = sq_beat_layout(pe)["last"].offset
+            second = [word & ~(1 << top) for word in second]
+        sums: list[list[int] | None] = [[int(a) for a in multiply(sq, dense).acc[0]], None]
+        tiles.append((*tile_beats(CONFIG, [first, second], dense_beats(pe, dense)), sums))
+    return tiles
+
+
 def stimulate_array(bench: Bench, seed: int, effort: int) -> int:
     """Tiles in each pattern of pauses, and a reset in mid-stream; returns how many rows were compared."""
     rng, dice = np.random.default_rng(seed), random.Random(seed)
     compared = 0
     for number in range(2 * len(PAUSES)):
         pauses = PAUSES[number % len(PAUSES)]
-        tiles = [_tile(rng, dice) for _ in range(effort // (2 * len(PAUSES)))]
+        tiles = [*_endless(), *(_tile(rng, dice) for _ in range(effort // (2 * len(PAUSES))))]
         bench.set("rst", 1)
         bench.step()
         bench.set("rst", 0)

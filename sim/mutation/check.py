@@ -70,7 +70,13 @@ def campaign(
     folder.mkdir(parents=True, exist_ok=True)
     note("planting faults")
     mutated, mutants = mutate(
-        subject.design(), count, seed, folder, bits=MUTANT_BITS, without=subject.without
+        subject.design(),
+        count,
+        seed,
+        folder,
+        bits=MUTANT_BITS,
+        without=subject.without,
+        beyond=subject.beyond,
     )
     note("compiling")
     program = compile_program(

@@ -10,7 +10,7 @@ from sim.bench.program import Bench, Channel, Port, Program
 from sim.bench.replay import Recording, Sink, Source, play
 from sim.mutation.array import OUT as ARRAY_OUT
 from sim.mutation.array import array_design, stimulate_array
-from sim.mutation.engine import INVARIANTS, B, R, Y, engine_design, stimulate_engine
+from sim.mutation.engine import COUNTED_OUT, INVARIANTS, B, R, Y, engine_design, stimulate_engine
 from sim.mutation.invariants import Clause
 from sim.report import Failure
 from sim.traffic.dot_products import NAN, DotProduct, Traffic, dot_products, numeric_products
@@ -43,6 +43,8 @@ class Subject:
         Drives it (a bench, a seed, an effort), compares every result with the golden model, returns how many.
     without : str
         A pattern of places that have no faults; none if empty.
+    beyond : str
+        A pattern of faults, port and bit included, that no simulation reaches; none if empty.
     pipeline : bool
         Whether there is a pipeline that moves by one enable.
     effort : int
@@ -59,6 +61,7 @@ class Subject:
     reset: tuple[str, int]
     effort: int
     without: str = ""
+    beyond: str = ""
     pipeline: bool = False
     invariants: tuple[Clause, ...] = ()
 
@@ -177,6 +180,7 @@ ENGINE = Subject(
     ("aresetn", 0),
     400,
     r"array|lanes",
+    COUNTED_OUT,
     invariants=INVARIANTS,
 )
 DESIGNS = {subject.name: subject for subject in (PE, ARRAY, ENGINE)}

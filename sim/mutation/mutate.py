@@ -43,7 +43,7 @@ class Mutant:
 
 
 def mutate(
-    design: Design, count: int, seed: int, folder: Path, *, bits: int, without: str = ""
+    design: Design, count: int, seed: int, folder: Path, *, bits: int, without: str = "", beyond: str = ""
 ) -> tuple[Design, list[Mutant]]:
     """Returns the design with an input ``mutant`` (0: none of them), and the mutants by number from 1 on.
 
@@ -53,6 +53,8 @@ def mutate(
     ----------
     without
         A pattern: faults at places that it matches are left out, if it is not empty.
+    beyond
+        The same of what Yosys calls a fault, its port and bit included.
 
     Raises
     ------
@@ -71,7 +73,11 @@ def mutate(
         number = len(mutants) + 1
         words = line.removeprefix("mutate ")
         mutant = Mutant(number, f"mutate -ctrl mutant {bits} {number} {words}")
-        left_out = (without and re.search(without, mutant.place)) or _NO_PLACE in words
+        left_out = (
+            (without and re.search(without, mutant.place))
+            or (beyond and re.search(beyond, words))
+            or _NO_PLACE in words
+        )
         if words != line and not left_out and number <= count:
             mutants.append(mutant)
     write_text(folder / "chosen.ys", "".join(f"{mutant.command}\n" for mutant in mutants))

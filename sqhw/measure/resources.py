@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -86,7 +87,7 @@ def blocks(report: Report) -> dict[str, dict[str, int]]:
 
 def block_of(path: str) -> str:
     """Block that a submodule, or a cell inside it, belongs to: the first name on its path that is known."""
-    for part in path.split("."):
+    for part in re.split(r"\.|__", path):
         for block, patterns in BLOCKS.items():
             if any(fnmatchcase(part, pattern) for pattern in patterns):
                 return block
