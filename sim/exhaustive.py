@@ -138,7 +138,7 @@ def integer_to_float(folder: Path, seed: int) -> Counts:
         values += [heads * unit + tail for tail in sorted(tails) if 0 <= tail < unit]
     magnitudes = np.concatenate(values)
     integers = np.concatenate([magnitudes, -magnitudes])
-    seen = play_block(block, folder, {"integer": integers.view(np.uint64)}, block.latency)["o"]
+    seen = play_block(block, folder, {"value": integers.view(np.uint64)}, block.latency)["o"]
     return len(integers), int((seen != integers.astype(np.float32).view(np.uint32)).sum())
 
 

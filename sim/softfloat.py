@@ -67,7 +67,7 @@ def _normals(exponents: NDArray[np.int64], rng: np.random.Generator) -> NDArray[
 def _integer_to_float(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
     values = integers(count, rng)
     expected = [softfloat.i64_to_f32(softfloat.Int64.from_int(value)) for value in values.tolist()]
-    seen = play(IntegerToFloat(), {"integer": values.view(np.uint64)})
+    seen = play(IntegerToFloat(), {"value": values.view(np.uint64)})
     return _patterns(expected, np.uint32), seen, to_float32(values).view(np.uint32)
 
 

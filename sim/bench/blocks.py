@@ -160,7 +160,7 @@ class IntegerToFloat(wiring.Component):
 
     def __init__(self) -> None:
         self._convert, self._pack = IntToFloat(64), FloatPack(0)
-        super().__init__({"integer": In(signed(64)), "o": Out(32)})
+        super().__init__({"value": In(signed(64)), "o": Out(32)})
 
     @property
     def latency(self) -> int:
@@ -170,7 +170,7 @@ class IntegerToFloat(wiring.Component):
         m = Module()
         m.submodules.convert, m.submodules.pack = self._convert, self._pack
         m.d.comb += [
-            self._convert.i.p.eq(self.integer),
+            self._convert.i.p.eq(self.value),
             self._convert.i.valid.eq(1),
             self._pack.i.p.eq(self._convert.o.p),
             self._pack.i.valid.eq(self._convert.o.valid),

@@ -18,8 +18,8 @@ FINITE = (1 << 16) - 2 * 1024
 def golden(block, stimulus):
     """Stands for the hardware: what each block must say, by NumPy."""
     Fragment.get(block, None)  # a block that is never elaborated is a warning
-    if "integer" in stimulus:
-        return to_float32(stimulus["integer"].view(np.int64)).view(np.uint32)
+    if "value" in stimulus:
+        return to_float32(stimulus["value"].view(np.int64)).view(np.uint32)
     if "acc" in stimulus:
         acc, rows, columns = (stimulus[name] for name in ("acc", "row", "column"))
         cases = zip(acc.view(np.int64), rows.view(np.float32), columns.view(np.float32), strict=True)
