@@ -18,8 +18,8 @@ _GRAPH = (
     "opt_clean\n"
 )
 """From the flat design to flip-flops without enables and ANDs."""
-_NO_PLACE = "-port RD_EN "
-"""A memory's read port has no enable."""
+_NO_PLACE = "-port RD_(EN|ARST|SRST) "
+"""A memory's read port has neither an enable nor a reset."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def mutate(
         left_out = (
             (without and re.search(without, mutant.place))
             or (beyond and re.search(beyond, words))
-            or _NO_PLACE in words
+            or re.search(_NO_PLACE, words)
         )
         if words != line and not left_out and number <= count:
             mutants.append(mutant)

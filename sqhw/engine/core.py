@@ -254,7 +254,7 @@ class EngineCore(wiring.Component):
 
     def _watch(self, m: Module, control: Control, registers: RegisterFile) -> None:
         """Whether no stream has moved for as long as a job may wait."""
-        limit, rest = registers.value.TIMEOUT, Signal(32)
+        limit, rest = registers.value.TIMEOUT, Signal(32, name="rest")
         moves = Cat(stream.valid & stream.ready for stream in (self.sq, self.dense, self.y)).any()
         m.d.sync += rest.eq(Mux(moves | ~control.active, 0, rest + ~rest.all()))
         m.d.comb += control.fatal.timeout.eq((limit != 0) & (rest >= limit))

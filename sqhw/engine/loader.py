@@ -128,7 +128,7 @@ class Loader(wiring.Component):
         ]
         request, scales, taken = gearbox.request, Signal(name="scales"), Signal(name="taken")
         m.d.comb += taken.eq(request.valid & request.ready)
-        at, left = self._positions(m), Signal.like(self.count)
+        at, left = self._positions(m), Signal.like(self.count, name="left")
         row_done, tile_done, block_done = self._walk(m, at, left, request, scales, taken)
         self._advance(m, at, scales & taken, row_done, tile_done, block_done)
         self._write(m, at, gearbox, scales, taken, tile_done)

