@@ -9,8 +9,8 @@ from typing import Any
 from sim.harness import SIMULATOR, run_tests
 from sim.report import Check, Report, choice
 from sqhw.array.array import ProcessingArray
-from sqhw.config import ARRAYS, array_preset
 from sqhw.console import Begin
+from sqhw.presets import ARRAYS, array_preset
 from sqhw.tools.verilog import convert
 from sw_reference.files import write_text
 

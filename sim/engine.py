@@ -9,9 +9,9 @@ import click
 
 from sim.harness import SIMULATOR, run_tests
 from sim.report import Check, Report
-from sqhw.config import ENGINE_PRESETS
 from sqhw.console import Begin
 from sqhw.emit import emit, module_name, write
+from sqhw.presets import ENGINE_PRESETS
 from sqhw.tools.tools import host_tool
 
 __all__ = ["CHECK", "COMMAND", "run", "simulate_engine"]

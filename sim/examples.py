@@ -12,10 +12,11 @@ import numpy as np
 
 from sim.traffic.jobs import site_jobs
 from sqhw import console
-from sqhw.config import PRESETS, PEConfig, engine_preset
+from sqhw.config import PEConfig
 from sqhw.console import Command, Outcome
 from sqhw.emit import emit, module_name, write
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.presets import PRESETS, engine_preset
 from sw_reference.files import write_text
 
 __all__ = ["COMMAND", "FOLDER", "renew"]

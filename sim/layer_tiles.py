@@ -8,11 +8,12 @@ from typing import Any
 
 from sim.harness import REPORT, Simulation
 from sim.report import Failure
-from sqhw.config import EngineConfig, engine_preset
+from sqhw.config import EngineConfig
 from sqhw.driver.engine import Engine, EngineError
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import Reply, RTLDevice
 from sqhw.measure.speed import run_layer
+from sqhw.presets import engine_preset
 from sw_reference.activations import Site, load_activations
 
 __all__ = ["ENGINE", "simulate_tiles"]

@@ -14,9 +14,10 @@ from sim.bench.streams import compile_pe, drive
 from sim.report import Check, Report, choice
 from sim.traffic.dot_products import Traffic, dot_products
 from sim.traffic.extreme_values import extreme_products
-from sqhw.config import PRESETS, PEConfig
+from sqhw.config import PEConfig
 from sqhw.console import Begin
 from sqhw.emit import Design, emit
+from sqhw.presets import PRESETS
 from sqhw.tools import cache
 from sqhw.tools.synth import run_yosys
 from sqhw.tools.targets import TARGETS, Target

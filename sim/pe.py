@@ -14,9 +14,9 @@ import click
 from sim.harness import SIMULATOR, Simulation, run_tests
 from sim.layer_tiles import ENGINE, simulate_tiles
 from sim.report import Check, Report, choice, show
-from sqhw.config import PRESETS, engine_preset, preset
 from sqhw.console import Begin
 from sqhw.emit import emit, module_name, write
+from sqhw.presets import PRESETS, engine_preset, preset
 from sqhw.tools import jobs
 
 __all__ = ["CHECK", "COMMAND", "run", "simulate", "with_random_summed"]

@@ -23,8 +23,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqhw.config import ArrayConfig, EngineConfig, PEConfig, array_preset, engine_preset, preset
+    from sqhw.config import ArrayConfig, EngineConfig, PEConfig
     from sqhw.driver.engine import Engine, EngineError
+    from sqhw.presets import array_preset, engine_preset, preset
     from sw_reference.activations import load_activations
     from sw_reference.format import DenseFormat, SQFormat
     from sw_reference.multiply import multiply
@@ -60,8 +61,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "sqhw.config": ("ArrayConfig", "EngineConfig", "PEConfig", "array_preset", "engine_preset", "preset"),
+    "sqhw.config": ("ArrayConfig", "EngineConfig", "PEConfig"),
     "sqhw.driver.engine": ("Engine", "EngineError"),
+    "sqhw.presets": ("array_preset", "engine_preset", "preset"),
     "sw_reference.activations": ("load_activations",),
     "sw_reference.format": ("DenseFormat", "SQFormat"),
     "sw_reference.multiply": ("multiply",),

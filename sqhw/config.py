@@ -1,4 +1,4 @@
-"""What the hardware is made of: frozen configurations, presets by name, derived sizes."""
+"""What the hardware is made of: frozen configurations, derived sizes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ from sw_reference.checks import check_choice, check_int, plain_numbers
 from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_pair
 
 __all__ = [
-    "ARRAYS",
     "AXI_WIDTHS",
-    "ENGINE_PRESETS",
     "K_LIMIT",
-    "PRESETS",
     "RAW_BITS",
     "SIDE_MAX",
     "SIZE_LIMIT",
     "ArrayConfig",
     "EngineConfig",
     "PEConfig",
-    "array_preset",
-    "engine_preset",
-    "preset",
 ]
 
 K_LIMIT = 1 << 20
@@ -129,34 +123,6 @@ class PEConfig:
         return accumulator_bits(self.sq, self.dense, self.banks_max * self.sq.bank)
 
 
-PRESETS: dict[str, PEConfig] = {
-    "default": PEConfig(),
-    "compact": PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, 64), lanes=32, outlier_lanes=2),
-    "tiny": PEConfig(
-        SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=2048, output="serial"
-    ),
-    "fp16": PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), lanes=16, outlier_lanes=1),
-    "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
-    "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
-}
-"""Design points by name.
-
-``default``: lowest perplexity for its bits and gates, 16 elements per bank, 2 INT8 outliers and a lane for
-each; never stalls. ``compact``: fewest gates per multiplication, the same with 32 elements per bank.
-``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
-1 FP16 outlier, which has a range of its own and leaves its bank's scale alone; never stalls. ``wide``: twice
-the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
-s = 0.75, INT8 high codes and INT8 dense operand.
-"""
-
-
-def preset(name: str) -> PEConfig:
-    """Returns the preset called `name`; raises ValueError if there is none."""
-    if name not in PRESETS:
-        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}, not {name!r}")
-    return PRESETS[name]
-
-
 @dataclass(frozen=True)
 class ArrayConfig:
     """Parameters of an array.
@@ -184,27 +150,6 @@ class ArrayConfig:
             raise TypeError(f"PE configuration must be a PEConfig, not {self.pe!r}")
         check_int("Rows", self.rows, 1, SIDE_MAX)
         check_int("Columns", self.columns, 1, SIDE_MAX)
-
-
-ARRAYS: dict[str, ArrayConfig] = {
-    "default": ArrayConfig(PRESETS["default"], 8, 8),
-    "sparse": ArrayConfig(PEConfig(SQFormat(32, 1, "fp16"), DenseFormat(4, 64), 32, 1), 8, 8),
-    "compact": ArrayConfig(PRESETS["compact"], 8, 8),
-    "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
-}
-"""Design points by name.
-
-``default``, ``compact`` and ``sparse`` never stall, whatever the data. They have two INT8 outliers and two
-outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32. ``compact`` takes the
-fewest gates per multiplication, ``default`` has the lowest perplexity. ``tiny`` is for quick tests.
-"""
-
-
-def array_preset(name: str) -> ArrayConfig:
-    """Returns the array called `name`; raises ValueError if there is none."""
-    if name not in ARRAYS:
-        raise ValueError(f"Array must be one of {', '.join(ARRAYS)}, not {name!r}")
-    return ARRAYS[name]
 
 
 @dataclass(frozen=True)
@@ -324,30 +269,3 @@ class EngineConfig:
     def passes(self, m: int) -> int:
         """How often the dense operand is fetched for `m` rows of the SQ operand."""
         return -(-m // (self.array.rows * self.block_tiles))
-
-
-ENGINE_PRESETS: dict[str, EngineConfig] = {
-    "tiny": EngineConfig(
-        ArrayConfig(
-            PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=256),
-            rows=2,
-            columns=2,
-        ),
-        axi_bits=32,
-        block_tiles=4,
-        m_max=256,
-        n_max=256,
-        output_stages=1,
-    ),
-    "2x2": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=2, columns=2), output_stages=2),
-    "8x8": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=8, columns=8)),
-}
-"""Design points by name. ``tiny``: the smallest useful engine. ``2x2``: with units and streams of
-``8x8``, for short simulations. ``8x8``: 64 units of 16 lanes, 1,024 multiply-accumulates per cycle."""
-
-
-def engine_preset(name: str) -> EngineConfig:
-    """Returns the engine called `name`; raises ValueError if there is none."""
-    if name not in ENGINE_PRESETS:
-        raise ValueError(f"Engine preset must be one of {', '.join(ENGINE_PRESETS)}, not {name!r}")
-    return ENGINE_PRESETS[name]

@@ -11,8 +11,8 @@ import cocotb
 
 from sim.bench.dut import ArrayBench
 from sim.traffic.jobs import Job, site_jobs
-from sqhw.config import array_preset
 from sqhw.packing import dense_beats, sq_beats, tile_beats
+from sqhw.presets import array_preset
 
 NAME = os.environ["SQHW_ARRAY"]
 CONFIG = array_preset(NAME)

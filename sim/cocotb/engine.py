@@ -27,8 +27,8 @@ from cocotbext.axi import (
 )
 
 from sim.traffic.engine_jobs import RECOVER, Job, starting
-from sqhw.config import engine_preset
 from sqhw.engine.registers import Format, register
+from sqhw.presets import engine_preset
 from sw_reference.activations import load_activations
 from sw_reference.quantize import quantize_dense, quantize_sq
 

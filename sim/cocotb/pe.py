@@ -19,9 +19,9 @@ from sim.bench.dut import PEBench
 from sim.bench.stream_bench import Run
 from sim.traffic.faults import FAULTS, replace_field
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
-from sqhw.config import preset
 from sqhw.layouts import dense_beat_layout
 from sqhw.pe.outliers import outlier_path
+from sqhw.presets import preset
 
 NAME = os.environ["SQHW_PRESET"]
 CONFIG = preset(NAME)

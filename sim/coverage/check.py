@@ -11,8 +11,9 @@ from sim.coverage.data import Exclusion, summary
 from sim.coverage.designs import Covered, cover_array, cover_pe
 from sim.coverage.engine import cover_engine
 from sim.report import Check, Note, Report, about, choice
-from sqhw.config import PRESETS, PEConfig, array_preset, engine_preset
+from sqhw.config import PEConfig
 from sqhw.console import Begin
+from sqhw.presets import PRESETS, array_preset, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
 
 __all__ = ["CHECK", "COMMAND", "DESIGNS", "EXCLUSIONS", "LIMITS", "problems", "run"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 
-from sqhw.config import PRESETS, ArrayConfig, EngineConfig, PEConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sqhw.presets import PRESETS
 from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from sim.traffic.engine_jobs import ABORT, ALL, OKAY, RECOVER, SLVERR, Job, found, starting
-from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import REGISTERS, Format, register
+from sqhw.presets import ENGINE_PRESETS
 
 __all__ = ["CONFIG", "engine_rounds"]
 

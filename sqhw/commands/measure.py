@@ -12,7 +12,6 @@ import click
 from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, find_model
 
-from ..config import ENGINE_PRESETS
 from ..console import Command, Outcome, command_line, progress, reading, refusing, say, table
 from ..measure import area as areas
 from ..measure import clock as clocks
@@ -22,6 +21,7 @@ from ..measure import explore as space
 from ..measure import pages as all_pages
 from ..measure import simulation as simulations
 from ..measure.tables import Table, only
+from ..presets import ENGINE_PRESETS
 from ..tools.pnr import DEVICES
 
 __all__ = ["area", "clock", "energy", "explore", "layer", "pages", "product", "simulation"]

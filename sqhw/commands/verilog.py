@@ -12,13 +12,14 @@ import click
 from sw_reference.files import as_json, write_text
 
 from ..boards.targets import BOARDS
-from ..config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, PEConfig
+from ..config import ArrayConfig, EngineConfig, PEConfig
 from ..console import Command, Outcome, command_line, folder, progress, refusing, say, table
 from ..emit import Design, emit, module_name, write
 from ..engine.registers import REGISTERS, c_header, markdown
 from ..layouts import buffer_bits
 from ..measure import resources as synthesis
 from ..options import options, parameters, selected
+from ..presets import ARRAYS, ENGINE_PRESETS, PRESETS
 from ..tools.lint import lint as lint_file
 from ..tools.targets import TARGETS
 from ..tools.tools import verilator_environment, yosys

@@ -15,9 +15,10 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..arith.output_stage import SerialOutputStage
-from ..config import EngineConfig, engine_preset
+from ..config import EngineConfig
 from ..engine.registers import Format, register
 from ..engine.result_lanes import SerialResultLanes
+from ..presets import engine_preset
 from .device import SerialDevice
 from .link import open_port
 from .packets import DTYPES, dense_packet, results, results_bytes, sq_packet

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..config import engine_preset
 from ..engine.core import EngineCore
+from ..presets import engine_preset
 from ..tools import jobs
 from ..tools.pnr import DEVICES, netlist, place, typical
 from ..tools.tools import ToolError, nextpnr_ecp5, package_version

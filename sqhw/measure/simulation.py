@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..config import EngineConfig, engine_preset
+from ..config import EngineConfig
 from ..console import SEED
 from ..driver.engine import Engine, golden
 from ..driver.library import compile_engine
 from ..driver.rtl import RTLDevice
+from ..presets import engine_preset
 from ..tools.cache import CACHE
 from ..tools.tools import ToolError
 from .speed import Size, operands, processor_seconds, versions

@@ -19,12 +19,13 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from .. import __version__
-from ..config import EngineConfig, engine_preset
+from ..config import EngineConfig
 from ..console import SEED
 from ..driver.engine import Engine, golden
 from ..driver.library import compile_engine
 from ..driver.rtl import RTLDevice
 from ..emit import emit
+from ..presets import engine_preset
 from ..tools import cache as store
 from ..tools import jobs
 from ..tools.cache import CACHE

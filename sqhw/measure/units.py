@@ -11,7 +11,8 @@ from amaranth.lib import wiring
 
 from sw_reference.format import DenseFormat
 
-from ..config import ArrayConfig, PEConfig, array_preset, preset
+from ..config import ArrayConfig, PEConfig
+from ..presets import array_preset, preset
 from .core import BareArray, BarePE, ShiftHarness
 from .rivals.array import Rival, RivalArray
 from .rivals.fp16_dot import FP16Decode, FP16Dot

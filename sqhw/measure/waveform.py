@@ -15,9 +15,10 @@ from amaranth.sim import Simulator
 from sw_reference.policy import Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-from ..config import PEConfig, preset
+from ..config import PEConfig
 from ..packing import dot_products
 from ..pe.pe import ProcessingElement
+from ..presets import preset
 from .figures import INK, pyplot, save
 
 __all__ = ["draw", "trace"]

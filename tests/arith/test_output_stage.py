@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sqhw.arith.output_stage import OutputStage, SerialOutputStage, output_stage_input
-from sqhw.config import PRESETS
+from sqhw.presets import PRESETS
 from tests.arith.float32_reference import (
     INFINITY,
     NAN,

@@ -10,10 +10,11 @@ from amaranth.hdl import ResetInserter, Signal
 
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
-from sqhw.config import PRESETS, ArrayConfig, PEConfig
+from sqhw.config import ArrayConfig, PEConfig
 from sqhw.console import SEED
 from sqhw.layouts import sq_beat_layout
 from sqhw.measure.utilization import queue_cycles
+from sqhw.presets import PRESETS
 from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
 from tests.array.array_jobs import Tile, random_tile, tile_rows

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from sqhw import __version__
-from sqhw.config import ENGINE_PRESETS
 from sqhw.emit import Design, emit, module_name, write
 from sqhw.layouts import buffer_bits
+from sqhw.presets import ENGINE_PRESETS
 from sqhw.tools.lint import lint, waivers
 
 FOLDER = Path(__file__).parents[2] / "docs" / "integration"

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from sqhw import DenseFormat, Engine, SQFormat, multiply, quantize_dense, quantize_sq
-from sqhw.config import ENGINE_PRESETS, ArrayConfig
+from sqhw.config import ArrayConfig
 from sqhw.driver.engine import as_format, golden
 from sqhw.driver.rtl import check_run
 from sqhw.engine.registers import Format
+from sqhw.presets import ENGINE_PRESETS
 from sw_reference.policy import LargestMagnitude, Threshold
 from sw_reference.tensors import SQTensor
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.engine import golden
 from sqhw.driver.library import compile_engine
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import Format, register
+from sqhw.presets import ENGINE_PRESETS
 from sw_reference.tensors import DenseTensor, SQTensor
 from tests.reference.cases import random_dense, random_sq
 

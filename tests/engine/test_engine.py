@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from sqhw.boards.targets import BOARDS
-from sqhw.config import ENGINE_PRESETS
 from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import IDENTITY, REGISTERS, Format, constants, register
 from sqhw.measure.simulation import library_rate
 from sqhw.measure.speed import measure_product, run_layer
+from sqhw.presets import ENGINE_PRESETS
 from sw_reference.activations import load_activations
 from tests.engine.engine_jobs import (
     ABORT,

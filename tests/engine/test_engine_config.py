@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.config import ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, engine_preset
+from sqhw.config import ArrayConfig, EngineConfig
 from sqhw.engine.registers import REGISTERS, c_header, markdown, register
 from sqhw.layouts import buffer_bits
 from sqhw.measure.speed import LAYERS
+from sqhw.presets import ENGINE_PRESETS, PRESETS, engine_preset
 from sw_reference.format import DenseFormat
 
 ROOT = Path(__file__).parents[2]

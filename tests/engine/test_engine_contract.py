@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sqhw.config import ENGINE_PRESETS, ArrayConfig
+from sqhw.config import ArrayConfig
 from sqhw.driver.engine import Engine, EngineError, golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import REGISTERS, Format, register
+from sqhw.presets import ENGINE_PRESETS
 from sw_reference.format import DenseFormat
 from tests.engine.engine_jobs import (
     ABORT,

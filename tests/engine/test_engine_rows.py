@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from amaranth.hdl import Value
 
-from sqhw.config import PRESETS, ArrayConfig, EngineConfig, PEConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.engine.gearboxes import Gearbox, SerialGearbox, piece_layout
 from sqhw.engine.unpack import DenseRows, SQRows
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import dense_beats, sq_beats
+from sqhw.presets import PRESETS
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.pack import pack_dense, pack_sq
 from tests.hardware import simulate

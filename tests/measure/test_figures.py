@@ -5,10 +5,10 @@ import re
 import pytest
 from amaranth.sim import Simulator
 
-from sqhw.config import preset
 from sqhw.measure import pages, waveform
 from sqhw.measure.figures import along
 from sqhw.pe.pe import ProcessingElement
+from sqhw.presets import preset
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import random
 
 import pytest
 
-from sqhw.config import ARRAYS, PRESETS
 from sqhw.pe.broadcasts import column_layout, row_layout
 from sqhw.pe.outliers import KINDS, outlier_path
 from sqhw.pe.outliers.fp16 import FP16Outliers
 from sqhw.pe.outliers.int8 import INT8Outliers
 from sqhw.pe.outliers.none import NoOutliers
 from sqhw.pe.outliers.shared import SharedOutliers
+from sqhw.presets import ARRAYS, PRESETS
 from tests.pe.test_pe import CONFIGS, SEED, random_config
 from tests.pe.test_sq_sq import CONFIGS as SQ_SQ
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from sim.traffic.faults import FAULTS
-from sqhw.config import PRESETS, PEConfig
+from sqhw.config import PEConfig
 from sqhw.console import SEED
 from sqhw.packing import dot_products
 from sqhw.pe.outliers import outlier_path
 from sqhw.pe.outliers.shared import SharedOutliers
 from sqhw.pe.pe import ProcessingElement
+from sqhw.presets import PRESETS
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.policy import GivenMask, Threshold

@@ -13,7 +13,7 @@ from sim.traffic.dot_products import dot_products
 from sim.traffic.extreme_values import extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sqhw.cli import main
-from sqhw.config import PRESETS
+from sqhw.presets import PRESETS
 
 SEED = 7
 PAGE = (Path(__file__).parents[2] / "docs" / "verification.md").read_text()

@@ -9,9 +9,9 @@ import pytest
 from sim import pe
 from sim.harness import Simulation
 from sqhw.cli import main
-from sqhw.config import PRESETS
 from sqhw.console import SEED
 from sqhw.emit import emit, module_name
+from sqhw.presets import PRESETS
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 RENEW = "renew it with: make sim && cp build/sim/sim.json docs/results/"

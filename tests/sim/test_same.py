@@ -7,8 +7,8 @@ import pytest
 from amaranth.back import verilog
 
 from sim.formal.same import same
-from sqhw.config import PRESETS
 from sqhw.pe.axi import AXIProcessingElement
+from sqhw.presets import PRESETS
 from sqhw.tools.tools import yosys
 from sqhw.tools.verilog import convert
 

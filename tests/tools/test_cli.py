@@ -13,9 +13,10 @@ import pytest
 
 from sqhw import cli
 from sqhw.commands import verilog
-from sqhw.config import ARRAYS, ENGINE_PRESETS, PRESETS, ArrayConfig, EngineConfig, PEConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.console import Command
 from sqhw.options import parameters, selected
+from sqhw.presets import ARRAYS, ENGINE_PRESETS, PRESETS
 from sqhw.tools.synth import Report
 from sqhw.tools.tools import ToolError
 from sw_reference.format import DenseFormat, SQFormat

@@ -17,8 +17,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw import __version__
-from sqhw.config import PRESETS, array_preset, engine_preset
 from sqhw.emit import Design, emit, module_name, write
+from sqhw.presets import PRESETS, array_preset, engine_preset
 from sqhw.tools.lint import lint, waivers
 from sqhw.tools.tools import ToolError, verilator_environment
 from sqhw.tools.verilog import convert

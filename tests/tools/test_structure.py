@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sqhw.array.array import ProcessingArray
-from sqhw.config import PRESETS, array_preset, engine_preset
 from sqhw.emit import emit
+from sqhw.presets import PRESETS, array_preset, engine_preset
 from sqhw.tools.structure import check_structure
 from sqhw.tools.tools import ToolError
 from sqhw.tools.verilog import convert

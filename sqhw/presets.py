@@ -1,0 +1,83 @@
+"""Design points by name: processing elements, arrays and engines."""
+
+from __future__ import annotations
+
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sw_reference.format import DenseFormat, SQFormat
+
+__all__ = ["ARRAYS", "ENGINE_PRESETS", "PRESETS", "array_preset", "engine_preset", "preset"]
+
+PRESETS: dict[str, PEConfig] = {
+    "default": PEConfig(),
+    "compact": PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, 64), lanes=32, outlier_lanes=2),
+    "tiny": PEConfig(
+        SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=2048, output="serial"
+    ),
+    "fp16": PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), lanes=16, outlier_lanes=1),
+    "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
+    "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
+}
+"""Design points by name.
+
+``default``: lowest perplexity for its bits and gates, 16 elements per bank, 2 INT8 outliers and a lane for
+each; never stalls. ``compact``: fewest gates per multiplication, the same with 32 elements per bank.
+``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
+1 FP16 outlier, which has a range of its own and leaves its bank's scale alone; never stalls. ``wide``: twice
+the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
+s = 0.75, INT8 high codes and INT8 dense operand.
+"""
+
+
+def preset(name: str) -> PEConfig:
+    """Returns the preset called `name`; raises ValueError if there is none."""
+    if name not in PRESETS:
+        raise ValueError(f"Preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return PRESETS[name]
+
+
+ARRAYS: dict[str, ArrayConfig] = {
+    "default": ArrayConfig(PRESETS["default"], 8, 8),
+    "sparse": ArrayConfig(PEConfig(SQFormat(32, 1, "fp16"), DenseFormat(4, 64), 32, 1), 8, 8),
+    "compact": ArrayConfig(PRESETS["compact"], 8, 8),
+    "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
+}
+"""Design points by name.
+
+``default``, ``compact`` and ``sparse`` never stall, whatever the data. They have two INT8 outliers and two
+outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32. ``compact`` takes the
+fewest gates per multiplication, ``default`` has the lowest perplexity. ``tiny`` is for quick tests.
+"""
+
+
+def array_preset(name: str) -> ArrayConfig:
+    """Returns the array called `name`; raises ValueError if there is none."""
+    if name not in ARRAYS:
+        raise ValueError(f"Array must be one of {', '.join(ARRAYS)}, not {name!r}")
+    return ARRAYS[name]
+
+
+ENGINE_PRESETS: dict[str, EngineConfig] = {
+    "tiny": EngineConfig(
+        ArrayConfig(
+            PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=256),
+            rows=2,
+            columns=2,
+        ),
+        axi_bits=32,
+        block_tiles=4,
+        m_max=256,
+        n_max=256,
+        output_stages=1,
+    ),
+    "2x2": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=2, columns=2), output_stages=2),
+    "8x8": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=8, columns=8)),
+}
+"""Design points by name. ``tiny``: the smallest useful engine. ``2x2``: with units and streams of
+``8x8``, for short simulations. ``8x8``: 64 units of 16 lanes, 1,024 multiply-accumulates per cycle."""
+
+
+def engine_preset(name: str) -> EngineConfig:
+    """Returns the engine called `name`; raises ValueError if there is none."""
+    if name not in ENGINE_PRESETS:
+        raise ValueError(f"Engine preset must be one of {', '.join(ENGINE_PRESETS)}, not {name!r}")
+    return ENGINE_PRESETS[name]
