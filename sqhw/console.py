@@ -7,12 +7,11 @@ whether all is right. Names come from files, so no text is read as markup or sen
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -27,6 +26,7 @@ from rich.table import Table
 
 from sw_reference.files import as_json
 
+from .tools.output import Output
 from .tools.tools import ToolError
 
 __all__ = [
@@ -129,10 +129,14 @@ def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
     0: done, and all is right. 1: something is wrong, or a tool is missing or failed. 2: the command line
     is not acceptable. 130: interrupted.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # text that the encoding lacks
     typed = tuple(sys.argv[1:] if arguments is None else arguments)
+    with redirect_stdout(Output(sys.stdout)), redirect_stderr(Output(sys.stderr)):
+        code = _run(group, typed)
+        sys.stdout.flush()
+    return code
+
+
+def _run(group: click.Command, typed: tuple[str, ...]) -> int:
     try:
         result = group.main(typed, prog_name="sqhw", standalone_mode=False, obj=typed)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -141,9 +145,6 @@ def run(group: click.Command, arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         print(f"Error: {plain(_in_style(error.format_message()))}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has enough
-        return 1
     except (ToolError, OSError) as error:
         print(f"Error: {plain(str(error))}", file=sys.stderr)
         return 1

@@ -49,3 +49,51 @@ def test_a_home_that_cannot_be_written(tmp_path):
     for home in ({"HOME": "/dev/null"}, {"HOME": ""}, {"HOME": str(tmp_path / "none")}):
         result = started("-m", "sqhw", "presets", "--json", **home)
         assert (result.returncode, result.stderr) == (0, "")
+
+
+SHOW = """
+import click, sys
+from sqhw.console import Command, Outcome, progress, run, say, table
+@click.command(cls=Command)
+def show():
+    with progress() as begin:
+        done = begin("stage", 2)
+        say("while it works", err=True)
+        table("", ["a"], [[1]])
+        done("half")
+    return Outcome({}, lambda: table("title", ["a", "b"], [[1, 2]] * 9999), sys.argv[2] == "right")
+sys.exit(run(show, sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["-m", "sqhw", "presets"], 0),
+        (["-m", "sqhw", "presets", "--json"], 0),
+        (["-m", "sqhw", "--help"], 0),
+        (["-m", "sqhw", "registers", "-h"], 0),
+        (["-m", "sqhw", "nothing"], 2),
+        (["-c", SHOW, "", "right"], 0),
+        (["-c", SHOW, "", "wrong"], 1),
+        (["-c", SHOW, "", "wrong", "--json"], 1),
+    ],
+)
+@pytest.mark.parametrize("closed", ["stdout", "both"])
+def test_a_reader_that_has_enough(arguments, code, closed):
+    """The command works to its end, says nothing of the pipe, and its exit code is the truth."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            stdout=writer,
+            stderr=writer if closed == "both" else subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert result.returncode == code
+    assert "pipe" not in (result.stderr or "").lower()
