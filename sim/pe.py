@@ -19,7 +19,7 @@ from sqhw.emit import emit, module_name, write
 from sqhw.presets import PRESETS, engine_preset, preset
 from sqhw.tools import jobs
 
-__all__ = ["CHECK", "COMMAND", "run", "simulate", "with_random_summed"]
+__all__ = ["CHECK", "COLUMNS", "COMMAND", "run", "simulate", "summary"]
 
 WORKERS = 2
 PAIRS_WITH_WAVES = 4
@@ -47,8 +47,12 @@ def simulate(
     return Simulation(rows, design.manifest["sha256"])
 
 
-def with_random_summed(rows: Sequence[Row]) -> list[Row]:
-    """The rows, those of random numbers summed up per preset (their rates mean nothing)."""
+COLUMNS = ("layer", "site", "policy", "compared", "differ", "cycles", "utilization", "gate_rate")
+"""What :func:`summary` shows, which fits 80 columns."""
+
+
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """The rows for people, those of random numbers summed up per preset (their rates mean nothing)."""
     shown = []
     for (_, layer), group in itertools.groupby(rows, key=lambda row: (row["preset"], row["layer"])):
         lines = list(group)
@@ -63,7 +67,7 @@ def with_random_summed(rows: Sequence[Row]) -> list[Row]:
             for key in ("utilization", "gate_rate")
         }
         shown.append(lines[0] | sums | weigh | {"site": f"{len(lines)} lengths", "policy": "both"})
-    return shown
+    return [row | {"differ": row["mismatches"]} for row in shown]
 
 
 def run(
@@ -81,17 +85,6 @@ def run(
         work[f"engine {ENGINE}"] = partial(
             simulate_tiles, ENGINE, seed=seed, folder=folder / f"engine_{ENGINE}"
         )
-    columns = (
-        "layer",
-        "site",
-        "policy",
-        "compared",
-        "mismatches",
-        "cycles",
-        "stalls",
-        "utilization",
-        "gate_rate",
-    )
     found: dict[str, Simulation] = {}
 
     steps = {name: begin(name, 1) for name in work}
@@ -99,7 +92,7 @@ def run(
     def simulated(name: str) -> None:
         found[name] = work[name]()
         if found[name].rows:
-            show(name, with_random_summed(found[name].rows), columns)
+            show(name, summary(found[name].rows), COLUMNS)
         steps[name]()
 
     jobs.run({name: partial(simulated, name) for name in work}, workers=WORKERS)

@@ -8,6 +8,7 @@ import pytest
 
 from sim import pe
 from sim.harness import Simulation
+from sim.report import show
 from sqhw.cli import main
 from sqhw.console import SEED
 from sqhw.emit import emit, module_name
@@ -42,6 +43,17 @@ def test_the_committed_report_is_of_this_verilog(name):
         committed["verilog_sha256"][name]
         == emit(PRESETS[name], module_name(PRESETS[name], name)).manifest["sha256"]
     ), RENEW
+
+
+def test_the_table_fits_a_terminal(monkeypatch, capsys):
+    """At 80 columns, no title is broken in a word."""
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = json.loads((RESULTS / "sim.json").read_text())["rows"]
+    for name in PRESETS:
+        show("", pe.summary([row for row in rows if row["preset"] == name]), pe.COLUMNS)
+        head, *body = capsys.readouterr().out.split("\u2500" * 8)
+        assert sorted(head.split()) == sorted(" ".join(pe.COLUMNS).replace("_", " ").split())
+        assert max(map(len, body[-1].splitlines())) <= 80
 
 
 def test_a_wrong_design_is_found(tmp_path, monkeypatch, capsys):
