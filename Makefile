@@ -125,7 +125,7 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 
 ##@ Develop
 .PHONY: test test-slow test-serial lint docs capture
-test: | compiler $(READY)  ## the quick tests, type checker and linter included; CI runs this
+test: | compiler $(READY) $(VENV)/.cluster  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
 test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)

@@ -127,8 +127,12 @@ def test_frozen_leaves_out_what_is_not_kept():
 
 def test_cluster():
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
-        results = jobs.run({x: partial(square, x) for x in (3, 2)}, scheduler=cluster.scheduler_address)
+    with distributed.LocalCluster(n_workers=2, processes=True, dashboard_address=None) as cluster:
+        own = {x: partial(square, x) for x in (3, 2)}
+        results = jobs.run({**own, "process": os.getpid}, scheduler=cluster.scheduler_address)
+        with pytest.raises(ValueError, match=r"^first$"):
+            jobs.run({1: fail}, scheduler=cluster.scheduler_address)
+    assert results.pop("process") != os.getpid()
     assert list(results.items()) == [(3, 9), (2, 4)]
 
 
