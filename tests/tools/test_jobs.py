@@ -50,7 +50,12 @@ def test_no_jobs(python):
 
 def test_first_error_ends_it():
     started = []
-    more = {x: partial(started.append, x) for x in range(100)}
+
+    def start(x: int) -> None:
+        started.append(x)
+        time.sleep(0.05)  # a busy machine may be late to stop the rest
+
+    more = {x: partial(start, x) for x in range(100)}
     with pytest.raises(ValueError, match=r"^first$"):
         jobs.run({"fail": fail, **more}, workers=1)
     assert len(started) < 100
