@@ -1,0 +1,123 @@
+"""Weights in the codes of another quantizer: one shape for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CodedMatrix", "ImportedWeights", "imported"]
+
+_CONSTANT = 7  # the code of every element of a group that is one number
+_CELL = 1 / 12  # expected squared error of rounding to whole codes
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedWeights:
+    """Rows of a matrix: element = scale * code + bias, with the scale and the bias of the element's group.
+
+    Parameters
+    ----------
+    bits
+        4: codes -8..7. 8: codes -128..127.
+    group
+        Consecutive elements along K that share a scale and a bias; the last group of a row may be short.
+    codes
+        int8[rows, k].
+    scale, bias
+        float64[rows, groups], exactly as the checkpoint has them. Scales are not negative; where a scale
+        is zero, the bias is zero too.
+    cell
+        float64[256] or a number: the expected squared error, in codes, of a weight that was rounded to
+        the code -128, -127, ..., 127.
+    """
+
+    bits: Literal[4, 8]
+    group: int
+    codes: NDArray[np.int8]
+    scale: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    cell: NDArray[np.float64] | float = _CELL
+
+    @property
+    def offset(self) -> NDArray[np.float64]:
+        """float64[rows, groups]: the bias in codes; 0 where the scale is 0."""
+        zeros = np.zeros_like(self.bias)
+        return np.divide(self.bias, self.scale, out=zeros, where=self.scale > 0)
+
+    def values(self) -> NDArray[np.float64]:
+        """Returns the weights, float64[rows, k]."""
+        values: NDArray[np.float64] = self.codes * self.spread(self.scale) + self.spread(self.bias)
+        return values
+
+    def expected_error(self) -> float:
+        """Returns the sum of squared errors that rounding to these codes is expected to have made."""
+        cells = self.cell if isinstance(self.cell, float) else self.cell[self.codes.astype(np.int16) + 128]
+        return float((self.spread(self.scale) ** 2 * cells).sum())
+
+    def spread(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """Returns [rows, k] from a number per group [rows, groups]."""
+        return np.repeat(numbers, self.group, axis=1)[:, : self.codes.shape[1]]
+
+
+@dataclass(frozen=True)
+class CodedMatrix:
+    """A matrix [out, in] in the codes of another quantizer, read a few rows at a time.
+
+    Parameters
+    ----------
+    kind
+        The quantizer's name of its type.
+    shape
+        Rows (outputs) and elements of a row.
+    bits, group
+        As in :class:`ImportedWeights`.
+    has_bias
+        Whether any group has a bias.
+    part
+        Gives some rows; ValueError if a scale or a bias of them is not finite.
+    """
+
+    kind: str
+    shape: tuple[int, int]
+    bits: Literal[4, 8]
+    group: int
+    has_bias: bool
+    part: Callable[[slice], ImportedWeights]
+
+
+def imported(
+    codes: NDArray[np.int8],
+    scale: NDArray[Any],
+    bias: NDArray[Any],
+    group: int,
+    bits: Literal[4, 8] = 4,
+    cell: NDArray[np.float64] | float = _CELL,
+) -> ImportedWeights:
+    """Returns weights from codes and any finite scales and biases [rows, groups].
+
+    The weights stay exactly the same. Where a scale is negative, codes become ``-1 - code`` and the bias
+    grows by one code. A group without a scale is one number: its codes become 7 or -7.
+
+    Raises ValueError if a scale or a bias is NaN or Inf; the message names row and group.
+    """
+    scale, bias = scale.astype(np.float64), bias.astype(np.float64)
+    for name, numbers in (("scale", scale), ("bias", bias)):
+        if not np.isfinite(numbers).all():
+            row, place = np.argwhere(~np.isfinite(numbers))[0]
+            raise ValueError(
+                f"Row {row}, group {place}: the {name} must be finite, not {numbers[row, place]}"
+            )
+    negative, constant = scale < 0, (scale == 0) & (bias != 0)
+    if not (negative.any() or constant.any()):
+        return ImportedWeights(bits, group, codes, scale, bias, cell)
+    scale = np.where(constant, np.abs(bias) / _CONSTANT, np.abs(scale))
+    whole = ImportedWeights(bits, group, codes, scale, bias, cell)
+    codes = np.where(whole.spread(negative), ~codes, codes)
+    sevens = np.where(bias > 0, np.int8(_CONSTANT), np.int8(-_CONSTANT))
+    codes = np.where(whole.spread(constant), whole.spread(sevens), codes)
+    bias = np.where(constant, 0.0, np.where(negative, bias + scale, bias))
+    return ImportedWeights(bits, group, codes, scale, bias, cell)
