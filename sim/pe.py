@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sqhw.console import Begin
 from sqhw.emit import emit, module_name, write
 from sqhw.presets import PRESETS, engine_preset, preset
 from sqhw.tools import jobs
+from sw_reference.format import as_parameters
 
 __all__ = ["CHECK", "COLUMNS", "COMMAND", "run", "simulate", "summary"]
 
@@ -106,9 +106,9 @@ def run(
         "mismatches": sum(row["mismatches"] for row in rows),
         "cycles": sum(row["cycles"] + row["cycles_with_random_stalls"] for row in rows),
     }
-    configs: Row = {name: asdict(PRESETS[name]) for name in order if name in PRESETS}
+    configs: Row = {name: as_parameters(PRESETS[name]) for name in order if name in PRESETS}
     if len(configs) < len(found):
-        configs[f"engine {ENGINE}"] = asdict(engine_preset(ENGINE))
+        configs[f"engine {ENGINE}"] = as_parameters(engine_preset(ENGINE))
     problems = [] if totals["compared"] else ["nothing was compared"]
     problems += [f"{totals['mismatches']} results differ"] if totals["mismatches"] else []
     figures = {

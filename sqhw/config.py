@@ -7,7 +7,7 @@ from math import gcd
 from typing import Literal
 
 from sw_reference.checks import check_choice, check_int, plain_numbers
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, check_pair
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits
 
 __all__ = [
     "AXI_WIDTHS",
@@ -79,12 +79,26 @@ class PEConfig:
             raise TypeError(f"SQ format must be an SQFormat, not {self.sq!r}")
         if not isinstance(self.dense, DenseFormat):
             raise TypeError(f"Dense format must be a DenseFormat, not {self.dense!r}")
-        check_pair(self.sq, self.dense)
+        self._check_formats()
         check_int("Lanes", self.lanes, 1, self.sq.bank, power_of_two=True)
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
         check_choice("Output", self.output, ("pipelined", "serial"))
         check_choice("Pipeline", self.pipeline, ("short", "long"))
+
+    def _check_formats(self) -> None:
+        """Raises ValueError unless the hardware takes the two formats."""
+        sq, dense = self.sq, self.dense
+        check_choice("Scale", sq.scale, ("e5m3",), of="the hardware")
+        check_choice("Segment", sq.segment_size, (sq.bank,), of="the hardware")
+        check_choice("Dense mask", dense.mask, ("bitmap",), of="the hardware")
+        if dense.group is None:
+            return
+        check_choice("Group scale", dense.scale, ("e3m3",), of="the hardware")
+        check_choice("Offset", dense.offset, (False,), of="the hardware")
+        for name, bank in (("bank", sq.bank), ("dense bank", dense.bank or 1)):
+            if dense.group % bank:
+                raise ValueError(f"Group must be a multiple of the {name} ({bank}), not {dense.group!r}")
 
     @property
     def slots(self) -> int:

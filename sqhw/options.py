@@ -16,11 +16,14 @@ _SPELLED = {
     ("dense", "bits"): "dense_bits",
     ("dense", "outliers"): "dense_outliers",
     ("dense", "bank"): "dense_bank",
+    ("dense", "scale"): "group_scale",
+    ("dense", "mask"): "dense_mask",
     ("output",): "output_stage",  # --output is where files go
 }
 """Fields whose option has another name."""
 
 _BOUNDS = {
+    "segment": ("bank",),
     "group": ("bank",),
     "lanes": ("bank",),
     "k_max": ("bank",),

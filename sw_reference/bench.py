@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat, SQFormat, as_parameters
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense, quantize_sq
 
@@ -76,8 +76,8 @@ def document(results: list[Measurement], repetitions: int, *, command: str) -> d
     return {
         "command": command,
         "configuration": {
-            "sq": asdict(SQ),
-            "dense": asdict(DENSE),
+            "sq": as_parameters(SQ),
+            "dense": as_parameters(DENSE),
             "shape": [ROWS, K, COLUMNS],
             "repetitions": repetitions,
         },

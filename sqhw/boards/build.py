@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sw_reference.files import as_json, write_text
+from sw_reference.format import as_parameters
 
 from .. import __version__
 from ..config import EngineConfig
@@ -277,7 +278,7 @@ def document(built: Iterable[Bitstream], versions: dict[str, str], *, command: s
                 "title": board.title,
                 "part": board.part,
                 "baudrate": board.baudrate,
-                "parameters": asdict(board.config),
+                "parameters": as_parameters(board.config),
             }
         )
     return {

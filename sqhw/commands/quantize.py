@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import click
 import numpy as np
 
 from sw_reference.codes import ScaleChoice
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat, SQFormat, as_parameters
 
 from ..console import Command, Outcome, Refused, command_line, plain, progress, refusing, say, table
 from ..packed.convert import Recipe, convert
@@ -203,7 +202,7 @@ def _format(operand: str, parameters: dict[str, Any]) -> SQFormat | DenseFormat:
 
 def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:
     return {
-        name: {"operand": t.operand, **asdict(t), "bits_per_element": t.bits_per_element}
+        name: {"operand": t.operand, **as_parameters(t), "bits_per_element": t.bits_per_element}
         for name, t in packed.items()
     }
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from sw_reference.format import as_parameters
 
 from .. import __version__
 from ..engine.core import EngineCore
@@ -69,7 +70,7 @@ def measure(
         "command": command,
         "versions": {"sqhw": __version__, **{tool: package_version(tool) for tool in tools}},
         "preset": preset,
-        "configuration": asdict(config),
+        "configuration": as_parameters(config),
         "device": f"LFE5U-{device.upper().removesuffix('K')}F",
         "speed_grade": 6,
         "luts": design.luts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sw_reference.activations import load_activations
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat, SQFormat, as_parameters
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense, quantize_sq
 
@@ -158,7 +158,7 @@ def document(
         macs = config.lanes * size * size
         rows.append(
             {
-                **asdict(config.sq),
+                **as_parameters(config.sq),
                 "lanes": config.lanes,
                 "outlier_lanes": config.outlier_lanes,
                 "policy": policy,
@@ -183,7 +183,7 @@ def _perplexity(accuracy: Iterable[Record], sq: SQFormat, policy: str) -> dict[s
     selection: dict[str, Any] = {"format": "Largest"}
     if policy == "threshold":
         selection = {"format": "AbovePercentile", "percent": PERCENTILE}
-    wanted = {"format": "SQ", **asdict(sq), "selection": selection}
+    wanted = {"format": "SQ", **as_parameters(sq), "selection": selection}
     for row in accuracy:
         configuration = row.get("configuration", {})
         activation, weight = configuration.get("activation", {}), configuration.get("weight", {})

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sw_reference.activations import load_activations
+from sw_reference.format import as_parameters
 from sw_reference.llm import GGUFFile
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
@@ -107,7 +108,7 @@ def product(
         "seed": SEED,
         "versions": versions(),
         "preset": preset,
-        "configuration": asdict(config),
+        "configuration": as_parameters(config),
         "emission": emissions,
         "steady_utilization": _steady(found),
         "rows": list(found.values()),
@@ -248,7 +249,7 @@ def layer(
         "version": __version__,
         "block": block,
         "tokens": tokens,
-        "configuration": asdict(config),
+        "configuration": as_parameters(config),
         "clock": clock,
         "rows": found,
     }

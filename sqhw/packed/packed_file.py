@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat, SQFormat, as_parameters
 from sw_reference.pack import dense_bytes_per_row, sq_bytes_per_row, unpack_dense, unpack_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
@@ -86,7 +86,7 @@ def unpacked(
 
 def description(packed: Mapping[str, Packed], **more: Any) -> str:
     """Returns the metadata's entry KEY: the packed tensors by name, and how they were made."""
-    tensors = {name: {"operand": t.operand, **asdict(t)} for name, t in packed.items()}
+    tensors = {name: {"operand": t.operand, **as_parameters(t)} for name, t in packed.items()}
     return json.dumps({"version": _VERSION, **more, "tensors": tensors})
 
 

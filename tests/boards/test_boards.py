@@ -2,7 +2,6 @@
 """The boards: constraints as committed, the flow with stand-ins for its tools, reports."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from sqhw.boards import build as flow
 from sqhw.boards.build import Bitstream, TimingError
 from sqhw.boards.targets import BOARDS, board
 from sqhw.tools.tools import ToolError
+from sw_reference.format import as_parameters
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = {"nextpnr": "0"}
@@ -130,4 +130,4 @@ def test_committed_report():
     assert document["boards"]
     for entry in document["boards"]:
         assert entry["fmax_mhz"] is None or entry["fmax_mhz"] >= entry["clock_mhz"]
-        assert entry["parameters"] == asdict(BOARDS[entry["board"]].config)
+        assert entry["parameters"] == as_parameters(BOARDS[entry["board"]].config)

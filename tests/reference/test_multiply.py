@@ -185,8 +185,10 @@ def test_operands_that_do_not_fit_are_refused():
     sq = random_sq(rng, SQFormat(), 1, 20)
     with pytest.raises(ValueError, match=r"^Both operands must have the same K, not 20 and 21$"):
         multiply(sq, random_dense(rng, DenseFormat(), 1, 21))
-    with pytest.raises(ValueError, match=r"^Group must be a multiple of the bank \(16\), not 8$"):
-        multiply(sq, random_dense(rng, DenseFormat(4, 8), 1, 20))
+    with pytest.raises(
+        ValueError, match=r"^Group must be a multiple of the bank \(16\) or divide it, not 24$"
+    ):
+        multiply(sq, random_dense(rng, DenseFormat(4, 24), 1, 20))
 
 
 @given(st.data())

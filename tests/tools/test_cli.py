@@ -5,7 +5,7 @@ import importlib
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,7 +19,7 @@ from sqhw.options import parameters, selected
 from sqhw.presets import ARRAYS, ENGINE_PRESETS, PRESETS
 from sqhw.tools.synth import Report
 from sqhw.tools.tools import ToolError
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat, SQFormat, as_parameters
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,6 +85,21 @@ PE_REFUSALS = [
         "--bank 8",
         "Lanes must be a power of two from 1 to 8, not 16 (--bank 8, --lanes is 16 in preset default)",
     ),
+    ("--scale e3m2s", "Scale must be 'e5m3' in the hardware, not 'e3m2s'"),
+    (
+        "--segment 8",
+        "Segment must be 16 in the hardware, not 8 (--segment 8, --bank is 16 in preset default)",
+    ),
+    ("--group-scale linear8", "Group scale must be 'e3m3' in the hardware, not 'linear8'"),
+    ("--offset true", "Offset must be False in the hardware, not True"),
+    (
+        "--dense-outliers 1 --dense-bank 16 --dense-mask index",
+        "Dense mask must be 'bitmap' in the hardware, not 'index'",
+    ),
+    (
+        "--group 8",
+        "Group must be a multiple of the bank (16), not 8 (--group 8, --bank is 16 in preset default)",
+    ),
     (
         "--outliers 0 --outlier-lanes 1",
         "Outlier lanes must be an integer from 0 to 0, not 1 (--outlier-lanes 1, --outliers 0)",
@@ -145,7 +160,7 @@ def test_files_and_manifest(folder, capsys):
     assert capsys.readouterr() == ("out/mine.v\n", "")
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["mine.json", "mine.v", "mine.vlt"]
     manifest = json.loads((folder / "out" / "mine.json").read_text())
-    assert manifest["parameters"] == json.loads(json.dumps(asdict(EVERY_PARAMETER)))
+    assert manifest["parameters"] == json.loads(json.dumps(as_parameters(EVERY_PARAMETER)))
 
 
 def test_json_of_verilog(folder, capsys):
@@ -161,7 +176,7 @@ def test_array(folder, capsys):
     assert cli.main(["verilog", "array", "--preset", "tiny", "--rows", "1"]) == 0
     assert capsys.readouterr().out == "build/verilog/sq_array_custom.v\n"
     manifest = json.loads(Path("build/verilog/sq_array_custom.json").read_text())
-    assert manifest["parameters"] == json.loads(json.dumps(asdict(replace(ARRAYS["tiny"], rows=1))))
+    assert manifest["parameters"] == json.loads(json.dumps(as_parameters(replace(ARRAYS["tiny"], rows=1))))
 
 
 def typed_options(kind: str, typed: str) -> dict[str, object]:
