@@ -11,7 +11,17 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["e2m1_value", "fp16_dot", "integer_dot", "mx_dot", "nvfp4_dot", "round_float32", "ue4m3_value"]
+__all__ = [
+    "e2m1_value",
+    "fp16_dot",
+    "if4_dot",
+    "if4_value",
+    "integer_dot",
+    "mx_dot",
+    "nvfp4_dot",
+    "round_float32",
+    "ue4m3_value",
+]
 
 E8M0_NAN = 255
 UE4M3_NAN = 127
@@ -134,4 +144,33 @@ def nvfp4_dot(
     for xs, ys, p, q in zip(a, b, scale_a, scale_b, strict=True):
         block = sum((e2m1_value(x) * e2m1_value(y) for x, y in zip(xs, ys, strict=True)), Fraction(0))
         total += block * ue4m3_value(p) * ue4m3_value(q)
+    return total
+
+
+def if4_value(code: int, integer: int) -> Fraction:
+    """Returns the value of an IF4 code: FP4, or 6/7 of a two's complement INT4 if `integer`.
+
+    The factor 6/7 gives both kinds the same largest value, 6. The code -8, which no encoder uses, is -48/7.
+    """
+    return Fraction(6, 7) * ((code ^ 8) - 8) if integer else e2m1_value(code)
+
+
+def if4_dot(
+    a: Sequence[Sequence[int]], b: Sequence[Sequence[int]], scale_a: Sequence[int], scale_b: Sequence[int]
+) -> Fraction | None:
+    """Returns an IF4 dot product without the tensors' own scales, exactly; None if a scale is NaN.
+
+    Parameters
+    ----------
+    a, b
+        IF4 codes, [blocks][elements]; a block may be given in parts.
+    scale_a, scale_b
+        E4M3 codes, [blocks]. The magnitude is the block's scale; the sign bit says that elements are INT4.
+    """
+    if UE4M3_NAN in (scale & UE4M3_NAN for scale in (*scale_a, *scale_b)):
+        return None
+    total = Fraction(0)
+    for xs, ys, p, q in zip(a, b, scale_a, scale_b, strict=True):
+        products = (if4_value(x, p >> 7) * if4_value(y, q >> 7) for x, y in zip(xs, ys, strict=True))
+        total += sum(products, Fraction(0)) * ue4m3_value(p & 127) * ue4m3_value(q & 127)
     return total

@@ -54,7 +54,8 @@ def ratio_rows(report: Record) -> Rows:
         return lambda u: found.get((u["name"], f"{name}_{u['lanes']}_{u['size']}"), "")
 
     own = [u for u in report["units"] if u.get("family") in CONFIGS]
-    columns = {f"/ {FAMILIES[rival].title}": to(rival) for rival in RIVALS}
+    measured = {u.get("family") for u in report["units"]}
+    columns = {f"/ {FAMILIES[rival].title}": to(rival) for rival in RIVALS if rival in measured}
     return rows(own, {"gates of": "{title}", "lanes": "{lanes}", "size": "{size}", **columns})
 
 

@@ -16,6 +16,7 @@ from ..presets import array_preset, preset
 from .core import BareArray, BarePE, ShiftHarness
 from .rivals.array import Rival, RivalArray
 from .rivals.fp16_dot import FP16Decode, FP16Dot
+from .rivals.if4_dot import IF4Decode, IF4Dot
 from .rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
 from .rivals.mx_dot import MXDot
 from .rivals.nvfp4_dot import NVFP4Dot
@@ -109,6 +110,16 @@ def _fp16(lanes: int) -> Rival:
     return Rival(FP16Dot, (lanes,), row, {"b": 0}, {"a": decode, "b": decode})
 
 
+def _nv(unit: Callable[..., wiring.Component], lanes: int) -> Rival:
+    row = {"a": 0, "scale_a": 1, "valid": 1, "clear": -1}
+    return Rival(unit, (lanes,), row, {"b": 0, "scale_b": 1})
+
+
+def _if4(lanes: int) -> Rival:
+    decode = (IF4Decode, (lanes,))
+    return replace(_nv(IF4Dot, lanes), decode={"a": decode, "b": decode})
+
+
 def _mx(element: str, lanes: int) -> Rival:
     row = {"a": 0, "scale_a": 0, "valid": 0, "clear": -1}
     return Rival(MXDot, (element, lanes), row, {"b": 0, "scale_b": 0})
@@ -126,9 +137,8 @@ RIVALS: dict[str, Callable[[int], Rival]] = {
     "fp16": _fp16,
     "mxfp4": lambda lanes: _mx("fp4", lanes),
     "mxint8": lambda lanes: _mx("int8", lanes),
-    "nvfp4": lambda lanes: Rival(
-        NVFP4Dot, (lanes,), {"a": 0, "scale_a": 1, "valid": 1, "clear": -1}, {"b": 0, "scale_b": 1}
-    ),
+    "nvfp4": lambda lanes: _nv(NVFP4Dot, lanes),
+    "if4": _if4,
 }
 """What SQ hardware is compared with by name, given the lanes. Rows hold activations, columns weights."""
 
@@ -203,6 +213,7 @@ FAMILIES: dict[str, Family] = {
     "mxfp4": Family("MXFP4 x MXFP4, float32 sums", 4.25, 4.25),
     "mxint8": Family("MXINT8 x MXINT8, float32 sums", 8.25, 8.25),
     "nvfp4": Family("NVFP4 x NVFP4", 4.5, 4.5),
+    "if4": Family("IF4 x IF4", 4.5, 4.5),
 }
 
 

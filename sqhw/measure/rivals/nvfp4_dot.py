@@ -16,14 +16,14 @@ from ...arith.pipeline import register, signed_range
 from ...config import K_LIMIT
 from .fp4_products import FP4_BITS, FP4_PRODUCT_MAX, add_fp4_product
 
-__all__ = ["NVFP4_BLOCK", "UE4M3_BITS", "NVFP4Dot"]
+__all__ = ["NVFP4_BLOCK", "SCALE_MAX", "SIGNIFICAND_MAX", "UE4M3_BITS", "NVFP4Dot", "split_scale"]
 
 NVFP4_BLOCK = 16
 """Elements that share a scale."""
 UE4M3_BITS = 7
 _FRACTION_BITS = 3
-_SIGNIFICAND_MAX = 15
-_SCALE_MAX = 448 << 9
+SIGNIFICAND_MAX = 15
+SCALE_MAX = 448 << 9
 """In units of 2**-9, the last place of a subnormal scale."""
 
 
@@ -77,7 +77,7 @@ class NVFP4Dot(wiring.Component):
         self._blocks = max(1, lanes // NVFP4_BLOCK)
         self._block_lanes = lanes // self._blocks
         self._block_bound = self._block_lanes * FP4_PRODUCT_MAX
-        self._bound = -(-k_max // lanes) * self._blocks * self._block_bound * _SCALE_MAX**2
+        self._bound = -(-k_max // lanes) * self._blocks * self._block_bound * SCALE_MAX**2
         codes = data.ArrayLayout(unsigned(FP4_BITS), lanes)
         scales = data.ArrayLayout(unsigned(UE4M3_BITS), self._blocks)
         ports: dict[str, Any] = {"a": In(codes), "b": In(codes), "scale_a": In(scales), "scale_b": In(scales)}
@@ -108,11 +108,11 @@ class NVFP4Dot(wiring.Component):
             add_fp4_product(m, lanes, self.a[lane], self.b[lane], name=f"lane{lane}")
         total = Mux(self.valid, register(m, lanes.sum(), name=f"sum{block}"), 0)
 
-        (a, a_exponent), (b, b_exponent) = _split(self.scale_a[block]), _split(self.scale_b[block])
-        scale = BitHeap(m, unsigned((_SIGNIFICAND_MAX**2).bit_length()), name=f"scale{block}")
+        (a, a_exponent), (b, b_exponent) = split_scale(self.scale_a[block]), split_scale(self.scale_b[block])
+        scale = BitHeap(m, unsigned((SIGNIFICAND_MAX**2).bit_length()), name=f"scale{block}")
         scale.add_product(a, b)
         significand = Cat(scale.sum(), Const(0, 1)).as_signed()
-        product = BitHeap(m, signed_range(self._block_bound * _SIGNIFICAND_MAX**2), name=f"product{block}")
+        product = BitHeap(m, signed_range(self._block_bound * SIGNIFICAND_MAX**2), name=f"product{block}")
         product.add_booth(total, significand)
         scaled = register(m, product.sum(), name=f"product{block}")
         exponent = register(m, a_exponent + b_exponent, name=f"exponent{block}")
@@ -120,7 +120,7 @@ class NVFP4Dot(wiring.Component):
         return (scaled << exponent)[2 : 2 + len(self.acc)].as_signed()
 
 
-def _split(scale: Value) -> tuple[Value, Value]:
+def split_scale(scale: Value) -> tuple[Value, Value]:
     """Returns a scale's significand and exponent; that of a subnormal is 1."""
     fraction, exponent = scale[:_FRACTION_BITS], scale[_FRACTION_BITS:]
     normal = exponent.any()
