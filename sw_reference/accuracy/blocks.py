@@ -1,4 +1,4 @@
-"""Rivals: OCP microscaling formats, NVFP4, and a column split after LLM.int8()."""
+"""Rivals: OCP microscaling formats, NVFP4, IF4, and a column split after LLM.int8()."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.calibration import Site
-from sw_reference.accuracy.floats import E2M1, E4M3, FP16
+from sw_reference.accuracy.floats import E2M1, E2M3, E4M3, FP16, SmallFloat
 from sw_reference.accuracy.operand import Operand
 from sw_reference.policy import to_banks
 
-__all__ = ["MX", "NVFP4", "ColumnSplit"]
+__all__ = ["IF4", "MX", "NVFP4", "ColumnSplit"]
 
-_E2M1_EXPONENT = 2  # of its largest number, 6
+Float64 = NDArray[np.float64]
+
 _MXINT8_UNIT = 2.0**-6
+_MX_FLOATS: dict[str, tuple[SmallFloat, int]] = {"fp4": (E2M1, 2), "fp6": (E2M3, 2)}
+"""Elements that are floats, and the exponent of their largest number."""
+_MX_BITS = {"fp4": 4, "fp6": 6, "int8": 8}
 
 
 @dataclass(frozen=True)
 class MX:
     """OCP MX: blocks of 32 with a power-of-two scale, 2**(floor(log2(largest)) - largest exponent of an
-    element), as the specification's conversion has it. Elements: FP4 (E2M1) or INT8."""
+    element), as the specification's conversion has it. Elements: FP4 (E2M1), FP6 (E2M3) or INT8."""
 
-    element: Literal["fp4", "int8"]
+    element: Literal["fp4", "fp6", "int8"]
     block: int = 32
 
     @property
     def bits(self) -> float:
-        return (4 if self.element == "fp4" else 8) + 8 / self.block
+        return _MX_BITS[self.element] + 8 / self.block
 
     @property
     def hardware(self) -> bool:
@@ -38,11 +42,11 @@ class MX:
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         blocks = to_banks(x, self.block).astype(np.float64)
         exponent = np.frexp(np.abs(blocks).max(axis=2, keepdims=True))[1] - 1
-        exponent -= _E2M1_EXPONENT if self.element == "fp4" else 0
-        exponent = np.clip(exponent, -127, 127)
+        element, largest = _MX_FLOATS.get(self.element, (None, 0))
+        exponent = np.clip(exponent - largest, -127, 127)
         scaled = np.ldexp(blocks, -exponent)
-        if self.element == "fp4":
-            codes = E2M1.round(scaled)
+        if element:
+            codes = element.round(scaled)
         else:
             codes = np.clip(np.rint(scaled / _MXINT8_UNIT), -127, 127) * _MXINT8_UNIT
         return _flat(np.ldexp(codes, exponent), x)
@@ -68,25 +72,34 @@ class NVFP4:
         return False
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        blocks = to_banks(x, 16).astype(np.float64)
-        largest = np.abs(blocks).max(axis=2, keepdims=True)
-        row = largest.max(axis=1, keepdims=True) / (E2M1.largest * E4M3.largest)
+        # With 256, there is room for the scale of a largest element that maps to 4.
+        blocks, largest, row = _nv_blocks(x, 256 if self.adaptive else E4M3.largest)
+        best = _float4(blocks, _nv_scale(largest / E2M1.largest, row))
         if self.adaptive:
-            row *= E4M3.largest / 256  # room for the scale of a largest element that maps to 4
-        row = np.where(row > 0, row, 1).astype(np.float32).astype(np.float64)
-        best = self._coded(blocks, row, largest / E2M1.largest)
-        if self.adaptive:
-            other = self._coded(blocks, row, largest / 4)
-            better = _error(other, blocks) < _error(best, blocks)
-            best = np.where(better, other, best)
+            best = _better(best, _float4(blocks, _nv_scale(largest / 4, row)), blocks)
         return _flat(best, x)
 
-    @staticmethod
-    def _coded(
-        blocks: NDArray[np.float64], row: NDArray[np.float64], scale: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        scale = E4M3.round(scale / row) * row
-        return E2M1.round(blocks / np.where(scale > 0, scale, 1)) * scale
+
+@dataclass(frozen=True)
+class IF4:
+    """NVFP4's blocks, scales and bits, but each block's elements are FP4 or INT4 times 6/7, whichever has the
+    smaller squared error (arXiv 2603.28765). The scale's sign bit says which: a scale needs none.
+    """
+
+    @property
+    def bits(self) -> float:
+        return 4.5
+
+    @property
+    def hardware(self) -> bool:
+        return False
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        blocks, largest, row = _nv_blocks(x, E4M3.largest)
+        scale = _nv_scale(largest / E2M1.largest, row)
+        unit = scale * 6 / 7
+        integers = np.clip(np.rint(blocks / np.where(unit > 0, unit, 1)), -7, 7) * unit
+        return _flat(_better(_float4(blocks, scale), integers, blocks), x)
 
 
 @dataclass(frozen=True)
@@ -114,10 +127,33 @@ class ColumnSplit:
         return Operand.from_values(np.where(apart, FP16.round(x), codes))
 
 
-def _error(values: NDArray[np.float64], blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    error: NDArray[np.float64] = np.square(values - blocks).sum(axis=2, keepdims=True)
+def _nv_blocks(x: NDArray[np.float32], largest_scale: float) -> tuple[Float64, Float64, Float64]:
+    """Returns blocks of 16, the largest magnitude of each, and row scales: the largest of a row is
+    6 * `largest_scale` of them."""
+    blocks = to_banks(x, 16).astype(np.float64)
+    largest = np.abs(blocks).max(axis=2, keepdims=True)
+    row = largest.max(axis=1, keepdims=True) / (E2M1.largest * largest_scale)
+    return blocks, largest, np.where(row > 0, row, 1).astype(np.float32).astype(np.float64)
+
+
+def _nv_scale(wanted: Float64, row: Float64) -> Float64:
+    """Returns the scales nearest to `wanted`: E4M3 in units of the row scale."""
+    return E4M3.round(wanted / row) * row
+
+
+def _float4(blocks: Float64, scale: Float64) -> Float64:
+    return E2M1.round(blocks / np.where(scale > 0, scale, 1)) * scale
+
+
+def _better(values: Float64, other: Float64, blocks: Float64) -> Float64:
+    """Returns, block by block, `other` where its squared error is smaller."""
+    return np.where(_error(other, blocks) < _error(values, blocks), other, values)
+
+
+def _error(values: Float64, blocks: Float64) -> Float64:
+    error: Float64 = np.square(values - blocks).sum(axis=2, keepdims=True)
     return error
 
 
-def _flat(values: NDArray[np.float64], x: NDArray[np.float32]) -> Operand:
+def _flat(values: Float64, x: NDArray[np.float32]) -> Operand:
     return Operand.from_values(values.reshape(len(x), -1)[:, : x.shape[1]])

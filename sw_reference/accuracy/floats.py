@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["E2M1", "E4M3", "E5M2", "E5M3", "FP16", "SmallFloat"]
+__all__ = ["E2M1", "E2M3", "E4M3", "E5M2", "E5M3", "FP16", "SmallFloat"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class SmallFloat:
 
 
 E2M1 = SmallFloat("e2m1", 4, 1, 0, 6.0)
+E2M3 = SmallFloat("e2m3", 6, 3, 0, 7.5)
 E4M3 = SmallFloat("e4m3", 8, 3, -6, 448.0)
 E5M2 = SmallFloat("e5m2", 8, 2, -14, 57344.0)
 FP16 = SmallFloat("fp16", 16, 10, -14, 65504.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sw_reference.accuracy.blocks import MX, NVFP4, ColumnSplit
+from sw_reference.accuracy.blocks import IF4, MX, NVFP4, ColumnSplit
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.selection import (
@@ -99,7 +99,13 @@ def _rivals() -> Iterator[Scheme]:
     yield Scheme("W4 A4 g32", fmt, fmt)
     yield Scheme("MXFP4 both", MX("fp4"), MX("fp4"))
     yield Scheme("MXINT8 both", MX("int8"), MX("int8"))
+    yield Scheme("MXFP6 both", MX("fp6"), MX("fp6"))
+    yield Scheme("IF4 both", IF4(), IF4())
     yield Scheme("W8 A-NVFP4", NVFP4(), _W8)
+    yield Scheme("W8 A-NVFP4 4/6", NVFP4(adaptive=True), _W8)
+    yield Scheme("W8 A-IF4", IF4(), _W8)
+    yield Scheme("W8 A-MXFP4", MX("fp4"), _W8)
+    yield Scheme("W8 A-MXFP6", MX("fp6"), _W8)
     yield Scheme("W4 A4 rotated", Dense(4), Dense(4, None, "least_squares"), "rotate")
     yield Scheme("W4 A4 g32 rotated", fmt, fmt, "rotate")
     yield Scheme("LLM.int8() columns", ColumnSplit(), ColumnSplit())
@@ -128,7 +134,6 @@ def _more() -> Iterator[Scheme]:
     yield Scheme("W8 A-SQ 16/1 FP16 scale", Variant(scale="fp16"), _W8)
     yield Scheme("W8 A-SQ 16/1 INT8 row scale", Variant(high="int8_row"), _W8)
     yield Scheme("W8 A-SQ 16/1 E5M2", Variant(high="e5m2"), _W8)
-    yield Scheme("W8 A-MXFP4", MX("fp4"), _W8)
     yield Scheme("W4 A8", _A8, Dense(4, None, "least_squares"))
     yield Scheme("W8 A-SQ 16/1 power of two, rounded up", Variant(scale="e8m0", search=False), _W8)
     yield Scheme("W8 A-SQ 16/1 static by rms", Variant(selection=Static("rms"), mask="static"), _W8)

@@ -15,10 +15,10 @@ import pytest
 from sqhw import cli
 from sqhw.commands import accuracy as command
 from sw_reference.accuracy import runner, text, verify
-from sw_reference.accuracy.blocks import MX, NVFP4
+from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.accuracy.calibration import FIRST, PERCENTILES, Site
 from sw_reference.accuracy.compensation import compensated
-from sw_reference.accuracy.floats import E2M1, E4M3, E5M2, FP16
+from sw_reference.accuracy.floats import E2M1, E2M3, E4M3, E5M2, FP16
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.report import rows
@@ -103,6 +103,7 @@ def test_rows_beyond_the_bound_take_limbs(extreme):
     ("ours", "judge"),
     [
         (E2M1, ml_dtypes.float4_e2m1fn),
+        (E2M3, ml_dtypes.float6_e2m3fn),
         (E4M3, ml_dtypes.float8_e4m3fn),
         (E5M2, ml_dtypes.float8_e5m2),
         (FP16, np.float16),
@@ -120,15 +121,19 @@ def test_small_floats(ours, judge):
     assert ours.round(np.array([1e9, -1e9])).tolist() == [ours.largest, -ours.largest]
 
 
-def test_mx_is_what_ml_dtypes_makes_of_it():
+@pytest.mark.parametrize(
+    ("element", "judge", "largest", "bits"),
+    [("fp4", ml_dtypes.float4_e2m1fn, 6, 4.25), ("fp6", ml_dtypes.float6_e2m3fn, 7.5, 6.25)],
+)
+def test_mx_is_what_ml_dtypes_makes_of_it(element, judge, largest, bits):
     x = np.random.default_rng(2).standard_t(3, (8, 128)).astype(np.float32)
     blocks = x.reshape(8, 4, 32)
     scale = 2.0 ** (np.floor(np.log2(np.abs(blocks).max(axis=2, keepdims=True))) - 2)
     assert np.array_equal(scale, scale.astype(ml_dtypes.float8_e8m0fnu).astype(np.float64))
-    scaled = np.clip(blocks / scale, -6, 6)  # saturates
-    expected = scaled.astype(ml_dtypes.float4_e2m1fn).astype(np.float64) * scale
-    assert np.array_equal(MX("fp4").quantize(x, None).units, expected.reshape(8, 128))
-    assert MX("fp4").bits == 4.25
+    scaled = np.clip(blocks / scale, -largest, largest)  # saturates
+    expected = scaled.astype(judge).astype(np.float64) * scale
+    assert np.array_equal(MX(element).quantize(x, None).units, expected.reshape(8, 128))
+    assert MX(element).bits == bits
 
 
 def test_nvfp4_adaptive_is_never_worse_by_block():
@@ -141,6 +146,24 @@ def test_nvfp4_adaptive_is_never_worse_by_block():
     scale = np.abs(x[0, :16]).max() / 6
     y = NVFP4().quantize(x, None).units[0, :16]
     assert np.abs(y - x[0, :16]).max() <= 1.07 * scale
+
+
+def test_if4_takes_the_better_kind_of_each_block():
+    x = np.random.default_rng(4).standard_normal((8, 128)).astype(np.float32)
+    got = IF4().quantize(x, None).units.reshape(8, 8, 16).astype(np.float64)
+    real = NVFP4().quantize(x, None).units.reshape(8, 8, 16)
+    # The scale of a block is NVFP4's, whose largest element is 6 of it at most.
+    largest = np.abs(x).max(axis=1).astype(np.float64) / (6 * 448)
+    row = largest.astype(np.float32).astype(np.float64)[:, None, None]
+    blocks = x.reshape(8, 8, 16).astype(np.float64)
+    wanted = np.abs(blocks).max(axis=2, keepdims=True) / 6 / row
+    unit = wanted.astype(ml_dtypes.float8_e4m3fn).astype(np.float64) * row * 6 / 7
+    integers = np.clip(np.rint(blocks / unit), -7, 7) * unit
+    closer = np.square(integers - blocks).sum(axis=2) < np.square(real - blocks).sum(axis=2)
+    expected = np.where(closer[:, :, None], integers, real).astype(np.float32)
+    assert np.array_equal(got, expected)
+    assert 10 < closer.sum() < 54
+    assert IF4().bits == 4.5
 
 
 @pytest.mark.parametrize(("bank", "outliers"), [(16, 1), (32, 2)])
