@@ -20,7 +20,7 @@ from sw_reference.split import dequantize
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from .packed_file import KEY, Packed, PackedFile, description, packed_entries, unpacked
-from .sources import Source
+from .source import Source
 from .tensor_file import Entry, TensorFile, TensorFileWriter
 
 __all__ = ["Recipe", "convert"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .sources import Source
+from .source import Source
 
 __all__ = ["LINEAR", "Selection", "select"]
 
@@ -14,13 +14,8 @@ LINEAR = r"\.\d+\..*weight$"
 """Matches the linear layers of numbered blocks, in the names of GGUF and of Hugging Face; embeddings and
 output layers lie outside the blocks."""
 
-_CODES = {
-    ".qweight": "GPTQ or AWQ",
-    ".weight_packed": "compressed-tensors",
-    ".weight.absmax": "bitsandbytes",
-    ".SCB": "bitsandbytes",
-}
-"""How the tensors end that mark a layer as codes of another quantizer."""
+_CODES = {".weight.absmax": "bitsandbytes", ".SCB": "bitsandbytes"}
+"""How the tensors end that mark a layer as codes that cannot be read."""
 _NAMED = 3  # names of a group in one line
 
 
@@ -79,6 +74,8 @@ def _reasons(source: Source, matches: Callable[[str], bool], pattern: str) -> Ca
         parts = name.split(".")
         layers = (".".join(parts[:i]) for i in range(1, len(parts)))
         quantizer = next((codes[layer] for layer in layers if layer in codes), None)
+        if name in source.refused:
+            return source.refused[name]
         if quantizer is not None:
             return f"in codes of {quantizer}"
         if len(entry.shape) < 2:

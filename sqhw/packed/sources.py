@@ -8,15 +8,19 @@ import re
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 
 from sw_reference.checkpoints.gguf import GGUFFile
+from sw_reference.checkpoints.gguf_blocks import BLOCKS, coded_blocks
+from sw_reference.checkpoints.imported import CodedMatrix
 
+from .layers import with_layers
+from .source import Source
 from .tensor_file import Entry, TensorFile
 
-__all__ = ["Source", "open_source"]
+__all__ = ["open_source"]
 
 _GGUF_MAGIC = b"GGUF"
 _POINTER_MAGIC = b"vers"  # version https://git-lfs.github.com/spec/v1
@@ -26,42 +30,13 @@ _INDEX = "*.safetensors.index.json"
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.(gguf|safetensors))")
 
 
-class Source(Protocol):
-    """A model's tensors.
-
-    Members
-    -------
-    paths: Sequence[Path]
-        The files they are in.
-    metadata: dict[str, str]
-        What the files say of themselves, as safetensors can keep it.
-    entries: dict[str, Entry]
-        The tensors by name, as they are stored; shapes have outputs first.
-    """
-
-    paths: Sequence[Path]
-    metadata: dict[str, str]
-    entries: dict[str, Entry]
-
-    def readable(self, name: str) -> bool:
-        """Whether :meth:`part` gives a tensor's numbers."""
-
-    def passed_on(self, name: str) -> Entry:
-        """Returns a tensor as a safetensors file holds it; ValueError if none can."""
-
-    def raw(self, name: str) -> NDArray[Any]:
-        """Returns the bytes that :meth:`passed_on` describes."""
-
-    def part(self, name: str, rows: slice) -> NDArray[Any]:
-        """Returns some rows of a tensor of floats as numbers."""
-
-
 class _GGUFSource:
     """A GGUF file. Of its metadata, numbers, words and flags are kept; lists (the vocabulary) are not."""
 
     def __init__(self, path: Path) -> None:
         self.file = GGUFFile(path)
         self.paths: Sequence[Path] = (path,)
+        self.refused: dict[str, str] = {}
         scalars = {k: v for k, v in self.file.metadata.items() if isinstance(v, str | int | float)}
         self.metadata = {"gguf": json.dumps({k: v for k, v in scalars.items() if not k.startswith("split.")})}
         self.entries = {
@@ -89,6 +64,12 @@ class _GGUFSource:
     def part(self, name: str, rows: slice) -> NDArray[Any]:
         return self.file.part(name, rows)
 
+    def coded(self, name: str) -> CodedMatrix | None:
+        kind, shape = self.entries[name].dtype, self.entries[name].shape
+        if kind not in BLOCKS or len(shape) != 2 or 0 in shape:
+            return None
+        return coded_blocks(kind, self.file.stored(name).reshape(shape[0], -1), shape[1])
+
 
 class _Parts:
     """A model in several files, read as one; of metadata that differ, those of the first file count."""
@@ -96,6 +77,7 @@ class _Parts:
     def __init__(self, parts: Sequence[Source]) -> None:
         self.paths: Sequence[Path] = [path for part in parts for path in part.paths]
         self.metadata: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
         self._home: dict[str, Source] = {}
         for part in parts:
             self.metadata = part.metadata | self.metadata
@@ -116,6 +98,9 @@ class _Parts:
 
     def part(self, name: str, rows: slice) -> NDArray[Any]:
         return self._home[name].part(name, rows)
+
+    def coded(self, name: str) -> CodedMatrix | None:
+        return self._home[name].coded(name)
 
 
 def open_source(path: str | PathLike[str]) -> Source:
@@ -145,7 +130,7 @@ def open_source(path: str | PathLike[str]) -> Source:
         raise ValueError(
             f"{path} must hold {expected} tensors, as its metadata say, not {len(source.entries)}"
         )
-    return source
+    return with_layers(source)
 
 
 def _open(path: Path) -> _GGUFSource | TensorFile:

@@ -58,6 +58,8 @@ class TensorFile:
     metadata: dict[str, str]
     entries: dict[str, Entry]
         The tensors by name, in the header's order.
+    refused: dict[str, str]
+        Empty.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class TensorFile:
         self.paths: Sequence[Path] = (path,)
         self.metadata: dict[str, str] = header.pop("__metadata__", {})
         self.entries: dict[str, Entry] = {}
+        self.refused: dict[str, str] = {}
         self._starts: dict[str, int] = {}
         for name, fields in header.items():
             start, end = fields["data_offsets"]
@@ -91,6 +94,9 @@ class TensorFile:
     def readable(self, name: str) -> bool:
         """Whether :meth:`part` gives a tensor's numbers."""
         return self.entries[name].dtype in FLOATS
+
+    def coded(self, name: str) -> None:
+        """Returns None: no single tensor of such a file is a matrix in codes."""
 
     def passed_on(self, name: str) -> Entry:
         """Returns a tensor as another safetensors file holds it."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CodedMatrix", "ImportedWeights", "imported"]
+__all__ = ["CodedMatrix", "ImportedWeights", "imported", "spread"]
 
 _CONSTANT = 7  # the code of every element of a group that is one number
 _CELL = 1 / 12  # expected squared error of rounding to whole codes
@@ -50,17 +50,16 @@ class ImportedWeights:
 
     def values(self) -> NDArray[np.float64]:
         """Returns the weights, float64[rows, k]."""
-        values: NDArray[np.float64] = self.codes * self.spread(self.scale) + self.spread(self.bias)
+        values: NDArray[np.float64] = self.codes * self._spread(self.scale) + self._spread(self.bias)
         return values
+
+    def _spread(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        return spread(numbers, self.group, self.codes.shape[1])
 
     def expected_error(self) -> float:
         """Returns the sum of squared errors that rounding to these codes is expected to have made."""
         cells = self.cell if isinstance(self.cell, float) else self.cell[self.codes.astype(np.int16) + 128]
-        return float((self.spread(self.scale) ** 2 * cells).sum())
-
-    def spread(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Returns [rows, k] from a number per group [rows, groups]."""
-        return np.repeat(numbers, self.group, axis=1)[:, : self.codes.shape[1]]
+        return float((self._spread(self.scale) ** 2 * cells).sum())
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,13 @@ def imported(
     if not (negative.any() or constant.any()):
         return ImportedWeights(bits, group, codes, scale, bias, cell)
     scale = np.where(constant, np.abs(bias) / _CONSTANT, np.abs(scale))
-    whole = ImportedWeights(bits, group, codes, scale, bias, cell)
-    codes = np.where(whole.spread(negative), ~codes, codes)
     sevens = np.where(bias > 0, np.int8(_CONSTANT), np.int8(-_CONSTANT))
-    codes = np.where(whole.spread(constant), whole.spread(sevens), codes)
+    turned, replaced, sevens = (spread(n, group, codes.shape[1]) for n in (negative, constant, sevens))
+    codes = np.where(replaced, sevens, np.where(turned, ~codes, codes))
     bias = np.where(constant, 0.0, np.where(negative, bias + scale, bias))
     return ImportedWeights(bits, group, codes, scale, bias, cell)
+
+
+def spread(numbers: NDArray[Any], group: int, k: int) -> NDArray[Any]:
+    """Returns [rows, k] from a number per group [rows, groups]."""
+    return np.repeat(numbers, group, axis=1)[:, :k]

@@ -53,8 +53,14 @@ def test_every_tensor_has_a_reason(tmp_path):
 @pytest.mark.parametrize(
     ("quantizer", "codes"),
     [
-        ("GPTQ or AWQ", {"qweight": np.ones((8, 4), np.int32), "scales": W.astype(np.float16)}),
-        ("compressed-tensors", {"weight_packed": np.ones((4, 8), np.int32), "weight_scale": W}),
+        (
+            "GPTQ or AWQ: it lacks qzeros",
+            {"qweight": np.ones((8, 4), np.int32), "scales": W.astype(np.float16)},
+        ),
+        (
+            "compressed-tensors: it lacks weight_shape",
+            {"weight_packed": np.ones((4, 8), np.int32), "weight_scale": W},
+        ),
         ("bitsandbytes", {"weight": np.ones((128, 1), np.uint8), "weight.absmax": W[0]}),
         ("bitsandbytes", {"weight": np.ones((4, 64), np.int8), "SCB": W[0]}),
     ],
