@@ -134,8 +134,11 @@ def error_change(
     return scale * (scale * squares - (2 / FRACTION) * reference * products)
 
 
-def checked_matrix(x: Any) -> NDArray[np.float32]:
-    """Returns x as float32; refuses what is no matrix of finite numbers, or has a number that becomes 0."""
+def checked_matrix(x: Any, first_row: int = 0) -> NDArray[np.float32]:
+    """Returns x as float32; refuses what is no matrix of finite numbers, or has a number that becomes 0.
+
+    x may be a part of a larger matrix, from `first_row` on: errors count rows in that one.
+    """
     if not isinstance(x, np.ndarray) or x.dtype not in (np.float16, np.float32, np.float64):
         kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(f"A matrix must be an array of float16, float32 or float64, not {kind}")
@@ -153,5 +156,6 @@ def checked_matrix(x: Any) -> NDArray[np.float32]:
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         rule = "a finite float32" if result[row, column] else "0 or at least float32's smallest, 1.4e-45"
-        raise ValueError(f"Row {row}, column {column}: an element must be {rule}, not {x[row, column]}")
+        number = x[row, column]
+        raise ValueError(f"Row {first_row + row}, column {column}: an element must be {rule}, not {number}")
     return result

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.codes import ScaleChoice
+from sw_reference.codes import ScaleChoice, checked_matrix
 from sw_reference.files import replacing
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.pack import pack_dense, pack_sq
@@ -142,7 +142,7 @@ def _pack(
     rows, k = source.entries[name].shape
     error = squares = outliers = 0.0
     for start, w in _parts(source, name):
-        t = _quantize(w, policy, recipe, name)
+        t = _quantize(w, policy, recipe, name, start)
         data = pack_sq(t) if isinstance(t, SQTensor) else pack_dense(t)
         stored: list[NDArray[Any]] = []
         for part, content in (("packed", data), ("row_scale", t.row_scale)):
@@ -197,8 +197,11 @@ def _policy(source: Source, name: str, recipe: Recipe) -> Policy:
     return LargestMagnitude()
 
 
-def _quantize(w: NDArray[Any], policy: Policy, recipe: Recipe, name: str) -> SQTensor | DenseTensor:
+def _quantize(
+    w: NDArray[Any], policy: Policy, recipe: Recipe, name: str, first_row: int = 0
+) -> SQTensor | DenseTensor:
     try:
+        w = checked_matrix(w, first_row)
         if isinstance(recipe.format, SQFormat):
             return quantize_sq(w, recipe.format, policy, recipe.scale)
         return quantize_dense(w, recipe.format, recipe.scale, policy)

@@ -62,6 +62,31 @@ def test_size_is_what_is_reported(model):
         assert packed.bits_per_element == 8 * size / (packed.rows * packed.k)
 
 
+@pytest.mark.parametrize(
+    ("number", "rule"),
+    [
+        (1e-46, "0 or at least float32's smallest, 1.4e-45"),
+        (-5e-324, "0 or at least float32's smallest, 1.4e-45"),
+        (1e39, "a finite float32"),
+        (np.nan, "a finite float32"),
+    ],
+)
+@pytest.mark.parametrize("fmt", [SQFormat(), DenseFormat()], ids=str)
+def test_a_weight_beyond_float32_is_named_by_its_place(tmp_path, monkeypatch, number, rule, fmt):
+    """Wherever the parts begin that are worked on."""
+    monkeypatch.setattr(convert_module, "_ELEMENTS", 100)
+    w = np.ones((40, 32))
+    w[29, 7] = number
+    save_file({NAMES[0]: w}, tmp_path / "wide.safetensors")
+    message = f"{NAMES[0]}: Row 29, column 7: an element must be {rule}, not {number}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        to_packed(tmp_path / "wide.safetensors", Recipe(fmt))
+    assert [path.name for path in tmp_path.iterdir()] == ["wide.safetensors"]
+    w[29, 7] = 1e-44
+    save_file({NAMES[0]: w}, tmp_path / "wide.safetensors")
+    assert list(PackedFile(to_packed(tmp_path / "wide.safetensors", Recipe(fmt))).packed) == NAMES[:1]
+
+
 def test_threshold_counts_in_root_mean_squares(model):
     file = PackedFile(to_packed(model, Recipe(SQFormat(32, 2, "fp16"), threshold=2.0)))
     marked = 0
