@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from .rtl import Reply, RTLDevice
 
 __all__ = ["Device", "Engine", "EngineError", "Statistics", "as_format", "golden"]
 
+
+_REST = (1 << 32) - 1
+"""Cycles in which no stream moves until the engine ends a job by itself: a host may be slow, never gone."""
 
 _SERIAL_CYCLES = SerialResultLanes.latency + SerialOutputStage.subnormal_cycles + 1
 """A result through serial stages, at most."""
@@ -99,6 +103,8 @@ def golden(sq: SQTensor, dense: DenseTensor, output: Format = Format.FLOAT32) ->
 class Engine:
     """Y = X W^T on an engine.
 
+    It is its own context manager: leaving the block closes it.
+
     Parameters
     ----------
     config
@@ -137,13 +143,31 @@ class Engine:
             )
         self._config = config
         self._device: Device | None = None
-        if backend == "rtl":
-            self._device = RTLDevice(config, note=note)
-        elif port is not None:
-            self._device = SerialDevice(config, open_port(port, baudrate=baudrate))
-        elif not isinstance(backend, str):
-            self._device = backend
+        self._closed = False
+        with ExitStack() as opened:
+            if backend == "rtl":
+                self._device = opened.enter_context(closing(RTLDevice(config, note=note)))
+            elif port is not None:
+                line = opened.enter_context(closing(open_port(port, baudrate=baudrate)))
+                self._device = SerialDevice(config, line)
+            elif not isinstance(backend, str):
+                self._device = backend
+            self._opened = opened.pop_all()
         self.statistics: Statistics | None = None
+
+    def close(self) -> None:
+        """Frees the port or the simulation, if this engine opened one; a second time does nothing.
+
+        A device that was given stays as it is.
+        """
+        self._closed = True
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def config(self) -> EngineConfig:
@@ -172,10 +196,13 @@ class Engine:
         TypeError
             If an operand or the format is something else.
         ValueError
-            If the operands are not in the engine's formats, exceed its limits, or differ in K.
+            If the operands are not in the engine's formats, exceed its limits, or differ in K; or if the
+            engine is closed.
         EngineError
             If the device reports an error, or delivers no results.
         """
+        if self._closed:
+            raise ValueError("Engine must be open, but close() was called: make another one")
         output, pe = as_format(output), self._config.pe
         if isinstance(x, np.ndarray):
             x = quantize_sq(x, pe.sq)
@@ -192,7 +219,8 @@ class Engine:
     ) -> NDArray[Any]:
         config = self._config
         m, n, k = sizes
-        for name, value in (("M", m), ("N", n), ("K", k), ("OUTPUT", output), ("CONTROL", 1)):
+        settings = {"M": m, "N": n, "K": k, "OUTPUT": output, "TIMEOUT": _REST, "CONTROL": 1}
+        for name, value in settings.items():
             device.write(name, int(value))
         expected = results_bytes(config, m, n, output)
         passes = config.passes(m)

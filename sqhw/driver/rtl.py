@@ -65,12 +65,24 @@ class RTLDevice:
     ):
         self._config = config
         self._library = _load(Path(library or compile_engine(config, note=note)))
-        self._handle = ctypes.c_void_p(self._library.engine_new())
+        self._simulation: ctypes.c_void_p | None = ctypes.c_void_p(self._library.engine_new())
         self._library.engine_reset(self._handle)
 
+    @property
+    def _handle(self) -> ctypes.c_void_p:
+        if self._simulation is None:
+            raise ValueError("Device must be open, but close() was called: make another one")
+        return self._simulation
+
+    def close(self) -> None:
+        """Frees the simulation; a second time does nothing."""
+        if self._simulation is not None:
+            self._library.engine_delete(self._simulation)
+            self._simulation = None
+
     def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            self._library.engine_delete(self._handle)
+        if hasattr(self, "_simulation"):
+            self.close()
 
     @property
     def cycles(self) -> int:
