@@ -87,7 +87,7 @@ def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
     narrow = unit.lanes == min(SQ)
     chosen = [TARGETS["gates"], cells]
     large = unit.family == "fp16"
-    if unit.family in _VARIANTS or (large and not narrow):
+    if unit.family in _VARIANTS or (large and not narrow) or unit.lanes not in SQ:
         return chosen
     if unit.shape:
         return chosen + ([TARGETS["ecp5"]] if unit.family in _FPGA_ARRAYS and unit.size == "8x8" else [])
@@ -99,7 +99,7 @@ def targets_of(unit: Unit, emitted: Emitted, cells: Target) -> list[Target]:
 
 def placed_units() -> list[Unit]:
     """What is placed and routed, what is compared most often first."""
-    elements = [u for u in units() if not u.shape and u.family not in (*_VARIANTS, "fp16")]
+    elements = [u for u in units() if not u.shape and u.lanes in SQ and u.family not in (*_VARIANTS, "fp16")]
     long = [
         unit(family, lanes, shape)
         for family in ("sq-long", "sq-int8-long")

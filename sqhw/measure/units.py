@@ -9,7 +9,7 @@ from math import prod
 
 from amaranth.lib import wiring
 
-from sw_reference.format import DenseFormat
+from sw_reference.format import DenseFormat, SQFormat
 
 from ..config import ArrayConfig, PEConfig
 from ..presets import array_preset, preset
@@ -24,6 +24,7 @@ from .rivals.nvfp4_dot import NVFP4Dot
 __all__ = [
     "CONFIGS",
     "FAMILIES",
+    "LANES",
     "RIVALS",
     "SIZES",
     "SQ",
@@ -150,8 +151,12 @@ _OPERATORS = {
 SQ: dict[int, PEConfig] = {16: preset("fp16"), 32: array_preset("sparse").pe}
 """SQ configurations with FP16 high codes, by lanes: one outlier and a lane for it, so that no beat stalls."""
 
-_INT8 = {16: preset("default"), 32: preset("compact")}
-"""The same with two INT8 outliers and a lane for each."""
+_INT8 = {
+    16: preset("default"),
+    32: preset("compact"),
+    64: PEConfig(SQFormat(64, 4, "int8"), DenseFormat(4, GROUP), lanes=64, outlier_lanes=4),
+}
+"""The same with two INT8 outliers, or four of 64, and a lane for each."""
 
 
 def _int8_one(config: PEConfig) -> PEConfig:
@@ -181,7 +186,7 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq-int8-long": lambda lanes: replace(_INT8[lanes], pipeline="long"),
     "sq-int8-one": lambda lanes: _int8_one(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
-    "sq-dense": lambda lanes: _without_outliers(SQ[lanes]),
+    "sq-dense": lambda lanes: _without_outliers(_INT8[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
     "paper": lambda lanes: preset("paper"),
 }
@@ -234,15 +239,24 @@ def best(family: str) -> tuple[str, ...]:
 SIZES: tuple[tuple[int, int] | None, ...] = (None, (8, 8), (4, 4))
 """A processing element, and arrays: in the order in which they are measured."""
 
+LANES = (16, 32, 64)
+"""Multiplications per cycle of a processing element."""
+
+_WIDE = (
+    *("sq-int8", "sq-dense", "nvfp4", "if4"),
+    *("w4a4", "w4a8", "w8a8", "w4a4-pairs", "w4a8-pairs", "w8a8-pairs"),
+)
+"""What is measured at 64 lanes, alone and as 8 x 8. MX units have no more than a block's 32."""
+
 
 def units() -> list[Unit]:
     """Everything that is measured, at every size."""
     return [
         unit(family, lanes, size)
         for size in SIZES
-        for lanes in SQ
+        for lanes in LANES
         for family in FAMILIES
-        if _exists(family, lanes)
+        if _exists(family, lanes, size)
     ]
 
 
@@ -252,7 +266,9 @@ def harnessed(measured: Unit) -> Unit:
     return replace(measured, family=f"{measured.family}-placed", make=make)
 
 
-def _exists(family: str, lanes: int) -> bool:
+def _exists(family: str, lanes: int, size: tuple[int, int] | None) -> bool:
+    if lanes == max(LANES):
+        return family in _WIDE and size in (None, (8, 8))
     return family != "paper" or lanes == preset("paper").lanes
 
 

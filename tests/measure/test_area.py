@@ -262,6 +262,7 @@ def test_verdicts():
 def test_what_is_placed_and_measured():
     placed = {u.name for u in area.placed_units()}
     assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "mxfp4_16_pe", "sq_long_32_2x2"} <= placed
+    assert not any("_64_" in name for name in placed)
     emitted = Emitted("t", "", {})
     cells = TARGETS["gates"]
     names = [t.name for t in area.targets_of(unit("sq", 16, None), emitted, cells)]
@@ -269,6 +270,9 @@ def test_what_is_placed_and_measured():
     counts = {u.name: len(area.targets_of(u, emitted, cells)) for u in units()}
     assert (counts["sq_16_4x4"], counts["sq_16_8x8"], counts["w8a8_32_pe"]) == (2, 3, 3)
     assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (2, 2)
+    wide = {name: count for name, count in counts.items() if "_64_" in name}
+    assert {"sq_int8_64_8x8", "w4a8_64_pe", "if4_64_8x8", "nvfp4_64_pe"} <= set(wide)
+    assert (len(wide), set(wide.values())) == (20, {2})
 
 
 def test_committed_pages_are_made_from_the_committed_reports():
