@@ -1,14 +1,78 @@
-"""Reads what a gate-level simulation needs from a liberty file: functions and pin capacitances."""
+"""Reads liberty files: the cells of a library with areas, functions and pin capacitances."""
 
 from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
-__all__ = ["Cell", "expression", "read_cells"]
+from lark import Lark, Transformer
+from lark.exceptions import LarkError
+
+__all__ = ["Cell", "Group", "expression", "parse", "read_cells"]
+
+_GRAMMAR = r"""
+?start: group
+group: WORD _arguments "{" (group | simple | complex)* "}" ";"?
+simple: WORD ":" (WORD | STRING)+ ";"
+complex: WORD _arguments ";"?
+_arguments: "(" arguments ")"
+arguments: ((WORD | STRING) ","?)*
+WORD: /[^\s{}();:,"\\\/]+/
+STRING: /"[^"]*"/
+COMMENT: /\/\*.*?\*\//s | /\/\/[^\n]*/
+%ignore COMMENT
+%ignore /[\s\\]+/
+"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A liberty group ``kind (name) { ... }``: its attributes ``key : value;`` and the groups in it."""
+
+    kind: str
+    name: str
+    attributes: dict[str, str] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+
+    def within(self, *kinds: str) -> Iterator[Group]:
+        """The groups in it of these kinds, in order."""
+        return (group for group in self.groups if group.kind in kinds)
+
+
+class _Groups(Transformer[Any, Group]):
+    """Makes groups while the file is parsed; tables of values are dropped."""
+
+    def arguments(self, words: list[Any]) -> str:
+        return ",".join(word.strip('"') for word in words)
+
+    def simple(self, words: list[Any]) -> tuple[str, str]:
+        return str(words[0]), " ".join(word.strip('"') for word in words[1:])
+
+    def complex(self, _: list[Any]) -> None:
+        return None
+
+    def group(self, parts: list[Any]) -> Group:
+        kind, name, *members = parts
+        attributes: dict[str, str] = dict(member for member in members if isinstance(member, tuple))
+        return Group(str(kind), name, attributes, [m for m in members if isinstance(m, Group)])
+
+
+def parse(text: str) -> Group:
+    """The outermost group of a liberty file, ``library``; ValueError if the text is not liberty."""
+    try:
+        return _parser().parse(text)  # type: ignore[return-value]
+    except LarkError as error:
+        raise ValueError(f"Liberty must be groups of attributes: {str(error).splitlines()[0]}") from error
+
+
+@functools.cache
+def _parser() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr", transformer=_Groups())
 
 
 @dataclass(frozen=True)
@@ -22,50 +86,42 @@ class Cell:
     outputs : dict of str
         Function by output pin, in liberty's notation.
     next_state : str
-        Of a register: the pin that it samples; empty for gates.
+        Of a plain register, which samples at the rising edge: the pin that it samples; empty for others.
     clock : str
-        Of a register: its clock pin.
+        Of a plain register: its clock pin.
+    area : float
+        In square micrometres, if the library is one of a process.
     """
 
     inputs: dict[str, float]
     outputs: dict[str, str]
     next_state: str
     clock: str
+    area: float = 0.0
 
 
 @functools.cache
 def read_cells(path: Path) -> dict[str, Cell]:
-    """Cells by name. Only combinational cells and plain rising-edge registers can be simulated."""
-    cells = {}
-    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
-    for name, body in _groups(text, "cell"):
-        inputs, outputs = {}, {}
-        for pin, lines in _groups(body, "pin"):
-            if re.search(r"direction : input", lines):
-                found = re.search(r"\bcapacitance : ([0-9.e-]+)", lines)
-                inputs[pin] = float(found[1]) if found else 0.0
-            else:
-                found = re.search(r'function : "(.*?)"', lines)
-                outputs[pin] = found[1] if found else ""
-        state = re.search(r'next_state : "(\w+)"', body)
-        clock = re.search(r'clocked_on : "(\w+)"', body)
-        cells[name] = Cell(inputs, outputs, state[1] if state else "", clock[1] if clock else "")
-    return cells
+    """Cells by name; ValueError with the file's name if it is not a liberty file."""
+    try:
+        return {group.name: _cell(group) for group in parse(path.read_text()).within("cell")}
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
-def _groups(text: str, kind: str) -> list[tuple[str, str]]:
-    """Name and body of each ``kind (name) { ... }``."""
-    found = []
-    for match in re.finditer(rf"\b{kind}\s*\((\w+)\)\s*{{", text):
-        depth, end = 1, match.end()
-        while depth:
-            step = re.compile(r"[{}]").search(text, end)
-            if step is None:
-                raise ValueError(f"Liberty group {kind} ({match[1]}) must be closed, but it is not")
-            depth += 1 if step[0] == "{" else -1
-            end = step.end()
-        found.append((match[1], text[match.end() : end - 1]))
-    return found
+def _cell(group: Group) -> Cell:
+    inputs, outputs = {}, {}
+    for pin in group.within("pin"):
+        if pin.attributes.get("direction") == "input":
+            inputs[pin.name] = float(pin.attributes.get("capacitance", 0))
+        else:
+            outputs[pin.name] = pin.attributes.get("function", "")
+    state = clock = ""
+    for register in group.within("ff"):
+        found = [register.attributes.get(name, "") for name in ("next_state", "clocked_on")]
+        if all(pin in inputs for pin in found) and not {"clear", "preset"} & register.attributes.keys():
+            state, clock = found
+    return Cell(inputs, outputs, state, clock, float(group.attributes.get("area", 0)))
 
 
 @functools.cache

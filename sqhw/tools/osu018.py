@@ -7,22 +7,18 @@ they are not part of this repository. ``apt-get download`` and ``dpkg-deb -x`` n
 from __future__ import annotations
 
 import functools
-import hashlib
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import CACHE
+from .fetch import call, intact
 from .tools import ToolError
 
-__all__ = ["NAND2_AREA", "PACKAGE", "CellLibrary", "cell_library"]
+__all__ = ["PACKAGE", "CellLibrary", "cell_library"]
 
 PACKAGE = "qflow-tech-osu018"
-NAND2_AREA = 24.0
-"""Area of NAND2X1 in square micrometres: one gate equivalent."""
-
 _FOLDER = Path("usr/share/qflow/tech/osu018")
 _FILES = {
     "osu018_stdcells.lib": "86f79b2000f1ac46715a9f6dfd5f5a596906418e9ee8a8611077bbaaad3de4e9",
@@ -48,13 +44,9 @@ def cell_library(cache: Path = CACHE) -> CellLibrary:
         If apt-get or dpkg-deb is missing, the package cannot be fetched, or its files are not the known ones.
     """
     folder = cache / PACKAGE
-    if not all(_intact(folder / name, digest) for name, digest in _FILES.items()):
+    if not all(intact(folder / name, digest) for name, digest in _FILES.items()):
         _fetch(folder)
     return CellLibrary(*(folder / name for name in _FILES))
-
-
-def _intact(path: Path, digest: str) -> bool:
-    return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
 def _fetch(folder: Path) -> None:
@@ -65,18 +57,12 @@ def _fetch(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         scratch = Path(name)
-        _call(["apt-get", "download", PACKAGE], scratch, instead)
+        otherwise = f"Run apt-get update first, or {instead}"
+        call(["apt-get", "download", PACKAGE], scratch, otherwise)
         (package,) = scratch.glob("*.deb")
-        _call(["dpkg-deb", "-x", package.name, "."], scratch, instead)
+        call(["dpkg-deb", "-x", package.name, "."], scratch, otherwise)
         for file, digest in _FILES.items():
             source = scratch / _FOLDER / file
-            if not _intact(source, digest):
+            if not intact(source, digest):
                 raise ToolError(f"{file} of {package.name} must have the SHA-256 {digest}, but it has not")
             source.replace(folder / file)
-
-
-def _call(command: list[str], folder: Path, instead: str) -> None:
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if ran.returncode:
-        reason = (ran.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ToolError(f"{' '.join(command)} failed: {reason}. Run apt-get update first, or {instead}")

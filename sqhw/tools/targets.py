@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from .osu018 import NAND2_AREA, cell_library
+from .liberty import read_cells
+from .osu018 import cell_library
 
 __all__ = ["LIBERTY", "TARGETS", "Target", "standard_cells"]
 
@@ -16,9 +16,9 @@ LIBERTY = Path(__file__).with_name("nand2.lib")
 """Generic cells with their areas in NAND2 equivalents."""
 
 
-def _gate_equivalents(liberty: Path, nand2_area: float) -> dict[str, float]:
-    cells = re.findall(r"cell \((\w+)\)\s*{\s*area : ([0-9.]+);", liberty.read_text())
-    return {name: float(area) / nand2_area for name, area in cells}
+def _gate_equivalents(liberty: Path, nand2: str) -> dict[str, float]:
+    cells = read_cells(liberty)
+    return {name: cell.area / cells[nand2].area for name, cell in cells.items()}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ dfflibmap -liberty {liberty}
 abc -liberty {liberty} -script +strash;dc2;dc2;&get,-n;&dch,-f;&nf;&put"""
 
 
-def _gates(name: str, title: str, liberty: Path, nand2_area: float, registers: str) -> Target:
+def _gates(name: str, title: str, liberty: Path, nand2: str, registers: str) -> Target:
     """Gates of a library, one mapping script for all; GE are areas in NAND2 gates."""
     return Target(
         name,
@@ -83,7 +83,7 @@ def _gates(name: str, title: str, liberty: Path, nand2_area: float, registers: s
         _GATES.replace("{liberty}", liberty.name),
         "-flatten",
         "",
-        {"GE": _gate_equivalents(liberty, nand2_area), "FF": {registers: 1}},
+        {"GE": _gate_equivalents(liberty, nand2), "FF": {registers: 1}},
         liberty,
     )
 
@@ -91,7 +91,7 @@ def _gates(name: str, title: str, liberty: Path, nand2_area: float, registers: s
 def standard_cells() -> Target:
     """OSU018 standard cells, fetched when they are not there yet; raises ToolError if that fails."""
     liberty = cell_library().liberty
-    return _gates("osu018", "OSU018 standard cells", liberty, NAND2_AREA, "DFFPOSX1")
+    return _gates("osu018", "OSU018 standard cells", liberty, "NAND2X1", "DFFPOSX1")
 
 
 # FPGA flows stop before their last stage, which only renames and prints, and takes a third of the time.
@@ -112,7 +112,7 @@ _ECP5 = {"LUT": _ECP5_LUTS, "FF": {"TRELLIS_FF": 1}, "DSP": {"MULT18X18D": 1}, "
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        _gates("gates", "Generic gates", LIBERTY, 1.0, "DFF"),
+        _gates("gates", "Generic gates", LIBERTY, "NAND2", "DFF"),
         Target("ecp5", "ECP5", _lattice("synth_ecp5"), "", "-noflatten", _ECP5),
         Target("ecp5-nodsp", "ECP5 without DSP", _lattice("synth_ecp5 -nodsp"), "", "-noflatten", _ECP5),
         Target(

@@ -12,7 +12,7 @@ from sqhw.measure import energy, energy_page
 from sqhw.measure.core import BarePE
 from sqhw.packing import dense_beats, sq_beats
 from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
-from sqhw.tools.liberty import Cell, expression, read_cells
+from sqhw.tools.liberty import Cell, read_cells
 from sqhw.tools.synth import gate_netlist
 from sqhw.tools.targets import LIBERTY, TARGETS
 from sqhw.tools.verilog import convert
@@ -24,56 +24,6 @@ from tests.reference.cases import random_dense, random_sq
 
 SEED = 20251124
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.mark.parametrize(
-    ("function", "want"),
-    [
-        ("(!((A B)+C))", lambda a, b, c: not ((a and b) or c)),
-        ("((A B)+C)'", lambda a, b, c: not ((a and b) or c)),
-        ("A^B", lambda a, b, c: a != b),
-        ("(S A)+(S' B)", None),
-        ("!A*B|C&A", lambda a, b, c: (not a and b) or (c and a)),
-        ("(((A B)+(B C))+(C A))", lambda a, b, c: a + b + c >= 2),
-        ("(A^(B^C))", lambda a, b, c: (a + b + c) % 2),
-        ("!(A B)", lambda a, b, c: not (a and b)),
-    ],
-)
-def test_functions(function, want):
-    code = expression(function)
-    if want is None:
-        assert set(code.co_names) == {"S", "A", "B"}
-        return
-    for index in range(8):
-        bits = [index >> shift & 1 for shift in range(3)]
-        assert eval(code, dict(zip("ABC", bits, strict=True))) & 1 == int(bool(want(*bits)))
-
-
-@pytest.mark.parametrize("function", ["A)", "(A", "A B)+C"])
-def test_bad_functions(function):
-    with pytest.raises(ValueError, match=r"^Function must "):
-        expression(function)
-
-
-def test_library(tmp_path):
-    path = tmp_path / "x.lib"
-    path.write_text(
-        """/* cell (NONE) {} */ library (x) {
-        cell (NAND) { area : 1; pin(A) { direction : input; capacitance : 0.5; max_capacitance : 9; }
-          pin(B) { direction : input; capacitance : 0.25; }
-          pin(Y) { direction : output; timing() { related_pin : "A"; } function : "(!(A B))"; } }
-        cell (DFF) { ff (DS, DSN) { next_state : "D"; clocked_on : "CLK"; }
-          pin(CLK) { direction : input; capacitance : 2; } pin(D) { direction : input; capacitance : 1; }
-          pin(Q) { direction : output; function : "DS"; } } }"""
-    )
-    assert read_cells(path) == {
-        "NAND": Cell({"A": 0.5, "B": 0.25}, {"Y": "(!(A B))"}, "", ""),
-        "DFF": Cell({"CLK": 2.0, "D": 1.0}, {"Q": "DS"}, "D", "CLK"),
-    }
-    path.write_text("cell (NAND) { area : 1;")
-    read_cells.cache_clear()
-    with pytest.raises(ValueError, match=r"^Liberty group cell \(NAND\) must be closed, but it is not$"):
-        read_cells(path)
 
 
 def test_toggles_and_loads():
