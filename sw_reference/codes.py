@@ -14,64 +14,89 @@ quotient that is no tie differs from it by at least 2**-48, far above the roundi
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, UNIT_EXPONENT
+from sw_reference.format import GROUP_SCALE_BITS, DenseFormat, SQFormat
+from sw_reference.scales import bank_scale
 
 __all__ = [
     "FRACTION",
     "GROUP_SCALE_VALUES",
-    "LEGAL_BANK_SCALES",
-    "SCALE_UNITS",
+    "SCALE_CHOICES",
     "SMALLEST_ROW_SCALE",
     "ScaleChoice",
+    "bank_scale_units",
+    "bank_scales",
     "checked_matrix",
     "column_dots",
     "covering_row_scale",
     "covering_scale",
     "error_change",
+    "group_scale_values",
     "nibbles",
     "power_of_two_scale",
     "round_codes",
 ]
 
-ScaleChoice = Literal["least_squares", "absmax"]
-"""How scales are chosen: of least squared error among a few, or the smallest that saturates nothing."""
+ScaleChoice = Literal["least_squares", "absmax", "two_candidates"]
+"""How scales are chosen: of least squared error among a few, the smallest that saturates nothing, or the
+better one of that and the next smaller."""
+
+SCALE_CHOICES: tuple[ScaleChoice, ...] = get_args(ScaleChoice)
 
 FRACTION = 2048.0
 """Squared errors are compared with elements rounded to multiples of scale / FRACTION; see `error_change`."""
 
-_CODES = np.arange(256, dtype=np.int64)
-
-SCALE_UNITS: NDArray[np.int64] = np.where(
-    np.isin(_CODES, LEGAL_SCALES), ((8 + _CODES % 8) << (_CODES // 8)) >> 3, 0
-)
-"""int64[256]: the bank scale that each byte stands for, in units of 2**-24; 0 for reserved bytes."""
-
-LEGAL_BANK_SCALES: NDArray[np.float32] = np.ldexp(SCALE_UNITS[list(LEGAL_SCALES)], UNIT_EXPONENT).astype(
-    np.float32
-)
-"""float32[239]: the legal bank scales in rising order, exact; entry i belongs to ``LEGAL_SCALES[i]``."""
-
 GROUP_SCALE_VALUES: NDArray[np.int64] = (8 + np.arange(1 << GROUP_SCALE_BITS) % 8) << (
     np.arange(1 << GROUP_SCALE_BITS) // 8
 )
-"""int64[64]: the group scale that each code stands for."""
+"""int64[64]: the group scale that each code of e3m3 stands for."""
 
 SMALLEST_ROW_SCALE = np.finfo(np.float32).tiny
 """Row scales are normal float32 numbers: 2**-126 is the smallest."""
 
 
-def covering_scale(maximum: NDArray[np.float32], limit: int) -> NDArray[np.intp]:
-    """Returns the index into ``LEGAL_BANK_SCALES`` of the smallest scale with maximum <= limit * scale.
+@cache
+def bank_scale_units(fmt: SQFormat) -> NDArray[np.int64]:
+    """Returns the bank scale that each code stands for, signed, in units of row scale * 2**unit_exponent;
+    0 for codes that are reserved. int64[codes]"""
+    shape = fmt.bank_scale
+    legal = [*shape.legal, *(code | 1 << shape.magnitude_bits for code in shape.legal if shape.signed)]
+    units = np.zeros(1 << shape.bits, np.int64)
+    units[legal] = [shape.units(code) for code in legal]
+    units <<= shape.unit_exponent - fmt.unit_exponent
+    units.setflags(write=False)
+    return units
 
-    The products are exact in float32: a 4-bit significand times `limit`, at most 127. The index is
-    239 where no scale covers the maximum.
+
+@cache
+def bank_scales(name: str) -> NDArray[np.float32]:
+    """Returns the legal bank scales called `name` that are positive, in rising order, exact: float32[n].
+
+    Entry i belongs to entry i of their ``legal`` codes.
     """
-    return np.searchsorted(LEGAL_BANK_SCALES * np.float32(limit), maximum, side="left")
+    shape = bank_scale(name)
+    scales = np.ldexp([shape.units(code) for code in shape.legal], shape.unit_exponent).astype(np.float32)
+    scales.setflags(write=False)
+    return scales
+
+
+def group_scale_values(fmt: DenseFormat, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Returns the group scales that codes stand for."""
+    return GROUP_SCALE_VALUES[codes] if fmt.scale == "e3m3" else codes.astype(np.int64)
+
+
+def covering_scale(scales: NDArray[np.float32], maximum: NDArray[np.float32], limit: int) -> NDArray[np.intp]:
+    """Returns the index into `scales`, as ``bank_scales`` gives them, of the smallest one with
+    maximum <= limit * scale; their number where there is none.
+
+    The products are exact in float32: a 4-bit significand times `limit`, at most 136.
+    """
+    return np.searchsorted(scales * np.float32(limit), maximum, side="left")
 
 
 def covering_row_scale(maximum: NDArray[np.float64], limit: int) -> NDArray[np.float32]:
@@ -96,18 +121,18 @@ def power_of_two_scale(maximum: NDArray[np.float32], limit: float) -> NDArray[np
 
 
 def round_codes(
-    x: NDArray[Any], scale: NDArray[Any], limit: int | NDArray[Any], out: NDArray[Any] | None = None
+    x: NDArray[Any], scale: NDArray[Any], lowest: int | NDArray[Any], highest: int | NDArray[Any]
 ) -> NDArray[Any]:
-    """Returns x / scale rounded to the nearest integer, ties to even, within -limit..limit."""
-    codes: NDArray[Any] = np.divide(x, scale, out=out)
+    """Returns x / scale rounded to the nearest integer, ties to even, within lowest..highest."""
+    codes: NDArray[Any] = np.divide(x, scale)
     np.rint(codes, out=codes)
-    return np.clip(codes, -limit, limit, out=codes)
+    return np.clip(codes, lowest, highest, out=codes)
 
 
-def nibbles(codes: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Returns the nibbles (lo, hi) of codes from -119 to 119: both -8..7, code = 16 * hi + lo."""
-    hi = (codes + np.int8(8)) >> np.int8(4)
-    return codes - (hi << np.int8(4)), hi
+def nibbles(codes: NDArray[np.int16]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Returns the nibbles (lo, hi) of codes from -136 to 119: both -8..7, code = 16 * hi + lo."""
+    hi = (codes + 8) >> 4
+    return (codes - (hi << 4)).astype(np.int8), hi.astype(np.int8)
 
 
 def column_dots(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
@@ -126,10 +151,10 @@ def error_change(
 
     x are the elements rounded to multiples of reference / FRACTION. `squares` is the sum of code**2 and
     `products` that of code * (x * FRACTION / reference); both are integers. The scales have significands
-    of at most 5 bits and lie within two binades of each other. So no number here needs more than 53 bits
-    up to 16,384 elements per scale, and which error is the least is decided by exact numbers, whatever
-    the order of summation. The price is an x off by up to 1/4096 of a step, against 1/2 by rounding
-    to codes.
+    of at most 5 bits, or 8 of linear group scales, and lie within two binades of each other. So no number
+    here needs more than 53 bits up to 16,384 elements per scale (4,096 INT8 codes with a linear one), and
+    which error is the least is decided by exact numbers, whatever the order of summation. The price is an x
+    off by up to 1/4096 of a step, against 1/2 by rounding to codes.
     """
     return scale * (scale * squares - (2 / FRACTION) * reference * products)
 

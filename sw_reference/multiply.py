@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.exact import exact_matmul
-from sw_reference.format import accumulator_bits, check_pair
+from sw_reference.format import accumulator_bits, check_pair, unit_exponent
 from sw_reference.rounding import round_result
 from sw_reference.split import dense_integers, split
 from sw_reference.tensors import DenseTensor, SQTensor
@@ -24,8 +24,8 @@ class Product:
     Parameters
     ----------
     acc
-        [m, n], exact, in units of row scales * 2**-24: int64 where `acc_bits` is at most 64, else an
-        object array of Python integers.
+        [m, n], exact, in units of row scales * 2**unit_exponent: int64 where `acc_bits` is at most 64, else
+        an object array of Python integers.
     y
         float32[m, n].
     acc_bits
@@ -62,7 +62,7 @@ def multiply(sq: SQTensor, dense: DenseTensor) -> Product:
     TypeError
         If an operand is something else.
     ValueError
-        If the operands' K differ, or the group is not a multiple of the bank.
+        If the operands' K differ, or their groups and banks do not nest.
     """
     check_operands(sq, dense)
     parts = split(sq)
@@ -71,4 +71,5 @@ def multiply(sq: SQTensor, dense: DenseTensor) -> Product:
     acc = exact_matmul(
         elements, dense_integers(dense), sq.format.element_bound, dense.format.element_bound, bits
     )
-    return Product(acc, round_result(acc, sq.row_scale, dense.row_scale), bits)
+    exponent = unit_exponent(sq.format, dense.format)
+    return Product(acc, round_result(acc, sq.row_scale, dense.row_scale, exponent), bits)

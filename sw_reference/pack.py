@@ -1,19 +1,19 @@
 """The memory layout: tensors to bytes and back. ``docs/format.md`` describes it bit by bit.
 
-Everything is a whole number of nibbles, low nibble of a byte first. Row scales are not part of the
-bytes; they are a vector of their own.
+Fields follow each other without gaps, the lowest bit of a field and of a byte first. Row scales are not
+part of the bytes; they are a vector of their own.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checks import check_int
-from sw_reference.format import SENTINEL, DenseFormat, SQFormat
-from sw_reference.tensors import K_MAX, DenseTensor, SQTensor
+from sw_reference.format import LOW_BITS, SENTINEL, DenseFormat, SQFormat
+from sw_reference.tensors import K_MAX, DenseTensor, SQTensor, named_elements
 
 __all__ = [
     "dense_bytes_per_row",
@@ -32,28 +32,17 @@ def sq_bytes_per_row(fmt: SQFormat, k: int) -> int:
 
 def dense_bytes_per_row(fmt: DenseFormat, k: int) -> int:
     """Bytes of a packed row of `k` elements of a dense operand."""
-    return fmt.groups(k) + -(-_code_nibbles(fmt, k) // 2)
-
-
-def _code_nibbles(fmt: DenseFormat, k: int) -> int:
-    """Nibbles of the codes of `k` elements: without outliers no more than those, else whole banks."""
-    return k * fmt.bits // 4 if fmt.bank is None else fmt.banks(k) * fmt.bank_bits // 4
-
-
-def _group_nibbles(fmt: DenseFormat) -> int:
-    """Nibbles of a whole group of codes."""
-    assert fmt.group is not None
-    return _code_nibbles(fmt, fmt.group)
+    codes = fmt.banks(k) * fmt.bank_bits if fmt.bank else k * fmt.bits
+    return -(-(fmt.groups(k) * fmt.group_bits + codes) // 8)
 
 
 def pack_sq(t: SQTensor) -> NDArray[np.uint8]:
     """Returns uint8[rows, bytes per row]: the banks of each row one after the other."""
     fmt = t.format
-    fields = [_nibbles(t.scale[..., None], 2)]
-    if fmt.has_bitmap:
-        fields.append(_bitmap_nibbles(t.bitmap))
-    fields += [_nibbles(t.low, 1), _nibbles(t.high, fmt.high_bits // 4)]
-    return _to_bytes(np.concatenate(fields, axis=-1).reshape(t.rows, -1))
+    scale = _bits(t.scale[..., None], fmt.bank_scale.bits)
+    mask = _mask_bits(fmt, t.bitmap, t.index)
+    fields = [scale, mask, _bits(t.low, LOW_BITS), _bits(t.high, fmt.high_bits)]
+    return _to_bytes(np.concatenate(fields, axis=-1))
 
 
 def unpack_sq(data: NDArray[np.uint8], fmt: SQFormat, k: int, row_scale: NDArray[np.float32]) -> SQTensor:
@@ -68,45 +57,38 @@ def unpack_sq(data: NDArray[np.uint8], fmt: SQFormat, k: int, row_scale: NDArray
     """
     check_int("K", k, 1, K_MAX)
     _check_bytes(data, len(row_scale), sq_bytes_per_row(fmt, k))
-    rows, banks = len(data), fmt.banks(k)
-    nibbles = banks * fmt.bank_bits // 4
-    record = _from_bytes(data, nibbles).reshape(rows, banks, -1)
-    sizes = [2, fmt.bank // 4 if fmt.has_bitmap else 0, fmt.bank]
-    scale, mask, low, high = np.split(record, np.cumsum(sizes), axis=-1)
-    low_codes = _signed_nibbles(low)
-    if fmt.has_bitmap:
-        bitmap = _bitmap(mask)
+    banks = fmt.banks(k)
+    bits = _from_bytes(data, banks * fmt.bank_bits).reshape(len(data), banks, fmt.bank_bits)
+    widths = [fmt.bank_scale.bits, _mask_width(fmt), LOW_BITS * fmt.bank]
+    scale, mask, low, high = np.split(bits, np.cumsum(widths), axis=-1)
+    low_codes = _codes(low, LOW_BITS, "signed")
+    high_codes = _codes(high, fmt.high_bits, "unsigned" if fmt.high == "fp16" else "signed")
+    index = None
+    if fmt.has_index:
+        index = _codes(mask, fmt.index_bits)
+        bitmap = named_elements(fmt, index, high_codes)
+    elif fmt.has_bitmap:
+        bitmap = mask.astype(np.bool_)
     else:
-        bitmap = (low_codes == SENTINEL) if fmt.outliers else np.zeros(low.shape, np.bool_)
-    scales = _join(scale, np.uint8)[..., 0]
-    return SQTensor(fmt, k, low_codes, bitmap, scales, _high_codes(high, fmt), row_scale)
+        bitmap = (low_codes == SENTINEL) & (fmt.outliers > 0)
+    scales = _codes(scale, fmt.bank_scale.bits)[..., 0]
+    return SQTensor(fmt, k, low_codes, bitmap, scales, high_codes, row_scale, index)
 
 
 def pack_dense(t: DenseTensor) -> NDArray[np.uint8]:
-    """Returns uint8[rows, bytes per row]: the groups of each row one after the other."""
+    """Returns uint8[rows, bytes per row]: the groups of each row one after the other, or its larger banks."""
     fmt = t.format
-    codes = _dense_code_nibbles(t)
-    if t.group_scale is None:
-        return _to_bytes(codes)
-    # Groups of whole length, cut back at the end of the row: only the last group may be short.
-    width = _group_nibbles(fmt)
-    padded = np.zeros((t.rows, t.group_scale.shape[1] * width), np.uint8)
-    padded[:, : codes.shape[1]] = codes
-    groups = padded.reshape(t.rows, -1, width)
-    record = np.concatenate([_nibbles(t.group_scale[..., None], 2), groups], axis=-1).reshape(t.rows, -1)
-    return _to_bytes(record[:, : 2 * t.group_scale.shape[1] + codes.shape[1]])
-
-
-def _dense_code_nibbles(t: DenseTensor) -> NDArray[np.uint8]:
-    """Returns the nibbles of all codes of each row, bank by bank where there are outliers."""
-    fmt = t.format
-    codes = _nibbles(t.codes, fmt.bits // 4)
-    if fmt.bank is None or t.bitmap is None or t.high is None:
-        return codes
-    low = np.zeros((t.rows, fmt.banks(t.k) * fmt.bank), np.uint8)
-    low[:, : t.k] = codes
-    fields = [_bitmap_nibbles(t.bitmap), low.reshape(t.bitmap.shape), _nibbles(t.high, 1)]
-    return np.concatenate(fields, axis=-1).reshape(t.rows, -1)
+    units = _unit_bits(t)
+    if t.group_scale is None or fmt.group is None:
+        return _to_bytes(units)
+    heads = _bits(t.group_scale[..., None], 8)
+    if t.offset is not None:
+        heads = np.concatenate([heads, _bits(t.offset[..., None], 8)], axis=-1)
+    size, kept = _blocks(fmt, t.k)
+    blocks = -(-t.k // size)
+    parts = [_whole(heads, blocks * size // fmt.group), _whole(units, blocks * size // (fmt.bank or 1))]
+    record = np.concatenate([part.reshape(t.rows, blocks, -1) for part in parts], axis=-1)
+    return _to_bytes(record.reshape(t.rows, -1)[:, kept])
 
 
 def unpack_dense(
@@ -117,88 +99,133 @@ def unpack_dense(
     Raises
     ------
     TypeError, ValueError
-        If `data` has another dtype or length, a group scale is above 63, a bank has more outliers than
+        If `data` has another dtype or length, a group scale is no code, a bank has more outliers than
         its capacity, an unused high nibble or padding is not zero. The message names row and rule.
     """
     check_int("K", k, 1, K_MAX)
     _check_bytes(data, len(row_scale), dense_bytes_per_row(fmt, k))
-    count = _code_nibbles(fmt, k)
-    nibbles = _from_bytes(data, 2 * fmt.groups(k) + count)
-    group_scale = None
+    rows = len(data)
+    unit = fmt.bank_bits if fmt.bank else fmt.bits
+    count = fmt.banks(k) if fmt.bank else k
+    bits = _from_bytes(data, fmt.groups(k) * fmt.group_bits + count * unit)
+    group_scale = offset = None
     if fmt.group is not None:
-        width = 2 + _group_nibbles(fmt)
-        padded = np.zeros((len(data), fmt.groups(k) * width), np.uint8)
-        padded[:, : nibbles.shape[1]] = nibbles
-        record = padded.reshape(len(data), -1, width)
-        group_scale = _join(record[..., :2], np.uint8)[..., 0]
-        nibbles = record[..., 2:].reshape(len(data), -1)[:, :count]
-    if fmt.bank is not None:
-        banks = nibbles.reshape(len(data), fmt.banks(k), -1)
-        mask, low, high = np.split(banks, np.cumsum([fmt.bank // 4, fmt.bank]), axis=-1)
-        codes = _signed_nibbles(low).reshape(len(data), -1)
-        if codes[:, k:].any():
-            row = int(np.argmax(codes[:, k:].any(axis=1)))
-            raise ValueError(
-                f"Row {row}, bank {fmt.banks(k) - 1}: elements from {k} on are padding and must be zero"
-            )
-        codes = np.ascontiguousarray(codes[:, :k])
-        return DenseTensor(fmt, k, codes, group_scale, row_scale, _bitmap(mask), _signed_nibbles(high))
-    codes = _signed_nibbles(nibbles) if fmt.bits == 4 else _join(nibbles, np.uint8).view(np.int8)
-    return DenseTensor(fmt, k, codes, group_scale, row_scale)
+        size, kept = _blocks(fmt, k)
+        record = np.zeros((rows, len(kept)), np.uint8)
+        record[:, kept] = bits
+        record = record.reshape(rows, -(-k // size), -1)
+        heads, bits = np.split(record, [fmt.group_bits * size // fmt.group], axis=-1)
+        heads = heads.reshape(rows, -1, fmt.group_bits)[:, : fmt.groups(k)]
+        group_scale = _codes(heads[..., :8], 8)[..., 0]
+        if fmt.offset:
+            offset = _codes(heads[..., 8:], 8, "signed")[..., 0]
+    units = bits.reshape(rows, -1, unit)[:, :count]
+    if fmt.bank is None:
+        codes = _codes(units, fmt.bits, "signed")[..., 0]
+        return DenseTensor(fmt, k, codes, group_scale, row_scale, offset=offset)
+    outliers = fmt.outlier_format
+    mask, low, high = np.split(units, np.cumsum([_mask_width(outliers), LOW_BITS * fmt.bank]), axis=-1)
+    codes = _codes(low, LOW_BITS, "signed").reshape(rows, -1)
+    if codes[:, k:].any():
+        row = int(np.argmax(codes[:, k:].any(axis=1)))
+        raise ValueError(f"Row {row}, bank {count - 1}: elements from {k} on are padding and must be zero")
+    codes = np.ascontiguousarray(codes[:, :k])
+    high_codes = _codes(high, LOW_BITS, "signed")
+    index = None
+    if fmt.has_index:
+        index = _codes(mask, outliers.index_bits)
+        bitmap = named_elements(outliers, index, high_codes)
+    else:
+        bitmap = mask.astype(np.bool_)
+    return DenseTensor(fmt, k, codes, group_scale, row_scale, bitmap, high_codes, index, offset)
 
 
-def _bitmap_nibbles(bitmap: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Returns [..., bank / 4] nibbles from bool[..., bank]: element 0 in the low bit of the first."""
-    quads = bitmap.reshape(*bitmap.shape[:-1], -1, 4)
-    nibbles: NDArray[np.uint8] = (quads * np.array([1, 2, 4, 8], np.uint8)).sum(axis=-1, dtype=np.uint8)
-    return nibbles
+def _unit_bits(t: DenseTensor) -> NDArray[np.uint8]:
+    """Returns the bits of the codes of each row: [rows, banks, bits of a bank], or [rows, k, bits]."""
+    fmt = t.format
+    if fmt.bank is None or t.bitmap is None or t.high is None:
+        return _bits(t.codes[..., None], fmt.bits)
+    low = np.zeros(t.bitmap.shape, np.int8)
+    low.reshape(t.rows, -1)[:, : t.k] = t.codes
+    mask = _mask_bits(fmt.outlier_format, t.bitmap, t.index)
+    return np.concatenate([mask, _bits(low, LOW_BITS), _bits(t.high, LOW_BITS)], axis=-1)
 
 
-def _bitmap(nibbles: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Returns bool[..., bank] from [..., bank / 4] nibbles."""
-    bits = ((nibbles[..., None] >> np.arange(4, dtype=np.uint8)) & 1).astype(np.bool_)
-    return bits.reshape(*nibbles.shape[:-1], -1)
+def _blocks(fmt: DenseFormat, k: int) -> tuple[int, NDArray[np.bool_]]:
+    """Returns the elements of a block, and which bits of the whole blocks that hold a row are stored.
+
+    A block is a group, or a bank where that is the larger one: the heads of its groups, then its codes.
+    Of the last block only those groups and codes (or banks of codes) are stored that hold elements.
+    """
+    assert fmt.group is not None
+    block = max(fmt.group, fmt.bank or 1)
+    blocks = -(-k // block)
+
+    def stored(count: int, per_block: int, bits: int) -> NDArray[np.bool_]:
+        whole = np.arange(blocks * per_block) < count
+        return np.repeat(whole.reshape(blocks, per_block), bits, axis=1)
+
+    heads = stored(fmt.groups(k), block // fmt.group, fmt.group_bits)
+    if fmt.bank is None:
+        codes = stored(k, block, fmt.bits)
+    else:
+        codes = stored(fmt.banks(k), block // fmt.bank, fmt.bank_bits)
+    return block, np.concatenate([heads, codes], axis=1).ravel()
 
 
-def _high_codes(nibbles: NDArray[np.uint8], fmt: SQFormat) -> NDArray[Any]:
-    if fmt.high == "fp16":
-        return _join(nibbles, np.uint16)
-    return _signed_nibbles(nibbles) if fmt.in_nibbles else _join(nibbles, np.uint8).view(np.int8)
+def _whole(bits: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Returns [rows, count, bits] from [rows, n, bits] and zeros."""
+    return np.pad(bits, ((0, 0), (0, count - bits.shape[1]), (0, 0)))
 
 
-def _nibbles(codes: NDArray[Any], count: int) -> NDArray[np.uint8]:
-    """Returns [..., n * count]: the `count` nibbles of each of the codes [..., n], low nibble first."""
-    shifts = np.arange(0, 4 * count, 4)
-    parts: NDArray[np.uint8] = ((codes[..., None].astype(np.int32) >> shifts) & 15).astype(np.uint8)
-    return parts.reshape(*codes.shape[:-1], -1)
+def _mask_width(fmt: SQFormat) -> int:
+    """Bits of the bitmap, or of the positions, of a bank."""
+    return fmt.bank if fmt.has_bitmap else fmt.index_bits * fmt.slots
 
 
-def _join(nibbles: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
-    """Returns the codes [..., n] of an unsigned type from their nibbles [..., n * nibbles per code]."""
-    count = np.dtype(dtype).itemsize * 2
-    codes = nibbles[..., ::count].astype(dtype)
-    for i in range(1, count):
-        codes |= nibbles[..., i::count].astype(dtype) << dtype(4 * i)
-    return codes
+def _mask_bits(
+    fmt: SQFormat, bitmap: NDArray[np.bool_], index: NDArray[np.uint8] | None
+) -> NDArray[np.uint8]:
+    if index is not None:
+        return _bits(index, fmt.index_bits)
+    return bitmap.view(np.uint8)[..., : _mask_width(fmt)]
 
 
-def _signed_nibbles(nibbles: NDArray[np.uint8]) -> NDArray[np.int8]:
-    return np.ascontiguousarray((nibbles ^ 8).astype(np.int8) - np.int8(8))
+def _bits(codes: NDArray[Any], width: int) -> NDArray[np.uint8]:
+    """Returns [..., n * width]: the `width` low bits of each of the codes [..., n], lowest first."""
+    octets = np.ascontiguousarray(codes.astype(codes.dtype.newbyteorder("<"), copy=False))[..., None]
+    bits = np.unpackbits(octets.view(np.uint8), axis=-1, count=width, bitorder="little")
+    return bits.reshape(*codes.shape[:-1], codes.shape[-1] * width)
 
 
-def _to_bytes(nibbles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if nibbles.shape[1] % 2:
-        nibbles = np.pad(nibbles, ((0, 0), (0, 1)))
-    return _join(nibbles, np.uint8)
+def _codes(
+    bits: NDArray[np.uint8], width: int, kind: Literal["unsigned", "signed"] = "unsigned"
+) -> NDArray[Any]:
+    """Returns the codes [..., n] of `width` bits from [..., n * width]: uint8 or, of 16 bits, uint16; int8
+    where they are signed."""
+    shape = (*bits.shape[:-1], bits.shape[-1] // width if width else 0, width)
+    octets = np.packbits(bits.reshape(shape), axis=-1, bitorder="little")
+    if width == 16:
+        return octets.view("<u2")[..., 0].astype(np.uint16)
+    codes = octets[..., 0]
+    if kind == "unsigned":
+        return codes
+    sign = np.uint8(1 << (width - 1))
+    return ((codes ^ sign) - sign).view(np.int8)
+
+
+def _to_bytes(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns uint8[rows, bytes] from bits [rows, ...]."""
+    return np.packbits(bits.reshape(len(bits), -1), axis=1, bitorder="little")
 
 
 def _from_bytes(data: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Returns the first `count` nibbles of each row; the one after them, if any, must be zero."""
-    nibbles = np.stack([data & 15, data >> 4], axis=-1).reshape(len(data), -1)
-    tail = nibbles[:, count:].any(axis=1)
+    """Returns the first `count` bits of each row; those after them must be zero."""
+    bits = np.unpackbits(data, axis=1, bitorder="little")
+    tail = bits[:, count:].any(axis=1)
     if tail.any():
         raise ValueError(f"Row {int(np.argmax(tail))}: the padding after the last element must be zero")
-    return nibbles[:, :count]
+    return bits[:, :count]
 
 
 def _check_bytes(data: Any, rows: int, length: int) -> None:

@@ -26,16 +26,16 @@ class Policy(Protocol):
     """Chooses the outliers of a matrix."""
 
     def mark(self, x: NDArray[np.float32], fmt: SQFormat) -> NDArray[np.bool_]:
-        """Returns bool[rows, banks, bank], at most ``fmt.outliers`` per bank, for x float32[rows, k]."""
+        """Returns bool[rows, banks, bank], at most ``fmt.outliers`` per segment, for x float32[rows, k]."""
 
 
 @dataclass(frozen=True)
 class LargestMagnitude:
-    """The largest elements of each bank, up to the capacity. Of equal magnitudes the lowest index wins;
+    """The largest elements of each segment, up to the capacity. Of equal magnitudes the lowest index wins;
     a zero is never an outlier."""
 
     def mark(self, x: NDArray[np.float32], fmt: SQFormat) -> NDArray[np.bool_]:
-        return _largest(np.abs(to_banks(x, fmt.bank)), fmt.outliers, 0.0)
+        return _largest(np.abs(x), fmt, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,12 @@ class LargestImportance:
         if self.importance.shape != x.shape[1:]:
             raise ValueError(f"Importance must have shape {x.shape[1:]}, not {self.importance.shape}")
         # Two 24-bit significands: exact in float64.
-        return _largest(to_banks(np.abs(x) * self.importance.astype(np.float64), fmt.bank), fmt.outliers, 0.0)
+        return _largest(np.abs(x) * self.importance.astype(np.float64), fmt, 0.0)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Elements with \\|x\\| > `limit`, the largest first up to the capacity; a bank may have none.
+    """Elements with \\|x\\| > `limit`, the largest of a segment first, up to the capacity; one may have none.
 
     `limit` is in the units of x, from 0 (then it is ``LargestMagnitude``) to infinity (no outliers).
     """
@@ -77,7 +77,7 @@ class Threshold:
             raise ValueError(f"Limit must be zero or positive, not {self.limit!r}")
 
     def mark(self, x: NDArray[np.float32], fmt: SQFormat) -> NDArray[np.bool_]:
-        return _largest(np.abs(to_banks(x, fmt.bank)), fmt.outliers, self.limit)
+        return _largest(np.abs(x), fmt, self.limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +95,14 @@ class GivenMask:
         if self.mask.shape not in (x.shape, x.shape[1:]):
             raise ValueError(f"Mask must have shape {x.shape} or {x.shape[1:]}, not {self.mask.shape}")
         bitmap = to_banks(np.broadcast_to(self.mask, x.shape), fmt.bank)
-        counts = outlier_counts(bitmap)
+        counts = outlier_counts(bitmap.reshape(len(x), -1, fmt.segment_size))
         if (counts > fmt.outliers).any():
-            row, bank = (int(i) for i in np.argwhere(counts > fmt.outliers)[0])
+            row, segment = (int(i) for i in np.argwhere(counts > fmt.outliers)[0])
+            where = f"Row {row}, bank {segment // fmt.segments}"
+            of_each = " of a segment" if fmt.segments > 1 else ""
             raise ValueError(
-                f"Row {row}, bank {bank}: the mask must mark at most {fmt.outliers} elements, "
-                f"not {counts[row, bank]}"
+                f"{where}: the mask must mark at most {fmt.outliers} elements{of_each}, "
+                f"not {counts[row, segment]}"
             )
         return bitmap
 
@@ -131,12 +133,20 @@ def to_banks(x: NDArray[Any], bank: int) -> NDArray[Any]:
     return np.ascontiguousarray(x).reshape(rows, -1, bank)
 
 
-def _largest(magnitude: NDArray[Any], count: int, limit: float) -> NDArray[np.bool_]:
-    """Marks the `count` largest of each bank among those above `limit`; the lowest index wins ties."""
-    bank = magnitude.shape[-1]
-    if count == 0:
-        return np.zeros(magnitude.shape, np.bool_)
-    smallest = _maximum(magnitude) if count == 1 else np.partition(magnitude, bank - count)[..., bank - count]
+def _largest(magnitude: NDArray[Any], fmt: SQFormat, limit: float) -> NDArray[np.bool_]:
+    """Marks the largest of each segment among those above `limit`, up to the capacity; the lowest index wins
+    ties. Returns bool[rows, banks, bank] from [rows, k]."""
+    banks = to_banks(magnitude, fmt.bank)
+    if fmt.outliers == 0:
+        return np.zeros(banks.shape, np.bool_)
+    segments = banks.reshape(len(banks), -1, fmt.segment_size)
+    return _largest_of_each(segments, fmt.outliers, limit).reshape(banks.shape)
+
+
+def _largest_of_each(magnitude: NDArray[Any], count: int, limit: float) -> NDArray[np.bool_]:
+    """Marks the `count` largest of each [..., segment] among those above `limit`."""
+    size = magnitude.shape[-1]
+    smallest = _maximum(magnitude) if count == 1 else np.partition(magnitude, size - count)[..., size - count]
     bound = np.maximum(smallest, _next_above(limit, magnitude.dtype.type))[..., None]
     marked: NDArray[np.bool_] = magnitude >= bound
     tied = outlier_counts(marked) > count

@@ -33,9 +33,12 @@ def to_float32(acc: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def round_result(
-    acc: NDArray[Any], row_scale: NDArray[np.float32], col_scale: NDArray[np.float32]
+    acc: NDArray[Any],
+    row_scale: NDArray[np.float32],
+    col_scale: NDArray[np.float32],
+    unit_exponent: int = UNIT_EXPONENT,
 ) -> NDArray[np.float32]:
-    """Returns y = f32(f32(acc) * f32(row_scale * col_scale)) * 2**-24.
+    """Returns y = f32(f32(acc) * f32(row_scale * col_scale)) * 2**unit_exponent.
 
     Every step is a float32 operation (IEEE 754: round to nearest even, subnormals, overflow to Inf).
     A NaN (0 * Inf) becomes ``CANONICAL_NAN``.
@@ -43,12 +46,12 @@ def round_result(
     Parameters
     ----------
     acc
-        [m, n], int64 or Python integers, in units of row_scale * col_scale * 2**-24.
+        [m, n], int64 or Python integers, in units of row_scale * col_scale * 2**unit_exponent.
     row_scale, col_scale
         float32[m] and float32[n].
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         scale = row_scale[:, None] * col_scale
-        y = to_float32(acc) * scale * np.float32(2.0**UNIT_EXPONENT)
+        y = to_float32(acc) * scale * np.float32(2.0**unit_exponent)
     y[np.isnan(y)] = CANONICAL_NAN
     return y

@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checks import check_int, plain_numbers
-from sw_reference.format import GROUP_SCALE_BITS, LEGAL_SCALES, SENTINEL, DenseFormat, SQFormat
+from sw_reference.format import NIBBLE_MIN, SENTINEL, DenseFormat, SQFormat
 
-__all__ = ["K_MAX", "DenseTensor", "SQTensor", "outlier_counts", "used_slots"]
+__all__ = ["K_MAX", "DenseTensor", "SQTensor", "named_elements", "outlier_counts", "used_slots"]
 
 K_MAX = 1 << 30
 """The longest row of a tensor, in elements."""
 
 _TINY = np.finfo(np.float32).tiny
-_IS_LEGAL = np.isin(np.arange(256), LEGAL_SCALES)
+_NIBBLES = "must be from -8 to 7"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +35,24 @@ class SQTensor:
     k
         Elements of a row before padding.
     low
-        int8[rows, banks, bank]: low codes as stored, -7..7 for regular elements. At outliers: -8 with
-        the sentinel mask, 0 with FP16 high codes and a bitmap, the low nibble (-8..7) with INT8 in nibbles.
+        int8[rows, banks, bank]: low codes as stored, -8..7. At outliers: -8 with the sentinel mask, 0 with
+        FP16 high codes and a bitmap, the low nibble with INT8 in nibbles. Elsewhere -8 needs a narrow
+        scale and another mask than the sentinel.
     bitmap
-        bool[rows, banks, bank]: True marks an outlier, whatever the mask.
+        bool[rows, banks, bank]: True marks an outlier, whatever the mask. With the mask "index" those are
+        the elements that a slot names whose high nibble is not zero.
     scale
-        uint8[rows, banks]: bank scales, one of ``LEGAL_SCALES`` each.
+        uint8[rows, banks]: bank scales, legal codes of ``format.bank_scale``, a sign included.
     high
-        [rows, banks, outliers]: high codes in order of element index, unused slots zero. uint16: FP16
-        bit patterns, finite. int8: high nibbles (-8..7, bitmap) or whole codes (sentinel).
+        [rows, banks, slots]: high codes, the slots of the first segment first. uint16: FP16 bit patterns,
+        finite. int8: high nibbles (-8..7, in nibbles) or whole codes (sentinel). But for the mask "index",
+        those of a segment are in order of element index and unused slots are zero.
     row_scale
         float32[rows]: positive, normal and finite.
+    index
+        uint8[rows, banks, slots], with the mask "index", else None: the position in its segment of the
+        element that a slot names, at most segment - 1. Several slots may name one element: their high
+        nibbles add.
 
     Raises
     ------
@@ -60,6 +67,7 @@ class SQTensor:
     scale: NDArray[np.uint8]
     high: NDArray[np.uint16] | NDArray[np.int8]
     row_scale: NDArray[np.float32]
+    index: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         fmt = self.format
@@ -70,12 +78,17 @@ class SQTensor:
         _check_array("Bitmap", self.bitmap, np.bool_, shape)
         _check_array("Bank scales", self.scale, np.uint8, shape[:2])
         high_type = np.uint16 if fmt.high == "fp16" else np.int8
-        _check_array("High codes", self.high, high_type, (*shape[:2], fmt.outliers))
+        _check_array("High codes", self.high, high_type, (*shape[:2], fmt.slots))
         _check_row_scale(self.row_scale)
-        counts = outlier_counts(self.bitmap)
-        _refuse(counts > fmt.outliers, f"at most {fmt.outliers} elements may be outliers")
-        self._check_low()
-        self._check_high(counts)
+        _refuse((self.low < NIBBLE_MIN) | (self.low > 7), f"a low code {_NIBBLES}")
+        self._check_scale()
+        if fmt.in_nibbles:
+            _refuse((self.high < NIBBLE_MIN) | (self.high > 7), f"a high nibble {_NIBBLES}")
+        if fmt.has_index:
+            _check_index(fmt, self.index, self.high.view(np.int8), self.bitmap)
+        else:
+            _check_no_index(self.index)
+            self._check_mask()
         end = fmt.bank - -self.k % fmt.bank
         _refuse(
             (self.low[:, -1:, end:] != 0) | self.bitmap[:, -1:, end:],
@@ -83,24 +96,28 @@ class SQTensor:
             first_bank=shape[1] - 1,
         )
 
-    def _check_low(self) -> None:
+    def _check_scale(self) -> None:
+        shape = self.format.bank_scale
+        if shape.is_e5m3:
+            legal = np.isin(np.arange(256), shape.legal)
+            _refuse(~legal[self.scale], "the bank scale must be a legal code, not a reserved one")
+        elif shape.bits < 8:
+            largest = (1 << shape.bits) - 1
+            _refuse(self.scale > largest, f"the bank scale must be a code from 0 to {largest}")
+
+    def _check_mask(self) -> None:
+        """Rules of the bitmap and the sentinel."""
         fmt = self.format
-        _refuse(~_IS_LEGAL[self.scale], "the bank scale must be a legal code, not a reserved one")
+        segments = (*self.bitmap.shape[:2], fmt.segments)
+        _check_slots(self.bitmap.reshape(*segments, -1), self.high.reshape(*segments, fmt.outliers), "codes")
         if fmt.mask == "sentinel":
             _refuse((self.low == SENTINEL) != self.bitmap, "the low code is -8 at outliers and nowhere else")
-            return
-        _refuse((self.low < -7) & ~self.bitmap, "the low code of a regular element must not be -8")
-        if fmt.high == "fp16":
-            _refuse((self.low != 0) & self.bitmap, "the low code of an FP16 outlier must be 0")
-
-    def _check_high(self, counts: NDArray[np.uint8]) -> None:
-        fmt = self.format
-        unused = np.arange(fmt.outliers) >= counts[..., None]
-        _refuse((self.high != 0) & unused, "unused high codes must be zero")
+        elif fmt.low_min > NIBBLE_MIN:
+            _refuse((self.low == -8) & ~self.bitmap, "the low code of a regular element must not be -8")
         if fmt.high == "fp16":
             _refuse((self.high & 0x7C00) == 0x7C00, "an FP16 high code must be finite, not NaN or Inf")
-        elif fmt.in_nibbles:
-            _refuse((self.high < -8) | (self.high > 7), "a high nibble must be from -8 to 7")
+            if fmt.mask == "bitmap":
+                _refuse((self.low != 0) & self.bitmap, "the low code of an FP16 outlier must be 0")
 
     @property
     def rows(self) -> int:
@@ -124,14 +141,18 @@ class DenseTensor:
     codes
         int8[rows, k]: -8..7 (INT4) or -128..127 (INT8). At outliers: the low nibble, -8..7.
     group_scale
-        uint8[rows, groups]: group scales, e3m3 codes 0..63; None without groups.
+        uint8[rows, groups]: group scales, codes 0..63 of e3m3 or integers 0..255; None without groups.
     row_scale
         float32[rows]: positive, normal and finite.
     bitmap
         bool[rows, banks, bank]: True marks an outlier, padding is False; None without outliers.
     high
-        int8[rows, banks, outliers]: high nibbles (-8..7) in order of element index, unused slots zero;
-        None without outliers.
+        int8[rows, banks, outliers]: high nibbles (-8..7); with a bitmap in order of element index, unused
+        slots zero; None without outliers.
+    index
+        uint8[rows, banks, outliers], with the mask "index", else None: as in :class:`SQTensor`.
+    offset
+        int8[rows, groups]: group offsets in sixteenths of a code; None in a format without them.
 
     Raises
     ------
@@ -146,6 +167,8 @@ class DenseTensor:
     row_scale: NDArray[np.float32]
     bitmap: NDArray[np.bool_] | None = None
     high: NDArray[np.int8] | None = None
+    index: NDArray[np.uint8] | None = None
+    offset: NDArray[np.int8] | None = None
 
     def __post_init__(self) -> None:
         fmt = self.format
@@ -161,6 +184,10 @@ class DenseTensor:
                 f"{fmt.code_max}, not {self.codes[row, column]}"
             )
         self._check_group_scale()
+        if fmt.offset:
+            _check_array("Group offsets", self.offset, np.int8, (self.rows, fmt.groups(self.k)))
+        elif self.offset is not None:
+            raise ValueError("Group offsets must be None in a format without them")
         self._check_outliers()
 
     def _check_group_scale(self) -> None:
@@ -171,12 +198,13 @@ class DenseTensor:
             return
         _check_array("Group scales", self.group_scale, np.uint8, (self.rows, fmt.groups(self.k)))
         assert self.group_scale is not None
-        wide = self.group_scale >= 1 << GROUP_SCALE_BITS
+        largest = (1 << fmt.group_scale_bits) - 1
+        wide = self.group_scale > largest
         if wide.any():
             row, group = np.argwhere(wide)[0]
             raise ValueError(
                 f"Row {row}, group {group}: the group scale must be a code from 0 to "
-                f"{(1 << GROUP_SCALE_BITS) - 1}, not {self.group_scale[row, group]}"
+                f"{largest}, not {self.group_scale[row, group]}"
             )
 
     def _check_outliers(self) -> None:
@@ -184,17 +212,19 @@ class DenseTensor:
         if fmt.bank is None:
             if self.bitmap is not None or self.high is not None:
                 raise ValueError("Bitmap and high nibbles must be None in a format without outliers")
+            _check_no_index(self.index)
             return
         shape = (self.rows, fmt.banks(self.k))
         _check_array("Bitmap", self.bitmap, np.bool_, (*shape, fmt.bank))
         _check_array("High nibbles", self.high, np.int8, (*shape, fmt.outliers))
         assert self.bitmap is not None
         assert self.high is not None
-        counts = outlier_counts(self.bitmap)
-        _refuse(counts > fmt.outliers, f"at most {fmt.outliers} elements may be outliers")
-        unused = np.arange(fmt.outliers) >= counts[..., None]
-        _refuse((self.high != 0) & unused, "unused high nibbles must be zero")
-        _refuse((self.high < -8) | (self.high > 7), "a high nibble must be from -8 to 7")
+        _refuse((self.high < NIBBLE_MIN) | (self.high > 7), f"a high nibble {_NIBBLES}")
+        if fmt.has_index:
+            _check_index(fmt.outlier_format, self.index, self.high, self.bitmap)
+        else:
+            _check_no_index(self.index)
+            _check_slots(self.bitmap, self.high, "nibbles")
         outside = self.bitmap[:, -1:, fmt.bank - -self.k % fmt.bank :]
         rule = f"elements from {self.k} on are padding and must be zero"
         _refuse(outside, rule, first_bank=shape[1] - 1)
@@ -205,13 +235,14 @@ class DenseTensor:
 
 
 def outlier_counts(bitmap: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Returns how many elements of each bank are marked: uint8[rows, banks] from bool[rows, banks, bank]."""
-    counts: NDArray[np.uint8] = np.einsum("ijk->ij", bitmap.view(np.uint8))  # four times as fast as sum()
+    """Returns how many elements of each bank (or segment) are marked: uint8[...] from bool[..., bank]."""
+    # Four times as fast as sum().
+    counts: NDArray[np.uint8] = np.einsum("...k->...", bitmap.view(np.uint8))
     return counts
 
 
 def used_slots(bitmap: NDArray[np.bool_], outliers: int) -> NDArray[np.bool_]:
-    """Returns which slots for high codes hold one: bool[rows, banks, outliers].
+    """Returns which slots for high codes hold one: bool[..., outliers], for bool[..., bank or segment].
 
     Row by row, bank by bank and in order of element index, the True entries of the result pair with
     the True entries of `bitmap`, so that ``high[used] = values[bitmap]`` moves outliers to their slots
@@ -219,6 +250,39 @@ def used_slots(bitmap: NDArray[np.bool_], outliers: int) -> NDArray[np.bool_]:
     """
     used: NDArray[np.bool_] = np.arange(outliers) < outlier_counts(bitmap)[..., None]
     return used
+
+
+def named_elements(fmt: SQFormat, index: NDArray[np.uint8], high: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Returns the elements that slots with a high nibble name, bool[rows, banks, bank]: the bitmap of a
+    tensor with the mask "index", from its [rows, banks, slots]."""
+    rows, banks = index.shape[:2]
+    named = np.zeros((rows * banks * fmt.segments, fmt.segment_size), np.bool_)
+    segment = np.arange(index.size) // fmt.outliers
+    full = np.flatnonzero(high)
+    named[segment[full], index.ravel()[full]] = True
+    return named.reshape(rows, banks, fmt.bank)
+
+
+def _check_slots(bitmap: NDArray[np.bool_], high: NDArray[Any], what: str) -> None:
+    """Refuses segments (or banks) with too many outliers, and slots that are used beyond those."""
+    outliers = high.shape[-1]
+    counts = outlier_counts(bitmap)
+    _refuse(counts > outliers, f"at most {outliers} elements may be outliers")
+    unused = np.arange(outliers) >= counts[..., None]
+    _refuse((high != 0) & unused, f"unused high {what} must be zero")
+
+
+def _check_index(fmt: SQFormat, index: Any, high: NDArray[np.int8], bitmap: NDArray[np.bool_]) -> None:
+    """Refuses positions out of their segment, and a bitmap that is not theirs."""
+    _check_array("Positions", index, np.uint8, high.shape)
+    _refuse(index >= fmt.segment_size, f"a position must be at most {fmt.segment_size - 1}")
+    rule = "the bitmap must mark the elements that slots name, and no others"
+    _refuse(bitmap != named_elements(fmt, index, high), rule)
+
+
+def _check_no_index(index: Any) -> None:
+    if index is not None:
+        raise ValueError("Positions must be None without the mask 'index'")
 
 
 def _check_array(name: str, array: Any, dtype: type, shape: tuple[int, ...]) -> None:

@@ -161,9 +161,10 @@ def test_what_is_no_matrix_of_numbers_is_refused(quantize, x, error, message):
 
 
 def test_unknown_scale_choice_is_refused():
-    message = "^Scale must be 'least_squares' or 'absmax', not 'mse'$"
+    message = "^Scale must be 'least_squares', 'absmax' or 'two_candidates', not 'mse'$"
     with pytest.raises(ValueError, match=message):
         quantize_sq(np.ones((1, 1)), SQFormat(), scale="mse")
+    message = "^Scale must be 'least_squares' or 'absmax', not 'mse'$"
     with pytest.raises(ValueError, match=message):
         quantize_dense(np.ones((1, 1)), DenseFormat(), scale="mse")
 

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from sw_reference.codes import GROUP_SCALE_VALUES, LEGAL_BANK_SCALES, SCALE_UNITS
+from sw_reference.codes import GROUP_SCALE_VALUES, bank_scale_units, bank_scales
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
@@ -52,16 +52,16 @@ def test_fp16_codes_of_all_float32_roundings_against_the_slow_model():
 
 
 def test_every_bank_scale():
-    got = {code: int(units) for code, units in enumerate(SCALE_UNITS) if units}
+    got = {code: int(units) for code, units in enumerate(bank_scale_units(SQFormat())) if units}
     assert got == {code: slow_model.bank_scale(code) * 2**24 for code in LEGAL_SCALES}
     assert len(got) == 239
     assert all(
         (slow_model.bank_scale(code) * 2**24).denominator > 1 for code in range(256) if code not in got
     )
-    assert [Fraction(float(s)) for s in LEGAL_BANK_SCALES] == [
+    assert [Fraction(float(s)) for s in bank_scales("e5m3")] == [
         slow_model.bank_scale(code) for code in LEGAL_SCALES
     ]
-    assert (LEGAL_BANK_SCALES[0], LEGAL_BANK_SCALES[-1]) == (2.0**-24, 240)
+    assert (bank_scales("e5m3")[0], bank_scales("e5m3")[-1]) == (2.0**-24, 240)
 
 
 def test_every_group_scale():
