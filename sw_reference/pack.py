@@ -113,8 +113,8 @@ def unpack_dense(
         size, kept = _blocks(fmt, k)
         record = np.zeros((rows, len(kept)), np.uint8)
         record[:, kept] = bits
-        record = record.reshape(rows, -(-k // size), -1)
-        heads, bits = np.split(record, [fmt.group_bits * size // fmt.group], axis=-1)
+        blocks = record.reshape(rows, -(-k // size), -1)
+        heads, bits = np.split(blocks, [fmt.group_bits * size // fmt.group], axis=-1)
         heads = heads.reshape(rows, -1, fmt.group_bits)[:, : fmt.groups(k)]
         group_scale = _codes(heads[..., :8], 8)[..., 0]
         if fmt.offset:
