@@ -19,6 +19,7 @@ from sqhw.console import Begin
 from sqhw.emit import Design, emit
 from sqhw.presets import PRESETS
 from sqhw.tools import cache
+from sqhw.tools.adders import explicit
 from sqhw.tools.synth import run_yosys
 from sqhw.tools.targets import TARGETS, Target
 from sqhw.tools.tools import ToolError, host_tool, yosys
@@ -34,7 +35,7 @@ CYCLES = 3000
 
 def netlist(design: Design, target: Target, folder: Path) -> Design:
     """Synthesizes a design; returns the same with its netlist, and models of the cells, as Verilog."""
-    lines = ["read_verilog design.v", f"hierarchy -check -top {design.name}"]
+    lines = [*explicit(), f"hierarchy -check -top {design.name}"]
     lines += [target.script(flatten=True), "clean -purge", "write_verilog -noattr netlist.v"]
     if target.liberty:
         lines += ["design -reset", f"read_liberty {target.liberty.name}", "write_verilog -noattr cells.v"]

@@ -5,16 +5,20 @@ open tools do not. A heap takes every partial-product bit of every product at on
 corrections into a single constant (Baugh and Wooley, 1973) and reduces each column with full
 adders in order of arrival (the three-greedy order of Stelling et al., 1998), so that no bit waits for
 a slower one. What is left is one carry-propagate addition.
+
+Adders that wait for equally many others are one :class:`~sqhw.arith.full_adders.FullAdders`: explicit, so
+that synthesis maps them to a library's own cell, and free of loops, even between whole vectors.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
+from .full_adders import FullAdders
 from .pipeline import register
 
 __all__ = ["BitHeap", "cuts"]
@@ -36,6 +40,26 @@ def cuts(rows: int) -> tuple[int, ...]:
     return (*heights[-1 - _ADDERS_BETWEEN_REGISTERS : 0 : -_ADDERS_BETWEEN_REGISTERS], 2)
 
 
+class _Entry(NamedTuple):
+    """A bit of a column; its place in the order of entry makes the result reproducible.
+
+    ``level`` counts the full adders on the way to it from the heap's terms or its last registers.
+    """
+
+    arrival: int
+    order: int
+    bit: Value
+    level: int = 0
+
+
+class _Adder(NamedTuple):
+    """A full adder: three bits in, two out."""
+
+    inputs: tuple[Value, Value, Value]
+    sum: Signal
+    carry: Signal
+
+
 class BitHeap:
     """A sum of weighted bits modulo 2**width, built up term by term and then compressed.
 
@@ -55,9 +79,10 @@ class BitHeap:
         self._shape = Shape.cast(shape)
         self._name = name
         self._constant = 0
-        # Per column: (arrival time, order of entry, bit); the order makes the result reproducible.
-        self._columns: list[list[tuple[int, int, Value]]] = [[] for _ in range(self._shape.width)]
+        self._columns: list[list[_Entry]] = [[] for _ in range(self._shape.width)]
         self._entries = 0
+        self._adders: dict[int, list[_Adder]] = {}
+        self._instances = 0
 
     def add_constant(self, value: int) -> None:
         self._constant += value
@@ -65,12 +90,14 @@ class BitHeap:
     def add_bit(self, bit: Any, column: int, *, negative: bool = False, arrival: int = 0) -> None:
         """Adds ``bit * 2**column``, or subtracts it when `negative`."""
         bit = Value.cast(bit)
+        if isinstance(bit, Const):
+            self.add_constant((-bit.value if negative else bit.value) << column)
+            return
         if negative:  # -b = ~b - 1
             bit = ~bit
             self._constant -= 1 << column
         if column < self._shape.width:
-            heapq.heappush(self._columns[column], (arrival, self._entries, bit))
-            self._entries += 1
+            self._push(column, arrival, bit)
 
     def add(self, value: Any, *, column: int = 0, arrival: int = 0) -> None:
         """Adds a whole signed or unsigned value, shifted left by `column`."""
@@ -147,11 +174,14 @@ class BitHeap:
         """Adds until no column has more than that many bits."""
         for column in range(self._shape.width):
             if self._constant >> column & 1:
-                heapq.heappush(self._columns[column], (0, -1, Const(1, 1)))
+                heapq.heappush(self._columns[column], _Entry(0, -1, Const(1, 1)))
         self._constant = 0
         for column, bits in enumerate(self._columns):
             while len(bits) > height:
-                self._full_adder(column, *(heapq.heappop(bits) for _ in range(3)))
+                self._add_three(column, *(heapq.heappop(bits) for _ in range(3)))
+        for _, adders in sorted(self._adders.items()):
+            self._add_module(adders)
+        self._adders = {}
 
     def _register(self, height: int, stage: int) -> None:
         """Compresses to `height` and puts a register behind each bit."""
@@ -162,13 +192,13 @@ class BitHeap:
             held = register(self._m, Cat(late), name=f"{self._name}_stage{stage}_{column}")
             constants = [bit for bit in kept if isinstance(bit, Const)]
             entries = enumerate([*constants, *held], self._entries)
-            self._columns[column] = [(0, entry, bit) for entry, bit in entries]
+            self._columns[column] = [_Entry(0, order, bit) for order, bit in entries]
             self._entries += len(kept)
 
     @staticmethod
-    def _in_order(bits: list[tuple[int, int, Value]]) -> list[Value]:
+    def _in_order(bits: list[_Entry]) -> list[Value]:
         """The bits of a column, those that come first at the front."""
-        return [bit for *_, bit in sorted(bits, key=lambda entry: entry[:2])]
+        return [entry.bit for entry in sorted(bits, key=lambda entry: entry[:2])]
 
     def _rows_sum(self) -> Value:
         rows = self.rows()
@@ -176,17 +206,46 @@ class BitHeap:
         self._m.d.comb += total.eq(rows[0] if len(rows) == 1 else rows[0] + rows[1])
         return total
 
-    def _full_adder(self, column: int, *entries: tuple[int, int, Value]) -> None:
-        (_, _, a), (_, _, b), (late, _, c) = entries
-        tag = f"{self._name}_fa{self._entries}"
-        half = self._signal(a ^ b, f"{tag}_h")
-        total = self._signal(half ^ c, f"{tag}_s")
-        carry = self._signal(Mux(half, c, a), f"{tag}_c")
+    def _add_three(self, column: int, *entries: _Entry) -> None:
+        """Three bits become their sum and, a column higher, their carry.
+
+        It takes no full adder where one of them is 1, nor in the last column, whose carry is dropped.
+        """
+        (_, _, a, _), (_, _, b, _), (late, _, c, _) = entries
+        level = max(entry.level for entry in entries)
+        last = column + 1 == self._shape.width
+        if isinstance(a, Const):
+            tag = f"{self._name}_ha{self._entries}"
+            total = self._signal(~(b ^ c), f"{tag}_s")
+            carry = self._signal(b | c, f"{tag}_c") if not last else None
+        elif last:
+            total = self._signal(a ^ b ^ c, f"{self._name}_xor{self._entries}")
+            carry = None
+        else:
+            level += 1
+            total, carry = Signal(name=""), Signal(name="")
+            self._adders.setdefault(level, []).append(_Adder((a, b, c), total, carry))
+        self._push(column, late + _XOR_DELAY, total, level)
+        if carry is not None:
+            self._push(column + 1, late + _MAJORITY_DELAY, carry, level)
+
+    def _add_module(self, adders: list[_Adder]) -> None:
+        """Full adders that are ready at once, as a submodule."""
+        self._instances += 1
+        unit = FullAdders(len(adders))
+        self._m.submodules[f"{self._name}_adders{self._instances}"] = unit
+        for port, bits in zip(
+            (unit.a, unit.b, unit.c), zip(*(adder.inputs for adder in adders), strict=True), strict=True
+        ):
+            self._m.d.comb += port.eq(Cat(bits))
+        self._m.d.comb += [
+            Cat(adder.sum for adder in adders).eq(unit.sum),
+            Cat(adder.carry for adder in adders).eq(unit.carry),
+        ]
+
+    def _push(self, column: int, arrival: int, bit: Value, level: int = 0) -> None:
+        heapq.heappush(self._columns[column], _Entry(arrival, self._entries, bit, level))
         self._entries += 1
-        heapq.heappush(self._columns[column], (late + _XOR_DELAY, self._entries, total))
-        self._entries += 1
-        if column + 1 < self._shape.width:
-            heapq.heappush(self._columns[column + 1], (late + _MAJORITY_DELAY, self._entries, carry))
 
     def _signal(self, value: Any, name: str) -> Signal:
         signal = Signal(1, name=name)

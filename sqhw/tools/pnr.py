@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from . import cache as store
+from .adders import explicit
 from .cache import CACHE
 from .synth import run_yosys
 from .targets import TARGETS
@@ -50,9 +51,9 @@ def netlist(verilog: str, top: str, *, names: bool = True, cache: Path = CACHE) 
     Without `names` synthesis leaves out its last stage, which names cells: it takes longer than the rest.
     """
     tool = yosys()
-    lines = ["read_verilog design.v", f"synth_ecp5 -nodsp -top {top}"]
+    lines = [*explicit(), f"synth_ecp5 -nodsp -top {top}"]
     if not names:
-        lines = [lines[0], f"{lines[1]} -run begin:check", "blackbox =A:whitebox"]
+        lines[-1:] = [f"{lines[-1]} -run begin:check", "blackbox =A:whitebox"]
     script = "\n".join([*lines, "tee -q -o stat.json stat -json", "write_json netlist.json"]) + "\n"
 
     def make(folder: Path) -> dict[str, Any]:

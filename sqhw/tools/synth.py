@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cache as store
+from .adders import explicit
 from .cache import CACHE
 from .targets import Target
 from .tools import Tool, ToolError, yosys
@@ -95,7 +96,7 @@ def gate_netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE)
     Returns the top module of Yosys's JSON; raises ToolError as :func:`synthesize`.
     """
     tool = yosys()
-    lines = ["read_verilog design.v", f"hierarchy -check -top {top}", target.script(flatten=False)]
+    lines = [*explicit(), f"hierarchy -check -top {top}", target.script(flatten=False)]
     script = "\n".join([*lines, "flatten", "clean -purge", "write_json netlist.json"]) + "\n"
 
     def make(folder: Path) -> dict[str, str]:
@@ -111,7 +112,7 @@ def _script(top: str, target: Target, breakdown: bool, shared: Sequence[str]) ->
     def steps(flatten: bool, name: str) -> list[str]:
         return [target.script(flatten=flatten), "clean -purge", f"tee -q -o {name}.json stat -json"]
 
-    lines = ["read_verilog design.v", f"hierarchy -check -top {top}"]
+    lines = [*explicit(), f"hierarchy -check -top {top}"]
     lines += [f"blackbox {name}" for name in shared]
     lines += ["design -save source"]
     lines += steps(True, "flat")

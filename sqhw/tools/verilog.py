@@ -6,7 +6,7 @@ import inspect
 import json
 import re
 import subprocess
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from amaranth.hdl import Fragment, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
+from .adders import MODULE, module_text
 from .tools import ToolError, yosys
 from .verilog_names import check_identifier
 from .verilog_text import modules_text
@@ -50,7 +51,8 @@ def check_module_name(name: str) -> None:
 def convert(component: wiring.Component, name: str) -> str:
     """Returns Verilog of any component; the same text on every run and with every version of Python.
 
-    What it adds with :func:`~sqhw.arith.repeated.repeated` has one module, however often it is used.
+    What it adds with :func:`~sqhw.arith.repeated.repeated` has one module, however often it is used; so have
+    full adders (:class:`~sqhw.arith.full_adders.FullAdders`), but for one in each repeated module.
 
     Raises
     ------
@@ -70,8 +72,11 @@ def convert_parts(component: wiring.Component, name: str) -> list[Part]:
     tool = yosys()
     repeated = _Repeated(name)
     sources = [(name, component, _Source(component, name, repeated))]
-    sources += [(module, unit, _Source(unit, module, None)) for module, unit in repeated.units.items()]
-    modules = _cleaned(tool.path, [source.text for _, _, source in sources])
+    sources += [
+        (module, unit, _Source(unit, module, _Platform(module))) for module, unit in repeated.units.items()
+    ]
+    adders = {top: _adders(top) for top, _, _ in sources}
+    modules = _cleaned(tool.path, [source.text for _, _, source in sources], adders.values())
     comments, orders = {}, {}
     for _, _, source in sources:
         for module in source.modules:
@@ -85,16 +90,30 @@ def convert_parts(component: wiring.Component, name: str) -> list[Part]:
     if len(set(names.values())) < len(names):
         raise ValueError("Submodules must have different names, also without dots and dollars")
     texts = modules_text(modules, names, comments, orders)
+    texts |= {module: module_text(module) for module in adders.values()}
+    used = {cell["type"] for module in modules.values() for cell in module["cells"].values()}
     return [
-        Part(top, part, "\n".join(texts[module] for module in source.modules))
+        Part(top, part, "\n".join(texts[module] for module in (*source.modules, *({adders[top]} & used))))
         for top, part, source in sources
     ]
 
 
-class _Repeated:
-    """What Amaranth knows as a platform: makes the modules that serve several instances."""
+def _adders(top: str) -> str:
+    return f"{top}__{MODULE}"
+
+
+class _Platform:
+    """What Amaranth knows as a platform: names the module of full adders."""
 
     def __init__(self, top: str):
+        self.full_adders = _adders(top)
+
+
+class _Repeated(_Platform):
+    """The same, and makes the modules that serve several instances."""
+
+    def __init__(self, top: str):
+        super().__init__(top)
         self._top = top
         self._names: dict[Hashable, str] = {}
         self.units: dict[str, wiring.Component] = {}
@@ -139,9 +158,10 @@ def _components(fragment: Fragment, name: str) -> Iterator[tuple[str, wiring.Com
         yield from _components(inside, f"{name}.{label}")
 
 
-def _cleaned(program: str, texts: list[str]) -> dict[str, Any]:
-    """All modules of the texts, as Yosys describes them."""
-    script = "".join(f"read_rtlil <<end_of_rtlil\n{text}\nend_of_rtlil\n" for text in texts) + _SCRIPT
+def _cleaned(program: str, texts: list[str], adders: Iterable[str]) -> dict[str, Any]:
+    """All modules of the texts, and those of full adders, as Yosys describes them."""
+    script = "".join(f"read_verilog <<end_of_text\n{module_text(name)}end_of_text\n" for name in adders)
+    script += "".join(f"read_rtlil <<end_of_text\n{text}\nend_of_text\n" for text in texts) + _SCRIPT
     done = subprocess.run([program, "-q", "-"], input=script, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ToolError(f"Yosys failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")

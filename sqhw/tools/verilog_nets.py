@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from .verilog_cells import Bits, Expression, expression, settled
 from .verilog_names import Names, identifier, public_names
 
-__all__ = ["Memory", "Net", "Nets", "ReadPort"]
+__all__ = ["Instance", "Memory", "Net", "Nets", "ReadPort"]
 
 _CLOCKED = ("$dff", "$mem_v2")
 
@@ -61,6 +62,17 @@ class Memory:
     name: str = ""
 
 
+@dataclass
+class Instance:
+    """A submodule: its cell, the module's name, its parameters and what its ports are connected to."""
+
+    cell: str
+    kind: str
+    parameters: dict[str, int]
+    pins: dict[str, Bits]
+    name: str = ""
+
+
 class Nets:
     """All nets of a module, in the order of their drivers.
 
@@ -80,7 +92,7 @@ class Nets:
         self.module = settled(module)
         self.nets: list[Net] = []
         self.memories: list[Memory] = []
-        self.instances: list[tuple[str, str, dict[str, Bits]]] = []
+        self.instances: list[Instance] = []
         self._of: dict[int, tuple[Net, int]] = {}
         self._ports, self._inside = ports, inside
         self._add_drivers()
@@ -147,7 +159,8 @@ class Nets:
             elif cell["type"] == "$mem_v2":
                 self._add_memory(name, cell)
             elif not cell["type"].startswith("$"):
-                self.instances.append((name, cell["type"], pins))
+                numbers = {key: int(value, 2) for key, value in cell["parameters"].items()}
+                self.instances.append(Instance(name, cell["type"], numbers, pins))
                 for pin, direction in cell["port_directions"].items():
                     if direction == "output":
                         self._add(pins[pin], "submodule", (name, self._inside[cell["type"]][pin]))
@@ -200,8 +213,9 @@ class Nets:
         for net in self.nets:
             if isinstance(net.driver, ReadPort) and net.driver.clock:
                 read += [net.driver.address, net.driver.enable]
-        for _, kind, pins in self.instances:
-            read += [bits for pin, bits in pins.items() if pin in self._inside[kind]]
+        for instance in self.instances:
+            ports = self._inside[instance.kind]
+            read += [bits for pin, bits in instance.pins.items() if pin in ports]
         read += [port["bits"] for port in self.module["ports"].values() if port["direction"] == "output"]
         for bits in read:
             for source, _, width in self.runs(bits):
@@ -220,7 +234,9 @@ class Nets:
             if net and net.kind != "input" and not net.name:
                 net.name = net.port = self._ports[raw]
                 net.inline = False
-        self.instances = [(names.take(identifier(name)), kind, pins) for name, kind, pins in self.instances]
+        self.instances.sort(key=lambda instance: _counting(instance.cell))
+        for instance in self.instances:
+            instance.name = names.take(identifier(instance.cell))
         for memory in self.memories:
             memory.name = names.take(identifier(memory.cell))
         self.index = names.take("index") if self.memories else ""
@@ -242,9 +258,9 @@ class Nets:
     def _pins(self) -> dict[tuple[Any, ...], tuple[str, str]]:
         """Submodule and port that take just these bits."""
         return {
-            tuple(bits): (name, self._inside[kind][pin])
-            for name, kind, pins in reversed(self.instances)
-            for pin, bits in pins.items()
+            tuple(bits): (instance.name, self._inside[instance.kind][pin])
+            for instance in reversed(self.instances)
+            for pin, bits in instance.pins.items()
         }
 
     def _wanted(self, net: Net, public: str | None, pin: tuple[str, str] | None) -> str | None:
@@ -255,3 +271,8 @@ class Nets:
         if pin and (own is None or own == pin[1] or "$" in (public or "")):
             return f"{identifier(pin[0])}_{pin[1]}"
         return own
+
+
+def _counting(name: str) -> list[tuple[str, int]]:
+    """Sorts names as people count: ``adders2`` before ``adders10``."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]

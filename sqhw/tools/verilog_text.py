@@ -210,9 +210,12 @@ class _Module:
                 yield f"  assign {self._ports[raw]} = {self._spec(port['bits'])[0]};"
 
     def _instances(self) -> Iterator[str]:
-        for name, kind, pins in self._nets.instances:
-            yield f"  {self._names[kind]} {name} ("
-            ports = [(self._inside[kind][pin], bits) for pin, bits in pins.items() if bits]
+        for instance in self._nets.instances:
+            kind = instance.kind
+            numbers = ", ".join(f".{key}({value})" for key, value in instance.parameters.items())
+            numbers = f" #({numbers})" if numbers else ""
+            yield f"  {self._names[kind]}{numbers} {instance.name} ("
+            ports = [(self._inside[kind][pin], bits) for pin, bits in instance.pins.items() if bits]
             ports.sort(key=lambda port: port[0] not in _FIRST)
             for place, (port, bits) in enumerate(ports):
                 comma = "" if place == len(ports) - 1 else ","
