@@ -152,6 +152,7 @@ def test_the_smallest_full_adder_is_found(tmp_path):
     [
         Cell({"A": 0.0, "B": 0.0}, {"Y": "A B"}, "", ""),
         Cell({"A": 0.0, "B": 0.0, "C": 0.0}, {"Y": "A^B^C", "Z": "A B C"}, "", ""),
+        Cell({"D": 0.0, "CLK": 0.0, "R": 0.0}, {"Q": "IQ"}, "", ""),
     ],
 )
 def test_other_cells_are_no_full_adders(cell):
