@@ -6,18 +6,18 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import numpy as np
 
-from sw_reference.codes import ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat, as_parameters
 
 from ..console import Command, Outcome, Refused, command_line, plain, progress, refusing, say, table
-from ..packed.convert import Recipe, convert
+from ..packed.convert import convert
 from ..packed.packed_file import KEY, Packed, PackedFile
-from ..packed.selection import LINEAR, select
+from ..packed.recipe import Import, Recipe
+from ..packed.selection import LINEAR, has_codes, select
 from ..packed.sources import open_source
 from ..packed.tensor_file import TensorFile
 
@@ -26,18 +26,31 @@ __all__ = ["inspect", "quantize"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MODEL = click.Path(exists=True, path_type=Path)
 _SUFFIX = ".safetensors"
-_ONLY = {"high": "sq", "mask": "sq", "bits": "dense", "group": "dense"}
+_WEIGHTS = ("import", "sq", "int4", "int8")
+_OUTLIERS = ("sq", "int4")
+_ONLY = {
+    "bank": _OUTLIERS,
+    "outliers": _OUTLIERS,
+    "high": ("sq",),
+    "mask": ("sq",),
+    "group": ("int4", "int8"),
+    "threshold": _OUTLIERS,
+    "importance": _OUTLIERS,
+    "scale": ("sq", "int4", "int8"),
+}
+"""The kinds of weights that an option comes with."""
 
 
 def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
-            "--operand", type=click.Choice(["sq", "dense"]), default="sq", help="Kind of tensor to make."
+            "--weights",
+            type=click.Choice(_WEIGHTS),
+            help="import: a quantized model's own codes; sq: an SQ operand; int4, int8: a dense operand.  "
+            "[default: import for a quantized model if no format is asked for, else sq]",
         ),
         click.option("--bank", type=int, help="Elements per bank.  [default: 16 (sq)]"),
-        click.option(
-            "--outliers", type=int, help="Outlier capacity of a bank.  [default: 2 (sq), 0 (dense)]"
-        ),
+        click.option("--outliers", type=int, help="Outlier capacity of a bank.  [default: 2 (sq), 0 (int4)]"),
         click.option(
             "--high",
             type=click.Choice(["fp16", "int8"]),
@@ -48,9 +61,23 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["bitmap", "sentinel"]),
             help="Outlier mask (sq).  [default: bitmap]",
         ),
-        click.option("--bits", type=click.Choice([4, 8]), help="Width of a code (dense).  [default: 4]"),
         click.option(
-            "--group", type=int, help="Elements per group scale (dense); 0 for none.  [default: 64]"
+            "--group", type=int, help="Elements per group scale (int4, int8); 0 for none.  [default: 64]"
+        ),
+        click.option(
+            "--threshold",
+            type=float,
+            help="Outliers only above this multiple of a matrix's root mean square.",
+        ),
+        click.option(
+            "--importance",
+            type=_FILE,
+            help="safetensors file of a number per column: outliers by magnitude times it.",
+        ),
+        click.option(
+            "--scale",
+            type=click.Choice(["least_squares", "absmax"]),
+            help="How scales are chosen.  [default: least_squares]",
         ),
     ]
     for option in reversed(options):
@@ -69,20 +96,6 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @_format_options
 @click.option(
-    "--threshold", type=float, help="Outliers only above this multiple of a matrix's root mean square."
-)
-@click.option(
-    "--importance",
-    type=_FILE,
-    help="safetensors file of a number per column: outliers by magnitude times it.",
-)
-@click.option(
-    "--scale",
-    type=click.Choice(["least_squares", "absmax"]),
-    default="least_squares",
-    help="How scales are chosen.",
-)
-@click.option(
     "--tensors",
     metavar="REGEX",
     default=LINEAR,
@@ -92,10 +105,7 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def quantize(
     model: Path,
     output: Path,
-    operand: str,
-    threshold: float | None,
-    importance: Path | None,
-    scale: ScaleChoice,
+    weights: str | None,
     tensors: str,
     only_packed: bool,
     **parameters: Any,
@@ -105,9 +115,10 @@ def quantize(
     MODEL is a .gguf or .safetensors file, any part of a model in several files, their .index.json, or a
     folder with one model.
     """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    importance = given.get("importance")
     with refusing():
-        fmt = _format(operand, parameters)
-        recipe = Recipe(fmt, scale, threshold, TensorFile(importance) if importance else None)
+        recipe = _recipe(weights or "sq", given)
     if output.suffix not in ("", _SUFFIX):
         raise Refused(f"Output must end in {_SUFFIX}, the format that is written, not in {output.suffix}")
     with _one_line():
@@ -115,7 +126,9 @@ def quantize(
         for path in (*source.paths, *([importance] if importance else [])):
             if output.exists() and output.samefile(path):
                 raise Refused(f"Output must be another file than what is read, not {output}")
-        selection = select(source, tensors)
+        if weights is None and not given and has_codes(source, tensors):
+            recipe = Import()
+        selection = select(source, tensors, in_codes=isinstance(recipe, Import))
         total = sum(math.prod(source.entries[name].shape) for name in selection.names)
         made = {"command": command_line(), "source": model.resolve().name}
         with progress() as begin:
@@ -188,16 +201,22 @@ def _line(text: str) -> str:
     return plain(text).replace("\n", "\\n")
 
 
-def _format(operand: str, parameters: dict[str, Any]) -> SQFormat | DenseFormat:
-    """Returns the format that the options ask for."""
-    given = {name: value for name, value in parameters.items() if value is not None}
+def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
+    """Returns what the options ask for."""
     for name in given:
-        if _ONLY.get(name, operand) != operand:
-            raise ValueError(f"--{name} must come with --operand {_ONLY[name]}, not {operand}")
-    if operand == "sq":
-        return SQFormat(**given)
+        if weights not in _ONLY[name]:
+            kinds = " or ".join(_ONLY[name])
+            raise ValueError(f"--{name} must come with --weights {kinds}, not {weights}")
+    if weights == "import":
+        return Import()
+    how = {name: given.pop(name) for name in ("scale", "threshold", "importance") if name in given}
+    if "importance" in how:
+        how["importance"] = TensorFile(how["importance"])
+    if weights == "sq":
+        return Recipe(SQFormat(**given), **how)
     group = given.pop("group", 64)
-    return DenseFormat(group=group or None, **given)
+    bits: Literal[4, 8] = 4 if weights == "int4" else 8
+    return Recipe(DenseFormat(bits, group or None, **given), **how)
 
 
 def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:
@@ -209,17 +228,33 @@ def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:
 
 def _show_packed(packed: dict[str, Packed]) -> None:
     formats = dict.fromkeys(_label(t.format) for t in packed.values())
-    columns = ("tensor", "shape", "bits", "outliers", "error")
-    values = {name: (t.bits_per_element, t.outlier_share, t.relative_error) for name, t in packed.items()}
-    means = np.average(list(values.values()), axis=0, weights=[t.rows * t.k for t in packed.values()])
-
-    def row(label: str, shape: str, bits: float, outliers: float, error: float) -> tuple[str, ...]:
-        return label, shape, f"{bits:.3f}", f"{outliers:.2%}", f"{error:.3e}"
-
-    rows = [row(name, _shape(t.rows, t.k), *values[name]) for name, t in packed.items()]
-    mean = row("mean over elements", f"{len(packed)} tensors", *means.tolist())
     say(f"Packed tensors, {'; '.join(formats)}")
-    table("Bits per element, share of outliers, relative squared error", columns, [*rows, None, mean])
+    imported = any(t.origin for t in packed.values())
+    columns: tuple[str, ...] = ("tensor", "shape", "bits", "outliers", "error")
+    title = "Bits per element, share of outliers, relative squared error"
+    if imported:
+        columns = ("tensor", "shape", "codes", "bits", "own error", "added error")
+        title = "Codes and their own expected error; relative squared error that the import adds"
+
+    def row(label: str, shape: str, codes: str, bits: float, second: float, error: float) -> tuple[str, ...]:
+        if imported:
+            return label, shape, codes, f"{bits:.3f}", f"{second:.3e}", f"{error:.3e}"
+        return label, shape, f"{bits:.3f}", f"{second:.2%}", f"{error:.3e}"
+
+    values = {
+        name: (t.bits_per_element, t.origin.relative_error if t.origin else t.outlier_share, t.relative_error)
+        for name, t in packed.items()
+    }
+    rows = [
+        row(name, _shape(t.rows, t.k), t.origin.type if t.origin else "", *values[name])
+        for name, t in packed.items()
+    ]
+    means = np.average(list(values.values()), axis=0, weights=[t.rows * t.k for t in packed.values()])
+    mean = row("mean over elements", f"{len(packed)} tensors", "", *means.tolist())
+    table(title, columns, [*rows, None, mean])
+    anew = sum(t.origin.requantized for t in packed.values() if t.origin)
+    if anew:
+        say(f"{anew:,} groups were quantized anew: no offset of the format comes near theirs.")
 
 
 def _shape(*sizes: int) -> str:
@@ -231,5 +266,6 @@ def _label(fmt: SQFormat | DenseFormat) -> str:
     bank = f"bank {fmt.bank}, outliers {fmt.outliers}"
     if isinstance(fmt, SQFormat):
         return f"SQ operand: {bank}, {fmt.high}, {fmt.mask}"
-    group = f", group {fmt.group}" if fmt.group else ""
-    return f"dense operand: INT{fmt.bits}{group}" + (f", {bank}" if fmt.bank else "")
+    group = f", group {fmt.group}, {fmt.scale}" if fmt.group else ""
+    offset = ", offset" if fmt.offset else ""
+    return f"dense operand: INT{fmt.bits}{group}{offset}" + (f", {bank}" if fmt.bank else "")

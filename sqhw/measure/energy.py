@@ -26,9 +26,8 @@ from ..tools import cache as store
 from ..tools.cache import CACHE
 from ..tools.gate_sim import GateSimulator, beat_bits, drive
 from ..tools.liberty import read_cells
-from ..tools.libraries import fetched
 from ..tools.synth import gate_netlist
-from ..tools.targets import gates
+from ..tools.targets import standard_cells
 from ..tools.tools import package_version
 from ..tools.verilog import convert
 from .core import BarePE
@@ -168,7 +167,7 @@ def simulate(
     for site in sites:
         for port, streams in element.beats(site, tokens, columns).items():
             beats.setdefault(port, []).extend(streams)
-    target = gates(fetched("osu018"))
+    target = standard_cells()
     assert target.liberty is not None
     module = gate_netlist(convert(element.make(), element.name), element.name, target, cache=cache)
     library = read_cells(target.liberty)

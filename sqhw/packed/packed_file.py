@@ -21,12 +21,32 @@ from sw_reference.tensors import DenseTensor, SQTensor
 
 from .tensor_file import Entry, TensorFile
 
-__all__ = ["KEY", "Packed", "PackedFile", "bytes_per_row", "packed_entries", "unpacked"]
+__all__ = ["KEY", "Origin", "Packed", "PackedFile", "bytes_per_row", "packed_entries", "unpacked"]
 
 KEY = "sqhw"
 """The metadata's entry that describes the packed tensors."""
 _VERSION = 1
 _FORMATS: dict[str, Any] = {"sq": SQFormat, "dense": DenseFormat}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where imported codes come from.
+
+    Parameters
+    ----------
+    type
+        The other quantizer's name of its type.
+    relative_error
+        The error of its own that it is expected to have, counted like that of :class:`Packed`: a twelfth of a
+        squared step per element.
+    requantized
+        Groups that were quantized anew, because no offset comes near their bias.
+    """
+
+    type: str
+    relative_error: float
+    requantized: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,8 @@ class Packed:
         Sum of the squared errors of its elements, over the sum of their squares before quantization.
     outlier_share
         The share of elements that are outliers.
+    origin
+        Where the codes come from; None: they were made of numbers.
     """
 
     format: SQFormat | DenseFormat
@@ -50,6 +72,12 @@ class Packed:
     k: int
     relative_error: float
     outlier_share: float
+    origin: Origin | None = None
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The parameters that ``as_parameters`` leaves out."""
+        return frozenset() if self.origin else frozenset({"origin"})
 
     @property
     def operand(self) -> str:
@@ -126,9 +154,12 @@ class PackedFile:
 
     def _described(self, name: str, fields: dict[str, Any]) -> Packed:
         fmt = _FORMATS[fields.pop("operand")](**fields.pop("format"))
-        packed = Packed(fmt, **fields)
-        for field in ("relative_error", "outlier_share"):
-            value = getattr(packed, field)
+        origin = fields.pop("origin", None)
+        packed = Packed(fmt, **fields, origin=None if origin is None else Origin(**origin))
+        numbers: list[tuple[Packed | Origin, str]] = [(packed, "relative_error"), (packed, "outlier_share")]
+        numbers += [] if packed.origin is None else [(packed.origin, "relative_error")]
+        for described, field in numbers:
+            value = getattr(described, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field} must be a number, not {value!r}")
         for part, entry in packed_entries(name, fmt, packed.rows, packed.k).items():

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sw_reference.checkpoints.dense import dense_format
+
 from .source import Source
 
-__all__ = ["LINEAR", "Selection", "select"]
+__all__ = ["LINEAR", "Selection", "has_codes", "select"]
 
 LINEAR = r"\.\d+\..*weight$"
 """Matches the linear layers of numbered blocks, in the names of GGUF and of Hugging Face; embeddings and
@@ -35,16 +37,21 @@ class Selection:
         return lines
 
 
-def select(source: Source, pattern: str) -> Selection:
+def has_codes(source: Source, pattern: str) -> bool:
+    """Whether `pattern` matches a matrix whose codes a dense operand holds."""
+    search = _search(pattern)
+    return any(search(name) and source.coded(name) is not None for name in source.entries)
+
+
+def select(source: Source, pattern: str, *, in_codes: bool = False) -> Selection:
     """Returns the matrices of numbers that `pattern` matches somewhere in their names, and the rest.
+
+    With `in_codes`, only matrices whose codes a dense operand holds.
 
     Raises ValueError if there is none to pack; the message says why, for every tensor.
     """
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise ValueError(f"Tensors must be a regular expression, not {pattern}: {error}") from error
-    reason = _reasons(source, lambda name: search(name) is not None, pattern)
+    search = _search(pattern)
+    reason = _reasons(source, lambda name: search(name) is not None, pattern, in_codes)
     names, others = [], dict[str, list[str]]()
     for name in source.entries:
         why = reason(name)
@@ -60,7 +67,16 @@ def select(source: Source, pattern: str) -> Selection:
     return selection
 
 
-def _reasons(source: Source, matches: Callable[[str], bool], pattern: str) -> Callable[[str], str | None]:
+def _search(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    try:
+        return re.compile(pattern).search
+    except re.error as error:
+        raise ValueError(f"Tensors must be a regular expression, not {pattern}: {error}") from error
+
+
+def _reasons(
+    source: Source, matches: Callable[[str], bool], pattern: str, in_codes: bool
+) -> Callable[[str], str | None]:
     """Returns a function: why a tensor is not packed, None for one that is."""
     codes = {
         name.removesuffix(end): quantizer
@@ -86,9 +102,23 @@ def _reasons(source: Source, matches: Callable[[str], bool], pattern: str) -> Ca
             return "without elements"
         if not matches(name):
             return f"not matched by --tensors '{pattern}'"
+        if in_codes:
+            return _not_imported(source, name)
         return None if source.readable(name) else f"of type {entry.dtype}"
 
     return reason
+
+
+def _not_imported(source: Source, name: str) -> str | None:
+    """Returns why a dense operand does not hold the codes of a matrix, None if it does."""
+    matrix = source.coded(name)
+    if matrix is None:
+        return f"of type {source.entries[name].dtype}, whose codes cannot be imported"
+    try:
+        dense_format(matrix)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _by_numbers(name: str) -> str:

@@ -49,7 +49,7 @@ def awq(qweight: NDArray[np.int32], qzeros: NDArray[np.int32], scales: NDArray[A
         codes = _columns(qweight[:, words])[:, start - 8 * words.start : stop - 8 * words.start]
         signed = np.ascontiguousarray(codes.T).astype(np.int8) - np.int8(8)
         scale = scales[:, rows].T.astype(np.float64)
-        return imported(signed, scale, scale * (8 - zeros[:, rows].T), group)
+        return imported(signed, scale, scale * (8 - zeros[:, rows].T), group, first_row=rows.indices(n)[0])
 
     return CodedMatrix("AWQ INT4", (n, k), 4, group, has_bias, part)
 

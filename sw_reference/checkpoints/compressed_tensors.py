@@ -69,6 +69,13 @@ def compressed_tensors(
     def part(rows: slice) -> ImportedWeights:
         codes = unpacked(weight_packed[rows], bits, 1)[:, :k].astype(np.int16) - middle
         scale = weight_scale[rows].astype(np.float64)
-        return imported(codes.astype(np.int8), scale, scale * (middle - zeros[rows]), group, bits)
+        return imported(
+            codes.astype(np.int8),
+            scale,
+            scale * (middle - zeros[rows]),
+            group,
+            bits,
+            first_row=rows.indices(n)[0],
+        )
 
     return CodedMatrix(f"compressed-tensors INT{bits}", (n, k), bits, group, has_bias, part)

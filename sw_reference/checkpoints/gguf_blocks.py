@@ -160,4 +160,5 @@ def _part(block: _Block, blocks: NDArray[np.uint8], rows: slice) -> ImportedWeig
         block.group,
         block.bits,
         block.cell,
+        first_row=rows.indices(len(blocks))[0],
     )

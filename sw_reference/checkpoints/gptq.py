@@ -60,7 +60,14 @@ def gptq(
         codes = unpacked(qweight[:, rows], bits, 0).T.astype(np.int16) - middle
         scale = scales[:, rows].T.astype(np.float64)
         bias = scale * (middle - zeros[:, rows].T)
-        return imported(np.ascontiguousarray(codes, np.int8), scale, bias, group, cast(Literal[4, 8], bits))
+        return imported(
+            np.ascontiguousarray(codes, np.int8),
+            scale,
+            bias,
+            group,
+            cast(Literal[4, 8], bits),
+            first_row=rows.indices(n)[0],
+        )
 
     return CodedMatrix(f"GPTQ INT{bits}", (n, k), cast(Literal[4, 8], bits), group, has_bias, part)
 

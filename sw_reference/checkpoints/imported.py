@@ -76,8 +76,8 @@ class CodedMatrix:
         As in :class:`ImportedWeights`.
     has_bias
         Whether any group has a bias.
-    part
-        Gives some rows; ValueError if a scale or a bias of them is not finite.
+    read
+        Gives some rows.
     """
 
     kind: str
@@ -85,7 +85,12 @@ class CodedMatrix:
     bits: Literal[4, 8]
     group: int
     has_bias: bool
-    part: Callable[[slice], ImportedWeights]
+    read: Callable[[slice], ImportedWeights]
+
+    def part(self, rows: slice) -> ImportedWeights:
+        """Returns some rows; ValueError if a scale or a bias of them is not finite."""
+        with np.errstate(invalid="ignore"):  # what comes of numbers that are refused
+            return self.read(rows)
 
 
 def imported(
@@ -95,21 +100,22 @@ def imported(
     group: int,
     bits: Literal[4, 8] = 4,
     cell: NDArray[np.float64] | float = _CELL,
+    first_row: int = 0,
 ) -> ImportedWeights:
     """Returns weights from codes and any finite scales and biases [rows, groups].
 
     The weights stay exactly the same. Where a scale is negative, codes become ``-1 - code`` and the bias
     grows by one code. A group without a scale is one number: its codes become 7 or -7.
 
-    Raises ValueError if a scale or a bias is NaN or Inf; the message names row and group.
+    Raises ValueError if a scale or a bias is NaN or Inf; the message names row and group, rows counted from
+    `first_row`.
     """
     scale, bias = scale.astype(np.float64), bias.astype(np.float64)
     for name, numbers in (("scale", scale), ("bias", bias)):
         if not np.isfinite(numbers).all():
             row, place = np.argwhere(~np.isfinite(numbers))[0]
-            raise ValueError(
-                f"Row {row}, group {place}: the {name} must be finite, not {numbers[row, place]}"
-            )
+            number = numbers[row, place]
+            raise ValueError(f"Row {first_row + row}, group {place}: the {name} must be finite, not {number}")
     negative, constant = scale < 0, (scale == 0) & (bias != 0)
     if not (negative.any() or constant.any()):
         return ImportedWeights(bits, group, codes, scale, bias, cell)

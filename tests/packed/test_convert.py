@@ -8,8 +8,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sqhw.packed import convert as convert_module
-from sqhw.packed.convert import Recipe, convert
+from sqhw.packed import recipe as recipe_module
+from sqhw.packed.convert import convert
 from sqhw.packed.packed_file import PackedFile
+from sqhw.packed.recipe import Recipe
 from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import Entry, TensorFile, TensorFileWriter
 from sw_reference.format import DenseFormat, SQFormat
@@ -24,7 +26,7 @@ from .models import FORMATS, NAMES, arrays, quantized, run, to_packed, weights
 @pytest.mark.parametrize("scale", ["least_squares", "absmax"])
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)
 def test_round_trip_is_exact(model, fmt, scale, monkeypatch):
-    monkeypatch.setattr(convert_module, "_ELEMENTS", 100)  # a few rows at a time
+    monkeypatch.setattr(recipe_module, "_ELEMENTS", 100)  # a few rows at a time
     recipe = Recipe(fmt, scale)
     counted = []
     file = PackedFile(to_packed(model, recipe, lambda name, count: counted.append((name, count))))
@@ -74,7 +76,7 @@ def test_size_is_what_is_reported(model):
 @pytest.mark.parametrize("fmt", [SQFormat(), DenseFormat()], ids=str)
 def test_a_weight_beyond_float32_is_named_by_its_place(tmp_path, monkeypatch, number, rule, fmt):
     """Wherever the parts begin that are worked on."""
-    monkeypatch.setattr(convert_module, "_ELEMENTS", 100)
+    monkeypatch.setattr(recipe_module, "_ELEMENTS", 100)
     w = np.ones((40, 32))
     w[29, 7] = number
     save_file({NAMES[0]: w}, tmp_path / "wide.safetensors")

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from sqhw.console import SEED
-from sqhw.packed.convert import Recipe
+from sqhw.packed.recipe import Recipe
 from sw_reference.format import SQFormat
 from tests.reference.gguf_maker import BF16, F16, GGUF, STRING, U32
 

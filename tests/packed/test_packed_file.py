@@ -9,8 +9,8 @@ from safetensors.numpy import load_file, save_file
 
 from sqhw.packed import convert as convert_module
 from sqhw.packed import packed_file
-from sqhw.packed.convert import Recipe
 from sqhw.packed.packed_file import KEY, PackedFile
+from sqhw.packed.recipe import Recipe
 from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import TensorFile, TensorFileWriter
 from sw_reference.format import SQFormat

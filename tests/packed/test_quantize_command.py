@@ -30,11 +30,13 @@ ROOT = Path(__file__).parents[2]
     [
         ("--bank 12", 2, "Bank must be a power of two from 4 to 128, not 12"),
         ("--high fp8", 2, "--high must be one of 'fp16', 'int8', not 'fp8'"),
-        ("--group 64", 2, "--group must come with --operand dense, not sq"),
-        ("--operand dense --mask sentinel", 2, "--mask must come with --operand sq, not dense"),
-        ("--operand dense --outliers 1", 2, "Dense bank must be a power of two from 4 to 128, not None"),
+        ("--group 64", 2, "--group must come with --weights int4 or int8, not sq"),
+        ("--weights int4 --mask sentinel", 2, "--mask must come with --weights sq, not int4"),
+        ("--weights import --bank 16", 2, "--bank must come with --weights sq or int4, not import"),
+        ("--weights int8 --outliers 1", 2, "--outliers must come with --weights sq or int4, not int8"),
+        ("--weights int4 --outliers 1", 2, "Dense bank must be a power of two from 4 to 128, not None"),
         (
-            "--operand dense --threshold 3",
+            "--weights int4 --threshold 3",
             2,
             "Threshold and importance must come with a format that has outliers",
         ),
@@ -140,8 +142,8 @@ def test_the_page(tmp_path, capsys, monkeypatch):
     importance, use = re.findall(r"```python\n(.*?)```", page, re.S)
     exec(importance, {})
     model = gguf_file.find_model()
-    options = ("--operand", "dense", "--tensors", "blk.11.ffn_down")
-    status, table, _ = run(capsys, "quantize", model, "-o", "dense.safetensors", *options)
+    options = ("--tensors", "blk.11.ffn_down")
+    status, table, _ = run(capsys, "quantize", model, "-o", "smollm2.safetensors", *options)
     assert status == 0
     assert re.search(r"blk.11.ffn_down.weight +576 x 1536 +4\.", table)
     exec(use, {})
@@ -156,7 +158,7 @@ def test_the_page(tmp_path, capsys, monkeypatch):
 def test_the_real_model(tmp_path, capsys):
     path = gguf_file.find_model()
     output = tmp_path / "out.safetensors"
-    assert run(capsys, "quantize", path, "-o", output)[0] == 0
+    assert run(capsys, "quantize", path, "-o", output, "--weights", "sq")[0] == 0
     file, source = PackedFile(output), gguf_file.GGUFFile(path)
     assert len(file.packed) == 210
     for name in list(file.packed)[::30]:

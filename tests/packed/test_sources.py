@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from sqhw.packed.convert import Recipe, convert
+from sqhw.packed.convert import convert
 from sqhw.packed.packed_file import PackedFile
+from sqhw.packed.recipe import Recipe
 from sqhw.packed.sources import open_source
 from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import SQFormat
@@ -51,7 +52,7 @@ NO_GGUF = (
 
 
 def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
-    """Only block types need it."""
+    """Only the numbers of block types need it, not their codes."""
 
     def missing(name):
         raise ModuleNotFoundError(name=name)
@@ -65,9 +66,10 @@ def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
     assert arrays(PackedFile(tmp_path / "out").tensor("blk.0.a.weight")) == arrays(quantize_sq(w, SQFormat()))
     (tmp_path / "out").unlink()
     path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, Q8_0, q8_0(w)[0]).bytes())
-    status, _, err = run(capsys, "quantize", path, "-o", tmp_path / "out")
+    status, _, err = run(capsys, "quantize", path, "-o", tmp_path / "out", "--weights", "sq")
     assert (status, err) == (1, f"Error: {NO_GGUF}\n")
     assert list(tmp_path.iterdir()) == [path]
+    assert run(capsys, "quantize", path, "-o", tmp_path / "out")[0] == 0
 
 
 def test_gguf_tensors_and_metadata_pass(tmp_path):

@@ -162,6 +162,8 @@ def test_numbers_must_be_finite(name):
     numbers[name][1, 2] = np.inf
     with pytest.raises(ValueError, match=f"^Row 1, group 2: the {name} must be finite, not inf$"):
         imported(np.zeros((2, 12), np.int8), **numbers, group=4)
+    with pytest.raises(ValueError, match=f"^Row 8, group 2: the {name} must be finite, not inf$"):
+        imported(np.zeros((2, 12), np.int8), **numbers, group=4, first_row=7)
 
 
 def test_the_expected_error_is_a_twelfth_of_a_squared_step():
@@ -171,3 +173,12 @@ def test_the_expected_error_is_a_twelfth_of_a_squared_step():
     scale = np.full((100, 10), 0.25)
     got = imported(np.rint(w).astype(np.int8), scale, 0 * scale, 100)
     assert got.expected_error() == pytest.approx(((got.values() - w / 4) ** 2).sum(), rel=0.02)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_a_part_are_counted_from_the_first(family):
+    make, read = FAMILIES[family]
+    codes, zeros, scales = layer(np.random.default_rng(0), N, K, GROUP)
+    scales[17, 1] = np.inf
+    with pytest.raises(ValueError, match=r"^Row 17, group 1: the scale must be finite, not inf$"):
+        read(**make(codes, zeros, scales)).part(slice(16, 20))

@@ -1,0 +1,157 @@
+"""How the rows of a matrix become rows of a packed tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.checkpoints.dense import dense_format, import_dense
+from sw_reference.checkpoints.imported import CodedMatrix
+from sw_reference.codes import ScaleChoice, checked_matrix
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.policy import LargestImportance, LargestMagnitude, Policy, Threshold
+from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.tensors import DenseTensor, SQTensor
+
+from .source import Source
+from .tensor_file import TensorFile
+
+__all__ = ["Import", "Making", "Recipe", "Rows", "parts"]
+
+_ELEMENTS = 1 << 20  # worked on at once
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a matrix.
+
+    Parameters
+    ----------
+    w
+        The weights, floats [rows, k].
+    tensor
+        What becomes of them.
+    own_error
+        The sum of squared errors that they are expected to have from their checkpoint's rounding.
+    requantized
+        Groups of imported codes that were quantized anew.
+    """
+
+    w: NDArray[Any]
+    tensor: SQTensor | DenseTensor
+    own_error: float = 0.0
+    requantized: int = 0
+
+
+@dataclass(frozen=True)
+class Making:
+    """How one matrix is made: its format, the type its codes come from (None: numbers), and some rows."""
+
+    format: SQFormat | DenseFormat
+    source_type: str | None
+    rows: Callable[[slice], Rows]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Matrices of numbers are quantized.
+
+    Parameters
+    ----------
+    format
+        SQ or dense.
+    scale
+        ``"least_squares"`` or ``"absmax"``.
+    threshold
+        If given, outliers are only elements above this multiple of their matrix's root mean square.
+    importance
+        If given, a file with one number per column for each matrix, under the matrix's name: outliers are
+        the elements of largest magnitude times that.
+    """
+
+    format: SQFormat | DenseFormat
+    scale: ScaleChoice = "least_squares"
+    threshold: float | None = None
+    importance: TensorFile | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            if self.importance is not None:
+                raise ValueError("Threshold must come without importance")
+            Threshold(self.threshold)  # checks it
+        if not self.format.outliers and (self.threshold is not None or self.importance is not None):
+            raise ValueError("Threshold and importance must come with a format that has outliers")
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The recipe in words, for a file's metadata."""
+        if self.threshold is not None:
+            policy = f"above {self.threshold:g} times the root mean square"
+        else:
+            policy = "largest importance" if self.importance else "largest magnitude"
+        return {"policy": policy, "scale": self.scale}
+
+    def making(self, source: Source, name: str) -> Making:
+        """Returns how the matrix `name` is made; ValueError if the importance lacks it."""
+        return Making(self.format, None, partial(self._rows, source, name, self._policy(source, name)))
+
+    def _policy(self, source: Source, name: str) -> Policy:
+        if self.importance is not None:
+            entry = self.importance.entries.get(name)
+            k = source.entries[name].shape[1]
+            if entry is None or entry.dtype != "F32" or entry.shape != (k,):
+                found = "nothing" if entry is None else f"{entry.dtype} {list(entry.shape)}"
+                raise ValueError(f"{self.importance.path}: {name} must be F32 [{k}], not {found}")
+            return LargestImportance(self.importance.part(name, slice(None)))
+        if self.threshold is not None:
+            rows, k = source.entries[name].shape
+            matrices = (source.part(name, rows) for rows in parts(source.entries[name].shape))
+            squares = sum(float((w.astype(np.float64) ** 2).sum()) for w in matrices)
+            return Threshold(self.threshold * float(np.sqrt(squares / (rows * k))))
+        return LargestMagnitude()
+
+    def _rows(self, source: Source, name: str, policy: Policy, rows: slice) -> Rows:
+        w = source.part(name, rows)
+        x = checked_matrix(w, rows.start)
+        if isinstance(self.format, SQFormat):
+            return Rows(w, quantize_sq(x, self.format, policy, self.scale))
+        return Rows(w, quantize_dense(x, self.format, self.scale, policy))
+
+
+@dataclass(frozen=True)
+class Import:
+    """Matrices in codes of another quantizer keep their codes, as dense operands."""
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The recipe in words, for a file's metadata."""
+        return {"weights": "import"}
+
+    def making(self, source: Source, name: str) -> Making:
+        """Returns how the matrix `name` is made; ValueError if it has no codes that a dense operand holds."""
+        matrix = source.coded(name)
+        if matrix is None:
+            raise ValueError("a dense operand holds no such codes")
+        fmt = dense_format(matrix)
+        return Making(fmt, matrix.kind, partial(self._rows, matrix, fmt))
+
+    def _rows(self, matrix: CodedMatrix, fmt: DenseFormat, rows: slice) -> Rows:
+        weights = matrix.part(rows)
+        made = import_dense(weights, fmt)
+        return Rows(weights.values(), made.tensor, weights.expected_error(), made.requantized)
+
+
+def parts(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Gives the rows of a matrix a few at a time.
+
+    Rows become packed rows each for itself, so how many come at once does not change a bit.
+    """
+    rows, k = shape
+    step = max(1, _ELEMENTS // k)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
