@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sw_reference.accuracy.report import outlier_positions, rows, versions
+from sw_reference.accuracy.report import merged, outlier_positions, rows, versions
 from sw_reference.accuracy.runner import Result, Study, calibrate, run, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8, default, extended, grid, quick
@@ -41,6 +42,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--list", "only_list", is_flag=True, help="Print the schemes' names and stop.")
 @click.option("--verify", "only_verify", is_flag=True, help="Compare the fast product with the golden model.")
 @click.option("--report", "only_report", is_flag=True, help="Run nothing: report what is complete.")
+@click.option("--add-to", type=_FILE, help="A report, to which schemes that it lacks are added.")
 @click.option("--windows", "count", type=click.IntRange(1), default=WINDOWS, help=f"Of {LENGTH} tokens.")
 @click.option("--text", type=_FILE, help=f"Evaluation text.  [default: {EVALUATION}]")
 @click.option("--calibration-text", type=_FILE, help="Another text.  [default: Emma]")
@@ -61,6 +63,7 @@ def accuracy(
     only_list: bool,
     only_verify: bool,
     only_report: bool,
+    add_to: Path | None,
     count: int,
     text: Path | None,
     calibration_text: Path | None,
@@ -86,7 +89,7 @@ def accuracy(
             with progress() as begin:
                 pool = partial(jobs.run, workers=workers, python=True, scheduler=scheduler)
                 run(chosen, schemes, pool, begin)
-        return _report(chosen, schemes, texts, output)
+        return _report(chosen, schemes, texts, output, add_to)
 
 
 def _list(schemes: tuple[Scheme, ...]) -> None:
@@ -142,7 +145,9 @@ def _verify(study: Study) -> Outcome:
     return Outcome(document, show, bool(document["results"]) and not document["different"])
 
 
-def _report(study: Study, schemes: tuple[Scheme, ...], texts: dict[str, Text], output: Path) -> Outcome:
+def _report(
+    study: Study, schemes: tuple[Scheme, ...], texts: dict[str, Text], output: Path, add_to: Path | None
+) -> Outcome:
     complete = {scheme: Result.read(study, scheme) for scheme in schemes}
     results = {scheme: result for scheme, result in complete.items() if result is not None}
     if not {"float", INT8} <= {scheme.name for scheme in results}:
@@ -163,6 +168,8 @@ def _report(study: Study, schemes: tuple[Scheme, ...], texts: dict[str, Text], o
         "rows": lines,
         "outlier_positions": outlier_positions(study.calibrated(), _blocks(study)),
     }
+    if add_to:
+        report = merged(json.loads(add_to.read_text()), report)
     write_text(output, as_json(report))
 
     def show() -> None:

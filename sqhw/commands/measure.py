@@ -238,7 +238,8 @@ def simulation(preset: str, cocotb: Path, output: Path) -> Outcome:
 
 
 @click.command(cls=Command)
-def pages() -> Outcome:
+@click.option("--picture", is_flag=True, help="Photograph docs/explorer.html too, with Chromium.")
+def pages(picture: bool) -> Outcome:
     """Make pages, tables and figures of README and docs from the reports in docs/results."""
-    paths = all_pages.write()
+    paths = all_pages.write(picture=picture)
     return Outcome([str(path) for path in paths], lambda: say("\n".join(map(str, paths))))

@@ -82,7 +82,13 @@ def conditions(report: Record) -> str:
         f"{configuration['calibration_windows']} windows of {report['calibration_text']['source']}; "
         f"model {report['model']['sha256'][:12]}, NumPy {report['versions']['numpy']}, "
         f"seed {report['versions']['seed']}. Command: `{report['command']}`."
+        + "".join(_later(run) for run in report.get("later", ()))
     )
+
+
+def _later(run: Record) -> str:
+    names = ", ".join(run["schemes"])
+    return f" Of a later run, `{run['command']}`, whose float model has {run['float']:.2f}: {names}."
 
 
 _SUMMARY = (

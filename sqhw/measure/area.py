@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from .. import __version__
 from ..tools import jobs, pnr
 from ..tools.cache import CACHE, frozen
+from ..tools.libraries import fetched
 from ..tools.osu018 import PACKAGE
 from ..tools.synth import Report, synthesize
-from ..tools.targets import TARGETS, Target, standard_cells
+from ..tools.targets import TARGETS, Target, gates
 from ..tools.tools import ToolError, nextpnr_ecp5, package_version
 from .area_numbers import decode, describe, gate_equivalents, ratios
 from .area_page import tables
@@ -152,7 +153,7 @@ class _Survey:
 
     def synthesize(self, chosen: Sequence[Unit]) -> None:
         """Synthesizes units part by part."""
-        cells = standard_cells()
+        cells = gates(fetched("osu018"))
         self.emitted = self._emit({u.name: u for u in chosen})
         runs: dict[tuple[str, str, str], Callable[[], Report]] = {}
         needed: dict[tuple[str, str], dict[str, tuple[str, str, str]]] = {}
@@ -237,9 +238,9 @@ class _Survey:
         return report | {"goals": verdicts(report)}
 
     def _sum(self, name: str, whole: float) -> dict[str, Any]:
-        gates = gate_equivalents(self.reports[name]["gates"])
-        difference = round(100 * (gates / whole - 1), 2)
-        return {"unit": name, "whole": round(whole), "parts": round(gates), "difference_percent": difference}
+        parts = gate_equivalents(self.reports[name]["gates"])
+        difference = round(100 * (parts / whole - 1), 2)
+        return {"unit": name, "whole": round(whole), "parts": round(parts), "difference_percent": difference}
 
 
 def _counts(emitted: Emitted, reports: Mapping[str, Report]) -> dict[str, tuple[int, float]]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..pe.decoder import decoder_latency
+from ..tools.libraries import fetched
 from ..tools.synth import Report
-from ..tools.targets import TARGETS, standard_cells
+from ..tools.targets import TARGETS, gates
 from .resources import blocks
 from .tables import Record
 from .units import CONFIGS, FAMILIES, RIVALS, SQ, Unit, operand_bits, unit
@@ -24,10 +25,9 @@ def describe(
     u: Unit, reports: Mapping[str, Report], counts: Mapping[str, tuple[int, float]]
 ) -> dict[str, Any]:
     """A unit's numbers on every target, as JSON types."""
-    gates = gate_equivalents(reports["gates"])
+    total = gate_equivalents(reports["gates"])
     row_bits, column_bits = operand_bits(u)
     rows, columns = u.shape or (1, 1)
-    longest = reports["gates"].longest
     numbers: dict[str, Any] = {
         "name": u.name,
         "title": FAMILIES[u.family].title,
@@ -35,15 +35,13 @@ def describe(
         "lanes": u.lanes,
         "size": u.size,
         "macs": u.macs,
-        "gates": round(gates),
-        "gates_per_mac": round(gates / u.macs, 1),
+        "gates": round(total),
+        "gates_per_mac": round(total / u.macs, 1),
         "bits_per_mac": round(row_bits / columns + column_bits / rows, 3),
-        "depth": reports["gates"].depth,
-        "longest": [longest[0], longest[-1]],
         "parts": {part: {"count": count, "gates": round(each)} for part, (count, each) in counts.items()},
     }
     for label, report in reports.items():
-        target = standard_cells() if label == "osu018" else TARGETS[label]
+        target = gates(fetched(label)) if label == "osu018" else TARGETS[label]
         resources = {key: round(value) for key, value in target.resources(report.cells).items() if value}
         if label == "gates":
             numbers["registers"] = resources["FF"]

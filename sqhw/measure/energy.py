@@ -26,8 +26,9 @@ from ..tools import cache as store
 from ..tools.cache import CACHE
 from ..tools.gate_sim import GateSimulator, beat_bits, drive
 from ..tools.liberty import read_cells
+from ..tools.libraries import fetched
 from ..tools.synth import gate_netlist
-from ..tools.targets import standard_cells
+from ..tools.targets import gates
 from ..tools.tools import package_version
 from ..tools.verilog import convert
 from .core import BarePE
@@ -167,7 +168,7 @@ def simulate(
     for site in sites:
         for port, streams in element.beats(site, tokens, columns).items():
             beats.setdefault(port, []).extend(streams)
-    target = standard_cells()
+    target = gates(fetched("osu018"))
     assert target.liberty is not None
     module = gate_netlist(convert(element.make(), element.name), element.name, target, cache=cache)
     library = read_cells(target.liberty)

@@ -20,6 +20,7 @@ from . import (
     energy_page,
     engine_page,
     explore_page,
+    explorer,
     figures,
     resources,
     waveform,
@@ -27,7 +28,7 @@ from . import (
 from .accuracy_page import REGIONS, gates_per_mac
 from .tables import Record, markdown, rows, with_region, wrapped
 
-__all__ = ["PAGES", "README", "draw", "filled", "result_pages", "with_region", "write"]
+__all__ = ["EXPLORER", "PAGES", "README", "draw", "filled", "result_pages", "with_region", "write"]
 
 _MADE_BY = "sqhw/measure/pages.py"
 
@@ -36,6 +37,7 @@ README = ROOT / "README.md"
 ACCURACY = ROOT / "docs" / "results" / "accuracy.md"
 RESULTS = ROOT / "docs" / "results"
 FIGURES = ROOT / "docs" / "figures"
+EXPLORER = ROOT / "docs" / "explorer.html"
 
 _RESULTS: dict[str, Callable[[Record], str]] = {
     "area": area_page.page,
@@ -120,13 +122,18 @@ def draw() -> list[Path]:
     return [*paths, waveform.draw(FIGURES / "timing.svg")]
 
 
-def write() -> list[Path]:
-    """Makes every figure, page and region anew; returns their paths. Raises as :func:`draw`."""
+def write(*, picture: bool = False) -> list[Path]:
+    """Makes every figure, page and region anew; returns their paths. Raises as :func:`draw`.
+
+    With `picture`, it photographs the explorer too; ToolError if there is no Chromium.
+    """
     texts = result_pages() | {page: filled(page) for page in PAGES}
+    texts[EXPLORER] = explorer.page(*(_load(name) for name in ("explore", "area", "accuracy")))
     paths = draw()
     for path, text in texts.items():
         write_text(path, text)
-    return [*paths, *texts]
+    pictures = [explorer.screenshot(EXPLORER, FIGURES / "explorer.png")] if picture else []
+    return [*paths, *pictures, *texts]
 
 
 _FIGURES = {

@@ -72,8 +72,7 @@ def combine(emitted: Emitted, reports: Mapping[str, Report]) -> Report:
                 module: {cell: times * count for cell, count in own.items()}
                 for module, own in reports[name].modules.items()
             }
-    deepest = max(reports.values(), key=lambda report: report.depth)
-    return Report(emitted.top, rest.target, cells, modules, deepest.depth, deepest.longest)
+    return Report(emitted.top, rest.target, cells, modules)
 
 
 def multiplies(emitted: Emitted) -> bool:

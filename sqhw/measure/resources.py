@@ -63,7 +63,7 @@ def measure(
         "command": command,
         "tools": designs[0].manifest["generator"],
         "targets": {
-            name: {"title": TARGETS[name].title, "resources": list(TARGETS[name].weights)} for name in targets
+            name: {"title": TARGETS[name].title, "resources": list(TARGETS[name].kinds)} for name in targets
         },
         "designs": [
             {

@@ -117,7 +117,7 @@ def adder_cell(name: str, cell: Cell) -> AdderCell:
     ValueError
         If the cell has not three inputs, or no two outputs that are their sum and their carry.
     """
-    if len(cell.inputs) == 3 and not cell.next_state:
+    if len(cell.inputs) == 3:
         words = dict(zip(cell.inputs, _INPUTS, strict=True))
         shown = {_table(function, words): pin for pin, function in cell.outputs.items() if function}
         if {_SUM, _CARRY} <= shown.keys():
@@ -172,5 +172,9 @@ def _map(name: str, text: str) -> list[str]:
     ]
 
 
-def _table(function: str, words: Mapping[str, int]) -> int:
-    return int(eval(expression(function), {"__builtins__": {}}, dict(words))) & 0xFF
+def _table(function: str, words: Mapping[str, int]) -> int | None:
+    """The truth table of a function of the inputs; None if it shows a state."""
+    code = expression(function)
+    if not words.keys() >= set(code.co_names):
+        return None
+    return int(eval(code, {"__builtins__": {}}, dict(words))) & 0xFF

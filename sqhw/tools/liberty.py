@@ -84,7 +84,7 @@ class Cell:
     inputs : dict of float
         Capacitance in pF by input pin.
     outputs : dict of str
-        Function by output pin, in liberty's notation.
+        Function by output pin, in liberty's notation; empty for those of latches and other registers.
     next_state : str
         Of a plain register, which samples at the rising edge: the pin that it samples; empty for others.
     clock : str
@@ -121,6 +121,8 @@ def _cell(group: Group) -> Cell:
         found = [register.attributes.get(name, "") for name in ("next_state", "clocked_on")]
         if all(pin in inputs for pin in found) and not {"clear", "preset"} & register.attributes.keys():
             state, clock = found
+    if not state and any(group.within("ff", "latch", "ff_bank", "latch_bank", "statetable")):
+        outputs = dict.fromkeys(outputs, "")
     return Cell(inputs, outputs, state, clock, float(group.attributes.get("area", 0)))
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from . import cache as store
 from .adders import explicit
 from .cache import CACHE
-from .targets import Target
+from .libraries import Library
+from .targets import RECIPES, Target, front_end, mapping
 from .tools import Tool, ToolError, yosys
 
-__all__ = ["CACHE", "Report", "gate_netlist", "run_yosys", "synthesize"]
+__all__ = ["CACHE", "Mapped", "Report", "gate_netlist", "map_recipes", "run_yosys", "synthesize"]
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,12 @@ class Report:
     modules : dict of (dict of int by cell type) by module name
         Of each module with its borders kept, without its submodules, times the number of its instances.
         Their sum is not ``cells``: the borders cost logic. Empty without breakdown.
-    depth : int
-        Gates on the longest path between registers or ports; 0 where the target is not gates.
-    longest : list of str
-        The signals on that path, first to last.
     """
 
     top: str
     target: str
     cells: dict[str, int]
     modules: dict[str, dict[str, int]]
-    depth: int = 0
-    longest: list[str] = field(default_factory=list)
 
 
 def synthesize(
@@ -84,10 +78,9 @@ def synthesize(
         _run(tool, verilog, script, target.liberty, folder)
         modules = _by_module(_stat(folder / "hierarchy.json"), top) if breakdown else {}
         cells = _by_module(_stat(folder / "flat.json"), top)[top]
-        path = _longest(folder / "depth.txt") if target.liberty else []
-        return asdict(Report(top, target.name, cells, modules, max(0, len(path) - 1), path))
+        return asdict(Report(top, target.name, cells, modules))
 
-    return Report(**store.result(cache / _key(verilog, script, target, tool), make))
+    return Report(**store.result(cache / _key(verilog, script, target.liberty, tool), make))
 
 
 def gate_netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE) -> dict[str, Any]:
@@ -103,31 +96,70 @@ def gate_netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE)
         _run(tool, verilog, script, target.liberty, folder)
         return {"netlist": str(folder / "netlist.json")}
 
-    found = store.result(cache / _key(verilog, script, target, tool), make)
+    found = store.result(cache / _key(verilog, script, target.liberty, tool), make)
     module: dict[str, Any] = json.loads(Path(found["netlist"]).read_text())["modules"][top]
     return module
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A design on cells of a library.
+
+    Attributes
+    ----------
+    cells : dict of int by cell type
+        Of the whole design, flattened.
+    netlist : Path
+        Structural Verilog.
+    """
+
+    cells: dict[str, int]
+    netlist: Path
+
+
+def map_recipes(
+    verilog: str, top: str, library: Library, *, shared: Sequence[str] = (), cache: Path = CACHE
+) -> dict[str, Mapped]:
+    """Maps a design to a timed library by each of :data:`~sqhw.tools.targets.RECIPES`.
+
+    Parameters and errors are those of :func:`synthesize`.
+    """
+    tool = yosys()
+    lines = [*_source(top, shared), front_end(library).replace("{flatten}", "-flatten"), "design -save front"]
+    names = {recipe: f"recipe{number}" for number, recipe in enumerate(RECIPES)}
+    for recipe, name in names.items():
+        lines += ["design -load front", mapping(library, recipe), "clean -purge"]
+        lines += [f"tee -q -o {name}.json stat -json", "setundef -zero", "splitnets"]
+        lines += [f"write_verilog -noattr -noexpr -nohex {name}.v"]
+    script = "\n".join(lines) + "\n"
+
+    def make(folder: Path) -> dict[str, Any]:
+        _run(tool, verilog, script, library.liberty, folder)
+        stats = {recipe: _stat(folder / f"{name}.json") for recipe, name in names.items()}
+        return {recipe: _by_module(modules, top)[top] for recipe, modules in stats.items()}
+
+    folder = cache / _key(verilog, script, library.liberty, tool)
+    found = store.result(folder, make)
+    return {recipe: Mapped(found[recipe], folder / f"{name}.v") for recipe, name in names.items()}
+
+
+def _source(top: str, shared: Sequence[str]) -> list[str]:
+    return [*explicit(), f"hierarchy -check -top {top}", *(f"blackbox {name}" for name in shared)]
 
 
 def _script(top: str, target: Target, breakdown: bool, shared: Sequence[str]) -> str:
     def steps(flatten: bool, name: str) -> list[str]:
         return [target.script(flatten=flatten), "clean -purge", f"tee -q -o {name}.json stat -json"]
 
-    lines = [*explicit(), f"hierarchy -check -top {top}"]
-    lines += [f"blackbox {name}" for name in shared]
-    lines += ["design -save source"]
+    lines = [*_source(top, shared), "design -save source"]
     lines += steps(True, "flat")
-    if target.liberty:
-        # Without its registers, the netlist's longest path is the longest one between registers.
-        lines += [f"read_liberty -lib -ignore_miss_func {target.liberty.name}"]
-        lines += ["delete t:DFF*", "tee -q -o depth.txt ltp"]
     if breakdown:
         lines += ["design -load source", *steps(False, "hierarchy")]
     return "\n".join(lines) + "\n"
 
 
-def _key(verilog: str, script: str, target: Target, tool: Tool) -> str:
-    library = target.liberty.read_text() if target.liberty else ""
-    return store.key([verilog, script, tool.version, library])
+def _key(verilog: str, script: str, liberty: Path | None, tool: Tool) -> str:
+    return store.key([verilog, script, tool.version, liberty.read_text() if liberty else ""])
 
 
 def _run(tool: Tool, verilog: str, script: str, library: Path | None, folder: Path) -> None:
@@ -153,16 +185,6 @@ def run_yosys(tool: Tool, script: str, folder: Path) -> None:
         lines = (folder / "yosys.log").read_text().split("\n") if (folder / "yosys.log").exists() else []
         reason = [line for line in lines if line.startswith("ERROR")] or result.stderr.splitlines()[-1:]
         raise ToolError(f"Yosys failed: {' '.join(reason)} (log: {folder / 'yosys.log'})")
-
-
-def _longest(path: Path) -> list[str]:
-    """Signals of the longest path that ``ltp`` printed, which prints one of each module."""
-    paths: list[list[str]] = [[]]
-    for number, signal in re.findall(r"^ *(\d+): (\S+)", path.read_text(), re.MULTILINE):
-        if number == "0":
-            paths.append([])
-        paths[-1].append(signal.split("\\")[-1].split("[")[0])
-    return max(paths, key=len)
 
 
 def _stat(path: Path) -> dict[str, Any]:

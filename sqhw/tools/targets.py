@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from .liberty import read_cells
-from .osu018 import cell_library
+from .adders import mapped
+from .libraries import Library
 
-__all__ = ["LIBERTY", "TARGETS", "Target", "standard_cells"]
-
-LIBERTY = Path(__file__).with_name("nand2.lib")
-"""Generic cells with their areas in NAND2 equivalents."""
-
-
-def _gate_equivalents(liberty: Path, nand2: str) -> dict[str, float]:
-    cells = read_cells(liberty)
-    return {name: cell.area / cells[nand2].area for name, cell in cells.items()}
+__all__ = ["GENERIC", "RECIPES", "TARGETS", "Target", "front_end", "gates", "mapping"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +27,9 @@ class Target:
         What ``{flatten}`` becomes.
     weights
         For each resource, how much of it a cell takes, by cell type (shell patterns).
-    liberty
-        Library of the cells that ``commands`` map to, if they are gates; they find it by its file name.
+    library
+        The cells that ``commands`` map to, if they are gates: their resources are GE (area in NAND2 gates)
+        and FF. The commands find its file by its name.
     """
 
     name: str
@@ -44,14 +37,25 @@ class Target:
     commands: str
     flat: str
     hierarchical: str
-    weights: Mapping[str, Mapping[str, float]]
-    liberty: Path | None = None
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    library: Library | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of its resources."""
+        return ("GE", "FF") if self.library else tuple(self.weights)
+
+    @property
+    def liberty(self) -> Path | None:
+        return self.library.liberty if self.library else None
 
     def script(self, *, flatten: bool) -> str:
-        return self.commands.format(flatten=self.flat if flatten else self.hierarchical)
+        return self.commands.replace("{flatten}", self.flat if flatten else self.hierarchical)
 
     def resources(self, cells: Mapping[str, int]) -> dict[str, float]:
         """Resources that a number of cells of each type take."""
+        if self.library:
+            return {"GE": self.library.gate_equivalents(cells), "FF": self.library.registers(cells)}
         return {
             resource: sum(
                 weight * count
@@ -63,35 +67,67 @@ class Target:
         }
 
 
-# The stock ABC script does not finish in minutes on multiplier trees; this one does, and maps better.
+RECIPES = {
+    "small": "strash;dch;amap",
+    "sized": "strash;dch;amap;buffer,-c;topo;upsize;dnsize",
+    "straight": "strash;amap",
+    "straight, sized": "strash;amap;buffer,-c;topo;upsize;dnsize",
+}
+"""ABC scripts, the smallest netlist first; ``small`` is the one that areas are measured with.
+
+All map for area. ``dch`` finds smaller forms of the logic, and longer paths with them; without it adders
+stay as they were made. ``sized`` inserts buffers and chooses drive strengths for delay, so it needs a timed
+library.
+"""
+
+# The stock ABC script does not finish in minutes on multiplier trees; these do, and map better.
 _GATES = """\
-synth -noabc {flatten}
+read_liberty -lib -ignore_miss_func {liberty}
+synth -run begin:fine {flatten}
+{adders}
+synth -run fine:check -noabc
 async2sync
 attrmap -remove init
 dfflegalize -cell $_DFF_P_ x
 opt -full
 simplemap
-dfflibmap -liberty {liberty}
-abc -liberty {liberty} -script +strash;dc2;dc2;&get,-n;&dch,-f;&nf;&put"""
+dfflibmap -liberty {liberty}"""
+_ABC = "abc -liberty {liberty} -script +{recipe}"
 
 
-def _gates(name: str, title: str, liberty: Path, nand2: str, registers: str) -> Target:
-    """Gates of a library, one mapping script for all; GE are areas in NAND2 gates."""
+def gates(library: Library, recipe: str = "small") -> Target:
+    """Cells of a library, one mapping script for all: see :data:`RECIPES`."""
     return Target(
-        name,
-        title,
-        _GATES.replace("{liberty}", liberty.name),
+        library.name,
+        library.title,
+        f"{front_end(library)}\n{mapping(library, recipe)}",
         "-flatten",
         "",
-        {"GE": _gate_equivalents(liberty, nand2), "FF": {registers: 1}},
-        liberty,
+        library=library,
     )
 
 
-def standard_cells() -> Target:
-    """OSU018 standard cells, fetched when they are not there yet; raises ToolError if that fails."""
-    liberty = cell_library().liberty
-    return _gates("osu018", "OSU018 standard cells", liberty, "NAND2X1", "DFFPOSX1")
+def front_end(library: Library) -> str:
+    """Commands up to registers and full adders of the library, and logic that is not mapped yet."""
+    text = _GATES.replace("{adders}", "\n".join(mapped(library.full_adder)))
+    return text.replace("{liberty}", library.liberty.name)
+
+
+def mapping(library: Library, recipe: str) -> str:
+    """The command that maps that logic."""
+    return _ABC.format(liberty=library.liberty.name, recipe=RECIPES[recipe])
+
+
+GENERIC = Library(
+    "gates",
+    "Generic gates",
+    Path(__file__).with_name("nand2.lib"),
+    "NAND2",
+    None,
+    False,
+    "sqhw/tools/nand2.lib",
+)
+"""Cells of no process, their areas in NAND2 gates: for quick reports, and where nothing can be fetched."""
 
 
 # FPGA flows stop before their last stage, which only renames and prints, and takes a third of the time.
@@ -112,7 +148,7 @@ _ECP5 = {"LUT": _ECP5_LUTS, "FF": {"TRELLIS_FF": 1}, "DSP": {"MULT18X18D": 1}, "
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        _gates("gates", "Generic gates", LIBERTY, "NAND2", "DFF"),
+        gates(GENERIC),
         Target("ecp5", "ECP5", _lattice("synth_ecp5"), "", "-noflatten", _ECP5),
         Target("ecp5-nodsp", "ECP5 without DSP", _lattice("synth_ecp5 -nodsp"), "", "-noflatten", _ECP5),
         Target(

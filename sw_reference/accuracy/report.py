@@ -16,7 +16,7 @@ from sw_reference.accuracy.runner import Result
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.study import INT8
 
-__all__ = ["outlier_positions", "rows", "versions"]
+__all__ = ["merged", "outlier_positions", "rows", "versions"]
 
 _POSITION_SITES = ("attn_qkv", "ffn_down")
 
@@ -78,6 +78,45 @@ def _change(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> tupl
     ratio = np.exp(difference.mean())
     error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
     return round(float(100 * (ratio - 1)), 3), round(float(100 * ratio * error), 3)
+
+
+_SAME = ("model", "text", "calibration_text")
+_WINDOWS = ("windows", "tokens_per_window", "calibration_windows")
+
+
+def merged(report: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Returns a report with the rows of a later one that it lacks, and under ``later`` where they are from.
+
+    Each row is compared with the unquantized model and with INT8 of its own run: float32 sums differ between
+    processors, so the same scheme moves by up to half a percent.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of the same model, texts and windows, or the later one adds nothing.
+    """
+    parts = [(name, report[name], later[name]) for name in _SAME]
+    parts += [(name, *(r["configuration"][name] for r in (report, later))) for name in _WINDOWS]
+    for name, own, other in parts:
+        if own != other:
+            raise ValueError(f"Reports to be merged must have the same {name}, not {own!r} and {other!r}")
+    known = {row["scheme"] for row in report["rows"]}
+    new = [row for row in later["rows"] if row["scheme"] not in known]
+    if not new:
+        raise ValueError("The report already has all of these schemes")
+    (plain,) = (row["perplexity"] for row in later["rows"] if row["scheme"] == "float")
+    source = {"command": later["command"], "versions": later["versions"], "float": plain}
+    source["schemes"] = [row["scheme"] for row in new]
+    count = len(known) + len(new)
+    configuration = report["configuration"] | {
+        "schemes": count,
+        "of": max(count, report["configuration"]["of"]),
+    }
+    return report | {
+        "configuration": configuration,
+        "rows": [*report["rows"], *new],
+        "later": [*report.get("later", []), source],
+    }
 
 
 def outlier_positions(calibration: Calibration, blocks: int) -> dict[str, Any]:

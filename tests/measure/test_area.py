@@ -68,20 +68,14 @@ def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
 def test_combine_multiplies_shared_modules():
     emitted = Emitted("t", "", {"t_unit": ""})
     reports = {
-        "t": Report(
-            "t", "gates", {"DFF": 5, "t_unit": 6}, {"t": {"DFF": 5}, "t.drain": {"DFF": 1}}, 3, ["a"]
-        ),
-        "t_unit": Report(
-            "t_unit", "gates", {"DFF": 2, "INV": 1}, {"t_unit.lanes": {"DFF": 2}}, 9, ["b", "c"]
-        ),
+        "t": Report("t", "gates", {"DFF": 5, "t_unit": 6}, {"t": {"DFF": 5}, "t.drain": {"DFF": 1}}),
+        "t_unit": Report("t_unit", "gates", {"DFF": 2, "INV": 1}, {"t_unit.lanes": {"DFF": 2}}),
     }
     assert combine(emitted, reports) == Report(
         "t",
         "gates",
         {"DFF": 17, "INV": 6},
         {"t": {"DFF": 5}, "t.drain": {"DFF": 1}, "t_unit.lanes": {"DFF": 12}},
-        9,
-        ["b", "c"],
     )
 
 

@@ -14,7 +14,7 @@ from sqhw.packing import dense_beats, sq_beats
 from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
 from sqhw.tools.liberty import Cell, read_cells
 from sqhw.tools.synth import gate_netlist
-from sqhw.tools.targets import LIBERTY, TARGETS
+from sqhw.tools.targets import GENERIC, TARGETS
 from sqhw.tools.verilog import convert
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
@@ -72,7 +72,7 @@ def test_mapped_element_computes_the_golden_sums(tmp_path):
     sq, dense = random_sq(rng, config.sq, streams, 16), random_dense(rng, config.dense, streams, 16)
     target = TARGETS["gates"]
     module = gate_netlist(convert(BarePE(config), "pe"), "pe", target, cache=tmp_path)
-    simulator = GateSimulator(module, read_cells(LIBERTY), streams)
+    simulator = GateSimulator(module, read_cells(GENERIC.liberty), streams)
     words = {"sq": sq_beats(config, sq), "dense": dense_beats(config, dense)}
     # Followed by beats that finish nothing, until the slowest sum has come out.
     words = {port: [[*row, *[0] * 12] for row in rows] for port, rows in words.items()}

@@ -21,7 +21,7 @@ from sw_reference.accuracy.compensation import compensated
 from sw_reference.accuracy.floats import E2M1, E2M3, E4M3, E5M2, FP16
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.operand import Operand, product
-from sw_reference.accuracy.report import rows
+from sw_reference.accuracy.report import merged, rows
 from sw_reference.accuracy.rotation import rotation
 from sw_reference.accuracy.runner import Result, Study
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
@@ -337,6 +337,42 @@ def test_command_writes_the_report(study, pool, monkeypatch, tmp_path, capsys):
     assert cli.main(["measure", "accuracy", *arguments, "--report"]) == 1
     message = "A report needs the schemes 'float' and 'W8 A8', which are not complete"
     assert capsys.readouterr() == ("", f"Error: {message}\n")
+
+
+def a_report(*names, windows=2, plain=30.0, command="first"):
+    rows = [{"scheme": name, "perplexity": plain} for name in names]
+    configuration = {
+        "windows": windows,
+        "tokens_per_window": 4,
+        "calibration_windows": 1,
+        "schemes": len(rows),
+        "of": 3,
+    }
+    same = {name: {"sha256": name} for name in ("model", "text", "calibration_text")}
+    return {"command": command, "configuration": configuration, "rows": rows, "versions": {}} | same
+
+
+def test_a_later_report_adds_its_schemes():
+    first = a_report("float", "W8 A8", "a")
+    later = a_report("float", "W8 A8", "b", "c", plain=30.5, command="second")
+    both = merged(first, later)
+    assert [row["scheme"] for row in both["rows"]] == ["float", "W8 A8", "a", "b", "c"]
+    assert [row["perplexity"] for row in both["rows"]] == [30.0] * 3 + [30.5] * 2
+    assert (both["configuration"]["schemes"], both["configuration"]["of"]) == (5, 5)
+    source = {"command": "second", "versions": {}, "float": 30.5, "schemes": ["b", "c"]}
+    assert both["later"] == [source]
+    again = merged(both, a_report("float", "W8 A8", "d", command="third"))
+    assert [run["schemes"] for run in again["later"]] == [["b", "c"], ["d"]]
+    for other, message in (
+        (later, "The report already has all of these schemes"),
+        (
+            a_report("float", "W8 A8", "d", windows=3),
+            "Reports to be merged must have the same windows, not 2 and 3",
+        ),
+    ):
+        with pytest.raises(ValueError) as error:
+            merged(both, other)
+        assert str(error.value) == message
 
 
 def test_statistics_are_those_of_the_inputs(model, study):

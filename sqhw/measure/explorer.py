@@ -1,0 +1,209 @@
+"""A page to explore the design space with: perplexity against area, one HTML file without network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..tools.tools import ToolError
+from .accuracy_claims import by_name
+from .tables import Record
+from .units import CONFIGS, FAMILIES, RIVALS, best
+
+__all__ = ["LIBRARIES", "LOSSES", "chromium", "headless", "page", "points", "screenshot"]
+
+LIBRARIES = {"gates": "generic gates", "osu018": "OSU018"}
+"""Where areas are from; all in NAND2 gates of the library. Design points of the sweep have generic gates."""
+
+LOSSES = {
+    "activations": {"title": "perplexity, activations alone", "signed": True},
+    "product": {"title": "perplexity, product", "signed": True},
+    "error": {"title": "error of products", "signed": False},
+}
+"""What a point loses, in percent: perplexity against float with only activations in its format, beside INT8
+weights; of the product that the unit computes; or the root mean square error of products, of SQ alone."""
+
+_FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES, *LIBRARIES)
+
+_ACTIVATIONS = {
+    "w4a8": "W8 A8",
+    "w8a8": "W8 A8",
+    "mxfp4": "W8 A-MXFP4",
+    "nvfp4": "W8 A-NVFP4",
+    "if4": "W8 A-IF4",
+}
+_PRODUCTS = {
+    "w4a4": "W4 g64 A4",
+    "w4a8": "W4 g64 A8",
+    "w8a8": "W8 A8",
+    "mxfp4": "MXFP4 both",
+    "mxint8": "MXINT8 both",
+    "nvfp4": "NVFP4 both",
+    "if4": "IF4 both",
+}
+"""Schemes of the accuracy study, by rival: activations alone, and the whole product."""
+
+_HEADLESS = (
+    *("--headless", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"),
+    *("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
+)
+"""No sandbox, since root has none; the page is the project's own. No name leads anywhere."""
+_LIMIT_SECONDS = 120
+
+_TEMPLATE = Path(__file__).with_name("explorer.html")
+_SIZES = {"pe": 1, "4x4": 4, "8x8": 8}
+
+
+def page(explore: Record, area: Record, accuracy: Record) -> str:
+    """Returns the page, from the reports of the design space, of area and of accuracy."""
+    found = [[point.get(field) for field in _FIELDS] for point in points(explore, area, accuracy)]
+    heads = {
+        "fields": _FIELDS,
+        "libraries": LIBRARIES,
+        "losses": LOSSES,
+        "made": _made(explore, area, accuracy),
+    }
+    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in found)
+    content = f'{json.dumps(heads)[:-1]}, "rows": [\n{lines}\n]}}'.replace("</", "<\\/")
+    return _TEMPLATE.read_text(encoding="utf-8").replace("/*DATA*/", content)
+
+
+def _made(*reports: Record) -> str:
+    commands = "; ".join(str(report["command"]) for report in reports)
+    return f"Made by sqhw measure pages from the reports of: {commands}."
+
+
+def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str, Any]]:
+    """Every design point of the sweep, every SQ unit of the survey of area, and every rival."""
+    study = by_name(accuracy)
+    products = _products(study.values())
+    for row in explore["points"]:
+        yield {
+            "name": f"{_sq_name(row)}, {row['outlier_lanes']} outlier lane{'s'[: row['outlier_lanes'] - 1]}, "
+            f"{row['policy']}",
+            "kind": row["high"],
+            **{name: row[name] for name in ("bank", "outliers", "lanes", "size")},
+            "bits": round(row["bits_per_element"], 3),
+            "activations": row.get("delta_percent"),
+            "product": products.get(_key(row)) if row["policy"] == "largest" else None,
+            "error": row["error_percent"],
+            "gates": row["gates_per_useful_mac"],
+        }
+    for unit in area["units"]:
+        if unit.get("family") in CONFIGS:
+            yield from _own(unit, study.values(), products)
+    for family in RIVALS:
+        yield from _rival(family, area, study)
+
+
+def _own(
+    unit: Record, study: Iterable[Record], products: Mapping[tuple[Any, ...], float]
+) -> Iterator[dict[str, Any]]:
+    """An SQ unit of the survey, where its activations are in the study."""
+    config = CONFIGS[unit["family"]](unit["lanes"])
+    sq = {name: getattr(config.sq, name) for name in ("bank", "outliers", "high", "mask")}
+    if config.sq.outliers and config.dense.bits == 4 and not config.dense.outliers:
+        yield {
+            "name": f"{unit['title']}, {_sq_name(sq)}",
+            "kind": sq["high"],
+            "bank": sq["bank"],
+            "outliers": sq["outliers"],
+            "lanes": unit["lanes"],
+            "size": _SIZES[unit["size"]],
+            "bits": round(config.sq.bits_per_element, 3),
+            "activations": _activations(study).get(_key(sq)),
+            "product": products.get(_key(sq)),
+            **_areas(unit),
+        }
+
+
+def _rival(family: str, area: Record, study: Mapping[str, Record]) -> Iterator[dict[str, Any]]:
+    """A rival in the smaller of its forms, at every size and number of lanes."""
+    forms = best(family)
+    found = [unit for unit in area["units"] if unit.get("family") in forms]
+    losses = {"activations": _ACTIVATIONS.get(family, ""), "product": _PRODUCTS.get(family, "")}
+    known = {name: study[scheme]["delta_percent"] for name, scheme in losses.items() if scheme in study}
+    for lanes, size in dict.fromkeys((u["lanes"], u["size"]) for u in found) if known else ():
+        same = [_areas(u) for u in found if (u["lanes"], u["size"]) == (lanes, size)]
+        title = FAMILIES[family].title.removesuffix(", float32 sums")
+        yield {
+            "name": title,
+            "short": title.split(" x ")[0] if family in ("nvfp4", "if4", "mxfp4", "mxint8") else title,
+            "kind": "rival",
+            "lanes": lanes,
+            "size": _SIZES[size],
+            "bits": FAMILIES[family].row_bits,
+            **known,
+            **{name: min(each[name] for each in same) for name in same[0] if all(name in a for a in same)},
+        }
+
+
+def _areas(unit: Record) -> dict[str, float]:
+    """NAND2 gates per multiplication in each library that the unit was mapped to."""
+    return {name: round(unit[name] / unit["macs"], 1) for name in LIBRARIES if name in unit}
+
+
+def _sq_name(sq: Record) -> str:
+    return f"SQ {sq['outliers']} {sq['high'].upper()} of {sq['bank']}, {sq['mask']}"
+
+
+def _key(sq: Record) -> tuple[Any, ...]:
+    return tuple(sq[name] for name in ("bank", "outliers", "high", "mask"))
+
+
+def _products(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
+    """Loss with INT4 weights and a scale per group, by SQ format of the activations."""
+    return _losses(study, lambda weight: weight.get("width") == 4 and weight.get("group") is not None)
+
+
+def _activations(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
+    """Loss with INT8 weights, by SQ format of the activations."""
+    return _losses(study, lambda weight: weight.get("width") == 8 and weight.get("group") is None)
+
+
+def _losses(study: Iterable[Record], weights: Any) -> dict[tuple[Any, ...], float]:
+    found = {}
+    for row in study:
+        activation, weight = (row["configuration"][side] for side in ("activation", "weight"))
+        if (
+            activation["format"] == "SQ"
+            and activation["selection"] == {"format": "Largest"}
+            and weights(weight)
+        ):
+            found[_key(activation)] = row["delta_percent"]
+    return found
+
+
+def chromium() -> str:
+    """Path of a Chromium; raises ToolError if there is none."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        raise ToolError(
+            "chromium is needed to show the page, but it is not on PATH: apt-get install chromium"
+        )
+    return path
+
+
+def headless(html: Path, *options: str, view: str = "") -> subprocess.CompletedProcess[str]:
+    """Opens the page in Chromium without screen and network; `view` is what follows # in its address.
+
+    Returns what the browser wrote; its log, with every message of the page's console, is on standard error.
+    Raises ToolError if there is no Chromium, or if it fails.
+    """
+    with tempfile.TemporaryDirectory() as profile:
+        command = [chromium(), *_HEADLESS, f"--user-data-dir={profile}", *options, f"{html.as_uri()}#{view}"]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
+    if run.returncode:
+        raise ToolError(f"chromium failed: {' '.join(run.stderr.strip().splitlines()[-1:])}")
+    return run
+
+
+def screenshot(html: Path, picture: Path) -> Path:
+    """Photographs the page; returns the picture's path. Raises ToolError as :func:`headless`."""
+    headless(html, "--window-size=1000,860", f"--screenshot={picture}")
+    return picture

@@ -1,0 +1,144 @@
+"""docs/explorer.html: made from the committed reports, opened in a headless Chromium without network."""
+
+import html
+import json
+import re
+
+import pytest
+
+from sqhw.measure import explorer, pages
+from sqhw.measure.explorer import headless, points, screenshot
+from sqhw.tools.tools import ToolError
+
+PAGE = pages.EXPLORER
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        explorer.chromium()
+    except ToolError as error:
+        pytest.skip(str(error))
+
+
+def reports():
+    return [
+        json.loads((pages.RESULTS / f"{name}.json").read_text()) for name in ("explore", "area", "accuracy")
+    ]
+
+
+def shown(loss="activations", library="gates", size=8, **wanted):
+    """The points that the page should show, and those of them that no other beats."""
+    found = [
+        point
+        for point in points(*reports())
+        if point["size"] == size
+        and point.get(loss) is not None
+        and point.get(library) is not None
+        and all(point[k] == v for k, v in wanted.items() if k == "lanes" or point["kind"] != "rival")
+    ]
+    front, best = [], float("inf")
+    for point in sorted(found, key=lambda p: (p[library], p[loss])):
+        if point[loss] < best:
+            best = point[loss]
+            front.append(point)
+    return found, front
+
+
+def opened(path=PAGE, view=""):
+    """The page after its script: names of points, rows of the table, messages of the console."""
+    run = headless(path, "--dump-dom", "--virtual-time-budget=2000", view=view)
+    dots = [html.unescape(text) for text in re.findall(r"<circle.*?<title>(.*?)</title>", run.stdout)]
+    lines = re.findall(r"<tr data-id.*?</tr>", run.stdout)
+    rows = [[html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", line)] for line in lines]
+    return dots, rows, re.findall(r".*CONSOLE.*", run.stderr)
+
+
+def test_the_committed_page_is_made_from_the_committed_reports():
+    assert PAGE.read_text() == explorer.page(*reports()), "renew it with: sqhw measure pages"
+    assert PAGE.stat().st_size < 400_000
+
+
+def test_nothing_is_fetched():
+    text = PAGE.read_text()
+    addresses = set(re.findall(r"https?://[^\"'\s]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg"}  # the name of a vocabulary, which is not fetched
+    assert re.findall(r"(?:src|href)=[\"'](?!data:)", text) == []
+    assert "default-src 'none'" in text
+
+
+def test_points_are_of_all_kinds():
+    found = list(points(*reports()))
+    assert len(found) > 1000
+    assert {point["kind"] for point in found} == {"fp16", "int8", "rival"}
+    (nvfp4,) = (p for p in found if p["name"] == "NVFP4 x NVFP4" and (p["lanes"], p["size"]) == (32, 8))
+    _, area, accuracy = reports()
+    (unit,) = (u for u in area["units"] if u["name"] == "nvfp4_32_8x8")
+    (row,) = (row for row in accuracy["rows"] if row["scheme"] == "W8 A-NVFP4")
+    assert (nvfp4["gates"], nvfp4["activations"]) == (unit["gates_per_mac"], row["delta_percent"])
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"bank": 32, "outliers": 2},
+        {"lanes": 16, "size": 1, "loss": "product"},
+        {"loss": "error", "bank": 64},
+        {"library": "osu018"},
+    ],
+)
+def test_shows_the_points_and_the_front(browser, wanted):
+    found, front = shown(**wanted)
+    assert len(found) > 1
+    dots, rows, messages = opened(view="&".join(f"{k}={v}" for k, v in wanted.items()))
+    assert messages == []
+    names = [re.fullmatch(r"(.*, \d+) lanes, (?:one PE|\d+ x \d+): .*", dot)[1] for dot in dots]
+    assert sorted(names) == sorted(f"{p['name']}, {p['lanes']}" for p in found)
+    assert [row[0] for row in rows if row[-1] == "yes"] == [point["name"] for point in front]
+    assert len(rows) == len(front) + sum(p["kind"] == "rival" and p not in front for p in found)
+
+
+def test_sliders_filter_and_points_are_named(browser, tmp_path):
+    """What a reader does, done by a script at the end of a copy of the page."""
+    script = """<script>
+    const bank = document.getElementById("bank");
+    bank.value = controls[0].steps.indexOf(32);
+    bank.dispatchEvent(new Event("input"));
+    document.querySelector("circle.rival").dispatchEvent(new Event("pointerenter"));
+    document.title = document.getElementById("tip").textContent;
+    </script></body>"""
+    copy = tmp_path / "copy.html"
+    copy.write_text(PAGE.read_text().replace("</body>", script))
+    run = headless(copy, "--dump-dom")
+    found, _ = shown(bank=32)
+    assert run.stdout.count("<circle") == len(found)
+    title = html.unescape(re.search(r"<title>(.*?)</title>", run.stdout)[1])
+    rival = min((p for p in found if p["kind"] == "rival"), key=lambda p: p["gates"])
+    assert title.startswith(
+        f"{rival['name']}, {rival['lanes']} lanes, 8 x 8: {rival['gates']:.0f} GE per MAC"
+    )
+
+
+def test_messages_of_the_console_are_seen(browser, tmp_path):
+    """The check for silence hears an error, and an attempt to fetch something."""
+    copy = tmp_path / "copy.html"
+    for broken in ("<script>nothing()</script>", '<img src="https://example.com/x.png">'):
+        copy.write_text(PAGE.read_text().replace("</body>", f"{broken}</body>"))
+        assert len(opened(copy)[2]) > 0
+
+
+def test_picture(browser, tmp_path):
+    picture = screenshot(PAGE, tmp_path / "explorer.png")
+    for path in (picture, pages.FIGURES / "explorer.png"):
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert 20_000 < path.stat().st_size < 200_000
+
+
+def test_without_chromium(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ToolError) as caught:
+        headless(PAGE)
+    assert str(caught.value) == (
+        "chromium is needed to show the page, but it is not on PATH: apt-get install chromium"
+    )
