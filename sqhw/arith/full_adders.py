@@ -50,5 +50,5 @@ class FullAdders(wiring.Component):
             return Instance(module, p_WIDTH=self._width, **pins, o_sum=self.sum, o_carry=self.carry)
         m = Module()
         half = self.a ^ self.b
-        m.d.comb += [self.sum.eq(half ^ self.c), self.carry.eq(self.a & self.b | half & self.c)]
+        m.d.comb += [self.sum.eq(half ^ self.c), self.carry.eq((half & self.c) | (~half & self.a))]
         return m

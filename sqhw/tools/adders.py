@@ -50,7 +50,7 @@ module {{name}} #(
 );
   wire [{PARAMETER} - 1:0] half = a ^ b;
   assign sum = half ^ c;
-  assign carry = (a & b) | (half & c);
+  assign carry = (half & c) | (~half & a);
 endmodule
 /* verilator coverage_on */
 """

@@ -11,13 +11,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.arith.bit_heap import BitHeap
-from sqhw.tools.adders import AdderCell, adder_cell, explicit, find_adder, mapped
+from sqhw.arith.full_adders import FullAdders
+from sqhw.tools.adders import AdderCell, adder_cell, explicit, find_adder, mapped, module_text
 from sqhw.tools.liberty import Cell, read_cells
 from sqhw.tools.osu018 import cell_library
 from sqhw.tools.synth import run_yosys
 from sqhw.tools.targets import GENERIC
 from sqhw.tools.tools import ToolError, yosys
 from sqhw.tools.verilog import convert
+from tests.hardware import drive_pipeline
 
 SEED = 1
 LANES = 4
@@ -51,6 +53,15 @@ class Products(wiring.Component):
             heap.add_product(self.a[lane], self.b[lane])
         m.d.comb += self.o.eq(heap.sum())
         return m
+
+
+class Row(FullAdders):
+    """Eight full adders, without latency."""
+
+    latency = 0
+
+    def __init__(self):
+        super().__init__(8)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +120,34 @@ def test_a_library_with_a_full_adder_gets_one_for_each(cell, products, tmp_path)
     got = outputs(tmp_path, stimuli)
     assert got == [expected(a, b) for a, b in stimuli]
     assert len(got) == 203
+
+
+def test_logic_of_the_module_is_that_of_the_component(tmp_path):
+    """All eight inputs at once: one per place, in the Amaranth simulator and in Yosys's evaluation."""
+    a, b, c = 0b10101010, 0b11001100, 0b11110000
+    (got,) = drive_pipeline(Row(), [{"a": a, "b": b, "c": c}], ["sum", "carry"])
+    assert got == {"sum": 0b10010110, "carry": 0b11101000}
+    (tmp_path / "design.v").write_text(module_text("adders"))
+    script = (
+        "read_verilog design.v\nchparam -set WIDTH 8 adders\nproc\n"
+        f"eval -set a 8'd{a} -set b 8'd{b} -set c 8'd{c} -show sum -show carry adders\n"
+    )
+    run_yosys(yosys(), script, tmp_path)
+    shown = re.findall(r"Eval result: \\(\w+) = 8'([01]+)\.", (tmp_path / "yosys.log").read_text())
+    assert {name: int(bits, 2) for name, bits in shown} == got
+
+
+def test_a_heap_waits_from_level_to_level_and_no_adder_for_its_own_instance(products):
+    """The text of an instance's inputs names earlier instances alone, in the order in which people count."""
+    found = re.findall(r"__full_adders #\(\.WIDTH\(\d+\)\) sum_adders(\d+) \((.*?)\);", products, re.DOTALL)
+    numbers = [int(number) for number, _ in found]
+    assert numbers == list(range(1, len(found) + 1))
+    assert len(found) > 3
+    for number, (_, pins) in zip(numbers, found, strict=True):
+        inputs = pins.partition(".carry(")[0]
+        read = [int(other) for other in re.findall(r"sum_adders(\d+)_", inputs)]
+        assert all(other < number for other in read)
+        assert number == 1 or number - 1 in read
 
 
 def test_osu018(products, tmp_path):
