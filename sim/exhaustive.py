@@ -19,7 +19,7 @@ from sim.bench.blocks import (
     Scales,
     play_block,
 )
-from sim.report import Check, Report, choice
+from sim.report import Check, Report, Row, choice
 from sqhw.console import Begin
 
 __all__ = ["CHECK", "CHECKS", "COMMAND", "run"]
@@ -42,7 +42,7 @@ def fp16_times_int4(folder: Path, seed: int) -> Counts:
     block = FP16Times(4)
     code, d = np.divmod(np.arange(1 << 20), 16)
     d -= 8
-    stimulus = {
+    stimulus: dict[str, Any] = {
         "code": code.astype(np.uint16),
         "d": _bits(d, 4).astype(np.uint8),
         "take": np.ones(1 << 20, np.uint8),
@@ -59,7 +59,7 @@ def fp16_to_fixed(folder: Path, seed: int) -> Counts:
     block = FP16Times(4)
     code = np.arange(1 << 16, dtype=np.uint16)
     ones = np.ones(1 << 16, np.uint8)
-    stimulus = {"code": code, "d": ones, "take": ones}
+    stimulus: dict[str, Any] = {"code": code, "d": ones, "take": ones}
     seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
     bad = play_block(block, folder, stimulus, 1)["bad"]
     exponent, fraction, sign = (code >> 10 & 31).astype(np.int64), (code & 1023).astype(np.int64), code >> 15
@@ -189,7 +189,7 @@ CHECKS: dict[str, Callable[[Path, int], Counts]] = {
 
 def run(folder: Path, begin: Begin, *, only: Sequence[str], seed: int) -> Report:
     """Try every input of small spaces on Verilog under Verilator, against NumPy."""
-    names, rows = only or tuple(CHECKS), []
+    names, rows = only or tuple(CHECKS), list[Row]()
     step = begin("exhaustive", len(names))
     for name in names:
         step(name, 0)

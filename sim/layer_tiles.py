@@ -35,7 +35,7 @@ class _Pausing(RTLDevice):
         self._seed = seed
 
     def run(self, sq: bytes, dense: bytes, *, passes: int = 1, room: int, cycles: int, **_: Any) -> Reply:
-        pauses = {"pause_in": PAUSE_IN, "pause_out": PAUSE_OUT, "seed": self._seed}
+        pauses: dict[str, Any] = {"pause_in": PAUSE_IN, "pause_out": PAUSE_OUT, "seed": self._seed}
         return super().run(sq, dense, passes=passes, room=room, cycles=_PATIENCE * cycles, **pauses)
 
 

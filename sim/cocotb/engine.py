@@ -62,8 +62,8 @@ class Ends:
     def pause(self, rng: random.Random, share: float) -> None:
         """Lets every channel pause with this probability."""
         lite = self.control
-        channels = (lite.write_if.aw_channel, lite.write_if.w_channel, lite.write_if.b_channel)
-        channels += (lite.read_if.ar_channel, lite.read_if.r_channel)
+        channels = [lite.write_if.aw_channel, lite.write_if.w_channel, lite.write_if.b_channel]
+        channels += [lite.read_if.ar_channel, lite.read_if.r_channel]
         for end in (self.sq, self.dense, self.y, *channels):
             end.set_pause_generator(itertools.cycle([rng.random() < share for _ in range(499)]))
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sim.coverage.unreachable import Unreachable
+from sim.report import Failure
 
 __all__ = ["KINDS", "OPTIONS", "Exclusion", "Point", "Points", "summary"]
 
@@ -62,31 +65,48 @@ class Points:
                 point = Point(kind, fields["h"], int(fields["l"]), fields["o"])
                 self.counts[point] += int(count)
 
-    def missed(self, kind: str, exclusions: Iterable[Exclusion]) -> Iterator[Point]:
-        """Yields the points of a kind that were not hit and are not excluded."""
-        rules = list(exclusions)
-        for point, count in self.counts.items():
-            if point.kind == kind and not count and not any(r.matches(point, self.source) for r in rules):
-                yield point
+    def text(self, point: Point) -> str:
+        return f"{point.place}, {point.what}: {self.source[point.line - 1].strip()}"
+
+    def of(self, kind: str) -> list[Point]:
+        return [point for point in self.counts if point.kind == kind]
+
+    def excluded(self, kind: str, exclusions: Sequence[Exclusion]) -> set[Point]:
+        return {p for p in self.of(kind) if any(rule.matches(p, self.source) for rule in exclusions)}
+
+    def unreachable(self) -> set[Point]:
+        """Sides of branches whose conditions exclude each other, see :mod:`sim.coverage.unreachable`."""
+        unreachable = Unreachable(self.source)
+        return {point for point in self.of("branch") if unreachable(point.line, point.what)}
 
 
 def summary(points: Points, exclusions: Sequence[Exclusion]) -> dict[str, Any]:
-    """Per kind: points, hit, excluded, the share that was hit; what was missed."""
+    """Per kind: points, hit, excluded, the share that was hit; what was missed.
+
+    Points that are excluded or unreachable do not count.
+
+    Raises
+    ------
+    Failure
+        If a point was hit that is called unreachable.
+    """
     report: dict[str, Any] = {}
     for kind in KINDS:
-        own = [point for point in points.counts if point.kind == kind]
-        excluded = sum(any(rule.matches(point, points.source) for rule in exclusions) for point in own)
-        missed = list(points.missed(kind, exclusions))
-        total = len(own) - excluded
+        excluded = points.excluded(kind, exclusions)
+        unreachable = points.unreachable() if kind == "branch" else set()
+        if wrong := [points.text(point) for point in unreachable if points.counts[point]]:
+            raise Failure(f"these were hit and are called unreachable: {'; '.join(wrong)}")
+        own = [point for point in points.of(kind) if point not in excluded | unreachable]
+        missed = [point for point in own if not points.counts[point]]
+        total = len(own)
         report[kind] = {
             "points": total,
             "hit": total - len(missed),
-            "excluded": excluded,
+            "excluded": len(excluded),
+            **({"unreachable": sorted(map(points.text, unreachable))} if kind == "branch" else {}),
             "share": (total - len(missed)) / total if total else 0.0,
             "missed_by_instance": dict(Counter(point.place for point in missed).most_common()),
         }
         if kind != "toggle":
-            report[kind]["missed"] = [
-                f"{point.place}, {point.what}: {points.source[point.line - 1].strip()}" for point in missed
-            ]
+            report[kind]["missed"] = [points.text(point) for point in missed]
     return report

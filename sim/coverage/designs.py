@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from sim.coverage.bins import (
 )
 from sim.coverage.data import OPTIONS, Points
 from sim.report import Failure, Note
-from sim.traffic.dot_products import UNEQUAL, Traffic, dot_products
+from sim.traffic.dot_products import NAN, UNEQUAL, DotProduct, Traffic, dot_products
 from sim.traffic.extreme_values import extreme_operands, extreme_products
-from sim.traffic.faults import DENSE_FAULTS, FAULTS
+from sim.traffic.faults import DENSE_FAULTS, FAULTS, longer, replace_field
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import emit
+from sqhw.layouts import sq_beat_layout
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
+from sw_reference.format import LEGAL_SCALES
 from sw_reference.multiply import multiply
 
 __all__ = ["Covered", "cover_array", "cover_pe"]
@@ -69,6 +71,7 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
     program = compile_pe(design, folder, options=OPTIONS)
     legal, malformed = dot_products(config, seed)
     legal += extreme_products(config, seed)
+    malformed += _far_from_legal(config, seed, legal)
     products = [*legal, *(product for bad in malformed for product in (bad, legal[0]))]
     random.Random(seed).shuffle(legal)
     products = legal + products
@@ -100,6 +103,25 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
     return Covered(points, bins, len(PAUSES) * len(products), cycles)
 
 
+def _far_from_legal(config: PEConfig, seed: int, legal: Sequence[DotProduct]) -> list[DotProduct]:
+    """Dot products much longer than k_max, all reserved bank scales, bitmaps of any number of outliers."""
+    rng, layout, good = random.Random(seed), sq_beat_layout(config), legal[0]
+    broken = [(good, longer(config, list(good.sq), 3), "longer than k_max")]
+    for code in sorted({*range(256)} - {*LEGAL_SCALES}):
+        for product in legal[:8]:
+            words = [replace_field(layout, word, "scale", code) for word in product.sq]
+            broken.append((product, words, "reserved bank scale"))
+    if config.slots and config.sq.has_bitmap and config.sq.outliers < config.lanes:
+        for count in 3 * [*range(config.sq.outliers + 1, config.lanes + 1)]:
+            bitmap = sum(1 << lane for lane in rng.sample(range(config.lanes), count))
+            words = [replace_field(layout, good.sq[0], "bitmap", bitmap), *good.sq[1:]]
+            broken.append((good, words, "mask over the capacity"))
+    return [
+        DotProduct(words, [p.dense[0]] * (len(words) - 1) + [p.dense[-1]], p.scales, NAN, 1, name)
+        for p, words, name in broken
+    ]
+
+
 def _array_tiles(config: ArrayConfig, seed: int) -> list[Tile]:
     """Tiles of extreme operands, and for each kind of fault one per row that it can strike alone."""
     pe, tiles = config.pe, []
@@ -123,12 +145,14 @@ def _broken_tiles(config: ArrayConfig, name: str, legal: Sequence[Tile]) -> list
     tiles = []
     if name in DENSE_FAULTS:
         for c in range(config.columns):
-            good, broken = _first(legal, lambda tile, c=c: DENSE_FAULTS[name](config.pe, list(tile.dense[c])))
+            good, broken = _first(
+                (tile, DENSE_FAULTS[name](config.pe, list(tile.dense[c]))) for tile in legal
+            )
             columns = [broken if column == c else beats for column, beats in enumerate(good.dense)]
             tiles += [Tile(good.sq, columns, void, name), good]
         return tiles
     for r in range(config.rows):
-        good, broken = _first(legal, lambda tile, r=r: FAULTS[name](config.pe, list(tile.sq[r])))
+        good, broken = _first((tile, FAULTS[name](config.pe, list(tile.sq[r]))) for tile in legal)
         length = len(broken)
         if length != len(good.sq[r]):
             dense = [[column[0]] * (length - 1) + [column[-1]] for column in good.dense]
@@ -139,9 +163,9 @@ def _broken_tiles(config: ArrayConfig, name: str, legal: Sequence[Tile]) -> list
     return tiles
 
 
-def _first(tiles: Sequence[Tile], fault: Callable[[Tile], list[int] | None]) -> tuple[Tile, list[int]]:
+def _first(struck: Iterable[tuple[Tile, list[int] | None]]) -> tuple[Tile, list[int]]:
     """Returns the first tile that a fault can strike, and the beats that it makes."""
-    return next((tile, broken) for tile in tiles if (broken := fault(tile)))
+    return next((tile, broken) for tile, broken in struck if broken)
 
 
 def _array_bins(config: ArrayConfig, operands: OperandBins) -> list[str]:

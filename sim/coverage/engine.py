@@ -117,10 +117,21 @@ class _Scenario:
         limits: dict[str, Any] = {"room": 4096, "cycles": 300_000, "passes": job.passes}
         return self._device.run(packet if sq is None else sq, dense, **limits | options)
 
-    def job(self, m: int, n: int, k: int, output: Format = Format.FLOAT32, pauses: str = "none") -> None:
-        """Runs a job and compares its results."""
+    def job(
+        self,
+        m: int,
+        n: int,
+        k: int,
+        output: Format = Format.FLOAT32,
+        pauses: str = "none",
+        row_scale: float | None = None,
+    ) -> None:
+        """Runs a job and compares its results; all row scales are `row_scale`, if there is one."""
         config, bins = self._config, self._bins
         job = replace(self.operands(m, n, k), output=output)
+        if row_scale is not None:
+            rows, columns = (np.full(count, row_scale, np.float32) for count in (m, n))
+            job = replace(job, x=replace(job.x, row_scale=rows), w=replace(job.w, row_scale=columns))
         self.start(m, n, k, output)
         pause_in, pause_out = PAUSES[pauses]
         seed = int(self._rng.integers(1 << 30))
@@ -160,6 +171,9 @@ class _Scenario:
         for shape in shapes:
             for number, pauses in enumerate(PAUSES):
                 self.job(*shape, Format((number + shape[0]) % 3), pauses)
+        for row_scale in (2.0**-126, 2.0**-70, 2.0**60, 2.0**127):  # results are 0, subnormal, infinite
+            for output in Format:
+                self.job(3, 3, 40, output, row_scale=row_scale)
 
     def registers(self) -> None:
         """Every address; every bit that can be written."""
@@ -190,9 +204,8 @@ class _Scenario:
     def bad_starts(self) -> None:
         config = self._config
         for bit in range(10, 32):
-            self.start(
-                *(2 | (1 << bit) * (position == bit % 4) for position in range(3)), bit % 4 // 3 << bit
-            )
+            m, n, k = (2 | (1 << bit) * (position == bit % 4) for position in range(3))
+            self.start(m, n, k, bit % 4 // 3 << bit)
             self.expect("dimensions")
         for sizes in ((0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 3), (config.m_max + 1, 1, 1, 0)):
             self.start(*sizes)
@@ -227,10 +240,10 @@ class _Scenario:
                 self.recover()
         for output in Format:
             job = self.operands(5, 3, 40)
-            sq = bytearray(job.packets[0])
-            sq[4 * self._config.array.rows + 1] = 0xFF  # the first bank's bitmap
+            broken = bytearray(job.packets[0])
+            broken[4 * self._config.array.rows + 1] = 0xFF  # the first bank's bitmap
             self.start(5, 3, 40, output)
-            self.send(job, sq=bytes(sq))
+            self.send(job, sq=bytes(broken))
             self.expect("malformed")
             self.job(5, 3, 40, output)
 
@@ -266,7 +279,7 @@ class _Scenario:
             self.start(10, 7, 90)
             first = self.send(job, cycles=cycles, pause_out=0.3)
             self._device.write("CONTROL", ABORT)
-            self.send(job, cycles=5000)
+            self.send(job, cycles=5000, pause_out=0.9 * (cycles % 2))
             self.expect(*(() if first.ended else ("aborted",)))
             self._bins.hit("abort of nothing" if first.ended else "ended by abort")
             self.recover()
@@ -286,8 +299,8 @@ def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Note) -> C
     library = _compile(config, design, folder)
     device = _Device(config, library, Bins(_names()))
     scenario = _Scenario(config, device, seed)
-    steps = (scenario.jobs, scenario.registers, scenario.parts_of_words, scenario.bad_starts)
-    steps += (scenario.bad_packets, scenario.resting_and_leftover, scenario.aborts)
+    steps = [scenario.jobs, scenario.registers, scenario.parts_of_words, scenario.bad_starts]
+    steps += [scenario.bad_packets, scenario.resting_and_leftover, scenario.aborts]
     for step in steps:
         note(step.__name__.replace("_", " "))
         step()

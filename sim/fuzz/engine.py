@@ -80,17 +80,17 @@ def _garbage(device: RTLDevice, rng: random.Random) -> tuple[int, int]:
     """A job of random size, perhaps one out of range, and packets of random bytes and lengths."""
     accesses = _access(device, rng)
     choices = (rng.randrange(1, 40), rng.getrandbits(9), rng.getrandbits(32))
-    sizes = [rng.choice(choices) for _ in range(3)]
+    m, n, k = (rng.choice(choices) for _ in range(3))
     device.write("TIMEOUT", rng.choice([0, 9, 500]))
-    for name, value in starting(*sizes, rng.choice([rng.randrange(4), rng.getrandbits(32)])):
+    for name, value in starting(m, n, k, rng.choice([rng.randrange(4), rng.getrandbits(32)])):
         device.write(name, value)
     words = 0
     for _ in range(rng.randrange(1, 4)):
-        packets = [rng.randbytes(WORD * rng.randrange(1, 600)) for _ in range(2)]
-        limits = {"room": rng.randrange(1, 2000), "cycles": rng.randrange(20, 3000)}
+        sq, dense = (rng.randbytes(WORD * rng.randrange(1, 600)) for _ in range(2))
+        limits: dict[str, Any] = {"room": rng.randrange(1, 2000), "cycles": rng.randrange(20, 3000)}
         start = device.cycles
-        device.run(*packets, passes=rng.randrange(1, 3), **limits, **_pauses(rng))
-        words += sum(min(len(packet) // WORD, device.cycles - start) for packet in packets)
+        device.run(sq, dense, passes=rng.randrange(1, 3), **limits, **_pauses(rng))
+        words += sum(min(len(packet) // WORD, device.cycles - start) for packet in (sq, dense))
         accesses += _access(device, rng)
     return words, accesses
 

@@ -20,7 +20,7 @@ def damaged_files(count: int, seed: int) -> dict[str, int]:
         for bank in (8, 16)
         for high in ("fp16", "int8")
         for mask in ("bitmap", "sentinel")
-    ]  # type: ignore[arg-type]
+    ]
     for number in range(count):
         fmt = formats[number % len(formats)]
         tensor = quantize_sq(rng.standard_normal((2, 40)).astype(np.float32), fmt)

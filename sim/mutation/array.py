@@ -101,8 +101,8 @@ def stimulate_array(bench: Bench, seed: int, effort: int) -> int:
         bench.set("rst", 0)
         expected = [row for *_, rows in tiles for row in rows]
         sources = [
-            Source(channel, [(word,) for tile in tiles for word in tile[side]], pauses[0])
-            for side, channel in enumerate((SQ, DENSE))
+            Source(channel, [(word,) for words in stream for word in words], pauses[0])
+            for channel, stream in ((SQ, (sq for sq, *_ in tiles)), (DENSE, (dense for _, dense, _ in tiles)))
         ]
         sink = Sink(OUT, pauses[1])
         limit = 60 * len(sources[0].beats)

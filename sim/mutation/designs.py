@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sim.bench.program import Bench, Channel, Port, Program
@@ -100,7 +100,7 @@ PAUSES = ((0.0, 0.0), (0.3, 0.4), (0.0, 0.7), (0.6, 0.0))
 
 
 def _pe_ends(traffic: Traffic, pauses: tuple[float, float]) -> tuple[list[Source], Sink]:
-    beats = [
+    beats: list[Sequence[tuple[int, ...]]] = [
         split_last(sq_beat_layout(CONFIG), traffic.sq),
         split_last(dense_beat_layout(CONFIG), traffic.dense),
         [(word,) for word in traffic.scales],

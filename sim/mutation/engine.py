@@ -177,8 +177,8 @@ class _Jobs(EngineBench):
     def refused(self) -> None:
         """Starts that are out of range."""
         some = [0, 1, 15, 16, 17, 31, 32, 33]
-        sizes = [self.dice.choice([*some, 1 << self.dice.randrange(32)]) for _ in range(3)]
-        self.start(*sizes, self.dice.randrange(4))
+        m, n, k = (self.dice.choice([*some, 1 << self.dice.randrange(32)]) for _ in range(3))
+        self.start(m, n, k, self.dice.randrange(4))
         if self.get("STATUS") & 1:
             self.set("CONTROL", ABORT)
             self.run(50)

@@ -126,7 +126,7 @@ class EngineBench:
 
     def shape(self) -> tuple[int, int, int]:
         limits = (CONFIG.m_max, CONFIG.n_max, CONFIG.pe.k_max)
-        m, n, k = (int(self.dice.choice([1, 2, limit, self.rng.integers(1, limit + 1)])) for limit in limits)
+        m, n, k = (self.dice.choice([1, 2, limit, int(self.rng.integers(1, limit + 1))]) for limit in limits)
         return m, n, k
 
     def disturb(self, *, busy: bool) -> None:

@@ -72,12 +72,12 @@ def dot_products(config: PEConfig, seed: int) -> tuple[list[DotProduct], list[Do
     long = [product for product in legal if len(product.sq) >= 2 * config.beats_per_bank]
     malformed = []
     for name, fault in FAULTS.items():
-        broken = ((product, fault(config, list(product.sq))) for product in long[::8])
+        broken = ((product, fault(config, list(product.sq)) or []) for product in long[::8])
         for product, words in islice((pair for pair in broken if pair[1]), EACH):
             body = [product.dense[0]] * (len(words) - 1) + [product.dense[-1]]
             malformed.append(DotProduct(words, body, product.scales, NAN, 1, name))
     for name, fault in DENSE_FAULTS.items() if config.dense_slots else ():
-        broken = ((product, fault(config, list(product.dense))) for product in long[::8])
+        broken = ((product, fault(config, list(product.dense)) or []) for product in long[::8])
         for product, words in islice((pair for pair in broken if pair[1]), EACH):
             malformed.append(DotProduct(product.sq, words, product.scales, NAN, 1, name))
     top = dense_beat_layout(config).size - 1

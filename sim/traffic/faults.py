@@ -10,7 +10,7 @@ from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sw_reference.format import LEGAL_SCALES
 
-__all__ = ["DENSE_FAULTS", "FAULTS", "read_field", "replace_field"]
+__all__ = ["DENSE_FAULTS", "FAULTS", "longer", "read_field", "replace_field"]
 
 Words = list[int]
 Fault = Callable[[PEConfig, Words], Words | None]
@@ -107,10 +107,10 @@ def _cut(config: PEConfig, words: Words) -> Words | None:
     return [*words[:-2], replace_field(sq_beat_layout(config), words[-2], "last", 1)]
 
 
-def _too_long(config: PEConfig, words: Words) -> Words | None:
-    """Repeats the first bank until the dot product is one bank longer than k_max."""
+def longer(config: PEConfig, words: Words, banks: int = 1) -> Words:
+    """Repeats the first bank until the dot product is `banks` banks longer than k_max."""
     bank = [replace_field(sq_beat_layout(config), word, "last", 0) for word in words[: config.beats_per_bank]]
-    missing = config.banks_max + 1 - len(words) // config.beats_per_bank
+    missing = config.banks_max + banks - len(words) // config.beats_per_bank
     return bank * missing + words
 
 
@@ -123,7 +123,7 @@ FAULTS: dict[str, Fault] = {
     "infinity": _code(0xFC00),
     "reserved bank scale": _reserved_scale,
     "end inside a bank": _cut,
-    "longer than k_max": _too_long,
+    "longer than k_max": longer,
 }
 """Each takes a configuration and one dot product's beats, and returns broken ones, or None where the
 configuration knows no such fault."""

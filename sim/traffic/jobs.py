@@ -46,7 +46,7 @@ class Job:
 
 
 def _job(config: PEConfig, names: tuple[str, str], sq_values: Any, dense_values: Any, policy: str) -> Job:
-    chosen = {}
+    chosen: dict[str, Any] = {}
     if policy == "threshold":
         chosen["policy"] = Threshold(float(np.quantile(np.abs(sq_values), 1 - OUTLIER_SHARE)))
     sq = quantize_sq(sq_values, config.sq, **chosen)

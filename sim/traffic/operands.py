@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.tensors import DenseTensor, SQTensor
@@ -20,10 +23,11 @@ def random_sq(
     order = rng.permuted(np.tile(np.arange(fmt.bank), (rows, banks, 1)), axis=-1)
     count = rng.integers(fmt.outliers if extreme else 0, fmt.outliers + 1, (rows, banks, 1))
     bitmap = (order < count) & inside
-    low = rng.choice([-7, 7], shape) if extreme else rng.integers(-7, 8, shape)
+    low: NDArray[Any] = rng.choice([-7, 7], shape) if extreme else rng.integers(-7, 8, shape)
     scale = np.full(shape[:2], 255) if extreme else rng.choice(LEGAL_SCALES, shape[:2])
     used = np.arange(fmt.outliers) < bitmap.sum(-1)[..., None]
     high_shape = (rows, banks, fmt.outliers)
+    high: NDArray[Any]
     if fmt.high == "fp16":
         largest = rng.choice([0x7BFF, 0xFBFF], high_shape)
         codes = rng.integers(0, 0x7C00, high_shape) | rng.integers(0, 2, high_shape) << 15
@@ -36,9 +40,9 @@ def random_sq(
         low = np.where(bitmap, rng.choice([-8, 7], shape) if extreme else rng.integers(-8, 8, shape), low)
     if fmt.mask == "sentinel":
         low = np.where(bitmap, -8, low)
-    low = np.where(inside, low, 0).astype(np.int8)
+    low = np.where(inside, low, 0)
     row_scale = np.ldexp(rng.random(rows) + 0.5, rng.integers(-20, 20, rows)).astype(np.float32)
-    return SQTensor(fmt, k, low, bitmap, scale.astype(np.uint8), high, row_scale)
+    return SQTensor(fmt, k, low.astype(np.int8), bitmap, scale.astype(np.uint8), high, row_scale)
 
 
 def random_dense(
@@ -56,4 +60,5 @@ def random_dense(
         return DenseTensor(fmt, k, codes.astype(np.int8), group_scale, row_scale)
     outliers = random_sq(rng, fmt.outlier_format, rows, k, extreme=extreme)
     low = np.where(outliers.bitmap.reshape(rows, -1)[:, :k], outliers.low.reshape(rows, -1)[:, :k], codes)
-    return DenseTensor(fmt, k, low.astype(np.int8), group_scale, row_scale, outliers.bitmap, outliers.high)
+    high = outliers.high.astype(np.int8)
+    return DenseTensor(fmt, k, low.astype(np.int8), group_scale, row_scale, outliers.bitmap, high)

@@ -58,10 +58,8 @@ def operands_with_sums(config: PEConfig, sums: Sequence[int], *, short: bool) ->
     high = np.zeros((len(sums), banks * slots), np.uint16)
     for row, total in enumerate(sums):
         light, heavy = _pieces(abs(total))
-        codes = [_fp16(piece, total < 0) for piece in light]
-        high[row, : len(codes)] = codes
-        codes = [_fp16(piece, total > 0) for piece in heavy]
-        high[row, first : first + len(codes)] = codes
+        high[row, : len(light)] = [_fp16(piece, total < 0) for piece in light]
+        high[row, first : first + len(heavy)] = [_fp16(piece, total > 0) for piece in heavy]
     bitmap = np.zeros((len(sums), banks, fmt.bank), np.bool_)
     bitmap[:, :, [slot * fmt.bank // slots for slot in range(slots)]] = True
     ones = np.ones(len(sums), np.float32)
@@ -122,7 +120,7 @@ def _tails(dropped: int, finest: int) -> list[int]:
 
 def _head(rng: np.random.Generator) -> int:
     """24 bits: any, or all ones, or all ones but the last."""
-    return int(rng.choice([rng.integers(_TOP, 2 * _TOP), 2 * _TOP - 1, 2 * _TOP - 2]))
+    return int(rng.choice([int(rng.integers(_TOP, 2 * _TOP)), 2 * _TOP - 1, 2 * _TOP - 2]))
 
 
 def _pattern(exponent: int, significand: int) -> int:
