@@ -13,7 +13,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sw_reference.checkpoints.gguf import GGUFFile
-from sw_reference.checkpoints.gguf_blocks import BLOCKS, coded_blocks
 from sw_reference.checkpoints.imported import CodedMatrix
 
 from .layers import with_layers
@@ -65,10 +64,7 @@ class _GGUFSource:
         return self.file.part(name, rows)
 
     def coded(self, name: str) -> CodedMatrix | None:
-        kind, shape = self.entries[name].dtype, self.entries[name].shape
-        if kind not in BLOCKS or len(shape) != 2 or 0 in shape:
-            return None
-        return coded_blocks(kind, self.file.stored(name).reshape(shape[0], -1), shape[1])
+        return self.file.coded(name)
 
 
 class _Parts:

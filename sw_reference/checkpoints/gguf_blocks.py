@@ -152,11 +152,12 @@ def coded_blocks(kind: str, data: NDArray[np.uint8], k: int) -> CodedMatrix:
 
 def _part(block: _Block, blocks: NDArray[np.uint8], rows: slice) -> ImportedWeights:
     codes, scale, bias = block.read(np.ascontiguousarray(blocks[rows]))
-    flat = len(codes), -1
+    k = blocks.shape[1] * block.elements
+    groups = len(codes), k // block.group
     return imported(
-        np.ascontiguousarray(codes).reshape(flat),
-        scale.reshape(flat),
-        bias.reshape(flat),
+        np.ascontiguousarray(codes).reshape(len(codes), k),
+        scale.reshape(groups),
+        bias.reshape(groups),
         block.group,
         block.bits,
         block.cell,

@@ -14,7 +14,7 @@ from sqhw.packed.sources import open_source
 from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import SQFormat
 from sw_reference.quantize import quantize_sq
-from tests.reference.gguf_maker import F16, GGUF, I32, Q8_0, STRING, U16, U32, q8_0
+from tests.reference.gguf_maker import F16, GGUF, I32, Q5_0, Q8_0, STRING, U16, U32, q8_0
 
 from .models import arrays, run, to_packed
 
@@ -46,30 +46,32 @@ def test_foreign_files_are_refused(tmp_path, capsys, content):
     assert list(tmp_path.iterdir()) == [path]
 
 
-NO_GGUF = (
-    f"gguf is missing, which block types of GGUF need: run `{sys.executable} -m pip install gguf==0.19.0`"
-)
+INSTALL = f"run `{sys.executable} -m pip install gguf==0.19.0`"
+NO_GGUF = f"gguf is missing, which some block types of GGUF need: {INSTALL}"
 
 
 def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
-    """Only the numbers of block types need it, not their codes."""
+    """Only some block types need it."""
 
     def missing(name):
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(gguf_file, "import_module", missing)
     gguf_file._dequantized.cache_clear()
-    path = tmp_path / "a.gguf"
+    path, output = tmp_path / "a.gguf", tmp_path / "out"
     w = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
-    path.write_bytes(GGUF().floats("blk.0.a.weight", w).bytes())
-    assert run(capsys, "quantize", path, "-o", tmp_path / "out")[0] == 0
-    assert arrays(PackedFile(tmp_path / "out").tensor("blk.0.a.weight")) == arrays(quantize_sq(w, SQFormat()))
-    (tmp_path / "out").unlink()
-    path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, Q8_0, q8_0(w)[0]).bytes())
-    status, _, err = run(capsys, "quantize", path, "-o", tmp_path / "out", "--weights", "sq")
+    data, values = q8_0(w)
+    whole = {"floats": GGUF().floats("blk.0.a.weight", w), "blocks": GGUF()}
+    whole["blocks"].tensor("blk.0.a.weight", w.shape, Q8_0, data)
+    for kind, numbers in (("floats", w), ("blocks", values)):
+        path.write_bytes(whole[kind].bytes())
+        assert run(capsys, "quantize", path, "-o", output, "--weights", "sq")[0] == 0
+        assert arrays(PackedFile(output).tensor("blk.0.a.weight")) == arrays(quantize_sq(numbers, SQFormat()))
+    output.unlink()
+    path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, Q5_0, bytes(4 * 44)).bytes())
+    status, _, err = run(capsys, "quantize", path, "-o", output)
     assert (status, err) == (1, f"Error: {NO_GGUF}\n")
     assert list(tmp_path.iterdir()) == [path]
-    assert run(capsys, "quantize", path, "-o", tmp_path / "out")[0] == 0
 
 
 def test_gguf_tensors_and_metadata_pass(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from sw_reference.checkpoints import gguf as gguf_module
 from sw_reference.checkpoints.gguf import GGUFFile
 
-from .gguf_maker import ARRAY, BF16, F16, F64, GGUF, I32, Q1_0, Q8_0, STRING, U8, U16, U32, q8_0
+from .gguf_maker import ARRAY, BF16, F16, F64, GGUF, I32, Q1_0, Q5_0, Q8_0, STRING, U8, U16, U32, q8_0
 
 W = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
 NAME = "blk.0.a.weight"
@@ -155,15 +155,14 @@ def test_every_cut_is_refused(tmp_path):
 
 
 def stub():
-    """What is used of the package gguf, for Q8_0 alone."""
+    """What is used of the package gguf, for a Q5_0 whose weights are all the block's scale."""
 
     def dequantize(data, kind):
-        assert kind == Q8_0
-        blocks = data.reshape(-1, 34)
-        scales = blocks[:, :2].copy().view(np.float16).astype(np.float32)
-        return (blocks[:, 2:].view(np.int8) * scales).reshape(len(data), -1)
+        assert kind == Q5_0
+        scales = data.reshape(-1, 22)[:, :2].copy().view(np.float16).astype(np.float32)
+        return np.repeat(scales, 32, axis=1).reshape(len(data), -1)
 
-    return SimpleNamespace(dequantize=dequantize, GGMLQuantizationType={"Q8_0": Q8_0})
+    return SimpleNamespace(dequantize=dequantize, GGMLQuantizationType={"Q5_0": Q5_0})
 
 
 @pytest.fixture
@@ -174,17 +173,37 @@ def fresh():
     gguf_module._dequantized.cache_clear()
 
 
-@pytest.mark.usefixtures("fresh")
-def test_blocks_are_dequantized(tmp_path, monkeypatch):
-    monkeypatch.setattr(gguf_module, "_library", stub)
+def test_blocks_are_read(tmp_path):
     data, values = q8_0(W)
     three, more = q8_0([W, 2 * W])
-    file = opened(
-        tmp_path, GGUF().tensor(NAME, W.shape, Q8_0, data).tensor("b", (2, 4, 64), Q8_0, three).bytes()
-    )
+    made = GGUF().tensor(NAME, W.shape, Q8_0, data).tensor("b", (2, 4, 64), Q8_0, three)
+    file = opened(tmp_path, made.tensor("none", (0, 64), Q8_0, b"").floats("f", W).bytes())
     assert file.tensor(NAME).tolist() == values.tolist()
     assert file.tensor("b").tolist() == more.tolist()
+    assert file.tensor("none").shape == (0, 64)
     assert file.part(NAME, slice(1, 2)).tolist() == values[1:2].tolist()
+    assert file.coded(NAME).part(slice(None)).values().astype(np.float32).tolist() == values.tolist()
+    assert [file.coded(name) for name in ("b", "none", "f")] == [None] * 3
+
+
+def test_blocks_without_a_scale_are_named(tmp_path):
+    data = bytearray(q8_0(W)[0])
+    data[2 * 68 : 2 * 68 + 2] = b"\xff\xff"
+    file = opened(tmp_path, GGUF().tensor(NAME, W.shape, Q8_0, bytes(data)).bytes())
+    message = f"{NAME} in {file.path}: Row 2, group 0: the scale must be finite, not nan"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        file.tensor(NAME)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_other_blocks_are_dequantized(tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf_module, "_library", stub)
+    scales = np.arange(8, dtype=np.float16)
+    data = b"".join(s.tobytes() + bytes(20) for s in scales)
+    want = np.repeat(scales, 32).reshape(4, 64).astype(np.float32)
+    file = opened(tmp_path, GGUF().tensor(NAME, W.shape, Q5_0, data).bytes())
+    assert file.tensor(NAME).tolist() == want.tolist()
+    assert file.part(NAME, slice(1, 2)).tolist() == want[1:2].tolist()
 
 
 @pytest.mark.usefixtures("fresh")
