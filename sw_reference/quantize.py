@@ -151,8 +151,8 @@ def _encode(
     for start in range(0, banks, step):
         rows = slice(start, start + step)
         # Banks along the last axis: sums over a bank are then sums of whole vectors.
-        part = np.ascontiguousarray(regular[rows].T)
-        part_high = np.ascontiguousarray(outliers[rows].T)
+        part = np.array(regular[rows].T, order="C")
+        part_high = np.array(outliers[rows].T, order="C")
         negative = _signs(part, part_high) if fmt.bank_scale.signed else None
         if negative is not None:
             for elements in (part, part_high):
