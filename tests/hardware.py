@@ -63,10 +63,12 @@ def drive_pipeline(
     return results
 
 
-def _source(stream: Any, payloads: Iterable[Any], pause: float, rng: random.Random) -> Callable[..., Any]:
+def _source(
+    stream: Any, payloads: Iterable[Any], pause: float, rng: random.Random, after: list[int] | None = None
+) -> Callable[..., Any]:
     async def testbench(ctx: Any) -> None:
-        for payload in payloads:
-            while rng.random() < pause:
+        for number, payload in enumerate(payloads):
+            while rng.random() < pause or (after is not None and len(after) < number):
                 await ctx.tick()
             ctx.set(Value.cast(stream.payload), payload)
             ctx.set(stream.valid, 1)
@@ -109,13 +111,23 @@ def drive_stream(
     stalls: str = "none",
     seed: int = 1,
     limit: int = 20_000,
+    answers: str = "",
 ) -> tuple[list[int], list[int]]:
-    """Sends payloads (as integers) into input streams; returns `count` output payloads and their cycles."""
+    """Sends payloads (as integers) into input streams; returns `count` output payloads and their cycles.
+
+    The input stream `answers` sends a payload only once as many have been received as it has sent.
+    """
     pause_in, pause_out = STALLS[stalls]
     received: list[int] = []
     when: list[int] = []
     sources = [
-        _source(getattr(dut, name), payloads, pause_in, random.Random(f"{seed} {name}"))
+        _source(
+            getattr(dut, name),
+            payloads,
+            pause_in,
+            random.Random(f"{seed} {name}"),
+            received if name == answers else None,
+        )
         for name, payloads in inputs.items()
     ]
     sink = _sink(getattr(dut, output), count, pause_out, random.Random(f"{seed} {output}"), received, when)

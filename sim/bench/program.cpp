@@ -79,7 +79,8 @@ struct Source {
     int32_t data, valid, ready, last;
 };
 struct Sink { int32_t data, size, valid, ready, flag; };
-struct Limits { uint32_t seed, pause_in, pause_out, results, cycles; };  // pauses: of 256
+// pauses: of 256. answers: a source that sends a record only once as many results have come; -1 for none.
+struct Limits { uint32_t seed, pause_in, pause_out, results, cycles; int32_t answers; };
 // state: 0 done, 1 hung, 2 a rule of streams broken. stalls: cycles without one, starved, held, both. following:
 // records that follow a last one at once.
 struct Run { uint32_t state, cycles, count, stalls[4], following; };
@@ -138,7 +139,8 @@ void bench_drive(
         for (uint32_t i = 0; i < count; i++) {
             const Source& source = sources[i];
             Offer& offer = offers[i];
-            if (!offer.offered && offer.next < source.count && !random.below(limits->pause_in)) {
+            const bool waits = int32_t(i) == limits->answers && offer.next > run->count;
+            if (!offer.offered && offer.next < source.count && !waits && !random.below(limits->pause_in)) {
                 const char* record = source.records + size_t(source.size + 1) * offer.next;
                 std::memcpy(inputs + source.data, record, source.size);
                 if (source.last >= 0) inputs[source.last] = record[source.size];

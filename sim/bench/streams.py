@@ -75,7 +75,10 @@ class _Sink(ctypes.Structure):
 
 
 class _Limits(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in ("seed", "pause_in", "pause_out", "results", "cycles")]
+    _fields_ = [
+        *((name, ctypes.c_uint32) for name in ("seed", "pause_in", "pause_out", "results", "cycles")),
+        ("answers", ctypes.c_int32),
+    ]
 
 
 class _Run(ctypes.Structure):
@@ -110,6 +113,7 @@ def drive(
     seed: int,
     pause_in: float = 0.0,
     pause_out: float = 0.0,
+    answers: bool = False,
     limit: int | None = None,
     coverage: Path | None = None,
 ) -> Run:
@@ -119,6 +123,8 @@ def drive(
     ----------
     pause_in, pause_out
         Probability that a source, or the sink, pauses in a cycle.
+    answers
+        Whether the scales of a dot product are sent only once the result before it has come.
     limit
         Cycles after which a run has hung.
     coverage
@@ -131,6 +137,7 @@ def drive(
         sources.append((_axi(name, "tlast"), split_last(layout, payloads)))
     sources.append((_axi(PE_SOURCES[2], ""), [(payload, 0) for payload in beats.scales]))
     limits = _limits(seed, pause_in, pause_out, results, limit or 2000 + 40 * len(beats.sq))
+    limits.answers = PE_SOURCES.index("s_axis_scale") if answers else -1
     return _run(program, ("aresetn", 0), sources, _axi("m_axis_y", "tuser"), limits, coverage)
 
 
@@ -168,7 +175,7 @@ def _stream(name: str) -> Ports:
 
 
 def _limits(seed: int, pause_in: float, pause_out: float, results: int, cycles: int) -> _Limits:
-    return _Limits(seed, round(256 * pause_in), round(256 * pause_out), results, cycles)
+    return _Limits(seed, round(256 * pause_in), round(256 * pause_out), results, cycles, -1)
 
 
 def _run(

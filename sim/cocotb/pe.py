@@ -17,9 +17,8 @@ import numpy as np
 
 from sim.bench.dut import PEBench
 from sim.bench.stream_bench import Run
-from sim.traffic.faults import FAULTS, replace_field
+from sim.traffic.faults import FAULTS, LENGTHS
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
-from sqhw.layouts import dense_beat_layout
 from sqhw.pe.outliers import outlier_path
 from sqhw.presets import preset
 
@@ -173,16 +172,20 @@ async def faults(dut: Any) -> None:
 
 @cocotb.test()
 async def unequal_lengths(dut: Any) -> None:
-    """Operands that do not end together are flagged."""
+    """Operands that do not end together are flagged; the next result is right."""
     bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     job = list(random_jobs(CONFIG, SEED))[-2]
     sq, dense, scales = job.streams(CONFIG)
-    layout = dense_beat_layout(CONFIG)
-    early, late = (replace_field(layout, dense[0][at], "last", at == -2) for at in (-2, -1))
-    streams = (sq[:2], [[*dense[0][:-2], early, late], dense[1]], scales[:2])
-    run = await bench.run(streams)
-    assert run.error == [1, 0], run.error
+    good = int(job.y[job.pairs[1]].view(np.uint32))
+    for name, fault in LENGTHS.items():
+        operands = fault(CONFIG, list(sq[0]), list(dense[0]))
+        if operands is None:
+            continue
+        left, right = operands
+        run = await bench.run(([left, sq[1]], [right, dense[1]], scales[:2]), pause_in=0.2, pause_out=0.2)
+        assert run.error == [1, 0], f"{name}: error flags are {run.error}"
+        assert run.y == [0x7FC00000, good], f"{name}: results are {run.y}"
 
 
 @cocotb.test()

@@ -18,26 +18,32 @@ BEATS_PER_ROUND = 20_000
 PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.4))
 
 
+def _noise(rng: random.Random, bits: int, beats: int) -> list[int]:
+    """So many beats of random bits, the last of which says so."""
+    words = [rng.getrandbits(bits - 1) for _ in range(beats)]
+    return [*words[:-1], words[-1] | 1 << (bits - 1)]
+
+
 def _round(
     config: PEConfig, good: list[DotProduct], beats: int, rng: random.Random
 ) -> tuple[Beats, list[Any]]:
-    """Random bits, again and again followed by a good dot product; None stands for a result nobody knows."""
+    """Random bits, again and again followed by a good dot product; None stands for a result nobody knows.
+
+    One in four of the random dot products has operands of different lengths, and so a known result: an error.
+    """
     sq: list[int] = []
     dense: list[int] = []
     scales: list[int] = []
     expected: list[tuple[int, int] | None] = []
     sizes = sq_beat_layout(config).size, dense_beat_layout(config).size
     while len(sq) < beats:
-        length = rng.randrange(1, 60)
-        for beat in range(length):
-            last = beat == length - 1 or rng.random() < 0.1
-            sq.append(rng.getrandbits(sizes[0] - 1) | last << (sizes[0] - 1))
-            # Now and then the operands do not end together; they are as long as each other again in the end.
-            end = last if beat == length - 1 or rng.random() < 0.9 else rng.getrandbits(1)
-            dense.append(rng.getrandbits(sizes[1] - 1) | end << (sizes[1] - 1))
-            if last:
-                scales.append(rng.randrange(1, 255) << 23 | rng.randrange(1, 255) << 55)
-                expected.append(None)
+        for _ in range(rng.randrange(1, 6)):
+            length = rng.randrange(1, rng.choice((4, 30)))
+            other = length if rng.random() < 0.75 else rng.randrange(1, 30)
+            sq += _noise(rng, sizes[0], length)
+            dense += _noise(rng, sizes[1], other)
+            scales.append(rng.randrange(1, 255) << 23 | rng.randrange(1, 255) << 55)
+            expected.append(None if length == other else (NAN, 1))
         product = rng.choice(good)
         sq += product.sq
         dense += product.dense
@@ -65,6 +71,7 @@ def beat_rounds(
             seed=seed + number,
             pause_in=pause_in,
             pause_out=pause_out,
+            answers=number % 3 == 1,
         )
         known = [(got, want) for got, want in zip(run.results, expected, strict=False) if want is not None]
         flagged = [

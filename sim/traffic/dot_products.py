@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from sim.bench.streams import Beats
-from sim.traffic.faults import DENSE_FAULTS, FAULTS
+from sim.traffic.faults import DENSE_FAULTS, FAULTS, LENGTHS
 from sim.traffic.jobs import corner_jobs, random_jobs
 from sim.traffic.operands import random_dense, random_sq
 from sqhw import packing
 from sqhw.config import PEConfig
-from sqhw.layouts import dense_beat_layout
 from sqhw.packing import scales_beat
 from sw_reference.multiply import multiply, round_result
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -80,9 +79,10 @@ def dot_products(config: PEConfig, seed: int) -> tuple[list[DotProduct], list[Do
         broken = ((product, fault(config, list(product.dense)) or []) for product in long[::8])
         for product, words in islice((pair for pair in broken if pair[1]), EACH):
             malformed.append(DotProduct(product.sq, words, product.scales, NAN, 1, name))
-    top = dense_beat_layout(config).size - 1
-    early = [long[0].dense[0] | 1 << top, *long[0].dense[1:]]
-    malformed.append(DotProduct(long[0].sq, early, long[0].scales, NAN, 1, UNEQUAL))
+    for resize in LENGTHS.values():
+        operands = resize(config, list(long[0].sq), list(long[0].dense))
+        if operands:
+            malformed.append(DotProduct(*operands, long[0].scales, NAN, 1, UNEQUAL))
     return legal, malformed
 
 

@@ -10,7 +10,7 @@ from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sw_reference.format import LEGAL_SCALES
 
-__all__ = ["DENSE_FAULTS", "FAULTS", "longer", "read_field", "replace_field"]
+__all__ = ["DENSE_FAULTS", "FAULTS", "LENGTHS", "longer", "read_field", "replace_field", "resized"]
 
 Words = list[int]
 Fault = Callable[[PEConfig, Words], Words | None]
@@ -27,6 +27,13 @@ def read_field(layout: data.StructLayout, word: int, name: str) -> int:
     """Returns the field `name` of the payload `word`."""
     field = layout[name]
     return word >> field.offset & ((1 << field.width) - 1)
+
+
+def resized(layout: data.StructLayout, words: Words, beats: int) -> Words:
+    """Returns so many beats of a dot product: cut, or with its first beat again and again in front."""
+    first, last = (replace_field(layout, word, "last", end) for word, end in ((words[0], 0), (words[-1], 1)))
+    body = [first] * (beats - len(words)) + words
+    return [*body[: beats - 1], replace_field(layout, body[beats - 1], "last", 1)] if beats > 1 else [last]
 
 
 def _mark(config: PEConfig, words: Words, counts: list[int]) -> Words | None:
@@ -151,3 +158,26 @@ DENSE_FAULTS: dict[str, Fault] = {
     "a high nibble too few": _miscount(-1, dense=True),
 }
 """The same for the beats of a dense operand with outliers."""
+
+
+def _lengths(sq: bool, change: int) -> Callable[[PEConfig, Words, Words], tuple[Words, Words] | None]:
+    def fault(config: PEConfig, left: Words, right: Words) -> tuple[Words, Words] | None:
+        """Ends one operand some beats before or behind the other, which is as it was."""
+        beats = len(left) + change
+        if beats < 1:
+            return None
+        if sq:
+            return resized(sq_beat_layout(config), left, beats), right
+        return left, resized(dense_beat_layout(config), right, beats)
+
+    return fault
+
+
+LENGTHS = {
+    f"{'SQ' if sq else 'dense'} operand {abs(change)} beat{'s' * (abs(change) > 1)} "
+    f"too {'long' if change > 0 else 'short'}": _lengths(sq, change)
+    for sq in (True, False)
+    for change in (-2, -1, 1, 2, 5)
+}
+"""Each takes a configuration and both operands of one dot product, and returns operands that do not end
+together, or None where they are too short for that."""

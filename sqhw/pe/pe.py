@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from amaranth.hdl import EnableInserter, Module, Signal
@@ -16,6 +14,7 @@ from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_l
 from .datapath import Datapath
 from .decoder import BitmapDecoder
 from .dense_outliers import dense_outliers
+from .join import OperandJoin
 
 __all__ = ["ProcessingElement"]
 
@@ -29,8 +28,12 @@ class ProcessingElement(wiring.Component):
     outlier lanes; such a beat takes one cycle per ``outlier_lanes`` outliers; and one result per
     :attr:`interval` cycles.
     Backpressure: full. A waiting result stops the whole datapath, and so does a finished sum without its
-    scales. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the other stream's ``valid``, and
-    with a serial output stage on that of ``i_scales``; no input depends on ``o.ready``.
+    scales; earlier results leave. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the
+    other stream's ``valid``, and with a serial output stage on that of ``i_scales``; no input depends on
+    ``o.ready``.
+    Lengths: each stream's ``last`` ends a dot product of that stream; the n-th ones of both meet. If they do
+    not end in the same beat, the result is an error, the rest of the longer one is discarded, and the next is
+    clean (:class:`~sqhw.pe.join.OperandJoin`). Each result, an error too, takes one pair of scales.
 
     Parameters
     ----------
@@ -45,9 +48,9 @@ class ProcessingElement(wiring.Component):
     -------
     i_sq : In(stream.Signature(sq_beat_layout(config)))
     i_dense : In(stream.Signature(dense_beat_layout(config)))
-        One dense beat for each SQ beat. A ``last`` that differs from the SQ beat's is an error.
+        One dense beat for each SQ beat.
     i_scales : In(stream.Signature(scales_layout()))
-        One pair of row scales for each result.
+        One pair of row scales for each result; a sum waits for its own and for no other.
     o : Out(stream.Signature(result_layout()))
     """
 
@@ -94,34 +97,38 @@ class ProcessingElement(wiring.Component):
         m = Module()
         en = Signal()
         m.submodules.decoder = decoder = self._decoder
-        datapath, output_stage = self._datapath, self._output_stage
-        serial = self._config.output == "serial"
-        m.submodules.datapath = EnableInserter(en)(datapath)
-        m.submodules.output_stage = output_stage if serial else EnableInserter(en)(output_stage)
+        m.submodules.join = join = OperandJoin(self._config)
+        m.submodules.datapath = EnableInserter(en)(self._datapath)
         connect(m, flipped(self.i_sq), decoder.i)
-        self._join(m, decoder, self._dense(m), datapath, en)
-        if serial:
+        connect(m, decoder.o, join.i_step)
+        connect(m, self._dense(m), join.i_beat)
+        m.d.comb += [
+            self._datapath.step.eq(join.o.p.step),
+            self._datapath.beat.eq(join.o.p.beat),
+            self._datapath.valid.eq(join.o.valid),
+            join.o.ready.eq(en),
+        ]
+        if self._config.output == "serial":
             self._serial_output(m, en)
         else:
             self._pipelined_output(m, en)
         return m
 
     def _pipelined_output(self, m: Module, en: Any) -> None:
-        """The output stage moves with the datapath."""
+        """Only the datapath waits for scales: results in the output stage move on."""
         datapath, output_stage = self._datapath, self._output_stage
-        scales, full = self._hold_scales(m, datapath.acc_valid & en)
+        # Two places, so that neither side of the buffer waits for the other within a cycle.
+        m.submodules.buffer = buffer = fifo.SyncFIFO(width=len(self.o.p.as_value()), depth=2)
+        m.submodules.output_stage = EnableInserter(buffer.w_rdy)(output_stage)
+        scales, full = self._hold_scales(m, datapath.acc_valid & buffer.w_rdy)
         m.d.comb += [
-            output_stage.i.valid.eq(datapath.acc_valid),
+            output_stage.i.valid.eq(datapath.acc_valid & full),
             output_stage.i.p.acc.eq(datapath.acc),
             output_stage.i.p.error.eq(datapath.acc_error),
             output_stage.i.p.row_scale.eq(scales.row_scale),
             output_stage.i.p.column_scale.eq(scales.column_scale),
-        ]
-        # Two places, so that neither side of the buffer waits for the other within a cycle.
-        m.submodules.buffer = buffer = fifo.SyncFIFO(width=len(self.o.p.as_value()), depth=2)
-        m.d.comb += [
             buffer.w_data.eq(output_stage.o.p),
-            buffer.w_en.eq(output_stage.o.valid & en),
+            buffer.w_en.eq(output_stage.o.valid),
             en.eq(buffer.w_rdy & (full | ~datapath.acc_valid)),
             self.o.p.eq(buffer.r_data),
             self.o.valid.eq(buffer.r_rdy),
@@ -131,6 +138,7 @@ class ProcessingElement(wiring.Component):
     def _serial_output(self, m: Module, en: Any) -> None:
         """The output stage takes a sum and its scales at once, and holds its result: nothing else has to."""
         datapath, output_stage = self._datapath, self._output_stage
+        m.submodules.output_stage = output_stage
         m.d.comb += [
             output_stage.i.valid.eq(datapath.acc_valid & self.i_scales.valid),
             output_stage.i.p.acc.eq(datapath.acc),
@@ -150,20 +158,7 @@ class ProcessingElement(wiring.Component):
             m.submodules.dense_decoder = decoder
             connect(m, flipped(self.i_dense), decoder.i)
             return decoder.o
-        return self.i_dense
-
-    def _join(self, m: Module, decoder: BitmapDecoder, dense: Any, datapath: Datapath, en: Any) -> None:
-        """A step goes ahead when its dense beat is there; the beat leaves with its last step."""
-        step = decoder.o
-        errors = [step.p.error, step.p.last != dense.p.last, *self._dense_outliers.errors(dense.p)]
-        m.d.comb += [
-            datapath.step.eq(step.p),
-            datapath.step.error.eq(reduce(or_, errors)),
-            datapath.beat.eq(dense.p),
-            datapath.valid.eq(step.valid & dense.valid),
-            step.ready.eq(dense.valid & en),
-            dense.ready.eq(step.valid & step.p.done & en),
-        ]
+        return flipped(self.i_dense)
 
     def _hold_scales(self, m: Module, take: Any) -> tuple[Any, Any]:
         """A register for the next result's scales; returns it and whether it is full."""

@@ -44,12 +44,14 @@ class Beat:
     scale: int
     group_scale: int
     last: bool
-    dense_last: bool
 
 
 @dataclass
 class Product:
+    """Beats of both operands; `dense_length`: of the dense one, which is cut, or says its last beat again."""
+
     beats: list[Beat]
+    dense_length: int
     scales: tuple[int, int]
 
 
@@ -73,7 +75,7 @@ def beats(draw, config, scale, group_scale, room):
         count = draw(st.one_of(st.just(right), st.just(right), st.integers(0, config.slots)))
     dense = st.integers(config.dense.code_min, config.dense.code_max)
     codes = draw(st.lists(dense, min_size=config.lanes, max_size=config.lanes))
-    return Beat(low, marks, high, count, codes, scale, group_scale, False, False)
+    return Beat(low, marks, high, count, codes, scale, group_scale, False)
 
 
 @st.composite
@@ -91,12 +93,12 @@ def products(draw, config):
             room = room - sum(chosen[-1].marks) if legal else None
     if not legal and draw(st.integers(0, 7)) == 0:
         chosen = chosen[: draw(st.integers(1, len(chosen)))]
-    chosen[-1].last = chosen[-1].dense_last = True
-    if not legal and draw(st.integers(0, 7)) == 0:
-        beat = draw(st.sampled_from(chosen))
-        beat.dense_last = not beat.dense_last
+    chosen[-1].last = True
+    dense_length = len(chosen)
+    if not legal and draw(st.integers(0, 3)) == 0:
+        dense_length = draw(st.integers(1, len(chosen) + 4))
     normal = st.integers(1 << 23, (255 << 23) - 1)
-    return Product(chosen, (draw(normal), draw(normal)))
+    return Product(chosen, dense_length, (draw(normal), draw(normal)))
 
 
 def is_void(config, product):
@@ -110,10 +112,13 @@ def is_void(config, product):
             or beat.count != sum(beat.marks)
             or sum(sum(part.marks) for part in bank) > config.sq.outliers
             or (config.sq.high == "fp16" and any(code & 0x7C00 == 0x7C00 for code in used))
-            or beat.last != beat.dense_last
         ):
             return True
-    return len(product.beats) % per_bank != 0 or len(product.beats) > config.banks_max * per_bank
+    return (
+        product.dense_length != len(product.beats)
+        or len(product.beats) % per_bank != 0
+        or len(product.beats) > config.banks_max * per_bank
+    )
 
 
 def signed(code, bits):
@@ -144,10 +149,13 @@ def payloads(config, found):
         if config.sq.has_bitmap:
             fields["bitmap"] = sum(mark << lane for lane, mark in enumerate(beat.marks))
         words[0].append(sq.const(fields | {"last": beat.last}).as_value().value)
-        fields = {"codes": beat.codes, "last": beat.dense_last}
-        if config.dense.group:
-            fields["group_scale"] = beat.group_scale
-        words[1].append(dense.const(fields).as_value().value)
+    for product in found:
+        for at in range(product.dense_length):
+            beat = product.beats[min(at, len(product.beats) - 1)]
+            fields = {"codes": beat.codes, "last": at == product.dense_length - 1}
+            if config.dense.group:
+                fields["group_scale"] = beat.group_scale
+            words[1].append(dense.const(fields).as_value().value)
     return words
 
 
@@ -236,10 +244,12 @@ def test_any_stream_of_banks_compiled(name, tmp_path_factory):
 def test_the_oracle_tells_legal_from_void():
     """By hand: 2 * 3 in the lowest scale is 6 * 2**-24; the same with a count too many is void."""
     config = CONFIGS["int8"]
-    quiet = Beat([2, 0], [False, False], [0], 0, [3, 0], 0, 0, False, False)
-    end = Beat([0, 0], [False, False], [0], 0, [0, 0], 0, 0, True, True)
+    quiet = Beat([2, 0], [False, False], [0], 0, [3, 0], 0, 0, False)
+    end = Beat([0, 0], [False, False], [0], 0, [0, 0], 0, 0, True)
     one = 127 << 23
-    product = Product([quiet, end], (one, one))
+    product = Product([quiet, end], 2, (one, one))
     assert result(config, product) == (slow_floats.to_f32(6 * slow_model.UNIT), 0)
-    quiet.count = 1
+    product.dense_length = 3
+    assert result(config, product) == (NAN, 1)
+    product.dense_length, quiet.count = 2, 1
     assert result(config, product) == (NAN, 1)

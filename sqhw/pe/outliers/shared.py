@@ -251,20 +251,22 @@ class SharedOutliers(OutlierPath):
         """Says whose turn the multiplier is.
 
         A bank's outlier is multiplied in the cycle behind its last step and its sum in the next, however its
-        beats came; the next bank needs neither cycle, for it has two beats or more.
+        beats came; the next bank needs neither cycle, for it has two beats or more. One that is cut behind
+        its first beat would need them: it is an error, so it neither takes a turn nor clears the accumulator.
         """
         at = self.at
         beat = Signal(range(self.config.beats_per_bank))
         first = beat == 0
         taken = Signal()
         opening = Signal(init=1)
-        ends = Signal()
+        ends, alone = Signal(), Signal()
         occupied = Signal()
         take = self.select_row_side(m, step, valid, row, 0)
         if not at.start:
             take = row.take[0]
         m.d.comb += [
             ends.eq(valid & (beat.all() | step.last)),
+            alone.eq(ends & ~register(m, ends, name="ended", reset=True)),
             occupied.eq(taken & ~first | take),
         ]
         with m.If(valid):
@@ -279,12 +281,12 @@ class SharedOutliers(OutlierPath):
             unpack.code.eq(delay(m, step.high[0], at.start, name="high")),
             unpack.take.eq(row.take[0]),
             row.first.eq(delay(m, valid & first, at.dense_sum, name="first")),
-            row.outlier.eq(delay(m, ends & occupied, at.bank_sum - 1, name="outlier", reset=True)),
+            row.outlier.eq(delay(m, alone & occupied, at.bank_sum - 1, name="outlier", reset=True)),
             row.sum.eq(delay(m, ends, at.bank_sum, name="ended_bank", reset=True)),
             row.significand.eq(delay(m, significand, late, name="significand")),
             # The unit of high codes, 2**-24, is 8 of the unit that bank scales count in.
             row.exponent.eq(Mux(row.outlier, shift + _DROP, exponent)),
-            row.clear.eq(delay(m, ends & opening, at.terms - 1, name="clear")),
+            row.clear.eq(delay(m, alone & opening, at.terms - 1, name="clear")),
         ]
         return unpack.bad
 

@@ -1,0 +1,140 @@
+# amaranth: UnusedElaboratable=no
+"""Operands of different lengths and scales that come late: what is right stays right, in every kind of PE."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from sim.traffic.faults import LENGTHS, replace_field, resized
+from sim.traffic.operands import random_dense, random_sq
+from sqhw.config import PEConfig
+from sqhw.console import SEED
+from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import dot_products
+from sqhw.pe.pe import ProcessingElement
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.multiply import multiply, round_result
+from tests.hardware import STALLS, drive_stream
+
+ERROR = 1 << 32 | 0x7FC00000
+KINDS = {
+    "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4), 4, 0, 64),
+    "int8": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4, 16), 4, 1, 64),
+    "fp16": PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), 8, 1, 64),
+    "shared": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 4, 1, 64),
+    "outliers on both sides": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4, None, 1, 8), 4, 2, 64),
+}
+
+
+def split(scales):
+    """Both row scales of a word, an array of one each."""
+    return tuple(np.array([scales >> at & 0xFFFFFFFF], np.uint32).view(np.float32) for at in (0, 32))
+
+
+def right(config, rng):
+    """A right dot product of one to three banks, and its result."""
+    k = config.sq.bank * int(rng.integers(1, 4))
+    sq, dense = random_sq(rng, config.sq, 1, k), random_dense(rng, config.dense, 1, k)
+    (beats,) = dot_products(config, sq, dense)
+    return beats, int(multiply(sq, dense).y.view(np.uint32)[0, 0])
+
+
+def both_cut(config, left, right):
+    """Both operands end behind their first beat, inside a bank, if a bank has more than one."""
+    if config.beats_per_bank == 1:
+        return None
+    return resized(sq_beat_layout(config), left, 1), resized(dense_beat_layout(config), right, 1)
+
+
+def traffic(config, faults, seed):
+    """Returns the streams of right and wrong dot products in turns and their results."""
+    rng = np.random.default_rng(seed)
+    sent = {"i_sq": [], "i_dense": [], "i_scales": []}
+    expected = []
+    for fault in faults:
+        beats, y = right(config, rng)
+        other, _ = right(config, rng)
+        wrong = fault(config, other.sq, other.dense)
+        for left, dense, scales, result in (
+            (beats.sq, beats.dense, beats.scales, y),
+            *([(*wrong, other.scales, ERROR)] if wrong else []),
+        ):
+            sent["i_sq"] += left
+            sent["i_dense"] += dense
+            sent["i_scales"].append(scales)
+            expected.append(result)
+    return sent, expected
+
+
+VARIANTS = [
+    pytest.param(kind, pipeline, output, stalls, marks=() if index % 4 == number % 4 else pytest.mark.slow)
+    for number, (kind, pipeline, output) in enumerate(
+        product(KINDS, ("short", "long"), ("pipelined", "serial"))
+    )
+    for index, stalls in enumerate(STALLS)
+]
+"""One pattern of stalls for each hardware in the quick tests."""
+
+
+@pytest.mark.parametrize(("kind", "pipeline", "output", "stalls"), VARIANTS)
+def test_operands_of_unequal_lengths_cost_one_result(kind, pipeline, output, stalls):
+    config = replace(KINDS[kind], pipeline=pipeline, output=output)
+    sent, expected = traffic(config, [*LENGTHS.values(), both_cut], [SEED, len(kind), len(stalls)])
+    got, _ = drive_stream(ProcessingElement(config), sent, len(expected), stalls=stalls, seed=SEED)
+    assert got == expected
+    assert expected.count(ERROR) >= 6
+    assert len(got) >= 16
+
+
+@pytest.mark.parametrize("output", ["pipelined", "serial"])
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("kind", ["no outliers", "int8"])
+def test_scales_that_answer_the_result_before(kind, stalls, output):
+    """The master sends the scales of a dot product only once it has all results before."""
+    config = replace(KINDS[kind], output=output)
+    sent, expected = traffic(config, list(LENGTHS.values())[::2], [SEED, len(kind), len(stalls)])
+    got, _ = drive_stream(
+        ProcessingElement(config), sent, len(expected), stalls=stalls, seed=SEED, answers="i_scales"
+    )
+    assert got == expected
+    assert len(got) >= 8
+
+
+def test_a_bank_that_is_cut_takes_no_turn_of_the_one_before():
+    """Two banks with an outlier each, one behind the other: one whole, one cut behind its first beat."""
+    config = KINDS["shared"]
+    rng = np.random.default_rng(SEED)
+    sq, dense = random_sq(rng, config.sq, 60, 8, extreme=True), random_dense(rng, config.dense, 60, 8)
+    sent, expected = {"i_sq": [], "i_dense": [], "i_scales": []}, []
+    whole = multiply(sq, dense).y.view(np.uint32)
+    for number, beats in enumerate(dot_products(config, sq, dense, [(row, row) for row in range(60)])):
+        streams = (beats.sq, beats.dense) if number % 3 == 0 else both_cut(config, beats.sq, beats.dense)
+        sent["i_sq"] += streams[0]
+        sent["i_dense"] += streams[1]
+        sent["i_scales"].append(beats.scales)
+        expected.append(ERROR if number % 3 else int(whole[number, number]))
+    got, _ = drive_stream(ProcessingElement(config), sent, 60, seed=SEED)
+    assert got == expected
+
+
+def test_a_lost_last_moves_its_operand_by_one_dot_product():
+    """Nothing on the wire tells a dot product too many from one that is too long."""
+    config = KINDS["int8"]
+    rng = np.random.default_rng(SEED)
+    sq, dense = random_sq(rng, config.sq, 4, 16), random_dense(rng, config.dense, 4, 16)
+    beats = dot_products(config, sq, dense, [(row, row) for row in range(4)])
+    lost = [replace_field(sq_beat_layout(config), word, "last", 0) for word in beats[0].sq]
+    sent = {
+        "i_sq": lost + [word for one in beats[1:] for word in one.sq],
+        "i_dense": [word for one in beats[:3] for word in one.dense],
+        "i_scales": [one.scales for one in beats[:3]],
+    }
+    got, _ = drive_stream(ProcessingElement(config), sent, 3)
+    scales = beats[1].scales, beats[2].scales
+    moved = [
+        round_result(multiply(sq, dense).acc[row + 1 : row + 2, row : row + 1], *split(scale))
+        for row, scale in zip((1, 2), scales, strict=True)
+    ]
+    assert got == [ERROR, *(int(y.view(np.uint32)[0, 0]) for y in moved)]
