@@ -12,6 +12,7 @@ import click
 from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, find_model
 
+from ..config import PEConfig
 from ..console import Command, Outcome, command_line, progress, reading, refusing, say, table
 from ..measure import area as areas
 from ..measure import clock as clocks
@@ -21,7 +22,8 @@ from ..measure import explore as space
 from ..measure import pages as all_pages
 from ..measure import simulation as simulations
 from ..measure.tables import Table, only
-from ..presets import ENGINE_PRESETS
+from ..options import options, selected
+from ..presets import ENGINE_PRESETS, PRESETS
 from ..tools.pnr import DEVICES
 
 __all__ = ["area", "clock", "energy", "explore", "layer", "pages", "product", "simulation"]
@@ -84,13 +86,19 @@ def area(workers: int, finished: bool, note: str, output: Path) -> Outcome:
 @click.option("--tokens", type=click.IntRange(1, 24), default=8, help="Of each site.")
 @click.option("--columns", type=click.IntRange(1, 72), default=4, help="Of each site.")
 @_output("energy")
-def energy(tokens: int, columns: int, output: Path) -> Outcome:
+@options(PEConfig)
+def energy(tokens: int, columns: int, output: Path, **values: Any) -> Outcome:
     """Measure switching energy on real activations.
 
-    Every site of the embedded data gives TOKENS x COLUMNS dot products.
+    Every site of the embedded data gives TOKENS x COLUMNS dot products. With parameters of a processing
+    element, that one is measured beside rivals of as many lanes; what is not given is the preset default's.
     """
+    with refusing():
+        own = selected(PRESETS, "default", ("default",), values).get("custom")
     with progress() as begin:
-        report = energies.measure(tokens=tokens, columns=columns, begin=begin, command=command_line())
+        report = energies.measure(
+            tokens=tokens, columns=columns, own=own, begin=begin, command=command_line()
+        )
     return _outcome(report, energies.tables(report), output)
 
 

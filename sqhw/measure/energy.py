@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from amaranth.lib import wiring
-from numpy.typing import NDArray
+from typing import Any
 
 from sw_reference.activations import Site, load_activations
-from sw_reference.format import DenseFormat
-from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
 from ..config import PEConfig
-from ..packing import dot_products
-from ..pe.outliers import outlier_path
 from ..tools import cache as store
 from ..tools.cache import CACHE
 from ..tools.gate_sim import GateSimulator, beat_bits, drive
@@ -31,130 +20,44 @@ from ..tools.synth import gate_netlist
 from ..tools.targets import gates
 from ..tools.tools import package_version
 from ..tools.verilog import convert
-from .core import BarePE
 from .energy_page import tables
+from .energy_points import K, Simulated, beside_rivals, simulated
 from .resources import OTHER, block_of
-from .rivals.array import RivalArray
+from .rival_beats import DRIVEN, Beats
 from .tables import Begin, Record
-from .ungated import ungated
-from .units import CONFIGS, FAMILIES, RIVALS, SQ
-from .utilization import PERCENTILE, policy_of
+from .utilization import PERCENTILE
 
-__all__ = ["K", "Simulated", "document", "measure", "simulate", "simulated", "tables"]
+__all__ = ["MHZ", "VOLT", "document", "measure", "simulate", "tables"]
 
-K = 512
-"""Elements of each dot product that are simulated."""
-
-Beats = dict[str, list[list[int]]]
-"""Input port → stream → beat."""
-
-_MEASURED = ("sq", "sq-int8")
-"""SQ families whose switching is measured."""
-
-_DRIVEN = ("w4a4", "w4a8", "w8a8")
+MHZ, VOLT = 100, 1.8
+"""At which powers are stated: one clock for all, and the voltage of the OSU018 library."""
 
 
-def measure(*, tokens: int, columns: int, begin: Begin, command: str, cache: Path = CACHE) -> dict[str, Any]:
-    """Simulates every element on `tokens` x `columns` dot products of every site; returns the report.
+def measure(
+    *,
+    tokens: int,
+    columns: int,
+    begin: Begin,
+    command: str,
+    own: PEConfig | None = None,
+    cache: Path = CACHE,
+) -> dict[str, Any]:
+    """Simulates elements on `tokens` x `columns` dot products of every site; returns the report.
+
+    Without `own` it is every element of the docs' page; else the element of that configuration, and rivals of
+    as many lanes.
 
     Raises
     ------
     ToolError
         If a tool is missing or fails.
     """
-    sites, chosen = load_activations().sites, simulated()
+    sites, chosen = load_activations().sites, simulated() if own is None else beside_rivals(own)
     done, results = begin("Simulating", len(chosen)), []
     for element in chosen:
         results.append(simulate(element, sites, tokens, columns, cache))
         done(element.name)
     return document(results, sites, command=command)
-
-
-@dataclass(frozen=True)
-class Simulated:
-    """A processing element to be simulated: name, lanes, how it is made, and how operands become beats."""
-
-    name: str
-    title: str
-    lanes: int
-    make: Callable[[], wiring.Component]
-    beats: Callable[[Site, int, int], Beats]
-
-
-def simulated() -> list[Simulated]:
-    """SQ elements, gated, not gated and never idle, and the rivals that the same data can drive."""
-    found = []
-    for lanes in SQ:
-        for family in _MEASURED:
-            config, title = CONFIGS[family](lanes), FAMILIES[family].title
-            for suffix, remark, gated, policy in (
-                ("", "", True, "threshold"),
-                ("_ungated", ", ungated", False, "threshold"),
-                ("_busy", ", never idle", True, "largest"),
-            ):
-                path = outlier_path(config)
-                make = partial(BarePE, config, path if gated else ungated(path))
-                beats = partial(_sq_beats, config, policy)
-                found.append(Simulated(_name(family, lanes) + suffix, title + remark, lanes, make, beats))
-        for family in _DRIVEN:
-            make, beats = partial(_rival, family, lanes), partial(_integer_beats, family, lanes)
-            found.append(Simulated(_name(family, lanes), FAMILIES[family].title, lanes, make, beats))
-    return found
-
-
-def _name(family: str, lanes: int) -> str:
-    return f"{family.replace('-', '_')}_{lanes}"
-
-
-def _rival(family: str, lanes: int) -> RivalArray:
-    return RivalArray(RIVALS[family](lanes))
-
-
-def _streams(site: Site, tokens: int, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Activations and weights of `tokens` x `columns` dot products, evenly taken from a site."""
-    rows = np.linspace(0, len(site.x) - 1, tokens).astype(int)
-    picked = np.linspace(0, len(site.weight) - 1, columns).astype(int)
-    return site.x[rows, :K], site.weight[picked, :K]
-
-
-def _sq_beats(config: PEConfig, policy: str, site: Site, tokens: int, columns: int) -> Beats:
-    """With ``threshold`` few banks have an outlier, with ``largest`` each has as many as it may."""
-    x, w = _streams(site, tokens, columns)
-    sq = quantize_sq(x, config.sq, policy=policy_of(site, policy))
-    products = dot_products(config, sq, quantize_dense(w, config.dense))
-    return {"sq": [p.sq for p in products], "dense": [p.dense for p in products]}
-
-
-_BITS: dict[str, tuple[Literal[4, 8], Literal[4, 8]]] = {"w4a4": (4, 4), "w4a8": (8, 4), "w8a8": (8, 8)}
-"""Of a row's and of a column's elements."""
-
-
-def _integer_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:
-    x, w = _streams(site, tokens, columns)
-    a_bits, b_bits = _BITS[family]
-    group = CONFIGS["sq"](lanes).dense.group if b_bits == 4 else None
-    a, b = quantize_dense(x, DenseFormat(a_bits)), quantize_dense(w, DenseFormat(b_bits, group))
-
-    def words(codes: NDArray[np.int8], bits: int) -> list[list[int]]:
-        return [
-            [sum((int(v) & (1 << bits) - 1) << bits * lane for lane, v in enumerate(beat)) for beat in row]
-            for row in codes.reshape(len(codes), -1, lanes)
-        ]
-
-    # As the layouts have it: a row's valid and clear above its codes, a column's group scale above its own.
-    valid = 1 << a_bits * lanes
-    rows = [
-        [word | valid | (0 if beat else valid << 1) for beat, word in enumerate(row)]
-        for row in words(a.codes, a_bits)
-    ]
-    cols = words(b.codes, b_bits)
-    if b.group_scale is not None and group:
-        cols = [
-            [word | int(scale[beat * lanes // group]) << b_bits * lanes for beat, word in enumerate(col)]
-            for col, scale in zip(cols, b.group_scale, strict=True)
-        ]
-    pairs = list(product(rows, cols))
-    return {"rows": [row for row, _ in pairs], "columns": [column for _, column in pairs]}
 
 
 def simulate(
@@ -203,7 +106,13 @@ def simulate(
         "blocks": {block: round(value / macs, 3) for block, value in sorted(energy.items())},
         "switching_per_mac": round(sum(energy.values()) / macs, 3),
         "clock_per_mac": round(found["clock"] / macs, 3),
+        "milliwatts": round(milliwatts(sum(energy.values()) + found["clock"], found["cycles"]), 4),
     }
+
+
+def milliwatts(energy: float, cycles: int) -> float:
+    """Power of one element at :data:`MHZ` and :data:`VOLT`, from fF * V^2 that so many cycles took."""
+    return energy * VOLT**2 / cycles * MHZ * 1e-6
 
 
 def _block(driver: str) -> str:
@@ -222,9 +131,12 @@ _AGAINST = {"_ungated": "multiplies zeros", "_busy": "never idle"}
 def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) -> dict[str, Any]:
     """Everything as JSON types, with ratios."""
     by_name = {result["name"]: result for result in results}
-    own = [_name(f, n) for n in SQ for f in _MEASURED if _name(f, n) in by_name]
+    rivals = {f"{family}_{result['lanes']}" for family in DRIVEN for result in results}
+    own = [name for name in by_name if name not in rivals and not name.endswith(tuple(_AGAINST))]
     gating = []
     for name in own:
+        if not all(name + suffix in by_name for suffix in _AGAINST):
+            continue
         gated, *others = (by_name[name + suffix]["blocks"]["outlier lane"] for suffix in ("", *_AGAINST))
         gating += [
             {
@@ -241,7 +153,8 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
     ratios = [
         {"unit": name, "to": rival} | _ratios(by_name[name], by_name[rival])
         for name in own
-        for rival in (_name(family, by_name[name]["lanes"]) for family in _DRIVEN)
+        for rival in (f"{family}_{by_name[name]['lanes']}" for family in DRIVEN)
+        if rival in by_name
     ]
     return {
         "command": command,
@@ -252,6 +165,8 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
         "data": [f"layer {site.layer}, {site.name}" for site in sites],
         "policy": f"threshold: above the {PERCENTILE:g}th percentile of the site's magnitudes",
         "elements_per_dot_product": K,
+        "mhz": MHZ,
+        "volt": VOLT,
         "units": list(results),
         "gating": gating,
         "ratios": ratios,

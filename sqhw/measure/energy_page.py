@@ -30,15 +30,18 @@ def unit_rows(report: Record) -> Rows:
         report["units"],
         {"fJ per MAC at 1 V": "{title}", "lanes": "{lanes}"}
         | {block: f"{{blocks[{block}]:.1f}}" for block in blocks}
-        | {"switching": "{switching_per_mac:.1f}", "clock pins": "{clock_per_mac:.1f}"},
+        | {"switching": "{switching_per_mac:.1f}", "clock pins": "{clock_per_mac:.1f}"}
+        | {f"mW at {report['mhz']} MHz, {report['volt']} V": "{milliwatts:.2f}"},
     )
 
 
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
-    totals = ("fJ per MAC at 1 V", "lanes", "outlier lane", "switching", "clock pins")
+    power = f"mW at {report['mhz']} MHz, {report['volt']} V"
+    totals = ("fJ per MAC at 1 V", "lanes", "switching", "clock pins", power)
+    gating = [("The gate", *rows(report["gating"], _GATING_COLUMNS))] if report["gating"] else []
     return [
-        ("The gate", *rows(report["gating"], _GATING_COLUMNS)),
+        *gating,
         ("Ratios", *rows(report["ratios"], _RATIO_COLUMNS)),
         ("Energy per MAC", *only(unit_rows(report), totals)),
     ]
@@ -74,8 +77,12 @@ _METHOD = """\
 Each element is mapped to OSU018 cells. A simulation runs activations and weights of the model through it,
 gate by gate. Every net that switches costs half the capacitance of the input pins that it drives (from the
 liberty file) times V^2, here at 1 V. Clock pins switch twice in every cycle. On all sides this leaves out
-wires, glitches (gates have no delay), what happens inside cells, leakage, and clock gating. So ratios mean
-something and femtojoules do not."""
+wires, glitches (gates have no delay), what happens inside cells, leakage, the clock's tree and its gating,
+output stages and buffers. So ratios mean something; femtojoules and milliwatts are a lower bound.
+
+The same activations and weights drive every element, each through its own format's encoder. Milliwatts
+are those of one element that takes a beat in every cycle. An element of one's own, beside rivals of as many
+lanes: `sqhw measure energy --bank 32 --outliers 2 --lanes 32`."""
 
 _GATE = """\
 A lane without the gate is measured twice. The lane that *multiplies zeros* has registers that do not hold:

@@ -13,14 +13,39 @@ from sw_reference.accuracy.floats import E2M1, E2M3, E4M3, FP16, SmallFloat
 from sw_reference.accuracy.operand import Operand
 from sw_reference.policy import to_banks
 
-__all__ = ["IF4", "MX", "NVFP4", "ColumnSplit"]
+__all__ = ["IF4", "MX", "NVFP4", "Blocks", "ColumnSplit"]
 
 Float64 = NDArray[np.float64]
 
 _MXINT8_UNIT = 2.0**-6
 _MX_FLOATS: dict[str, tuple[SmallFloat, int]] = {"fp4": (E2M1, 2), "fp6": (E2M3, 2)}
 """Elements that are floats, and the exponent of their largest number."""
+_INTEGER = np.uint16(128)
+"""Sign bit of the scale of a block of integers."""
 _MX_BITS = {"fp4": 4, "fp6": 6, "int8": 8}
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A matrix in blocks with a scale each.
+
+    Parameters
+    ----------
+    values
+        float64[rows, blocks, elements]: what the codes stand for.
+    codes
+        uint16[rows, blocks, elements]: as they are stored, integers in two's complement.
+    scales
+        uint16[rows, blocks]: E8M0, or E4M3 with whatever its sign bit says.
+    """
+
+    values: Float64
+    codes: NDArray[np.uint16]
+    scales: NDArray[np.uint16]
+
+    def operand(self, x: NDArray[np.float32]) -> Operand:
+        """The values as an operand of the shape of `x`, without what fills its last block."""
+        return Operand.from_values(self.values.reshape(len(x), -1)[:, : x.shape[1]])
 
 
 @dataclass(frozen=True)
@@ -40,16 +65,22 @@ class MX:
         return False
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        return self.encode(x).operand(x)
+
+    def encode(self, x: NDArray[np.float32]) -> Blocks:
+        """Returns the blocks of float32[rows, k]."""
         blocks = to_banks(x, self.block).astype(np.float64)
         exponent = np.frexp(np.abs(blocks).max(axis=2, keepdims=True))[1] - 1
         element, largest = _MX_FLOATS.get(self.element, (None, 0))
         exponent = np.clip(exponent - largest, -127, 127)
         scaled = np.ldexp(blocks, -exponent)
         if element:
-            codes = element.round(scaled)
+            numbers = element.round(scaled)
+            codes = element.codes(numbers)
         else:
-            codes = np.clip(np.rint(scaled / _MXINT8_UNIT), -127, 127) * _MXINT8_UNIT
-        return _flat(np.ldexp(codes, exponent), x)
+            steps = np.clip(np.rint(scaled / _MXINT8_UNIT), -127, 127)
+            numbers, codes = steps * _MXINT8_UNIT, _integer_codes(steps, 8)
+        return Blocks(np.ldexp(numbers, exponent), codes, (exponent[:, :, 0] + 127).astype(np.uint16))
 
 
 @dataclass(frozen=True)
@@ -72,12 +103,16 @@ class NVFP4:
         return False
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        return self.encode(x).operand(x)
+
+    def encode(self, x: NDArray[np.float32]) -> Blocks:
+        """Returns the blocks of float32[rows, k]; the values have the row scale, the codes have not."""
         # With 256, there is room for the scale of a largest element that maps to 4.
         blocks, largest, row = _nv_blocks(x, 256 if self.adaptive else E4M3.largest)
-        best = _float4(blocks, _nv_scale(largest / E2M1.largest, row))
+        best = _float4(blocks, _nv_scale(largest / E2M1.largest, row), row)
         if self.adaptive:
-            best = _better(best, _float4(blocks, _nv_scale(largest / 4, row)), blocks)
-        return _flat(best, x)
+            best = _better(best, _float4(blocks, _nv_scale(largest / 4, row), row), blocks)
+        return best
 
 
 @dataclass(frozen=True)
@@ -95,11 +130,16 @@ class IF4:
         return False
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        return self.encode(x).operand(x)
+
+    def encode(self, x: NDArray[np.float32]) -> Blocks:
+        """Returns the blocks of float32[rows, k]; the values have the row scale, the codes have not."""
         blocks, largest, row = _nv_blocks(x, E4M3.largest)
         scale = _nv_scale(largest / E2M1.largest, row)
-        unit = scale * 6 / 7
-        integers = np.clip(np.rint(blocks / np.where(unit > 0, unit, 1)), -7, 7) * unit
-        return _flat(_better(_float4(blocks, scale), integers, blocks), x)
+        unit = scale * row * 6 / 7
+        steps = np.clip(np.rint(blocks / np.where(unit > 0, unit, 1)), -7, 7)
+        integers = Blocks(steps * unit, _integer_codes(steps, 4), E4M3.codes(scale[:, :, 0]) | _INTEGER)
+        return _better(_float4(blocks, scale, row), integers, blocks)
 
 
 @dataclass(frozen=True)
@@ -138,22 +178,29 @@ def _nv_blocks(x: NDArray[np.float32], largest_scale: float) -> tuple[Float64, F
 
 def _nv_scale(wanted: Float64, row: Float64) -> Float64:
     """Returns the scales nearest to `wanted`: E4M3 in units of the row scale."""
-    return E4M3.round(wanted / row) * row
+    return E4M3.round(wanted / row)
 
 
-def _float4(blocks: Float64, scale: Float64) -> Float64:
-    return E2M1.round(blocks / np.where(scale > 0, scale, 1)) * scale
+def _float4(blocks: Float64, scale: Float64, row: Float64) -> Blocks:
+    unit = scale * row
+    numbers = E2M1.round(blocks / np.where(unit > 0, unit, 1))
+    return Blocks(numbers * unit, E2M1.codes(numbers), E4M3.codes(scale[:, :, 0]))
 
 
-def _better(values: Float64, other: Float64, blocks: Float64) -> Float64:
+def _integer_codes(steps: Float64, bits: int) -> NDArray[np.uint16]:
+    return (steps.astype(np.int64) & (1 << bits) - 1).astype(np.uint16)
+
+
+def _better(blocks: Blocks, other: Blocks, wanted: Float64) -> Blocks:
     """Returns, block by block, `other` where its squared error is smaller."""
-    return np.where(_error(other, blocks) < _error(values, blocks), other, values)
+    takes = _error(other.values, wanted) < _error(blocks.values, wanted)
+    return Blocks(
+        np.where(takes, other.values, blocks.values),
+        np.where(takes, other.codes, blocks.codes),
+        np.where(takes[:, :, 0], other.scales, blocks.scales),
+    )
 
 
 def _error(values: Float64, blocks: Float64) -> Float64:
     error: Float64 = np.square(values - blocks).sum(axis=2, keepdims=True)
     return error
-
-
-def _flat(values: Float64, x: NDArray[np.float32]) -> Operand:
-    return Operand.from_values(values.reshape(len(x), -1)[:, : x.shape[1]])

@@ -30,6 +30,16 @@ class SmallFloat:
         result: NDArray[np.float64] = np.clip(rounded, -self.largest, self.largest)
         return result
 
+    def codes(self, x: NDArray[np.float64]) -> NDArray[np.uint16]:
+        """Returns the codes of numbers that this format has: sign, exponent, fraction."""
+        magnitude = np.abs(x)
+        exponent = np.maximum(np.frexp(magnitude)[1] - 1, self.smallest_exponent)
+        fraction = np.ldexp(magnitude, self.fraction - exponent)
+        # A normal number's leading bit is the lowest of the exponent field.
+        code = (exponent - self.smallest_exponent << self.fraction) + fraction.astype(np.int64)
+        codes: NDArray[np.uint16] = (code | np.signbit(x).astype(np.int64) << self.bits - 1).astype(np.uint16)
+        return codes
+
 
 E2M1 = SmallFloat("e2m1", 4, 1, 0, 6.0)
 E2M3 = SmallFloat("e2m3", 6, 3, 0, 7.5)

@@ -2,27 +2,36 @@
 """Gate-level simulation: functions of cells, a mapped element against the golden model, counted toggles."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from amaranth.hdl import Value
 
 from sqhw.config import PEConfig
-from sqhw.measure import energy, energy_page
+from sqhw.measure import energy, energy_page, energy_points
 from sqhw.measure.core import BarePE
+from sqhw.measure.rival_beats import DRIVEN, rival_beats
+from sqhw.measure.rivals.array import RivalArray
+from sqhw.measure.units import RIVALS
 from sqhw.packing import dense_beats, sq_beats
 from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
 from sqhw.tools.liberty import Cell, read_cells
 from sqhw.tools.synth import gate_netlist
 from sqhw.tools.targets import GENERIC, TARGETS
 from sqhw.tools.verilog import convert
+from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense
+from sw_reference.rivals import e2m1_value, if4_dot, integer_dot, mx_dot, nvfp4_dot
+from tests.hardware import simulate
 from tests.reference.cases import random_dense, random_sq
 
 SEED = 20251124
+ENCODERS = {"mxfp4": MX("fp4"), "mxint8": MX("int8"), "nvfp4": NVFP4(), "if4": IF4()}
 ROOT = Path(__file__).parents[2]
 
 
@@ -96,20 +105,68 @@ def test_mapped_element_computes_the_golden_sums(tmp_path):
 
 def test_beats_of_real_activations():
     site = load_activations().site(11, "attn_qkv")
-    for element in energy.simulated():
+    for element in energy_points.simulated():
         beats = element.beats(site, 2, 3)
-        shape = (6, energy.K // element.lanes)
+        shape = (6, energy_points.K // element.lanes)
         assert {port: (len(rows), len(rows[0])) for port, rows in beats.items()} == dict.fromkeys(
             beats, shape
         )
-    x, w = energy._streams(site, 2, 3)
-    w4a8 = next(e for e in energy.simulated() if e.name == "w4a8_16").beats(site, 2, 3)
+    x, w = energy_points.streams(site, 2, 3)
+    w4a8 = next(e for e in energy_points.simulated() if e.name == "w4a8_16").beats(site, 2, 3)
     marks = [[word >> 8 * 16 for word in row[:3]] for row in w4a8["rows"]]
     assert marks == [[3, 1, 1]] * 6  # valid, and clear with the first beat
     codes = quantize_dense(x, DenseFormat(8)).codes
     assert [row[1] >> 8 & 255 for row in w4a8["rows"]] == [int(c[17]) & 255 for c in codes for _ in range(3)]
     group_scale = quantize_dense(w, DenseFormat(4, 64)).group_scale
     assert [row[4] >> 4 * 16 for row in w4a8["columns"]] == [int(t[1]) for t in group_scale] * 2
+
+
+@pytest.mark.parametrize("family", DRIVEN)
+@pytest.mark.parametrize("lanes", [16, 32])
+def test_beats_of_rivals_are_their_golden_dot_products(family, lanes):
+    """The unit between its operand registers, driven by the words, gives the golden model's sums."""
+    site = load_activations().site(11, "ffn_down")
+    x, w = (part.astype(np.float32)[:2, :128] for part in (site.x, site.weight))
+    beats = rival_beats(family, lanes, x, w)
+    dut = RivalArray(RIVALS[family](lanes))
+    length = x.shape[1] // lanes
+    got = []
+
+    async def testbench(ctx):
+        for row, column in zip(beats["rows"], beats["columns"], strict=True):
+            for beat in range(length + dut.latency):
+                at = min(beat, length - 1)
+                mask = 0 if beat >= length else -1
+                ctx.set(Value.cast(dut.rows), row[at] & mask)
+                ctx.set(Value.cast(dut.columns), column[at])
+                await ctx.tick()
+                if beat == length + dut.latency - 2:
+                    got.append(ctx.get(dut.o[0][0]))
+
+    simulate(dut, testbench, limit=4 * (length + dut.latency) + 4)
+    assert all(row.bit_length() <= len(Value.cast(dut.rows)) for stream in beats["rows"] for row in stream)
+    want = [golden_sum(family, lanes, a[None], b[None]) for a in x for b in w]
+    assert got == want
+    assert len(got) == 4
+
+
+def golden_sum(family, lanes, x, w):
+    """What the unit's accumulator holds in the end."""
+    if family[0] == "w":
+        a = quantize_dense(x, DenseFormat(int(family[3])))
+        b = quantize_dense(w, DenseFormat(int(family[1]), 64 if family[1] == "4" else None))
+        codes = (tensor.codes.astype(np.int64).reshape(-1, 64) for tensor in (a, b))
+        return integer_dot(*codes, None if b.group_scale is None else b.group_scale[0].astype(np.int64))
+    encoded = [ENCODERS[family].encode(values) for values in (x, w)]
+    if family in ("nvfp4", "if4"):
+        dot, unit = (nvfp4_dot, 1) if family == "nvfp4" else (if4_dot, 49)
+        codes, scales = ([getattr(e, name)[0].tolist() for e in encoded] for name in ("codes", "scales"))
+        return dot(*codes, *scales) * unit * 2**20
+    value = e2m1_value if family == "mxfp4" else lambda code: Fraction((code ^ 128) - 128, 64)
+    beats = [e.codes[0].reshape(-1, lanes).tolist() for e in encoded]
+    scales = [np.repeat(e.scales[0], 32 // lanes).tolist() for e in encoded]
+    numbers = ([[value(code) for code in beat] for beat in codes] for codes in beats)
+    return int(mx_dot(*numbers, *scales).view(np.uint32))
 
 
 def result(name, switching, lane=None):
@@ -121,12 +178,13 @@ def result(name, switching, lane=None):
         "blocks": blocks,
         "switching_per_mac": switching,
         "clock_per_mac": 1.0,
+        "milliwatts": 2.5,
     }
 
 
 def test_document_and_section():
     results = [result("sq_16", 3.0, 1.0), result("sq_16_ungated", 4.0, 4.0), result("sq_16_busy", 4.0, 2.0)]
-    results += [result(f"{family}_16", 7.0) for family in ("w4a4", "w4a8", "w8a8")]
+    results += [result(f"{family}_16", 7.0) for family in DRIVEN]
     document = energy.document(results, load_activations().sites[:1], command="command")
     zeros, busy = document["gating"]
     assert zeros == {
@@ -141,6 +199,24 @@ def test_document_and_section():
     assert busy == zeros | {"against": "never idle", "ungated": 2.0, "saved_percent": 50.0, "met": False}
     assert document["ratios"][0] == {"unit": "sq_16", "to": "w4a4_16", "switching": 0.429, "with_clock": 0.5}
     assert json.loads(json.dumps(document)) == document
+    assert [ratio["to"] for ratio in document["ratios"]] == [f"{family}_16" for family in DRIVEN]
     page = energy_page.page(document)
     assert "| sq_16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
     assert "| sq_16 | w4a4_16 | 0.429 | 0.500 |" in page
+    assert "| sq_16 | 16 | 1.0 | 3.0 | 1.0 | 2.50 |" in page
+
+
+def test_power():
+    """1,000 fJ in each of 10 cycles, 100 million times a second."""
+    assert energy.milliwatts(10_000 / 1.8**2, 10) == pytest.approx(0.1)
+
+
+def test_own_point_beside_rivals():
+    config = PEConfig(SQFormat(64, 4, "int8"), DenseFormat(4, 64), lanes=64, outlier_lanes=4)
+    own, *rivals = energy_points.beside_rivals(config)
+    assert (own.name, own.title) == ("own_64", "SQ 64/4 INT8 x INT4")
+    assert [r.name for r in rivals] == [f"{f}_64" for f in DRIVEN if not f.startswith("mx")]
+    document = energy.document([result("own_16", 3.0), result("if4_16", 6.0)], [], command="command")
+    assert document["gating"] == []
+    assert document["ratios"] == [{"unit": "own_16", "to": "if4_16", "switching": 0.5, "with_clock": 0.571}]
+    assert [title for title, *_ in energy_page.tables(document)] == ["Ratios", "Energy per MAC"]

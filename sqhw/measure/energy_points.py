@@ -1,0 +1,121 @@
+"""Elements whose switching is measured: how they are made, and how operands become their beats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from amaranth.lib import wiring
+from numpy.typing import NDArray
+
+from sw_reference.activations import Site
+from sw_reference.quantize import quantize_dense, quantize_sq
+
+from ..config import PEConfig
+from ..packing import dot_products
+from ..pe.outliers import outlier_path
+from .core import BarePE
+from .rival_beats import DRIVEN, Beats, rival_beats
+from .rivals.array import RivalArray
+from .rivals.mx_dot import MX_BLOCK
+from .ungated import ungated
+from .units import CONFIGS, FAMILIES, GROUP, RIVALS, SQ
+from .utilization import policy_of
+
+__all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "simulated", "streams"]
+
+K = 512
+"""Elements of each dot product that are simulated."""
+
+_MEASURED = ("sq", "sq-int8")
+"""SQ families whose switching is measured."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A processing element to be simulated: name, lanes, how it is made, and how operands become beats."""
+
+    name: str
+    title: str
+    lanes: int
+    make: Callable[[], wiring.Component]
+    beats: Callable[[Site, int, int], Beats]
+
+
+def simulated() -> list[Simulated]:
+    """SQ elements, gated, not gated and never idle, and the rivals that the same data can drive."""
+    found = []
+    for lanes in SQ:
+        for family in _MEASURED:
+            config, title, name = CONFIGS[family](lanes), FAMILIES[family].title, _name(family, lanes)
+            found += [
+                own_point(config, name, title),
+                own_point(config, f"{name}_ungated", f"{title}, ungated", gated=False),
+                own_point(config, f"{name}_busy", f"{title}, never idle", policy="largest"),
+            ]
+        found += [rival_point(family, lanes) for family in DRIVEN]
+    return found
+
+
+def beside_rivals(config: PEConfig) -> list[Simulated]:
+    """Any SQ element and the rivals of as many lanes, as far as there are units of so many."""
+    sq, lanes = config.sq, config.lanes
+    title = f"SQ {sq.bank}/{sq.outliers} {sq.high.upper()} x INT{config.dense.bits}"
+    rivals = [family for family in DRIVEN if lanes <= GROUP and (lanes <= MX_BLOCK or "mx" not in family)]
+    return [own_point(config, f"own_{lanes}", title), *(rival_point(family, lanes) for family in rivals)]
+
+
+def own_point(
+    config: PEConfig, name: str, title: str, *, policy: str = "threshold", gated: bool = True
+) -> Simulated:
+    """Any SQ element.
+
+    Parameters
+    ----------
+    config
+        Its configuration; a beat's operands come from the embedded activations and weights.
+    name, title
+        Identifier, and what tables call it.
+    policy
+        ``"threshold"``: few banks have an outlier; ``"largest"``: each has as many as it may.
+    gated
+        Whether the outlier lane rests where there is no outlier.
+    """
+    path = outlier_path(config)
+    make = partial(BarePE, config, path if gated else ungated(path))
+    return Simulated(name, title, config.lanes, make, partial(_sq_beats, config, policy))
+
+
+def rival_point(family: str, lanes: int) -> Simulated:
+    """A rival, one of :data:`~sqhw.measure.rival_beats.DRIVEN`, with operands that its own encoder makes."""
+    make, beats = partial(_rival, family, lanes), partial(_rival_beats, family, lanes)
+    return Simulated(_name(family, lanes), FAMILIES[family].title, lanes, make, beats)
+
+
+def _name(family: str, lanes: int) -> str:
+    return f"{family.replace('-', '_')}_{lanes}"
+
+
+def _rival(family: str, lanes: int) -> RivalArray:
+    return RivalArray(RIVALS[family](lanes))
+
+
+def streams(site: Site, tokens: int, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Activations and weights of `tokens` x `columns` dot products, evenly taken from a site."""
+    rows = np.linspace(0, len(site.x) - 1, tokens).astype(int)
+    picked = np.linspace(0, len(site.weight) - 1, columns).astype(int)
+    return site.x[rows, :K], site.weight[picked, :K]
+
+
+def _sq_beats(config: PEConfig, policy: str, site: Site, tokens: int, columns: int) -> Beats:
+    """With ``threshold`` few banks have an outlier, with ``largest`` each has as many as it may."""
+    x, w = streams(site, tokens, columns)
+    sq = quantize_sq(x, config.sq, policy=policy_of(site, policy))
+    products = dot_products(config, sq, quantize_dense(w, config.dense))
+    return {"sq": [p.sq for p in products], "dense": [p.dense for p in products]}
+
+
+def _rival_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:
+    return rival_beats(family, lanes, *streams(site, tokens, columns))

@@ -1,0 +1,104 @@
+"""Real operands as rivals' beats: codes and scales of every rival's own encoder, and the marks of a beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.accuracy.blocks import IF4, MX, NVFP4
+from sw_reference.format import GROUP_SCALE_BITS, DenseFormat
+from sw_reference.quantize import quantize_dense
+
+from .units import GROUP, RIVALS
+
+__all__ = ["DRIVEN", "Beats", "rival_beats"]
+
+Beats = dict[str, list[list[int]]]
+"""Input port → stream → beat."""
+
+_Fields = dict[str, list[tuple[NDArray[Any], int]]]
+"""Member of a row or column → its parts, the lowest first: codes int[rows, beats, codes] and their bits."""
+
+_Encoder = Callable[[NDArray[np.float32], int, str], _Fields]
+"""Makes fields of a matrix, given the lanes and the name of the member for codes."""
+
+
+def _integers(bits: Literal[4, 8], group: int | None) -> _Encoder:
+    def fields(x: NDArray[np.float32], lanes: int, name: str) -> _Fields:
+        tensor = quantize_dense(x, DenseFormat(bits, group))
+        codes = tensor.codes.reshape(len(x), -1, lanes)
+        if tensor.group_scale is None or group is None:
+            return {name: [(codes, bits)]}
+        scale = np.repeat(tensor.group_scale, group // lanes, axis=1)[:, : codes.shape[1]]
+        return {name: [(codes, bits)], "group_scale": [(scale[:, :, None], GROUP_SCALE_BITS)]}
+
+    return fields
+
+
+def _blocks(encoder: MX | NVFP4 | IF4, bits: int, scale_bits: int) -> _Encoder:
+    def fields(x: NDArray[np.float32], lanes: int, name: str) -> _Fields:
+        encoded = encoder.encode(x)
+        block = encoded.codes.shape[2]
+        codes = encoded.codes.reshape(len(x), -1, lanes)
+        # A block in several beats brings its scale with each; a beat of several blocks has a scale for each.
+        scales = np.repeat(encoded.scales, max(1, block // lanes), axis=1).reshape(*codes.shape[:2], -1)
+        integer = [(scales >> 7, 1)] if isinstance(encoder, IF4) else []
+        return {name: [(codes, bits), *integer], f"scale_{name}": [(scales, scale_bits)]}
+
+    return fields
+
+
+_ENCODERS: Mapping[str, tuple[_Encoder, _Encoder]] = {
+    "w4a4": (_integers(4, None), _integers(4, GROUP)),
+    "w4a8": (_integers(8, None), _integers(4, GROUP)),
+    "w8a8": (_integers(8, None), _integers(8, None)),
+    "mxfp4": (_blocks(MX("fp4"), 4, 8), _blocks(MX("fp4"), 4, 8)),
+    "mxint8": (_blocks(MX("int8"), 8, 8), _blocks(MX("int8"), 8, 8)),
+    "nvfp4": (_blocks(NVFP4(), 4, 7), _blocks(NVFP4(), 4, 7)),
+    "if4": (_blocks(IF4(), 4, 8), _blocks(IF4(), 4, 8)),
+}
+"""How a row's and a column's operand are encoded."""
+
+DRIVEN = tuple(_ENCODERS)
+"""Rivals that real operands can drive."""
+
+
+def rival_beats(family: str, lanes: int, x: NDArray[np.float32], w: NDArray[np.float32]) -> Beats:
+    """Returns what drives a :class:`~sqhw.measure.rivals.array.RivalArray` of one unit: every row of `x` with
+    every row of `w`.
+
+    Parameters
+    ----------
+    family
+        One of :data:`DRIVEN`.
+    lanes
+        Multiplications per cycle.
+    x, w
+        Activations float32[rows, k] and weights float32[columns, k], k a multiple of lanes, blocks and
+        groups.
+    """
+    rival = RIVALS[family](lanes)
+    rows, columns = (
+        encode(values, lanes, name)
+        for encode, values, name in zip(_ENCODERS[family], (x, w), ("a", "b"), strict=True)
+    )
+    first = np.zeros((len(x), x.shape[1] // lanes, 1), np.int64)
+    first[:, 0] = 1
+    rows |= {"valid": [(np.ones_like(first), 1)], "clear": [(first, 1)]}
+    pairs = list(product(_words(rows, rival.row), _words(columns, rival.column)))
+    return {"rows": [row for row, _ in pairs], "columns": [column for _, column in pairs]}
+
+
+def _words(fields: _Fields, order: Iterable[str]) -> list[list[int]]:
+    """Every beat as one integer: members in their order, each part's codes from the lowest bit up."""
+    offset, words = 0, np.zeros((1, 1), object)
+    for codes, bits in (part for name in order for part in fields[name]):
+        masked = codes.astype(object) & (1 << bits) - 1
+        for lane in range(codes.shape[2]):
+            words = words + (masked[:, :, lane] << offset)
+            offset += bits
+    return words.tolist()
