@@ -124,12 +124,15 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 	@$(SQHW) verify plan $(OUTPUT_OPTION)
 
 ##@ Develop
-.PHONY: test test-slow test-serial lint docs capture
+.PHONY: test test-slow test-architects test-serial lint docs capture
 test: | compiler $(READY) $(VENV)/.cluster  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
 test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)
 	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
+
+test-architects: $(READY) $(VENV)/.architects  ## the mapper ZigZag on a core of `sqhw measure zigzag`
+	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py
 
 test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)
 	@$(PY) -m pytest -q -m slow tests/driver/test_serial_engine.py

@@ -12,7 +12,7 @@ import click
 from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, find_model
 
-from ..config import PEConfig
+from ..config import ArrayConfig, PEConfig
 from ..console import Command, Outcome, command_line, progress, reading, refusing, say, table
 from ..measure import area as areas
 from ..measure import clock as clocks
@@ -21,12 +21,14 @@ from ..measure import engine_page, speed
 from ..measure import explore as space
 from ..measure import pages as all_pages
 from ..measure import simulation as simulations
+from ..measure import zigzag as cores
+from ..measure.rival_beats import DRIVEN
 from ..measure.tables import Table, only
 from ..options import options, selected
-from ..presets import ENGINE_PRESETS, PRESETS
+from ..presets import ARRAYS, ENGINE_PRESETS, PRESETS
 from ..tools.pnr import DEVICES
 
-__all__ = ["area", "clock", "energy", "explore", "layer", "pages", "product", "simulation"]
+__all__ = ["area", "clock", "energy", "explore", "layer", "pages", "product", "simulation", "zigzag"]
 
 _ENGINE_REPORT = "build/measure/engine.json"
 
@@ -34,9 +36,13 @@ _jobs = click.option("--jobs", "workers", type=click.IntRange(1), default=2, hel
 _finished = click.option("--finished", is_flag=True, help="Report earlier runs' results; start no tool.")
 
 
-def _output(name: str) -> Callable[[Any], Any]:
+def _file(name: str, text: str = "The file.") -> Callable[[Any], Any]:
     kind = click.Path(dir_okay=False, path_type=Path)
-    return click.option("--output", "-o", type=kind, default=f"build/measure/{name}.json", help="The report.")
+    return click.option("--output", "-o", type=kind, default=f"build/measure/{name}", help=text)
+
+
+def _output(name: str) -> Callable[[Any], Any]:
+    return _file(f"{name}.json", "The report.")
 
 
 def _engine(default: str) -> Callable[[Any], Any]:
@@ -132,6 +138,27 @@ def explore(
     with progress() as begin:
         report = space.measure(points, **how, begin=begin, command=command_line())
     return _outcome(report, space.tables(report), output)
+
+
+@click.command(cls=Command)
+@click.option("--preset", type=click.Choice(list(ARRAYS)), default="default", help="Array.")
+@click.option("--rival", type=click.Choice(DRIVEN), help="A rival's array of the same size instead.")
+@click.option("--tokens", type=click.IntRange(1, 24), default=8, help="Of each site.")
+@_file("zigzag.yaml")
+@options(ArrayConfig)
+def zigzag(preset: str, rival: str | None, tokens: int, output: Path, **values: Any) -> Outcome:
+    """Write an array as a core of ZigZag (PyPI zigzag-dse), with measured area and energy.
+
+    Parameters of an array replace the preset's.
+    """
+    with refusing():
+        (config,) = selected(ARRAYS, preset, (preset,), values).values()
+    if rival:
+        text = cores.of_rival(rival, config.pe.lanes, (config.rows, config.columns), tokens=tokens)
+    else:
+        text = cores.of_config(config, tokens=tokens)
+    write_text(output, text)
+    return Outcome(str(output), lambda: say(output))
 
 
 @click.command(cls=Command)
