@@ -92,10 +92,9 @@ def quantize_sq(
     regular.ravel()[where] = 0
 
     exponent = _row_exponent(regular, outliers, fmt)
-    factor = np.ldexp(np.float32(1), -exponent)[:, None, None]
-    regular *= factor
-    outliers *= factor
-    codes, bank_scale, low = _encode(regular, outliers, fmt, scale)
+    factor = np.ldexp(np.float32(1), -exponent)
+    codes, bank_scale, low = _encode(regular, outliers, factor, fmt, scale)
+    outliers *= factor[:, None, None]
     high: NDArray[np.uint16] | NDArray[np.int8]
     if fmt.high == "fp16":
         high = outliers.astype(np.float16).view(np.uint16)
@@ -134,10 +133,16 @@ def _row_exponent(
 
 
 def _encode(
-    regular: NDArray[np.float32], outliers: NDArray[np.float32], fmt: SQFormat, scale: ScaleChoice
+    regular: NDArray[np.float32],
+    outliers: NDArray[np.float32],
+    factor: NDArray[np.float32],
+    fmt: SQFormat,
+    scale: ScaleChoice,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int8]]:
-    """Returns the code of each bank's scale, that scale, and the low codes, from elements in row units."""
+    """Returns the code of each bank's scale, that scale, and the low codes; `factor`, one per row, times an
+    element is that element in row units."""
     shape = regular.shape[:2]
+    factors = np.repeat(factor, shape[1])
     banks = shape[0] * shape[1]
     regular = regular.reshape(banks, fmt.bank)
     outliers = outliers.reshape(banks, fmt.slots)
@@ -151,12 +156,12 @@ def _encode(
     for start in range(0, banks, step):
         rows = slice(start, start + step)
         # Banks along the last axis: sums over a bank are then sums of whole vectors.
-        part = np.array(regular[rows].T, order="C")
-        part_high = np.array(outliers[rows].T, order="C")
+        part, part_high = (elements[rows].T.copy() for elements in (regular, outliers))
         negative = _signs(part, part_high) if fmt.bank_scale.signed else None
-        if negative is not None:
-            for elements in (part, part_high):
-                np.negative(elements, out=elements, where=negative)
+        for elements in (part, part_high):
+            elements *= (
+                factors[rows] if negative is None else np.where(negative, -factors[rows], factors[rows])
+            )
         best = _covering(part, part_high, scales, fmt)
         if scale != "absmax":
             best, other = _least_squares(part, part_high, best, scales, fmt, scale)

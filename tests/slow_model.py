@@ -10,18 +10,45 @@ import functools
 from dataclasses import dataclass
 from fractions import Fraction
 
-from sw_reference.format import LEGAL_SCALES, SCALE_BIAS, DenseFormat, SQFormat
-from tests.slow_floats import f32, fp16, multiply_f32, to_f32, to_fp16
+from sw_reference.format import LEGAL_SCALES, SCALE_BIAS, SQFormat
+from tests.slow_floats import fp16, multiply_f32, to_f32, to_fp16
 
 UNIT = Fraction(1, 1 << 24)
+STEPS = {"least_squares": (0, 1, -1, -2), "two_candidates": (0, -1), "absmax": (0,)}
+"""Scales that are tried, in legal codes above the covering one."""
 
 
 # ---- the SQ operand -----------------------------------------------------------------------------
 
 
 @functools.cache
-def bank_scale(code: int) -> Fraction:
-    return (8 + code % 8) * Fraction(2) ** (code // 8 - SCALE_BIAS)
+def bank_scale(code: int, name: str = "e5m3") -> Fraction:
+    """Returns a bank scale in row units."""
+    if name == "e5m3":
+        return (8 + code % 8) * Fraction(2) ** (code // 8 - SCALE_BIAS)
+    exponent_bits, one = int(name[1]), 2 ** int(name[3])
+    exponent, fraction = code // one, code % one
+    negative, exponent = exponent >> exponent_bits, exponent % (1 << exponent_bits)
+    assert negative in ((0, 1) if name.endswith("s") else (0,))
+    return Fraction((-1 if negative else 1) * (one + fraction) * 2**exponent)
+
+
+def positive_scales(name: str) -> list[int]:
+    """Returns the codes of the positive scales, in rising order."""
+    return list(LEGAL_SCALES) if name == "e5m3" else list(range(2 ** (int(name[1]) + int(name[3]))))
+
+
+def unit(fmt: SQFormat) -> Fraction:
+    """Returns what elements are multiples of, in row units."""
+    return UNIT if fmt.scale == "e5m3" or (fmt.high == "fp16" and fmt.outliers) else Fraction(1)
+
+
+def code_limits(fmt: SQFormat, outlier: bool) -> tuple[int, int]:
+    """Returns the lowest and the highest code that an encoder writes, of an INT8 outlier the whole one."""
+    if fmt.scale == "e5m3" or fmt.mask == "sentinel":
+        highest = (127 if fmt.mask == "sentinel" else 119) if outlier else 7
+        return -highest, highest
+    return (-136, 119) if outlier else (-8, 7)
 
 
 @dataclass
@@ -33,6 +60,7 @@ class Row:
     scale: list[int]
     high: list[list[int]]
     row_scale: int
+    index: list[list[int]] | None = None
 
 
 def largest(bank: list[Fraction], count: int, limit: Fraction = Fraction(0)) -> list[bool]:
@@ -41,30 +69,37 @@ def largest(bank: list[Fraction], count: int, limit: Fraction = Fraction(0)) -> 
     return [i in chosen for i in range(len(bank))]
 
 
+def marked(row: list[Fraction], fmt: SQFormat, limit: Fraction = Fraction(0)) -> list[list[bool]]:
+    """Returns which elements of each bank are the largest of their segments."""
+    return [
+        [
+            flag
+            for part in to_banks(bank, fmt.segment or fmt.bank)
+            for flag in largest(part, fmt.outliers, limit)
+        ]
+        for bank in to_banks(row, fmt.bank)
+    ]
+
+
 def to_banks(row: list, bank: int) -> list[list]:
     row = row + [type(row[0])(0)] * (-len(row) % bank)
     return [row[i : i + bank] for i in range(0, len(row), bank)]
 
 
-def clip(value: int, limit: int) -> int:
-    return max(-limit, min(limit, value))
-
-
-def steps_of(position: int, steps: tuple[int, ...], count: int) -> list[int]:
-    return [max(0, min(count - 1, position + step)) for step in steps]
+def clip(value: int, lowest: int, highest: int) -> int:
+    return max(lowest, min(highest, value))
 
 
 def quantize_row(
     row: list[Fraction],
     flags: list[list[bool]],
     fmt: SQFormat,
-    steps: tuple[int, ...],
+    scale: str,
     negative_zeros: set[int] = frozenset(),
 ) -> Row:
-    """Quantizes one row, whose outliers are given; `steps` are the neighbours least squares tries."""
+    """Quantizes one row, whose outliers are given."""
     banks = to_banks(row, fmt.bank)
-    high_max = fmt.high_max if fmt.high == "int8" else None
-
+    top = bank_scale(positive_scales(fmt.scale)[-1], fmt.scale)
     flat = [
         (abs(x), outlier)
         for xs, mark in zip(banks, flags, strict=True)
@@ -74,217 +109,160 @@ def quantize_row(
     outlying = max((x for x, outlier in flat if outlier), default=Fraction(0))
 
     def fits(row_scale: Fraction) -> bool:
-        if high_max:
-            return regular <= 7 * 240 * row_scale and outlying <= high_max * 240 * row_scale
-        return regular <= 7 * 240 * row_scale and to_fp16(outlying / row_scale) < 0x7C00
+        if fmt.high == "int8":
+            return regular <= 7 * top * row_scale and outlying <= code_limits(fmt, True)[1] * top * row_scale
+        return regular <= 7 * top * row_scale and to_fp16(outlying / row_scale) < 0x7C00
 
     exponents = range(-126, 128)
     # The first that fits: False sorts before True.
     smallest = bisect.bisect_left(exponents, True, key=lambda e: fits(Fraction(2) ** e))
     row_scale = Fraction(2) ** exponents[smallest] if any(row) else Fraction(1)
-    result = Row([], [], [], [], to_f32(row_scale))
+    result = Row([], [], [], [], to_f32(row_scale), [] if fmt.mask == "index" and fmt.outliers else None)
     for number, (bank, mark) in enumerate(zip(banks, flags, strict=True)):
-        bank = [x / row_scale for x in bank]
-        code = choose_scale(bank, mark, high_max, steps)
-        low, high = [], []
-        for i, (x, outlier) in enumerate(zip(bank, mark, strict=True)):
-            if not outlier:
-                low.append(clip(round(x / bank_scale(code)), 7))
-            elif high_max is None:
-                low.append(-8 if fmt.mask == "sentinel" else 0)
-                high.append(to_fp16(x, x < 0 or number * fmt.bank + i in negative_zeros))
-            else:
-                h = clip(round(x / bank_scale(code)), high_max)
-                nibble = (h + 8) % 16 - 8
-                low.append(-8 if fmt.mask == "sentinel" else nibble)
-                high.append(h if fmt.mask == "sentinel" else (h - nibble) // 16)
-        result.low.append(low)
-        result.bitmap.append(mark)
-        result.scale.append(code)
-        result.high.append(high + [0] * (fmt.outliers - len(high)))
+        zeros = {i - number * fmt.bank for i in negative_zeros}
+        quantize_bank([x / row_scale for x in bank], mark, fmt, scale, zeros, result)
     return result
 
 
-def choose_scale(bank: list[Fraction], mark: list[bool], high_max: int | None, steps: tuple[int, ...]) -> int:
-    regular = [x for x, outlier in zip(bank, mark, strict=True) if not outlier]
-    outliers = [x for x, outlier in zip(bank, mark, strict=True) if outlier and high_max]
+def quantize_bank(
+    bank: list[Fraction], mark: list[bool], fmt: SQFormat, scale: str, negative_zeros: set[int], result: Row
+) -> None:
+    """Appends the codes of one bank, given in row units, to `result`."""
+    code = choose_scale(bank, mark, fmt, scale)
+    size = fmt.segment or fmt.bank
+    low: list[int] = []
+    bitmap = list(mark)
+    slots: list[list[tuple[int, int]]] = [[] for _ in range(fmt.bank // size)]  # positions and high codes
+    for i, (x, outlier) in enumerate(zip(bank, mark, strict=True)):
+        segment = slots[i // size]
+        step = bank_scale(code, fmt.scale)
+        if not outlier:
+            low.append(clip(round(x / step), *code_limits(fmt, False)))
+        elif fmt.high == "fp16":
+            low.append(-8 if fmt.mask == "sentinel" else 0)
+            segment.append((i % size, to_fp16(x, x < 0 or i in negative_zeros)))
+        else:
+            whole = clip(round(x / step), *code_limits(fmt, True))
+            lo, hi = nibbles(whole)
+            low.append(-8 if fmt.mask == "sentinel" else lo)
+            segment.append((i % size, whole if fmt.mask == "sentinel" else hi))
+            if fmt.mask == "index":
+                bitmap[i] = hi != 0
+    filled = [[*segment, *[(0, 0)] * (fmt.outliers - len(segment))] for segment in slots]
+    result.low.append(low)
+    result.bitmap.append(bitmap)
+    result.scale.append(code)
+    result.high.append([high for segment in filled for _, high in segment])
+    if result.index is not None:
+        result.index.append([position for segment in filled for position, _ in segment])
 
-    need = max(
-        max(map(abs, regular), default=Fraction(0)) / 7, max(map(abs, outliers), default=0) / (high_max or 1)
-    )
-    position = next(i for i, code in enumerate(LEGAL_SCALES) if bank_scale(code) >= need)
-    reference = bank_scale(LEGAL_SCALES[position])
 
-    def error(position: int) -> Fraction:
-        scale = bank_scale(LEGAL_SCALES[position])
-        total = Fraction(0)
-        for elements, limit in ((regular, 7), (outliers, high_max or 0)):
-            for x in elements:
-                code = clip(round(x / scale), limit)
-                total += (scale * code - coarse(x, reference)) ** 2
-        return total
+def choose_scale(bank: list[Fraction], mark: list[bool], fmt: SQFormat, scale: str) -> int:
+    """Returns the code of the scale of a bank in row units."""
+    elements = [
+        (x, code_limits(fmt, outlier))
+        for x, outlier in zip(bank, mark, strict=True)
+        if not outlier or fmt.high == "int8"
+    ]
+    codes = positive_scales(fmt.scale)
+    signs = [1]
+    if fmt.scale.endswith("s"):
+        first = first_sign(bank, mark, fmt)
+        signs = [first, -first] if scale == "least_squares" else [first]
 
-    best = min(steps_of(position, steps, len(LEGAL_SCALES)), key=error)  # the first of equal errors
-    return LEGAL_SCALES[best]
+    def covers(step: Fraction) -> bool:
+        return all(lowest <= x / step <= highest for x, (lowest, highest) in elements)
+
+    position = next(i for i, code in enumerate(codes) if covers(signs[0] * bank_scale(code, fmt.scale)))
+    reference = bank_scale(codes[position], fmt.scale)
+
+    def error(choice: tuple[int, int]) -> Fraction:
+        sign, position = choice
+        step = sign * bank_scale(codes[position], fmt.scale)
+        return sum(
+            (step * clip(round(x / step), *limits) - coarse(x, reference)) ** 2 for x, limits in elements
+        )
+
+    tried = [(sign, clip(position + step, 0, len(codes) - 1)) for sign in signs for step in STEPS[scale]]
+    sign, best = min(tried, key=error)  # the first of equal errors
+    return codes[best] + (len(codes) if sign < 0 else 0)
+
+
+def first_sign(bank: list[Fraction], mark: list[bool], fmt: SQFormat) -> int:
+    """Returns the sign of the scale that turns the largest regular element, or else the first outlier,
+    negative."""
+    both = list(zip(bank, mark, strict=True))
+    regular = [x for x, outlier in both if not outlier and x]
+    outliers = [x for x, outlier in both if outlier and x and fmt.high == "int8"]
+    if regular:
+        most = max(map(abs, regular))
+        return -1 if next(x for x in regular if abs(x) == most) > 0 else 1
+    return -1 if outliers and outliers[0] > 0 else 1
+
+
+def nibbles(code: int) -> tuple[int, int]:
+    """Returns the nibbles (lo, hi) of an INT8 outlier."""
+    lo = (code + 8) % 16 - 8
+    return lo, (code - lo) // 16
 
 
 def coarse(x: Fraction, reference: Fraction) -> Fraction:
-    """Returns x as squared errors see it: rounded to 1/2048 of the absmax scale."""
+    """Returns x as squared errors see it: rounded to 1/2048 of the covering scale."""
     return round(x / reference * 2048) * reference / 2048
 
 
 def sq_units(low: int, outlier: bool, scale: int, high: int, fmt: SQFormat) -> tuple[int, int]:
-    """Returns the low and the high part of one element in units of row scale * 2**-24."""
-    step = bank_scale(scale) / UNIT
+    """Returns the low and the high part of one element in units of :func:`unit`; with the mask "index"
+    `high` is the sum of the high nibbles."""
+    step = bank_scale(scale, fmt.scale) / unit(fmt)
     assert step.denominator == 1
+    if fmt.mask == "index":
+        return int(low * step), int(16 * high * step)
     if not outlier:
         return int(low * step), 0
     if fmt.high == "fp16":
-        return 0, int(fp16(high) / UNIT)
+        return 0, int(fp16(high) / unit(fmt))
     if fmt.mask == "sentinel":
         return 0, int(high * step)
     return int(low * step), int(16 * high * step)
 
 
-# ---- the dense operand --------------------------------------------------------------------------
+def sq_row_units(row: Row, fmt: SQFormat) -> list[tuple[int, int]]:
+    """Returns the low and the high part of every element of a row, padding included."""
+    pairs = []
+    for number, (low, bitmap, scale, high) in enumerate(
+        zip(row.low, row.bitmap, row.scale, row.high, strict=True)
+    ):
+        index = None if row.index is None else row.index[number]
+        highs = slot_sums(bitmap, high, index, fmt.segment or fmt.bank, fmt.outliers)
+        pairs += [sq_units(*fields, scale, h, fmt) for *fields, h in zip(low, bitmap, highs, strict=True)]
+    return pairs
 
 
-def group_scale_value(code: int) -> int:
-    return (8 + code % 8) << (code // 8)
-
-
-def f32_up(value: Fraction) -> Fraction:
-    """Returns the smallest positive normal float32 that is at least `value`."""
-    tiny = Fraction(2) ** -126
-    if value <= tiny:
-        return tiny
-    code = to_f32(value)
-    return f32(code) if f32(code) >= value else f32(code + 1)
-
-
-def quantize_dense_row(
-    row: list[Fraction],
-    fmt: DenseFormat,
-    group_scale_steps: tuple[int, ...],
-    row_steps: tuple[int, ...],
-    flags: list[bool] | None = None,
-) -> tuple[list[int], list[int], int]:
-    """Returns the codes (outliers whole), the codes of group scales, and the bit pattern of the row scale."""
-    limits = [119 if mark else fmt.code_max for mark in flags or [False] * len(row)]
-    both = list(zip(row, limits, strict=True))
-
-    def least_row_scale(scale: int) -> Fraction:
-        """Returns the least row scale at which nothing exceeds its limit, with a group scale of `scale`."""
-        return f32_up(max(abs(x) / (limit * scale) for x, limit in both))
-
-    row_scale = least_row_scale(1920 if fmt.group else 1) if any(row) else Fraction(1)
-
-    def quantize(block: list[tuple[Fraction, int]], scale: Fraction) -> list[int]:
-        return [clip(round(x / scale), limit) for x, limit in block]
-
-    def error(
-        block: list[tuple[Fraction, int]], codes: list[int], share: Fraction, reference: Fraction
-    ) -> Fraction:
-        """Squared error in units of `reference`, at a scale that nominally is `share` of it."""
-        pairs = zip(block, codes, strict=True)
-        return sum((share * q - coarse(x / reference, Fraction(1))) ** 2 for (x, _), q in pairs)
-
-    if fmt.group is None:
-        scales = {n: max(f32(to_f32(row_scale * n / 16)), Fraction(2) ** -126) for n in row_steps}
-        best = min(
-            row_steps, key=lambda n: error(both, quantize(both, scales[n]), Fraction(n, 16), row_scale)
-        )
-        return quantize(both, scales[best]), [], to_f32(scales[best])
-    codes: list[int] = []
-    group_scales: list[int] = []
-    for start in range(0, len(row), fmt.group):
-        block = both[start : start + fmt.group]
-        position = next(
-            t
-            for t in range(64)
-            if all(abs(x) <= limit * row_scale * group_scale_value(t) for x, limit in block)
-        )
-        reference = row_scale * group_scale_value(position)
-
-        def cost(t: int, block: list = block, reference: Fraction = reference) -> Fraction:
-            scale = row_scale * group_scale_value(t)
-            return error(block, quantize(block, scale), scale / reference, reference)
-
-        best = min(steps_of(position, group_scale_steps, 64), key=cost)
-        group_scales.append(best)
-        codes += quantize(block, row_scale * group_scale_value(best))
-    return codes, group_scales, to_f32(row_scale)
-
-
-def nibbles(code: int) -> tuple[int, int]:
-    """Returns the nibbles (lo, hi) of an outlier of a dense operand."""
-    lo = (code + 8) % 16 - 8
-    return lo, (code - lo) // 16
-
-
-def dense_code(lo: int, outlier: bool, hi: int) -> int:
-    return 16 * hi + lo if outlier else lo
+def slot_sums(
+    bitmap: list[bool], high: list[int], index: list[int] | None, segment: int, outliers: int
+) -> list[int]:
+    """Returns the sum of the high codes of each element of a bank."""
+    sums = [0] * len(bitmap)
+    for start in range(0, len(bitmap), segment):
+        codes = high[start // segment * outliers :][:outliers]
+        if index is None:
+            places = [i for i in range(start, start + segment) if bitmap[i]]
+        else:
+            places = [start + position for position in index[start // segment * outliers :][:outliers]]
+        for place, code in zip(places, codes, strict=False):
+            sums[place] += code
+    return sums
 
 
 # ---- the product --------------------------------------------------------------------------------
 
 
-def dot(elements: list[int], codes: list[int], group_scales: list[int], group: int | None) -> int:
-    return sum(
-        x * d * (group_scale_value(group_scales[i // group]) if group else 1)
-        for i, (x, d) in enumerate(zip(elements, codes, strict=True))
-    )
+def dot(elements: list[int], weights: list[int]) -> int:
+    return sum(x * w for x, w in zip(elements, weights, strict=True))
 
 
-def round_result(acc: int, row_scale: int, col_scale: int) -> int:
-    """Returns the bit pattern of f32(f32(acc) * f32(row_scale * col_scale)) * 2**-24."""
+def round_result(acc: int, row_scale: int, col_scale: int, unit_exponent: int = -24) -> int:
+    """Returns the bit pattern of f32(f32(acc) * f32(row_scale * col_scale)) * 2**unit_exponent."""
     scaled = multiply_f32(to_f32(Fraction(acc)), multiply_f32(row_scale, col_scale))
-    return multiply_f32(scaled, to_f32(UNIT))
-
-
-# ---- the memory layout --------------------------------------------------------------------------
-
-
-def field(value: int, width: int) -> list[int]:
-    return [value >> i & 1 for i in range(width)]
-
-
-def to_bytes(bits: list[int]) -> bytes:
-    bits = bits + [0] * (-len(bits) % 8)
-    return bytes(sum(bit << i for i, bit in enumerate(bits[j : j + 8])) for j in range(0, len(bits), 8))
-
-
-def pack_sq_row(row: Row, fmt: SQFormat) -> bytes:
-    bits: list[int] = []
-    for low, bitmap, scale, high in zip(row.low, row.bitmap, row.scale, row.high, strict=True):
-        bits += field(scale, 8)
-        if fmt.mask == "bitmap" and fmt.outliers > 0:
-            bits += [int(bit) for bit in bitmap]
-        for code in low:
-            bits += field(code, 4)
-        for code in high:
-            bits += field(code, {"fp16": 16, "int8": 4 if fmt.mask == "bitmap" else 8}[fmt.high])
-    return to_bytes(bits)
-
-
-def pack_dense_row(
-    codes: list[int],
-    group_scales: list[int],
-    fmt: DenseFormat,
-    bitmap: list[list[bool]] | None = None,
-    high: list[list[int]] | None = None,
-) -> bytes:
-    """Packs a row; of outliers `codes` holds the low nibbles."""
-    bits: list[int] = []
-    step = fmt.bank or 1
-    for i in range(0, len(codes), step):
-        if fmt.group and i % fmt.group == 0:
-            bits += field(group_scales[i // fmt.group], 8)
-        if fmt.bank:
-            bits += [int(mark) for mark in bitmap[i // step]]
-        for code in (codes[i : i + step] + [0] * step)[:step]:
-            bits += field(code, fmt.bits)
-        if fmt.bank:
-            for code in high[i // step]:
-                bits += field(code, 4)
-    return to_bytes(bits)
+    return multiply_f32(scaled, to_f32(Fraction(2) ** unit_exponent))

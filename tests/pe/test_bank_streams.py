@@ -20,7 +20,7 @@ from sqhw.emit import emit
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
-from tests import slow_floats, slow_model
+from tests import slow_dense, slow_floats, slow_model
 
 NAN = 0x7FC00000
 CONFIGS = {
@@ -136,7 +136,7 @@ def result(config, product):
             high = next(codes) if mark else 0
             high = high if config.sq.high == "fp16" else signed(high, config.sq.high_bits)
             units = sum(slow_model.sq_units(low, mark, beat.scale, high, config.sq))
-            acc += units * d * (slow_model.group_scale_value(beat.group_scale) if config.dense.group else 1)
+            acc += units * d * (slow_dense.group_scale_value(beat.group_scale) if config.dense.group else 1)
     return slow_model.round_result(acc, *product.scales), 0
 
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from sim.traffic.operands import random_dense, random_sq
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model
+from tests import slow_dense, slow_model, slow_pack
 
 __all__ = [
-    "DENSE_FORMATS", "SPLIT_DENSE_FORMATS", "SQ_FORMATS", "exact", "matrices", "random_dense", "random_sq",
-    "slow_codes", "slow_rows", "slow_units",
+    "DENSE_FORMATS", "LINEAR_FORMATS", "NARROW_FORMATS", "OFFSET_FORMATS", "SPLIT_DENSE_FORMATS",
+    "SQ_FORMATS", "exact", "matrices", "random_dense", "random_sq", "slow_codes", "slow_packed",
+    "slow_rows", "slow_units", "slow_weights",
 ]  # fmt: skip
 
 SQ_FORMATS = [
@@ -24,7 +25,41 @@ SQ_FORMATS = [
     for high in ("fp16", "int8")
     for mask in ("bitmap", "sentinel")
 ]
+NARROW_FORMATS = [
+    SQFormat(32, 2, "int8", "index", "e3m2s"),
+    SQFormat(32, 4, "int8", "index", "e3m2s"),
+    SQFormat(32, 2, "int8", "index", "e3m2s", 16),
+    SQFormat(64, 4, "int8", "index", "e4m2s", 32),
+    SQFormat(16, 2, "int8", "index", "e3m2"),
+    SQFormat(8, 8, "int8", "index", "e1m0s"),
+    SQFormat(4, 4, "int8", "index", "e4m3s"),
+    SQFormat(128, 1, "int8", "index", "e2m3s", 4),
+    SQFormat(16, 0, "int8", "index", "e3m2s"),
+    SQFormat(32, 2, "int8", "bitmap", "e3m2s"),
+    SQFormat(16, 3, "int8", "bitmap", "e3m3", 8),
+    SQFormat(16, 4, "int8", "sentinel", "e3m1s"),
+    SQFormat(32, 2, "fp16", "bitmap", "e3m2s", 16),
+    SQFormat(16, 1, "fp16", "sentinel", "e2m2"),
+    SQFormat(16, 2, "int8", "bitmap", "e5m3", 8),
+]
+"""SQ formats beside those of one byte of scale and one segment per bank."""
 DENSE_FORMATS = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 128)]
+LINEAR_FORMATS = [
+    DenseFormat(4, 32, scale="linear8"),
+    DenseFormat(8, 128, scale="linear8"),
+    DenseFormat(4, 32, 1, 64, "linear8"),
+    DenseFormat(4, 32, 4, 32, "linear8", mask="index"),
+    DenseFormat(4, 64, 2, 16, "linear8", mask="index"),
+    DenseFormat(4, None, 3, 8, mask="index"),
+    DenseFormat(4, 16, 4, 16, "e3m3", mask="index"),
+]
+"""Dense formats with linear group scales or positions, which the encoder takes."""
+OFFSET_FORMATS = [
+    DenseFormat(4, 32, scale="linear8", offset=True),
+    DenseFormat(8, 64, scale="linear8", offset=True),
+    DenseFormat(4, 16, 2, 64, "linear8", True, "index"),
+    DenseFormat(4, 16, 2, 8, "e3m3", True),
+]
 SPLIT_DENSE_FORMATS = [
     DenseFormat(4, group, outliers, bank)
     for bank, outliers in ((4, 1), (4, 4), (16, 1), (16, 16), (64, 8), (128, 1))
@@ -62,40 +97,57 @@ def matrices(k: int) -> dict[str, NDArray[np.float32]]:
 
 
 def slow_codes(t: DenseTensor) -> list[list[int]]:
-    """Returns the whole code of every element, by the slow_model."""
+    """Returns the whole code of every element, by the slow model."""
     if t.bitmap is None:
         return t.codes.tolist()
     rows = []
-    for low, bitmap, high in zip(t.codes.tolist(), t.bitmap.tolist(), t.high.tolist(), strict=True):
-        slots = [iter(bank) for bank in high]
-        marks = [(mark, slot) for bank, slot in zip(bitmap, slots, strict=True) for mark in bank]
-        pairs = zip(low, marks[: t.k], strict=True)
-        rows.append(
-            [slow_model.dense_code(lo, mark, next(slot) if mark else 0) for lo, (mark, slot) in pairs]
-        )
+    for row, low in enumerate(t.codes.tolist()):
+        sums: list[int] = []
+        for bank in range(t.format.banks(t.k)):
+            index = None if t.index is None else t.index[row, bank].tolist()
+            fields = t.bitmap[row, bank].tolist(), t.high[row, bank].tolist(), index
+            sums += slow_model.slot_sums(*fields, t.format.bank, t.format.outliers)
+        rows.append([lo + 16 * hi for lo, hi in zip(low, sums[: t.k], strict=True)])
     return rows
+
+
+def slow_weights(t: DenseTensor) -> list[list[int]]:
+    """Returns every element as the integer that multiplies, by the slow model."""
+    groups = [
+        [] if x is None else x[row].tolist() for row in range(t.rows) for x in (t.group_scale, t.offset)
+    ]
+    pairs = zip(groups[::2], groups[1::2], strict=True)
+    return [
+        slow_dense.dense_units(codes, *scales, t.format)
+        for codes, scales in zip(slow_codes(t), pairs, strict=True)
+    ]
 
 
 def slow_rows(t: SQTensor) -> list[slow_model.Row]:
     return [
-        slow_model.Row(low.tolist(), bitmap.tolist(), scale.tolist(), high.tolist(), int(bits))
-        for low, bitmap, scale, high, bits in zip(
-            t.low, t.bitmap, t.scale, t.high, t.row_scale.view(np.uint32), strict=True
+        slow_model.Row(
+            t.low[row].tolist(),
+            t.bitmap[row].tolist(),
+            t.scale[row].tolist(),
+            t.high[row].tolist(),
+            int(t.row_scale.view(np.uint32)[row]),
+            None if t.index is None else t.index[row].tolist(),
         )
+        for row in range(t.rows)
+    ]
+
+
+def slow_packed(t: DenseTensor) -> list[bytes]:
+    """Returns the packed rows, by the slow model."""
+    fields = (t.codes, t.group_scale, t.bitmap, t.high, t.index, t.offset)
+    lists = [[None] * t.rows if field is None else field.tolist() for field in fields]
+    return [
+        slow_pack.pack_dense_row(codes, group_scale, t.format, *more)
+        for codes, group_scale, *more in zip(*lists, strict=True)
     ]
 
 
 def slow_units(t: SQTensor) -> tuple[list[list[int]], list[list[int]]]:
-    """Returns the low and high parts of every element, padding included, by the slow_model."""
-    lows, highs = [], []
-    for row in slow_rows(t):
-        pairs = []
-        for low, bitmap, scale, high in zip(row.low, row.bitmap, row.scale, row.high, strict=True):
-            codes = iter(high)
-            pairs += [
-                slow_model.sq_units(q, outlier, scale, next(codes) if outlier else 0, t.format)
-                for q, outlier in zip(low, bitmap, strict=True)
-            ]
-        lows.append([low for low, _ in pairs])
-        highs.append([high for _, high in pairs])
-    return lows, highs
+    """Returns the low and high parts of every element, padding included, by the slow model."""
+    rows = [slow_model.sq_row_units(row, t.format) for row in slow_rows(t)]
+    return [[low for low, _ in row] for row in rows], [[high for _, high in row] for row in rows]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sw_reference.exact import exact_matmul, limbs
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, accumulator_bound
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, accumulator_bound, unit_exponent
 from sw_reference.multiply import multiply
 from sw_reference.policy import GivenMask
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -20,12 +20,15 @@ from sw_reference.tensors import DenseTensor, SQTensor
 from tests import slow_floats, slow_model
 from tests.reference.cases import (
     DENSE_FORMATS,
+    LINEAR_FORMATS,
+    NARROW_FORMATS,
+    OFFSET_FORMATS,
     SPLIT_DENSE_FORMATS,
     SQ_FORMATS,
     random_dense,
     random_sq,
-    slow_codes,
     slow_units,
+    slow_weights,
 )
 
 
@@ -38,14 +41,7 @@ def expected(sq, dense):
     elements = [
         [a + b for a, b in zip(lo, hi, strict=True)][: sq.k] for lo, hi in zip(lows, highs, strict=True)
     ]
-    group_scales = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
-    return [
-        [
-            slow_model.dot(x, d, group_scale, dense.format.group)
-            for d, group_scale in zip(slow_codes(dense), group_scales, strict=True)
-        ]
-        for x in elements
-    ]
+    return [[slow_model.dot(x, w) for w in slow_weights(dense)] for x in elements]
 
 
 SQ_TIMES_SQ = [
@@ -57,7 +53,13 @@ SQ_TIMES_SQ = [
 
 
 @pytest.mark.parametrize(
-    ("sq_format", "dense_format"), [*itertools.product(SQ_FORMATS, DENSE_FORMATS), *SQ_TIMES_SQ], ids=str
+    ("sq_format", "dense_format"),
+    [
+        *itertools.product(SQ_FORMATS, DENSE_FORMATS),
+        *SQ_TIMES_SQ,
+        *itertools.product([*NARROW_FORMATS, SQFormat(16, 1, "fp16")], [*LINEAR_FORMATS, *OFFSET_FORMATS]),
+    ],
+    ids=str,
 )
 def test_product_agrees_with_the_slow_model(sq_format, dense_format):
     rng = np.random.default_rng(sq_format.bank)
@@ -70,10 +72,11 @@ def test_product_agrees_with_the_slow_model(sq_format, dense_format):
             acc = expected(sq, dense)
             assert product.acc.tolist() == acc
             assert product.acc_bits == accumulator_bits(sq_format, dense_format, k)
+            exponent = unit_exponent(sq_format, dense_format)
             assert product.acc.dtype == (np.int64 if product.acc_bits <= 64 else object)
             scales = [sq.row_scale.view(np.uint32).tolist(), dense.row_scale.view(np.uint32).tolist()]
             want = [
-                [slow_model.round_result(acc[m][n], scales[0][m], scales[1][n]) for n in range(2)]
+                [slow_model.round_result(acc[m][n], scales[0][m], scales[1][n], exponent) for n in range(2)]
                 for m in range(2)
             ]
             assert bits(product.y) == want

@@ -14,14 +14,28 @@ from sw_reference.pack import (
     unpack_dense,
     unpack_sq,
 )
+from sw_reference.split import dense_integers, split
 from sw_reference.tensors import SQTensor
-from tests import slow_model
-from tests.reference.cases import SPLIT_DENSE_FORMATS, SQ_FORMATS, random_dense, random_sq, slow_rows
+from tests import slow_model, slow_pack
+from tests.reference.cases import (
+    LINEAR_FORMATS,
+    NARROW_FORMATS,
+    OFFSET_FORMATS,
+    SPLIT_DENSE_FORMATS,
+    SQ_FORMATS,
+    random_dense,
+    random_sq,
+    slow_packed,
+    slow_rows,
+    slow_units,
+    slow_weights,
+)
 
-DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)] + SPLIT_DENSE_FORMATS
+DENSE = [DenseFormat(bits, group) for bits in (4, 8) for group in (None, 4, 12, 128)]
+DENSE += [*SPLIT_DENSE_FORMATS, *LINEAR_FORMATS, *OFFSET_FORMATS]
 
 
-@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+@pytest.mark.parametrize("fmt", [*SQ_FORMATS, *NARROW_FORMATS], ids=str)
 def test_sq_bytes_are_the_slow_models_and_come_back(fmt):
     rng = np.random.default_rng(fmt.bank)
     compared = 0
@@ -29,7 +43,7 @@ def test_sq_bytes_are_the_slow_models_and_come_back(fmt):
         t = random_sq(rng, fmt, 3, k)
         data = pack_sq(t)
         assert data.shape == (3, sq_bytes_per_row(fmt, k))
-        assert [row.tobytes() for row in data] == [slow_model.pack_sq_row(row, fmt) for row in slow_rows(t)]
+        assert [row.tobytes() for row in data] == [slow_pack.pack_sq_row(row, fmt) for row in slow_rows(t)]
         assert slow_rows(unpack_sq(data, fmt, k, t.row_scale)) == slow_rows(t)
         compared += t.low.size
     assert compared == 3 * 5 * fmt.bank
@@ -41,23 +55,17 @@ def test_dense_bytes_are_the_slow_models_and_come_back(fmt, k):
     t = random_dense(np.random.default_rng(k), fmt, 3, k)
     data = pack_dense(t)
     assert data.shape == (3, dense_bytes_per_row(fmt, k))
-    group_scales = [[]] * 3 if t.group_scale is None else t.group_scale.tolist()
-    flags = [([], [])] * 3 if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
-    want = [
-        slow_model.pack_dense_row(codes, group_scale, fmt, *mark)
-        for codes, group_scale, mark in zip(t.codes.tolist(), group_scales, flags, strict=True)
-    ]
-    assert [row.tobytes() for row in data] == want
+    assert [row.tobytes() for row in data] == slow_packed(t)
     back = unpack_dense(data, fmt, k, t.row_scale)
     assert back.codes.tolist() == t.codes.tolist()
-    for name in ("group_scale", "bitmap", "high"):
+    for name in ("group_scale", "bitmap", "high", "index", "offset"):
         before, after = getattr(t, name), getattr(back, name)
         assert after is before is None or after.tolist() == before.tolist()
 
 
 def test_bits_per_element_are_what_is_stored():
-    for fmt in SQ_FORMATS:
-        assert sq_bytes_per_row(fmt, 256) * 8 / 256 == fmt.bits_per_element
+    for fmt in [*SQ_FORMATS, *NARROW_FORMATS]:
+        assert sq_bytes_per_row(fmt, 1024) * 8 / 1024 == fmt.bits_per_element
     for fmt in DENSE:
         assert dense_bytes_per_row(fmt, 768) * 8 / 768 == fmt.bits_per_element
 
@@ -68,7 +76,7 @@ def record(fmt, scale=24, bitmap=(), low=None, high=()):
     flags = [i in bitmap for i in range(fmt.bank)]
     codes = [*high, *[0] * (fmt.outliers - len(high))]
     row = slow_model.Row([low], [flags], [scale], [codes], 0)
-    return np.frombuffer(slow_model.pack_sq_row(row, fmt), np.uint8)[None]
+    return np.frombuffer(slow_pack.pack_sq_row(row, fmt), np.uint8)[None]
 
 
 FP16 = SQFormat(4, 2, "fp16")
@@ -157,7 +165,7 @@ SPLIT = DenseFormat(4, None, 2, 4)
 def test_malformed_banks_of_a_dense_operand_are_refused(codes, bitmap, high, message):
     one = np.ones(1, np.float32)
     flags = [[i in bitmap for i in range(4)]]
-    data = np.frombuffer(slow_model.pack_dense_row(codes, [], SPLIT, flags, [high]), np.uint8)[None]
+    data = np.frombuffer(slow_pack.pack_dense_row(codes, [], SPLIT, flags, [high]), np.uint8)[None]
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         unpack_dense(data, SPLIT, 3, one)
 
@@ -197,6 +205,33 @@ def test_any_bytes_are_refused_or_come_back():
             assert (pack_sq(t) == data).all()
             accepted += 1
     assert accepted > 1000
+
+
+@pytest.mark.parametrize(
+    "fmt",
+    [SQFormat(32, 2, "int8", "index", "e3m2s"), SQFormat(16, 2, "int8", "index", "e1m0s", 8)],
+    ids=str,
+)
+def test_every_bit_pattern_is_legal_with_positions(fmt):
+    """Random bytes of whole banks are a tensor, whose elements are what its codes say."""
+    rng = np.random.default_rng(0)
+    k = 8 * fmt.bank
+    data = rng.integers(0, 256, (100, sq_bytes_per_row(fmt, k)), np.uint8)
+    t = unpack_sq(data, fmt, k, np.ones(100, np.float32))
+    assert (pack_sq(t) == data).all()
+    parts = split(t)
+    assert (parts.low.tolist(), parts.high.tolist()) == slow_units(t)
+    named_twice = (t.index[..., 1:2] == t.index[..., :1]).sum()
+    assert (parts.low.size, named_twice > 10) == (800 * fmt.bank, True)
+
+
+def test_every_bit_pattern_of_a_dense_operand_is_legal_with_positions():
+    fmt = DenseFormat(4, 16, 4, 32, "linear8", True, "index")
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (100, dense_bytes_per_row(fmt, 256)), np.uint8)
+    t = unpack_dense(data, fmt, 256, np.ones(100, np.float32))
+    assert (pack_dense(t) == data).all()
+    assert dense_integers(t).tolist() == slow_weights(t)
 
 
 def test_any_bytes_of_a_split_dense_operand_are_refused_or_come_back():

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
+from sw_reference.codes import bank_scale_units
+from sw_reference.format import DenseFormat, SQFormat, unit_exponent
 from sw_reference.multiply import multiply
 from sw_reference.pack import (
     dense_bytes_per_row,
@@ -21,13 +22,13 @@ from sw_reference.pack import (
     unpack_sq,
 )
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
-from sw_reference.quantize import GROUP_SCALE_STEPS, ROW_STEPS, SCALE_STEPS, quantize_dense, quantize_sq
+from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, split
-from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_model
-from tests.reference.cases import exact, slow_codes, slow_rows, slow_units
+from sw_reference.tensors import DenseTensor, SQTensor, named_elements, used_slots
+from tests import slow_dense, slow_model, slow_pack
+from tests.reference.cases import exact, slow_packed, slow_rows, slow_units, slow_weights
 
-SCALES = st.sampled_from(["least_squares", "absmax"])
+SCALES = st.sampled_from(["least_squares", "absmax", "two_candidates"])
 
 
 def examples(count):
@@ -41,20 +42,25 @@ def examples(count):
 @st.composite
 def sq_formats(draw, banks=(4, 8, 16)):
     bank = draw(st.sampled_from(banks))
-    outliers = draw(st.integers(0, bank))
-    return SQFormat(
-        bank, outliers, draw(st.sampled_from(["fp16", "int8"])), draw(st.sampled_from(["bitmap", "sentinel"]))
-    )
+    segment = draw(st.sampled_from([size for size in (4, 8, 16) if size <= bank]))
+    outliers = draw(st.integers(0, segment))
+    scale = draw(st.sampled_from(["e5m3", "e5m3", "e3m2s", "e2m3s", "e1m0", "e4m1"]))
+    masks = ["bitmap", "sentinel"] if scale == "e5m3" else ["bitmap", "sentinel", "index", "index"]
+    mask = draw(st.sampled_from(masks))
+    high = "int8" if mask == "index" else draw(st.sampled_from(["fp16", "int8"]))
+    return SQFormat(bank, outliers, high, mask, scale, segment)
 
 
 @st.composite
-def dense_formats(draw, sq_bank=4):
+def dense_formats(draw, offsets=True):
     bank = draw(st.sampled_from([None, 4, 8, 16]))
-    whole = max(sq_bank, bank or 4)
-    group = draw(st.sampled_from([None, whole, 3 * whole]))
+    group = draw(st.sampled_from([None, 4, 16, 48]))
+    scale = draw(st.sampled_from(["e3m3", "linear8"]))
+    offset = offsets and group is not None and draw(st.booleans())
     if bank is None:
-        return DenseFormat(draw(st.sampled_from([4, 8])), group)
-    return DenseFormat(4, group, draw(st.integers(1, bank)), bank)
+        return DenseFormat(draw(st.sampled_from([4, 8])), group, 0, None, scale, offset)
+    mask = draw(st.sampled_from(["bitmap", "index"]))
+    return DenseFormat(4, group, draw(st.integers(1, bank)), bank, scale, offset, mask)
 
 
 def matrices(shape):
@@ -73,64 +79,78 @@ def positive_floats(count):
 
 @st.composite
 def bitmaps(draw, fmt, rows, k):
-    """bool[rows, banks, bank] within the capacity, none in the padding."""
-    bitmap = np.zeros((rows, fmt.banks(k), fmt.bank), bool)
+    """bool[rows, banks, bank] within the capacity of each segment, none in the padding."""
+    bitmap = np.zeros((rows, fmt.banks(k) * fmt.bank), bool)
+    segment = fmt.segment_size
     for row in range(rows):
-        for bank in range(fmt.banks(k)):
-            inside = min(fmt.bank, k - bank * fmt.bank)
+        for start in range(0, k, segment):
+            inside = min(segment, k - start)
             most = min(fmt.outliers, inside)
             # Sets alone rarely fill a bank with outliers.
             marked = st.sets(st.integers(0, inside - 1), max_size=most) | st.just(set(range(most)))
-            bitmap[row, bank, sorted(draw(marked))] = True
-    return bitmap
+            bitmap[row, [start + i for i in draw(marked)]] = True
+    return bitmap.reshape(rows, -1, fmt.bank)
 
 
 def high_codes(fmt):
     if fmt.high == "fp16":
         return st.integers(0, 0xFFFF).filter(lambda code: code & 0x7C00 != 0x7C00)
-    return st.integers(-8, 7) if fmt.mask == "bitmap" else st.integers(-128, 127)
+    return st.integers(-128, 127) if fmt.mask == "sentinel" else st.integers(-8, 7)
+
+
+@st.composite
+def slots(draw, fmt, rows, k):
+    """High codes, bitmap and positions of any legal tensor."""
+    shape = (rows, fmt.banks(k), fmt.slots)
+    high = draw(arrays(np.uint16 if fmt.high == "fp16" else np.int8, shape, elements=high_codes(fmt)))
+    if not fmt.has_index:
+        bitmap = draw(bitmaps(fmt, rows, k))
+        used = used_slots(bitmap.reshape(rows, -1, fmt.segment_size), fmt.outliers)
+        high[~used.reshape(shape)] = 0
+        return high, bitmap, None
+    index = draw(arrays(np.uint8, shape, elements=st.integers(0, fmt.segment_size - 1)))
+    starts = np.repeat(np.arange(0, fmt.banks(k) * fmt.bank, fmt.segment_size), fmt.outliers)
+    high[starts.reshape(shape[1:]) + index >= k] = 0
+    return high, named_elements(fmt, index, high), index
 
 
 @st.composite
 def sq_tensors(draw, fmt, rows, k):
     """Any legal SQ operand, whatever an encoder would write."""
-    bitmap = draw(bitmaps(fmt, rows, k))
+    high, bitmap, index = draw(slots(fmt, rows, k))
     inside = (np.arange(bitmap[0].size) < k).reshape(1, *bitmap.shape[1:])
-    low = np.where(inside, draw(arrays(np.int8, bitmap.shape, elements=st.integers(-7, 7))), 0)
+    low = np.where(inside, draw(arrays(np.int8, bitmap.shape, elements=st.integers(fmt.low_min, 7))), 0)
     if fmt.mask == "sentinel":
         low[bitmap] = -8
     elif fmt.high == "fp16":
         low[bitmap] = 0
     else:
         low[bitmap] = draw(arrays(np.int8, int(bitmap.sum()), elements=st.integers(-8, 7)))
-    kind = np.uint16 if fmt.high == "fp16" else np.int8
-    high = draw(arrays(kind, (*bitmap.shape[:2], fmt.outliers), elements=high_codes(fmt)))
-    high[np.arange(fmt.outliers) >= bitmap.sum(axis=-1, keepdims=True)] = 0
-    scale = draw(arrays(np.uint8, bitmap.shape[:2], elements=st.sampled_from(LEGAL_SCALES)))
-    return SQTensor(fmt, k, low.astype(np.int8), bitmap, scale, high, draw(positive_floats(rows)))
+    codes = [code for code, units in enumerate(bank_scale_units(fmt)) if units]
+    scale = draw(arrays(np.uint8, bitmap.shape[:2], elements=st.sampled_from(codes)))
+    return SQTensor(fmt, k, low.astype(np.int8), bitmap, scale, high, draw(positive_floats(rows)), index)
 
 
 @st.composite
 def dense_tensors(draw, fmt, rows, k):
     """Any legal dense operand."""
     codes = draw(arrays(np.int8, (rows, k), elements=st.integers(fmt.code_min, fmt.code_max)))
-    group_scale = (
-        draw(arrays(np.uint8, (rows, fmt.groups(k)), elements=st.integers(0, 63))) if fmt.group else None
-    )
+    shape = (rows, fmt.groups(k))
+    largest = (1 << fmt.group_scale_bits) - 1
+    group_scale = draw(arrays(np.uint8, shape, elements=st.integers(0, largest))) if fmt.group else None
+    offset = draw(arrays(np.int8, shape, elements=st.integers(-128, 127))) if fmt.offset else None
     row_scale = draw(positive_floats(rows))
     if fmt.bank is None:
-        return DenseTensor(fmt, k, codes, group_scale, row_scale)
-    bitmap = draw(bitmaps(fmt, rows, k))
-    high = draw(arrays(np.int8, (rows, fmt.banks(k), fmt.outliers), elements=st.integers(-8, 7)))
-    high[np.arange(fmt.outliers) >= bitmap.sum(axis=-1, keepdims=True)] = 0
-    return DenseTensor(fmt, k, codes, group_scale, row_scale, bitmap, high)
+        return DenseTensor(fmt, k, codes, group_scale, row_scale, offset=offset)
+    high, bitmap, index = draw(slots(fmt.outlier_format, rows, k))
+    return DenseTensor(fmt, k, codes, group_scale, row_scale, bitmap, high, index, offset)
 
 
 @st.composite
 def pairs(draw):
     """Two operands of a product."""
     sq_format = draw(sq_formats())
-    dense_format = draw(dense_formats(sq_format.bank))
+    dense_format = draw(dense_formats())
     k = draw(st.integers(1, 40))
     sq = draw(sq_tensors(sq_format, draw(st.integers(1, 2)), k))
     return sq, draw(dense_tensors(dense_format, draw(st.integers(1, 2)), k))
@@ -149,7 +169,7 @@ def quantizations(draw, formats):
     )
     importance, limit = np.ones(k, np.float32), Fraction(0)
     if kind == "mask":
-        bitmap = draw(bitmaps(fmt, len(x), k))
+        bitmap = draw(bitmaps(fmt.outlier_format if isinstance(fmt, DenseFormat) else fmt, len(x), k))
         return x, fmt, GivenMask(bitmap.reshape(len(x), -1)[:, :k]), bitmap.tolist()
     policy = LargestMagnitude()
     if kind == "threshold":
@@ -161,42 +181,38 @@ def quantizations(draw, formats):
     weighted = [
         [abs(v) * Fraction(float(i)) for v, i in zip(row, importance, strict=True)] for row in exact(x)
     ]
-    bank = fmt.bank or k
-    flags = [
-        [slow_model.largest(b, fmt.outliers, limit) for b in slow_model.to_banks(row, bank)]
-        for row in weighted
-    ]
-    return x, fmt, policy, flags
+    if fmt.bank is None:
+        return x, fmt, policy, [[[False] * k] for _ in weighted]
+    marked = fmt.outlier_format if isinstance(fmt, DenseFormat) else fmt
+    return x, fmt, policy, [slow_model.marked(row, marked, limit) for row in weighted]
 
 
 # ---- quantize -------------------------------------------------------------------------------------
 
 
 @given(quantizations(sq_formats()), SCALES)
-@examples(150)
+@examples(250)
 def test_quantize_sq_agrees_with_the_slow_model(case, scale):
     x, fmt, policy, flags = case
-    steps = SCALE_STEPS if scale == "least_squares" else (0,)
     zeros = [set(np.flatnonzero(np.signbit(row))) for row in x]
     want = [
-        slow_model.quantize_row(r, m, fmt, steps, z) for r, m, z in zip(exact(x), flags, zeros, strict=True)
+        slow_model.quantize_row(r, m, fmt, scale, z) for r, m, z in zip(exact(x), flags, zeros, strict=True)
     ]
     assert slow_rows(quantize_sq(x, fmt, policy, scale)) == want
 
 
-@given(quantizations(dense_formats()), SCALES)
-@examples(150)
+@given(quantizations(dense_formats(offsets=False)), st.sampled_from(["least_squares", "absmax"]))
+@examples(200)
 def test_quantize_dense_agrees_with_the_slow_model(case, scale):
     x, fmt, policy, flags = case
-    steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
     t = quantize_dense(x, fmt, scale, policy)
     group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * len(x)
     got = list(zip(dense_codes(t).tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
     flat = [[mark for bank in row for mark in bank][: t.k] for row in flags]
     assert got == [
-        slow_model.quantize_dense_row(r, fmt, *steps, m) for r, m in zip(exact(x), flat, strict=True)
+        slow_dense.quantize_dense_row(r, fmt, scale, m) for r, m in zip(exact(x), flat, strict=True)
     ]
-    if fmt.bank:
+    if fmt.bank and fmt.mask == "bitmap":
         assert t.bitmap.tolist() == flags
 
 
@@ -204,7 +220,7 @@ def test_quantize_dense_agrees_with_the_slow_model(case, scale):
 @examples(60)
 def test_quantize_takes_each_row_for_itself(data):
     x = data.draw(matrices((3, data.draw(st.integers(1, 20)))))
-    fmt, dense = data.draw(sq_formats()), data.draw(dense_formats())
+    fmt, dense = data.draw(sq_formats()), data.draw(dense_formats(offsets=False))
     assert slow_rows(quantize_sq(x, fmt)) == [slow_rows(quantize_sq(x[i : i + 1], fmt))[0] for i in range(3)]
     whole, parts = (
         dequantize(quantize_dense(x, dense)),
@@ -218,7 +234,7 @@ def test_quantize_takes_each_row_for_itself(data):
 def test_quantize_commutes_with_signs_and_powers_of_two(data):
     x = data.draw(arrays(np.float32, (2, 17), elements=st.floats(-1e4, 1e4, width=16)))
     factor = data.draw(st.sampled_from([-1.0, 2.0**-9, -(2.0**11)]))
-    fmt, dense = data.draw(sq_formats()), data.draw(dense_formats())
+    fmt, dense = data.draw(sq_formats()), data.draw(dense_formats(offsets=False))
     for quantize in (lambda v: quantize_sq(v, fmt), lambda v: quantize_dense(v, dense)):
         scaled = dequantize(quantize(x * np.float32(factor)))
         assert scaled.tolist() == (dequantize(quantize(x)) * factor).tolist()
@@ -230,11 +246,12 @@ def test_absmax_is_off_by_half_a_step_at_most(data):
     fmt = data.draw(sq_formats())
     x = data.draw(arrays(np.float32, (1, 16), elements=st.floats(-60000, 60000, width=16)))
     t = quantize_sq(x, fmt, scale="absmax")
-    steps = [slow_model.bank_scale(code) for code in t.scale[0].tolist()]
+    steps = [abs(slow_model.bank_scale(code, fmt.scale)) for code in t.scale[0].tolist()]
     row_scale = Fraction(float(t.row_scale[0]))
     for i, (value, got) in enumerate(zip(exact(x)[0], dequantize(t)[0].tolist(), strict=True)):
         if t.bitmap.reshape(-1)[i] and fmt.high == "fp16":
-            assert Fraction(got) == value  # FP16 numbers are kept as they are
+            error = abs(Fraction(got) - value) / row_scale
+            assert error <= max(abs(value) / row_scale / 2048, Fraction(1, 2**25))
         else:
             assert abs(Fraction(got) - value) <= row_scale * steps[i // fmt.bank] / 2
 
@@ -249,7 +266,7 @@ def test_packed_sq_banks_are_the_slow_models_and_come_back(data):
     k = data.draw(st.integers(1, 40))
     t = data.draw(sq_tensors(fmt, data.draw(st.integers(1, 2)), k))
     packed = pack_sq(t)
-    assert [row.tobytes() for row in packed] == [slow_model.pack_sq_row(row, fmt) for row in slow_rows(t)]
+    assert [row.tobytes() for row in packed] == [slow_pack.pack_sq_row(row, fmt) for row in slow_rows(t)]
     assert slow_rows(unpack_sq(packed, fmt, k, t.row_scale)) == slow_rows(t)
 
 
@@ -260,12 +277,9 @@ def test_packed_dense_groups_are_the_slow_models_and_come_back(data):
     k = data.draw(st.integers(1, 40))
     t = data.draw(dense_tensors(fmt, data.draw(st.integers(1, 2)), k))
     packed = pack_dense(t)
-    group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
-    flags = [()] * t.rows if t.bitmap is None else list(zip(t.bitmap.tolist(), t.high.tolist(), strict=True))
-    rows = zip(t.codes.tolist(), group_scale, flags, strict=True)
-    assert [row.tobytes() for row in packed] == [slow_model.pack_dense_row(c, g, fmt, *m) for c, g, m in rows]
+    assert [row.tobytes() for row in packed] == slow_packed(t)
     back = unpack_dense(packed, fmt, k, t.row_scale)
-    for name in ("codes", "group_scale", "row_scale", "bitmap", "high"):
+    for name in ("codes", "group_scale", "row_scale", "bitmap", "high", "index", "offset"):
         before, after = getattr(t, name), getattr(back, name)
         assert after is before is None or after.tolist() == before.tolist()
 
@@ -322,17 +336,12 @@ def test_multiply_agrees_with_the_slow_model():
         elements = [
             [a + b for a, b in zip(*row, strict=True)][: sq.k] for row in zip(lows, highs, strict=True)
         ]
-        group_scales = [[]] * dense.rows if dense.group_scale is None else dense.group_scale.tolist()
-        columns = list(zip(slow_codes(dense), group_scales, strict=True))
-        acc = [
-            [slow_model.dot(x, d, group_scale, dense.format.group) for d, group_scale in columns]
-            for x in elements
-        ]
+        acc = [[slow_model.dot(x, w) for w in slow_weights(dense)] for x in elements]
         assert product.acc.tolist() == acc
         row_scales, column_scales = (t.row_scale.view(np.uint32).tolist() for t in (sq, dense))
         want = [
             [
-                slow_model.round_result(v, row_scale, column_scale)
+                slow_model.round_result(v, row_scale, column_scale, unit_exponent(sq.format, dense.format))
                 for v, column_scale in zip(row, column_scales, strict=True)
             ]
             for row, row_scale in zip(acc, row_scales, strict=True)
@@ -350,8 +359,8 @@ def test_multiply_is_the_product_of_what_is_dequantized(pair):
     """In fractions, from the numbers that the two operands stand for."""
     sq, dense = pair
     parts = split(sq)
-    row_scale = [Fraction(float(s)) / 2**24 for s in sq.row_scale]
-    column_scale = [Fraction(float(s)) for s in dense.row_scale]
+    row_scale = [Fraction(float(s)) * Fraction(2) ** sq.format.unit_exponent for s in sq.row_scale]
+    column_scale = [Fraction(float(s)) * Fraction(2) ** dense.format.unit_exponent for s in dense.row_scale]
     x = [
         [e * int(v) for v in row[: sq.k]]
         for e, row in zip(row_scale, parts.low.astype(object) + parts.high, strict=True)
@@ -368,15 +377,17 @@ def test_multiply_is_the_product_of_what_is_dequantized(pair):
 def test_multiply_does_not_care_where_the_sum_is_cut(data):
     """The first banks and the rest, each multiplied for itself, add up to the whole."""
     sq_format = data.draw(sq_formats())
-    dense_format = data.draw(dense_formats(sq_format.bank))
-    block = dense_format.group or max(sq_format.bank, dense_format.bank or 4)
+    dense_format = data.draw(dense_formats())
+    block = max(sq_format.bank, dense_format.bank or 4, dense_format.group or 4)
     k = block + data.draw(st.integers(1, 20))
     sq, dense = data.draw(sq_tensors(sq_format, 1, k)), data.draw(dense_tensors(dense_format, 1, k))
 
     def cut(start, end):
         banks = slice(start // sq_format.bank, -(-end // sq_format.bank))
         high = None if dense.high is None else slice(start // dense_format.bank, -(-end // dense_format.bank))
-        group = None if dense.group_scale is None else slice(start // block, -(-end // block))
+        group = None
+        if dense_format.group:
+            group = slice(start // dense_format.group, -(-end // dense_format.group))
         part = SQTensor(
             sq_format,
             end - start,
@@ -385,6 +396,7 @@ def test_multiply_does_not_care_where_the_sum_is_cut(data):
             sq.scale[:, banks],
             sq.high[:, banks],
             sq.row_scale,
+            None if sq.index is None else sq.index[:, banks],
         )
         other = DenseTensor(
             dense_format,
@@ -394,6 +406,8 @@ def test_multiply_does_not_care_where_the_sum_is_cut(data):
             dense.row_scale,
             None if high is None else dense.bitmap[:, high],
             None if high is None else dense.high[:, high],
+            None if dense.index is None else dense.index[:, high],
+            None if dense.offset is None else dense.offset[:, group],
         )
         return multiply(part, other).acc.tolist()[0][0]
 

@@ -11,31 +11,40 @@ import pytest
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
-from sw_reference.quantize import GROUP_SCALE_STEPS, ROW_STEPS, SCALE_STEPS, quantize_dense, quantize_sq
+from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
-from tests import slow_model
-from tests.reference.cases import DENSE_FORMATS, SPLIT_DENSE_FORMATS, SQ_FORMATS, exact, matrices, slow_rows
+from tests import slow_dense, slow_model
+from tests.reference.cases import (
+    DENSE_FORMATS,
+    LINEAR_FORMATS,
+    NARROW_FORMATS,
+    SPLIT_DENSE_FORMATS,
+    SQ_FORMATS,
+    exact,
+    matrices,
+    slow_rows,
+)
 
 DECISION = Path(__file__).parents[2] / "docs" / "decisions" / "008-default-format.md"
 
 
-def expected_rows(x, fmt, steps, limit=Fraction(0)):
+def expected_rows(x, fmt, scale="least_squares", limit=Fraction(0)):
     rows = []
     for row, floats in zip(exact(x), x, strict=True):
-        flags = [slow_model.largest(bank, fmt.outliers, limit) for bank in slow_model.to_banks(row, fmt.bank)]
-        rows.append(slow_model.quantize_row(row, flags, fmt, steps, set(np.flatnonzero(np.signbit(floats)))))
+        flags = slow_model.marked(row, fmt, limit)
+        rows.append(slow_model.quantize_row(row, flags, fmt, scale, set(np.flatnonzero(np.signbit(floats)))))
     return rows
 
 
-@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+@pytest.mark.parametrize("fmt", [*SQ_FORMATS, *NARROW_FORMATS], ids=str)
 def test_sq_agrees_with_the_slow_model(fmt):
     compared = 0
     for name, x in matrices(fmt.bank + 3).items():
-        for scale, steps in (("least_squares", SCALE_STEPS), ("absmax", (0,))):
+        for scale in ("least_squares", "absmax", "two_candidates"):
             got = quantize_sq(x, fmt, scale=scale)
-            assert slow_rows(got) == expected_rows(x, fmt, steps), (name, scale)
+            assert slow_rows(got) == expected_rows(x, fmt, scale), (name, scale)
             compared += got.low.size
-    assert compared == 2 * 16 * 2 * fmt.bank
+    assert compared == 3 * 16 * 2 * fmt.bank
 
 
 @pytest.mark.parametrize("k", [1, 5, 16, 100])
@@ -43,13 +52,20 @@ def test_sq_agrees_with_the_slow_model_at_any_k(k):
     fmt = SQFormat()
     compared = 0
     for x in matrices(k).values():
-        assert slow_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt, SCALE_STEPS)
+        assert slow_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt)
         compared += x.size
     assert compared == 16 * k
 
 
 @pytest.mark.parametrize(
-    "fmt", [SQFormat(), SQFormat(32, 2, "fp16"), SQFormat(16, 4, "int8", "sentinel"), SQFormat(8, 8, "fp16")]
+    "fmt",
+    [
+        SQFormat(),
+        SQFormat(32, 2, "fp16"),
+        SQFormat(16, 4, "int8", "sentinel"),
+        SQFormat(8, 8, "fp16"),
+        SQFormat(32, 2, "int8", "index", "e3m2s", 16),
+    ],
 )
 @pytest.mark.parametrize("limit", [0.5, 1.0, 2.0, 1e300, float("inf")])
 def test_threshold_agrees_with_the_slow_model(fmt, limit):
@@ -58,7 +74,7 @@ def test_threshold_agrees_with_the_slow_model(fmt, limit):
     for name in ("normal", "ties", "spread"):
         x = matrices(70)[name]
         got = quantize_sq(x, fmt, Threshold(limit))
-        assert slow_rows(got) == expected_rows(x, fmt, SCALE_STEPS, bound)
+        assert slow_rows(got) == expected_rows(x, fmt, limit=bound)
         compared += x.size
     assert compared == 3 * 2 * 70
 
@@ -87,7 +103,9 @@ def test_given_mask_is_followed():
     flags = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
     assert max(sum(bank) for row in flags for bank in row) <= 3
     got = quantize_sq(x, fmt, GivenMask(mask))
-    want = [slow_model.quantize_row(row, m, fmt, SCALE_STEPS) for row, m in zip(exact(x), flags, strict=True)]
+    want = [
+        slow_model.quantize_row(row, m, fmt, "least_squares") for row, m in zip(exact(x), flags, strict=True)
+    ]
     assert slow_rows(got) == want
     same = quantize_sq(x, fmt, GivenMask(mask[0]))
     assert (same.bitmap == quantize_sq(x, fmt, GivenMask(np.tile(mask[0], (3, 1)))).bitmap).all()
@@ -180,40 +198,73 @@ def test_other_floats_are_converted_and_the_argument_is_left_alone(dtype):
 
 def test_absmax_saturates_nothing_and_least_squares_is_better():
     x = np.random.default_rng(0).standard_t(3, (64, 512)).astype(np.float32)
-    for fmt in (SQFormat(), SQFormat(32, 2, "fp16"), SQFormat(16, 4, "int8", "sentinel"), SQFormat(16, 0)):
-        best, covering = (
+    for fmt in (
+        SQFormat(),
+        SQFormat(32, 2, "fp16"),
+        SQFormat(16, 4, "int8", "sentinel"),
+        SQFormat(16, 0),
+        SQFormat(32, 4, "int8", "index", "e3m2s"),
+    ):
+        best, two, covering = (
             ((dequantize(quantize_sq(x, fmt, scale=scale)) - x) ** 2).sum()
-            for scale in ("least_squares", "absmax")
+            for scale in ("least_squares", "two_candidates", "absmax")
         )
         assert 0.7 < best / covering < 0.85
+        assert 1 <= two / best < 1.05
 
 
-@pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 4), DenseFormat(8, 12)], ids=str)
+def test_offsets_are_not_made_by_the_encoder():
+    with pytest.raises(ValueError, match=r"^Offset must be False in a format to quantize to, not True$"):
+        quantize_dense(np.ones((1, 32)), DenseFormat(4, 32, scale="linear8", offset=True))
+
+
+def test_the_sign_of_a_scale_gives_the_largest_element_the_longer_side():
+    """32 = 8 * 4 is covered by the smallest scale, 4, on the side of -8 only."""
+    fmt = SQFormat(4, 0, "int8", "bitmap", "e3m2s")
+    t = quantize_sq(
+        np.array([[896 * 7, 0, 0, 0, 32, -28, 4, 0, -32, 28, -4, 0]], np.float32), fmt, scale="absmax"
+    )
+    assert t.row_scale.tolist() == [1]
+    assert t.scale.tolist() == [[31 | 32, 32, 0]]
+    assert t.low[0, 1:].tolist() == [[-8, 7, -1, 0], [-8, 7, -1, 0]]
+
+
+@pytest.mark.parametrize(
+    "fmt", [*DENSE_FORMATS, DenseFormat(4, 4), DenseFormat(8, 12), *LINEAR_FORMATS[:2]], ids=str
+)
 @pytest.mark.parametrize("k", [1, 31, 140])
 def test_dense_agrees_with_the_slow_model(fmt, k):
     compared = 0
     for name, w in matrices(k).items():
         for scale in ("least_squares", "absmax"):
-            steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
             t = quantize_dense(w, fmt, scale)
             group_scale = t.group_scale.tolist() if t.group_scale is not None else [[]] * t.rows
             got = list(zip(t.codes.tolist(), group_scale, t.row_scale.view(np.uint32).tolist(), strict=True))
-            want = [slow_model.quantize_dense_row(row, fmt, *steps) for row in exact(w)]
+            want = [slow_dense.quantize_dense_row(row, fmt, scale) for row in exact(w)]
             assert got == want, (name, scale)
             compared += w.size
     assert compared == 2 * 16 * k
 
 
-def slow_dense(w, fmt, steps, flags):
-    """Quantizes by the slow model; returns (low, group_scales, row_scale) and (bitmap, high) per row."""
+def expected_dense(w, fmt, scale, flags):
+    """Quantizes by the slow model; returns per row the low codes, group scales, row scale, bitmap, high
+    nibbles and positions."""
     rows = []
     for row, banks in zip(exact(w), flags, strict=True):
         flat = [mark for bank in banks for mark in bank][: len(row)]
-        codes, group_scales, column_scale = slow_model.quantize_dense_row(row, fmt, *steps, flat)
+        codes, group_scales, column_scale = slow_dense.quantize_dense_row(row, fmt, scale, flat)
         both = [slow_model.nibbles(d) if mark else (d, None) for d, mark in zip(codes, flat, strict=True)]
-        high = [[hi for _, hi in bank if hi is not None] for bank in chunks(both, fmt.bank)]
-        padded = [[*bank, *[0] * (fmt.outliers - len(bank))] for bank in high]
-        rows.append(([lo for lo, _ in both], group_scales, column_scale, banks, padded))
+        slots = [
+            [(i, hi) for i, (_, hi) in enumerate(bank) if hi is not None] for bank in chunks(both, fmt.bank)
+        ]
+        slots = [[*bank, *[(0, 0)] * (fmt.outliers - len(bank))] for bank in slots]
+        high, index = ([[slot[i] for slot in bank] for bank in slots] for i in (1, 0))
+        if fmt.mask == "index":
+            named = [{i for i, hi in bank if hi} for bank in slots]
+            banks = [[i in bank for i in range(fmt.bank)] for bank in named]
+        else:
+            index = None
+        rows.append(([lo for lo, _ in both], group_scales, column_scale, banks, high, index))
     return rows
 
 
@@ -229,11 +280,12 @@ def split_dense_rows(t):
         t.row_scale.view(np.uint32).tolist(),
         t.bitmap.tolist(),
         t.high.tolist(),
+        [None] * t.rows if t.index is None else t.index.tolist(),
     )
     return list(zip(*fields, strict=True))
 
 
-@pytest.mark.parametrize("fmt", SPLIT_DENSE_FORMATS, ids=str)
+@pytest.mark.parametrize("fmt", [*SPLIT_DENSE_FORMATS, *LINEAR_FORMATS[2:]], ids=str)
 def test_split_dense_agrees_with_the_slow_model(fmt):
     compared = 0
     for name, w in matrices(fmt.bank + 3).items():
@@ -242,9 +294,8 @@ def test_split_dense_agrees_with_the_slow_model(fmt):
             for row in exact(w)
         ]
         for scale in ("least_squares", "absmax"):
-            steps = (GROUP_SCALE_STEPS, ROW_STEPS) if scale == "least_squares" else ((0,), (16,))
             got = split_dense_rows(quantize_dense(w, fmt, scale))
-            assert got == slow_dense(w, fmt, steps, flags), (name, scale)
+            assert got == expected_dense(w, fmt, scale, flags), (name, scale)
             compared += w.size
     assert compared == 2 * 16 * (fmt.bank + 3)
 
@@ -257,7 +308,7 @@ def test_split_dense_follows_a_mask():
     flags = [slow_model.to_banks([bool(v) for v in row], 8) for row in mask]
     assert max(sum(bank) for row in flags for bank in row) <= 4
     got = quantize_dense(w, fmt, policy=GivenMask(mask))
-    assert split_dense_rows(got) == slow_dense(w, fmt, (GROUP_SCALE_STEPS, ROW_STEPS), flags)
+    assert split_dense_rows(got) == expected_dense(w, fmt, "least_squares", flags)
 
 
 def test_importance_weighs_the_columns():

@@ -1,5 +1,6 @@
 """Codes stand for the integers that the format says, against the slow model and two libraries' floats."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import ml_dtypes
@@ -11,15 +12,18 @@ from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.quantize import quantize_sq
 from sw_reference.split import dense_codes, dense_integers, dequantize, fp16_units, split, split_dense
 from sw_reference.tensors import DenseTensor, SQTensor
-from tests import slow_floats, slow_model
+from tests import slow_dense, slow_floats, slow_model
 from tests.reference.cases import (
     DENSE_FORMATS,
+    LINEAR_FORMATS,
+    NARROW_FORMATS,
+    OFFSET_FORMATS,
     SPLIT_DENSE_FORMATS,
     SQ_FORMATS,
     random_dense,
     random_sq,
-    slow_codes,
     slow_units,
+    slow_weights,
 )
 
 
@@ -65,7 +69,7 @@ def test_every_bank_scale():
 
 
 def test_every_group_scale():
-    assert GROUP_SCALE_VALUES.tolist() == [slow_model.group_scale_value(code) for code in range(64)]
+    assert GROUP_SCALE_VALUES.tolist() == [slow_dense.group_scale_value(code) for code in range(64)]
     assert (GROUP_SCALE_VALUES[0], GROUP_SCALE_VALUES[63]) == (8, 1920)
 
 
@@ -81,7 +85,7 @@ def one_bank(low, scale, high, fmt, bitmap):
     )
 
 
-@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+@pytest.mark.parametrize("fmt", [*SQ_FORMATS, *NARROW_FORMATS], ids=str)
 def test_split_agrees_with_the_slow_model(fmt):
     rng = np.random.default_rng(fmt.bank)
     compared = 0
@@ -114,27 +118,58 @@ def test_every_int8_high_code():
         assert dequantize(t).tolist() == [[3 * 2.0**-21, h * 2.0**-21, 0, 0]]
 
 
-@pytest.mark.parametrize("fmt", [*DENSE_FORMATS, DenseFormat(4, 12), *SPLIT_DENSE_FORMATS], ids=str)
+@pytest.mark.parametrize(
+    "fmt",
+    [*DENSE_FORMATS, DenseFormat(4, 12), *SPLIT_DENSE_FORMATS, *LINEAR_FORMATS, *OFFSET_FORMATS],
+    ids=str,
+)
 def test_dense_integers_agree_with_the_slow_model(fmt):
     t = random_dense(np.random.default_rng(0), fmt, 3, 150)
-    group = fmt.group or 150
-    group_scales = (
-        [[1] * 2] * 3
-        if t.group_scale is None
-        else [[slow_model.group_scale_value(c) for c in row] for row in t.group_scale.tolist()]
-    )
-    want = [
-        [d * group_scales[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(slow_codes(t))
-    ]
+    want = slow_weights(t)
     assert dense_integers(t).tolist() == want
     parts = split_dense(t)
     assert (parts.low + parts.high).tolist() == want
-    low = [
-        [d * group_scales[r][i // group] for i, d in enumerate(row)] for r, row in enumerate(t.codes.tolist())
-    ]
-    assert parts.low.tolist() == low
-    exact = [[Fraction(float(t.row_scale[r])) * v for v in row] for r, row in enumerate(want)]
+    assert parts.low.tolist() == slow_weights(without_slots(t))
+    assert np.abs(parts.low + parts.high).max() <= fmt.element_bound
+    unit = Fraction(1, 16) if fmt.offset else 1
+    exact = [[Fraction(float(t.row_scale[r])) * v * unit for v in row] for r, row in enumerate(want)]
     assert [[Fraction(v) for v in row] for row in dequantize(t).tolist()] == exact
+
+
+def without_slots(t):
+    """The same low nibbles without a high one."""
+    return t if t.high is None else replace(t, high=np.zeros_like(t.high), bitmap=np.zeros_like(t.bitmap))
+
+
+@pytest.mark.parametrize("offset", range(-128, 128))
+def test_every_group_scale_with_every_offset(offset):
+    """All INT4 codes at all linear scales: w = tau * (16 d + z), in sixteenths."""
+    fmt = DenseFormat(4, 16, scale="linear8", offset=True)
+    codes = np.tile(np.arange(-8, 8, dtype=np.int8), 256)[None]
+    scales = np.arange(256, dtype=np.uint8)[None]
+    z = np.full((1, 256), offset, np.int8)
+    t = DenseTensor(fmt, 4096, codes, scales, np.ones(1, np.float32), offset=z)
+    want = [scale * (16 * d + offset) for scale in range(256) for d in range(-8, 8)]
+    assert dense_integers(t).tolist() == [want]
+
+
+def test_slots_that_name_one_element_add():
+    fmt = SQFormat(8, 2, "int8", "index", "e3m2s", 4)
+    low = np.array([[[1, -8, 3, 4, 5, 6, 7, -1]]], np.int8)
+    high, index = np.array([[[7, -8, 0, 5]]], np.int8), np.array([[[1, 1, 3, 2]]], np.uint8)
+    named = np.array([[[0, 1, 0, 0, 0, 0, 1, 0]]], bool)
+    t = SQTensor(fmt, 8, low, named, np.array([[34]], np.uint8), high, np.ones(1, np.float32), index)
+    sigma = -(4 + 2) << 0  # code 34: the sign, e = 0, m = 2
+    want = [1, -8 + 16 * (7 - 8), 3, 4, 5, 6, 7 + 16 * 5, -1]
+    assert dequantize(t).tolist() == [[sigma * v for v in want]]
+
+
+@pytest.mark.parametrize("name", ["e3m2s", "e3m2", "e4m3s", "e1m0", "e2m3s"])
+def test_every_narrow_scale(name):
+    units = bank_scale_units(SQFormat(16, 1, scale=name))
+    assert units.tolist() == [slow_model.bank_scale(code, name) for code in range(len(units))]
+    assert (units << 24).tolist() == bank_scale_units(SQFormat(16, 1, "fp16", scale=name)).tolist()
+    assert bank_scales(name).tolist() == [float(v) for v in units[: len(bank_scales(name))]]
 
 
 def test_every_code_of_a_dense_outlier():
@@ -148,12 +183,15 @@ def test_every_code_of_a_dense_outlier():
         assert dense_codes(t).tolist() == [[3, d, -8]]
 
 
-@pytest.mark.parametrize("fmt", SQ_FORMATS, ids=str)
+@pytest.mark.parametrize("fmt", [*SQ_FORMATS, *NARROW_FORMATS], ids=str)
 def test_dequantize_is_exact_for_what_the_encoder_writes(fmt):
     x = np.random.default_rng(0).standard_t(2, (2, fmt.bank + 1)).astype(np.float32)
     t = quantize_sq(x, fmt)
     lows, highs = slow_units(t)
     for r in range(2):
         row_scale = Fraction(float(t.row_scale[r]))
-        want = [row_scale * (low + high) / 2**24 for low, high in zip(lows[r], highs[r], strict=True)]
+        want = [
+            row_scale * (low + high) * slow_model.unit(fmt)
+            for low, high in zip(lows[r], highs[r], strict=True)
+        ]
         assert [Fraction(v) for v in dequantize(t)[r].tolist()] == want[: t.k]
