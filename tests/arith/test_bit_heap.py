@@ -5,7 +5,7 @@ import itertools
 import random
 
 import pytest
-from amaranth.hdl import Module, Shape, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Shape, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,3 +83,33 @@ def test_sum_wraps_to_its_width():
     stimuli = [{"a": x, "b": y} for x, y in itertools.product(values(4), values(4))]
     got = drive_pipeline(Heap("product", 4, 4, unsigned(5)), stimuli, ["o"])
     assert [r["o"] for r in got] == [(2 * s["a"] * s["b"] - 3) % 32 for s in stimuli]
+
+
+class Mixed(wiring.Component):
+    """Bits, constants as bits, and a constant, in a heap with registers on its way."""
+
+    latency = 2
+
+    def __init__(self):
+        super().__init__({"a": In(30), "o": Out(signed(8))})
+
+    def elaborate(self, platform):
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="heap")
+        for index in range(30):
+            heap.add_bit(self.a[index], index % 3, negative=index % 5 == 0)
+        heap.add_bit(Const(1), 3)
+        heap.add_bit(Const(1), 1, negative=True)
+        heap.add_bit(Const(0), 0)
+        m.d.comb += self.o.eq(heap.sum((6, 2)))
+        return m
+
+
+def test_constants_are_folded_and_registers_keep_the_sum():
+    rng = random.Random(2)
+    stimuli = [{"a": rng.getrandbits(30)} for _ in range(500)] + [{"a": 0}, {"a": (1 << 30) - 1}]
+    weights = [(-1 if index % 5 == 0 else 1) * (1 << index % 3) for index in range(30)]
+    got = drive_pipeline(Mixed(), stimuli, ["o"])
+    sums = [sum(w for i, w in enumerate(weights) if s["a"] >> i & 1) + 8 - 2 for s in stimuli]
+    assert [r["o"] for r in got] == sums
+    assert len(got) == 502
