@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["SQ", "Dense", "DenseSQ", "Format", "Plain"]
+
+
+def _listed_if_set(value: Any) -> Any:
+    """A parameter that is described only where it is not `value`: what is known of schemes from before it
+    was one stays valid."""
+    return field(default=value, metadata={"usual": value})
 
 
 class Format(Protocol):
@@ -50,10 +56,11 @@ class Dense:
     width: Literal[4, 8]
     group: int | None = None
     scale: ScaleChoice = "absmax"
+    group_scale: Literal["e3m3", "linear8"] = _listed_if_set("e3m3")
 
     @property
     def format(self) -> DenseFormat:
-        return DenseFormat(self.width, self.group)
+        return DenseFormat(self.width, self.group, scale=self.group_scale)
 
     @property
     def bits(self) -> float:
@@ -75,10 +82,12 @@ class DenseSQ:
     outliers: int
     group: int
     selection: Selection = Largest()  # noqa: RUF009
+    group_scale: Literal["e3m3", "linear8"] = _listed_if_set("e3m3")
+    mask: Literal["bitmap", "index"] = _listed_if_set("bitmap")
 
     @property
     def format(self) -> DenseFormat:
-        return DenseFormat(4, self.group, self.outliers, self.bank)
+        return DenseFormat(4, self.group, self.outliers, self.bank, self.group_scale, mask=self.mask)
 
     @property
     def bits(self) -> float:
@@ -101,12 +110,14 @@ class SQ:
     outliers: int
     selection: Selection = Largest()  # noqa: RUF009
     high: Literal["fp16", "int8"] = "fp16"
-    mask: Literal["bitmap", "sentinel"] = "bitmap"
+    mask: Literal["bitmap", "sentinel", "index"] = "bitmap"
     scale: ScaleChoice = "least_squares"
+    bank_scale: str = _listed_if_set("e5m3")
+    segment: int | None = _listed_if_set(None)
 
     @property
     def format(self) -> SQFormat:
-        return SQFormat(self.bank, self.outliers, self.high, self.mask)
+        return SQFormat(self.bank, self.outliers, self.high, self.mask, self.bank_scale, self.segment)
 
     @property
     def bits(self) -> float:

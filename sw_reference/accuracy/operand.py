@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.exact import exact_matmul
-from sw_reference.format import UNIT_EXPONENT
 from sw_reference.rounding import CANONICAL_NAN, to_float32
 from sw_reference.split import dense_integers, split
 from sw_reference.tensors import DenseTensor, SQTensor
@@ -58,11 +57,12 @@ class Operand:
     @classmethod
     def from_tensor(cls, tensor: SQTensor | DenseTensor) -> Operand:
         """Returns a tensor of the golden model as an operand; exact."""
+        exponent = tensor.format.unit_exponent
         if isinstance(tensor, DenseTensor):
-            return cls(dense_integers(tensor).astype(np.float64), tensor.row_scale)
+            return cls(dense_integers(tensor).astype(np.float64), tensor.row_scale, exponent)
         parts = split(tensor)
         units = (parts.low + parts.high)[:, : tensor.k].astype(np.float64)
-        return cls(units, tensor.row_scale, UNIT_EXPONENT, bitmap=tensor.bitmap)
+        return cls(units, tensor.row_scale, exponent, bitmap=tensor.bitmap)
 
     @classmethod
     def from_values(cls, values: NDArray[Any], bitmap: NDArray[np.bool_] | None = None) -> Operand:

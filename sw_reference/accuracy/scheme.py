@@ -80,7 +80,9 @@ def _described(value: Any) -> Any:
     if not is_dataclass(value) or isinstance(value, type):
         return value
     return {"format": type(value).__name__} | {
-        field.name: _described(getattr(value, field.name)) for field in fields(value)
+        field.name: _described(getattr(value, field.name))
+        for field in fields(value)
+        if "usual" not in field.metadata or getattr(value, field.name) != field.metadata["usual"]
     }
 
 

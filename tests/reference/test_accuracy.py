@@ -66,6 +66,14 @@ def test_fast_product_is_the_golden_one_on_real_activations():
         (SQ(16, 1, high="int8"), Dense(4)),
         (SQ(32, 2), DenseSQ(32, 2, 32)),
         (SQ(16, 4, high="int8", mask="sentinel"), Dense(8)),
+        (
+            SQ(32, 2, high="int8", mask="index", scale="two_candidates", bank_scale="e3m2s"),
+            Dense(4, 32, group_scale="linear8"),
+        ),
+        (
+            SQ(32, 2, high="int8", mask="index", bank_scale="e3m2s", segment=16),
+            DenseSQ(32, 4, 32, group_scale="linear8", mask="index"),
+        ),
     ]
     compared = 0
     for data in load_activations().sites[::3]:
@@ -74,7 +82,10 @@ def test_fast_product_is_the_golden_one_on_real_activations():
             found = verify.compare(data.name, sq, dense, data.x, data.weight, site)
             assert (found.different, found.limbs) == (0, 0)
             compared += found.results
-    assert compared == 6 * 4 * 24 * 72
+    assert compared == 8 * 4 * 24 * 72
+
+
+OFFSET = DenseFormat(4, 32, scale="linear8", offset=True)
 
 
 @pytest.mark.parametrize("extreme", [False, True])
@@ -82,7 +93,7 @@ def test_rows_beyond_the_bound_take_limbs(extreme):
     rng = np.random.default_rng(1)
     compared = limbs = 0
     for sq in (SQFormat(16, 1, "fp16"), SQFormat(4, 4, "fp16"), SQFormat(16, 4, "int8", "sentinel")):
-        for dense in (DenseFormat(4, 64), DenseFormat(8, 64), DenseFormat(8)):
+        for dense in (DenseFormat(4, 64), DenseFormat(8, 64), DenseFormat(8), OFFSET):
             a = random_sq(rng, sq, 5, 300, extreme=extreme)
             b = random_dense(rng, dense, 7, 300, extreme=extreme)
             golden = multiply(a, b).y.view(np.uint32)
@@ -92,11 +103,22 @@ def test_rows_beyond_the_bound_take_limbs(extreme):
             assert np.array_equal(y.T.view(np.uint32), golden)
             compared += y.size
             limbs += count
-    assert compared == 9 * 35
+    assert compared == 12 * 35
     assert (limbs > 0) == (not extreme)  # the largest codes have many zeros at their end
 
 
 # Formats
+
+
+def test_new_parameters_are_described_where_they_are_set():
+    """Schemes from before them keep their keys, so results that were measured stay valid."""
+    old = Scheme("", SQ(16, 2), Dense(8)).configuration
+    assert old["weight"] == {"format": "Dense", "width": 8, "group": None, "scale": "absmax"}
+    assert old["activation"].keys() == {
+        "format", "bank", "outliers", "selection", "high", "mask", "scale",
+    }  # fmt: skip
+    new = Scheme("", SQ(32, 2, high="int8", mask="index", bank_scale="e3m2s"), Dense(4, 32)).configuration
+    assert new["activation"]["bank_scale"] == "e3m2s"
 
 
 @pytest.mark.parametrize(
