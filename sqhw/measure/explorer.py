@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,7 @@ from .accuracy_claims import by_name
 from .tables import Record
 from .units import CONFIGS, FAMILIES, RIVALS, best
 
-__all__ = ["LIBRARIES", "LOSSES", "chromium", "headless", "page", "points", "screenshot"]
-
-LIBRARIES = {"gates": "generic gates", "osu018": "OSU018"}
-"""Where areas are from; all in NAND2 gates of the library. Design points of the sweep have generic gates."""
+__all__ = ["LOSSES", "chromium", "headless", "libraries", "page", "points", "screenshot"]
 
 LOSSES = {
     "activations": {"title": "perplexity, activations alone", "signed": True},
@@ -28,7 +25,7 @@ LOSSES = {
 """What a point loses, in percent: perplexity against float with only activations in its format, beside INT8
 weights; of the product that the unit computes; or the root mean square error of products, of SQ alone."""
 
-_FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES, *LIBRARIES)
+_FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES)
 
 _ACTIVATIONS = {
     "w4a8": "W8 A8",
@@ -56,15 +53,23 @@ _HEADLESS = (
 _LIMIT_SECONDS = 120
 
 _TEMPLATE = Path(__file__).with_name("explorer.html")
+_GENERIC = "generic gates"
+_PARTS = {"area": _GENERIC, "clock": "OSU018"}
+"""Libraries of reports that do not name theirs."""
 _SIZES = {"pe": 1, "4x4": 4, "8x8": 8}
 
 
 def page(explore: Record, area: Record, accuracy: Record) -> str:
     """Returns the page, from the reports of the design space, of area and of accuracy."""
-    found = [[point.get(field) for field in _FIELDS] for point in points(explore, area, accuracy)]
+    every = list(points(explore, area, accuracy))
+    names = libraries(every)
+    found = [
+        [*(point.get(field) for field in _FIELDS), *(point["gates"].get(name) for name in names)]
+        for point in every
+    ]
     heads = {
-        "fields": _FIELDS,
-        "libraries": LIBRARIES,
+        "fields": [*_FIELDS, *names],
+        "libraries": names,
         "losses": LOSSES,
         "made": _made(explore, area, accuracy),
     }
@@ -76,6 +81,12 @@ def page(explore: Record, area: Record, accuracy: Record) -> str:
 def _made(*reports: Record) -> str:
     commands = "; ".join(str(report["command"]) for report in reports)
     return f"Made by sqhw measure pages from the reports of: {commands}."
+
+
+def libraries(every: Sequence[Record]) -> list[str]:
+    """Libraries of all points' areas, those of rivals first."""
+    rivals_first = sorted(every, key=lambda point: point["kind"] != "rival")
+    return list(dict.fromkeys(name for point in rivals_first for name in point["gates"]))
 
 
 def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str, Any]]:
@@ -92,17 +103,20 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
             "activations": row.get("delta_percent"),
             "product": products.get(_key(row)) if row["policy"] == "largest" else None,
             "error": row["error_percent"],
-            "gates": row["gates_per_useful_mac"],
+            "gates": {explore.get("library", _GENERIC): row["gates_per_useful_mac"]},
         }
     for unit in area["units"]:
         if unit.get("family") in CONFIGS:
-            yield from _own(unit, study.values(), products)
+            yield from _own(unit, _areas(unit, area), study.values(), products)
     for family in RIVALS:
         yield from _rival(family, area, study)
 
 
 def _own(
-    unit: Record, study: Iterable[Record], products: Mapping[tuple[Any, ...], float]
+    unit: Record,
+    gates: Mapping[str, float],
+    study: Iterable[Record],
+    products: Mapping[tuple[Any, ...], float],
 ) -> Iterator[dict[str, Any]]:
     """An SQ unit of the survey, where its activations are in the study."""
     config = CONFIGS[unit["family"]](unit["lanes"])
@@ -118,7 +132,7 @@ def _own(
             "bits": round(config.sq.bits_per_element, 3),
             "activations": _activations(study).get(_key(sq)),
             "product": products.get(_key(sq)),
-            **_areas(unit),
+            "gates": gates,
         }
 
 
@@ -129,7 +143,8 @@ def _rival(family: str, area: Record, study: Mapping[str, Record]) -> Iterator[d
     losses = {"activations": _ACTIVATIONS.get(family, ""), "product": _PRODUCTS.get(family, "")}
     known = {name: study[scheme]["delta_percent"] for name, scheme in losses.items() if scheme in study}
     for lanes, size in dict.fromkeys((u["lanes"], u["size"]) for u in found) if known else ():
-        same = [_areas(u) for u in found if (u["lanes"], u["size"]) == (lanes, size)]
+        same = [_areas(u, area) for u in found if (u["lanes"], u["size"]) == (lanes, size)]
+        shared = [name for name in same[0] if all(name in gates for gates in same)]
         title = FAMILIES[family].title.removesuffix(", float32 sums")
         yield {
             "name": title,
@@ -139,13 +154,17 @@ def _rival(family: str, area: Record, study: Mapping[str, Record]) -> Iterator[d
             "size": _SIZES[size],
             "bits": FAMILIES[family].row_bits,
             **known,
-            **{name: min(each[name] for each in same) for name in same[0] if all(name in a for a in same)},
+            "gates": {name: min(gates[name] for gates in same) for name in shared},
         }
 
 
-def _areas(unit: Record) -> dict[str, float]:
-    """NAND2 gates per multiplication in each library that the unit was mapped to."""
-    return {name: round(unit[name] / unit["macs"], 1) for name in LIBRARIES if name in unit}
+def _areas(unit: Record, area: Record) -> dict[str, float]:
+    """NAND2 gates per multiplication by library: of all units, and those that a clock was measured with."""
+    libraries = area.get("libraries", {})
+    titles = {part: libraries[part]["title"] if libraries else name for part, name in _PARTS.items()}
+    found = {titles["area"]: unit["gates_per_mac"]}
+    timed = unit["clock"][0]["gates"] if unit.get("clock") else unit.get("osu018")
+    return found | ({titles["clock"]: round(timed / unit["macs"], 1)} if timed else {})
 
 
 def _sq_name(sq: Record) -> str:
