@@ -20,6 +20,7 @@ from .engine import SequencerProof
 from .gearbox import GearboxProof
 from .loader import LoaderProof
 from .long_decoder import LongDecoderProof
+from .operands import JoinProof, PEScalesProof
 from .prove import Build, Proof
 from .registers import RegisterFileProof
 from .streams import AXIResultProof, BufferProof, CreditProof, PEResultProof, PETokenProof, stream_buffer
@@ -281,6 +282,28 @@ PROOFS: tuple[Proof, ...] = (
         bugs={"result lost": lambda: PETokenProof(_SMALL, active=6, bug="lost")},
         reach=38,
     ),
+    Proof(
+        "pe.join",
+        "whatever their lengths, dot product n of one operand meets dot product n of the other; a rest is "
+        "discarded, waits for nothing, and is an error",
+        JoinProof,
+        depth=2,
+        bugs={
+            "operand does not wait": lambda: JoinProof(bug="impatient"),
+            "end not heard of": lambda: JoinProof(bug="deaf"),
+        },
+        reach=8,
+    ),
+    Proof(
+        "pe.scales",
+        "after any 6 cycles a result leaves within the latency once its own scales are there, whether later "
+        "ones come or not",
+        lambda: PEScalesProof(_SMALL, active=6),
+        depth=38,
+        induction=False,
+        bugs={"result held until scales come": lambda: PEScalesProof(_SMALL, active=6, coupled=True)},
+        reach=38,
+    ),
     *_array_and_engine(),
 )
 
@@ -293,5 +316,6 @@ QUICK = (
     "credits",
     "pe.result",
     "axi.result",
+    "pe.join",
 )
 """Proofs that the quick tests run, with their bugs."""

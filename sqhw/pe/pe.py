@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import EnableInserter, Module, Signal
+from amaranth.hdl import Cat, EnableInserter, Module, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -97,17 +97,9 @@ class ProcessingElement(wiring.Component):
         m = Module()
         en = Signal()
         m.submodules.decoder = decoder = self._decoder
-        m.submodules.join = join = OperandJoin(self._config)
         m.submodules.datapath = EnableInserter(en)(self._datapath)
         connect(m, flipped(self.i_sq), decoder.i)
-        connect(m, decoder.o, join.i_step)
-        connect(m, self._dense(m), join.i_beat)
-        m.d.comb += [
-            self._datapath.step.eq(join.o.p.step),
-            self._datapath.beat.eq(join.o.p.beat),
-            self._datapath.valid.eq(join.o.valid),
-            join.o.ready.eq(en),
-        ]
+        self._join(m, decoder.o, self._dense(m), en)
         if self._config.output == "serial":
             self._serial_output(m, en)
         else:
@@ -158,7 +150,26 @@ class ProcessingElement(wiring.Component):
             m.submodules.dense_decoder = decoder
             connect(m, flipped(self.i_dense), decoder.i)
             return decoder.o
-        return flipped(self.i_dense)
+        return self.i_dense
+
+    def _join(self, m: Module, step: Any, beat: Any, en: Any) -> None:
+        """Steps and dense beats of one dot product go to the datapath together."""
+        m.submodules.join = join = OperandJoin()
+        m.d.comb += [
+            join.i_step.valid.eq(step.valid),
+            step.ready.eq(join.i_step.ready),
+            *(join.i_step.p[name].eq(step.p[name]) for name in ("done", "last", "error")),
+            join.i_beat.valid.eq(beat.valid),
+            beat.ready.eq(join.i_beat.ready),
+            join.i_beat.p.last.eq(beat.p.last),
+            join.i_beat.p.error.eq(Cat(self._dense_outliers.errors(beat.p)).any()),
+            join.o.ready.eq(en),
+            self._datapath.step.eq(step.p),
+            self._datapath.step.last.eq(join.o.p.last),
+            self._datapath.step.error.eq(join.o.p.error),
+            self._datapath.beat.eq(beat.p),
+            self._datapath.valid.eq(join.o.valid),
+        ]
 
     def _hold_scales(self, m: Module, take: Any) -> tuple[Any, Any]:
         """A register for the next result's scales; returns it and whether it is full."""

@@ -259,7 +259,8 @@ class SharedOutliers(OutlierPath):
         first = beat == 0
         taken = Signal()
         opening = Signal(init=1)
-        ends, alone = Signal(), Signal()
+        ends = Signal()
+        alone = Signal()
         occupied = Signal()
         take = self.select_row_side(m, step, valid, row, 0)
         if not at.start:
