@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
 
 from sim.bench.program import Bench, Program
 
-__all__ = ["BenchPort", "Damage"]
+__all__ = ["BenchPort", "Damage", "SimulatedPort"]
 
 
 class Damage:
@@ -33,32 +34,24 @@ class Damage:
         return bytes(passed)
 
 
-class BenchPort:
-    """A port (``read``, ``write``, ``in_waiting``) at the streams of bytes of a compiled device.
+class SimulatedPort:
+    """A port (``read``, ``write``, ``in_waiting``) at a simulated device.
 
     Time is the device's: ``read`` simulates until a byte comes, or for `timeout` cycles.
 
-    Attributes
+    Parameters
     ----------
-    sent, received : int
-        Bytes that went to the device and came from it.
+    step
+        Simulates on.
     """
 
-    def __init__(self, program: Program, *, timeout: int, damage: Damage):
-        self._bench = Bench(program, record=False)
+    def __init__(self, step: Callable[[], object], timeout: int, damage: Damage):
+        self._step = step
         self._timeout = timeout
         self._damage = damage
         self._to_device: deque[int] = deque()
         self._from_device = bytearray()
-        self.sent = self.received = 0
-        self._bench.set("o__ready", 1)
-        self._bench.set("rst", 1)
-        self._bench.step()
-        self._bench.set("rst", 0)
-
-    @property
-    def cycles(self) -> int:
-        return self._bench.cycles
+        self.cycles = 0
 
     @property
     def in_waiting(self) -> int:
@@ -76,12 +69,32 @@ class BenchPort:
         del self._from_device[:size]
         return taken
 
-    def _step(self) -> None:
+
+class BenchPort(SimulatedPort):
+    """At the streams of bytes of a compiled device.
+
+    Attributes
+    ----------
+    sent, received : int
+        Bytes that went to the device and came from it.
+    """
+
+    def __init__(self, program: Program, *, timeout: int, damage: Damage):
+        super().__init__(self._cycle, timeout, damage)
+        self._bench = Bench(program, record=False)
+        self.sent = self.received = 0
+        self._bench.set("o__ready", 1)
+        self._bench.set("rst", 1)
+        self._bench.step()
+        self._bench.set("rst", 0)
+
+    def _cycle(self) -> None:
         bench, waiting = self._bench, self._to_device
         bench.set("i__valid", bool(waiting))
         if waiting:
             bench.set("i__payload", waiting[0])
         bench.step()
+        self.cycles += 1
         if waiting and bench.get("i__ready"):
             waiting.popleft()
             self.sent += 1

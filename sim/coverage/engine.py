@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import numpy as np
 from sim.coverage.bins import Bins
 from sim.coverage.data import OPTIONS, Points
 from sim.coverage.designs import Covered
+from sim.coverage.engine_bins import PAUSES, CountingDevice, engine_bins
 from sim.report import Failure, Note
 from sim.traffic.engine_jobs import ABORT, ALL, RECOVER, Job, starting
 from sqhw.config import EngineConfig
 from sqhw.driver.library import HARNESS
-from sqhw.driver.rtl import Reply, RTLDevice
+from sqhw.driver.rtl import Reply
 from sqhw.emit import Design, emit
 from sqhw.engine.registers import REGISTERS, Format, register
 from sqhw.tools.verilated import build
@@ -24,7 +24,6 @@ from sqhw.tools.verilated import build
 __all__ = ["cover_engine"]
 
 GATES = Path(__file__).with_name("gates.inc")
-PAUSES = {"none": (0.0, 0.0), "inputs": (0.5, 0.0), "output": (0.0, 0.8), "both": (0.4, 0.6)}
 ERRORS = tuple(field.name for field in register("ERRORS").fields)
 
 
@@ -34,67 +33,10 @@ def _compile(config: EngineConfig, design: Design, folder: Path) -> Path:
     return build(design.verilog, design.name, HARNESS, folder, defines=defines, shared=True, options=OPTIONS)
 
 
-class _Device(RTLDevice):
-    """Counts what passes its registers and streams."""
-
-    def __init__(self, config: EngineConfig, library: Path, bins: Bins):
-        super().__init__(config, library)
-        self.bins = bins
-        self._known = {entry.offset: entry for entry in REGISTERS}
-
-    def write_address(self, address: int, value: int) -> int:
-        response = super().write_address(address, value)
-        entry = self._known.get(address)
-        if entry is None or entry.access == "ro":
-            if response != 2:
-                raise Failure(f"a write to {address:#x} is answered with {response}")
-            self.bins.hit("write: no register" if entry is None else "write: read-only register")
-        else:
-            self.bins.hit(f"write: {entry.name}")
-        return response
-
-    def read_address(self, address: int) -> tuple[int, int]:
-        value, response = super().read_address(address)
-        entry = self._known.get(address)
-        if (response == 0) != (entry is not None):
-            raise Failure(f"a read of {address:#x} is answered with {response}")
-        self.bins.hit(f"read: {entry.name}" if entry else "read: no register")
-        if entry and entry.name in ("STATUS", "ERRORS", "INTERRUPT_STATUS"):
-            for name, bit in entry.unpack(value).items():
-                self.bins.hit(f"{entry.name}: {name}", bit)
-        return value, response
-
-    def write_bytes(self, name: str, value: int, strobe: int, late: int) -> int:
-        """Writes some bytes of a register, the address `late` cycles behind the data, or before it."""
-        self.bins.hit("write: some bytes", strobe != 15)
-        self.bins.hit("write: data first", late > 0)
-        self.bins.hit("write: address first", late < 0)
-        return self._write(register(name).offset, value, strobe, late)
-
-    def save_coverage(self, path: Path) -> None:
-        self._library.engine_coverage.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        self._library.engine_coverage(self._handle, str(path).encode())
-
-
-def _names() -> list[str]:
-    names = [f"read: {entry.name}" for entry in REGISTERS]
-    names += [f"write: {entry.name}" for entry in REGISTERS if entry.access != "ro"]
-    names += ["read: no register", "write: no register", "write: read-only register"]
-    names += ["write: some bytes", "write: address first", "write: data first"]
-    for name in ("STATUS", "ERRORS", "INTERRUPT_STATUS"):
-        names += [f"{name}: {field.name}" for field in register(name).fields]
-    names += [f"results: {output.name.lower()}" for output in Format]
-    names += [f"pauses: {name}" for name in PAUSES]
-    names += ["sizes: 1 x 1 x 1", "sizes: part of a row tile", "sizes: part of a column tile"]
-    names += ["sizes: part of a bank", "sizes: K_max", "sizes: more than one pass"]
-    names += ["starved", "held back", "gated", "ended by abort", "abort of nothing", "reset in mid-job"]
-    return names
-
-
 class _Scenario:
     """Everything an engine can be asked to do."""
 
-    def __init__(self, config: EngineConfig, device: _Device, seed: int):
+    def __init__(self, config: EngineConfig, device: CountingDevice, seed: int):
         self._config = config
         self._device = device
         self._bins = device.bins
@@ -297,7 +239,7 @@ def cover_engine(config: EngineConfig, seed: int, folder: Path, note: Note) -> C
     note("compiling")
     design = emit(config, "sq_engine")
     library = _compile(config, design, folder)
-    device = _Device(config, library, Bins(_names()))
+    device = CountingDevice(config, library, Bins(engine_bins()))
     scenario = _Scenario(config, device, seed)
     steps = [scenario.jobs, scenario.registers, scenario.parts_of_words, scenario.bad_starts]
     steps += [scenario.bad_packets, scenario.resting_and_leftover, scenario.aborts]

@@ -12,6 +12,7 @@ from sw_reference.checks import check_int
 from ..driver.frames import ANSWER_HEADER, CHECK_BYTES, PAYLOAD_MAX, PROTOCOL, REQUEST_HEADER, Code, Command
 from ..engine.register_file import OKAY, register_bus
 from ..layouts import input_word_layout, output_word_layout
+from .bridge_job import Job
 from .framing import WordAssembler, body_layout, received_layout
 
 __all__ = ["Bridge"]
@@ -80,7 +81,7 @@ class Bridge(wiring.Component):
             m.submodules[name] = ResetInserter(self.reset)(assembler)
             connect(m, assembler.o, getattr(flipped(self), name))
         m.submodules.store = store = Memory(shape=8, depth=2 * PAYLOAD_MAX, init=[])
-        job = _Job(m, store, self._patience)
+        job = Job(m, store, self._patience)
         with m.FSM():
             self._collect(m, job)
             self._judge(m, job)
@@ -91,7 +92,7 @@ class Bridge(wiring.Component):
             self._answer(m, job)
         return m
 
-    def _collect(self, m: Module, job: _Job) -> None:
+    def _collect(self, m: Module, job: Job) -> None:
         """Stores a request: its header in registers, its payload in memory, its check nowhere."""
         source = self.i
         size = Signal(range(_FRAME_MAX + 2))  # one more stands for too many
@@ -112,7 +113,7 @@ class Bridge(wiring.Component):
                     with m.Default(), m.If(size < REQUEST_HEADER + PAYLOAD_MAX):
                         job.keep(m, source.p.data, answer=False)
 
-    def _judge(self, m: Module, job: _Job) -> None:
+    def _judge(self, m: Module, job: Job) -> None:
         """Executes what is new, leads what is not straight to its answer."""
         last, begun = Signal(8, name="last"), Signal(name="begun")
         with m.State("Judge"):
@@ -139,7 +140,7 @@ class Bridge(wiring.Component):
             with m.Elif(~begun | (job.sequence != last)):
                 job.conclude(m, Code.OUT_OF_SEQUENCE)
 
-    def _read(self, m: Module, job: _Job) -> None:
+    def _read(self, m: Module, job: Job) -> None:
         """Reads a register, and its value byte by byte."""
         address, answer = self.registers.read_address, self.registers.read_data
         m.d.comb += address.p.eq(job.argument)
@@ -155,7 +156,7 @@ class Bridge(wiring.Component):
                 m.d.sync += job.answer_length.eq(4)
                 self._respond(m, job, answer.p.response)
 
-    def _write(self, m: Module, job: _Job) -> None:
+    def _write(self, m: Module, job: Job) -> None:
         """Writes the payload to a register."""
         address, word, answer = (
             self.registers.write_address,
@@ -182,12 +183,12 @@ class Bridge(wiring.Component):
             with m.If(answer.valid):
                 self._respond(m, job, answer.p)
 
-    def _respond(self, m: Module, job: _Job, response: Value) -> None:
+    def _respond(self, m: Module, job: Job, response: Value) -> None:
         m.d.sync += job.code.eq(Mux(response == OKAY, Code.OKAY, Code.REFUSED))
         job.rewind(m)
         m.next = "Header"
 
-    def _send(self, m: Module, job: _Job) -> None:
+    def _send(self, m: Module, job: Job) -> None:
         """Sends the payload into an operand's stream, up to the end or the first word that finds no room."""
         sq, dense = (self._assemblers[name].i for name in ("sq", "dense"))
         chosen = job.command == Command.SEND_DENSE
@@ -207,7 +208,7 @@ class Bridge(wiring.Component):
                 m.d.comb += [sq.valid.eq(~chosen), dense.valid.eq(chosen)]
                 job.advance(m)
 
-    def _receive(self, m: Module, job: _Job) -> None:
+    def _receive(self, m: Module, job: Job) -> None:
         """Takes words of results while they are there, are flagged alike, and fit."""
         y = self.y
         position = job.index[: self._byte_bits]
@@ -227,7 +228,7 @@ class Bridge(wiring.Component):
                     m.d.comb += y.ready.eq(1)
                     m.d.sync += [received.last.eq(y.p.last), received.error.eq(y.p.error)]
 
-    def _answer(self, m: Module, job: _Job) -> None:
+    def _answer(self, m: Module, job: Job) -> None:
         """Sends header and payload of the answer, which stay for another time."""
         o = self.o
         ready = [self._assemblers[name].i.ready for name in ("sq", "dense")]
@@ -263,49 +264,3 @@ class Bridge(wiring.Component):
                 job.advance(m)
                 with m.If(o.p.last):
                     m.next = "Collect"
-
-
-class _Job:
-    """Registers of a request and of its answer, and the memory that holds both payloads."""
-
-    def __init__(self, m: Module, store: Memory, patience: int):
-        self.sequence = Signal(8)
-        self.command = Signal(8)
-        self.argument = Signal(8)
-        self.code, self.answer_argument = Signal(2, name="code"), Signal(8, name="answer_argument")
-        self.length = Signal(range(PAYLOAD_MAX + 1))
-        self.answer_length = Signal(range(PAYLOAD_MAX + 1))
-        self.index = Signal(range(PAYLOAD_MAX + 1))
-        """The byte of a payload that is being read or written."""
-        self.fresh = Signal()
-        """Whether ``byte`` is the one at ``index``: memory takes a cycle."""
-        self.timer = Signal(range(patience + 1))
-        self.store_address = Signal(range(PAYLOAD_MAX))
-        self.from_answer = Signal()
-        self._patience = patience
-        self._write = store.write_port()
-        read = store.read_port()
-        self.byte = read.data
-        m.d.comb += read.addr.eq(Cat(self.index[:8], self.from_answer))
-        m.d.sync += self.fresh.eq(1)
-
-    def keep(self, m: Module, byte: Value, *, answer: bool) -> None:
-        """Stores a byte of the request's payload, or of the answer's at ``index``."""
-        address = Cat(self.index[:8], Const(1, 1)) if answer else Cat(self.store_address, Const(0, 1))
-        m.d.comb += [self._write.en.eq(1), self._write.addr.eq(address), self._write.data.eq(byte)]
-
-    def advance(self, m: Module) -> None:
-        """Goes to the next byte."""
-        m.d.sync += [self.index.eq(self.index + 1), self.fresh.eq(0)]
-
-    def rewind(self, m: Module) -> None:
-        """Goes back to the first byte, with all patience."""
-        m.d.sync += [self.index.eq(0), self.fresh.eq(0), self.timer.eq(self._patience)]
-
-    def wait(self, m: Module, waiting: Value) -> None:
-        """Loses patience in every cycle of waiting, and has all of it again afterwards."""
-        m.d.sync += self.timer.eq(Mux(waiting, self.timer - 1, self._patience))
-
-    def conclude(self, m: Module, code: Code, argument: int = 0) -> None:
-        """An answer without a payload."""
-        m.d.sync += [self.code.eq(code), self.answer_argument.eq(argument), self.answer_length.eq(0)]

@@ -1,4 +1,4 @@
-"""Bitstreams: elaborates a board's engine, synthesizes, places and routes it, judges its clock; reports."""
+"""Bitstreams: elaborates a board's engine, synthesizes, places and routes it, judges its clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -15,25 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from sw_reference.files import as_json, write_text
-from sw_reference.format import as_parameters
 
-from .. import __version__
 from ..config import EngineConfig
 from ..tools.targets import TARGETS
 from ..tools.tools import ToolError, package_tool, package_version, yosys
-from .targets import BOARDS, Board, BoardTop
+from .targets import Board, BoardTop
 
 __all__ = [
     "BUILD",
-    "HEADER",
     "Bitstream",
     "TimingError",
     "build",
     "constraints",
-    "document",
-    "markdown",
     "required_tools",
-    "rows",
 ]
 
 BUILD = Path("build/boards")
@@ -51,13 +45,6 @@ _RESOURCES = {
     "ICESTORM_DSP": "DSP",
 }
 """Cells of nextpnr's reports that are told, and what they are called."""
-
-HEADER = ("board", "FPGA", "engine", "LUT", "FF", "block RAM", "DSP", "clock (MHz)", "Fmax (MHz)", "slack")
-_COLUMNS = ("LUT", "FF", "BRAM", "DSP")
-_NOTE = (
-    "Whole boards: serial line, protocol, engine. Cells are counted after packing, or after mapping where "
-    "the board was not placed; a logic cell of an iCE40 (LUT) holds a register, too."
-)
 
 
 class TimingError(ToolError):
@@ -265,64 +252,3 @@ def _run(command: list[str], here: Path, environment: dict[str, str]) -> None:
         errors = [line for line in (ran.stdout + ran.stderr).splitlines() if line.startswith("ERROR")]
         reason = " ".join(errors[:1]) or "no message"
         raise ToolError(f"{here.name} could not be built: {reason} (logs: {here})")
-
-
-def document(built: Iterable[Bitstream], versions: dict[str, str], *, command: str) -> dict[str, Any]:
-    """The report for programs: JSON types only."""
-    boards = []
-    for bitstream in built:
-        board = BOARDS[bitstream.board]
-        boards.append(
-            {
-                **asdict(bitstream),
-                "title": board.title,
-                "part": board.part,
-                "baudrate": board.baudrate,
-                "parameters": as_parameters(board.config),
-            }
-        )
-    return {
-        "command": command,
-        "generator": {"sqhw": __version__, **versions},
-        "seed": 1,
-        "boards": boards,
-    }
-
-
-def rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row per board, below HEADER."""
-    found = []
-    for entry in report["boards"]:
-        array = entry["parameters"]["array"]
-        pe = array["pe"]
-        size = f"{array['rows']} x {array['columns']} x {pe['lanes']} lanes"
-        engine = f"{size}, {pe['sq']['high'].upper()}, K to {pe['k_max']:,}"
-        fmax, clock = entry["fmax_mhz"], entry["clock_mhz"]
-        found.append(
-            (
-                entry["title"],
-                entry["part"],
-                engine,
-                *(_use(entry, resource) for resource in _COLUMNS),
-                f"{clock:g}",
-                "not placed" if fmax is None else f"{fmax:g}",
-                "" if fmax is None else f"{fmax / clock - 1:+.0%}",
-            )
-        )
-    return found
-
-
-def _use(entry: dict[str, Any], resource: str) -> str:
-    used, available = entry["used"].get(resource), entry["available"].get(resource)
-    if used is None:
-        return ""
-    return f"{used:,}" + (f" ({used / available:.0%})" if available else "")
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """The report as a page."""
-    lines = ["# Engines on boards", "", f"Made by `{report['command']}`. {_NOTE}", ""]
-    lines.append("| " + " | ".join(HEADER) + " |")
-    lines.append("|" + "---|" * 3 + "---:|" * (len(HEADER) - 3))
-    lines += ["| " + " | ".join(row) + " |" for row in rows(report)]
-    return "\n".join(lines) + "\n"

@@ -8,7 +8,8 @@ import click
 
 from sw_reference.files import as_json, write_text
 
-from ..boards.build import HEADER, TimingError, build, constraints, document, markdown, required_tools, rows
+from ..boards.build import TimingError, build, constraints, required_tools
+from ..boards.report import HEADER, document, markdown, rows
 from ..boards.targets import BOARDS, Board
 from ..console import Command, Outcome, command_line, progress, say, table
 

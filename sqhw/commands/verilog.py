@@ -15,7 +15,8 @@ from ..boards.targets import BOARDS
 from ..config import ArrayConfig, EngineConfig, PEConfig
 from ..console import Command, Outcome, command_line, folder, progress, refusing, say, table
 from ..emit import Design, emit, module_name, write
-from ..engine.registers import REGISTERS, c_header, markdown
+from ..engine.register_pages import c_header, markdown
+from ..engine.registers import REGISTERS
 from ..layouts import buffer_bits
 from ..measure import resources as synthesis
 from ..options import options, parameters, selected

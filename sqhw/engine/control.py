@@ -124,21 +124,7 @@ class Control(wiring.Component):
                     m.next = "IDLE"
                     with m.If(leftover):
                         m.next = "DISCARD"
-            with m.State("END"):
-                m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
-                with m.If(self.drained & sent_row):
-                    m.next = "LEAVE"
-                with m.Elif(self.drained):
-                    m.next = "CLOSE"
-            with m.State("CLOSE"):
-                m.d.comb += [self.busy.eq(1), self.abort.eq(1), self.close.eq(1)]
-                with m.If(self.closed):
-                    m.next = "LEAVE"
-            with m.State("LEAVE"):
-                m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
-                with m.If(sent_word):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "DISCARD"
+            self._end(m, sent_row, sent_word)
             with m.State("DISCARD"):
                 m.d.comb += [self.abort.eq(1), self.done.eq(command.start)]
                 with m.If(recover):
@@ -146,6 +132,24 @@ class Control(wiring.Component):
         m.d.comb += refused.eq(command.start & (self.busy | self.abort | command.abort))
         self._errors(m, dimensions=wrong, busy=refused, aborted=aborted)
         return m
+
+    def _end(self, m: Module, sent_row: Any, sent_word: Any) -> None:
+        """States of a job that is ended: its tiles finish, its packet is closed, its last word leaves."""
+        with m.State("END"):
+            m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
+            with m.If(self.drained & sent_row):
+                m.next = "LEAVE"
+            with m.Elif(self.drained):
+                m.next = "CLOSE"
+        with m.State("CLOSE"):
+            m.d.comb += [self.busy.eq(1), self.abort.eq(1), self.close.eq(1)]
+            with m.If(self.closed):
+                m.next = "LEAVE"
+        with m.State("LEAVE"):
+            m.d.comb += [self.busy.eq(1), self.abort.eq(1)]
+            with m.If(sent_word):
+                m.d.comb += self.done.eq(1)
+                m.next = "DISCARD"
 
     def _errors(self, m: Module, **events: Any) -> None:
         """Bits of ERRORS by their names: what ends a job while it is worked on, and `events`."""

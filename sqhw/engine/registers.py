@@ -1,4 +1,4 @@
-"""The register map, written once: hardware and driver read it, page and C header are made from it."""
+"""The register map, written once: hardware, driver, page and C header follow it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ __all__ = [
     "Field",
     "Format",
     "Register",
-    "c_header",
     "constants",
-    "markdown",
     "register",
 ]
 
@@ -271,52 +269,3 @@ def constants(config: EngineConfig) -> dict[str, int]:
         "N_MAX": config.n_max,
         "K_MAX": pe.k_max,
     }
-
-
-def markdown() -> str:
-    """Returns docs/registers.md."""
-    lines = [
-        "# Registers of the engine",
-        "",
-        "Made by `sqhw registers --language markdown`; do not edit by hand.",
-        "",
-        f"AXI4-Lite, 32-bit registers, {1 << ADDRESS_BITS} bytes. An address without a register, a write to",
-        "one that is read only, an address that is no multiple of 4, and a write of some bytes of a word",
-        "(WSTRB) are answered with SLVERR and change nothing. Bits that are not listed read as 0. What can",
-        "be written is 0 after reset.",
-        "",
-        "| offset | name | access | |",
-        "|---|---|---|---|",
-    ]
-    lines += [f"| 0x{r.offset:02X} | `{r.name}` | {r.access_text} | {r.text} |" for r in REGISTERS]
-    for register in REGISTERS:
-        if len(register.fields) == 1:
-            continue
-        lines += ["", f"## {register.name}", "", "| bits | field | |", "|---|---|---|"]
-        for field in register.fields:
-            low = register.shift(field.name)
-            bits = f"{low + field.bits - 1}:{low}" if field.bits > 1 else str(low)
-            lines.append(f"| {bits} | `{field.name}` | {field.text} |")
-    return "\n".join(lines) + "\n"
-
-
-def c_header() -> str:
-    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT."""
-    lines = [
-        "/* Registers of the sqhw engine. Made by `sqhw registers`; do not edit by hand. */",
-        "#ifndef SQ_ENGINE_REGISTERS_H",
-        "#define SQ_ENGINE_REGISTERS_H",
-    ]
-    for register in REGISTERS:
-        lines += ["", f"/* {register.access_text}: {register.text} */"]
-        lines.append(f"#define SQ_ENGINE_{register.name} 0x{register.offset:02X}u")
-        if len(register.fields) == 1:
-            continue
-        for field in register.fields:
-            name = f"SQ_ENGINE_{register.name}_{field.name.upper()}"
-            lines.append(f"#define {name}_SHIFT {register.shift(field.name)}u")
-            lines.append(f"#define {name}_MASK 0x{((1 << field.bits) - 1) << register.shift(field.name):X}u")
-    lines.append("")
-    lines += [f"#define SQ_ENGINE_OUTPUT_{output.name} {output.value}u" for output in Format]
-    lines += ["", "#endif"]
-    return "\n".join(lines) + "\n"

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 from amaranth.hdl import Value
 from amaranth.sim import Simulator
 
-from sim.bench.serial_line import Damage
+from sim.bench.serial_line import Damage, SimulatedPort
 
 __all__ = ["Damage", "LinePort", "StreamPort"]
 
 
-class _Port:
-    """A port (``read``, ``write``, ``in_waiting``) at a simulated device.
-
-    Time is the device's: ``read`` simulates until a byte comes, or for `timeout` cycles.
-    """
+class _Port(SimulatedPort):
+    """At a component in the Amaranth simulator."""
 
     def __init__(self, dut: Any, timeout: int, damage: Damage | None):
         self._dut = dut
-        self._timeout = timeout
-        self._damage = damage or Damage()
-        self._to_device: deque[int] = deque()
-        self._from_device = bytearray()
-        self.cycles = 0
         self._simulator = Simulator(dut)
         self._simulator.add_clock(1e-6)
-
-    @property
-    def in_waiting(self) -> int:
-        return len(self._from_device)
-
-    def write(self, data: bytes) -> int:
-        self._to_device += self._damage(data)
-        return len(data)
-
-    def read(self, size: int = 1) -> bytes:
-        end = self.cycles + self._timeout
-        while not self._from_device and self.cycles < end:
-            self._simulator.advance()
-        taken = bytes(self._from_device[:size])
-        del self._from_device[:size]
-        return taken
+        super().__init__(self._simulator.advance, timeout, damage or Damage())
 
 
 class StreamPort(_Port):

@@ -6,32 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim.fuzz.line import CONFIG as SMALL
 from sqhw.boards.serial_engine import FramedEngine, SerialEngine
-from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.console import SEED
 from sqhw.driver.device import SerialDevice
 from sqhw.driver.engine import Engine, golden
 from sqhw.driver.frames import Command
 from sqhw.driver.link import Link, LinkError
 from sqhw.engine.registers import Format, register
-from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 from tests.driver.serial_port import Damage, LinePort, StreamPort
 
 DIVISOR = 4
-SMALL = EngineConfig(
-    ArrayConfig(
-        PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=16, output="serial"),
-        1,
-        1,
-    ),
-    axi_bits=32,
-    block_tiles=2,
-    m_max=8,
-    n_max=8,
-    output_stages=1,
-    unpacking="serial",
-)
 
 
 def run(port, damage):

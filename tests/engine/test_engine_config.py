@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sqhw.config import ArrayConfig, EngineConfig
-from sqhw.engine.registers import REGISTERS, c_header, markdown, register
+from sqhw.engine.register_pages import c_header, markdown
+from sqhw.engine.registers import REGISTERS, register
 from sqhw.layouts import buffer_bits
 from sqhw.measure.speed import LAYERS
 from sqhw.presets import ENGINE_PRESETS, PRESETS, engine_preset
