@@ -32,8 +32,11 @@ _ONLY = {
     "bank": _OUTLIERS,
     "outliers": _OUTLIERS,
     "high": ("sq",),
-    "mask": ("sq",),
+    "mask": _OUTLIERS,
+    "segment": ("sq",),
+    "bank_scale": ("sq",),
     "group": ("int4", "int8"),
+    "group_scale": ("int4", "int8"),
     "threshold": _OUTLIERS,
     "importance": _OUTLIERS,
     "scale": ("sq", "int4", "int8"),
@@ -58,11 +61,22 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--mask",
-            type=click.Choice(["bitmap", "sentinel"]),
-            help="Outlier mask (sq).  [default: bitmap]",
+            type=click.Choice(["bitmap", "sentinel", "index"]),
+            help="Outlier mask; sentinel: sq alone.  [default: bitmap]",
+        ),
+        click.option("--segment", type=int, help="Elements that share a capacity (sq).  [default: the bank]"),
+        click.option(
+            "--bank-scale",
+            metavar="NAME",
+            help="Bank scale (sq): e5m3, or e1m0 to e4m3, with a sign as e1m0s to e4m3s.  [default: e5m3]",
         ),
         click.option(
             "--group", type=int, help="Elements per group scale (int4, int8); 0 for none.  [default: 64]"
+        ),
+        click.option(
+            "--group-scale",
+            type=click.Choice(["linear8", "e3m3"]),
+            help="Group scale (int4, int8).  [default: linear8]",
         ),
         click.option(
             "--threshold",
@@ -206,17 +220,17 @@ def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
     for name in given:
         if weights not in _ONLY[name]:
             kinds = " or ".join(_ONLY[name])
-            raise ValueError(f"--{name} must come with --weights {kinds}, not {weights}")
+            raise ValueError(f"--{name.replace('_', '-')} must come with --weights {kinds}, not {weights}")
     if weights == "import":
         return Import()
     how = {name: given.pop(name) for name in ("scale", "threshold", "importance") if name in given}
     if "importance" in how:
         how["importance"] = TensorFile(how["importance"])
     if weights == "sq":
-        return Recipe(SQFormat(**given), **how)
-    group = given.pop("group", 64)
+        return Recipe(SQFormat(scale=given.pop("bank_scale", "e5m3"), **given), **how)
+    group, scale = given.pop("group", 64), given.pop("group_scale", "linear8")
     bits: Literal[4, 8] = 4 if weights == "int4" else 8
-    return Recipe(DenseFormat(bits, group or None, **given), **how)
+    return Recipe(DenseFormat(bits, group or None, scale=scale, **given), **how)
 
 
 def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:
@@ -265,7 +279,8 @@ def _label(fmt: SQFormat | DenseFormat) -> str:
     """A format in a few words."""
     bank = f"bank {fmt.bank}, outliers {fmt.outliers}"
     if isinstance(fmt, SQFormat):
-        return f"SQ operand: {bank}, {fmt.high}, {fmt.mask}"
+        segment = f" per {fmt.segment}" if fmt.segment else ""
+        return f"SQ operand: {bank}{segment}, {fmt.high}, {fmt.mask}, {fmt.scale}"
     group = f", group {fmt.group}, {fmt.scale}" if fmt.group else ""
     offset = ", offset" if fmt.offset else ""
     return f"dense operand: INT{fmt.bits}{group}{offset}" + (f", {bank}" if fmt.bank else "")

@@ -94,7 +94,7 @@ def test_layers_keep_their_codes(tmp_path, capsys, make):
     assert set(file.others) == {"h.0.b.weight", "h.0.a.bias"}
     for weights, want in (
         ("sq", quantize_sq(values(codes, zeros, scales, 128), SQFormat())),
-        ("int8", quantize_dense(values(codes, zeros, scales, 128), DenseFormat(8, 64))),
+        ("int8", quantize_dense(values(codes, zeros, scales, 128), DenseFormat(8, 64, scale="linear8"))),
     ):
         assert run(capsys, "quantize", model, "-o", output, "--weights", weights)[0] == 0
         assert arrays(PackedFile(output).tensor("h.0.a.weight")) == arrays(want)

@@ -17,8 +17,8 @@ from safetensors.numpy import save_file
 from sqhw.packed.packed_file import PackedFile
 from sqhw.packed.tensor_file import TensorFileWriter
 from sw_reference.checkpoints import gguf as gguf_file
-from sw_reference.format import SQFormat
-from sw_reference.quantize import quantize_sq
+from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .models import NAMES, arrays, run, weights
 
@@ -31,8 +31,10 @@ ROOT = Path(__file__).parents[2]
         ("--bank 12", 2, "Bank must be a power of two from 4 to 128, not 12"),
         ("--high fp8", 2, "--high must be one of 'fp16', 'int8', not 'fp8'"),
         ("--group 64", 2, "--group must come with --weights int4 or int8, not sq"),
-        ("--weights int4 --mask sentinel", 2, "--mask must come with --weights sq, not int4"),
+        ("--weights int4 --mask sentinel", 2, "Dense mask must be 'bitmap' or 'index', not 'sentinel'"),
         ("--weights import --bank 16", 2, "--bank must come with --weights sq or int4, not import"),
+        ("--weights int4 --bank-scale e3m2s", 2, "--bank-scale must come with --weights sq, not int4"),
+        ("--mask index", 2, "Scale must be a narrow one, such as 'e3m2s', with the mask 'index', not 'e5m3'"),
         ("--weights int8 --outliers 1", 2, "--outliers must come with --weights sq or int4, not int8"),
         ("--weights int4 --outliers 1", 2, "Dense bank must be a power of two from 4 to 128, not None"),
         (
@@ -85,7 +87,7 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
         f"{output}: {output.stat().st_size:,} bytes",
     ]
     assert sum(line.startswith("h.") for line in lines) == 3
-    assert "SQ operand: bank 32, outliers 2, int8, bitmap" in lines[0]
+    assert "SQ operand: bank 32, outliers 2, int8, bitmap, e5m3" in lines[0]
     assert "embed.weight" in shown
     assert shown.endswith("3 packed tensors checked: every code is legal.\n")
     status, text, _ = run(capsys, "inspect", output, "--json")
@@ -201,6 +203,33 @@ def test_nothing_that_is_read_is_overwritten(tmp_path, capsys):
         arguments = ("quantize", parts[0], "--importance", importance, "-o", output)
         assert run(capsys, *arguments) == (2, "", message)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("options", "fmt"),
+    [
+        (
+            "--bank 64 --outliers 4 --segment 32 --mask index --bank-scale e4m2s",
+            SQFormat(64, 4, "int8", "index", "e4m2s", 32),
+        ),
+        ("--weights int4", DenseFormat(4, 64, scale="linear8")),
+        ("--weights int8 --group 0", DenseFormat(8, scale="linear8")),
+        ("--weights int4 --group 32 --group-scale e3m3", DenseFormat(4, 32)),
+        (
+            "--weights int4 --bank 32 --outliers 2 --mask index",
+            DenseFormat(4, 64, 2, 32, scale="linear8", mask="index"),
+        ),
+    ],
+)
+def test_every_format_can_be_asked_for(model, capsys, options, fmt):
+    output = model.parent / "out.safetensors"
+    status, text, _ = run(capsys, "quantize", model, "-o", output, *options.split())
+    assert status == 0
+    file = PackedFile(output)
+    quantize = quantize_sq if isinstance(fmt, SQFormat) else quantize_dense
+    for name in NAMES:
+        assert arrays(file.tensor(name)) == arrays(quantize(weights()[name], fmt))
+    assert text.splitlines()[0].strip() in run(capsys, "inspect", output)[1]
 
 
 def test_only_packed(model, capsys):
