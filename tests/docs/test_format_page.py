@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
+from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat, accumulator_bits
 
 PAGE = Path(__file__).parents[2] / "docs" / "format.md"
 
@@ -19,7 +19,33 @@ def test_reserved_bytes_and_sizes_are_as_printed():
         assert row in PAGE.read_text()
     for dense, text in (
         (DenseFormat(4, 64), "INT4, group 64"),
+        (DenseFormat(4, 32, scale="linear8"), "INT4, group 32"),
+        (DenseFormat(4, 32, scale="linear8", offset=True), "INT4, group 32, offset"),
+        (DenseFormat(4, 32, 4, 32, "linear8", mask="index"), "INT4, group 32, bank 32, 4 outliers, index"),
         (DenseFormat(4, 64, 1, 16), "INT4, group 64, bank 16, 1 outlier"),
         (DenseFormat(4, 32, 2, 32), "INT4, group 32, bank 32, 2 outliers"),
     ):
         assert f"| {text} | {dense.bits_per_element:g} |" in PAGE.read_text()
+
+
+def test_sizes_with_narrow_scales_are_as_printed():
+    for bank, outliers, segment in ((32, 2, None), (32, 3, None), (32, 4, None), (32, 2, 16), (16, 2, None)):
+        masks = ("index", "bitmap", "sentinel")
+        sizes = [SQFormat(bank, outliers, "int8", m, "e3m2s", segment).bits_per_element for m in masks]
+        where = f" in each {segment}" if segment else ""
+        text = " | ".join(f"{size:.7g}" for size in sizes)
+        assert f"| bank {bank}, {outliers} INT8 outliers{where} | {text} |" in PAGE.read_text()
+
+
+def test_accumulators_are_as_printed():
+    lean, fine = (SQFormat(32, n, "int8", "index", "e3m2s") for n in (2, 4))
+    linear, offset = (DenseFormat(4, 64, scale="linear8", offset=given) for given in (False, True))
+    first = DenseFormat(4, 64)
+    for text, sq, dense in (
+        ("bank 32, 2 INT8 outliers, e3m2s, index x INT4, group 64, linear8", lean, linear),
+        ("bank 32, 4 INT8 outliers, e3m2s, index x INT4, group 64, linear8", fine, linear),
+        ("bank 32, 4 INT8 outliers, e3m2s, index x INT4, group 64, linear8, offset", fine, offset),
+        ("bank 16, 2 INT8 outliers, e5m3, bitmap x INT4, group 64, e3m3", SQFormat(), first),
+        ("bank 16, 1 FP16 outlier, e5m3, bitmap x INT4, group 64, e3m3", SQFormat(16, 1, "fp16"), first),
+    ):
+        assert f"| {text} | {accumulator_bits(sq, dense, 4096)} |" in PAGE.read_text()
