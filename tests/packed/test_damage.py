@@ -8,9 +8,13 @@ import pytest
 from safetensors.numpy import save_file
 
 from sqhw.console import SEED
-from sqhw.packed.recipe import Recipe
+from sqhw.packed.convert import convert
+from sqhw.packed.recipe import Import, Recipe
+from sqhw.packed.selection import LINEAR, select
+from sqhw.packed.sources import open_source
 from sw_reference.format import SQFormat
-from tests.reference.gguf_maker import BF16, F16, GGUF, STRING, U32
+from tests.reference.checkpoint_maker import awq_layer, compressed_tensors_layer, gptq_layer, layer
+from tests.reference.gguf_maker import BF16, F16, GGUF, Q8_0, STRING, U32, q8_0
 
 from .models import run, to_packed
 
@@ -22,6 +26,15 @@ def models(folder):
     w = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
     save_file({"h.0.a.weight": w, "norm": w[0]}, folder / "safetensors", {"format": "np"})
     to_packed(folder / "safetensors", Recipe(SQFormat())).rename(folder / "packed")
+    parts = {"h.0.a": gptq_layer, "h.1.a": awq_layer, "h.2.a": compressed_tensors_layer}
+    codes = layer(np.random.default_rng(0), 8, 64, 32)
+    stored = {f"{name}.{part}": v for name, make in parts.items() for part, v in make(*codes).items()}
+    save_file(stored, folder / "layers")
+    source = open_source(folder / "layers")
+    names = select(source, LINEAR, in_codes=True).names
+    convert(source, names, folder / "imported", Import(), made={}, done=lambda *_: None)
+    blocks = GGUF().tensor("h.0.a.weight", (4, 64), Q8_0, q8_0(w)[0])
+    (folder / "blocks").write_bytes(blocks.tensor("h.0.b.weight", (4, 64), 2, bytes(8 * 18)).bytes())
     made = GGUF().pair("general.architecture", STRING, "llama").pair("general.alignment", U32, 32)
     made.array("tokens", STRING, 2, made.text("a") + made.text("b")).floats("h.0.a.weight", w)
     made.tensor("h.0.b.weight", (4, 64), F16, w.astype(np.float16).tobytes())
@@ -30,14 +43,15 @@ def models(folder):
 
 
 def damaged(rng, data):
-    """A few bytes of the header changed, and now and then the end cut off."""
+    """A few bytes changed, mostly of the header, and now and then the end cut off."""
     data = bytearray(data)
+    reach = len(data) if rng.random() < 0.4 else min(len(data), 700)
     for _ in range(rng.choice((1, 1, 2, 8))):
-        data[rng.randrange(min(len(data), 700))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
+        data[rng.randrange(reach)] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
     return data[: rng.randrange(len(data))] if rng.random() < 0.1 else data
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "packed", "gguf"])
+@pytest.mark.parametrize("kind", ["safetensors", "packed", "gguf", "layers", "imported", "blocks"])
 @pytest.mark.filterwarnings("default")  # numbers of damaged tensors may overflow
 def test_damage_is_survived(tmp_path, capsys, kind):
     models(tmp_path)
