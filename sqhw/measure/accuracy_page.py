@@ -27,6 +27,7 @@ _UNITS = {
     "MXFP4 both": ("mxfp4", 32),
     "MXINT8 both": ("mxint8", 32),
     "NVFP4 both": ("nvfp4", 32),
+    "IF4 both": ("if4", 32),
 }
 """Family and lanes of the unit, in the survey of area, that computes a scheme; rivals have as many lanes as
 the best SQ units."""

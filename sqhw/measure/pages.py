@@ -70,6 +70,7 @@ _PRODUCTS = {
     "W4 g64 A4": "INT4 weights, INT4 activations",
     "W8 A8": "INT8 weights, INT8 activations",
     "NVFP4 both": "NVFP4",
+    "IF4 both": "IF4",
     "MXFP4 both": "MXFP4",
     "MXINT8 both": "MXINT8",
 }
