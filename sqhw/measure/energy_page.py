@@ -31,7 +31,7 @@ def unit_rows(report: Record) -> Rows:
         {"fJ per MAC at 1 V": "{title}", "lanes": "{lanes}"}
         | {block: f"{{blocks[{block}]:.1f}}" for block in blocks}
         | {"switching": "{switching_per_mac:.1f}", "clock pins": "{clock_per_mac:.1f}"}
-        | ({_power(report): "{milliwatts:.2f}"} if "mhz" in report else {}),
+        | {_power(report): "{milliwatts:.2f}"},
     )
 
 
@@ -41,7 +41,7 @@ def _power(report: Record) -> str:
 
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
-    totals = ("fJ per MAC at 1 V", "lanes", "switching", "clock pins")
+    totals = ("fJ per MAC at 1 V", "lanes", "switching", "clock pins", _power(report))
     gating = [("The gate", *rows(report["gating"], _GATING_COLUMNS))] if report["gating"] else []
     return [
         *gating,
