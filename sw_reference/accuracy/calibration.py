@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.checkpoints.imported import CodedMatrix
 from sw_reference.files import replacing
 from sw_reference.llm.model import Float32, Model, product
 
@@ -56,6 +57,8 @@ class Site:
     inverse_hessian
         Returns float64[k, k], (H + d)^-1: H the mean of x x^T over all tokens, the first token of each window
         counted ``FIRST`` times; d 1 % of the median of its diagonal.
+    codes
+        The layers' weights in the codes of their checkpoint; None where they have none, or were transformed.
     """
 
     mean: NDArray[np.float64]
@@ -64,6 +67,7 @@ class Site:
     percentiles: NDArray[np.float64]
     weight: Float32
     inverse_hessian: Callable[[], NDArray[np.float64]]
+    codes: tuple[CodedMatrix, ...] | None = None
 
     def percentile(self, percent: float) -> float:
         """Returns a recorded percentile; ValueError if it was not recorded."""
@@ -143,7 +147,9 @@ class Calibration:
         block, layer = name.rsplit(".", 1)
         with np.load(self.path) as file:
             read = {kind: file[f"{name}/{kind}"].astype(np.float64) for kind in _SMALL}
-        weight = np.concatenate([model.weights[f"{block}.{tensor}.weight"] for tensor in SITES[layer]])
+        tensors = [f"{block}.{tensor}.weight" for tensor in SITES[layer]]
+        weight = np.concatenate([model.weights[tensor] for tensor in tensors])
+        codes = tuple(model.codes[tensor] for tensor in tensors if tensor in model.codes)
         return Site(
             read["sum"],
             np.sqrt(read["squares"]),
@@ -151,6 +157,7 @@ class Calibration:
             read["percentiles"],
             weight,
             lambda: self._inverse_hessian(name),
+            codes if len(codes) == len(tensors) else None,
         )
 
     def positions(self, name: str) -> NDArray[np.float32]:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from sw_reference.accuracy.calibration import Site
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.selection import Largest, Selection
+from sw_reference.checkpoints.dense import import_dense
 from sw_reference.codes import ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["SQ", "Dense", "DenseSQ", "Format", "Plain"]
+__all__ = ["SQ", "Dense", "DenseSQ", "Format", "Imported", "Plain"]
 
 
 def _listed_if_set(value: Any) -> Any:
@@ -72,6 +73,37 @@ class Dense:
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         return Operand.from_tensor(quantize_dense(x, self.format, self.scale))
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Weights in the codes of their checkpoint, as a dense operand with linear group scales and offsets."""
+
+    width: Literal[4, 8] = 4
+    group: int = 32
+
+    @property
+    def format(self) -> DenseFormat:
+        return DenseFormat(self.width, self.group, scale="linear8", offset=True)
+
+    @property
+    def bits(self) -> float:
+        return self.format.bits_per_element
+
+    @property
+    def hardware(self) -> bool:
+        return True
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        """Takes the codes of the site; ValueError if it has none, or others."""
+        matrices = site.codes or ()
+        if not matrices or any((m.bits, m.group) != (self.width, self.group) for m in matrices):
+            found = ", ".join(f"{m.kind} in groups of {m.group}" for m in matrices) or "none"
+            raise ValueError(
+                f"Weights must have INT{self.width} codes in groups of {self.group}, not {found}"
+            )
+        tensors = [import_dense(matrix.part(slice(None)), self.format).tensor for matrix in matrices]
+        return Operand.stacked([Operand.from_tensor(tensor) for tensor in tensors])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Then the same rounding follows, so the float32 results are the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -69,6 +70,12 @@ class Operand:
         """Returns real numbers, rounded to float32, as an operand whose products are float32 sums."""
         ones = np.ones(len(values), np.float32)
         return cls(np.ascontiguousarray(values, np.float32), ones, whole=False, bitmap=bitmap)
+
+    @classmethod
+    def stacked(cls, operands: Sequence[Operand]) -> Operand:
+        """Returns operands of one exponent, all of whole units and without banks, one above the other."""
+        units = np.concatenate([operand.units for operand in operands])
+        return cls(units, np.concatenate([operand.scale for operand in operands]), operands[0].exponent)
 
     @cached_property
     def _bits(self) -> NDArray[np.int64]:

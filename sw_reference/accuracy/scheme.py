@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.calibration import SITES, Calibration, Site, site_of
-from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Plain
+from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Imported, Plain
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.rotation import rotation
 from sw_reference.llm.model import Float32, Model
@@ -60,7 +60,7 @@ class Scheme:
     def hardware(self) -> bool:
         """Whether the processing element computes it: an SQ operand times a dense one, bit for bit."""
         operands = self.activation, self.weight
-        dense = [isinstance(operand, Dense | DenseSQ) for operand in operands]
+        dense = [isinstance(operand, Dense | DenseSQ | Imported) for operand in operands]
         hardware = all(operand.hardware for operand in operands)
         return hardware and sum(dense) == 1 and self.transform != "rotate"
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checkpoints.gguf import GGUFFile
+from sw_reference.checkpoints.imported import CodedMatrix
 from sw_reference.llm.config import ModelConfig
 
 __all__ = [
@@ -145,6 +147,8 @@ class Model:
     weights
         float32 tensors by GGUF name, as ``config.shapes()`` lists them; ``output.weight`` too if the output
         layer is not the embedding again.
+    codes
+        Of tensors that a checkpoint has in codes: the codes that ``weights`` stand for.
 
     Raises
     ------
@@ -152,7 +156,12 @@ class Model:
         If a tensor is missing, has another shape, or is one that this architecture does not have.
     """
 
-    def __init__(self, config: ModelConfig, weights: Mapping[str, Float32]) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Mapping[str, Float32],
+        codes: Mapping[str, CodedMatrix] = MappingProxyType({}),
+    ) -> None:
         shapes = config.shapes()
         if "output.weight" in weights:
             shapes["output.weight"] = shapes["token_embd.weight"]
@@ -166,13 +175,16 @@ class Model:
             raise ValueError(f"Tensor {foreign[0]} is not part of a plain Llama model")
         self.config = config
         self.weights = dict(weights)
+        self.codes = dict(codes)
 
     @classmethod
     def from_gguf(cls, file: GGUFFile) -> Model:
         """Loads and dequantizes a model; ValueError names the file and what is wrong with it."""
         try:
             config = ModelConfig.from_metadata(file.metadata)
-            return cls(config, {name: file.tensor(name) for name in file.names})
+            coded = {name: file.coded(name) for name in file.names}
+            codes = {name: matrix for name, matrix in coded.items() if matrix is not None}
+            return cls(config, {name: file.tensor(name) for name in file.names}, codes)
         except ValueError as error:
             raise ValueError(f"Cannot use {file.path}: {error}") from error
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import struct
 import zlib
+from dataclasses import replace
 from functools import cache
 
 import ml_dtypes
@@ -19,7 +20,7 @@ from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.accuracy.calibration import FIRST, PERCENTILES, Site
 from sw_reference.accuracy.compensation import compensated
 from sw_reference.accuracy.floats import E2M1, E2M3, E4M3, E5M2, FP16
-from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.report import merged, rows
 from sw_reference.accuracy.rotation import rotation
@@ -29,6 +30,8 @@ from sw_reference.accuracy.selection import AbovePercentile, OnePerSegment, Stat
 from sw_reference.accuracy.study import default, extended, grid, quick
 from sw_reference.accuracy.variants import Variant
 from sw_reference.activations import load_activations
+from sw_reference.checkpoints.dense import import_dense
+from sw_reference.checkpoints.gguf_blocks import coded_blocks
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.llm import Model
 from sw_reference.multiply import multiply
@@ -55,7 +58,51 @@ def site_for(x, weight):
     )
 
 
+def coded_site(rng, kind="Q4_1", rows=(6, 10), k=256):
+    """A site of layers in random blocks of GGUF, and its input of 20 tokens."""
+    size = {"Q4_1": 20, "Q8_0": 34}[kind]
+    matrices = []
+    for n in rows:
+        data = rng.integers(0, 256, (n, k // 32, size), np.uint8)
+        data[..., 1] = 0x2C + (data[..., 1] & 3)  # scales near 1/16
+        if kind == "Q4_1":
+            data[..., 3] = 0xB4 + (data[..., 3] & 3)  # minima near -1/4
+        matrices.append(coded_blocks(kind, data.reshape(n, -1), k))
+    values = [matrix.part(slice(None)).values().astype(np.float32) for matrix in matrices]
+    x = rng.standard_normal((20, k)).astype(np.float32)
+    return x, replace(site_for(x, np.concatenate(values)), codes=tuple(matrices))
+
+
 # The product
+
+
+def test_imported_weights_are_the_golden_ones():
+    """Two layers of one site, against multiply of each: 320 results."""
+    x, site = coded_site(np.random.default_rng(0))
+    weight = Imported().quantize(site.weight, site)
+    activation = SQ(32, 4, high="int8", mask="index", bank_scale="e3m2s")
+    got, limbs = product(activation.quantize(x, site), weight)
+    left = quantize_sq(x, activation.format)
+    tensors = [import_dense(m.part(slice(None)), Imported().format).tensor for m in site.codes]
+    want = np.concatenate([multiply(left, tensor).y for tensor in tensors], axis=1)
+    assert (got.view(np.uint32) == want.view(np.uint32)).sum() == 320
+    assert limbs == 0
+    assert Imported().bits == 4.5
+    exact = x @ site.weight.T
+    assert np.linalg.norm(got - exact) < 0.1 * np.linalg.norm(exact)
+
+
+def test_imported_weights_need_their_codes():
+    _, site = coded_site(np.random.default_rng(0))
+    for other, found in (
+        (site.smoothed(np.ones(256)), "none"),
+        (replace(site, codes=None), "none"),
+        (coded_site(np.random.default_rng(0), "Q8_0", (4,))[1], "Q8_0 in groups of 32"),
+    ):
+        message = f"Weights must have INT4 codes in groups of 32, not {found}"
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            Imported().quantize(site.weight, other)
+    assert Scheme("a", SQ(16, 2, high="int8"), Imported()).hardware
 
 
 def test_fast_product_is_the_golden_one_on_real_activations():

@@ -262,7 +262,7 @@ def test_missing_library(monkeypatch):
 
     monkeypatch.setattr(gguf_file, "import_module", missing)
     remedy = f"run `{sys.executable} -m pip install gguf==0.19.0`"
-    message = f"gguf is missing, which block types of GGUF need: {remedy}"
+    message = f"gguf is missing, which some block types of GGUF need: {remedy}"
     with pytest.raises(ModuleNotFoundError, match=f"^{re.escape(message)}$"):
         gguf_file._library()
 
