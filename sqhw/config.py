@@ -7,7 +7,7 @@ from math import gcd
 from typing import Literal
 
 from sw_reference.checks import check_choice, check_int, plain_numbers
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, unit_exponent
 
 __all__ = [
     "AXI_WIDTHS",
@@ -45,7 +45,8 @@ class PEConfig:
         that a bank is one beat or several.
     outlier_lanes
         High-code multipliers: the outliers of one beat that are taken in one cycle; from 1 to the
-        most outliers a beat can hold, and 0 exactly when the format has no outliers.
+        most outliers a beat can hold, and 0 exactly when the format has no outliers. With an index mask a
+        beat has whole segments, and every slot a lane.
     k_max
         The longest dot product, in elements; it sets the accumulator's width. From one bank to 2**20.
         A dot product is whole banks of both operands.
@@ -81,6 +82,8 @@ class PEConfig:
             raise TypeError(f"Dense format must be a DenseFormat, not {self.dense!r}")
         self._check_formats()
         check_int("Lanes", self.lanes, 1, self.sq.bank, power_of_two=True)
+        if self.one_step:
+            self._check_one_step()
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
         check_choice("Output", self.output, ("pipelined", "serial"))
@@ -89,20 +92,40 @@ class PEConfig:
     def _check_formats(self) -> None:
         """Raises ValueError unless the hardware takes the two formats."""
         sq, dense = self.sq, self.dense
-        check_choice("Scale", sq.scale, ("e5m3",), of="the hardware")
-        check_choice("Segment", sq.segment_size, (sq.bank,), of="the hardware")
         check_choice("Dense mask", dense.mask, ("bitmap",), of="the hardware")
+        check_choice("Offset", dense.offset, (False,), of="the hardware")
+        if self.one_step:
+            check_int("Dense outliers beside an index mask", dense.outliers, 0, 0)
+            if dense.group is not None:
+                check_choice("Group scale", dense.scale, ("linear8",), of="hardware with an index mask")
+            return
+        check_choice("Scale", sq.scale, ("e5m3",), of="hardware without an index mask")
+        check_choice("Segment", sq.segment_size, (sq.bank,), of="hardware without an index mask")
         if dense.group is None:
             return
-        check_choice("Group scale", dense.scale, ("e3m3",), of="the hardware")
-        check_choice("Offset", dense.offset, (False,), of="the hardware")
+        check_choice("Group scale", dense.scale, ("e3m3",), of="hardware without an index mask")
         for name, bank in (("bank", sq.bank), ("dense bank", dense.bank or 1)):
             if dense.group % bank:
                 raise ValueError(f"Group must be a multiple of the {name} ({bank}), not {dense.group!r}")
 
+    def _check_one_step(self) -> None:
+        """Raises ValueError unless a beat is whole segments of one group, with a lane for each slot."""
+        check_int("Lanes", self.lanes, self.sq.segment_size, self.sq.bank, power_of_two=True)
+        check_int("Outlier lanes", self.outlier_lanes, self.slots, self.slots)
+        group = self.dense.group
+        if group is not None and group % self.lanes:
+            raise ValueError(f"Group must be a multiple of the lanes ({self.lanes}), not {group!r}")
+
+    @property
+    def one_step(self) -> bool:
+        """Whether every beat is one step, whatever it holds: with an index mask."""
+        return self.sq.has_index
+
     @property
     def slots(self) -> int:
         """High codes that one beat can carry."""
+        if self.sq.has_index:
+            return self.sq.outliers * (self.lanes // self.sq.segment_size)
         return min(self.sq.outliers, self.lanes)
 
     @property
@@ -130,6 +153,11 @@ class PEConfig:
     def banks_max(self) -> int:
         """Banks of the longest dot product."""
         return self.banks(self.k_max)
+
+    @property
+    def unit(self) -> int:
+        """Sums are in units of both row scales' product times 2**unit."""
+        return unit_exponent(self.sq, self.dense)
 
     @property
     def acc_bits(self) -> int:
@@ -210,6 +238,7 @@ class EngineConfig:
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
         check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
+        check_choice("Mask", self.pe.sq.mask, ("bitmap", "sentinel"), of="an engine")
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
         check_choice("Unpacking", self.unpacking, ("parallel", "serial"))
         check_int("Block tiles", self.block_tiles, 1, 64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from sw_reference.format import GROUP_SCALE_BITS, LOW_BITS, SCALE_BITS
+from sw_reference.format import LOW_BITS
 
 from .config import RAW_BITS, ArrayConfig, EngineConfig, PEConfig
 
@@ -38,17 +38,28 @@ def sq_beat_layout(config: PEConfig) -> data.StructLayout:
     ``low`` are the low codes as stored; ``scale`` is the bank scale, repeated on every beat of the
     bank; ``last`` marks the last beat of a dot product. With outliers: ``bitmap`` (bitmap mask only);
     ``high``, the high codes of this beat's outliers in order of element index; ``high_count``, how many
-    were delivered.
+    were delivered. With the index mask instead ``index`` and ``high``: for each slot of each segment in turn
+    the position within the segment, and the high nibble, 0 in an empty slot.
     """
     fields: dict[str, object] = {"low": data.ArrayLayout(signed(LOW_BITS), config.lanes)}
     if config.sq.has_bitmap:
         fields["bitmap"] = unsigned(config.lanes)
-    fields["scale"] = unsigned(SCALE_BITS)
-    if config.slots:
+    fields["scale"] = unsigned(config.sq.bank_scale.bits)
+    if config.sq.has_index:
+        fields |= _slots(config)
+    elif config.slots:
         fields["high"] = data.ArrayLayout(unsigned(config.sq.high_bits), config.slots)
         fields["high_count"] = Shape.cast(range(config.slots + 1))
     fields["last"] = unsigned(1)
     return data.StructLayout(fields)
+
+
+def _slots(config: PEConfig) -> dict[str, object]:
+    """Slots with an index mask."""
+    return {
+        "index": data.ArrayLayout(unsigned(config.sq.index_bits), config.slots),
+        "high": data.ArrayLayout(signed(config.sq.high_bits), config.slots),
+    }
 
 
 def dense_beat_layout(config: PEConfig) -> data.StructLayout:
@@ -61,7 +72,7 @@ def dense_beat_layout(config: PEConfig) -> data.StructLayout:
     if config.dense_slots:
         fields["bitmap"] = unsigned(config.lanes)
     if config.dense.group:
-        fields["group_scale"] = unsigned(GROUP_SCALE_BITS)
+        fields["group_scale"] = unsigned(config.dense.group_scale_bits)
     if config.dense_slots:
         fields["high"] = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
         fields["high_count"] = Shape.cast(range(config.dense_slots + 1))
@@ -79,7 +90,7 @@ def dense_step_layout(config: PEConfig) -> data.StructLayout:
         return dense_beat_layout(config)
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:
-        fields["group_scale"] = unsigned(GROUP_SCALE_BITS)
+        fields["group_scale"] = unsigned(config.dense.group_scale_bits)
     fields |= {
         "select": data.ArrayLayout(unsigned(config.lanes), config.dense_slots),
         "high": data.ArrayLayout(signed(LOW_BITS), config.dense_slots),
@@ -100,20 +111,23 @@ def result_layout() -> data.StructLayout:
 
 
 def step_layout(config: PEConfig) -> data.StructLayout:
-    """One cycle of work on a beat, as the bitmap decoder hands it out.
+    """One cycle of work on a beat, as its decoder hands it out.
 
     ``low`` are the low codes with sentinels cleared; ``first`` and ``done`` mark the first and the last
     step of the beat (a beat with more outliers than outlier lanes takes several); ``select[l]`` is the
     one-hot position of outlier lane l's element, zero when the lane has none, and ``high[l]`` its high
-    code. ``last`` ends the dot product; ``error`` says that this beat broke a rule.
+    code. With the index mask, ``index`` and ``high`` are as in the beat. ``last`` ends the dot product;
+    ``error`` says that this beat broke a rule.
     """
     fields: dict[str, object] = {
         "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
-        "scale": unsigned(SCALE_BITS),
+        "scale": unsigned(config.sq.bank_scale.bits),
         "first": unsigned(1),
         "done": unsigned(1),
     }
-    if config.slots:
+    if config.sq.has_index:
+        fields |= _slots(config)
+    elif config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.outlier_lanes)
         fields["high"] = data.ArrayLayout(unsigned(config.sq.high_bits), config.outlier_lanes)
     fields |= {"last": unsigned(1), "error": unsigned(1)}
@@ -138,8 +152,8 @@ def dense_steps_layout(config: ArrayConfig) -> data.ArrayLayout:
 def tile_row_layout(config: ArrayConfig) -> data.StructLayout:
     """One row of a finished tile.
 
-    ``acc`` are its exact sums, one per column, in units of row scale * column scale * 2**-24; ``error``: they
-    must not be trusted; ``last``: it is the tile's last row.
+    ``acc`` are its exact sums, one per column, in units of row scale * column scale * 2**unit; ``error``:
+    they must not be trusted; ``last``: it is the tile's last row.
     """
     return data.StructLayout(
         {"acc": data.ArrayLayout(signed(config.pe.acc_bits), config.columns), "error": 1, "last": 1}
@@ -167,7 +181,7 @@ def dense_word_layout(config: EngineConfig) -> data.StructLayout:
     codes = config.dense_beats_per_word * config.pe.lanes
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.pe.dense.bits), codes)}
     if config.pe.dense.group:
-        fields["group_scale"] = unsigned(GROUP_SCALE_BITS)
+        fields["group_scale"] = unsigned(config.pe.dense.group_scale_bits)
     return data.StructLayout(fields)
 
 

@@ -66,6 +66,8 @@ def sq_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:
     """
     if tensor.format != config.sq:
         raise ValueError(f"Tensor must be in the configuration's format {config.sq}, not {tensor.format}")
+    if config.one_step:
+        return _one_step_beats(config, tensor)
     rows = tensor.rows
     beats = config.banks(tensor.k) * config.beats_per_bank
     low = _padded(tensor.low.reshape(rows, -1, config.lanes), beats).tolist()
@@ -95,6 +97,33 @@ def sq_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:
         return words
 
     return [row_beats(row) for row in range(rows)]
+
+
+def _one_step_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:
+    """The same with an index mask: slots as they are stored, those of a beat's segments in each beat."""
+    assert tensor.index is not None
+    beats = config.banks(tensor.k) * config.beats_per_bank
+    low = tensor.low.reshape(tensor.rows, beats, config.lanes).tolist()
+    index, high = (
+        slots.reshape(tensor.rows, beats, config.slots).tolist() for slots in (tensor.index, tensor.high)
+    )
+    scale = np.repeat(tensor.scale, config.beats_per_bank, axis=1).tolist()
+    pack = _packer(sq_beat_layout(config))
+    return [
+        [
+            pack(
+                {
+                    "low": low[row][beat],
+                    "scale": scale[row][beat],
+                    "index": index[row][beat],
+                    "high": high[row][beat],
+                    "last": beat == beats - 1,
+                }
+            )
+            for beat in range(beats)
+        ]
+        for row in range(tensor.rows)
+    ]
 
 
 def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:

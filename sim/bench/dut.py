@@ -9,7 +9,7 @@ from sim.bench.stream_bench import Run, StreamBench
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import read_tile_row, split_last
-from sqhw.pe.outliers import outlier_path
+from sqhw.pe.blocks import blocks
 
 __all__ = ["ArrayBench", "PEBench"]
 
@@ -91,4 +91,4 @@ def _stream(dut: Any, name: str) -> list[Any]:
 
 
 def _registers(mac: Any, config: PEConfig) -> list[Any]:
-    return [attrgetter(name)(mac) for name in outlier_path(config).active]
+    return [attrgetter(name)(mac) for name in blocks(config).active]

@@ -19,7 +19,7 @@ from sim.bench.dut import PEBench
 from sim.bench.stream_bench import Run
 from sim.traffic.faults import FAULTS, LENGTHS
 from sim.traffic.jobs import Job, corner_jobs, random_jobs, site_jobs
-from sqhw.pe.outliers import outlier_path
+from sqhw.pe.blocks import blocks
 from sqhw.presets import preset
 
 NAME = os.environ["SQHW_PRESET"]
@@ -125,7 +125,7 @@ async def gate(dut: Any) -> None:
     bench = PEBench(dut, CONFIG, SEED)
     await bench.start()
     datapath = dut.pe.datapath
-    registers = [find_register(datapath, name) for name in outlier_path(CONFIG).held]
+    registers = [find_register(datapath, name) for name in blocks(CONFIG).held]
     seen = {"idle": 0, "toggles while idle": 0, "toggles": 0}
     before: list[int] = []
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.checks import check_int
+from sw_reference.checks import check_choice, check_int
 from sw_reference.format import UNIT_EXPONENT
 
 from .float32 import (
@@ -60,7 +60,7 @@ def _streams(acc_bits: int, *, always_ready: bool = False) -> dict[str, Any]:
 
 
 class OutputStage(wiring.Component):
-    """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``, each step a float32 operation.
+    """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**``:attr:`unit`, each step a float32 operation.
 
     All steps round to nearest, ties to even, with subnormals and with overflow to Inf. A sum of 0 gives +0,
     or NaN if the scales' product overflows; a negative result that underflows gives -0; NaN is always
@@ -81,6 +81,9 @@ class OutputStage(wiring.Component):
     ----------
     acc_bits : int
         Bits of the sum, 4 to 128.
+    unit : int
+        The sum is in units of both scales' product times 2**unit, -252 to 0. Above -24 the middle product is
+        rounded to a subnormal after all.
 
     Attributes
     ----------
@@ -89,7 +92,7 @@ class OutputStage(wiring.Component):
     Members
     -------
     i : In(stream.Signature(output_stage_input(acc_bits), always_ready=True))
-        ``acc`` in units of row scale * column scale * 2**-24; ``row_scale`` and ``column_scale`` are float32,
+        ``acc`` in units of row scale * column scale * 2**:attr:`unit`; ``row_scale`` and ``column_scale`` are float32,
         positive and normal, which is not checked here; ``error`` voids the result.
     o : Out(stream.Signature(output_stage_output(), always_ready=True))
         ``y``, a float32, and ``error`` as it came.
@@ -98,15 +101,20 @@ class OutputStage(wiring.Component):
     ------
     TypeError, ValueError
         If the width is out of range.
-    """
+    """  # noqa: E501
 
-    def __init__(self, acc_bits: int = 64):
+    def __init__(self, acc_bits: int = 64, unit: int = UNIT_EXPONENT):
         self._acc_bits = acc_bits
+        self._unit = unit
         super().__init__(_streams(acc_bits, always_ready=True))
 
     @property
     def acc_bits(self) -> int:
         return self._acc_bits
+
+    @property
+    def unit(self) -> int:
+        return self._unit
 
     @property
     def latency(self) -> int:
@@ -116,8 +124,8 @@ class OutputStage(wiring.Component):
         m = Module()
         m.submodules.integer = integer = IntToFloat(self._acc_bits)
         m.submodules.scale = scale = FloatMultiply()
-        m.submodules.product = product = FloatMultiply(subnormal=False)
-        m.submodules.pack = pack = FloatPack(UNIT_EXPONENT)
+        m.submodules.product = product = FloatMultiply(subnormal=self._unit > UNIT_EXPONENT)
+        m.submodules.pack = pack = FloatPack(self._unit)
 
         i = self.i.p
         m.d.comb += [
@@ -149,7 +157,7 @@ class OutputStage(wiring.Component):
 
 
 class SerialOutputStage(wiring.Component):
-    """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**-24``, one result at a time.
+    """``y = f32(f32(acc) * f32(row_scale * column_scale)) * 2**``:attr:`unit`, one result at a time.
 
     The results are those of :class:`~sqhw.arith.output_stage.OutputStage`, bit for bit. One significand is
     multiplied digit by digit, first to the scales' product, then to the result; where it is subnormal it is
@@ -163,6 +171,8 @@ class SerialOutputStage(wiring.Component):
     ----------
     acc_bits : int
         Bits of the sum, 4 to 128.
+    unit : int
+        The sum is in units of both scales' product times 2**unit: -24 or 0.
 
     Attributes
     ----------
@@ -184,13 +194,19 @@ class SerialOutputStage(wiring.Component):
     interval = latency + 1
     subnormal_cycles = 3 * SIGNIFICAND_BITS
 
-    def __init__(self, acc_bits: int = 64):
+    def __init__(self, acc_bits: int = 64, unit: int = UNIT_EXPONENT):
+        check_choice("Unit exponent", unit, (UNIT_EXPONENT, 0))
         self._acc_bits = acc_bits
+        self._unit = unit
         super().__init__(_streams(acc_bits))
 
     @property
     def acc_bits(self) -> int:
         return self._acc_bits
+
+    @property
+    def unit(self) -> int:
+        return self._unit
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -207,7 +223,7 @@ class SerialOutputStage(wiring.Component):
             integer.load.eq(load),
             unit.a.eq(Mux(load, Cat(row.fraction, 1), integer.o.significand)),
             unit.b.eq(Mux(load, Cat(column.fraction, 1), unit.o)),
-            self.o.p.y.eq(_packed(number, unit.o)),
+            self.o.p.y.eq(_packed(number, unit.o, self._unit)),
             self.o.p.error.eq(number.error),
         ]
         # One adder for whatever changes the exponent.
@@ -242,7 +258,8 @@ class SerialOutputStage(wiring.Component):
                 with m.If(second):
                     m.next = "ROUND"
             with m.State("ROUND"):
-                m.d.comb += [unit.step.eq(Step.ROUND), change.eq(unit.carry)]
+                if self._unit:  # a product without a unit is rounded once, at its place
+                    m.d.comb += [unit.step.eq(Step.ROUND), change.eq(unit.carry)]
                 m.next = "SETTLE"
             with m.State("SETTLE"):  # at the place that a subnormal has, then round
                 with m.If((number.exponent < 1) & ~number.zero):
@@ -258,7 +275,7 @@ class SerialOutputStage(wiring.Component):
                     m.d.comb += [unit.step.eq(Step.RAISE), change.eq(-1)]
                     m.d.sync += number.zero.eq(number.exponent <= 1 - FRACTION_BITS)
                 with m.Else():
-                    m.d.comb += [unit.step.eq(Step.LOAD), change.eq(integer.exponent + UNIT_EXPONENT)]
+                    m.d.comb += [unit.step.eq(Step.LOAD), change.eq(integer.exponent + self._unit)]
                     m.d.sync += [second.eq(1), digit.eq(0), *_combine(number, integer)]
                     m.next = "MULTIPLY"
             with m.State("DONE"):
@@ -271,7 +288,7 @@ def _number_layout() -> data.StructLayout:
     """What is known of the number beside its significand.
 
     The exponent is biased like that of a packed float32, but may lie outside of its range: with the last
-    factor, 2**-24, counted in from the start of the second product.
+    factor, the unit, counted in from the start of the second product.
     """
     exponent = Shape.cast(range(2 - EXPONENT_BIAS, 2 * INFINITE_CODE))
     return data.StructLayout(
@@ -290,11 +307,11 @@ def _combine(scale: data.View, integer: data.View) -> list[Any]:
     ]
 
 
-def _packed(number: data.View, significand: Value) -> Value:
+def _packed(number: data.View, significand: Value, unit_exponent: int) -> Value:
     """Returns a number that was rounded where a subnormal is: without its top bit it is one."""
     code = number.exponent[:EXPONENT_BITS] & significand[-1].replicate(EXPONENT_BITS)
     # The exponent already counts the last factor, which makes no overflow good.
-    overflow = (number.exponent >= INFINITE_CODE + UNIT_EXPONENT) & ~number.zero
+    overflow = (number.exponent >= INFINITE_CODE + unit_exponent) & ~number.zero
     infinite = number.infinite | overflow
     special = Cat(Const(0, FRACTION_BITS), Const(INFINITE_CODE, EXPONENT_BITS))
     magnitude = Mux(infinite, special, Mux(number.zero, 0, Cat(significand[:FRACTION_BITS], code)))

@@ -25,7 +25,7 @@ FRACTION_BITS = 3
 SIGNIFICAND_MAX = 15
 BANK_EXPONENT_MAX = 31
 GROUP_EXPONENT_MAX = 7
-_FINE_BITS = 3
+FINE_BITS = 3
 
 
 def add_scaled(heap: BitHeap, value: object, fraction: object) -> None:
@@ -105,6 +105,8 @@ class ScaleShift(wiring.Component):
         Largest exponent.
     drop
         Low bits of the result that are always zero and left out.
+    fine
+        Bits of the exponent that shift before the register, in place of three.
     long
         Whether it is part of a long pipeline.
 
@@ -116,8 +118,11 @@ class ScaleShift(wiring.Component):
         Depends on registers alone.
     """
 
-    def __init__(self, bound: int, exponent_max: int, *, drop: int = 0, long: bool = False):
+    def __init__(
+        self, bound: int, exponent_max: int, *, drop: int = 0, fine: int = FINE_BITS, long: bool = False
+    ):
         self._drop = drop
+        self._fine = fine
         self._long = long
         super().__init__(
             {
@@ -136,9 +141,9 @@ class ScaleShift(wiring.Component):
         around = int(self._long)
         value = delay(m, self.value, around, name="value")
         exponent = delay(m, self.exponent, around, name="exponent")
-        fine, coarse = exponent[:_FINE_BITS], exponent[_FINE_BITS:]
+        fine, coarse = exponent[: self._fine], exponent[self._fine :]
         half = register(m, value << fine, name="half_shifted")
         late = register(m, coarse, name="coarse")
-        shifted = (half << (late << _FINE_BITS))[self._drop : self._drop + len(self.o)]
+        shifted = (half << (late << self._fine))[self._drop : self._drop + len(self.o)]
         m.d.comb += self.o.eq(delay(m, shifted.as_signed(), around, name="shifted"))
         return m

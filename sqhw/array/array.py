@@ -10,12 +10,10 @@ from ..arith.pipeline import delay
 from ..arith.repeated import repeated
 from ..config import ArrayConfig
 from ..layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
-from ..pe.column import ColumnSide
-from ..pe.mac import MACUnit
-from ..pe.outliers import outlier_path
-from ..pe.row import RowSide
+from ..pe.blocks import blocks
 from .drain import Drain
 from .lockstep import Lockstep, lockstep_latency
+from .one_step import OneStepLockstep
 
 __all__ = ["ProcessingArray"]
 
@@ -58,7 +56,7 @@ class ProcessingArray(wiring.Component):
         if not isinstance(config, ArrayConfig):
             raise TypeError(f"Configuration must be an ArrayConfig, not {config!r}")
         self._config = config
-        self._path = outlier_path(config.pe)
+        self._blocks = blocks(config.pe)
         super().__init__(
             {
                 "i_sq": In(stream.Signature(sq_beats_layout(config))),
@@ -75,7 +73,8 @@ class ProcessingArray(wiring.Component):
     def latency(self) -> int:
         """Cycles through decoders, datapath and capture registers."""
         pe = self._config.pe
-        return lockstep_latency(pe) + self._spread + self._path.at.result + Drain.latency
+        operands = OneStepLockstep.latency if pe.one_step else lockstep_latency(pe)
+        return operands + self._spread + self._blocks.result + Drain.latency
 
     @property
     def _spread(self) -> int:
@@ -85,34 +84,36 @@ class ProcessingArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        m.submodules.lockstep = lockstep = Lockstep(config)
+        one_step = config.pe.one_step
+        m.submodules.lockstep = lockstep = OneStepLockstep(config) if one_step else Lockstep(config)
         m.submodules.drain = drain = Drain(config)
         connect(m, flipped(self.i_sq), lockstep.i_sq)
         connect(m, flipped(self.i_dense), lockstep.i_dense)
         connect(m, drain.o, flipped(self.o))
         rows, columns = [], []
+        side, of = self._blocks.column_side
         for r in range(config.rows):
-            rows.append(row := repeated(m, platform, f"row{r}", RowSide, self._path))
+            rows.append(row := repeated(m, platform, f"row{r}", *self._blocks.row_side))
             m.d.comb += [
                 row.i.eq(delay(m, lockstep.steps[r], self._spread, name=f"step{r}")),
                 row.valid.eq(delay(m, lockstep.valid, self._spread, name=f"valid{r}", reset=True)),
             ]
         for c in range(config.columns):
-            m.submodules[f"column{c}"] = column = ColumnSide(self._path)
+            m.submodules[f"column{c}"] = column = side(of)
             columns.append(column)
             m.d.comb += column.i.eq(delay(m, lockstep.beats[c], self._spread, name=f"beat{c}"))
-            if self._path.holds_group_scale:
+            if self._blocks.column_valid:
                 valid = delay(m, lockstep.valid, self._spread, name=f"column_valid{c}", reset=True)
                 m.d.comb += column.valid.eq(valid)
         for r, row in enumerate(rows):
             for c, column in enumerate(columns):
-                mac = repeated(m, platform, f"mac{r}_{c}", MACUnit, self._path)
+                mac = repeated(m, platform, f"mac{r}_{c}", *self._blocks.unit)
                 m.d.comb += [mac.row.eq(row.o), mac.column.eq(column.o), drain.acc[r][c].eq(mac.acc)]
         step = lockstep.steps[0]
         m.d.comb += [
             drain.error.eq(Cat(row.o.error for row in rows)),
             drain.finished.eq(rows[0].o.last),
-            drain.ended.eq(lockstep.valid & step.done & step.last),
+            drain.ended.eq(lockstep.ended if one_step else lockstep.valid & step.done & step.last),
             lockstep.hold.eq(drain.full),
         ]
         return m

@@ -10,17 +10,13 @@ from amaranth.hdl import Cat, Module, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..arith.pipeline import delay
+from ..arith.pipeline import delay, register
 from ..arith.repeated import repeated
 from ..array.array import ProcessingArray
 from ..config import ArrayConfig, PEConfig
 from ..layouts import dense_beat_layout, dense_beats_layout, sq_beat_layout
-from ..pe.column import ColumnSide
-from ..pe.decoder import BitmapDecoder
-from ..pe.mac import MACUnit
-from ..pe.outliers import outlier_path
-from ..pe.outliers.path import OutlierPath
-from ..pe.row import RowSide
+from ..pe.blocks import Blocks, blocks
+from ..pe.dense_outliers import dense_outliers
 
 __all__ = ["BareArray", "BarePE", "ShiftHarness"]
 
@@ -29,14 +25,14 @@ class BarePE(wiring.Component):
     """Decoder, operand registers, row side, column side and multiply-accumulate unit.
 
     The decoder's registers are the SQ operand's; the dense operand gets as many, which hold while a beat
-    takes several steps. Beats of both operands come together.
+    takes several steps. Beats of both operands come together. Where every beat is one step nothing holds.
 
     Parameters
     ----------
     config
         Formats, lanes and k_max.
-    path
-        The outlier path; by default the configuration's own.
+    parts
+        The blocks of the datapath; by default the configuration's own.
 
     Members
     -------
@@ -45,9 +41,9 @@ class BarePE(wiring.Component):
     acc : Out(signed(config.acc_bits)), acc_valid : Out(1), acc_error : Out(1)
     """
 
-    def __init__(self, config: PEConfig, path: OutlierPath | None = None):
+    def __init__(self, config: PEConfig, parts: Blocks | None = None):
         self._config = config
-        self._path = path or outlier_path(config)
+        self._blocks = parts or blocks(config)
         super().__init__(
             {
                 "sq": In(sq_beat_layout(config)),
@@ -63,13 +59,14 @@ class BarePE(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        m.submodules.decoder = decoder = BitmapDecoder(config)
-        row = repeated(m, platform, "row", RowSide, self._path)
-        mac = repeated(m, platform, "mac", MACUnit, self._path)
-        m.submodules.column = column = ColumnSide(self._path)
+        m.submodules.decoder = decoder = self._blocks.decoder(config)
+        row = repeated(m, platform, "row", *self._blocks.row_side)
+        mac = repeated(m, platform, "mac", *self._blocks.unit)
+        side, of = self._blocks.column_side
+        m.submodules.column = column = side(of)
         dense = self._register(m, decoder)
         step = decoder.o.p
-        errors = [step.error, step.last != dense.last, *self._path.dense.errors(dense)]
+        errors = [step.error, step.last != dense.last, *dense_outliers(config).errors(dense)]
         m.d.comb += [
             decoder.i.p.eq(self.sq),
             decoder.i.valid.eq(self.valid),
@@ -85,17 +82,19 @@ class BarePE(wiring.Component):
             self.acc_valid.eq(row.o.last),
             self.acc_error.eq(row.o.error),
         ]
-        if self._path.holds_group_scale:
+        if self._blocks.column_valid:
             m.d.comb += column.valid.eq(decoder.o.valid)
         return m
 
-    def _register(self, m: Module, sq: BitmapDecoder) -> Any:
+    def _register(self, m: Module, sq: Any) -> Any:
         """The dense operand's registers: those of its decoder, if it has outliers."""
         take = self.valid & self.ready
-        for decoder in self._path.dense.decoders(1):
+        for decoder in dense_outliers(self._config).decoders(1):
             m.submodules.dense_decoder = decoder
             m.d.comb += [decoder.i.p.eq(self.dense), decoder.i.valid.eq(take), decoder.o.ready.eq(1)]
             return decoder.o.p
+        if self._config.one_step:
+            return register(m, self.dense, name="dense")
         dense: Any = Signal(dense_beat_layout(self._config), name="dense", reset_less=True)
         with m.If(take):
             m.d.sync += dense.eq(self.dense)
@@ -103,7 +102,7 @@ class BarePE(wiring.Component):
 
 
 class BareArray(wiring.Component):
-    """A processing array with a register for the dense operand (that of the SQ operand is inside).
+    """A processing array with a register for each operand: that of the SQ operand is always inside.
 
     Members are those of :class:`~sqhw.array.array.ProcessingArray`.
     """
@@ -116,6 +115,11 @@ class BareArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.array = array = self._array
+        if self._config.pe.one_step:
+            connect(m, flipped(self.i_sq), array.i_sq)
+            connect(m, flipped(self.i_dense), array.i_dense)
+            connect(m, array.o, flipped(self.o))
+            return m
         dense: Any = stream.Signature(dense_beats_layout(self._config)).create(path=("dense",))
         connect(m, flipped(self.i_sq), array.i_sq)
         connect(m, array.o, flipped(self.o))

@@ -15,6 +15,7 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 
 from ..config import PEConfig
 from ..packing import dot_products
+from ..pe.blocks import stepped
 from ..pe.outliers import outlier_path
 from .core import BarePE
 from .rival_beats import DRIVEN, Beats, rival_beats
@@ -84,7 +85,7 @@ def own_point(
         Whether the outlier lane rests where there is no outlier.
     """
     path = outlier_path(config)
-    make = partial(BarePE, config, path if gated else ungated(path))
+    make = partial(BarePE, config, stepped(path if gated else ungated(path)))
     return Simulated(name, title, config.lanes, make, partial(_sq_beats, config, policy))
 
 

@@ -8,10 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import PEConfig
 from ..layouts import dense_step_layout, step_layout
-from .column import ColumnSide
-from .mac import MACUnit
-from .outliers import outlier_path
-from .row import RowSide
+from .blocks import blocks
 
 __all__ = ["Datapath"]
 
@@ -30,7 +27,7 @@ class Datapath(wiring.Component):
     """
 
     def __init__(self, config: PEConfig):
-        self._path = outlier_path(config)
+        self._blocks = blocks(config)
         super().__init__(
             {
                 "step": In(step_layout(config)),
@@ -44,13 +41,15 @@ class Datapath(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return self._path.at.result
+        return self._blocks.result
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.row_side = row = RowSide(self._path)
-        m.submodules.column_side = column = ColumnSide(self._path)
-        m.submodules.mac = mac = MACUnit(self._path)
+        (row_side, row_of), (column_side, column_of) = self._blocks.row_side, self._blocks.column_side
+        unit, unit_of = self._blocks.unit
+        m.submodules.row_side = row = row_side(row_of)
+        m.submodules.column_side = column = column_side(column_of)
+        m.submodules.mac = mac = unit(unit_of)
         m.d.comb += [
             row.i.eq(self.step),
             row.valid.eq(self.valid),
@@ -61,6 +60,6 @@ class Datapath(wiring.Component):
             self.acc_valid.eq(row.o.last),
             self.acc_error.eq(row.o.error),
         ]
-        if self._path.holds_group_scale:
+        if self._blocks.column_valid:
             m.d.comb += column.valid.eq(self.valid)
         return m

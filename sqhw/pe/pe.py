@@ -11,8 +11,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from ..arith.output_stage import OutputStage, SerialOutputStage
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
+from .blocks import blocks
 from .datapath import Datapath
-from .decoder import BitmapDecoder
 from .dense_outliers import dense_outliers
 from .join import OperandJoin
 
@@ -58,11 +58,12 @@ class ProcessingElement(wiring.Component):
         if not isinstance(config, PEConfig):
             raise TypeError(f"Configuration must be a PEConfig, not {config!r}")
         self._config = config
-        self._decoder = BitmapDecoder(config)
+        self._decoder = blocks(config).decoder(config)
         self._dense_outliers = dense_outliers(config)
         self._datapath = Datapath(config)
         serial = config.output == "serial"
-        self._output_stage = SerialOutputStage(config.acc_bits) if serial else OutputStage(config.acc_bits)
+        stage = SerialOutputStage if serial else OutputStage
+        self._output_stage = stage(config.acc_bits, config.unit)
         super().__init__(
             {
                 "i_sq": In(stream.Signature(sq_beat_layout(config))),

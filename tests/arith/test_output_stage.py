@@ -9,6 +9,7 @@ import pytest
 
 from sqhw.arith.output_stage import OutputStage, SerialOutputStage, output_stage_input
 from sqhw.presets import PRESETS
+from sw_reference.rounding import round_result
 from tests.arith.float32_reference import (
     INFINITY,
     NAN,
@@ -230,3 +231,34 @@ def test_serial_width_out_of_range(width):
         ValueError, match=rf"^Accumulator bits must be an integer from 4 to 128, not {width}$"
     ):
         SerialOutputStage(width)
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_sums_whose_unit_is_one(serial):
+    """The product with the scales is the result: rounded once, where it is subnormal too."""
+    width, rng = 40, random.Random(7)
+    cases = mixed(rng, width, 8) + near_result(rng, 120, width, range(-176, -146))
+    stage = (SerialOutputStage if serial else OutputStage)(width, 0)
+    expected = [
+        round_result(np.array([[acc]]), *np.array([[row], [column]], np.uint32).view(np.float32), 0)
+        for acc, row, column in cases
+    ]
+    if serial:
+        layout = output_stage_input(width)
+        fields = [dict(zip(FIELDS, (*case, 0), strict=True)) for case in cases]
+        payloads = [layout.const(field).as_value().value % (1 << layout.size) for field in fields]
+        got, _ = drive_stream(stage, {"i": payloads}, len(cases), limit=250 * len(cases))
+    else:
+        got = [
+            result.y for result in run(stage, [dict(zip(FIELDS, (*case, 0), strict=True)) for case in cases])
+        ]
+    judged = [int(y.view(np.uint32)[0, 0]) for y in expected]
+    assert got == judged
+    magnitudes = [bits & ~(1 << 31) for bits in judged]
+    assert sum(0 < bits < SMALLEST for bits in magnitudes) > 15
+    assert magnitudes.count(INFINITY) > 5
+
+
+def test_units_of_the_serial_stage():
+    with pytest.raises(ValueError, match=r"^Unit exponent must be -24 or 0, not -4$"):
+        SerialOutputStage(40, -4)

@@ -15,6 +15,7 @@ from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.ungated import ungated
 from sqhw.measure.units import CONFIGS, RIVALS, SQ, harnessed, unit, units
 from sqhw.packing import dense_beats, dot_products, sq_beats, tile_beats
+from sqhw.pe.blocks import stepped
 from sqhw.pe.outliers import outlier_path
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
@@ -109,7 +110,7 @@ def test_bare_pe(high, free):
     config = replace(CONFIG, sq=replace(CONFIG.sq, high=high))
     sq, dense = tensors(3, 3, config)
     path = outlier_path(config)
-    dut = BarePE(config, ungated(path) if free else path)
+    dut = BarePE(config, stepped(ungated(path) if free else path))
     got, errors = [], []
 
     async def feed(ctx):

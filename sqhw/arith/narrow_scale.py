@@ -1,0 +1,125 @@
+"""Narrow scales: a signed float of a few bits and a linear 8-bit factor, multiplied exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .bit_heap import BitHeap
+from .pipeline import signed_range
+
+__all__ = ["LinearScale", "NarrowScale", "add_narrow_scaled"]
+
+
+def add_narrow_scaled(heap: BitHeap, value: Value, fraction: Value, negative: Value | None = None) -> None:
+    """Adds ``value * (2**f + fraction)``, for a fraction of f bits, or its negative, to a heap.
+
+    A number's negative is its inverse plus one; that one is multiplied by the significand as well.
+    """
+    bits = len(fraction)
+    if negative is not None:
+        value = (value.as_unsigned() ^ negative.replicate(len(value))).as_signed()
+        heap.add_bit(negative, bits)
+        for bit in range(bits):
+            heap.add_bit(negative & fraction[bit], bit, arrival=1)
+    heap.add(value, column=bits)
+    heap.add_product(value, fraction)
+
+
+class NarrowScale(wiring.Component):
+    """``value * (2**f + fraction)``, or its negative: sign and significand of a narrow bank scale.
+
+    Latency: :attr:`latency` cycles; combinational without registers.
+
+    Parameters
+    ----------
+    bound
+        Largest magnitude of ``value``.
+    fraction_bits
+        Bits f of the fraction, from 0.
+    signed_scale
+        Whether the scale has a sign.
+    registered
+        Heights at which the heap is registered.
+
+    Members
+    -------
+    value : In(signed)
+    fraction : In(fraction_bits)
+    negative : In(1)
+        Only with a sign.
+    o : Out(signed)
+    """
+
+    def __init__(self, bound: int, fraction_bits: int, *, signed_scale: bool, registered: Sequence[int] = ()):
+        self._registered = registered
+        self._signed = signed_scale
+        self._bound = bound * ((2 << fraction_bits) - 1)
+        ports = {"value": In(signed_range(bound)), "fraction": In(fraction_bits)}
+        if signed_scale:
+            ports["negative"] = In(1)
+        super().__init__(ports | {"o": Out(signed_range(self._bound))})
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude of ``o``."""
+        return self._bound
+
+    @property
+    def latency(self) -> int:
+        return len(self._registered)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="product")
+        add_narrow_scaled(heap, self.value, self.fraction, self.negative if self._signed else None)
+        m.d.comb += self.o.eq(heap.sum(self._registered))
+        return m
+
+
+class LinearScale(wiring.Component):
+    """``value * factor``: a linear group scale, an unsigned integer.
+
+    Latency: :attr:`latency` cycles; combinational without registers.
+
+    Parameters
+    ----------
+    bound
+        Largest magnitude of ``value``.
+    bits
+        Bits of the factor.
+    registered
+        Heights at which the heap is registered.
+
+    Members
+    -------
+    value : In(signed)
+    factor : In(bits)
+    o : Out(signed)
+    """
+
+    def __init__(self, bound: int, bits: int, *, registered: Sequence[int] = ()):
+        self._registered = registered
+        self._bound = bound * ((1 << bits) - 1)
+        super().__init__(
+            {"value": In(signed_range(bound)), "factor": In(bits), "o": Out(signed_range(self._bound))}
+        )
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude of ``o``."""
+        return self._bound
+
+    @property
+    def latency(self) -> int:
+        return len(self._registered)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="product")
+        heap.add_product(self.value, self.factor)
+        m.d.comb += self.o.eq(heap.sum(self._registered))
+        return m

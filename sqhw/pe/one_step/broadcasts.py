@@ -1,0 +1,77 @@
+"""What a row and a column of one-step units broadcast: each field in the cycle of its use."""
+
+from __future__ import annotations
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
+from sw_reference.format import LOW_BITS
+
+from ...config import PEConfig
+from ..dense_lanes import sums_layout
+from .lanes import dual_picks_layout
+
+__all__ = ["one_step_column_layout", "one_step_row_layout"]
+
+
+def one_step_row_layout(config: PEConfig) -> data.StructLayout:
+    """What the row side hands to its units.
+
+    Cycles are those of :class:`~sqhw.pe.one_step.schedule.OneStepSchedule`.
+
+    ========== ========= ==============================================================
+    field      cycle     meaning
+    ========== ========= ==============================================================
+    not_select 0         one-hot positions of outliers, each within its segment, inverted
+    low        start     low codes
+    sums       start     of neighbouring low codes
+    not_sums   start     the same, inverted
+    high       start     high nibbles of outliers
+    high_sums  start     of neighbouring high nibbles
+    fraction   lane_sum  of the bank scale
+    negative   lane_sum  the sign of the bank scale, if it has one
+    exponent   shift     of the bank scale
+    clear      terms     this beat starts a dot product
+    last       result    the accumulator shows a finished dot product
+    error      result    it must not be trusted
+    ========== ========= ==============================================================
+
+    Without group scales there is ``counts`` in ``lane_sum``: there was a beat.
+    """
+    scale, slots = config.sq.bank_scale, config.slots
+    fields: dict[str, object] = {
+        "not_select": data.ArrayLayout(unsigned(config.sq.segment_size), slots),
+        "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
+        "sums": sums_layout(config.lanes),
+        "not_sums": sums_layout(config.lanes),
+        "high": data.ArrayLayout(signed(LOW_BITS), slots),
+        "high_sums": sums_layout(slots),
+        "fraction": unsigned(scale.fraction_bits),
+    }
+    if scale.signed:
+        fields["negative"] = 1
+    if not config.dense.group:
+        fields["counts"] = 1
+    fields |= {"exponent": unsigned(scale.exponent_bits), "clear": 1, "last": 1, "error": 1}
+    return data.StructLayout(fields)
+
+
+def one_step_column_layout(config: PEConfig) -> data.StructLayout:
+    """What the column side hands to its units.
+
+    =============== ======= ==============================================================
+    field           cycle   meaning
+    =============== ======= ==============================================================
+    not_codes       0       dense codes, for outlier lanes, inverted
+    picks           start   dense codes, for dense lanes
+    not_group_scale scaled  the group scale, if there is one, inverted; 0 without a beat
+    =============== ======= ==============================================================
+    """
+    lanes, bits = config.lanes, config.dense.bits
+    fields: dict[str, object] = {
+        "not_codes": data.ArrayLayout(signed(bits), lanes),
+        "picks": dual_picks_layout(lanes, bits),
+    }
+    if config.dense.group:
+        fields["not_group_scale"] = unsigned(config.dense.group_scale_bits)
+    return data.StructLayout(fields)

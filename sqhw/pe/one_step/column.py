@@ -1,0 +1,60 @@
+"""Column side of a one-step datapath: what depends on the dense operand alone."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...arith.pipeline import delay
+from ...config import PEConfig
+from ...layouts import dense_beat_layout
+from .broadcasts import one_step_column_layout
+from .lanes import dual_picks
+from .schedule import OneStepSchedule
+
+__all__ = ["OneStepColumnSide"]
+
+
+class OneStepColumnSide(wiring.Component):
+    """Prepares the codes and times the group scale for the units of a column.
+
+    Where there is no beat the group scale is 0, and so is what a unit adds to its sum.
+
+    Latency: each field of ``o`` comes in its own cycle, see
+    :func:`~sqhw.pe.one_step.broadcasts.one_step_column_layout`; those of cycle 0 pass combinationally.
+
+    Parameters
+    ----------
+    config
+        Formats and lanes.
+
+    Members
+    -------
+    i : In(dense_beat_layout(config))
+    valid : In(1)
+        ``i`` is a beat to be worked on; only with group scales.
+    o : Out(one_step_column_layout(config))
+    """
+
+    def __init__(self, config: PEConfig):
+        self._config = config
+        ports = {"i": In(dense_beat_layout(config)), "o": Out(one_step_column_layout(config))}
+        if config.dense.group:
+            ports["valid"] = In(1)
+        super().__init__(ports)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        at = OneStepSchedule(self._config)
+        m.d.comb += self.o.not_codes.as_value().eq(~self.i.codes.as_value())
+        for pair, bits in enumerate(dual_picks(self.i.codes)):
+            for bit, pick in enumerate(bits):
+                m.d.comb += [
+                    self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
+                    for name, value in pick.items()
+                ]
+        if self._config.dense.group:
+            scale = self.i.group_scale & self.valid.replicate(len(self.i.group_scale))
+            m.d.comb += self.o.not_group_scale.eq(~delay(m, scale, at.scaled, name="group_scale"))
+        return m

@@ -1,0 +1,59 @@
+"""Decoder of a one-step datapath: a register, for a beat with an index mask is a step as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ...config import PEConfig
+from ...layouts import sq_beat_layout, step_layout
+
+__all__ = ["IndexDecoder", "as_step"]
+
+
+def as_step(m: Module, beat: Any, step: Any) -> None:
+    """Drives a step by a beat, but for ``last`` and ``error``: all of the beat is done at once."""
+    m.d.comb += [step[name].eq(beat[name]) for name in ("low", "scale", "index", "high")]
+    m.d.comb += [step.first.eq(1), step.done.eq(1)]
+
+
+class IndexDecoder(wiring.Component):
+    """Holds a beat until it is taken. Every bit pattern of a beat is legal.
+
+    Latency: :attr:`latency` cycle. Throughput: one beat per cycle. Backpressure: full; ``i.ready`` depends
+    combinationally on ``o.ready``.
+
+    Parameters
+    ----------
+    config
+        Format and lanes.
+
+    Members
+    -------
+    i : In(stream.Signature(sq_beat_layout(config)))
+    o : Out(stream.Signature(step_layout(config)))
+        Registered.
+    """
+
+    latency = 1
+
+    def __init__(self, config: PEConfig):
+        super().__init__(
+            {
+                "i": In(stream.Signature(sq_beat_layout(config))),
+                "o": Out(stream.Signature(step_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beat: Any = Signal(self.i.p.shape(), reset_less=True)
+        m.d.comb += self.i.ready.eq(self.o.ready | ~self.o.valid)
+        with m.If(self.i.ready):
+            m.d.sync += [beat.eq(self.i.p), self.o.valid.eq(self.i.valid)]
+        as_step(m, beat, self.o.p)
+        m.d.comb += self.o.p.last.eq(beat.last)
+        return m

@@ -1,0 +1,97 @@
+"""Row side of a one-step datapath: what depends on the SQ operand alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...arith.pipeline import delay
+from ...config import PEConfig
+from ...layouts import step_layout
+from ..dense_lanes import pair_sums
+from .broadcasts import one_step_row_layout
+from .schedule import OneStepSchedule
+
+__all__ = ["OneStepRowSide"]
+
+
+class OneStepRowSide(wiring.Component):
+    """Decodes positions, adds pairs of codes, splits bank scales, and times every field.
+
+    Every index is legal: as many places as elements of a segment. Two outliers with one index add.
+
+    Latency: each field of ``o`` comes in its own cycle, see
+    :func:`~sqhw.pe.one_step.broadcasts.one_step_row_layout`. Throughput: one beat per cycle; it never stops.
+    Fields of cycle 0 pass combinationally.
+
+    Parameters
+    ----------
+    config
+        Formats and lanes.
+
+    Members
+    -------
+    i : In(step_layout(config))
+    valid : In(1)
+        ``i`` is a beat to be worked on; otherwise this cycle is a bubble.
+    o : Out(one_step_row_layout(config))
+    """
+
+    def __init__(self, config: PEConfig):
+        self._config = config
+        super().__init__(
+            {"i": In(step_layout(config)), "valid": In(1), "o": Out(one_step_row_layout(config))}
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        at = OneStepSchedule(self._config)
+        step, row = self.i, self.o
+        for name in ("low", "high"):
+            sums = row.sums if name == "low" else row.high_sums
+            m.d.comb += row[name].eq(delay(m, step[name], at.start, name=name))
+            m.d.comb += [
+                sums[pair].eq(delay(m, value, at.start, name=f"{name}_sum{pair}"))
+                for pair, value in enumerate(pair_sums(step[name]))
+            ]
+        m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
+        m.d.comb += [
+            select.eq(~Cat(index == place for place in range(self._config.sq.segment_size)))
+            for select, index in zip(row.not_select, step.index, strict=True)
+        ]
+        self._scale(m, at)
+        self._flags(m, at)
+        return m
+
+    def _scale(self, m: Module, at: OneStepSchedule) -> None:
+        """Splits the bank scale: fraction in the low bits, then the exponent, then the sign."""
+        shape, row = self._config.sq.bank_scale, self.o
+        scale = delay(m, self.i.scale, at.lane_sum, name="scale")
+        exponent = scale[shape.fraction_bits :][: shape.exponent_bits]
+        m.d.comb += [
+            row.fraction.eq(scale[: shape.fraction_bits]),
+            row.exponent.eq(delay(m, exponent, at.shift - at.lane_sum, name="exponent")),
+        ]
+        if shape.signed:
+            m.d.comb += row.negative.eq(scale[-1])
+        if not self._config.dense.group:
+            m.d.comb += row.counts.eq(delay(m, self.valid, at.lane_sum, name="counts", reset=True))
+
+    def _flags(self, m: Module, at: OneStepSchedule) -> None:
+        """Marks the first beat of a dot product, and its end with what went wrong on the way."""
+        step, row = self.i, self.o
+        start, sticky = Signal(init=1), Signal()
+        ended: Any = Signal(name="ended")
+        error = Signal(name="error")
+        m.d.comb += [ended.eq(self.valid & step.last), error.eq(sticky | self.valid & step.error)]
+        m.d.sync += sticky.eq(error & ~ended)
+        with m.If(self.valid):
+            m.d.sync += start.eq(step.last)
+        m.d.comb += [
+            row.clear.eq(delay(m, self.valid & start, at.terms, name="clear")),
+            row.last.eq(delay(m, ended, at.result, name="last", reset=True)),
+            row.error.eq(delay(m, error, at.result, name="late_error")),
+        ]

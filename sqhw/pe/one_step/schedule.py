@@ -1,0 +1,75 @@
+"""When things happen in a one-step datapath, counted from the beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...arith.accumulator import accumulator_latency
+from ...arith.bit_heap import cuts
+from ...arith.scale import shift_latency
+from ...config import PEConfig
+
+__all__ = ["OneStepSchedule"]
+
+
+@dataclass(frozen=True)
+class OneStepSchedule:
+    """Cycles from a beat's arrival (cycle 0), composed from the blocks' latencies.
+
+    Outlier lanes gather their dense codes in cycle 0. In a short pipeline all else starts then too; in a long
+    one there is a register behind the gathers.
+    """
+
+    config: PEConfig
+
+    @property
+    def long(self) -> bool:
+        """Whether there are further registers in what takes long."""
+        return self.config.pipeline == "long"
+
+    @property
+    def start(self) -> int:
+        """Codes enter the lanes' heap."""
+        return 1 if self.long else 0
+
+    @property
+    def lane_cuts(self) -> tuple[int, ...]:
+        """Where the lanes' heap is registered: at once behind the choice of what is summed too."""
+        pairs = -(-self.config.lanes // 2) + -(-self.config.slots // 2)
+        rows = pairs * self.config.dense.bits + 1
+        return (rows, *cuts(rows)) if self.long else ()
+
+    @property
+    def lane_sum(self) -> int:
+        """The lanes' sum is there; sign and significand of the bank scale multiply it."""
+        return self.start + len(self.lane_cuts) + 1
+
+    @property
+    def scale_cuts(self) -> tuple[int, ...]:
+        """Where the product with the bank scale is registered."""
+        return cuts(self.config.sq.bank_scale.fraction_bits + 2) if self.long else ()
+
+    @property
+    def scaled(self) -> int:
+        """The bank's product is there; the group scale multiplies it, if there is one."""
+        return self.lane_sum + len(self.scale_cuts) + 1
+
+    @property
+    def group_cuts(self) -> tuple[int, ...]:
+        """Where the product with the group scale is registered."""
+        return cuts(8) if self.long and self.config.dense.group else ()
+
+    @property
+    def shift(self) -> int:
+        """The exponent of the bank scale shifts."""
+        return self.scaled + len(self.group_cuts)
+
+    @property
+    def terms(self) -> int:
+        """The product enters the accumulator."""
+        return self.shift + shift_latency(long=self.long)
+
+    @property
+    def result(self) -> int:
+        """The accumulator shows the dot product that this beat completes."""
+        return self.terms + accumulator_latency(long=self.long)
