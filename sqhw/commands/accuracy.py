@@ -13,7 +13,7 @@ import click
 from sw_reference.accuracy.report import merged, outlier_positions, rows, versions
 from sw_reference.accuracy.runner import Result, Study, calibrate, run, windows
 from sw_reference.accuracy.scheme import Scheme
-from sw_reference.accuracy.study import INT8, default, extended, grid, quick
+from sw_reference.accuracy.study import INT8, default, extended, grid, imported, quick
 from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, novel, read_text
 from sw_reference.accuracy.verify import PAIRS, verify
 from sw_reference.files import as_json, write_text
@@ -31,7 +31,7 @@ CALIBRATION_WINDOWS = 4
 WINDOWS = 8
 QUICK_WINDOWS = 2
 
-_STUDIES = {"default": default, "quick": quick, "extended": extended, "grid": grid}
+_STUDIES = {"default": default, "imported": imported, "quick": quick, "extended": extended, "grid": grid}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 

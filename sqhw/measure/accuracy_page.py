@@ -60,6 +60,7 @@ COLUMNS: Columns = {
     "perplexity": "{perplexity:.2f}",
     "against float": "{delta_percent:+.2f} ± {standard_error:.2f} %",
     "against W8 A8": "{int8_percent:+.2f} ± {int8_standard_error:.2f} %",
+    "KL x 100": "{kl_x100:.2f} ± {kl_error:.2f}",
     "outliers": "{outliers_percent:.2f} %",
     "gate rate": "{gate_rate:.0%}",
     "gates per MAC": "{gates}",

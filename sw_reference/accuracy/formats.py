@@ -92,7 +92,7 @@ class Imported:
 
     @property
     def hardware(self) -> bool:
-        return True
+        return False  # no processing element adds offsets
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         """Takes the codes of the site; ValueError if it has none, or others."""

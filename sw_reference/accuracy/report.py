@@ -35,6 +35,9 @@ def rows(results: dict[Scheme, Result]) -> list[dict[str, Any]]:
         token by token.
     int8_percent, int8_standard_error : float
         The same against the scheme ``W8 A8``.
+    kl_x100, kl_error : float
+        Mean Kullback-Leibler divergence of the next token's distribution from the unquantized model's, in
+        nats, times 100, and its standard error.
     bits_activation, bits_weight : float
         Stored bits per element, masks and scales of banks and groups included, row scales not.
     hardware : bool
@@ -55,6 +58,7 @@ def _row(scheme: Scheme, result: Result, plain: Result, int8: Result) -> dict[st
     int8_delta, int8_error = _change(result.losses, int8.losses)
     counts = result.counts
     banks = counts.get("banks")
+    divergences = 100 * result.divergences
     return {
         "scheme": scheme.name,
         "perplexity": round(float(np.exp(result.losses.mean())), 4),
@@ -62,6 +66,8 @@ def _row(scheme: Scheme, result: Result, plain: Result, int8: Result) -> dict[st
         "standard_error": error,
         "int8_percent": int8_delta,
         "int8_standard_error": int8_error,
+        "kl_x100": round(float(divergences.mean()), 3),
+        "kl_error": round(float(divergences.std(ddof=1) / np.sqrt(len(divergences))), 3),
         "bits_activation": round(scheme.activation.bits, 4),
         "bits_weight": round(scheme.weight.bits, 4),
         "hardware": scheme.hardware,

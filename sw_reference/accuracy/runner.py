@@ -19,6 +19,7 @@ from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
 from sw_reference.files import replacing
 from sw_reference.llm import GGUFFile, Model, Tokenizer
+from sw_reference.llm.model import Float32
 
 __all__ = ["Begin", "Pool", "Result", "Study", "calibrate", "run", "windows"]
 
@@ -57,6 +58,10 @@ class Study:
         key = self._key(self.evaluation[window], self.calibration)
         return self.cache / "losses" / f"{scheme.key}-{key}.npz"
 
+    def reference_path(self, window: int) -> Path:
+        """Where the unquantized model's last states of one window are kept."""
+        return self.cache / f"states-{self._key(self.evaluation[window])}.npy"
+
     def _key(self, *contents: Any) -> str:
         text = json.dumps([self.model.name, self.model.stat().st_size, *contents])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -70,6 +75,8 @@ class Result:
     ----------
     losses
         float64[tokens], negative log likelihoods.
+    divergences
+        float64[tokens], from the unquantized model's distributions.
     counts
         See ``QuantizedLinear``.
     seconds
@@ -77,6 +84,7 @@ class Result:
     """
 
     losses: NDArray[np.float64]
+    divergences: NDArray[np.float64]
     counts: dict[str, int]
     seconds: float
 
@@ -86,15 +94,16 @@ class Result:
         paths = [study.result_path(scheme, window) for window in range(len(study.evaluation))]
         if not all(path.is_file() for path in paths):
             return None
-        losses, seconds = [], 0.0
+        losses, divergences, seconds = [], [], 0.0
         counts: dict[str, int] = {}
         for path in paths:
             with np.load(path) as file:
                 losses.append(file["losses"])
+                divergences.append(file["divergences"])
                 seconds += float(file["seconds"])
                 for name, count in json.loads(str(file["counts"])).items():
                     counts[name] = counts.get(name, 0) + count
-        return cls(np.concatenate(losses), counts, seconds)
+        return cls(np.concatenate(losses), np.concatenate(divergences), counts, seconds)
 
 
 def windows(
@@ -151,8 +160,19 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
             continue
         linear.counts.clear()
         start = time.perf_counter()
-        losses = token_losses(model, tokens, linear)
+        losses, divergences = token_losses(model, tokens, linear, _reference(study, window))
         seconds = time.perf_counter() - start
         counts = json.dumps(dict(linear.counts))
         with replacing(path) as neighbour, neighbour.open("wb") as file:
-            np.savez(file, losses=losses, counts=counts, seconds=seconds)
+            np.savez(file, losses=losses, divergences=divergences, counts=counts, seconds=seconds)
+
+
+def _reference(study: Study, window: int) -> Float32:
+    """Returns the unquantized model's last states of a window, from a file that is made once."""
+    path = study.reference_path(window)
+    if not path.is_file():
+        hidden = _model(study.model).hidden(study.evaluation[window])
+        with replacing(path) as neighbour, neighbour.open("wb") as file:
+            np.save(file, hidden)
+    reference: Float32 = np.load(path)
+    return reference

@@ -20,7 +20,7 @@ from sw_reference.llm.model import Float32, Model
 
 __all__ = ["QuantizedLinear", "Scheme", "token_losses"]
 
-MEANING = 1
+MEANING = 2
 """Raised when the same scheme would give other numbers: results of an earlier meaning are not reused."""
 
 _SMOOTHING = 0.5
@@ -174,16 +174,38 @@ def _same(x: Float32) -> Float32:
     return x
 
 
-def token_losses(model: Model, tokens: Sequence[int], linear: Any) -> NDArray[np.float64]:
-    """Returns the negative log likelihood of each token but the first, float64[tokens - 1]."""
-    hidden = model.hidden(tokens, linear=linear)[:-1]
+def token_losses(
+    model: Model, tokens: Sequence[int], linear: Any, reference: Float32 | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns what a model loses at each token but the first.
+
+    Parameters
+    ----------
+    linear
+        Computes the linear layers.
+    reference
+        What ``model.hidden`` returns of the unquantized model, float32[tokens, hidden]; None for `linear`'s.
+
+    Returns
+    -------
+    float64[tokens - 1] each: the negative log likelihood of the token, and the Kullback-Leibler divergence of
+    the distribution from the unquantized model's, in nats.
+    """
+    hidden = model.hidden(tokens, linear=linear)
+    reference = hidden if reference is None else reference
     targets = np.asarray(tokens[1:])
-    losses = np.empty(len(targets))
-    for start in range(0, len(targets), 256):  # bounds the memory of the logits
-        rows = slice(start, start + 256)
-        logits = model.logits(hidden[rows])
-        top = logits.max(axis=1, keepdims=True)
-        total = np.log(np.exp(logits - top).sum(axis=1, dtype=np.float64))
-        own = np.take_along_axis(logits, targets[rows, None], axis=1)
-        losses[rows] = total + (top - own)[:, 0]
-    return losses
+    losses, divergences = np.empty(len(targets)), np.empty(len(targets))
+    for start in range(0, len(targets), 128):  # bounds the memory of the logits
+        rows = slice(start, min(start + 128, len(targets)))
+        found, wanted = (_log_probabilities(model.logits(h[rows])) for h in (hidden, reference))
+        losses[rows] = -np.take_along_axis(found, targets[rows, None], axis=1)[:, 0]
+        divergences[rows] = (np.exp(wanted) * (wanted - found)).sum(axis=1, dtype=np.float64)
+    return losses, divergences
+
+
+def _log_probabilities(logits: Float32) -> Float32:
+    """Returns the logarithm of each token's probability, float32[tokens, vocabulary]."""
+    logits = logits - logits.max(axis=1, keepdims=True)
+    total = np.log(np.exp(logits).sum(axis=1, dtype=np.float64, keepdims=True))
+    result: Float32 = logits - total.astype(np.float32)
+    return result

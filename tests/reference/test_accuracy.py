@@ -102,7 +102,7 @@ def test_imported_weights_need_their_codes():
         message = f"Weights must have INT4 codes in groups of 32, not {found}"
         with pytest.raises(ValueError, match=f"^{message}$"):
             Imported().quantize(site.weight, other)
-    assert Scheme("a", SQ(16, 2, high="int8"), Imported()).hardware
+    assert not Scheme("a", SQ(16, 2, high="int8"), Imported()).hardware  # for the offsets
 
 
 def test_fast_product_is_the_golden_one_on_real_activations():
@@ -348,19 +348,37 @@ def begin(stage, total=None):
 
 def test_transforms_change_nothing_without_quantization(model, study):
     tokens = study.evaluation[0]
-    plain = token_losses(model, tokens, lambda name, x, weight: x @ weight.T)
+    plain, none = token_losses(model, tokens, lambda name, x, weight: x @ weight.T)
+    assert not none.any()
     for transform in ("none", "smooth", "rotate"):
         linear = QuantizedLinear(Scheme("x", transform=transform), model, study.calibrated())
-        assert np.allclose(token_losses(model, tokens, linear), plain, atol=1e-4)
+        assert np.allclose(token_losses(model, tokens, linear)[0], plain, atol=1e-4)
     logits = model.logits(model.hidden(tokens)).astype(np.float64)[:-1]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(plain, -np.log(probabilities[np.arange(31), tokens[1:]]), atol=1e-5)
 
 
+def test_divergence_is_that_of_the_two_distributions(model, study):
+    tokens = study.evaluation[0]
+    reference = model.hidden(tokens)
+    linear = QuantizedLinear(Scheme("x", Dense(4), Dense(4)), model, study.calibrated())
+    losses, divergences = token_losses(model, tokens, linear, reference)
+    found = model.hidden(
+        tokens, linear=QuantizedLinear(Scheme("x", Dense(4), Dense(4)), model, study.calibrated())
+    )
+    p, q = (
+        np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        for logits in (model.logits(h[:-1]).astype(np.float64) for h in (reference, found))
+    )
+    assert np.allclose(divergences, (p * np.log(p / q)).sum(axis=1), atol=1e-5)
+    assert np.allclose(losses, -np.log(q[np.arange(31), tokens[1:]]), atol=1e-4)
+    assert divergences.mean() > 1e-4
+
+
 def test_every_scheme_runs(model, study):
     tokens = study.evaluation[0][:8]
     for scheme in default():
-        losses = token_losses(model, tokens, QuantizedLinear(scheme, model, study.calibrated()))
+        losses, _ = token_losses(model, tokens, QuantizedLinear(scheme, model, study.calibrated()))
         assert np.isfinite(losses).all(), scheme.name
 
 
