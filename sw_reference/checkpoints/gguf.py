@@ -94,7 +94,7 @@ class GGUFFile:
     """A GGUF file of this machine's byte order (little-endian), opened for reading.
 
     Floats and the block types in ``BLOCKS`` (Q4_1, Q6_K, ...) are read without any other package; further
-    block types (Q5_0, Q2_K, ...) are dequantized by the package ``gguf``.
+    block types (Q2_K, IQ4_NL, ...) are dequantized by the package ``gguf``.
 
     Parameters
     ----------

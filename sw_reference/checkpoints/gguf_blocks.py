@@ -1,4 +1,4 @@
-"""GGUF's block types as codes: Q4_0, Q4_1, Q4_K, Q5_K, Q6_K, Q8_0 and MXFP4.
+"""GGUF's block types as codes: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K and MXFP4.
 
 Layouts: ggml-common.h and ggml-quants.c of llama.cpp; the package ``gguf`` is the judge.
 """
@@ -54,6 +54,22 @@ def _q4_0(data: NDArray[np.uint8]) -> _Parts:
 def _q4_1(data: NDArray[np.uint8]) -> _Parts:
     d, m = _half(data[..., :2])[..., None], _half(data[..., 2:4])[..., None]
     return _signed(_nibbles(data[..., 4:]), 8), d, m + 8 * d
+
+
+def _five_bits(data: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Returns codes -16..15 from 4 bytes of their fifth bits and 16 bytes of nibbles."""
+    fifth = np.unpackbits(data[..., :4], axis=-1, bitorder="little")
+    return _signed(_nibbles(data[..., 4:]) | fifth << np.uint8(4), 16)
+
+
+def _q5_0(data: NDArray[np.uint8]) -> _Parts:
+    d = _half(data[..., :2])[..., None]
+    return _five_bits(data[..., 2:]), d, np.zeros_like(d)
+
+
+def _q5_1(data: NDArray[np.uint8]) -> _Parts:
+    d, m = _half(data[..., :2])[..., None], _half(data[..., 2:4])[..., None]
+    return _five_bits(data[..., 4:]), d, m + 16 * d
 
 
 def _q8_0(data: NDArray[np.uint8]) -> _Parts:
@@ -121,6 +137,8 @@ class _Block:
 BLOCKS: dict[str, _Block] = {
     "Q4_0": _Block(18, 32, 4, 32, False, _q4_0),
     "Q4_1": _Block(20, 32, 4, 32, True, _q4_1),
+    "Q5_0": _Block(22, 32, 8, 32, False, _q5_0),
+    "Q5_1": _Block(24, 32, 8, 32, True, _q5_1),
     "Q4_K": _Block(144, 256, 4, 32, True, _q4_k),
     "Q5_K": _Block(176, 256, 8, 32, True, _q5_k),
     "Q6_K": _Block(210, 256, 8, 16, False, _q6_k),
@@ -145,7 +163,7 @@ def coded_blocks(kind: str, data: NDArray[np.uint8], k: int) -> CodedMatrix:
     block = BLOCKS[kind]
     blocks = data.reshape(len(data), k // block.elements, block.size)
     # Only the sign of a negative scale needs a bias then.
-    negative = kind in ("Q4_0", "Q8_0") and bool((blocks[..., 1] & 0x80).any())
+    negative = kind in ("Q4_0", "Q5_0", "Q8_0") and bool((blocks[..., 1] & 0x80).any())
     part = partial(_part, block, blocks)
     return CodedMatrix(kind, (len(data), k), block.bits, block.group, block.has_bias or negative, part)
 

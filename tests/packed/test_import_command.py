@@ -26,7 +26,17 @@ from tests.reference.test_gguf_blocks import SIZES, blocks
 from .models import arrays, run
 
 NAME = "blk.0.a.weight"
-NUMBERS = {"Q4_0": 2, "Q4_1": 3, "Q8_0": 8, "Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "MXFP4": 39}
+NUMBERS = {
+    "Q4_0": 2,
+    "Q4_1": 3,
+    "Q5_0": 6,
+    "Q5_1": 7,
+    "Q8_0": 8,
+    "Q4_K": 12,
+    "Q5_K": 13,
+    "Q6_K": 14,
+    "MXFP4": 39,
+}
 FLOATS = np.random.default_rng(0).standard_normal((4, 256)).astype(np.float32)
 
 
@@ -36,9 +46,9 @@ def gguf_model(path, kind, *more):
     data = blocks(kind, 6, 2).reshape(6, 2, size)
     if kind == "MXFP4":
         data[..., 0] = data[..., 0] % 6 + 100
-    if kind in ("Q4_1", "Q4_K", "Q5_K"):  # minima within reach of the scales
+    if kind in ("Q4_1", "Q5_1", "Q4_K", "Q5_K"):  # minima within reach of the scales
         data[..., 2:4] = data[..., 0:2]
-        data[..., 3] ^= 0x80 if kind == "Q4_1" else 0
+        data[..., 3] ^= 0x80 if kind in ("Q4_1", "Q5_1") else 0
     made = GGUF().tensor(NAME, (6, 2 * elements), NUMBERS[kind], data.tobytes())
     for name in more:
         made.floats(name, FLOATS)
@@ -55,7 +65,7 @@ def test_gguf_keeps_its_codes(tmp_path, capsys, kind):
     read = open_source(model).coded(NAME).part(slice(None))
     t, packed = file.tensor(NAME), file.packed[NAME]
     block = BLOCKS[kind]
-    offset = block.has_bias or kind in ("Q4_0", "Q8_0")
+    offset = block.has_bias or kind in ("Q4_0", "Q5_0", "Q8_0")
     assert t.format == DenseFormat(block.bits, block.group, scale="linear8", offset=offset)
     if block.bits == 4 and not packed.origin.requantized:
         assert t.codes.tolist() == read.codes.tolist()

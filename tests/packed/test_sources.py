@@ -14,7 +14,7 @@ from sqhw.packed.sources import open_source
 from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import SQFormat
 from sw_reference.quantize import quantize_sq
-from tests.reference.gguf_maker import F16, GGUF, I32, Q5_0, Q8_0, STRING, U16, U32, q8_0
+from tests.reference.gguf_maker import F16, GGUF, I32, IQ4_NL, Q8_0, STRING, U16, U32, q8_0
 
 from .models import arrays, run, to_packed
 
@@ -68,7 +68,7 @@ def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
         assert run(capsys, "quantize", path, "-o", output, "--weights", "sq")[0] == 0
         assert arrays(PackedFile(output).tensor("blk.0.a.weight")) == arrays(quantize_sq(numbers, SQFormat()))
     output.unlink()
-    path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, Q5_0, bytes(4 * 44)).bytes())
+    path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, IQ4_NL, bytes(4 * 36)).bytes())
     status, _, err = run(capsys, "quantize", path, "-o", output)
     assert (status, err) == (1, f"Error: {NO_GGUF}\n")
     assert list(tmp_path.iterdir()) == [path]

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-F32, F16, Q5_0, Q8_0, I32, F64, BF16, Q1_0 = 0, 1, 6, 8, 26, 28, 30, 41
+F32, F16, Q8_0, IQ4_NL, I32, F64, BF16, Q1_0 = 0, 1, 8, 20, 26, 28, 30, 41
 """Type numbers of tensors."""
 U8, U16, U32, STRING, ARRAY, U64 = 0, 2, 4, 8, 9, 10
 """Type numbers of metadata."""

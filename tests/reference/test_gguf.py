@@ -12,7 +12,7 @@ import pytest
 from sw_reference.checkpoints import gguf as gguf_module
 from sw_reference.checkpoints.gguf import GGUFFile
 
-from .gguf_maker import ARRAY, BF16, F16, F64, GGUF, I32, Q1_0, Q5_0, Q8_0, STRING, U8, U16, U32, q8_0
+from .gguf_maker import ARRAY, BF16, F16, F64, GGUF, I32, IQ4_NL, Q1_0, Q8_0, STRING, U8, U16, U32, q8_0
 
 W = np.random.default_rng(0).standard_normal((4, 64)).astype(np.float32)
 NAME = "blk.0.a.weight"
@@ -155,14 +155,14 @@ def test_every_cut_is_refused(tmp_path):
 
 
 def stub():
-    """What is used of the package gguf, for a Q5_0 whose weights are all the block's scale."""
+    """What is used of the package gguf, for an IQ4_NL whose weights are all the block's scale."""
 
     def dequantize(data, kind):
-        assert kind == Q5_0
-        scales = data.reshape(-1, 22)[:, :2].copy().view(np.float16).astype(np.float32)
+        assert kind == IQ4_NL
+        scales = data.reshape(-1, 18)[:, :2].copy().view(np.float16).astype(np.float32)
         return np.repeat(scales, 32, axis=1).reshape(len(data), -1)
 
-    return SimpleNamespace(dequantize=dequantize, GGMLQuantizationType={"Q5_0": Q5_0})
+    return SimpleNamespace(dequantize=dequantize, GGMLQuantizationType={"IQ4_NL": IQ4_NL})
 
 
 @pytest.fixture
@@ -199,9 +199,9 @@ def test_blocks_without_a_scale_are_named(tmp_path):
 def test_other_blocks_are_dequantized(tmp_path, monkeypatch):
     monkeypatch.setattr(gguf_module, "_library", stub)
     scales = np.arange(8, dtype=np.float16)
-    data = b"".join(s.tobytes() + bytes(20) for s in scales)
+    data = b"".join(s.tobytes() + bytes(16) for s in scales)
     want = np.repeat(scales, 32).reshape(4, 64).astype(np.float32)
-    file = opened(tmp_path, GGUF().tensor(NAME, W.shape, Q5_0, data).bytes())
+    file = opened(tmp_path, GGUF().tensor(NAME, W.shape, IQ4_NL, data).bytes())
     assert file.tensor(NAME).tolist() == want.tolist()
     assert file.part(NAME, slice(1, 2)).tolist() == want[1:2].tolist()
 

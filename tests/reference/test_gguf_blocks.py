@@ -29,6 +29,16 @@ def q4_1(raw, i):
     return half(raw, 0) * nibble(raw, 4, i, 16) + half(raw, 2)
 
 
+def q5_0(raw, i):
+    fifth = int.from_bytes(raw[2:6], "little") >> i & 1
+    return half(raw, 0) * (nibble(raw, 6, i, 16) + 16 * fifth - 16)
+
+
+def q5_1(raw, i):
+    fifth = int.from_bytes(raw[4:8], "little") >> i & 1
+    return half(raw, 0) * (nibble(raw, 8, i, 16) + 16 * fifth) + half(raw, 2)
+
+
 def q8_0(raw, i):
     return half(raw, 0) * int.from_bytes(raw[2 + i : 3 + i], "little", signed=True)
 
@@ -67,13 +77,24 @@ def mxfp4(raw, i):
 DECODERS = {
     "Q4_0": q4_0,
     "Q4_1": q4_1,
+    "Q5_0": q5_0,
+    "Q5_1": q5_1,
     "Q4_K": q4_k,
     "Q5_K": q5_k,
     "Q6_K": q6_k,
     "Q8_0": q8_0,
     "MXFP4": mxfp4,
 }
-HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+HALVES = {
+    "Q4_0": [0],
+    "Q4_1": [0, 2],
+    "Q5_0": [0],
+    "Q5_1": [0, 2],
+    "Q8_0": [0],
+    "Q4_K": [0, 2],
+    "Q5_K": [0, 2],
+    "Q6_K": [208],
+}
 
 
 def blocks(kind, rows, per_row):
@@ -120,7 +141,7 @@ def test_codes_are_the_weights(kind):
     assert matrix.part(slice(1, 3)).values().tolist() == want[1:3]
 
 
-@pytest.mark.parametrize("kind", ["Q4_0", "Q8_0"])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q5_0", "Q8_0"])
 def test_positive_scales_need_no_bias(kind):
     data = blocks(kind, 4, 2).reshape(4, 2, -1)
     data[..., 1] &= 0x7F
@@ -164,7 +185,7 @@ def test_the_package_gives_the_same_numbers(kind):
 
 
 @pytest.mark.llm
-@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q8_0"])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"])
 def test_what_the_package_quantizes(kind):
     import gguf
 
