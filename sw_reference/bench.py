@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,16 @@ from sw_reference.format import DenseFormat, SQFormat, as_parameters
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["Measurement", "document", "measure"]
+__all__ = ["CASES", "Measurement", "document", "measure"]
 
 SEED = 1
 ROWS, K, COLUMNS = 256, 1536, 576
 SQ = SQFormat()
 DENSE = DenseFormat(4, 64)
+NARROW = SQFormat(32, 4, "int8", "index", "e3m2s")
+LINEAR = DenseFormat(4, 32, scale="linear8")
+CASES = 4
+"""Functions that are measured."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +46,18 @@ class Measurement:
 def measure(repetitions: int, done: Callable[[], Any] = lambda: None) -> list[Measurement]:
     """Measures the golden model against NumPy; repetitions of both are interleaved.
 
-    Calls `done` after each repetition of each function: there are two functions.
+    Calls `done` after each repetition of each of the ``CASES``.
     """
     rng = np.random.default_rng(SEED)
     x = rng.standard_t(3, (ROWS, K)).astype(np.float32)
     w = rng.standard_normal((K, COLUMNS)).astype(np.float32)
-    sq, dense = quantize_sq(x, SQ), quantize_dense(w.T, DENSE)
-    cases: list[tuple[str, str, Callable[[], Any], Callable[[], Any], float]] = [
-        ("multiply", "float32 matmul", lambda: multiply(sq, dense), lambda: x @ w, 12),
-        ("quantize_sq", "np.rint", lambda: quantize_sq(x, SQ), lambda: np.rint(x), 200),
-    ]
+    cases: list[tuple[str, str, Callable[[], Any], Callable[[], Any], float]] = []
+    for label, fmt, dense_format in (("", SQ, DENSE), (", narrow", NARROW, LINEAR)):
+        operands = quantize_sq(x, fmt), quantize_dense(w.T, dense_format)
+        cases += [
+            ("multiply" + label, "float32 matmul", partial(multiply, *operands), lambda: x @ w, 12),
+            ("quantize_sq" + label, "np.rint", partial(quantize_sq, x, fmt), lambda: np.rint(x), 200),
+        ]
     results = []
     for name, yardstick, function, reference, limit in cases:
         times: list[float] = []
@@ -78,6 +85,7 @@ def document(results: list[Measurement], repetitions: int, *, command: str) -> d
         "configuration": {
             "sq": as_parameters(SQ),
             "dense": as_parameters(DENSE),
+            "narrow": {"sq": as_parameters(NARROW), "dense": as_parameters(LINEAR)},
             "shape": [ROWS, K, COLUMNS],
             "repetitions": repetitions,
         },

@@ -76,7 +76,7 @@ def continue_text(text: str, tokens: int) -> Outcome:
 def reference(repetitions: int, output: Path) -> Outcome:
     """Measure the golden model's speed against plain NumPy; fails beyond its limits."""
     with progress() as begin:
-        results = bench.measure(repetitions, begin("Repetitions", 2 * repetitions))
+        results = bench.measure(repetitions, begin("Repetitions", bench.CASES * repetitions))
     document = bench.document(results, repetitions, command=command_line())
     write_text(output, as_json(document))
     cells = []

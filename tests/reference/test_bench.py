@@ -14,7 +14,9 @@ def test_report(tmp_path, capsys):
     code = cli.main(["measure", "reference", "--repetitions", "1", "--output", str(output)])
     report = json.loads(output.read_text())
     ratios = report["ratios"]
-    assert {name: entry["limit"] for name, entry in ratios.items()} == {"multiply": 12, "quantize_sq": 200}
+    limits = {"multiply": 12, "quantize_sq": 200}
+    limits |= {f"{name}, narrow": limit for name, limit in limits.items()}
+    assert {name: entry["limit"] for name, entry in ratios.items()} == limits
     assert code == int(any(entry["ratio"] > entry["limit"] for entry in ratios.values()))
     for entry in ratios.values():
         assert entry["ratio"] == pytest.approx(entry["seconds"] / entry["yardstick_seconds"], abs=0.01)
@@ -22,7 +24,7 @@ def test_report(tmp_path, capsys):
     assert report["configuration"]["sq"] == {"bank": 16, "outliers": 2, "high": "int8", "mask": "bitmap"}
     assert set(report) == {"command", "configuration", "ratios", "seed", "versions"}
     printed = capsys.readouterr().out
-    assert len(re.findall(r"^(multiply|quantize_sq) ", printed, re.MULTILINE)) == 2
+    assert len(re.findall(r"^(multiply|quantize_sq)(, narrow)? ", printed, re.MULTILINE)) == 4
 
 
 @pytest.mark.parametrize(("ratio", "code"), [(12.0, 0), (12.1, 1)])
