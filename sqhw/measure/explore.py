@@ -25,8 +25,10 @@ from ..tools.cache import CACHE
 from ..tools.libraries import fetched
 from ..tools.targets import gates as cells_of
 from ..tools.tools import package_version
+from . import explore_rivals
 from .core import BarePE
 from .explore_page import tables
+from .explore_rivals import LIBRARY
 from .parts import emit, job, parts
 from .tables import Begin, Record
 from .units import GROUP, Unit
@@ -37,8 +39,8 @@ __all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "gates_of
 SIZES = (1, 4, 8, 16)
 """Rows, and columns, of the arrays."""
 
-LIBRARY, _TITLE = "sky130", "sky130_fd_sc_hd"
-"""Cells whose areas are measured, as in the survey of area."""
+_TITLE = "sky130_fd_sc_hd"
+"""Of the library."""
 _CAPTURE_GE = 9.6
 """Gates per bit of a capture register in these cells: register, hold, and choice between sum and the row
 below."""
@@ -109,7 +111,15 @@ def measure(
         done=lambda p: done(f"bank {p.sq.bank}, {p.sq.outliers} outliers, {p.lanes} lanes"),
     )
     known = json.loads(accuracy.read_text())["rows"] if accuracy.exists() else []
-    return document(costs, known, command=command)
+    done = begin("Exploring rivals", len(explore_rivals.units()))
+    gates = jobs.run(
+        {key: partial(explore_rivals.gates_per_mac, *key, str(cache)) for key in explore_rivals.units()},
+        workers=workers,
+        python=True,
+        scheduler=scheduler,
+        done=lambda key: done(f"{key[0]}, {key[1]} lanes"),
+    )
+    return document(costs, known, rivals=explore_rivals.rows(gates), command=command)
 
 
 def evaluate(config: PEConfig, folder: str = str(CACHE)) -> dict[str, float]:
@@ -152,9 +162,13 @@ def _weights(layer: int, name: str) -> Any:
 
 
 def document(
-    costs: Mapping[PEConfig, Mapping[str, float]], accuracy: Iterable[Record], *, command: str
+    costs: Mapping[PEConfig, Mapping[str, float]],
+    accuracy: Iterable[Record],
+    *,
+    rivals: Sequence[Record],
+    command: str,
 ) -> dict[str, Any]:
-    """Everything as JSON types: a row per configuration, policy and size."""
+    """Everything as JSON types: a row per configuration, policy and size, and a row per rival."""
     rows = []
     for (config, own), policy, size in itertools.product(costs.items(), ("largest", "threshold"), SIZES):
         gates = gates_of(config, own, size)
@@ -186,6 +200,7 @@ def document(
         "gates_per_bit": {"capture": _CAPTURE_GE, "operand": _OPERAND_GE},
         "percentile": PERCENTILE,
         "points": rows,
+        "rivals": list(rivals),
     }
 
 

@@ -42,6 +42,19 @@ def measured(report: Record) -> Iterable[Record]:
             yield from (p for p in report["points"] if wanted.items() <= p.items())
 
 
+def rival_rows(report: Record, size: int) -> Rows:
+    """Rivals of one size, the smallest first."""
+    own = [rival for rival in report.get("rivals", ()) if rival["size"] == size]
+    columns = {
+        "rival": "{title}",
+        "lanes": "{lanes}",
+        "bits per element": "{bits_per_element:g}",
+        "GE per MAC": "{gates_per_useful_mac:.0f}",
+        "error": "{error_percent:.2f} %",
+    }
+    return rows(sorted(own, key=lambda rival: rival["gates_per_useful_mac"]), columns)
+
+
 def choice_rows(points: Iterable[Record]) -> Rows:
     return rows(points, _COLUMNS)
 
@@ -57,11 +70,14 @@ def page(report: Record) -> str:
     """The report as a page of docs/results."""
     lines = ["# Which configuration should I choose?", ""]
     lines += [f"{made_by(report)}: {len(report['points'])} design points.", ""]
-    per_bit = report["gates_per_bit"]
-    lines += [_METHOD.format(percentile=report["percentile"], library=report["library"], **per_bit), ""]
+    per_bit = report.get("gates_per_bit", _GENERIC_BITS)
+    library = report.get("library", "cells of no process")
+    lines += [_METHOD.format(percentile=report["percentile"], library=library, **per_bit), ""]
     lines += ["![error against gates per useful multiplication](../figures/explore.svg)"]
     for size in (1, 8):
         lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
+        if report.get("rivals"):
+            lines += ["", *markdown(*rival_rows(report, size)), "", _RIVALS]
     lines += ["", "## The units of the goals", "", _UNITS, ""]
     return "\n".join([*lines, *markdown(*choice_rows(measured(report)))]) + "\n"
 
@@ -74,7 +90,15 @@ without a queue, on the embedded activations. The policy is `largest` (every ban
 `threshold` (only elements above the {percentile}th percentile). The error is the root mean square of the
 products' difference from float: activations in the format times INT4 weights with group scales.
 Perplexity is the increase over float, where the accuracy study has the format beside INT8 weights. The
-tables show the points that no other beats in both gates per useful multiplication and error."""
+tables show the points that no other beats in both gates per useful multiplication and error.
+[The explorer](../explorer.html) shows all points, with perplexity."""
+
+_RIVALS = """\
+Rivals multiply two operands in their format; the error is that of their products on the same data. Their
+forms with paired products are left out."""
+
+_GENERIC_BITS = {"capture": 8, "operand": 6}
+"""Of reports that name no library, which have gates of no process."""
 
 _UNITS = """\
 The configurations of the units in [area.md](area.md), in arrays of 8 x 8. None of them ever stalls,

@@ -93,6 +93,7 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
     """Every design point of the sweep, every SQ unit of the survey of area, and every rival."""
     study = by_name(accuracy)
     products = _products(study.values())
+    errors = {rival["family"]: rival["error_percent"] for rival in explore.get("rivals", ())}
     for row in explore["points"]:
         yield {
             "name": f"{_sq_name(row)}, {row['outlier_lanes']} outlier lane{'s'[: row['outlier_lanes'] - 1]}, "
@@ -109,7 +110,7 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
         if unit.get("family") in CONFIGS:
             yield from _own(unit, _areas(unit, area), study.values(), products)
     for family in RIVALS:
-        yield from _rival(family, area, study)
+        yield from _rival(family, area, study, errors.get(family))
 
 
 def _own(
@@ -136,7 +137,9 @@ def _own(
         }
 
 
-def _rival(family: str, area: Record, study: Mapping[str, Record]) -> Iterator[dict[str, Any]]:
+def _rival(
+    family: str, area: Record, study: Mapping[str, Record], error: float | None
+) -> Iterator[dict[str, Any]]:
     """A rival in the smaller of its forms, at every size and number of lanes."""
     forms = best(family)
     found = [unit for unit in area["units"] if unit.get("family") in forms]
@@ -154,6 +157,7 @@ def _rival(family: str, area: Record, study: Mapping[str, Record]) -> Iterator[d
             "size": _SIZES[size],
             "bits": FAMILIES[family].row_bits,
             **known,
+            "error": error,
             "gates": {name: min(gates[name] for gates in same) for name in shared},
         }
 

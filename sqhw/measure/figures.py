@@ -178,11 +178,12 @@ def area_bits(report: Record, path: Path) -> Path:
     return save(figure, path)
 
 
+_RIVAL_STYLE = {"s": 30, "marker": "s", "color": INK, "zorder": 3, "lw": 0}
 _TICKS = (100, 200, 500, 1000, 2000)
 
 
 def explore(report: Record, path: Path) -> Path:
-    """Every design point: gates against error, and the names of those that no other beats."""
+    """Every design point: gates against error, and the names of those that no other beats and of rivals."""
     plot = pyplot()
     figure, panels = plot.subplots(1, 2, figsize=(10, 4.8), sharey=True)
     kinds = list(
@@ -196,6 +197,8 @@ def explore(report: Record, path: Path) -> Path:
             style = {"s": 14, "marker": marker, "color": colour, "alpha": 0.6, "lw": 0}
             axis.scatter(*zip(*points, strict=True), label=f"{high.upper()}, {policy}", **style)
         axis.plot(*zip(*map(_place, best), strict=True), color="black", lw=1, marker=".")
+        if rivals := _rivals(report, size):
+            axis.scatter(*zip(*map(_place, rivals), strict=True), label="rivals, 32 lanes", **_RIVAL_STYLE)
         axis.set(xscale="log", xlim=(100, 2500), xlabel="gates (NAND2 = 1) per useful multiplication")
         axis.set_xticks(_TICKS, _TICKS)
         axis.minorticks_off()
@@ -206,8 +209,16 @@ def explore(report: Record, path: Path) -> Path:
         corners = [_place(row) for row in best]
         names = [f"{row['outliers']} {row['high'].upper()} of {row['bank']}" for row in best]
         others = [_place(row) for row in report["points"] if row["size"] == size]
-        label(axis, corners, names, among=[*others, *along(corners)], sides=(-1, 1))
+        rivals = _rivals(report, size)
+        corners += [_place(rival) for rival in rivals]
+        names += [rival["title"] for rival in rivals]
+        label(axis, corners, names, among=[*others, *along(corners[: len(best)])], sides=(-1, 1))
     return save(figure, path)
+
+
+def _rivals(report: Record, size: int) -> list[Record]:
+    rivals: list[Record] = report.get("rivals", [])
+    return [rival for rival in rivals if (rival["size"], rival["lanes"]) == (size, 32)]
 
 
 def _place(row: Record) -> Point:

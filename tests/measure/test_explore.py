@@ -3,14 +3,18 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from sqhw import cli
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
-from sqhw.measure import explore, explore_page
+from sqhw.measure import explore, explore_page, explore_rivals
 from sqhw.measure.explore import Sweep, configurations, document, gates_of
+from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.quantize import quantize_dense
+from sw_reference.split import dequantize
 
 COSTS = {"row": 100.0, "column": 10.0, "unit": 1000.0}
 FP16 = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), 16, 1)
@@ -24,15 +28,29 @@ def test_hundreds_of_points():
     assert len(points) * len(explore.SIZES) > 400
 
 
+def test_errors_of_rivals():
+    """The more bits, the smaller; INT8 on both sides is what the golden model computes."""
+    errors = {family: explore_rivals.error_percent(family) for family, lanes, size in explore_rivals.units()}
+    assert len(errors) == 7
+    assert errors["mxint8"] < errors["w8a8"] < errors["nvfp4"] < errors["mxfp4"] < errors["w4a4"]
+    wrong = total = 0.0
+    for site in load_activations().sites:
+        y = site.x.astype(np.float64) @ site.weight.T.astype(np.float64)
+        a, b = (dequantize(quantize_dense(m, DenseFormat(8))) for m in (site.x, site.weight))
+        wrong += np.square(a @ b.T - y).sum() / np.square(y).mean()
+        total += y.size
+    assert errors["w8a8"] == pytest.approx(100 * (wrong / total) ** 0.5, rel=1e-6)
+
+
 def test_gates_add_up():
     assert gates_of(FP16, COSTS, 1) == 1110
-    assert gates_of(FP16, COSTS, 4) == 4 * 110 + 16 * (1000 + 8 * FP16.acc_bits)
+    assert gates_of(FP16, COSTS, 4) == 4 * 110 + 16 * (1000 + explore._CAPTURE_GE * FP16.acc_bits)
 
 
 def test_parts_of_a_small_point(tmp_path):
     config = PEConfig(SQFormat(4, 1, "fp16"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=16)
     costs = explore.evaluate(config, str(tmp_path))
-    assert costs["column"] == 6 * dense_beat_layout(config).size
+    assert costs["column"] == explore._OPERAND_GE * dense_beat_layout(config).size
     assert costs["row"] > 0
     assert costs["unit"] > 500
 
@@ -41,9 +59,15 @@ def costs_of(config, folder):
     return COSTS | {"row": float(config.lanes)}
 
 
+def rival_gates(family, lanes, size, folder):
+    return float(lanes + size)
+
+
 @pytest.mark.parametrize("cluster", [False, True], ids=["here", "cluster"])
 def test_measures_here_and_on_a_cluster(tmp_path, monkeypatch, cluster):
     monkeypatch.setattr(explore, "evaluate", costs_of)
+    monkeypatch.setattr(explore_rivals, "gates_per_mac", rival_gates)
+    monkeypatch.setattr(explore_rivals, "units", lambda: [("nvfp4", 32, 8)])
     told = []
 
     def measure(scheduler):
@@ -63,10 +87,13 @@ def test_measures_here_and_on_a_cluster(tmp_path, monkeypatch, cluster):
             report = measure(workers.scheduler_address)
     else:
         report = measure(None)
-    assert report == document({c: costs_of(c, "") for c in (FP16, WIDE)}, [], command="command")
+    costs = {c: costs_of(c, "") for c in (FP16, WIDE)}
+    rivals = explore_rivals.rows({("nvfp4", 32, 8): 40.0})
+    assert report == document(costs, [], rivals=rivals, command="command")
     assert sorted(told) == [
         ("Exploring", 2, "bank 16, 1 outliers, 16 lanes"),
         ("Exploring", 2, "bank 32, 2 outliers, 32 lanes"),
+        ("Exploring rivals", 1, "nvfp4, 32 lanes"),
     ]
 
 
@@ -90,7 +117,8 @@ ACCURACY = [
 
 
 def test_document_and_section():
-    found = document({FP16: COSTS, WIDE: COSTS}, ACCURACY, command="command")
+    rivals = explore_rivals.rows({("w4a8", 32, 8): 250.0, ("if4", 16, 1): 300.0})
+    found = document({FP16: COSTS, WIDE: COSTS}, ACCURACY, rivals=rivals, command="command")
     assert json.loads(json.dumps(found)) == found
     assert len(found["points"]) == 2 * 2 * len(explore.SIZES)
     narrow = [row for row in found["points"] if row["bank"] == 16 and row["policy"] == "largest"]
@@ -107,6 +135,8 @@ def test_document_and_section():
             assert row["pareto"] != beaten
     page = explore_page.page(found)
     assert "| 16 | 1 | fp16 | bitmap | 16 : 1 | largest | 6.5 |" in page
+    assert "| INT4 x INT8 | 32 | 8 | 250 | 28.19 % |" in page
+    assert "| IF4 x IF4 | 16 | 4.5 | 300 | 20.57 % |" in page
     ((bank, outliers, high, *_, perplexity),) = explore_page.choice_rows(explore_page.measured(found))[1]
     assert (bank, outliers, high, perplexity) == ("16", "1", "fp16", "+3.5 % ± 0.4")
 
