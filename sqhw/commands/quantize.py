@@ -35,7 +35,7 @@ _ONLY = {
     "mask": _OUTLIERS,
     "segment": ("sq",),
     "bank_scale": ("sq",),
-    "group": ("int4", "int8"),
+    "group": ("import", "int4", "int8"),
     "group_scale": ("int4", "int8"),
     "threshold": _OUTLIERS,
     "importance": _OUTLIERS,
@@ -71,7 +71,10 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Bank scale (sq): e5m3, or e1m0 to e4m3, with a sign as e1m0s to e4m3s.  [default: e5m3]",
         ),
         click.option(
-            "--group", type=int, help="Elements per group scale (int4, int8); 0 for none.  [default: 64]"
+            "--group",
+            type=int,
+            help="Elements per group scale (import: cuts longer groups; int4, int8: 0 for none).  "
+            "[default: the model's (import), 64 (int4, int8)]",
         ),
         click.option(
             "--group-scale",
@@ -142,7 +145,7 @@ def quantize(
                 raise Refused(f"Output must be another file than what is read, not {output}")
         if weights is None and not given and has_codes(source, tensors):
             recipe = Import()
-        selection = select(source, tensors, in_codes=isinstance(recipe, Import))
+        selection = select(source, tensors, recipe if isinstance(recipe, Import) else None)
         total = sum(math.prod(source.entries[name].shape) for name in selection.names)
         made = {"command": command_line(), "source": model.resolve().name}
         with progress() as begin:
@@ -222,7 +225,7 @@ def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
             kinds = " or ".join(_ONLY[name])
             raise ValueError(f"--{name.replace('_', '-')} must come with --weights {kinds}, not {weights}")
     if weights == "import":
-        return Import()
+        return Import(given.get("group"))
     how = {name: given.pop(name) for name in ("scale", "threshold", "importance") if name in given}
     if "importance" in how:
         how["importance"] = TensorFile(how["importance"])

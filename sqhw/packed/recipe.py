@@ -125,7 +125,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Import:
-    """Matrices in codes of another quantizer keep their codes, as dense operands."""
+    """Matrices in codes of another quantizer keep their codes, as dense operands.
+
+    Parameters
+    ----------
+    group
+        If given, groups are cut into groups of so many elements.
+    """
+
+    group: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.group is not None:
+            DenseFormat(4, self.group, scale="linear8")  # checks it
 
     @property
     def described(self) -> dict[str, str]:
@@ -133,11 +145,11 @@ class Import:
         return {"weights": "import"}
 
     def making(self, source: Source, name: str) -> Making:
-        """Returns how the matrix `name` is made; ValueError if it has no codes that a dense operand holds."""
+        """Returns how the matrix `name` is made; ValueError if no dense operand holds its codes."""
         matrix = source.coded(name)
         if matrix is None:
-            raise ValueError("a dense operand holds no such codes")
-        fmt = dense_format(matrix)
+            raise ValueError(f"of type {source.entries[name].dtype}, whose codes cannot be imported")
+        fmt = dense_format(matrix, self.group)
         return Making(fmt, matrix.kind, partial(self._rows, matrix, fmt))
 
     def _rows(self, matrix: CodedMatrix, fmt: DenseFormat, rows: slice) -> Rows:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sw_reference.checkpoints.dense import dense_format
-
+from .recipe import Import
 from .source import Source
 
 __all__ = ["LINEAR", "Selection", "has_codes", "select"]
@@ -43,15 +42,15 @@ def has_codes(source: Source, pattern: str) -> bool:
     return any(search(name) and source.coded(name) is not None for name in source.entries)
 
 
-def select(source: Source, pattern: str, *, in_codes: bool = False) -> Selection:
+def select(source: Source, pattern: str, importing: Import | None = None) -> Selection:
     """Returns the matrices of numbers that `pattern` matches somewhere in their names, and the rest.
 
-    With `in_codes`, only matrices whose codes a dense operand holds.
+    With `importing`, only matrices whose codes it takes.
 
     Raises ValueError if there is none to pack; the message says why, for every tensor.
     """
     search = _search(pattern)
-    reason = _reasons(source, lambda name: search(name) is not None, pattern, in_codes)
+    reason = _reasons(source, lambda name: search(name) is not None, pattern, importing)
     names, others = [], dict[str, list[str]]()
     for name in source.entries:
         why = reason(name)
@@ -75,7 +74,7 @@ def _search(pattern: str) -> Callable[[str], re.Match[str] | None]:
 
 
 def _reasons(
-    source: Source, matches: Callable[[str], bool], pattern: str, in_codes: bool
+    source: Source, matches: Callable[[str], bool], pattern: str, importing: Import | None
 ) -> Callable[[str], str | None]:
     """Returns a function: why a tensor is not packed, None for one that is."""
     codes = {
@@ -102,20 +101,17 @@ def _reasons(
             return "without elements"
         if not matches(name):
             return f"not matched by --tensors '{pattern}'"
-        if in_codes:
-            return _not_imported(source, name)
+        if importing is not None:
+            return _not_imported(source, name, importing)
         return None if source.readable(name) else f"of type {entry.dtype}"
 
     return reason
 
 
-def _not_imported(source: Source, name: str) -> str | None:
-    """Returns why a dense operand does not hold the codes of a matrix, None if it does."""
-    matrix = source.coded(name)
-    if matrix is None:
-        return f"of type {source.entries[name].dtype}, whose codes cannot be imported"
+def _not_imported(source: Source, name: str, importing: Import) -> str | None:
+    """Returns why the codes of a matrix are not taken, None if they are."""
     try:
-        dense_format(matrix)
+        importing.making(source, name)
     except ValueError as error:
         return str(error)
     return None

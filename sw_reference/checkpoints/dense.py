@@ -46,16 +46,28 @@ class _Groups:
     offset: NDArray[np.float64]
 
 
-def dense_format(matrix: CodedMatrix) -> DenseFormat:
+def dense_format(matrix: CodedMatrix, group: int | None = None) -> DenseFormat:
     """Returns the format that holds a matrix: its groups, or 128, 64 or 32 elements that divide them.
 
-    Raises ValueError if no group of a dense operand divides the matrix's groups.
+    Parameters
+    ----------
+    matrix
+        The matrix.
+    group
+        If given, the group of the format; a row of one scale has groups then, too.
+
+    Raises
+    ------
+    ValueError
+        If the matrix's groups are not whole groups of a dense operand, or of `group`.
     """
     whole = matrix.group >= matrix.shape[1]
-    if whole and not matrix.has_bias:
+    if whole and not matrix.has_bias and group is None:
         return DenseFormat(matrix.bits)
-    fitting = (group for group in _GROUPS if whole or matrix.group % group == 0)
-    group = next(fitting, matrix.group)
+    if group is not None and not whole and matrix.group % group:
+        raise ValueError(f"its groups of {matrix.group} must be a multiple of {group}")
+    fitting = (size for size in _GROUPS if whole or matrix.group % size == 0)
+    group = group or next(fitting, matrix.group)
     if group % 4:
         raise ValueError(f"its groups of {group} must be a multiple of 4")
     return DenseFormat(matrix.bits, group, scale="linear8", offset=matrix.has_bias)

@@ -31,7 +31,7 @@ def models(folder):
     stored = {f"{name}.{part}": v for name, make in parts.items() for part, v in make(*codes).items()}
     save_file(stored, folder / "layers")
     source = open_source(folder / "layers")
-    names = select(source, LINEAR, in_codes=True).names
+    names = select(source, LINEAR, Import()).names
     convert(source, names, folder / "imported", Import(), made={}, done=lambda *_: None)
     blocks = GGUF().tensor("h.0.a.weight", (4, 64), Q8_0, q8_0(w)[0])
     (folder / "blocks").write_bytes(blocks.tensor("h.0.b.weight", (4, 64), 2, bytes(8 * 18)).bytes())

@@ -111,6 +111,25 @@ def test_layers_keep_their_codes(tmp_path, capsys, make):
         assert set(PackedFile(output).packed) == {"h.0.a.weight", "h.0.b.weight"}
 
 
+def test_groups_are_cut_to_those_of_a_unit(tmp_path, capsys):
+    """The same weights in smaller groups; groups that are no multiple are named."""
+    codes, zeros, scales = layer(np.random.default_rng(0), 24, 256, 128, symmetric=True)
+    model, output = tmp_path / "m", tmp_path / "out"
+    save_file({f"h.0.a.{part}": v for part, v in gptq_layer(codes, zeros, scales).items()}, model)
+    found = []
+    for group in (32, 64, 128):
+        options = ("--weights", "import", "--group", group)
+        assert run(capsys, "quantize", model, "-o", output, *options)[0] == 0
+        found.append(PackedFile(output).tensor("h.0.a.weight"))
+        assert found[-1].format == DenseFormat(4, group, scale="linear8")
+    assert (dequantize(found[0]) == dequantize(found[2])).sum() == 24 * 256
+    assert dequantize(found[1]).tolist() == dequantize(found[2]).tolist()
+    output.unlink()
+    options = ("--weights", "import", "--group", 48)
+    message = "Nothing can be packed: its groups of 128 must be a multiple of 48: 1 (h.0.a.weight)"
+    assert run(capsys, "quantize", model, "-o", output, *options) == (1, "", f"Error: {message}\n")
+
+
 def test_the_default_is_import_where_codes_are(tmp_path, capsys):
     """Unless a format is asked for; and never for a model of floats."""
     stored = awq_layer(*layer(np.random.default_rng(0), 24, 64, 32))

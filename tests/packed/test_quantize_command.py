@@ -30,8 +30,9 @@ ROOT = Path(__file__).parents[2]
     [
         ("--bank 12", 2, "Bank must be a power of two from 4 to 128, not 12"),
         ("--high fp8", 2, "--high must be one of 'fp16', 'int8', not 'fp8'"),
-        ("--group 64", 2, "--group must come with --weights int4 or int8, not sq"),
+        ("--group 64", 2, "--group must come with --weights import or int4 or int8, not sq"),
         ("--weights int4 --mask sentinel", 2, "Dense mask must be 'bitmap' or 'index', not 'sentinel'"),
+        ("--weights import --group 0", 2, "Group must be an integer from 4 to 65536, not 0"),
         ("--weights import --bank 16", 2, "--bank must come with --weights sq or int4, not import"),
         ("--weights int4 --bank-scale e3m2s", 2, "--bank-scale must come with --weights sq, not int4"),
         ("--mask index", 2, "Scale must be a narrow one, such as 'e3m2s', with the mask 'index', not 'e5m3'"),
