@@ -73,7 +73,7 @@ def page(report: Record) -> str:
     per_bit = report.get("gates_per_bit", _GENERIC_BITS)
     library = report.get("library", "cells of no process")
     lines += [_METHOD.format(percentile=report["percentile"], library=library, **per_bit), ""]
-    lines += ["![error against gates per useful multiplication](../figures/explore.svg)"]
+    lines += ["![perplexity against area](../figures/explore.svg)"]
     for size in (1, 8):
         lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
         if report.get("rivals"):

@@ -15,7 +15,7 @@ from .accuracy_claims import by_name
 from .tables import Record
 from .units import CONFIGS, FAMILIES, RIVALS, best
 
-__all__ = ["LOSSES", "chromium", "headless", "libraries", "page", "points", "screenshot"]
+__all__ = ["LOSSES", "chromium", "front", "headless", "libraries", "page", "points", "screenshot"]
 
 LOSSES = {
     "activations": {"title": "perplexity, activations alone", "signed": True},
@@ -89,6 +89,16 @@ def libraries(every: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(name for point in rivals_first for name in point["gates"]))
 
 
+def front(shown: Sequence[Record], library: str, loss: str) -> list[Record]:
+    """The points that no other beats in area and loss, the smallest first."""
+    best, found = float("inf"), []
+    for point in sorted(shown, key=lambda point: (point["gates"][library], point[loss])):
+        if point[loss] < best:
+            best = point[loss]
+            found.append(point)
+    return found
+
+
 def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str, Any]]:
     """Every design point of the sweep, every SQ unit of the survey of area, and every rival."""
     study = by_name(accuracy)
@@ -98,6 +108,7 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
         yield {
             "name": f"{_sq_name(row)}, {row['outlier_lanes']} outlier lane{'s'[: row['outlier_lanes'] - 1]}, "
             f"{row['policy']}",
+            "short": _short(row),
             "kind": row["high"],
             **{name: row[name] for name in ("bank", "outliers", "lanes", "size")},
             "bits": round(row["bits_per_element"], 3),
@@ -125,6 +136,7 @@ def _own(
     if config.sq.outliers and config.dense.bits == 4 and not config.dense.outliers:
         yield {
             "name": f"{unit['title']}, {_sq_name(sq)}",
+            "short": _short(sq),
             "kind": sq["high"],
             "bank": sq["bank"],
             "outliers": sq["outliers"],
@@ -156,6 +168,7 @@ def _rival(
             "lanes": lanes,
             "size": _SIZES[size],
             "bits": FAMILIES[family].row_bits,
+            **dict.fromkeys(losses),
             **known,
             "error": error,
             "gates": {name: min(gates[name] for gates in same) for name in shared},
@@ -173,6 +186,10 @@ def _areas(unit: Record, area: Record) -> dict[str, float]:
 
 def _sq_name(sq: Record) -> str:
     return f"SQ {sq['outliers']} {sq['high'].upper()} of {sq['bank']}, {sq['mask']}"
+
+
+def _short(sq: Record) -> str:
+    return f"{sq['outliers']} {sq['high'].upper()} of {sq['bank']}"
 
 
 def _key(sq: Record) -> tuple[Any, ...]:

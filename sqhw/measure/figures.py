@@ -13,7 +13,7 @@ from typing import Any
 from sw_reference.files import write_text
 
 from ..tools.tools import package_version
-from .explore_page import front
+from .explorer import front, libraries
 from .tables import Record
 
 Point = tuple[float, float]
@@ -178,51 +178,51 @@ def area_bits(report: Record, path: Path) -> Path:
     return save(figure, path)
 
 
-_RIVAL_STYLE = {"s": 30, "marker": "s", "color": INK, "zorder": 3, "lw": 0}
-_TICKS = (100, 200, 500, 1000, 2000)
+_PERCENT = (1, 2, 3, 5, 10, 20, 50, 100)
+_RIVAL_LANES = 32
+_TICKS = (150, 200, 300, 500, 1000, 2000)
 
 
-def explore(report: Record, path: Path) -> Path:
-    """Every design point: gates against error, and the names of those that no other beats and of rivals."""
+def explore(points: Sequence[Record], path: Path) -> Path:
+    """Perplexity against area, of activations alone: design points, the front, and rivals of 32 lanes.
+
+    Points are those of :func:`~sqhw.measure.explorer.points`, areas of the first library.
+    """
     plot = pyplot()
     figure, panels = plot.subplots(1, 2, figsize=(10, 4.8), sharey=True)
-    kinds = list(
-        itertools.product((("fp16", ACCENT), ("int8", "#7ba7d1")), (("largest", "o"), ("threshold", "^")))
-    )
-    fronts = [front(report, size) for size in (1, 8)]
-    for axis, size, best in zip(panels, (1, 8), fronts, strict=True):
-        for (high, colour), (policy, marker) in kinds:
-            wanted = {"size": size, "policy": policy, "high": high}
-            points = sorted({_place(row) for row in report["points"] if wanted.items() <= row.items()})
-            style = {"s": 14, "marker": marker, "color": colour, "alpha": 0.6, "lw": 0}
-            axis.scatter(*zip(*points, strict=True), label=f"{high.upper()}, {policy}", **style)
-        axis.plot(*zip(*map(_place, best), strict=True), color="black", lw=1, marker=".")
-        if rivals := _rivals(report, size):
-            axis.scatter(*zip(*map(_place, rivals), strict=True), label="rivals, 32 lanes", **_RIVAL_STYLE)
-        axis.set(xscale="log", xlim=(100, 2500), xlabel="gates (NAND2 = 1) per useful multiplication")
-        axis.set_xticks(_TICKS, _TICKS)
+    library = libraries(points)[0]
+    kinds = (("fp16", ACCENT, "o"), ("int8", "#7ba7d1", "o"), ("rival", INK, "s"))
+    for axis, size in zip(panels, (1, 8), strict=True):
+        shown = [
+            point
+            for point in points
+            if (point["size"], library in point["gates"]) == (size, True)
+            and point["activations"] is not None
+            and (point["kind"] != "rival" or point["lanes"] == _RIVAL_LANES)
+        ]
+        places = {id(point): (point["gates"][library], point["activations"]) for point in shown}
+        for kind, colour, marker in kinds:
+            own = sorted({places[id(point)] for point in shown if point["kind"] == kind})
+            name = f"rivals, {_RIVAL_LANES} lanes" if kind == "rival" else f"SQ, {kind.upper()} high codes"
+            axis.scatter(
+                *zip(*own, strict=True), label=name, s=22, marker=marker, color=colour, alpha=0.7, lw=0
+            )
+        best = front(shown, library, "activations")
+        corners = [places[id(point)] for point in best]
+        axis.plot(*zip(*corners, strict=True), color="black", lw=1, drawstyle="steps-post")
+        axis.set(xscale="log", yscale="log", xlabel=f"GE per useful multiplication, {library}")
+        for scale, ticks in ((axis.xaxis, _TICKS), (axis.yaxis, _PERCENT)):
+            scale.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
         axis.set_title("one PE" if size == 1 else f"array of {size} x {size}")
-    panels[0].set_ylabel("error of products, percent")
-    panels[1].legend(fontsize=9, loc="upper right", title="outliers, policy")
-    for axis, size, best in zip(panels, (1, 8), fronts, strict=True):
-        corners = [_place(row) for row in best]
-        names = [f"{row['outliers']} {row['high'].upper()} of {row['bank']}" for row in best]
-        others = [_place(row) for row in report["points"] if row["size"] == size]
-        rivals = _rivals(report, size)
-        corners += [_place(rival) for rival in rivals]
-        names += [rival["title"] for rival in rivals]
-        label(axis, corners, names, among=[*others, *along(corners[: len(best)])], sides=(-1, 1))
+        named = [point for point in shown if point["kind"] == "rival"]
+        named += [point for point in best if point["kind"] != "rival"]
+        names = [point["short"] for point in named]
+        spots = [places[id(point)] for point in named]
+        label(axis, spots, names, among=[*places.values(), *along(corners)], sides=(1, -1))
+    panels[0].set_ylabel("perplexity above float, percent")
+    panels[1].legend(fontsize=9, loc="upper right")
     return save(figure, path)
-
-
-def _rivals(report: Record, size: int) -> list[Record]:
-    rivals: list[Record] = report.get("rivals", [])
-    return [rival for rival in rivals if (rival["size"], rival["lanes"]) == (size, 32)]
-
-
-def _place(row: Record) -> Point:
-    return row["gates_per_useful_mac"], row["error_percent"]
 
 
 def along(corners: Sequence[Point]) -> list[Point]:

@@ -61,6 +61,15 @@ def _draw_area(report: Record, path: Path) -> Path:
     return accuracy_figures.area(report, path, gates_per_mac(_load("area")))
 
 
+_EXPLORED = ("explore", "area", "accuracy")
+"""Reports that the explorer joins."""
+
+
+def _draw_explore(report: Record, path: Path) -> Path:
+    joined = explorer.points(report, *map(_load, _EXPLORED[1:]))
+    return figures.explore(list(joined), path)
+
+
 _PRODUCTS = {
     "W4 g64 A-SQ 16/2 INT8 codes": "SQ, preset `default`: 2 INT8 outliers of 16",
     "W4 g64 A-SQ 32/2 INT8 codes": "SQ, preset `compact`: 2 INT8 outliers of 32",
@@ -129,7 +138,7 @@ def write(*, picture: bool = False) -> list[Path]:
     With `picture`, it photographs the explorer too; ToolError if there is no Chromium.
     """
     texts = result_pages() | {page: filled(page) for page in PAGES}
-    texts[EXPLORER] = explorer.page(*(_load(name) for name in ("explore", "area", "accuracy")))
+    texts[EXPLORER] = explorer.page(*map(_load, _EXPLORED))
     paths = draw()
     for path, text in texts.items():
         write_text(path, text)
@@ -140,7 +149,7 @@ def write(*, picture: bool = False) -> list[Path]:
 _FIGURES = {
     "area_blocks": ("area", figures.area_blocks),
     "area_bits": ("area", figures.area_bits),
-    "explore": ("explore", figures.explore),
+    "explore": ("explore", _draw_explore),
     "accuracy_bits": ("accuracy", accuracy_figures.bits),
     "accuracy_area": ("accuracy", _draw_area),
     "accuracy_map": ("accuracy", accuracy_figures.activation_map),

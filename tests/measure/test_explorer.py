@@ -42,12 +42,7 @@ def shown(loss="activations", library=None, size=8, **wanted):
         and library in point["gates"]
         and all(point[k] == v for k, v in wanted.items() if k == "lanes" or point["kind"] != "rival")
     ]
-    front, best = [], float("inf")
-    for point in sorted(found, key=lambda p: (p[library], p[loss])):
-        if point[loss] < best:
-            best = point[loss]
-            front.append(point)
-    return found, front
+    return found, explorer.front(found, library, loss)
 
 
 def opened(path=PAGE, view=""):
@@ -62,6 +57,15 @@ def opened(path=PAGE, view=""):
 def test_the_committed_page_is_made_from_the_committed_reports():
     assert PAGE.read_text() == explorer.page(*reports()), "renew it with: sqhw measure pages"
     assert PAGE.stat().st_size < 400_000
+
+
+def test_front():
+    def point(gates, loss):
+        return {"gates": {"x": gates}, "activations": loss}
+
+    points = [point(3, 1), point(1, 9), point(2, 9), point(2, 5), point(4, 2), point(5, 0)]
+    best = explorer.front(points, "x", "activations")
+    assert [(p["gates"]["x"], p["activations"]) for p in best] == [(1, 9), (2, 5), (3, 1), (5, 0)]
 
 
 def test_nothing_is_fetched():
