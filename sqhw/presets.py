@@ -16,6 +16,18 @@ PRESETS: dict[str, PEConfig] = {
     "fp16": PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), lanes=16, outlier_lanes=1),
     "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
     "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
+    "lean": PEConfig(
+        SQFormat(32, 2, "int8", "index", "e3m2s"),
+        DenseFormat(4, 32, scale="linear8"),
+        lanes=32,
+        outlier_lanes=2,
+    ),
+    "fine": PEConfig(
+        SQFormat(32, 4, "int8", "index", "e3m2s"),
+        DenseFormat(4, 32, scale="linear8"),
+        lanes=32,
+        outlier_lanes=4,
+    ),
 }
 """Design points by name.
 
@@ -24,7 +36,8 @@ each; never stalls. ``compact``: fewest gates per multiplication, the same with 
 ``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
 1 FP16 outlier, which has a range of its own and leaves its bank's scale alone; never stalls. ``wide``: twice
 the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
-s = 0.75, INT8 high codes and INT8 dense operand.
+s = 0.75, INT8 high codes and INT8 dense operand. ``lean``: fewest gates and 4.75 bits per element, 2 INT8
+outliers by index in 32 elements, a narrow bank scale. ``fine``: 4 outliers, 5.31 bits per element.
 """
 
 
@@ -40,12 +53,14 @@ ARRAYS: dict[str, ArrayConfig] = {
     "sparse": ArrayConfig(PEConfig(SQFormat(32, 1, "fp16"), DenseFormat(4, 64), 32, 1), 8, 8),
     "compact": ArrayConfig(PRESETS["compact"], 8, 8),
     "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
+    "lean": ArrayConfig(PRESETS["lean"], 8, 8),
+    "fine": ArrayConfig(PRESETS["fine"], 8, 8),
 }
 """Design points by name.
 
-``default``, ``compact`` and ``sparse`` never stall, whatever the data. They have two INT8 outliers and two
-outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32. ``compact`` takes the
-fewest gates per multiplication, ``default`` has the lowest perplexity. ``tiny`` is for quick tests.
+All but ``tiny`` never stall, whatever the data. ``default``, ``compact`` and ``sparse`` have two INT8
+outliers and two outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32.
+``lean`` and ``fine`` have two and four INT8 outliers by index per 32 lanes. ``tiny`` is for quick tests.
 """
 
 

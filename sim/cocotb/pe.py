@@ -36,6 +36,8 @@ PLAN: dict[str, dict[str, Any]] = {
     "fp16": {"sq_operand": "activations", "policy": "largest", "share": 1},
     "wide": {"sq_operand": "activations", "policy": "threshold", "share": 3},
     "paper": {"sq_operand": "weights", "policy": "largest", "share": 4},
+    "lean": {"sq_operand": "activations", "policy": "largest", "share": 3},
+    "fine": {"sq_operand": "activations", "policy": "largest", "share": 3},
 }
 """How each preset meets the captured activations and weights."""
 
@@ -119,7 +121,7 @@ def find_register(datapath: Any, name: str) -> Any:
     raise LookupError(f"There must be a register {name}")
 
 
-@cocotb.test()
+@cocotb.test(skip=CONFIG.one_step)  # it has no register that holds
 async def gate(dut: Any) -> None:
     """While there is no outlier, no operand register of an outlier lane changes; with outliers they do."""
     bench = PEBench(dut, CONFIG, SEED)
@@ -166,7 +168,8 @@ async def faults(dut: Any) -> None:
         assert run.error == [1, 0], f"{name}: error flags are {run.error}"
         assert run.y == [0x7FC00000, good], f"{name}: results are {run.y}"
         seen += 1
-    assert seen >= 3, "hardly any fault applies to this configuration"
+    legal = CONFIG.one_step  # every bit pattern is
+    assert seen >= (0 if legal else 3), "hardly any fault applies to this configuration"
     cocotb.log.info("%d kinds of faults flagged, each followed by a clean result", seen)
 
 
