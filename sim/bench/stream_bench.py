@@ -218,7 +218,7 @@ class StreamBench:
 
     def _at_work(self) -> int:
         """Rows in which an outlier lane is at work."""
-        return sum(any(register.value != 0 for register in row) for row in self._active)
+        return sum(not row or any(register.value != 0 for register in row) for row in self._active)
 
     def _observe(self, run: Run, at_work: int) -> None:
         run.active += at_work

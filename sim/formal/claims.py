@@ -18,6 +18,7 @@ from .control import ControlProof
 from .decoder import DECODER_BUGS, Bug, DecoderProof
 from .engine import SequencerProof
 from .gearbox import GearboxProof
+from .index import INDEX_BUGS, IndexProof
 from .loader import LoaderProof
 from .long_decoder import LongDecoderProof
 from .operands import JoinProof, PEScalesProof
@@ -36,6 +37,8 @@ CONFIGS: dict[str, PEConfig] = {
     "narrow": PEConfig(k_max=32),
 }
 """What proofs are about: the presets, and what the presets do not have."""
+
+_INDEX = PEConfig(SQFormat(8, 2, "int8", "index", "e1m0s", 4), DenseFormat(4), 8, 4, 32)
 
 _STEPS = ("default", "compact", "tiny", "fp16", "wide", "paper", "steps", "no outliers", "all outliers")
 
@@ -62,6 +65,10 @@ _LONG_BUGS: dict[str, Iterable[str]] = {
     "default": ("outlier in the last lane lost", "high codes mixed up"),
 }
 """Of decoders whose beats are several steps, and of those that find outliers while they count."""
+
+
+def _index_with_bug(bug: str) -> Build:
+    return lambda: IndexProof(_INDEX, bug=bug)
 
 
 def _long_decoder(name: str) -> Proof:
@@ -224,6 +231,14 @@ PROOFS: tuple[Proof, ...] = (
     *(_long_decoder(name) for name in _STEPS),
     *(_accumulator(name, {}) for name in PRESETS),
     _accumulator("narrow", {"a bit too narrow": lambda: AccumulatorProof(CONFIGS["narrow"], missing_bits=1)}),
+    Proof(
+        "index",
+        "each beat with an index mask is one step, none lost, doubled or reordered; each slot's position is "
+        "the one that its index names, and only that",
+        lambda: IndexProof(_INDEX),
+        depth=2,
+        bugs={label: _index_with_bug(label) for label in INDEX_BUGS},
+    ),
     Proof(
         "buffer",
         "a stream buffer gives every word once, in order, and holds it until it is taken",

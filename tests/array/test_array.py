@@ -97,6 +97,8 @@ def _steps(config, words):
 
 
 def _outliers(config, words):
+    if config.pe.one_step:
+        return [0] * len(words)  # whatever there is takes no further step
     return [sq_beat_layout(config.pe).from_bits(word).high_count for word in words]
 
 

@@ -11,9 +11,11 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sim.traffic.faults import FAULTS
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.console import SEED
 from sqhw.layouts import dense_beat_layout, step_layout
+from sqhw.packing import dot_products
 from sqhw.pe.datapath import Datapath
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
@@ -202,6 +204,14 @@ def test_every_group_scale():
     got, expected = one_beat_sums(config, beats)
     assert got == expected
     assert len(got) == 256
+
+
+def test_no_bit_pattern_is_a_fault():
+    """Beats of any bits give the sum that they stand for; only operands of different lengths are wrong."""
+    config = CONFIGS["2 of 16, a scale per 32"]
+    rng = np.random.default_rng(SEED)
+    (beats, *_), *_ = zip(*dot_products(config, *random_operands(config, rng, 1, 1, 64)), strict=True)
+    assert [name for name, fault in FAULTS.items() if fault(config, list(beats))] == []
 
 
 @pytest.mark.parametrize("pipeline", ["short", "long"])

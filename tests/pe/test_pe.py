@@ -187,7 +187,11 @@ def test_shared_multiplier_with_an_outlier_at_every_position():
         assert got == [bits(y) for y in multiply(sq, dense).y[:, 0]]
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *list(CONFIGS)[::2]])
+STEPPED = [name for name, config in PRESETS.items() if not config.one_step]
+"""The others take every bit pattern."""
+
+
+@pytest.mark.parametrize("name", [*STEPPED, *list(CONFIGS)[::2]])
 def test_faults_are_flagged_and_leave_no_trace(name):
     config = (PRESETS | CONFIGS)[name]
     if config.banks_max > 300:

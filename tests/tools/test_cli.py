@@ -85,12 +85,12 @@ PE_REFUSALS = [
         "--bank 8",
         "Lanes must be a power of two from 1 to 8, not 16 (--bank 8, --lanes is 16 in preset default)",
     ),
-    ("--scale e3m2s", "Scale must be 'e5m3' in the hardware, not 'e3m2s'"),
+    ("--scale e3m2s", "Scale must be 'e5m3' in hardware without an index mask, not 'e3m2s'"),
     (
         "--segment 8",
-        "Segment must be 16 in the hardware, not 8 (--segment 8, --bank is 16 in preset default)",
+        "Segment must be 16 in hardware without an index mask, not 8 (--segment 8, --bank is 16 in preset default)",
     ),
-    ("--group-scale linear8", "Group scale must be 'e3m3' in the hardware, not 'linear8'"),
+    ("--group-scale linear8", "Group scale must be 'e3m3' in hardware without an index mask, not 'linear8'"),
     ("--offset true", "Offset must be False in the hardware, not True"),
     (
         "--dense-outliers 1 --dense-bank 16 --dense-mask index",
@@ -110,11 +110,11 @@ PE_REFUSALS = [
     ),
     (
         "--preset huge",
-        "--preset must be one of 'default', 'compact', 'tiny', 'fp16', 'wide', 'paper', not 'huge'",
+        "--preset must be one of 'default', 'compact', 'tiny', 'fp16', 'wide', 'paper', 'lean', 'fine', not 'huge'",
     ),
     ("--preset tiny --preset wide --bank 8", "Parameters must change one preset, not 2"),
     ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
-    ("--name pe", "Module name must be for one configuration, not 6"),
+    ("--name pe", "Module name must be for one configuration, not 8"),
     ("--bank many", "--bank must be a valid integer, not 'many'"),
     ("--colour red", "No such option '--colour'."),
 ]

@@ -48,10 +48,14 @@ class IndexDecoder(wiring.Component):
             }
         )
 
+    def _room(self) -> Any:
+        """Whether a beat can be taken."""
+        return self.o.ready | ~self.o.valid
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat: Any = Signal(self.i.p.shape(), reset_less=True)
-        m.d.comb += self.i.ready.eq(self.o.ready | ~self.o.valid)
+        m.d.comb += self.i.ready.eq(self._room())
         with m.If(self.i.ready):
             m.d.sync += [beat.eq(self.i.p), self.o.valid.eq(self.i.valid)]
         as_step(m, beat, self.o.p)

@@ -59,12 +59,15 @@ class OneStepRowSide(wiring.Component):
             ]
         m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
         m.d.comb += [
-            select.eq(~Cat(index == place for place in range(self._config.sq.segment_size)))
-            for select, index in zip(row.not_select, step.index, strict=True)
+            select.eq(~self._place(index)) for select, index in zip(row.not_select, step.index, strict=True)
         ]
         self._scale(m, at)
         self._flags(m, at)
         return m
+
+    def _place(self, index: Any) -> Any:
+        """Returns the position of an index, one-hot."""
+        return Cat(index == place for place in range(self._config.sq.segment_size))
 
     def _scale(self, m: Module, at: OneStepSchedule) -> None:
         """Splits the bank scale: fraction in the low bits, then the exponent, then the sign."""
