@@ -88,7 +88,8 @@ PE_REFUSALS = [
     ("--scale e3m2s", "Scale must be 'e5m3' in hardware without an index mask, not 'e3m2s'"),
     (
         "--segment 8",
-        "Segment must be 16 in hardware without an index mask, not 8 (--segment 8, --bank is 16 in preset default)",
+        "Segment must be 16 in hardware without an index mask, not 8 (--segment 8, --bank is 16 in preset "
+        "default)",
     ),
     ("--group-scale linear8", "Group scale must be 'e3m3' in hardware without an index mask, not 'linear8'"),
     ("--offset true", "Offset must be False in the hardware, not True"),
