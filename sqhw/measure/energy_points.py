@@ -84,8 +84,7 @@ def own_point(
     gated
         Whether the outlier lane rests where there is no outlier.
     """
-    path = outlier_path(config)
-    make = partial(BarePE, config, stepped(path if gated else ungated(path)))
+    make = partial(BarePE, config, None if gated else stepped(ungated(outlier_path(config))))
     return Simulated(name, title, config.lanes, make, partial(_sq_beats, config, policy))
 
 

@@ -220,3 +220,15 @@ def test_own_point_beside_rivals():
     assert document["gating"] == []
     assert document["ratios"] == [{"unit": "own_16", "to": "if4_16", "switching": 0.5, "with_clock": 0.571}]
     assert [title for title, *_ in energy_page.tables(document)] == ["Ratios", "Energy per MAC"]
+
+
+def test_own_point_of_one_step():
+    """Outliers by index: the element has no path to be gated, and takes its own beats."""
+    config = PEConfig(SQFormat(8, 1, "int8", "index", "e3m2s"), DenseFormat(4, 8, scale="linear8"), 8, 1)
+    own = energy_points.own_point(config, "own", "own", policy="largest")
+    assert "module own" in convert(own.make(), "own")
+    beats = own.beats(load_activations().site(1, "attn_qkv"), 1, 2)
+    assert {port: (len(rows), len(rows[0])) for port, rows in beats.items()} == {
+        "sq": (2, energy_points.K // 8),
+        "dense": (2, energy_points.K // 8),
+    }
