@@ -111,7 +111,8 @@ PE_REFUSALS = [
     ),
     (
         "--preset huge",
-        "--preset must be one of 'default', 'compact', 'tiny', 'fp16', 'wide', 'paper', 'lean', 'fine', not 'huge'",
+        "--preset must be one of 'default', 'compact', 'tiny', 'fp16', 'wide', 'paper', 'lean', 'fine', "
+        "not 'huge'",
     ),
     ("--preset tiny --preset wide --bank 8", "Parameters must change one preset, not 2"),
     ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
