@@ -23,7 +23,15 @@ from sw_reference.format import DenseFormat
 from sw_reference.policy import LargestMagnitude, Policy, as_policy, to_banks
 from sw_reference.tensors import DenseTensor, named_elements, used_slots
 
-__all__ = ["GROUP_SCALE_STEPS", "LINEAR_SHARES", "ROW_STEPS", "quantize_dense"]
+__all__ = [
+    "GROUP_SCALE_STEPS",
+    "LINEAR_SHARES",
+    "ROW_STEPS",
+    "code_limits",
+    "dense_tensor",
+    "group_scales",
+    "quantize_dense",
+]
 
 GROUP_SCALE_STEPS = (0, 1, -1, -2, -3, -4)
 """Group scales e3m3 that least squares tries, in codes above the absmax one; of equal errors the first
@@ -78,7 +86,7 @@ def quantize_dense(
     bitmap = as_policy(policy).mark(w, fmt.outlier_format) if fmt.bank else None
     blocks = to_banks(w, fmt.group or k).astype(np.float64)
     flags = None if bitmap is None else to_banks(bitmap.reshape(rows, -1)[:, :k], fmt.group or k)
-    limits = _limits(fmt, flags)
+    limits = code_limits(fmt, flags)
     covers = _covers(blocks, fmt, flags)
     row_scale = np.max(
         [covering_row_scale(m.max(axis=1), n * fmt.group_scale_max) for n, m in covers], axis=0
@@ -89,9 +97,21 @@ def quantize_dense(
         row_scale = _row_scale(blocks, row_scale, limits, scale)
         scales = row_scale[:, None].astype(np.float64)
     else:
-        group_scale, scales = _group_scale(blocks, row_scale.astype(np.float64), fmt, covers, limits, scale)
+        group_scale, scales = group_scales(blocks, row_scale.astype(np.float64), fmt, flags, scale)
     codes = round_codes(blocks, scales[..., None], *limits)
-    codes = codes.astype(np.int16).reshape(rows, -1)[:, :k].copy()
+    return dense_tensor(fmt, codes.reshape(rows, -1)[:, :k], group_scale, row_scale, bitmap)
+
+
+def dense_tensor(
+    fmt: DenseFormat,
+    codes: NDArray[Any],
+    group_scale: NDArray[np.uint8] | None,
+    row_scale: NDArray[np.float32],
+    bitmap: NDArray[np.bool_] | None,
+) -> DenseTensor:
+    """Returns the tensor of whole codes [rows, k] and of their outliers, bool[rows, banks, bank]."""
+    rows, k = codes.shape
+    codes = codes.astype(np.int16)
     if bitmap is None:
         return DenseTensor(fmt, k, codes.astype(np.int8), group_scale, row_scale)
     marked = bitmap.reshape(rows, -1)[:, :k]
@@ -111,8 +131,8 @@ def quantize_dense(
 _Limits = tuple[int | NDArray[Any], int | NDArray[Any]]
 
 
-def _limits(fmt: DenseFormat, flags: NDArray[np.bool_] | None) -> _Limits:
-    """Returns the lowest and the highest code of each element."""
+def code_limits(fmt: DenseFormat, flags: NDArray[np.bool_] | None) -> _Limits:
+    """Returns the lowest and the highest code of each element; `flags` marks the outliers."""
     lowest = fmt.code_min if fmt.group and fmt.scale == "linear8" else -fmt.code_max
     if flags is None:
         return lowest, fmt.code_max
@@ -145,15 +165,19 @@ def _row_scale(
     return row_scale
 
 
-def _group_scale(
+def group_scales(
     blocks: NDArray[np.float64],
     row_scale: NDArray[np.float64],
     fmt: DenseFormat,
-    covers: list[tuple[int, NDArray[np.float64]]],
-    limits: _Limits,
-    scale: ScaleChoice,
+    flags: NDArray[np.bool_] | None,
+    scale: ScaleChoice = "least_squares",
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Returns the codes of the group scales, and their values times the row scale."""
+    """Returns the codes of the group scales, and their values times the row scale: [rows, groups].
+
+    For groups [rows, groups, group], whose outliers `flags` marks; the largest scale saturates what it does
+    not cover.
+    """
+    covers, limits = _covers(blocks, fmt, flags), code_limits(fmt, flags)
     codes = np.arange(1 << fmt.group_scale_bits, dtype=np.uint8)
     values = group_scale_values(fmt, codes)
     # Exact: 24-bit times 18-bit significands, in float64. Scales rise with their codes.

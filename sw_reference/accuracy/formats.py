@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.calibration import Site
+from sw_reference.accuracy.compensation import compensated_dense
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.selection import Largest, Selection
 from sw_reference.checkpoints.dense import import_dense
@@ -108,7 +109,8 @@ class Imported:
 
 @dataclass(frozen=True)
 class DenseSQ:
-    """The dense operand with outliers, for SQ x SQ: INT8 codes in nibbles, in units of the group scale."""
+    """The dense operand with outliers, for SQ x SQ: INT8 codes in nibbles, in units of the group scale; where
+    asked for, with GPTQ's compensation of errors (weights)."""
 
     bank: int
     outliers: int
@@ -116,6 +118,7 @@ class DenseSQ:
     selection: Selection = Largest()  # noqa: RUF009
     group_scale: Literal["e3m3", "linear8"] = _listed_if_set("e3m3")
     mask: Literal["bitmap", "index"] = _listed_if_set("bitmap")
+    compensate: bool = _listed_if_set(False)
 
     @property
     def format(self) -> DenseFormat:
@@ -131,6 +134,9 @@ class DenseSQ:
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         policy = self.selection.policy(x, self.format.outlier_format, site)
+        if self.compensate:
+            bitmap = policy.mark(x, self.format.outlier_format)
+            return Operand.from_tensor(compensated_dense(x, self.format, bitmap, site.inverse_hessian()))
         return Operand.from_tensor(quantize_dense(x, self.format, "least_squares", policy))
 
 

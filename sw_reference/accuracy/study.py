@@ -190,7 +190,7 @@ def quick() -> tuple[Scheme, ...]:
 
 def imported() -> tuple[Scheme, ...]:
     """Activations beside the checkpoint's own weights: what each format costs once no weight is quantized
-    anew."""
+    anew. Last SQ x SQ, whose weights are."""
     weights = Imported()
     return (
         Scheme("float"),
@@ -215,7 +215,19 @@ def imported() -> tuple[Scheme, ...]:
                 ("A-MXFP4", MX("fp4")),
             )
         ),
+        *(
+            Scheme(f"SQ {name} both, index, GPTQ smooth", activation, weight, "smooth")
+            for name, activation, weight in (
+                ("32/4", _narrow(32, 4), _split(32, 4)),
+                ("32/6, 16/2", _narrow(16, 2), _split(32, 6)),
+            )
+        ),
     )
+
+
+def _split(bank: int, outliers: int) -> DenseSQ:
+    """SQ weights by magnitude, with positions, linear group scales and compensation."""
+    return DenseSQ(bank, outliers, bank, group_scale="linear8", mask="index", compensate=True)
 
 
 def _narrow(

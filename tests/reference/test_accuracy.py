@@ -18,7 +18,7 @@ from sqhw.commands import accuracy as command
 from sw_reference.accuracy import runner, text, verify
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.accuracy.calibration import FIRST, PERCENTILES, Site
-from sw_reference.accuracy.compensation import compensated
+from sw_reference.accuracy.compensation import compensated, compensated_dense
 from sw_reference.accuracy.floats import E2M1, E2M3, E4M3, E5M2, FP16
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported
 from sw_reference.accuracy.operand import Operand, product
@@ -32,11 +32,14 @@ from sw_reference.accuracy.variants import Variant
 from sw_reference.activations import load_activations
 from sw_reference.checkpoints.dense import import_dense
 from sw_reference.checkpoints.gguf_blocks import coded_blocks
+from sw_reference.codes import round_codes
+from sw_reference.dense_encoder import code_limits, group_scales
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.llm import Model
 from sw_reference.multiply import multiply
-from sw_reference.quantize import quantize_sq
-from sw_reference.split import dequantize
+from sw_reference.policy import LargestMagnitude
+from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.split import dense_codes, dequantize
 from tests.reference.cases import random_dense, random_sq
 from tests.reference.test_llm import TINY, tiny_weights
 
@@ -356,6 +359,26 @@ def test_transforms_change_nothing_without_quantization(model, study):
     logits = model.logits(model.hidden(tokens)).astype(np.float64)[:-1]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(plain, -np.log(probabilities[np.arange(31), tokens[1:]]), atol=1e-5)
+
+
+def test_compensated_weights_of_a_dense_operand():
+    """Without correlations they are what rounding gives; with them the layer's outputs are closer."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 96)) @ rng.standard_normal((96, 96)) / 10
+    w = rng.standard_t(3, (40, 96)).astype(np.float32)
+    fmt = DenseFormat(4, 32, 4, 32, "linear8", mask="index")
+    bitmap = LargestMagnitude().mark(w, fmt.outlier_format)
+    alone = compensated_dense(w, fmt, bitmap, np.eye(96))
+    assert alone.row_scale.tolist() == (quantize_dense(w, fmt).row_scale * np.float32(1.25)).tolist()
+    blocks, flags = (np.asarray(a).reshape(40, 3, 32) for a in (w.astype(np.float64), bitmap))
+    group_scale, scales = group_scales(blocks, alone.row_scale.astype(np.float64), fmt, flags)
+    assert alone.group_scale.tolist() == group_scale.tolist()
+    rounded = round_codes(blocks, scales[..., None], *code_limits(fmt, flags))
+    assert dense_codes(alone).tolist() == rounded.reshape(40, 96).tolist()
+    hessian = x.T @ x / len(x)
+    better = compensated_dense(w, fmt, bitmap, np.linalg.inv(hessian + 0.01 * np.eye(96)))
+    errors = [np.square(x @ (dequantize(t) - w).T).sum() for t in (better, alone)]
+    assert errors[0] < 0.7 * errors[1]
 
 
 def test_divergence_is_that_of_the_two_distributions(model, study):
