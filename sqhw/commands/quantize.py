@@ -28,6 +28,7 @@ _MODEL = click.Path(exists=True, path_type=Path)
 _SUFFIX = ".safetensors"
 _WEIGHTS = ("import", "sq", "int4", "int8")
 _OUTLIERS = ("sq", "int4")
+_FILES = ("importance", "activations")
 _ONLY = {
     "bank": _OUTLIERS,
     "outliers": _OUTLIERS,
@@ -39,6 +40,7 @@ _ONLY = {
     "group_scale": ("int4", "int8"),
     "threshold": _OUTLIERS,
     "importance": _OUTLIERS,
+    "activations": ("int4", "int8"),
     "scale": ("sq", "int4", "int8"),
 }
 """The kinds of weights that an option comes with."""
@@ -92,6 +94,11 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="safetensors file of a number per column: outliers by magnitude times it.",
         ),
         click.option(
+            "--activations",
+            type=_FILE,
+            help="safetensors file of inputs [tokens, k] of each matrix: GPTQ compensates rounding for them.",
+        ),
+        click.option(
             "--scale",
             type=click.Choice(["least_squares", "absmax"]),
             help="How scales are chosen.  [default: least_squares]",
@@ -133,14 +140,14 @@ def quantize(
     folder with one model.
     """
     given = {name: value for name, value in parameters.items() if value is not None}
-    importance = given.get("importance")
+    read = [given[name] for name in _FILES if name in given]
     with refusing():
         recipe = _recipe(weights or "sq", given)
     if output.suffix not in ("", _SUFFIX):
         raise Refused(f"Output must end in {_SUFFIX}, the format that is written, not in {output.suffix}")
     with _one_line():
         source = open_source(model)
-        for path in (*source.paths, *([importance] if importance else [])):
+        for path in (*source.paths, *read):
             if output.exists() and output.samefile(path):
                 raise Refused(f"Output must be another file than what is read, not {output}")
         if weights is None and not given and has_codes(source, tensors):
@@ -226,9 +233,8 @@ def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
             raise ValueError(f"--{name.replace('_', '-')} must come with --weights {kinds}, not {weights}")
     if weights == "import":
         return Import(given.get("group"))
-    how = {name: given.pop(name) for name in ("scale", "threshold", "importance") if name in given}
-    if "importance" in how:
-        how["importance"] = TensorFile(how["importance"])
+    how = {name: given.pop(name) for name in ("scale", "threshold", *_FILES) if name in given}
+    how |= {name: TensorFile(how[name]) for name in _FILES if name in how}
     if weights == "sq":
         return Recipe(SQFormat(scale=given.pop("bank_scale", "e5m3"), **given), **how)
     group, scale = given.pop("group", 64), given.pop("group_scale", "linear8")

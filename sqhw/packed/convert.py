@@ -15,7 +15,8 @@ from sw_reference.split import dequantize
 from sw_reference.tensors import SQTensor
 
 from .packed_file import KEY, Origin, Packed, PackedFile, description, packed_entries, unpacked
-from .recipe import Import, Making, Recipe, Rows, parts
+from .recipe import Import, Making, Recipe
+from .rows import Rows, parts
 from .source import Source
 from .tensor_file import Entry, TensorFileWriter
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.imported import CodedMatrix
@@ -16,36 +14,13 @@ from sw_reference.codes import ScaleChoice, checked_matrix
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.policy import LargestImportance, LargestMagnitude, Policy, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
-from sw_reference.tensors import DenseTensor, SQTensor
 
+from .compensation import Compensation
+from .rows import Rows, parts
 from .source import Source
 from .tensor_file import TensorFile
 
-__all__ = ["Import", "Making", "Recipe", "Rows", "parts"]
-
-_ELEMENTS = 1 << 20  # worked on at once
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Some rows of a matrix.
-
-    Parameters
-    ----------
-    w
-        The weights, floats [rows, k].
-    tensor
-        What becomes of them.
-    own_error
-        The sum of squared errors that they are expected to have from their checkpoint's rounding.
-    requantized
-        Groups of imported codes that were quantized anew.
-    """
-
-    w: NDArray[Any]
-    tensor: SQTensor | DenseTensor
-    own_error: float = 0.0
-    requantized: int = 0
+__all__ = ["Import", "Making", "Recipe"]
 
 
 @dataclass(frozen=True)
@@ -72,12 +47,16 @@ class Recipe:
     importance
         If given, a file with one number per column for each matrix, under the matrix's name: outliers are
         the elements of largest magnitude times that.
+    activations
+        If given, a file with inputs [tokens, k] of each matrix, under the matrix's name: what rounding a
+        column leaves is moved into later columns, so that products with such inputs change little (GPTQ).
     """
 
     format: SQFormat | DenseFormat
     scale: ScaleChoice = "least_squares"
     threshold: float | None = None
     importance: TensorFile | None = None
+    activations: TensorFile | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
@@ -86,6 +65,11 @@ class Recipe:
             Threshold(self.threshold)  # checks it
         if not self.format.outliers and (self.threshold is not None or self.importance is not None):
             raise ValueError("Threshold and importance must come with a format that has outliers")
+        if self.activations is not None:
+            if isinstance(self.format, SQFormat) or self.format.group is None:
+                raise ValueError("Activations must come with a dense format in groups")
+            if self.scale != "least_squares":
+                raise ValueError(f"Scale must be 'least_squares' with activations, not {self.scale!r}")
 
     @property
     def described(self) -> dict[str, str]:
@@ -94,11 +78,18 @@ class Recipe:
             policy = f"above {self.threshold:g} times the root mean square"
         else:
             policy = "largest importance" if self.importance else "largest magnitude"
-        return {"policy": policy, "scale": self.scale}
+        compensated = {"compensation": "GPTQ"} if self.activations else {}
+        return {"policy": policy, "scale": self.scale, **compensated}
 
     def making(self, source: Source, name: str) -> Making:
-        """Returns how the matrix `name` is made; ValueError if the importance lacks it."""
-        return Making(self.format, None, partial(self._rows, source, name, self._policy(source, name)))
+        """Returns how the matrix `name` is made; ValueError if the importance or the activations lack it."""
+        policy = self._policy(source, name)
+        if self.activations is None:
+            return Making(self.format, None, partial(self._rows, source, name, policy))
+        assert isinstance(self.format, DenseFormat)
+        return Making(
+            self.format, None, Compensation(source, name, self.format, policy, self.activations).rows
+        )
 
     def _policy(self, source: Source, name: str) -> Policy:
         if self.importance is not None:
@@ -156,14 +147,3 @@ class Import:
         weights = matrix.part(rows)
         made = import_dense(weights, fmt)
         return Rows(weights.values(), made.tensor, weights.expected_error(), made.requantized)
-
-
-def parts(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Gives the rows of a matrix a few at a time.
-
-    Rows become packed rows each for itself, so how many come at once does not change a bit.
-    """
-    rows, k = shape
-    step = max(1, _ELEMENTS // k)
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))

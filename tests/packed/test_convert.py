@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sqhw.packed import convert as convert_module
-from sqhw.packed import recipe as recipe_module
+from sqhw.packed import rows as rows_module
 from sqhw.packed.convert import convert
 from sqhw.packed.packed_file import PackedFile
 from sqhw.packed.recipe import Recipe
@@ -26,7 +26,7 @@ from .models import FORMATS, NAMES, arrays, quantized, run, to_packed, weights
 @pytest.mark.parametrize("scale", ["least_squares", "absmax"])
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)
 def test_round_trip_is_exact(model, fmt, scale, monkeypatch):
-    monkeypatch.setattr(recipe_module, "_ELEMENTS", 100)  # a few rows at a time
+    monkeypatch.setattr(rows_module, "_ELEMENTS", 100)  # a few rows at a time
     recipe = Recipe(fmt, scale)
     counted = []
     file = PackedFile(to_packed(model, recipe, lambda name, count: counted.append((name, count))))
@@ -76,7 +76,7 @@ def test_size_is_what_is_reported(model):
 @pytest.mark.parametrize("fmt", [SQFormat(), DenseFormat()], ids=str)
 def test_a_weight_beyond_float32_is_named_by_its_place(tmp_path, monkeypatch, number, rule, fmt):
     """Wherever the parts begin that are worked on."""
-    monkeypatch.setattr(recipe_module, "_ELEMENTS", 100)
+    monkeypatch.setattr(rows_module, "_ELEMENTS", 100)
     w = np.ones((40, 32))
     w[29, 7] = number
     save_file({NAMES[0]: w}, tmp_path / "wide.safetensors")

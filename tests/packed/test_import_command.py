@@ -166,7 +166,7 @@ def test_groups_that_no_operand_has_are_named(tmp_path, capsys):
 
 
 def test_scales_that_are_no_number_are_named_by_the_row_of_the_matrix(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sqhw.packed.recipe._ELEMENTS", 64)
+    monkeypatch.setattr("sqhw.packed.rows._ELEMENTS", 64)
     codes, zeros, scales = layer(np.random.default_rng(0), 24, 64, 32)
     scales[19, 1] = np.nan
     stored = compressed_tensors_layer(codes, zeros, scales)

@@ -1,0 +1,85 @@
+"""Dense operands whose rounding is compensated for the inputs that a matrix meets (GPTQ)."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.accuracy.compensation import compensated_dense
+from sw_reference.codes import checked_matrix
+from sw_reference.format import DenseFormat
+from sw_reference.policy import Policy
+from sw_reference.tensors import DenseTensor
+
+from .rows import Rows, parts
+from .source import Source
+from .tensor_file import TensorFile
+
+__all__ = ["Compensation"]
+
+_DAMPING = 0.01
+
+
+class Compensation:
+    """How the rows of one matrix are made.
+
+    Parameters
+    ----------
+    source, name
+        The matrix.
+    fmt
+        A format with groups.
+    policy
+        Which elements are outliers.
+    activations
+        A file with inputs of the matrix, F32 [tokens, k], under its name.
+
+    Raises
+    ------
+    ValueError
+        If the file lacks them.
+    """
+
+    def __init__(
+        self, source: Source, name: str, fmt: DenseFormat, policy: Policy, activations: TensorFile
+    ) -> None:
+        self._source, self._name, self._fmt, self._policy = source, name, fmt, policy
+        self._activations = activations
+        entry = activations.entries.get(name)
+        k = source.entries[name].shape[1]
+        if entry is None or entry.dtype != "F32" or len(entry.shape) != 2 or entry.shape[1] != k:
+            found = "nothing" if entry is None else f"{entry.dtype} {list(entry.shape)}"
+            raise ValueError(f"{activations.path}: {name} must be F32 [tokens, {k}], not {found}")
+        self._part = lru_cache(maxsize=1)(self._made)
+
+    def rows(self, rows: slice) -> Rows:
+        """Returns some rows of one part.
+
+        Sums are of float64, whose last bits depend on how many rows are worked on at once. So all rows of a
+        part are made, whichever are asked for.
+        """
+        shape = self._source.entries[self._name].shape
+        first = next(part.start for part in parts(shape) if rows.stop <= part.stop)
+        w, tensor = self._part(first)
+        only = slice(rows.start - first, rows.stop - first)
+        values = ((field.name, getattr(tensor, field.name)) for field in fields(tensor))
+        per_row: dict[str, Any] = {name: v[only] for name, v in values if isinstance(v, np.ndarray)}
+        return Rows(w[only], replace(tensor, **per_row))
+
+    def _made(self, first: int) -> tuple[NDArray[np.float32], DenseTensor]:
+        shape = self._source.entries[self._name].shape
+        part = next(part for part in parts(shape) if part.start == first)
+        w = checked_matrix(self._source.part(self._name, part), first)
+        bitmap = self._policy.mark(w, self._fmt.outlier_format) if self._fmt.bank else None
+        return w, compensated_dense(w, self._fmt, bitmap, self._inverse_hessian())
+
+    def _inverse_hessian(self) -> NDArray[np.float64]:
+        x = checked_matrix(self._activations.part(self._name, slice(None))).astype(np.float64)
+        hessian = x.T @ x / len(x)
+        damping = _DAMPING * float(np.median(np.diag(hessian)))
+        inverse: NDArray[Any] = np.linalg.inv(hessian + (damping or 1) * np.eye(len(hessian)))
+        return inverse
