@@ -11,7 +11,7 @@ from sim.bench.replay import Recording, Sink, Source, play
 from sim.mutation.array import OUT as ARRAY_OUT
 from sim.mutation.array import array_design, stimulate_array
 from sim.mutation.engine import COUNTED_OUT, INVARIANTS, B, R, Y, engine_design, stimulate_engine
-from sim.mutation.invariants import Clause
+from sim.mutation.invariants import Clause, Term
 from sim.report import Failure
 from sim.traffic.dot_products import NAN, DotProduct, Traffic, dot_products, numeric_products
 from sim.traffic.rounding_cases import rounding_products
@@ -169,6 +169,7 @@ PE = Subject(
     ("aresetn", 0),
     40_000,
     pipeline=True,
+    invariants=((Term("pe.decoder.rest", 0, 1, any=False),),),
 )
 ARRAY = Subject("array", array_design, "clk", (ARRAY_OUT,), stimulate_array, ("rst", 1), 2000)
 ENGINE = Subject(
