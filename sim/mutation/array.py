@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
 from sim.bench.program import Bench, Channel, ports_of
 from sim.bench.replay import Sink, Source, play
+from sim.mutation.invariants import Clause, Term
 from sim.report import Failure
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
@@ -22,7 +24,7 @@ from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["array_design", "stimulate_array"]
+__all__ = ["INVARIANTS", "array_design", "stimulate_array"]
 
 CONFIG = ArrayConfig(
     PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=64), rows=2, columns=2
@@ -34,6 +36,22 @@ SQ, DENSE = (
 )
 OUT = Channel(("o__payload",), "o__valid", "o__ready")
 PAUSES = ((0.0, 0.0), (0.3, 0.5), (0.0, 0.8), (0.6, 0.0))
+
+_FINISHING = tuple(
+    Term(name, 0, 1, any=False)
+    for name in ("row0.ended", *(f"row0.last_{age}" for age in (1, 2, 3)), "drain.waiting")
+)
+"""Set while a tile's end is on its way to the drain, or waits there."""
+_LOW, _HIGH = (Term("drain.pending", bit, bit + 1, any=False) for bit in (0, 1))
+INVARIANTS: tuple[Clause, ...] = (
+    (_LOW, _HIGH),
+    (_HIGH, Term("!lockstep.start", 0, 1, any=False)),
+    *((Term("drain.pending", 0, 2, any=True), one) for one in _FINISHING),
+    *((_LOW, Term("drain.pending", 1, 2, any=True), *two) for two in combinations(_FINISHING, 2)),
+    *combinations(_FINISHING, 3),
+)
+"""``pending`` is 2 at most, and then no tile is under way; no more ends are on their way than it says."""
+
 Tile = tuple[list[int], list[int], list[list[int] | None]]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sim.bench.program import Bench, Channel, Port, Program
 from sim.bench.replay import Recording, Sink, Source, play
+from sim.mutation.array import INVARIANTS as ARRAY_INVARIANTS
 from sim.mutation.array import OUT as ARRAY_OUT
 from sim.mutation.array import array_design, stimulate_array
 from sim.mutation.engine import COUNTED_OUT, INVARIANTS, B, R, Y, engine_design, stimulate_engine
@@ -171,7 +172,16 @@ PE = Subject(
     pipeline=True,
     invariants=((Term("pe.decoder.rest", 0, 1, any=False),),),
 )
-ARRAY = Subject("array", array_design, "clk", (ARRAY_OUT,), stimulate_array, ("rst", 1), 2000)
+ARRAY = Subject(
+    "array",
+    array_design,
+    "clk",
+    (ARRAY_OUT,),
+    stimulate_array,
+    ("rst", 1),
+    2000,
+    invariants=ARRAY_INVARIANTS,
+)
 ENGINE = Subject(
     "engine",
     engine_design,
