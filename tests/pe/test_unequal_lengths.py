@@ -17,6 +17,8 @@ from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply, round_result
 from tests.hardware import STALLS, drive_stream
+from tests.pe.test_one_step import CONFIGS as ONE_STEP
+from tests.pe.test_one_step import random_operands
 
 ERROR = 1 << 32 | 0x7FC00000
 KINDS = {
@@ -25,6 +27,7 @@ KINDS = {
     "fp16": PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), 8, 1, 64),
     "shared": PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 4, 1, 64),
     "outliers on both sides": PEConfig(SQFormat(8, 2, "int8"), DenseFormat(4, None, 1, 8), 4, 2, 64),
+    "outliers by index": ONE_STEP["a bank in two beats"],
 }
 
 
@@ -36,14 +39,17 @@ def split(scales):
 def right(config, rng):
     """A right dot product of one to three banks, and its result."""
     k = config.sq.bank * int(rng.integers(1, 4))
-    sq, dense = random_sq(rng, config.sq, 1, k), random_dense(rng, config.dense, 1, k)
+    if config.sq.mask == "index":
+        sq, dense = random_operands(config, rng, 1, 1, k)
+    else:
+        sq, dense = random_sq(rng, config.sq, 1, k), random_dense(rng, config.dense, 1, k)
     (beats,) = dot_products(config, sq, dense)
     return beats, int(multiply(sq, dense).y.view(np.uint32)[0, 0])
 
 
 def both_cut(config, left, right):
-    """Both operands end behind their first beat, inside a bank, if a bank has more than one."""
-    if config.beats_per_bank == 1:
+    """Both operands end behind their first beat, inside a bank, where that is no legal end."""
+    if config.beats_per_bank == 1 or config.sq.mask == "index":
         return None
     return resized(sq_beat_layout(config), left, 1), resized(dense_beat_layout(config), right, 1)
 
