@@ -17,6 +17,7 @@ from sqhw.measure.units import CONFIGS, RIVALS, SQ, harnessed, unit, units
 from sqhw.packing import dense_beats, dot_products, sq_beats, tile_beats
 from sqhw.pe.blocks import stepped
 from sqhw.pe.outliers import outlier_path
+from sqhw.presets import PRESETS
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.rivals import integer_dot
@@ -192,3 +193,6 @@ def test_names_and_sizes():
     for lanes, config in SQ.items():
         assert config.lanes == lanes
         assert CONFIGS["sq-dense"](lanes).slots == 0
+    for name in ("lean", "fine"):
+        assert CONFIGS[name](32) == PRESETS[name]
+        assert unit(name, 64, (8, 8)).macs == 4096

@@ -42,7 +42,7 @@ class OneHeapLanes(wiring.Component):
     dense codes choose. An empty slot has the high nibble 0.
 
     Polarities are those of the smallest gates, which invert: the heap sums up the negative of each product,
-    and gathers take inverted codes and positions. Together that is 5 percent of a unit's gates.
+    and gathers take inverted codes and positions.
 
     Latency: :attr:`latency` cycles: one, one for each of the heap's further registers, and in a long pipeline
     one behind the gathers. Throughput: one beat per cycle; it never stops.
