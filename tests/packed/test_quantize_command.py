@@ -148,7 +148,7 @@ def test_the_page(tmp_path, capsys, monkeypatch):
     options = ("--tensors", "blk.11.ffn_down")
     status, table, _ = run(capsys, "quantize", model, "-o", "smollm2.safetensors", *options)
     assert status == 0
-    assert re.search(r"blk.11.ffn_down.weight +576 x 1536 +4\.", table)
+    assert re.search(r"blk.11.ffn_down.weight +576 x 1536 +Q4_1 +4\.", table)
     exec(use, {})
     assert f"prints `{capsys.readouterr().out.strip()}`" in page
     options = ("--bank", 32, "--outliers", 2, "--importance", "importance.safetensors")
