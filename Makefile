@@ -54,12 +54,15 @@ bitstream: $(READY) $(VENV)/.boards  ## bitstreams of the boards, or of BOARD
 	@$(SQHW) bitstream $(BOARD) $(OUTPUT_OPTION)
 
 ##@ Measure
-.PHONY: synth area ppa energy explore clock accuracy bench-reference bench-engine layer bench-runtime pages
+.PHONY: synth area ppa fpga energy explore clock accuracy bench-reference bench-engine layer bench-runtime pages
 synth: $(READY)  ## gates, and resources of FPGAs, of each processing element
 	@$(SQHW) measure resources $(PRESET_OPTION) $(OUTPUT_OPTION)
 
-area ppa: $(READY) $(VENV)/.ppa  ## area and clock frequency against every rival (one to two hours; then seconds)
+area ppa: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival (40 minutes; then seconds)
 	@$(SQHW) measure area $(OUTPUT_OPTION)
+
+fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside every rival (one to two hours; then seconds)
+	@$(SQHW) measure fpga $(OUTPUT_OPTION)
 
 energy: $(READY)  ## switching energy on real activations (two minutes)
 	@$(SQHW) measure energy $(OUTPUT_OPTION)

@@ -87,7 +87,8 @@ measure = Group(
     "measure",
     "Measure area, clock, energy, speed and accuracy.",
     {
-        "area": ("sqhw.commands.measure:area", "Gates and clock frequency against rivals."),
+        "area": ("sqhw.commands.measure:area", "Area against clock, beside rivals."),
+        "fpga": ("sqhw.commands.measure:fpga", "Resources and clock on FPGAs, beside rivals."),
         "energy": ("sqhw.commands.measure:energy", "Switching energy on real activations."),
         "explore": ("sqhw.commands.measure:explore", "Gates and error of hundreds of configurations."),
         "zigzag": ("sqhw.commands.measure:zigzag", "An array as a core of the mapper ZigZag."),

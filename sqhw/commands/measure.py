@@ -19,6 +19,7 @@ from ..measure import clock as clocks
 from ..measure import energy as energies
 from ..measure import engine_page, speed
 from ..measure import explore as space
+from ..measure import fpga as fpgas
 from ..measure import pages as all_pages
 from ..measure import simulation as simulations
 from ..measure import zigzag as cores
@@ -26,9 +27,10 @@ from ..measure.rival_beats import DRIVEN
 from ..measure.tables import Table, only
 from ..options import options, selected
 from ..presets import ARRAYS, ENGINE_PRESETS, PRESETS
+from ..tools.libraries import own_library
 from ..tools.pnr import DEVICES
 
-__all__ = ["area", "clock", "energy", "explore", "layer", "pages", "product", "simulation", "zigzag"]
+__all__ = ["area", "clock", "energy", "explore", "fpga", "layer", "pages", "product", "simulation", "zigzag"]
 
 _ENGINE_REPORT = "build/measure/engine.json"
 
@@ -75,17 +77,61 @@ def _outcome(
 @_jobs
 @_finished
 @click.option("--note", default="", help="A remark that the report carries.")
+@click.option(
+    "--liberty",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Cells of your own.  [default: areas of sky130, clocks on OSU018]",
+)
+@click.option(
+    "--former",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An earlier report, to set its gates beside.",
+)
+@click.option("--nand", metavar="CELL", help="Its NAND2, one GE.  [default: the smallest]")
+@click.option("--full-adder", metavar="CELL", help="Its full adder.  [default: the smallest, if it has one]")
 @_output("area")
-def area(workers: int, finished: bool, note: str, output: Path) -> Outcome:
-    """Measure area and clock frequency against rivals, at equal multiplications per cycle.
+def area(
+    workers: int,
+    finished: bool,
+    note: str,
+    liberty: Path | None,
+    nand: str | None,
+    full_adder: str | None,
+    former: Path | None,
+    output: Path,
+) -> Outcome:
+    """Measure area against clock, beside rivals, at equal multiplications per cycle.
+
+    Results are kept under build/synth/cache: a run that was stopped goes on where it was.
+    """
+    own = own_library(liberty, nand2=nand, full_adder=full_adder) if liberty else None
+    with reading():
+        beside = json.loads(former.read_text()) if former else None
+    with progress() as begin:
+        report = areas.measure(
+            workers=workers,
+            begin=begin,
+            command=command_line(),
+            own=own,
+            finished=finished,
+            note=note,
+            former=beside,
+        )
+    return _outcome(report, areas.tables(report), output)
+
+
+@click.command(cls=Command)
+@_jobs
+@_finished
+@_output("fpga")
+def fpga(workers: int, finished: bool, output: Path) -> Outcome:
+    """Measure resources and clock on FPGAs, beside rivals, at equal multiplications per cycle.
 
     Results are kept under build/synth/cache: a run that was stopped goes on where it was.
     """
     with progress() as begin:
-        report = areas.measure(
-            workers=workers, begin=begin, command=command_line(), finished=finished, note=note
-        )
-    return _outcome(report, areas.tables(report), output)
+        report = fpgas.measure(workers=workers, begin=begin, command=command_line(), finished=finished)
+    return _outcome(report, fpgas.tables(report), output)
 
 
 @click.command(cls=Command)

@@ -1,79 +1,100 @@
-"""What follows from the synthesis of measured units: numbers per unit, ratios, the cost of decoding."""
+"""What follows from measured costs: numbers per unit, ratios, areas by period, the cost of decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ..pe.decoder import decoder_latency
-from ..tools.libraries import fetched
-from ..tools.synth import Report
-from ..tools.targets import TARGETS, gates
-from .resources import blocks
+from .cost import Cost, Point
 from .tables import Record
 from .units import CONFIGS, FAMILIES, RIVALS, SQ, Unit, operand_bits, unit
 
-__all__ = ["decode", "describe", "gate_equivalents", "ratios"]
+__all__ = ["bits", "decode", "describe", "ratios", "reach", "reach_ratios"]
+
+BITS_SIZES = (None, (4, 4), (8, 8))
+"""Sizes whose traffic is compared."""
 
 
-def gate_equivalents(report: Report) -> float:
-    """Gates of a report for the target ``gates``, NAND2 = 1."""
-    return TARGETS["gates"].resources(report.cells)["GE"]
-
-
-def describe(
-    u: Unit, reports: Mapping[str, Report], counts: Mapping[str, tuple[int, float]]
-) -> dict[str, Any]:
-    """A unit's numbers on every target, as JSON types."""
-    total = gate_equivalents(reports["gates"])
-    row_bits, column_bits = operand_bits(u)
-    rows, columns = u.shape or (1, 1)
-    numbers: dict[str, Any] = {
+def describe(u: Unit, found: Cost, points: Sequence[Point]) -> dict[str, Any]:
+    """A unit's numbers as JSON types."""
+    return {
         "name": u.name,
         "title": FAMILIES[u.family].title,
         "family": u.family,
         "lanes": u.lanes,
         "size": u.size,
         "macs": u.macs,
-        "gates": round(total),
-        "gates_per_mac": round(total / u.macs, 1),
-        "bits_per_mac": round(row_bits / columns + column_bits / rows, 3),
-        "parts": {part: {"count": count, "gates": round(each)} for part, (count, each) in counts.items()},
+        "um2": round(found.area),
+        "gates": round(found.gates),
+        "gates_per_mac": round(found.gates / u.macs, 1),
+        "registers": found.registers,
+        "parts": {
+            part: {"count": count, "gates": round(each)} for part, (count, each) in found.parts.items()
+        },
+        **({"blocks": {name: round(value) for name, value in found.blocks.items()}} if found.blocks else {}),
+        **({"clock": [_point(point) for point in points]} if points else {}),
     }
-    for label, report in reports.items():
-        target = gates(fetched(label)) if label == "osu018" else TARGETS[label]
-        resources = {key: round(value) for key, value in target.resources(report.cells).items() if value}
-        if label == "gates":
-            numbers["registers"] = resources["FF"]
-            if report.modules:
-                numbers["blocks"] = {
-                    block: round(target.resources(cells)["GE"])
-                    for block, cells in blocks(report).items()
-                    if cells
-                }
-        elif label == "osu018":
-            numbers["osu018"] = resources["GE"]
-        else:
-            numbers[label] = resources
-    return numbers
+
+
+def _point(point: Point) -> dict[str, Any]:
+    return asdict(point) | {"gates": round(point.gates)}
 
 
 def ratios(described: Mapping[str, Record]) -> list[dict[str, Any]]:
     """SQ hardware against every rival of the same lanes and size."""
-    result = []
-    by_key = {(u["family"], u["lanes"], u["size"]): u for u in described.values() if "family" in u}
-    for (family, lanes, size), own in by_key.items():
-        for rival in RIVALS if family in CONFIGS else ():
-            other = by_key.get((rival, lanes, size))
-            if other is None:
+    by_key = {(u["family"], u["lanes"], u["size"]): u for u in described.values()}
+    return [
+        {"unit": own["name"], "to": other["name"], "gates": round(own["gates"] / other["gates"], 3)}
+        for (family, lanes, size), own in by_key.items()
+        for rival in (RIVALS if family in CONFIGS else ())
+        if (other := by_key.get((rival, lanes, size)))
+    ]
+
+
+def reach(curves: Mapping[str, Sequence[Point]], periods: Sequence[float]) -> list[dict[str, Any]]:
+    """The gates of each element's smallest netlist at each period; None where none reaches it."""
+    return [
+        {
+            "unit": name,
+            "fastest": points[-1].period,
+            "gates": [
+                next((round(point.gates) for point in points if point.period <= period), None)
+                for period in periods
+            ],
+        }
+        for name, points in curves.items()
+    ]
+
+
+def reach_ratios(reached: Mapping[str, Mapping[float, Cost]]) -> list[dict[str, Any]]:
+    """SQ arrays against every rival at each period that both reach."""
+    found = []
+    for name, costs in reached.items():
+        family = name.split("_")[0]
+        for other, rival in reached.items():
+            if family != "sq" or other.startswith("sq_") or other.split("_")[-2:] != name.split("_")[-2:]:
                 continue
-            ratio = {"unit": own["name"], "to": other["name"]}
-            ratio["gates"] = round(own["gates"] / other["gates"], 3)
-            if "osu018" in own and "osu018" in other:
-                ratio["osu018"] = round(own["osu018"] / other["osu018"], 3)
-            if "ecp5" in own and "ecp5" in other:
-                ratio["ecp5_luts"] = round(own["ecp5"]["LUT"] / other["ecp5"]["LUT"], 3)
-            result.append(ratio)
+            for period, own in costs.items():
+                theirs = rival.get(period)
+                if theirs and max(own.period or 0, theirs.period or 0) <= period:
+                    ratio = round(own.gates / theirs.gates, 3)
+                    found.append({"unit": name, "to": other, "period": period, "gates": ratio})
+    return found
+
+
+def bits(measured: Sequence[Unit]) -> list[dict[str, Any]]:
+    """Bits moved per multiplication, by size: an array reuses each row and each column."""
+    result = []
+    for family, lanes in dict.fromkeys((u.family, u.lanes) for u in measured):
+        row_bits, column_bits = operand_bits(unit(family, lanes, None))
+        for shape in BITS_SIZES:
+            rows, columns = shape or (1, 1)
+            moved = round(row_bits / columns + column_bits / rows, 3)
+            size = unit(family, lanes, shape).size
+            title = FAMILIES[family].title
+            result.append({"family": family, "title": title, "lanes": lanes, "size": size, "bits": moved})
     return result
 
 
@@ -83,7 +104,7 @@ def decode(described: Mapping[str, Record], families: Sequence[str]) -> list[dic
     for family in families:
         for lanes in SQ:
             names = [unit(family, lanes, shape).name for shape in (None, (8, 8))]
-            if not all(name in described for name in names):
+            if not all("blocks" in described.get(name, {}) for name in names):
                 continue
             every = [described[name]["blocks"] for name in names]
             costs = [[own.get(block, 0) for block in ("decoder", "gather")] for own in every]

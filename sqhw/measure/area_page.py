@@ -9,40 +9,79 @@ from .units import CONFIGS, FAMILIES, RIVALS
 
 __all__ = ["page", "tables"]
 
-_FPGA_COLUMNS = {
-    "ECP5 LUT": "{ecp5[LUT]:,}",
-    "ECP5 FF": "{ecp5[FF]:,}",
-    "ECP5 DSP": "{ecp5[DSP]:,}",
-    "ECP5 LUT without DSP": "{ecp5-nodsp[LUT]:,}",
-    "iCE40 LUT": "{ice40[LUT]:,}",
-    "Xilinx 7 LUT": "{xc7[LUT]:,}",
-    "ECP5-6 MHz": "{mhz:,.1f}",
+_COLUMNS = {
+    "unit": "{title}",
+    "lanes": "{lanes}",
+    "area (um2)": "{um2:,}",
+    "gates (GE)": "{gates:,}",
+    "GE per MAC": "{gates_per_mac:,.1f}",
+    "registers": "{registers:,}",
 }
 
 
 def _units(report: Record, size: str) -> list[Record]:
-    return [u for u in report["units"] if u.get("size") == size]
+    return [u for u in report["units"] if u["size"] == size]
 
 
 def _sizes(report: Record) -> list[str]:
-    return list(dict.fromkeys(u["size"] for u in report["units"] if "size" in u))
+    return list(dict.fromkeys(u["size"] for u in report["units"]))
 
 
 def unit_rows(report: Record, size: str) -> Rows:
-    """Resources of every unit of one size; a resource that none of them has gets no column."""
-    columns = {
-        "unit": "{title}",
-        "lanes": "{lanes}",
-        "gates (GE)": "{gates:,}",
-        "GE per MAC": "{gates_per_mac:,.1f}",
-        "depth": "{depth}",
-        "OSU018 (GE)": "{osu018:,}",
-    }
-    units = _units(report, size)
-    for name, text in _FPGA_COLUMNS.items():
-        if any(cell for (cell,) in rows(units, {name: text})[1]):
-            columns[name] = text
-    return rows(units, columns)
+    """Area of every unit of one size."""
+    return rows(_units(report, size), _COLUMNS)
+
+
+_BESIDE = ("w4a4", "w4a4-pairs", "w4a8", "w4a8-pairs", "w8a8", "w8a8-pairs", "nvfp4")
+"""Rivals whose ratios are set beside those of the former report."""
+
+
+def former_rows(report: Record) -> Rows:
+    """Ratios of arrays in the former report, and now."""
+    gates = {row["unit"]: row["gates"] for row in report["former"]}
+    titles = {u["name"]: u["title"] for u in report["units"]}
+    names = {family.replace("-", "_"): family for family in _BESIDE}
+    kept = [
+        row
+        for row in report["ratios"]
+        if row["unit"].endswith("_8x8") and row["to"].rsplit("_", 2)[0] in names
+        if row["unit"] in gates and row["to"] in gates
+    ]
+    records = [
+        {
+            "pair": f"{titles[row['unit']]} / {titles[row['to']]}",
+            "lanes": row["unit"].rsplit("_", 2)[1],
+            "before": gates[row["unit"]] / gates[row["to"]],
+            "now": row["gates"],
+        }
+        for row in kept
+    ]
+    columns = {"8 x 8": "{pair}", "lanes": "{lanes}", "before": "{before:.3f}", "now": "{now:.3f}"}
+    return rows(records, columns)
+
+
+def clock_rows(report: Record) -> Rows:
+    """GE per MAC of processing elements at each period, and the fastest of each."""
+    units = {u["name"]: u for u in report["units"]}
+    header = ["unit", "lanes", *(f"{period:g} ns" for period in report["periods"]), "fastest (ns)"]
+    lines = []
+    for row in report["reach"]:
+        u = units[row["unit"]]
+        cells = ["-" if gates is None else f"{gates / u['macs']:,.1f}" for gates in row["gates"]]
+        lines.append([u["title"], str(u["lanes"]), *cells, f"{row['fastest']:.2f}"])
+    return header, lines
+
+
+def clock_ratio_rows(report: Record) -> Rows:
+    """Gates of SQ arrays in units of each rival's, both mapped to reach the same period."""
+    found = {(r["unit"], r["to"], r["period"]): f"{r['gates']:.3f}" for r in report["reach_ratios"]}
+    titles = {u["name"]: u["title"] for u in report["units"]}
+    rivals = list(dict.fromkeys(to for _, to, _ in found))
+    lines = [
+        [titles[name], f"{period:g} ns", *(found.get((name, to, period), "") for to in rivals)]
+        for name, period in dict.fromkeys((name, period) for name, _, period in found)
+    ]
+    return ["gates of", "period", *(f"/ {titles[to]}" for to in rivals)], lines
 
 
 def ratio_rows(report: Record) -> Rows:
@@ -53,42 +92,38 @@ def ratio_rows(report: Record) -> Rows:
         name = rival.replace("-", "_")
         return lambda u: found.get((u["name"], f"{name}_{u['lanes']}_{u['size']}"), "")
 
-    own = [u for u in report["units"] if u.get("family") in CONFIGS]
+    own = [u for u in report["units"] if u["family"] in CONFIGS]
     measured = {u.get("family") for u in report["units"]}
     columns = {f"/ {FAMILIES[rival].title}": to(rival) for rival in RIVALS if rival in measured}
     return rows(own, {"gates of": "{title}", "lanes": "{lanes}", "size": "{size}", **columns})
 
 
-_AREA = ("gates_per_mac", "GE per MAC")
-_CLOCK = ("mhz", "ECP5-6 MHz of a PE")
-_LONG = "registers where words are narrow, within sums too"
 _CHOICES = (
-    ("INT4 x INT4: `*` and `+`, a compressor tree", (16, 32), ("w4a4-operators", "w4a4"), "pe", _AREA),
-    ("INT4 x INT4: single products, pairs of low codes", (32,), ("w4a4", "w4a4-pairs"), "8x8", _AREA),
-    ("one PE, 64 that share decoders and row sides", (16, 32), ("sq", "sq"), "pe 8x8", _AREA),
-    ("a multiplier each for sums and outliers, one for both", (16, 32), ("sq", "sq-shared"), "8x8", _AREA),
-    ("FP16, INT8 high codes, one per 16", (16,), ("sq", "sq-int8-one"), "8x8", _AREA),
-    ("one FP16, two INT8 high codes per 16", (16,), ("sq", "sq-int8"), "8x8", _AREA),
-    ("one FP16, two INT8 high codes per 32", (32,), ("sq", "sq-int8"), "8x8", _AREA),
-    (f"{_LONG}: FP16", (16, 32), ("sq", "sq-long"), "pe", _CLOCK),
-    (f"{_LONG}: INT8", (16,), ("sq-int8", "sq-int8-long"), "pe", _CLOCK),
+    ("INT4 x INT4: `*` and `+`, a compressor tree", (16, 32), ("w4a4-operators", "w4a4"), "pe"),
+    ("INT4 x INT4: single products, pairs of low codes", (32,), ("w4a4", "w4a4-pairs"), "8x8"),
+    ("INT4 x INT8: single products, pairs of low codes", (32,), ("w4a8", "w4a8-pairs"), "8x8"),
+    ("one PE, 64 that share decoders and row sides", (16, 32), ("sq", "sq"), "pe 8x8"),
+    ("a multiplier each for sums and outliers, one for both", (16, 32), ("sq", "sq-shared"), "8x8"),
+    ("FP16, INT8 high codes, one per 16", (16,), ("sq", "sq-int8-one"), "8x8"),
+    ("one FP16, two INT8 high codes per 16", (16,), ("sq", "sq-int8"), "8x8"),
+    ("one FP16, two INT8 high codes per 32", (32,), ("sq", "sq-int8"), "8x8"),
 )
-"""Choices of the micro-architecture: lanes, families without and with it, size of both, what is compared."""
+"""Choices of the micro-architecture: lanes, families without and with it, size of both."""
 
 
 def choice_rows(report: Record) -> Rows:
     """What each choice brings, by two units of one run: without it and with it."""
-    units = {(u["family"], u["size"], u["lanes"]): u for u in report["units"] if "family" in u}
+    units = {(u["family"], u["size"], u["lanes"]): u["gates_per_mac"] for u in report["units"]}
     records = []
-    for title, every, families, size, (figure, what) in _CHOICES:
+    for title, every, families, size in _CHOICES:
         sizes = (size.split()[0], size.split()[-1])
         for lanes in every:
-            pair = [units.get((f, s, lanes), {}).get(figure) for f, s in zip(families, sizes, strict=True)]
-            record = {"title": title, "lanes": lanes, "of": what, "before": pair[0], "after": pair[1]}
-            if None not in pair:
-                record["change"] = 100 * (pair[1] / pair[0] - 1)
-            records.append(record)
-    columns = {"before, after": "{title}", "lanes": "{lanes}", "of": "{of}", "before": "{before:,.1f}"}
+            pair = [units.get((f, s, lanes)) for f, s in zip(families, sizes, strict=True)]
+            if pair[0] is not None and pair[1] is not None:
+                change = 100 * (pair[1] / pair[0] - 1)
+                record = {"title": title, "lanes": lanes, "before": pair[0], "after": pair[1]}
+                records.append(record | {"change": change})
+    columns = {"GE per MAC before, after": "{title}", "lanes": "{lanes}", "before": "{before:,.1f}"}
     return rows(records, columns | {"after": "{after:,.1f}", "change": "{change:+.0f} %"})
 
 
@@ -131,11 +166,10 @@ def part_rows(report: Record, size: str) -> Rows:
 
 def bits_rows(report: Record) -> Rows:
     """Bits moved per multiplication, by size."""
-    own = [u for u in report["units"] if "size" in u]
-    found = {(u["title"], u["lanes"], u["size"]): f"{u['bits_per_mac']:,.3f}" for u in own}
-    keys = list(dict.fromkeys((title, lanes) for title, lanes, _ in found))
-    sizes = _sizes(report)
-    lines = [[title, str(lanes), *(found.get((title, lanes, s), "") for s in sizes)] for title, lanes in keys]
+    found = {(u["title"], u["lanes"], u["size"]): f"{u['bits']:,.3f}" for u in report["bits"]}
+    sizes = list(dict.fromkeys(size for *_, size in found))
+    keys = dict.fromkeys((title, lanes) for title, lanes, _ in found)
+    lines = [[title, str(lanes), *(found[title, lanes, s] for s in sizes)] for title, lanes in keys]
     return ["bits moved per MAC", "lanes", *sizes], lines
 
 
@@ -162,28 +196,32 @@ _SUM_COLUMNS = {
 
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
-    units = ("unit", "lanes", "gates (GE)", "GE per MAC", "depth", "OSU018 (GE)", "ECP5-6 MHz")
+    units = ("unit", "lanes", "area (um2)", "gates (GE)", "GE per MAC")
     ratios = (
         "gates of",
         "lanes",
         "size",
-        *(f"/ {FAMILIES[rival].title}" for rival in ("w4a4", "w4a8", "w8a8")),
+        *(f"/ {FAMILIES[rival].title}" for rival in ("w4a4", "w4a8", "w8a8", "nvfp4")),
     )
     sizes = [(f"Size: {size}", *only(unit_rows(report, size), units)) for size in _sizes(report)]
-    return [*sizes, ("Ratios", *only(ratio_rows(report), ratios)), ("Goals", *goal_rows(report))]
+    clock = [("GE per MAC against clock", *clock_rows(report))] if report["reach"] else []
+    return [*sizes, *clock, ("Ratios", *only(ratio_rows(report), ratios)), ("Goals", *goal_rows(report))]
 
 
 def page(report: Record) -> str:
     """The report as a page of docs/results."""
-    sections: list[tuple[str, str, list[Rows]]] = [
-        ("Goals", _FLOORS, [goal_rows(report)]),
-        ("What paid", _PAID, [choice_rows(report)]),
-        ("Ratios, in gates", "", [ratio_rows(report)]),
-    ]
+    sections: list[tuple[str, str, list[Rows]]] = [("Ratios, in gates", _RATIOS, [ratio_rows(report)])]
+    if report["former"]:
+        sections.append(("Before and now", _FORMER, [former_rows(report)]))
+    if report["reach"]:
+        found = [clock_rows(report), clock_ratio_rows(report)]
+        sections.append(("Area against clock", _CLOCK.format(**report["libraries"]["clock"]), found))
     for size in _sizes(report):
         title = "Processing elements" if size == "pe" else f"Arrays of {size}"
         sections.append((title, "", [unit_rows(report, size)]))
     sections += [
+        ("Goals", _FLOORS, [goal_rows(report)]),
+        ("What paid", _PAID, [choice_rows(report)]),
         ("Where the gates are", _BLOCKS, [*(block_rows(report, s) for s in ("pe", "8x8"))]),
         ("Parts of an array", "", [part_rows(report, "8x8")]),
         ("Sum and whole", _CHECK, [rows(report["sums"], _SUM_COLUMNS)]),
@@ -191,9 +229,8 @@ def page(report: Record) -> str:
         ("Bits moved", _BITS, [bits_rows(report)]),
         ("Open RTL of IF4 and NVFP4", _OPEN, []),
     ]
-    seeds = ", ".join(map(str, report["seeds"]))
-    lines = ["# Area and clock frequency", "", f"{made_by(report)}; place and route with seeds {seeds}.", ""]
-    lines += [_METHOD, *_missing(report)]
+    lines = ["# Area against clock", "", f"{made_by(report)}.", ""]
+    lines += [_METHOD.format(**report["libraries"]["area"]), *_missing(report)]
     for title, text, found in sections:
         lines += ["", f"## {title}", *(["", text] if text else [])]
         for each in found:
@@ -202,32 +239,48 @@ def page(report: Record) -> str:
 
 
 def _missing(report: Record) -> list[str]:
-    """The remark, and lines that name what this report lacks."""
-    names = ", ".join(report["missing"])
+    """The remark, and how much this report lacks."""
     note = ["", report["note"]] if report["note"] else []
-    return [*note, *(["", f"Not measured yet; `make ppa` goes on with: {names}."] if names else [])]
+    lacking, every = len(report["missing"]), len(report["missing"]) + len(report["units"])
+    text = f"{lacking} of {every} units are not measured yet, nor what follows from them; `make ppa` goes on."
+    return [*note, *(["", text] if lacking else [])]
 
 
 _METHOD = """\
 A unit has a register for each operand, decoders, scaling and an accumulator. The accumulator is exact up
-to K = 4096; the floating-point rivals have float32 instead. No unit has an output stage or stream
-buffers. An array adds operand registers, decoders and delay lines, once per row and column. It adds a
-register per sum too, which holds the sum while the next tile is computed. INT4 weights carry a group
-scale per 64 elements on all sides; INT6 and INT8 do without. The SQ side pays for flow control and for
-error checks; rivals have neither. SQ without a remark has one FP16 outlier per 16 elements (the preset
-`fp16`) or 32 (the array `sparse`); with a shared multiplier, per 32 and 64. *2 INT8 high* names the
-presets `default` and `compact`.
+to K = 4096; the MX and FP16 rivals have float32 instead. No unit has an output stage or stream buffers. An
+array adds operand registers, decoders and delay lines, once per row and column. It adds a register per sum
+too, which holds the sum while the next tile is computed. INT4 weights carry a group scale per 64 elements
+on all sides; INT6 and INT8 do without. SQ without a remark has one FP16 outlier per 16 elements (the preset
+`fp16`) or 32 (the array `sparse`); with a shared multiplier, per 32 and 64. *2 INT8 high* names the presets
+`default` and `compact`.
 
-* **Gates**: NAND2 equivalents (`sqhw/tools/nand2.lib`: NAND2 = 1, register = 4) after Yosys and ABC.
-* **OSU018**: the same script on standard cells of a 0.18 um process from Debian's `qflow-tech-osu018`;
-  area by NAND2X1.
-* **Depth**: cells on the longest path between registers, generic gates, mapped for area (carry chains
-  ripple).
-* **ECP5, iCE40, Xilinx 7**: after mapping, before packing. A carry cell of ECP5 counts as two LUTs. A
-  column shows DSP blocks where a unit has any: all other products are sums of partial products.
-* **MHz**: nextpnr for ECP5, speed grade 6, between shift registers, median over the seeds. No
-  constraint on placement.
+* **Cells**: areas of {title} ({source}). GE is area divided by that of {nand2}, {nand2_area:g} um2. Full
+  adders are the library's {full_adder} on all sides. Yosys and ABC map for area, all units by one script;
+  [decision 19](../decisions/019-one-ruler.md) has what others give.
+* **Counted alike**: operand registers, decoders of either side, captures, scaling. Rivals that decode an
+  operand (FP16, pairs) have a register behind the decoder, once per row or column, as SQ has.
+* **Ours alone**: the bank monitor, error flags and flow control. Blocks *decoder* and *flow control* below
+  hold them. No rival checks or stalls anything.
+* **Left out on all sides**: wires, a clock tree, test logic, memories.
 * Parts that occur many times in an array are synthesized once, with their borders kept, and counted."""
+
+_RATIOS = """\
+Each integer rival has two forms: single products, and *pairs*, whose sums are made once per row and chosen
+among once per column. The smaller one counts for goals and for the README."""
+
+_FORMER = """\
+*Before*: gates of a generic NAND2 library, adders made of gates, ABC's `dc2` and `&nf`. *Now*: areas of
+real cells with full adders. [Decision 19](../decisions/019-one-ruler.md) has the steps between."""
+
+_CLOCK = """\
+GE per MAC of processing elements, cells of {title} ({source}): the smallest of a unit's netlists that
+reaches the period. There are five per unit: with full-adder cells, with and without ABC's `dch`, each with
+and without buffers and chosen drive strengths; and one whose adders are gates. OpenSTA times them from
+register to register at the library's conditions, without wires. A dash: no netlist reaches it. Below,
+arrays of 8 x 8 at a period that both sides reach.
+
+![area against clock](../figures/area_clock.svg)"""
 
 _FLOORS = """\
 The floor of a ratio is what the hardware contains in any case. For SQ this is the same hardware for a

@@ -6,7 +6,7 @@ This is the one ruler: the tables of docs/results, the design space and single c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Cost:
     blocks : dict of float by block
         GE of each block, borders kept: their sum is not ``gates``. Empty without breakdown.
     recipe : str
-        The mapping script: see :data:`~sqhw.tools.targets.RECIPES`.
+        The mapping script: see :data:`~sqhw.tools.targets.RECIPES`, and :func:`recipe_jobs`.
     period : float or None
         Nanoseconds of the longest path of one processing element; None where it was not asked for.
     """
@@ -127,6 +127,9 @@ def cost(
 
 
 _SMALL = next(iter(RECIPES))
+_FASTEST = next(reversed(RECIPES))
+_OF_GATES = f"{_FASTEST}, adders of gates"
+"""Full-adder cells are small and slow: the fastest netlist is one without."""
 
 
 def curve(unit: Unit, library: Library, *, cache: Path = CACHE) -> list[Point]:
@@ -138,7 +141,7 @@ def curve(unit: Unit, library: Library, *, cache: Path = CACHE) -> list[Point]:
     emitted = emit(unit, cache=cache)
     mapped = {top: run() for top, run in recipe_jobs(emitted, library, cache=cache).items()}
     points = []
-    for recipe in RECIPES:
+    for recipe in (*RECIPES, _OF_GATES):
         chosen = {top: every[recipe] for top, every in mapped.items()}
         reports = {top: Report(top, library.name, found.cells, {}) for top, found in chosen.items()}
         total = library.gate_equivalents(combine(emitted, reports).cells)
@@ -161,11 +164,18 @@ def part_jobs(
 def recipe_jobs(
     emitted: Emitted, library: Library, *, cache: Path = CACHE
 ) -> dict[str, Callable[[], dict[str, Mapped]]]:
-    """Mapping of each part by every recipe, by its top module."""
+    """Mapping of each part by every recipe, and by the fastest without full-adder cells, by its top."""
     return {
-        top: partial(map_recipes, text, top, library, shared=shared, cache=cache)
+        top: partial(_map, text, top, library, shared, cache)
         for top, (text, shared) in parts(emitted).items()
     }
+
+
+def _map(text: str, top: str, library: Library, shared: tuple[str, ...], cache: Path) -> dict[str, Mapped]:
+    found = map_recipes(text, top, library, shared=shared, cache=cache)
+    gates_only = replace(library, full_adder=None)
+    fastest = map_recipes(text, top, gates_only, recipes=[_FASTEST], shared=shared, cache=cache)
+    return found | {_OF_GATES: fastest[_FASTEST]}
 
 
 def _period(top: str, chosen: Mapping[str, Mapped], library: Library, cache: Path) -> float:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,9 @@ def _made(*reports: Record) -> str:
 
 
 def libraries(every: Sequence[Record]) -> list[str]:
-    """Libraries of all points' areas, those of rivals first."""
-    rivals_first = sorted(every, key=lambda point: point["kind"] != "rival")
-    return list(dict.fromkeys(name for point in rivals_first for name in point["gates"]))
+    """Libraries of all points' areas, the one of most points first."""
+    counts = Counter(name for point in every for name in point["gates"])
+    return [name for name, _ in counts.most_common()]
 
 
 def front(shown: Sequence[Record], library: str, loss: str) -> list[Record]:
@@ -176,12 +177,17 @@ def _rival(
 
 
 def _areas(unit: Record, area: Record) -> dict[str, float]:
-    """NAND2 gates per multiplication by library: of all units, and those that a clock was measured with."""
+    """NAND2 gates per multiplication by library: of all units, those that a clock was measured with, and
+    those of the former report."""
     libraries = area.get("libraries", {})
     titles = {part: libraries[part]["title"] if libraries else name for part, name in _PARTS.items()}
     found = {titles["area"]: unit["gates_per_mac"]}
     timed = unit["clock"][0]["gates"] if unit.get("clock") else unit.get("osu018")
-    return found | ({titles["clock"]: round(timed / unit["macs"], 1)} if timed else {})
+    found |= {titles["clock"]: round(timed / unit["macs"], 1)} if timed else {}
+    former = {row["unit"]: row["gates"] for row in area.get("former", ())}
+    return found | (
+        {_GENERIC: round(former[unit["name"]] / unit["macs"], 1)} if unit["name"] in former else {}
+    )
 
 
 def _sq_name(sq: Record) -> str:

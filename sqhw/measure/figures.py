@@ -26,6 +26,7 @@ __all__ = [
     "along",
     "area_bits",
     "area_blocks",
+    "area_clock",
     "explore",
     "label",
     "pyplot",
@@ -34,6 +35,7 @@ __all__ = [
 
 INK, ACCENT, GREY = "#1b3a5c", "#c8501e", "#8a8f98"
 _PALETTE = ("#1b3a5c", "#7ba7d1", "#3f7f5f", "#c8501e", "#e3a857", "#7a5195", "#b5a48b", "#d98ba5")
+_MORE = ("#5f6b7a", "#a3b18a", "#d4a373", "#9d8189", "#577590", "#bcb8b1")
 _STYLE = {
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -115,11 +117,11 @@ def area_blocks(report: Record, path: Path) -> Path:
     plot = pyplot()
     figure, axes = plot.subplots(1, 2, figsize=(9, 5.2), sharey=True)
     names = list(dict.fromkeys(b for u in report["units"] for b in u.get("blocks", {})))
-    colours = {**dict(zip(names, _PALETTE, strict=True)), "in all": GREY}
-    titles = {u["family"]: u["title"] for u in report["units"] if "family" in u}
-    families = (*_SHOWN, *_RIVALS)
+    colours = {**dict(zip(names, _PALETTE + _MORE, strict=False)), "in all": GREY}
+    titles = {u["family"]: u["title"] for u in report["units"]}
+    families = [family for family in (*_SHOWN, *_RIVALS) if family in titles]
     for axis, (lanes, size) in zip(axes, ((16, "pe"), (32, "8x8")), strict=True):
-        units = {u["family"]: u for u in report["units"] if (u.get("lanes"), u.get("size")) == (lanes, size)}
+        units = {u["family"]: u for u in report["units"] if (u["lanes"], u["size"]) == (lanes, size)}
         for place, family in enumerate(families):
             forms = [units[form] for form in (family, f"{family}-pairs") if form in units]
             if not forms:
@@ -133,7 +135,7 @@ def area_blocks(report: Record, path: Path) -> Path:
                 axis.barh(place, gates * scale, left=left, color=colours[block], height=0.7)
                 left += gates * scale
             axis.text(left, place, f" {left:.0f}", va="center", fontsize=8)
-        axis.axhline(len(_SHOWN) - 0.5, color=GREY, lw=0.6)
+        axis.axhline(sum(family in _SHOWN for family in families) - 0.5, color=GREY, lw=0.6)
         axis.set_title("one PE, 16 lanes" if size == "pe" else f"array of {size}, 32 lanes")
         axis.set_xlabel("gates (NAND2 = 1) per multiplication")
     axes[0].set_yticks(
@@ -148,8 +150,8 @@ def area_blocks(report: Record, path: Path) -> Path:
 def area_bits(report: Record, path: Path) -> Path:
     """Bars of bits moved per multiplication: a PE alone, and arrays that reuse operands."""
     plot = pyplot()
-    lanes = min(u["lanes"] for u in report["units"] if "size" in u)
-    units = {(u["family"], u["size"]): u for u in report["units"] if u.get("lanes") == lanes}
+    lanes = min(u["lanes"] for u in report["bits"])
+    units = {(u["family"], u["size"]): u for u in report["bits"] if u["lanes"] == lanes}
     families = (
         "sq",
         "sq-shared",
@@ -165,7 +167,7 @@ def area_bits(report: Record, path: Path) -> Path:
     figure, axis = plot.subplots(figsize=(8, 5.6))
     for index, (size, title, colour) in enumerate(sizes):
         places = [place + 0.27 * (index - 1) for place in range(len(families))]
-        bits = [units[family, size]["bits_per_mac"] for family in families]
+        bits = [units[family, size]["bits"] for family in families]
         axis.barh(places, bits, height=0.25, label=title, color=colour)
         for place, value in zip(places, bits, strict=True):
             axis.text(value, place, f" {value:.1f}", va="center", fontsize=7)
@@ -175,6 +177,35 @@ def area_bits(report: Record, path: Path) -> Path:
     axis.invert_yaxis()
     axis.set_xlabel("bits moved per multiplication")
     axis.legend()
+    return save(figure, path)
+
+
+_CURVES = {
+    "sq-int8": (ACCENT, "-"),
+    "sq-int8-one": ("#e3a857", "-"),
+    "sq": (INK, "-"),
+    "w4a4": ("#3f7f5f", "--"),
+    "w4a8": ("#7ba7d1", "--"),
+    "w8a8": ("#7a5195", "--"),
+    "nvfp4": (GREY, "--"),
+    "mxfp4": ("#d98ba5", "--"),
+}
+
+
+def area_clock(report: Record, path: Path) -> Path:
+    """Gates per MAC of processing elements against the period, a step for each netlist worth its area."""
+    plot = pyplot()
+    figure, axis = plot.subplots(figsize=(8, 4.8))
+    for unit in report["units"]:
+        if unit["family"] in _CURVES and unit["size"] == "pe" and "clock" in unit:
+            colour, style = _CURVES[unit["family"]]
+            gates = [point["gates"] / unit["macs"] for point in unit["clock"]]
+            periods = [point["period"] for point in unit["clock"]]
+            title = unit["title"].removesuffix(", float32 sums")
+            axis.step(periods, gates, where="post", color=colour, ls=style, marker=".", label=title)
+    axis.set(xlabel="period of the clock, ns", ylabel="gates (NAND2 = 1) per multiplication")
+    axis.set_title(f"one PE on {report['libraries']['clock']['title']}")
+    axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return save(figure, path)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .units import best
 
-__all__ = ["smallest", "verdicts"]
+__all__ = ["clock_verdicts", "smallest", "verdicts"]
 
 _OWN = ("sq", "sq-shared", "sq-int8", "sq-int8-one")
 _RATIOS = (
@@ -35,7 +35,7 @@ _MHZ = tuple(
     for size, least in (("pe", 180), ("2x2", 150))
     for lanes in (16, 32)
 )
-"""The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.area.PLACED_ARRAY`)."""
+"""The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.fpga.PLACED_ARRAY`)."""
 
 _OUTLIER_PATH = tuple((family, 32, "8x8", 0.22) for family in _OWN)
 """The most of an array that the outlier path may take: what it has more than one without outliers."""
@@ -45,9 +45,8 @@ _FLOORS = {**dict.fromkeys(_OWN, "sq-dense"), "paper": "w4a8"}
 
 
 def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every goal with what was measured, whether it is met, and the floor where there is one."""
+    """Every goal of area with what was measured, whether it is met, and the floor where there is one."""
     gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
-    mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
     result = []
     for family, lanes, size, rival, limit in _RATIOS:
         base, own = smallest(gates, rival, lanes, size), gates.get((family, lanes, size))
@@ -62,10 +61,14 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         path = 1 - without / own if own and without else None
         name = f"outlier path of {_name(family, lanes, size)}, share of gates"
         result.append(_verdict(name, path, limit, most=True))
-    for family, lanes, size, least in _MHZ:
-        name = _name(family, lanes, size)
-        result.append(_verdict(f"{name}, ECP5-6 MHz", mhz.get(name), least, most=False))
     return result
+
+
+def clock_verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same of clock frequencies on an FPGA."""
+    mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
+    names = [(_name(family, lanes, size), least) for family, lanes, size, least in _MHZ]
+    return [_verdict(f"{name}, ECP5-6 MHz", mhz.get(name), least, most=False) for name, least in names]
 
 
 def smallest(gates: Mapping[tuple[str, int, str], float], family: str, lanes: int, size: str) -> float | None:

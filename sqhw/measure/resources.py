@@ -16,14 +16,14 @@ from ..tools.synth import Report, synthesize
 from ..tools.targets import TARGETS
 from .tables import Begin, Record, Rows, Table, made_by, markdown, only
 
-__all__ = ["BLOCKS", "OTHER", "block_of", "blocks", "measure", "page", "tables"]
+__all__ = ["ALL", "BLOCKS", "OTHER", "SIDES", "block_of", "blocks", "measure", "page", "tables"]
 
 BLOCKS: dict[str, tuple[str, ...]] = {
-    "dense lanes": ("dense_lanes", "bank_sum"),
-    "decoder": ("decoder", "decoder[0-9]*"),
-    "gather": ("gather*",),
-    "outlier lane": ("outlier_lane*", "unpack*"),
-    "scaling": ("bank_scale", "group_scale"),
+    "dense lanes": ("dense_lanes", "bank_sum*"),
+    "decoder": ("*decoder", "*decoder[0-9]*"),
+    "gather": ("gather*", "low_gather*"),
+    "outlier lane": ("*outlier_lane*", "unpack*"),
+    "scaling": ("bank_scale", "scale_shift", "group_scale"),
     "shared multiplier": ("multiplier",),
     "accumulator": ("accumulator", "group_accumulator"),
     "output": ("output_stage",),
@@ -31,8 +31,20 @@ BLOCKS: dict[str, tuple[str, ...]] = {
 }
 """Blocks of a processing element by the names of their submodules (shell patterns)."""
 
+SIDES: dict[str, tuple[str, ...]] = {
+    "capture": ("drain",),
+    "row side": ("row_side", "_RowSide[0-9]*"),
+    "column side": ("column", "column_side", "column[0-9]*"),
+    "flow control": ("lockstep",),
+    "registers of the unit": ("mac", "_MACUnit[0-9]*"),
+}
+"""Where the rest of the gates is, by the outermost submodule that holds them."""
+
 OTHER = "operand registers, control"
-"""What belongs to no block."""
+"""What is in no submodule."""
+
+ALL = (*BLOCKS, *SIDES, OTHER)
+"""In the order of tables: every gate is in one of them."""
 
 _COLUMNS = (
     ("gates", ("GE", "FF")),
@@ -77,7 +89,7 @@ def measure(
 
 def blocks(report: Report) -> dict[str, dict[str, int]]:
     """Cells of each block, by cell type; the outermost submodule with a block's name decides."""
-    result: dict[str, dict[str, int]] = {name: {} for name in (*BLOCKS, OTHER)}
+    result: dict[str, dict[str, int]] = {name: {} for name in ALL}
     for module, cells in report.modules.items():
         own = result[block_of(module.removeprefix(report.top))]
         for cell, count in cells.items():
@@ -87,10 +99,12 @@ def blocks(report: Report) -> dict[str, dict[str, int]]:
 
 def block_of(path: str) -> str:
     """Block that a submodule, or a cell inside it, belongs to: the first name on its path that is known."""
-    for part in re.split(r"\.|__", path):
-        for block, patterns in BLOCKS.items():
-            if any(fnmatchcase(part, pattern) for pattern in patterns):
-                return block
+    names = re.split(r"\.|__", path)
+    for kinds in (BLOCKS, SIDES):
+        for name in names:
+            for block, patterns in kinds.items():
+                if any(fnmatchcase(name, pattern) for pattern in patterns):
+                    return block
     return OTHER
 
 
@@ -126,7 +140,7 @@ def _rows(results: Record) -> Rows:
 
     rows = [
         row(name, {target: result["blocks"].get(name, {}) for target, result in results.items()})
-        for name in (*BLOCKS, OTHER)
+        for name in ALL
         if name in present
     ]
     rows.append(row("total", {target: result["total"] for target, result in results.items()}))

@@ -245,7 +245,7 @@ def best(family: str) -> tuple[str, ...]:
     return tuple(name for name in (family, f"{family}-pairs") if name in FAMILIES)
 
 
-SIZES: tuple[tuple[int, int] | None, ...] = (None, (8, 8), (4, 4))
+SIZES: tuple[tuple[int, int] | None, ...] = (None, (8, 8))
 """A processing element, and arrays: in the order in which they are measured."""
 
 LANES = (16, 32, 64)
@@ -265,7 +265,7 @@ def units() -> list[Unit]:
         for size in SIZES
         for lanes in LANES
         for family in FAMILIES
-        if _exists(family, lanes, size)
+        if _exists(family, lanes)
     ]
 
 
@@ -275,9 +275,9 @@ def harnessed(measured: Unit) -> Unit:
     return replace(measured, family=f"{measured.family}-placed", make=make)
 
 
-def _exists(family: str, lanes: int, size: tuple[int, int] | None) -> bool:
+def _exists(family: str, lanes: int) -> bool:
     if lanes == max(LANES):
-        return family in _WIDE and size in (None, (8, 8))
+        return family in _WIDE
     return family != "paper" or lanes == preset("paper").lanes
 
 

@@ -118,15 +118,21 @@ class Mapped:
 
 
 def map_recipes(
-    verilog: str, top: str, library: Library, *, shared: Sequence[str] = (), cache: Path = CACHE
+    verilog: str,
+    top: str,
+    library: Library,
+    *,
+    recipes: Sequence[str] = tuple(RECIPES),
+    shared: Sequence[str] = (),
+    cache: Path = CACHE,
 ) -> dict[str, Mapped]:
-    """Maps a design to a timed library by each of :data:`~sqhw.tools.targets.RECIPES`.
+    """Maps a design to a timed library by some of :data:`~sqhw.tools.targets.RECIPES`.
 
-    Parameters and errors are those of :func:`synthesize`.
+    Other parameters, and errors, are those of :func:`synthesize`.
     """
     tool = yosys()
     lines = [*_source(top, shared), front_end(library).replace("{flatten}", "-flatten"), "design -save front"]
-    names = {recipe: f"recipe{number}" for number, recipe in enumerate(RECIPES)}
+    names = {recipe: f"recipe{number}" for number, recipe in enumerate(recipes)}
     for recipe, name in names.items():
         lines += ["design -load front", mapping(library, recipe), "clean -purge"]
         lines += [f"tee -q -o {name}.json stat -json", "setundef -zero", "splitnets"]

@@ -9,12 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .libraries import Library
-from .tools import ToolError
+from .synth import run_yosys
+from .tools import ToolError, yosys
 
 __all__ = ["least_period", "opensta"]
 
 _PERIOD = 1000
 """Nanoseconds: the slack below it is what a path leaves."""
+
+
+# OpenSTA reads no assignment of several bits, and parts joined have them between their ports.
+_FLAT = (
+    "read_liberty -lib -ignore_miss_func {liberty}",
+    "hierarchy -check -top {top}",
+    "flatten",
+    "clean -purge",
+    "splitnets -ports",
+    "clean -purge",
+    "write_verilog -noattr -noexpr -nohex flat.v",
+)
 
 
 def opensta(library: Library) -> str:
@@ -47,8 +60,13 @@ def least_period(netlists: Sequence[Path], top: str, library: Library, folder: P
         If the library has no delays, or OpenSTA is missing, fails, or finds no path.
     """
     program = opensta(library)
+    for path in (*netlists, library.liberty):
+        shutil.copy(path, folder / f"{path.parent.name}_{path.name}")
+    flat = [*(f"read_verilog {path.parent.name}_{path.name}" for path in netlists), *_FLAT]
+    liberty = f"{library.liberty.parent.name}_{library.liberty.name}"
+    run_yosys(yosys(), "\n".join(flat).replace("{top}", top).replace("{liberty}", liberty) + "\n", folder)
     script = ["set_cmd_units -time ns", f"read_liberty {library.liberty.resolve()}"]
-    script += [f"read_verilog {path.resolve()}" for path in netlists]
+    script += ["read_verilog flat.v"]
     script += [
         f"link_design {top}",
         f"create_clock -name clk -period {_PERIOD} [get_ports clk]",

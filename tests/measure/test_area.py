@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sqhw.measure import area, area_page, pages
-from sqhw.measure import parts as parts_module
-from sqhw.measure.goals import verdicts
+from sqhw.measure import area, area_numbers, area_page, fpga, pages
+from sqhw.measure.cost import Cost, Point
+from sqhw.measure.goals import clock_verdicts, verdicts
 from sqhw.measure.parts import Emitted, combine, emit, job, multiplies, parts
 from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.units import Unit, _integer, unit, units
-from sqhw.tools import cache, jobs, osu018, pnr
+from sqhw.tools import cache, jobs, osu018, pnr, verilog
 from sqhw.tools.cache import result
 from sqhw.tools.synth import Report, synthesize
 from sqhw.tools.targets import TARGETS
@@ -57,7 +57,7 @@ def test_sizes_share_a_part_and_the_cache_keeps_the_text(tmp_path, monkeypatch):
     assert pe.verilog != array.verilog
 
     again = replace(small(None), make=partial(made_again, *small(None).make.args, drained=False))
-    made_from = cache.sources(RivalArray.__module__, parts_module.__name__)
+    made_from = cache.sources(RivalArray.__module__, verilog.__name__)
     monkeypatch.setattr(cache, "sources", lambda *_: made_from)
     assert emit(again, cache=tmp_path) == pe
     monkeypatch.setattr(cache, "sources", lambda *_: "other sources")
@@ -234,7 +234,6 @@ def test_verdicts():
             "w8a8-pairs": 190,
         }.items()
     ]
-    units.append({"name": "sq_long_16_pe", "mhz": 181.0})
     found = {v["goal"]: v for v in verdicts({"units": units})}
     assert found["sq_16_pe / w4a8, gates"] == {
         "goal": "sq_16_pe / w4a8, gates",
@@ -248,25 +247,51 @@ def test_verdicts():
     assert found["paper_16_8x8 / w6a6, gates"]["floor"] == 0.8
     path = found["outlier path of sq_32_8x8, share of gates"]
     assert (path["measured"], path["met"]) == (round(10 / 70, 3), True)
-    assert found["sq_long_16_pe, ECP5-6 MHz"]["met"]
-    assert found["sq_long_32_2x2, ECP5-6 MHz"]["measured"] is None
-    assert not found["sq_long_32_2x2, ECP5-6 MHz"]["met"]
+    clocks = {v["goal"]: v for v in clock_verdicts({"units": [{"name": "sq_long_16_pe", "mhz": 181.0}]})}
+    assert clocks["sq_long_16_pe, ECP5-6 MHz"]["met"]
+    assert clocks["sq_long_32_2x2, ECP5-6 MHz"]["measured"] is None
+    assert not clocks["sq_long_32_2x2, ECP5-6 MHz"]["met"]
+
+
+def test_areas_at_periods():
+    points = [Point("small", 100.0, 7.0), Point("straight", 120.4, 4.5)]
+    assert area_numbers.reach({"x": points}, (4.0, 5.0, 8.0)) == [
+        {"unit": "x", "fastest": 4.5, "gates": [None, 120, 100]}
+    ]
+
+    def at(gates, period):
+        return Cost(gates, gates, 1, {}, {}, {}, "small", period)
+
+    reached = {
+        "sq_32_8x8": {6.0: at(90.0, 5.5), 10.0: at(80.0, 7.0)},
+        "w4a8_32_8x8": {6.0: at(120.0, 6.5), 10.0: at(100.0, 6.5)},
+        "w4a8_16_8x8": {10.0: at(100.0, 6.5)},
+    }
+    assert area_numbers.reach_ratios(reached) == [
+        {"unit": "sq_32_8x8", "to": "w4a8_32_8x8", "period": 10.0, "gates": 0.8}
+    ]
+
+
+def test_bits_of_arrays():
+    found = {u["size"]: u["bits"] for u in area_numbers.bits([unit("w8a8", 16, None)])}
+    assert found == {"pe": 16, "4x4": 4, "8x8": 2}
 
 
 def test_what_is_placed_and_measured():
-    placed = {u.name for u in area.placed_units()}
+    placed = {u.name for u in fpga.placed_units()}
     assert {"sq_16_pe", "sq_32_pe", "w4a8_16_pe", "mxfp4_16_pe", "sq_long_32_2x2"} <= placed
     assert not any("_64_" in name for name in placed)
     emitted = Emitted("t", "", {})
-    cells = TARGETS["gates"]
-    names = [t.name for t in area.targets_of(unit("sq", 16, None), emitted, cells)]
-    assert names == ["gates", "gates", "ecp5", "ice40", "xc7"]
-    counts = {u.name: len(area.targets_of(u, emitted, cells)) for u in units()}
-    assert (counts["sq_16_4x4"], counts["sq_16_8x8"], counts["w8a8_32_pe"]) == (2, 3, 3)
-    assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (2, 2)
+    assert [t.name for t in fpga.targets_of(unit("sq", 16, None), emitted)] == ["ecp5", "ice40", "xc7"]
+    counts = {u.name: len(fpga.targets_of(u, emitted)) for u in units()}
+    assert (counts["sq_16_8x8"], counts["w8a8_32_pe"], counts["mxfp4_16_8x8"]) == (1, 1, 0)
+    assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (0, 0)
     wide = {name: count for name, count in counts.items() if "_64_" in name}
     assert {"sq_int8_64_8x8", "w4a8_64_pe", "if4_64_8x8", "nvfp4_64_pe"} <= set(wide)
-    assert (len(wide), set(wide.values())) == (20, {2})
+    assert (len(wide), set(wide.values())) == (20, {0})
+    timed = {u.name for u in area.timed_units(units())}
+    assert {"sq_int8_32_pe", "w4a8_32_8x8"} <= timed
+    assert not any("_16_" in name for name in timed)
 
 
 def test_committed_pages_are_made_from_the_committed_reports():
@@ -274,7 +299,9 @@ def test_committed_pages_are_made_from_the_committed_reports():
     assert report["goals"] == verdicts(report)
     assert report["ratios"]
     assert len(area_page.tables(report)) == 5
+    clocks = json.loads((pages.RESULTS / "fpga.json").read_text())
+    assert clocks["goals"] == clock_verdicts(clocks)
     made = pages.result_pages()
-    assert len(made) == 5
+    assert len(made) == 6
     for path, text in made.items():
         assert path.read_text() == text, f"{path.name}: renew it with: sqhw measure pages"

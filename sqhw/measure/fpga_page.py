@@ -1,0 +1,61 @@
+"""The page on FPGAs, and tables for a terminal, from the same report."""
+
+from __future__ import annotations
+
+from .area_page import goal_rows
+from .tables import Record, Rows, Table, made_by, markdown, only, rows
+
+__all__ = ["page", "tables"]
+
+_COLUMNS = {
+    "unit": "{title}",
+    "lanes": "{lanes}",
+    "ECP5 LUT": "{ecp5[LUT]:,}",
+    "ECP5 FF": "{ecp5[FF]:,}",
+    "ECP5 DSP": "{ecp5[DSP]:,}",
+    "ECP5 LUT without DSP": "{ecp5-nodsp[LUT]:,}",
+    "iCE40 LUT": "{ice40[LUT]:,}",
+    "Xilinx 7 LUT": "{xc7[LUT]:,}",
+    "ECP5-6 MHz": "{mhz:,.1f}",
+}
+
+
+def _sizes(report: Record) -> list[str]:
+    return list(dict.fromkeys(u["size"] for u in report["units"]))
+
+
+def unit_rows(report: Record, size: str) -> Rows:
+    """Resources of every unit of one size; a resource that none of them has gets no column."""
+    units = [u for u in report["units"] if u["size"] == size]
+    shown = [name for name, text in _COLUMNS.items() if any(cell for (cell,) in rows(units, {name: text})[1])]
+    return rows(units, {name: _COLUMNS[name] for name in shown})
+
+
+def tables(report: Record) -> list[Table]:
+    """What a terminal shows."""
+    names = ("unit", "lanes", "ECP5 LUT", "ECP5 FF", "ECP5-6 MHz")
+    sizes = [(f"Size: {size}", *only(unit_rows(report, size), names)) for size in _sizes(report)]
+    return [*sizes, ("Goals", *goal_rows(report))]
+
+
+def page(report: Record) -> str:
+    """The report as a page of docs/results."""
+    seeds = ", ".join(map(str, report["seeds"]))
+    lines = ["# Resources and clock of units on FPGAs", ""]
+    lines += [f"{made_by(report)}; place and route with seeds {seeds}.", "", _METHOD]
+    lines += [note for note in ("", report.get("note", "")) if report.get("note")]
+    lines += ["", "## Goals", "", *markdown(*goal_rows(report))]
+    for size in _sizes(report):
+        title = "Processing elements" if size == "pe" else f"Arrays of {size}"
+        lines += ["", f"## {title}", "", *markdown(*unit_rows(report, size))]
+    return "\n".join(lines) + "\n"
+
+
+_METHOD = """\
+The units of [area](area.md), on FPGAs: alone, and some as arrays.
+
+* **ECP5, iCE40, Xilinx 7**: after mapping, before packing. A carry cell of ECP5 counts as two LUTs. A
+  column shows DSP blocks where a unit has any: all other products are sums of partial products.
+* **MHz**: nextpnr for ECP5, speed grade 6, between shift registers, median over the seeds. No constraint
+  on placement.
+* Parts that occur many times in an array are synthesized once, with their borders kept, and counted."""
