@@ -61,7 +61,7 @@ class OneStepLockstep(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         start = Signal(init=1)
-        may, take, last = Signal(), Signal(), Signal()
+        may, take, last = Signal(name="may"), Signal(name="take"), Signal(name="last")
         columns = Cat(beat.last for beat in self.i_dense.p)
         m.d.comb += [
             may.eq(~(start & self.hold)),

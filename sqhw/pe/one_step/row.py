@@ -86,7 +86,7 @@ class OneStepRowSide(wiring.Component):
     def _flags(self, m: Module, at: OneStepSchedule) -> None:
         """Marks the first beat of a dot product, and its end with what went wrong on the way."""
         step, row = self.i, self.o
-        start, sticky = Signal(init=1), Signal()
+        start, sticky = Signal(name="start", init=1), Signal(name="sticky")
         ended: Any = Signal(name="ended")
         error = Signal(name="error")
         m.d.comb += [ended.eq(self.valid & step.last), error.eq(sticky | self.valid & step.error)]
