@@ -17,6 +17,7 @@ from ..config import PEConfig
 from ..packing import dot_products
 from ..pe.blocks import stepped
 from ..pe.outliers import outlier_path
+from ..presets import preset
 from .core import BarePE
 from .rival_beats import DRIVEN, Beats, rival_beats
 from .rivals.array import RivalArray
@@ -32,6 +33,9 @@ K = 512
 
 _MEASURED = ("sq", "sq-int8")
 """SQ families whose switching is measured."""
+
+_ONE_STEP = ("lean", "fine")
+"""Presets whose beats are one step each: nothing is gated, and there are always as many outliers as fit."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ def simulated() -> list[Simulated]:
                 own_point(config, f"{name}_busy", f"{title}, never idle", policy="largest"),
             ]
         found += [rival_point(family, lanes) for family in DRIVEN]
+    for name in _ONE_STEP:
+        config = preset(name)
+        title = f"SQ x INT4, preset {name}"
+        found.append(own_point(config, _name(name, config.lanes), title, policy="largest"))
     return found
 
 

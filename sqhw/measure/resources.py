@@ -19,7 +19,7 @@ from .tables import Begin, Record, Rows, Table, made_by, markdown, only
 __all__ = ["ALL", "BLOCKS", "OTHER", "SIDES", "block_of", "blocks", "measure", "page", "tables"]
 
 BLOCKS: dict[str, tuple[str, ...]] = {
-    "dense lanes": ("dense_lanes", "bank_sum*"),
+    "dense lanes": ("dense_lanes", "bank_sum*", "lanes"),
     "decoder": ("*decoder", "*decoder[0-9]*"),
     "gather": ("gather*", "low_gather*"),
     "outlier lane": ("*outlier_lane*", "unpack*"),
