@@ -64,6 +64,9 @@ area ppa: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival (40 m
 fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside every rival (one to two hours; then seconds)
 	@$(SQHW) measure fpga $(OUTPUT_OPTION)
 
+compare: $(READY)  ## one point beside every rival: area, clock, energy, bits, perplexity (PRESET=name)
+	@$(SQHW) compare $(PRESET_OPTION)
+
 energy: $(READY)  ## switching energy on real activations (two minutes)
 	@$(SQHW) measure energy $(OUTPUT_OPTION)
 

@@ -136,6 +136,10 @@ cli = Group(
         "board": ("sqhw.commands.board:board", "A simulated board, on a pseudo-terminal."),
         "quantize": ("sqhw.commands.quantize:quantize", "A model's weights in SQ-format."),
         "inspect": ("sqhw.commands.quantize:inspect", "What a file holds; packed tensors are checked."),
+        "compare": (
+            "sqhw.commands.compare:compare",
+            "Area, clock, energy, bits: one point beside every rival.",
+        ),
         "sim": ("sim.cli:sim", "Simulate the emitted Verilog against the golden model."),
         "verify": ("sim.cli:verify", "Proofs, exhaustive tests, mutation, coverage, ..."),
         "measure": ("sqhw.cli:measure", "Area, energy, clock, speed and accuracy."),

@@ -301,6 +301,8 @@ def test_tree_is_the_documented_one():
         "board",
         "quantize",
         "inspect",
+        "compare",
+        "compare",
         "sim",
         "verify",
         "measure",

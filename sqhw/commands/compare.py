@@ -1,0 +1,100 @@
+"""``sqhw compare``: one point of one's own beside every rival."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config import SIDE_MAX, PEConfig
+from ..console import Command, Outcome, Refused, command_line, progress, refusing, say, table
+from ..measure import compare as points
+from ..options import options, selected
+from ..presets import PRESETS
+from ..tools.libraries import LIBRARIES, fetched, own_library
+
+__all__ = ["compare"]
+
+
+class _Shape(click.ParamType[tuple[int, int]]):
+    """Rows and columns: 8x8."""
+
+    name = "RxC"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d+)x(\d+)", str(value))
+        sides = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not all(1 <= side <= SIDE_MAX for side in sides):
+            raise Refused(f"Array must be RxC, each from 1 to {SIDE_MAX}, not {value!r}")
+        return sides
+
+
+class _Period(click.ParamType[float]):
+    """Nanoseconds: 5 or 5ns."""
+
+    name = "NS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:ns)?", str(value))
+        if not found or not float(found[1]):
+            raise Refused(f"Period must be nanoseconds above 0, such as 5ns, not {value!r}")
+        return float(found[1])
+
+
+@click.command(cls=Command)
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="default", help="Processing element.")
+@click.option("--array", "shape", type=_Shape(), default="8x8", help="Rows and columns; 1x1 is one element.")
+@click.option(
+    "--period", type=_Period(), help="Clock period that all netlists reach.  [default: the smallest]"
+)
+@click.option(
+    "--library", type=click.Choice(list(LIBRARIES)), help="Cells.  [default: sky130; timed: osu018]"
+)
+@click.option(
+    "--liberty", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Cells of your own."
+)
+@click.option(
+    "--nand", metavar="CELL", help="Of --liberty: the cell that is one gate.  [default: the smallest]"
+)
+@click.option("--full-adder", metavar="CELL", help="Of --liberty: what full adders become.  [default: found]")
+@click.option("--jobs", "workers", type=click.IntRange(1), default=2, help="Runs at a time.")
+@options(PEConfig)
+def compare(
+    preset: str,
+    shape: tuple[int, int],
+    period: float | None,
+    library: str | None,
+    liberty: Path | None,
+    nand: str | None,
+    full_adder: str | None,
+    workers: int,
+    **values: Any,
+) -> Outcome:
+    """Compare one point with every rival of as many lanes: area, clock, energy, bits, perplexity.
+
+    Parameters replace the preset's. The first run takes minutes; what was measured is kept.
+    """
+    with refusing():
+        (config,) = selected(PRESETS, preset, (preset,), values).values()
+    if liberty and library:
+        raise Refused("Cells must come from --library or --liberty, not from both")
+    if not liberty and (nand or full_adder):
+        raise Refused(f"{'--nand' if nand else '--full-adder'} must come with --liberty")
+    cells = (
+        own_library(liberty, nand2=nand, full_adder=full_adder)
+        if liberty
+        else fetched(library or ("sky130" if period is None else "osu018"))
+    )
+    with progress() as begin:
+        report = points.compare(
+            config, shape, cells, period=period, workers=workers, begin=begin, command=command_line()
+        )
+
+    def show() -> None:
+        table(*points.table(report))
+        for note in report["notes"]:
+            say(note)
+
+    return Outcome(report, show)

