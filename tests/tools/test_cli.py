@@ -302,7 +302,6 @@ def test_tree_is_the_documented_one():
         "quantize",
         "inspect",
         "compare",
-        "compare",
         "sim",
         "verify",
         "measure",
