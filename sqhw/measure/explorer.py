@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sw_reference.format import as_parameters
+
 from ..tools.tools import ToolError
 from .accuracy_claims import by_name
 from .tables import Record
-from .units import CONFIGS, FAMILIES, RIVALS, best
+from .units import CONFIGS, FAMILIES, GROUP, RIVALS, best
 
 __all__ = ["LOSSES", "chromium", "front", "headless", "libraries", "page", "points", "screenshot"]
 
@@ -24,7 +26,8 @@ LOSSES = {
     "error": {"title": "error of products", "signed": False},
 }
 """What a point loses, in percent: perplexity against float with only activations in its format, beside INT8
-weights; of the product that the unit computes; or the root mean square error of products, of SQ alone."""
+weights or the checkpoint's own codes; of the product that the unit computes; or the root mean square error of
+products."""
 
 _FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES)
 
@@ -133,7 +136,7 @@ def _own(
 ) -> Iterator[dict[str, Any]]:
     """An SQ unit of the survey, where its activations are in the study."""
     config = CONFIGS[unit["family"]](unit["lanes"])
-    sq = {name: getattr(config.sq, name) for name in ("bank", "outliers", "high", "mask")}
+    sq = as_parameters(config.sq)
     if config.sq.outliers and config.dense.bits == 4 and not config.dense.outliers:
         yield {
             "name": f"{unit['title']}, {_sq_name(sq)}",
@@ -199,29 +202,30 @@ def _short(sq: Record) -> str:
 
 
 def _key(sq: Record) -> tuple[Any, ...]:
-    return tuple(sq[name] for name in ("bank", "outliers", "high", "mask"))
+    """What tells a format from others; scale and segment are described where they are not the usual ones."""
+    return (*(sq[name] for name in ("bank", "outliers", "high", "mask")), sq.get("scale"), sq.get("segment"))
 
 
 def _products(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
     """Loss with INT4 weights and a scale per group, by SQ format of the activations."""
-    return _losses(study, lambda weight: weight.get("width") == 4 and weight.get("group") is not None)
+    return _losses(study, {"format": "Dense", "width": 4, "group": GROUP})
 
 
 def _activations(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
-    """Loss with INT8 weights, by SQ format of the activations."""
-    return _losses(study, lambda weight: weight.get("width") == 8 and weight.get("group") is None)
+    """Loss with INT8 weights, or else with the checkpoint's own codes, by SQ format of the activations."""
+    rows = list(study)
+    own = _losses(rows, {"format": "Imported"})
+    return own | _losses(rows, {"format": "Dense", "width": 8, "group": None})
 
 
-def _losses(study: Iterable[Record], weights: Any) -> dict[tuple[Any, ...], float]:
+def _losses(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], float]:
     found = {}
     for row in study:
         activation, weight = (row["configuration"][side] for side in ("activation", "weight"))
-        if (
-            activation["format"] == "SQ"
-            and activation["selection"] == {"format": "Largest"}
-            and weights(weight)
-        ):
-            found[_key(activation)] = row["delta_percent"]
+        wanted = {"format": "SQ", "selection": {"format": "Largest"}, "scale": "least_squares"}
+        if wanted.items() <= activation.items() and weights.items() <= weight.items():
+            # In the study ``scale`` is how the bank scale is chosen.
+            found[_key(activation | {"scale": activation.get("bank_scale")})] = row["delta_percent"]
     return found
 
 

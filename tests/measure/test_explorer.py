@@ -8,7 +8,9 @@ import pytest
 
 from sqhw.measure import explorer, pages
 from sqhw.measure.explorer import headless, points, screenshot
+from sqhw.presets import preset
 from sqhw.tools.tools import ToolError
+from sw_reference.format import as_parameters
 
 PAGE = pages.EXPLORER
 
@@ -66,6 +68,38 @@ def test_front():
     points = [point(3, 1), point(1, 9), point(2, 9), point(2, 5), point(4, 2), point(5, 0)]
     best = explorer.front(points, "x", "activations")
     assert [(p["gates"]["x"], p["activations"]) for p in best] == [(1, 9), (2, 5), (3, 1), (5, 0)]
+
+
+def test_losses_are_of_the_format_itself():
+    """Not of another choice of scales, another bank scale or other weights."""
+
+    def row(delta, weight, **activation):
+        usual = {"format": "SQ", "bank": 32, "outliers": 2, "high": "int8", "mask": "index"}
+        usual |= {"selection": {"format": "Largest"}, "scale": "least_squares"}
+        return {"delta_percent": delta, "configuration": {"activation": usual | activation, "weight": weight}}
+
+    int8 = {"format": "Dense", "width": 8, "group": None}
+    int4, codes = (
+        {"format": "Dense", "width": 4, "group": 64},
+        {"format": "Imported", "width": 4, "group": 32},
+    )
+    study = [
+        row(1.0, int8),
+        row(2.0, int8, scale="absmax"),
+        row(3.0, int4),
+        row(4.0, codes),
+        row(5.0, codes, bank_scale="e3m2s"),
+        row(6.0, codes, bank_scale="e3m2s", segment=16),
+    ]
+    usual = (32, 2, "int8", "index")
+    lean = explorer._key(as_parameters(preset("lean").sq))
+    assert lean == (*usual, "e3m2s", None)
+    assert explorer._activations(study) == {
+        (*usual, None, None): 1.0,
+        lean: 5.0,
+        (*usual, "e3m2s", 16): 6.0,
+    }
+    assert explorer._products(study) == {(*usual, None, None): 3.0}
 
 
 def test_nothing_is_fetched():
