@@ -92,6 +92,7 @@ measure = Group(
         "energy": ("sqhw.commands.measure:energy", "Switching energy on real activations."),
         "explore": ("sqhw.commands.measure:explore", "Gates and error of hundreds of configurations."),
         "zigzag": ("sqhw.commands.measure:zigzag", "An array as a core of the mapper ZigZag."),
+        "roofline": ("sqhw.commands.compare:roofline", "Tokens per second of a model, calculated."),
         "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),
         "clock": ("sqhw.commands.measure:clock", "Clock of an engine after place and route."),
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),

@@ -1,4 +1,4 @@
-"""``sqhw compare``: one point of one's own beside every rival."""
+"""``sqhw compare`` and ``measure roofline``: one point of one's own beside rivals, and a model's speed on it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 
-from ..config import SIDE_MAX, PEConfig
+from ..config import SIDE_MAX, ArrayConfig, PEConfig
 from ..console import Command, Outcome, Refused, command_line, progress, refusing, say, table
 from ..measure import compare as points
+from ..measure import roofline as rooflines
 from ..options import options, selected
-from ..presets import PRESETS
+from ..presets import ARRAYS, PRESETS
 from ..tools.libraries import LIBRARIES, fetched, own_library
 
-__all__ = ["compare"]
+__all__ = ["compare", "roofline"]
 
 
 class _Shape(click.ParamType[tuple[int, int]]):
@@ -98,3 +99,35 @@ def compare(
             say(note)
 
     return Outcome(report, show)
+
+
+@click.command(cls=Command)
+@click.option("--preset", type=click.Choice(list(ARRAYS)), default="default", help="Array.")
+@click.option("--clock", "mhz", type=click.FloatRange(0, min_open=True), default=500, help="MHz.")
+@click.option(
+    "--bandwidth",
+    type=click.FloatRange(0, min_open=True),
+    default=10,
+    help="Of the memory, in 1e9 bytes per second.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Choice(list(rooflines.MODELS)),
+    default=list(rooflines.MODELS),
+    help="Whose linear layers are multiplied.",
+)
+@options(ArrayConfig)
+def roofline(preset: str, mhz: float, bandwidth: float, models: tuple[str, ...], **values: Any) -> Outcome:
+    """Calculate tokens per second of a model's linear layers, from clock and memory bandwidth.
+
+    Each product takes the longer of its beats and its bytes: buffers are large enough, weights come once.
+    Parameters of an array replace the preset's.
+    """
+    with refusing():
+        (config,) = selected(ARRAYS, preset, (preset,), values).values()
+    report = rooflines.roofline(
+        config, mhz=mhz, gb_per_second=bandwidth, models=models, command=command_line()
+    )
+    return Outcome(report, lambda: table(*rooflines.table(report)))

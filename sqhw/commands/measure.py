@@ -30,7 +30,18 @@ from ..presets import ARRAYS, ENGINE_PRESETS, PRESETS
 from ..tools.libraries import own_library
 from ..tools.pnr import DEVICES
 
-__all__ = ["area", "clock", "energy", "explore", "fpga", "layer", "pages", "product", "simulation", "zigzag"]
+__all__ = [
+    "area",
+    "clock",
+    "energy",
+    "explore",
+    "fpga",
+    "layer",
+    "pages",
+    "product",
+    "simulation",
+    "zigzag",
+]
 
 _ENGINE_REPORT = "build/measure/engine.json"
 
