@@ -1,4 +1,4 @@
-"""``sqhw compare`` and ``measure roofline``: one point of one's own beside rivals, and a model's speed on it."""
+"""``sqhw compare`` and ``measure roofline``: one point beside rivals, and how fast a model runs on it."""
 
 from __future__ import annotations
 
