@@ -23,6 +23,7 @@ from . import (
     explorer,
     figures,
     fpga_page,
+    imported_page,
     resources,
     waveform,
 )
@@ -46,6 +47,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "engine": engine_page.page,
     "explore": explore_page.page,
     "fpga": fpga_page.page,
+    "imported": imported_page.page,
     "synth": resources.page,
 }
 """What makes docs/results/NAME.md from docs/results/NAME.json."""

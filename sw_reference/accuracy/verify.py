@@ -25,7 +25,6 @@ PAIRS = (
     (SQ(16, 1), Dense(8)),
     (SQ(32, 2, AbovePercentile(97.5)), DenseSQ(32, 2, 32)),
     (SQ(16, 2, high="int8"), Dense(4, 64)),
-    (SQ(32, 4, high="int8", mask="index", bank_scale="e3m2s"), Dense(4, 32, group_scale="linear8")),
     (SQ(32, 2, mask="sentinel"), Dense(8)),
 )
 """Formats that are compared; in the last pair the weights are the SQ operand."""

@@ -1,0 +1,40 @@
+"""docs/results/imported.md: activations beside a checkpoint's own weights, from the accuracy study."""
+
+from __future__ import annotations
+
+from .accuracy_page import COLUMNS, conditions
+from .tables import Record, markdown, rows
+
+__all__ = ["page"]
+
+_SHOWN = (
+    "scheme",
+    "bits A",
+    "bits W",
+    "KL x 100",
+    "perplexity",
+    "against float",
+    "against W8 A8",
+    "hardware",
+)
+
+_TEXT = """# Accuracy with a checkpoint's own weights
+
+The model's weights come in 4-bit codes. Here they are taken as they are: codes unchanged, group
+scales and offsets rounded once to those of the dense operand. So only the activations lose
+something, and the rows compare formats of activations at their bits. The last rows are SQ x SQ,
+whose weights are quantized anew.
+
+KL is the mean Kullback-Leibler divergence of the next token's distribution from the unquantized
+model's, in nats: it resolves what perplexity does not. [accuracy.md](../accuracy.md) says how both
+are measured. "Two candidates" is the encoder's rule for hardware
+([encoder.md](../encoder.md)); the other SQ rows search by least squares.
+"""
+
+
+def page(report: Record) -> str:
+    """The page, in rising order of the divergence."""
+    lines = sorted(report["rows"], key=lambda row: row["kl_x100"])
+    columns = {name: COLUMNS[name] for name in _SHOWN}
+    table = "\n".join(markdown(*rows(lines, columns)))
+    return f"{_TEXT}\n{conditions(report)}\n\n{table}"
