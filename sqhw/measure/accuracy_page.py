@@ -79,13 +79,17 @@ def conditions(report: Record) -> str:
     configuration = report["configuration"]
     return (
         f"{configuration['schemes']} of {configuration['of']} schemes; "
-        f"{configuration['windows']} windows of {configuration['tokens_per_window']:,} tokens of "
+        f"{_windows(configuration['windows'])} of {configuration['tokens_per_window']:,} tokens of "
         f"{report['text']['source']} (SHA-256 of the text {report['text']['sha256'][:12]}), calibrated on "
         f"{configuration['calibration_windows']} windows of {report['calibration_text']['source']}; "
         f"model {report['model']['sha256'][:12]}, NumPy {report['versions']['numpy']}, "
         f"seed {report['versions']['seed']}. Command: `{report['command']}`."
         + "".join(_later(run) for run in report.get("later", ()))
     )
+
+
+def _windows(count: int) -> str:
+    return "1 window" if count == 1 else f"{count} windows"
 
 
 def _later(run: Record) -> str:
