@@ -130,7 +130,7 @@ class DenseSQ:
 
     @property
     def hardware(self) -> bool:
-        return True
+        return self.mask == "bitmap" and self.group_scale == "e3m3"
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         policy = self.selection.policy(x, self.format.outlier_format, site)
