@@ -32,7 +32,7 @@ PRESETS: dict[str, PEConfig] = {
 """Design points by name.
 
 ``default``: lowest perplexity for its bits and gates, 16 elements per bank, 2 INT8 outliers and a lane for
-each; never stalls. ``compact``: fewest gates per multiplication, the same with 32 elements per bank.
+each; never stalls. ``compact``: fewer gates per multiplication, the same with 32 elements per bank.
 ``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
 1 FP16 outlier, which has a range of its own and leaves its bank's scale alone; never stalls. ``wide``: twice
 the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
