@@ -33,12 +33,28 @@ PERIODS = (5.0, 5.5, 6.0, 6.5, 7.0, 8.0)
 COMMON = (6.0, 7.0)
 """Those at which arrays are compared."""
 
-TIMED = ("sq", "sq-int8", "sq-int8-one", "sq-dense", "w4a4", "w4a8", "w8a8", "mxfp4", "nvfp4", "if4")
+TIMED = (
+    "sq",
+    "sq-int8",
+    "sq-int8-one",
+    "sq-dense",
+    "w4a4",
+    "w4a8",
+    "w8a8",
+    "mxfp4",
+    "nvfp4",
+    "if4",
+    "lean",
+    "fine",
+)
 """Families whose clock is measured, at :data:`TIMED_LANES`."""
 
 TIMED_LANES = 32
 
-_DECODED = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
+_DECODERS = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
+"""What has a decoder beside its lanes."""
+
+_DECODED = (*_DECODERS, "lean", "fine")
 """What is measured block by block."""
 
 K = TypeVar("K")
@@ -217,7 +233,7 @@ class _Survey:
             "ratios": ratios(described),
             "reach": reach(self.curves, PERIODS),
             "reach_ratios": reach_ratios(self.reached),
-            "decode": decode(described, _DECODED),
+            "decode": decode(described, _DECODERS),
             "bits": bits(measured),
             "sums": [self._sum(name, whole) for name, whole in self.flat.items() if name in self.costs],
             "former": [

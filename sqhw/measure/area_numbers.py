@@ -71,10 +71,10 @@ def reach(curves: Mapping[str, Sequence[Point]], periods: Sequence[float]) -> li
 def reach_ratios(reached: Mapping[str, Mapping[float, Cost]]) -> list[dict[str, Any]]:
     """SQ arrays against every rival at each period that both reach."""
     found = []
+    own_names = {name for name in reached if name.rsplit("_", 2)[0].replace("_", "-") in CONFIGS}
     for name, costs in reached.items():
-        family = name.split("_")[0]
         for other, rival in reached.items():
-            if family != "sq" or other.startswith("sq_") or other.split("_")[-2:] != name.split("_")[-2:]:
+            if name not in own_names or other in own_names or _place(other) != _place(name):
                 continue
             for period, own in costs.items():
                 theirs = rival.get(period)
@@ -82,6 +82,11 @@ def reach_ratios(reached: Mapping[str, Mapping[float, Cost]]) -> list[dict[str, 
                     ratio = round(own.gates / theirs.gates, 3)
                     found.append({"unit": name, "to": other, "period": period, "gates": ratio})
     return found
+
+
+def _place(name: str) -> list[str]:
+    """Lanes and size."""
+    return name.rsplit("_", 2)[1:]
 
 
 def bits(measured: Sequence[Unit]) -> list[dict[str, Any]]:

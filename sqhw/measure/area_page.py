@@ -257,7 +257,7 @@ on all sides; INT6 and INT8 do without. SQ without a remark has one FP16 outlier
 
 * **Cells**: areas of {title} ({source}). GE is area divided by that of {nand2}, {nand2_area:g} um2. Full
   adders are the library's {full_adder} on all sides. Yosys and ABC map for area, all units by one script;
-  [decision 19](../decisions/019-one-ruler.md) has what others give.
+  [decision 20](../decisions/020-one-ruler.md) has what others give.
 * **Counted alike**: operand registers, decoders of either side, captures, scaling. Rivals that decode an
   operand (FP16, pairs) have a register behind the decoder, once per row or column, as SQ has.
 * **Ours alone**: the bank monitor, error flags and flow control. Blocks *decoder* and *flow control* below
@@ -271,7 +271,7 @@ among once per column. The smaller one counts for goals and for the README."""
 
 _FORMER = """\
 *Before*: gates of a generic NAND2 library, adders made of gates, ABC's `dc2` and `&nf`. *Now*: areas of
-real cells with full adders. [Decision 19](../decisions/019-one-ruler.md) has the steps between."""
+real cells with full adders. [Decision 20](../decisions/020-one-ruler.md) has the steps between."""
 
 _CLOCK = """\
 GE per MAC of processing elements, cells of {title} ({source}): the smallest of a unit's netlists that

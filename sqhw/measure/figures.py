@@ -108,7 +108,7 @@ def label(
         boxes.append(place(min(places, key=cost)))
 
 
-_SHOWN = ("sq", "sq-shared", "sq-int8", "sq-int8-one", "sq-dense", "sq-sq", "paper")
+_SHOWN = ("lean", "fine", "sq", "sq-shared", "sq-int8", "sq-int8-one", "sq-dense", "sq-sq", "paper")
 _RIVALS = ("w4a4", "w4a8", "w6a6", "w8a8", "mxfp4", "nvfp4", "mxint8")
 
 
@@ -181,6 +181,8 @@ def area_bits(report: Record, path: Path) -> Path:
 
 
 _CURVES = {
+    "lean": ("#d62828", "-"),
+    "fine": ("#7f1d1d", "-"),
     "sq-int8": (ACCENT, "-"),
     "sq-int8-one": ("#e3a857", "-"),
     "sq": (INK, "-"),

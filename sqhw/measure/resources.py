@@ -33,10 +33,10 @@ BLOCKS: dict[str, tuple[str, ...]] = {
 
 SIDES: dict[str, tuple[str, ...]] = {
     "capture": ("drain",),
-    "row side": ("row_side", "_RowSide[0-9]*"),
+    "row side": ("row_side", "_RowSide[0-9]*", "_OneStepRowSide[0-9]*"),
     "column side": ("column", "column_side", "column[0-9]*"),
     "flow control": ("lockstep",),
-    "registers of the unit": ("mac", "_MACUnit[0-9]*"),
+    "registers of the unit": ("mac", "_MACUnit[0-9]*", "_OneStepUnit[0-9]*"),
 }
 """Where the rest of the gates is, by the outermost submodule that holds them."""
 

@@ -214,6 +214,8 @@ FAMILIES: dict[str, Family] = {
     "sq-dense": Family("SQ x INT4, no outliers"),
     "sq-sq": Family("SQ x SQ"),
     "paper": Family("SQ (INT8 high, sentinel) x INT8"),
+    "lean": Family("SQ lean (2 INT8 by index) x INT4"),
+    "fine": Family("SQ fine (4 INT8 by index) x INT4"),
     "w4a4": Family("INT4 x INT4", 4, _GROUP_BITS),
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
     "w6a6": Family("INT6 x INT6", 6, 6),
@@ -251,7 +253,9 @@ SIZES: tuple[tuple[int, int] | None, ...] = (None, (8, 8))
 LANES = (16, 32, 64)
 """Multiplications per cycle of a processing element."""
 
+_ONE_STEP = ("lean", "fine")
 _WIDE = (
+    *_ONE_STEP,
     *("sq-int8", "sq-dense", "nvfp4", "if4"),
     *("w4a4", "w4a8", "w8a8", "w4a4-pairs", "w4a8-pairs", "w8a8-pairs"),
 )
@@ -278,6 +282,8 @@ def harnessed(measured: Unit) -> Unit:
 def _exists(family: str, lanes: int) -> bool:
     if lanes == max(LANES):
         return family in _WIDE
+    if lanes == min(LANES) and family in _ONE_STEP:
+        return False
     return family != "paper" or lanes == preset("paper").lanes
 
 

@@ -266,9 +266,11 @@ def test_areas_at_periods():
         "sq_32_8x8": {6.0: at(90.0, 5.5), 10.0: at(80.0, 7.0)},
         "w4a8_32_8x8": {6.0: at(120.0, 6.5), 10.0: at(100.0, 6.5)},
         "w4a8_16_8x8": {10.0: at(100.0, 6.5)},
+        "lean_16_8x8": {10.0: at(70.0, 6.5)},
     }
     assert area_numbers.reach_ratios(reached) == [
-        {"unit": "sq_32_8x8", "to": "w4a8_32_8x8", "period": 10.0, "gates": 0.8}
+        {"unit": "sq_32_8x8", "to": "w4a8_32_8x8", "period": 10.0, "gates": 0.8},
+        {"unit": "lean_16_8x8", "to": "w4a8_16_8x8", "period": 10.0, "gates": 0.7},
     ]
 
 
@@ -288,7 +290,7 @@ def test_what_is_placed_and_measured():
     assert (counts["fp16_32_pe"], counts["sq_dense_16_pe"]) == (0, 0)
     wide = {name: count for name, count in counts.items() if "_64_" in name}
     assert {"sq_int8_64_8x8", "w4a8_64_pe", "if4_64_8x8", "nvfp4_64_pe"} <= set(wide)
-    assert (len(wide), set(wide.values())) == (20, {0})
+    assert (len(wide), set(wide.values())) == (24, {0})
     timed = {u.name for u in area.timed_units(units())}
     assert {"sq_int8_32_pe", "w4a8_32_8x8"} <= timed
     assert not any("_16_" in name for name in timed)

@@ -137,6 +137,8 @@ def test_every_part_of_an_array_has_a_block():
         "__array__drain": "capture",
         "__array__column3": "column side",
         "__dense_decoder": "decoder",
+        "_OneStepUnit1__lanes": "dense lanes",
+        "_OneStepUnit1": "registers of the unit",
         "": OTHER,
     }
     assert {path: block_of(path) for path in found} == found
