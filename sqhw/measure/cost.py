@@ -90,7 +90,7 @@ def cost(
         Nanoseconds. The smallest netlist that reaches it is measured, and the fastest if none does:
         ``Cost.period`` says what it reaches. Without it the smallest netlist is measured, and no clock.
     breakdown
-        Whether to measure blocks too, which takes a second synthesis.
+        Whether to measure blocks too, which takes a second synthesis; not with a period.
     cache
         Folder of what was measured.
 
@@ -104,7 +104,7 @@ def cost(
     if period is not None:
         points = curve(element or unit, library, cache=cache)
         reached = next((point for point in points if point.period <= period), points[-1])
-    if reached is None or reached.recipe == _SMALL:
+    if reached is None:
         reports = {
             top: run() for top, run in part_jobs(emitted, library, breakdown=breakdown, cache=cache).items()
         }
