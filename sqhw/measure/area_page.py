@@ -251,7 +251,8 @@ A unit has a register for each operand, decoders, scaling and an accumulator. Th
 to K = 4096; the MX and FP16 rivals have float32 instead. No unit has an output stage or stream buffers. An
 array adds operand registers, decoders and delay lines, once per row and column. It adds a register per sum
 too, which holds the sum while the next tile is computed. INT4 weights carry a group scale per 64 elements
-on all sides, *lean* and *fine* a wider one per beat; INT6 and INT8 do without. SQ without a remark has one FP16 outlier per 16 elements (the preset
+on all sides, *lean* and *fine* a wider one per beat;
+INT6 and INT8 do without. SQ without a remark has one FP16 outlier per 16 elements (the preset
 `fp16`) or 32 (the array `sparse`); with a shared multiplier, per 32 and 64. *2 INT8 high* names the presets
 `default` and `compact`.
 
