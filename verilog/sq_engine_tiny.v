@@ -1547,17 +1547,23 @@ module sq_engine_tiny__engine__array__lockstep__decoder0 (
   output reg [23:0] o__payload_2,
   output reg [9:0] o__payload_3
 );
+  wire count_adders1_carry;
+  wire count_adders1_sum;
   wire monitor_error;
   assign advance = o__ready | ~o__valid;
   wire monitor_beat = i__valid & advance;
-  wire count_fa4_h = i__payload[16] ^ i__payload[17];
-  wire count_fa4_s = count_fa4_h ^ i__payload[18];
-  wire count_fa4_c = count_fa4_h ? i__payload[18] : i__payload[16];
-  wire [3:0] n = {2'd0, count_fa4_c, i__payload[19]} + {3'd0, count_fa4_s};
+  wire [3:0] n = {2'd0, count_adders1_carry, i__payload[19]} + {3'd0, count_adders1_sum};
   wire n_2 = ((~|i__payload[27:23]) & (|i__payload[22:20])) | ((i__payload[27:23] == 5'd1) &
       (|i__payload[21:20]));
   wire n_3 = monitor_error | n_2 | ((i__payload[27:23] == 5'd2) & i__payload[20]);
   assign o__payload = 2'd3;
+  sq_engine_tiny__full_adders #(.WIDTH(1)) count_adders1 (
+    .a(i__payload[16]),
+    .b(i__payload[17]),
+    .c(i__payload[18]),
+    .carry(count_adders1_carry),
+    .sum(count_adders1_sum)
+  );
   sq_engine_tiny__engine__array__lockstep__decoder0__monitor monitor (
     .clk(clk),
     .rst(rst),
@@ -1685,17 +1691,23 @@ module sq_engine_tiny__engine__array__lockstep__decoder1 (
   output reg [9:0] o__payload_3
 );
   reg o__valid;
+  wire count_adders1_carry;
+  wire count_adders1_sum;
   wire monitor_error;
   assign advance = o__ready | ~o__valid;
   wire monitor_beat = i__valid & advance;
-  wire count_fa4_h = i__payload[16] ^ i__payload[17];
-  wire count_fa4_s = count_fa4_h ^ i__payload[18];
-  wire count_fa4_c = count_fa4_h ? i__payload[18] : i__payload[16];
-  wire [3:0] n = {2'd0, count_fa4_c, i__payload[19]} + {3'd0, count_fa4_s};
+  wire [3:0] n = {2'd0, count_adders1_carry, i__payload[19]} + {3'd0, count_adders1_sum};
   wire n_2 = ((~|i__payload[27:23]) & (|i__payload[22:20])) | ((i__payload[27:23] == 5'd1) &
       (|i__payload[21:20]));
   wire n_3 = monitor_error | n_2 | ((i__payload[27:23] == 5'd2) & i__payload[20]);
   assign o__payload = 2'd3;
+  sq_engine_tiny__full_adders #(.WIDTH(1)) count_adders1 (
+    .a(i__payload[16]),
+    .b(i__payload[17]),
+    .c(i__payload[18]),
+    .carry(count_adders1_carry),
+    .sum(count_adders1_sum)
+  );
   sq_engine_tiny__engine__array__lockstep__decoder1__monitor monitor (
     .clk(clk),
     .rst(rst),
@@ -3880,6 +3892,24 @@ module sq_engine_tiny__engine__counters (
   end
 endmodule
 
+// Full adders side by side: at each place a + b + c = sum + 2 * carry.
+// This is the one place where to put the full-adder cell of a library; sqhw's synthesis does so by itself.
+/* verilator coverage_off */
+module sq_engine_tiny__full_adders #(
+  parameter WIDTH = 1
+) (
+  input wire [WIDTH - 1:0] a,
+  input wire [WIDTH - 1:0] b,
+  input wire [WIDTH - 1:0] c,
+  output wire [WIDTH - 1:0] sum,
+  output wire [WIDTH - 1:0] carry
+);
+  wire [WIDTH - 1:0] half = a ^ b;
+  assign sum = half ^ c;
+  assign carry = (half & c) | (~half & a);
+endmodule
+/* verilator coverage_on */
+
 // Unpacks high codes, splits bank scales and times every field for the units of a row.
 //
 // Latency: each field of o comes in its own cycle, see row_layout.
@@ -4076,114 +4106,83 @@ module sq_engine_tiny_MACUnit1__dense_lanes (
   output reg [9:0] o,
   input wire [25:0] row
 );
-  wire [4:0] n_10 = ({row[3], row[3:0]} & {5{picks[0]}}) | ({row[7], row[7:4]} & {5{picks[1]}});
-  wire [4:0] pair0_0 = n_10 | (row[20:16] & {5{picks[2]}});
-  wire [4:0] n_11 = ({row[3], row[3:0]} & {5{picks[3]}}) | ({row[7], row[7:4]} & {5{picks[4]}});
-  wire [4:0] pair0_1 = n_11 | (row[20:16] & {5{picks[5]}});
-  wire lanes_fa42_h = pair0_0[2] ^ pair0_1[1];
-  wire [4:0] n_12 = ({row[3], row[3:0]} & {5{picks[6]}}) | ({row[7], row[7:4]} & {5{picks[7]}});
-  wire [4:0] pair0_2 = n_12 | (row[20:16] & {5{picks[8]}});
-  wire lanes_fa42_s = lanes_fa42_h ^ pair0_2[0];
-  wire lanes_fa42_c = lanes_fa42_h ? pair0_2[0] : pair0_0[2];
-  wire [4:0] n_13 = ({row[11], row[11:8]} & {5{picks[12]}}) | ({row[15], row[15:12]} & {5{picks[13]}});
-  wire [4:0] pair1_0 = n_13 | (row[25:21] & {5{picks[14]}});
-  wire [4:0] n_14 = ({row[11], row[11:8]} & {5{picks[15]}}) | ({row[15], row[15:12]} & {5{picks[16]}});
-  wire [4:0] pair1_1 = n_14 | (row[25:21] & {5{picks[17]}});
-  wire lanes_fa44_h = pair1_0[2] ^ pair1_1[1];
-  wire [4:0] n_15 = ({row[11], row[11:8]} & {5{picks[18]}}) | ({row[15], row[15:12]} & {5{picks[19]}});
-  wire [4:0] pair1_2 = n_15 | (row[25:21] & {5{picks[20]}});
-  wire lanes_fa44_s = lanes_fa44_h ^ pair1_2[0];
-  wire lanes_fa44_c = lanes_fa44_h ? pair1_2[0] : pair1_0[2];
-  wire lanes_fa40_h = pair0_0[1] ^ pair0_1[0];
-  wire lanes_fa40_c = lanes_fa40_h ? pair1_0[1] : pair0_0[1];
-  wire lanes_fa46_h = lanes_fa40_c ^ lanes_fa42_s;
-  wire lanes_fa46_s = lanes_fa46_h ^ lanes_fa44_s;
-  wire lanes_fa46_c = lanes_fa46_h ? lanes_fa44_s : lanes_fa40_c;
-  wire lanes_fa48_h = pair0_0[3] ^ pair0_1[2];
-  wire lanes_fa48_s = lanes_fa48_h ^ pair0_2[1];
-  wire lanes_fa48_c = lanes_fa48_h ? pair0_2[1] : pair0_0[3];
-  wire [4:0] n_16 = ({row[3], row[3:0]} & {5{picks[9]}}) | ({row[7], row[7:4]} & {5{picks[10]}});
-  wire [4:0] pair0_3 = n_16 | (row[20:16] & {5{picks[11]}});
-  wire n = ~pair0_3[0];
-  wire lanes_fa50_h = n ^ pair1_0[3];
-  wire lanes_fa50_s = lanes_fa50_h ^ pair1_1[2];
-  wire lanes_fa50_c = lanes_fa50_h ? pair1_1[2] : n;
-  wire [4:0] n_17 = ({row[11], row[11:8]} & {5{picks[21]}}) | ({row[15], row[15:12]} & {5{picks[22]}});
-  wire [4:0] pair1_3 = n_17 | (row[25:21] & {5{picks[23]}});
-  wire lanes_fa52_h = pair1_2[1] ^ ~pair1_3[0];
-  wire lanes_fa52_s = lanes_fa52_h ^ lanes_fa42_c;
-  wire lanes_fa52_c = lanes_fa52_h ? lanes_fa42_c : pair1_2[1];
-  wire lanes_fa54_h = lanes_fa44_c ^ lanes_fa48_s;
-  wire lanes_fa54_s = lanes_fa54_h ^ lanes_fa50_s;
-  wire lanes_fa54_c = lanes_fa54_h ? lanes_fa50_s : lanes_fa44_c;
-  wire lanes_fa56_h = lanes_fa46_c ^ lanes_fa52_s;
-  wire lanes_fa56_s = lanes_fa56_h ^ lanes_fa54_s;
-  wire lanes_fa56_c = lanes_fa56_h ? lanes_fa54_s : lanes_fa46_c;
-  wire lanes_fa58_s = pair0_0[4] ^ pair0_1[3];
-  wire lanes_fa58_c = pair0_0[4] ? pair0_1[3] : 1'b1;
-  wire lanes_fa60_h = pair0_2[2] ^ ~pair0_3[1];
-  wire n_2 = ~pair1_0[4];
-  wire lanes_fa60_s = lanes_fa60_h ^ n_2;
-  wire lanes_fa60_c = lanes_fa60_h ? n_2 : pair0_2[2];
-  wire lanes_fa62_h = pair1_1[3] ^ pair1_2[2];
-  wire n_3 = ~pair1_3[1];
-  wire lanes_fa62_s = lanes_fa62_h ^ n_3;
-  wire lanes_fa62_c = lanes_fa62_h ? n_3 : pair1_1[3];
-  wire lanes_fa64_h = lanes_fa48_c ^ lanes_fa50_c;
-  wire lanes_fa64_s = lanes_fa64_h ^ lanes_fa52_c;
-  wire lanes_fa64_c = lanes_fa64_h ? lanes_fa52_c : lanes_fa48_c;
-  wire lanes_fa66_h = lanes_fa58_s ^ lanes_fa60_s;
-  wire lanes_fa66_s = lanes_fa66_h ^ lanes_fa62_s;
-  wire lanes_fa66_c = lanes_fa66_h ? lanes_fa62_s : lanes_fa58_s;
-  wire lanes_fa68_h = lanes_fa54_c ^ lanes_fa64_s;
-  wire lanes_fa68_s = lanes_fa68_h ^ lanes_fa66_s;
-  wire lanes_fa68_c = lanes_fa68_h ? lanes_fa66_s : lanes_fa54_c;
-  wire lanes_fa70_s = pair0_1[4] ^ pair0_2[3];
-  wire lanes_fa70_c = pair0_1[4] ? pair0_2[3] : 1'b1;
-  wire n_4 = ~pair0_3[2];
-  wire lanes_fa72_h = n_4 ^ ~pair1_1[4];
-  wire lanes_fa72_s = lanes_fa72_h ^ pair1_2[3];
-  wire lanes_fa72_c = lanes_fa72_h ? pair1_2[3] : n_4;
-  wire n_5 = ~pair1_3[2];
-  wire lanes_fa74_h = n_5 ^ lanes_fa58_c;
-  wire lanes_fa74_s = lanes_fa74_h ^ lanes_fa60_c;
-  wire lanes_fa74_c = lanes_fa74_h ? lanes_fa60_c : n_5;
-  wire lanes_fa76_h = lanes_fa62_c ^ lanes_fa70_s;
-  wire lanes_fa76_s = lanes_fa76_h ^ lanes_fa72_s;
-  wire lanes_fa76_c = lanes_fa76_h ? lanes_fa72_s : lanes_fa62_c;
-  wire lanes_fa78_h = lanes_fa64_c ^ lanes_fa66_c;
-  wire lanes_fa78_s = lanes_fa78_h ^ lanes_fa74_s;
-  wire lanes_fa78_c = lanes_fa78_h ? lanes_fa74_s : lanes_fa64_c;
-  wire lanes_fa80_h = lanes_fa76_s ^ lanes_fa68_c;
-  wire lanes_fa80_s = lanes_fa80_h ^ lanes_fa78_s;
-  wire lanes_fa80_c = lanes_fa80_h ? lanes_fa78_s : lanes_fa76_s;
-  wire n_6 = ~pair0_2[4];
-  wire lanes_fa82_h = n_6 ^ ~pair0_3[3];
-  wire n_7 = ~pair1_2[4];
-  wire lanes_fa82_s = lanes_fa82_h ^ n_7;
-  wire lanes_fa82_c = lanes_fa82_h ? n_7 : n_6;
-  wire n_8 = ~pair1_3[3];
-  wire lanes_fa84_h = n_8 ^ lanes_fa70_c;
-  wire lanes_fa84_s = lanes_fa84_h ^ lanes_fa72_c;
-  wire lanes_fa84_c = lanes_fa84_h ? lanes_fa72_c : n_8;
-  wire lanes_fa86_h = lanes_fa74_c ^ lanes_fa82_s;
-  wire lanes_fa86_s = lanes_fa86_h ^ lanes_fa76_c;
-  wire lanes_fa86_c = lanes_fa86_h ? lanes_fa76_c : lanes_fa74_c;
-  wire lanes_fa88_h = lanes_fa84_s ^ lanes_fa78_c;
-  wire lanes_fa88_s = lanes_fa88_h ^ lanes_fa86_s;
-  wire lanes_fa88_c = lanes_fa88_h ? lanes_fa86_s : lanes_fa84_s;
-  wire lanes_fa90_h = pair0_3[4] ^ pair1_3[4];
-  wire lanes_fa90_s = lanes_fa90_h ^ lanes_fa82_c;
-  wire lanes_fa90_c = lanes_fa90_h ? lanes_fa82_c : pair0_3[4];
-  wire lanes_fa92_h = lanes_fa84_c ^ lanes_fa90_s;
-  wire lanes_fa92_s = lanes_fa92_h ^ lanes_fa86_c;
-  wire lanes_fa92_c = lanes_fa92_h ? lanes_fa86_c : lanes_fa84_c;
-  wire lanes_fa40_s = lanes_fa40_h ^ pair1_0[1];
-  wire [10:0] n_9 = {2'd1, lanes_fa90_c, lanes_fa88_c, lanes_fa80_c, lanes_fa80_s, lanes_fa56_c, lanes_fa56_s,
-      lanes_fa46_s, pair1_1[0], pair0_0[0]} + {2'd0, lanes_fa92_c, lanes_fa92_s, lanes_fa88_s, 1'b0,
-      lanes_fa68_s, 2'd0, lanes_fa40_s, pair1_0[0]};
+  wire [8:0] lanes_adders1_carry;
+  wire [8:0] lanes_adders1_sum;
+  wire [7:0] lanes_adders2_carry;
+  wire [7:0] lanes_adders2_sum;
+  wire [2:0] lanes_adders3_carry;
+  wire [2:0] lanes_adders3_sum;
+  wire [2:0] lanes_adders4_carry;
+  wire [2:0] lanes_adders4_sum;
+  wire [1:0] lanes_adders5_carry;
+  wire [1:0] lanes_adders5_sum;
+  wire [4:0] n_4 = ({row[3], row[3:0]} & {5{picks[3]}}) | ({row[7], row[7:4]} & {5{picks[4]}});
+  wire [4:0] pair0_1 = n_4 | (row[20:16] & {5{picks[5]}});
+  wire n = ~pair0_1[4];
+  wire [4:0] n_5 = ({row[3], row[3:0]} & {5{picks[6]}}) | ({row[7], row[7:4]} & {5{picks[7]}});
+  wire [4:0] pair0_2 = n_5 | (row[20:16] & {5{picks[8]}});
+  wire lanes_ha70_c = n | pair0_2[3];
+  wire [4:0] n_6 = ({row[3], row[3:0]} & {5{picks[9]}}) | ({row[7], row[7:4]} & {5{picks[10]}});
+  wire [4:0] pair0_3 = n_6 | (row[20:16] & {5{picks[11]}});
+  wire [4:0] n_7 = ({row[11], row[11:8]} & {5{picks[15]}}) | ({row[15], row[15:12]} & {5{picks[16]}});
+  wire [4:0] pair1_1 = n_7 | (row[25:21] & {5{picks[17]}});
+  wire [4:0] n_8 = ({row[11], row[11:8]} & {5{picks[12]}}) | ({row[15], row[15:12]} & {5{picks[13]}});
+  wire [4:0] pair1_0 = n_8 | (row[25:21] & {5{picks[14]}});
+  wire [4:0] n_9 = ({row[11], row[11:8]} & {5{picks[21]}}) | ({row[15], row[15:12]} & {5{picks[22]}});
+  wire [4:0] pair1_3 = n_9 | (row[25:21] & {5{picks[23]}});
+  wire [4:0] n_10 = ({row[11], row[11:8]} & {5{picks[18]}}) | ({row[15], row[15:12]} & {5{picks[19]}});
+  wire [4:0] pair1_2 = n_10 | (row[25:21] & {5{picks[20]}});
+  wire [4:0] n_11 = ({row[3], row[3:0]} & {5{picks[0]}}) | ({row[7], row[7:4]} & {5{picks[1]}});
+  wire [4:0] pair0_0 = n_11 | (row[20:16] & {5{picks[2]}});
+  wire [10:0] n_2 = {2'd1, lanes_adders2_carry[7], lanes_adders5_carry, lanes_adders5_sum[0],
+      lanes_adders3_carry[0], lanes_adders3_sum[0], lanes_adders2_sum[0], pair1_1[0], pair0_0[0]} + {2'd0,
+      lanes_adders4_carry[2], lanes_adders4_sum[2], lanes_adders5_sum[1], 1'b0, lanes_adders4_sum[0], 2'd0,
+      lanes_adders1_sum[0], pair1_0[0]};
+  wire n_3 = ~pair0_0[4];
+  wire lanes_ha58_s = ~(n_3 ^ pair0_1[3]);
+  wire lanes_ha58_c = n_3 | pair0_1[3];
+  wire lanes_ha70_s = ~(n ^ pair0_2[3]);
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(9)) lanes_adders1 (
+    .a({~pair0_2[4], ~pair0_3[2], pair1_1[3], pair0_2[2], ~pair0_3[0], pair0_0[3], pair1_0[2], pair0_0[2:1]}),
+    .b({~pair0_3[3], ~pair1_1[4], pair1_2[2], ~pair0_3[1], pair1_0[3], pair0_1[2], pair1_1[1], pair0_1[1:0]}),
+    .c({~pair1_2[4], pair1_2[3], ~pair1_3[1], ~pair1_0[4], pair1_1[2], pair0_2[1], pair1_2[0], pair0_2[0],
+        pair1_0[1]}),
+    .carry(lanes_adders1_carry),
+    .sum(lanes_adders1_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(8)) lanes_adders2 (
+    .a({pair0_3[4], ~pair1_3[3], lanes_adders1_carry[6], ~pair1_3[2], lanes_ha58_s, lanes_adders1_carry[2],
+        pair1_2[1], lanes_adders1_carry[0]}),
+    .b({pair1_3[4], lanes_ha70_c, lanes_ha70_s, lanes_ha58_c, lanes_adders1_sum[5], lanes_adders1_sum[3],
+        ~pair1_3[0], lanes_adders1_sum[1]}),
+    .c({lanes_adders1_carry[8:7], lanes_adders1_sum[7], lanes_adders1_carry[5], lanes_adders1_sum[6],
+        lanes_adders1_sum[4], lanes_adders1_carry[1], lanes_adders1_sum[2]}),
+    .carry(lanes_adders2_carry),
+    .sum(lanes_adders2_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(3)) lanes_adders3 (
+    .a({lanes_adders2_carry[4], lanes_adders1_carry[3], lanes_adders2_carry[0]}),
+    .b({lanes_adders1_sum[8], lanes_adders1_carry[4], lanes_adders2_sum[1]}),
+    .c({lanes_adders2_carry[5], lanes_adders2_carry[1], lanes_adders2_sum[2]}),
+    .carry(lanes_adders3_carry),
+    .sum(lanes_adders3_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(3)) lanes_adders4 (
+    .a({lanes_adders2_carry[6], lanes_adders3_carry[1], lanes_adders2_carry[2]}),
+    .b({lanes_adders2_sum[7], lanes_adders2_carry[3], lanes_adders3_sum[1]}),
+    .c({lanes_adders3_carry[2], lanes_adders2_sum[4:3]}),
+    .carry(lanes_adders4_carry),
+    .sum(lanes_adders4_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(2)) lanes_adders5 (
+    .a(lanes_adders2_sum[6:5]),
+    .b(lanes_adders4_carry[1:0]),
+    .c({lanes_adders3_sum[2], lanes_adders4_sum[1]}),
+    .carry(lanes_adders5_carry),
+    .sum(lanes_adders5_sum)
+  );
   always @(posedge clk) begin
-    o <= n_9[9:0];
+    o <= n_2[9:0];
   end
   initial begin
     o = 10'd0;
@@ -4242,62 +4241,67 @@ module sq_engine_tiny_MACUnit1__outlier_lane (
 );
   reg active;
   reg [3:0] held_d0;
-  wire [3:0] n_2 = active ? row[4:1] : 4'd0;
-  wire n = n_2[2] & held_d0[1];
-  wire sum_fa34_h = n ^ ~(n_2[3] & held_d0[0]);
-  wire sum_fa28_h = addend[6] ^ (n_2[0] & held_d0[2]);
-  wire n_10 = n_2[1] & held_d0[1];
-  wire sum_fa28_c = sum_fa28_h ? n_10 : addend[6];
-  wire sum_fa34_s = sum_fa34_h ^ sum_fa28_c;
-  wire sum_fa34_c = sum_fa34_h ? sum_fa28_c : n;
-  wire sum_fa32_h = addend[7] ^ ~(n_2[0] & held_d0[3]);
-  wire n_12 = n_2[1] & held_d0[2];
-  wire sum_fa32_s = sum_fa32_h ^ n_12;
-  wire n_11 = n_2[2] & held_d0[0];
-  wire sum_fa26_h = addend[5] ^ (n_2[0] & held_d0[1]);
-  wire n_9 = n_2[1] & held_d0[0];
-  wire sum_fa26_c = sum_fa26_h ? n_9 : addend[5];
-  wire sum_fa30_h = n_11 ^ sum_fa26_c;
-  wire sum_fa28_s = sum_fa28_h ^ n_10;
-  wire sum_fa30_c = sum_fa30_h ? sum_fa28_s : n_11;
-  wire sum_fa36_h = sum_fa32_s ^ sum_fa30_c;
-  wire sum_fa36_s = sum_fa36_h ^ sum_fa34_s;
-  wire sum_fa36_c = sum_fa36_h ? sum_fa34_s : sum_fa32_s;
-  wire n_3 = ~(n_2[1] & held_d0[3]);
-  wire sum_fa38_h = ~addend[8];
-  wire sum_fa38_s = sum_fa38_h ^ n_3;
-  wire sum_fa38_c = addend[8] ? 1'b1 : n_3;
-  wire n_4 = n_2[2] & held_d0[2];
-  wire sum_fa40_h = n_4 ^ ~(n_2[3] & held_d0[1]);
-  wire sum_fa32_c = sum_fa32_h ? n_12 : addend[7];
-  wire sum_fa40_s = sum_fa40_h ^ sum_fa32_c;
-  wire sum_fa40_c = sum_fa40_h ? sum_fa32_c : n_4;
-  wire sum_fa42_h = sum_fa34_c ^ sum_fa38_s;
-  wire sum_fa42_s = sum_fa42_h ^ sum_fa40_s;
-  wire sum_fa42_c = sum_fa42_h ? sum_fa40_s : sum_fa34_c;
-  wire n_5 = ~(n_2[2] & held_d0[3]);
-  wire sum_fa44_s = addend[9] ^ n_5;
-  wire sum_fa44_c = addend[9] ? n_5 : 1'b1;
-  wire n_6 = ~(n_2[3] & held_d0[2]);
-  wire sum_fa46_h = n_6 ^ sum_fa38_c;
-  wire sum_fa46_s = sum_fa46_h ^ sum_fa40_c;
-  wire sum_fa46_c = sum_fa46_h ? sum_fa40_c : n_6;
-  wire sum_fa48_h = sum_fa44_s ^ sum_fa42_c;
-  wire sum_fa48_s = sum_fa48_h ^ sum_fa46_s;
-  wire sum_fa48_c = sum_fa48_h ? sum_fa46_s : sum_fa44_s;
-  wire n_7 = n_2[3] & held_d0[3];
-  wire sum_fa50_h = ~n_7;
-  wire sum_fa50_s = sum_fa50_h ^ sum_fa44_c;
-  wire sum_fa50_c = n_7 ? 1'b1 : sum_fa44_c;
-  wire sum_fa52_h = sum_fa46_c ^ sum_fa50_s;
-  wire sum_fa52_s = sum_fa52_h ^ sum_fa48_c;
-  wire sum_fa52_c = sum_fa52_h ? sum_fa48_c : sum_fa46_c;
-  wire sum_fa26_s = sum_fa26_h ^ n_9;
-  wire sum_fa30_s = sum_fa30_h ^ sum_fa28_s;
-  wire [12:0] n_8 = {1'b0, sum_fa50_c, sum_fa52_s, sum_fa48_s, sum_fa36_c, sum_fa36_s, sum_fa30_s, sum_fa26_s,
-      addend[4:0]} + {1'b0, sum_fa52_c, 2'd0, sum_fa42_s, 3'd0, n_2[0] & held_d0[0], 4'd0};
+  wire [2:0] sum_adders1_carry;
+  wire [2:0] sum_adders1_sum;
+  wire [2:0] sum_adders2_carry;
+  wire [2:0] sum_adders2_sum;
+  wire [2:0] sum_adders3_carry;
+  wire [2:0] sum_adders3_sum;
+  wire sum_adders4_carry;
+  wire sum_adders4_sum;
+  wire sum_adders5_carry;
+  wire sum_adders5_sum;
+  wire [3:0] n = active ? row[4:1] : 4'd0;
+  wire n_6 = n[3] & held_d0[3];
+  wire n_4 = ~addend[9];
+  wire n_5 = ~(n[2] & held_d0[3]);
+  wire sum_ha44_c = n_4 | n_5;
+  wire sum_ha50_c = n_6 | sum_ha44_c;
+  wire [12:0] n_2 = {1'b0, sum_ha50_c, sum_adders5_sum, sum_adders4_sum, sum_adders3_carry[0],
+      sum_adders3_sum[0], sum_adders2_sum[0], sum_adders1_sum[0], addend[4:0]} + {1'b0, sum_adders5_carry,
+      2'd0, sum_adders3_sum[1], 3'd0, n[0] & held_d0[0], 4'd0};
+  wire n_3 = ~(n[1] & held_d0[3]);
+  wire sum_ha38_s = ~(addend[8] ^ n_3);
+  wire sum_ha38_c = addend[8] | n_3;
+  wire sum_ha44_s = ~(n_4 ^ n_5);
+  wire sum_ha50_s = ~(n_6 ^ sum_ha44_c);
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(3)) sum_adders1 (
+    .a(addend[7:5]),
+    .b({~(n[0] & held_d0[3]), n[0] & held_d0[2], n[0] & held_d0[1]}),
+    .c({n[1] & held_d0[2], n[1] & held_d0[1], n[1] & held_d0[0]}),
+    .carry(sum_adders1_carry),
+    .sum(sum_adders1_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(3)) sum_adders2 (
+    .a({n[2] & held_d0[2], n[2] & held_d0[1], n[2] & held_d0[0]}),
+    .b({~(n[3] & held_d0[1]), ~(n[3] & held_d0[0]), sum_adders1_carry[0]}),
+    .c({sum_adders1_carry[2:1], sum_adders1_sum[1]}),
+    .carry(sum_adders2_carry),
+    .sum(sum_adders2_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(3)) sum_adders3 (
+    .a({~(n[3] & held_d0[2]), sum_adders2_carry[1], sum_adders1_sum[2]}),
+    .b({sum_ha38_c, sum_ha38_s, sum_adders2_carry[0]}),
+    .c({sum_adders2_carry[2], sum_adders2_sum[2:1]}),
+    .carry(sum_adders3_carry),
+    .sum(sum_adders3_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(1)) sum_adders4 (
+    .a(sum_ha44_s),
+    .b(sum_adders3_carry[1]),
+    .c(sum_adders3_sum[2]),
+    .carry(sum_adders4_carry),
+    .sum(sum_adders4_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(1)) sum_adders5 (
+    .a(sum_adders3_carry[2]),
+    .b(sum_ha50_s),
+    .c(sum_adders4_carry),
+    .carry(sum_adders5_carry),
+    .sum(sum_adders5_sum)
+  );
   always @(posedge clk) begin
-    sum <= n_8[11:0];
+    sum <= n_2[11:0];
     if (rst) begin
       active <= 1'b0;
     end else begin
@@ -4328,112 +4332,50 @@ module sq_engine_tiny_MACUnit1__bank_scale (
   output wire [15:0] product_sum,
   input wire [11:0] value
 );
-  wire product_fa62_h = value[2] ^ (value[3] & fraction[2]);
-  wire n = value[4] & fraction[1];
-  wire product_fa62_s = product_fa62_h ^ n;
-  wire product_fa62_c = product_fa62_h ? n : value[2];
-  wire n_2 = value[5] & fraction[0];
-  wire product_fa58_h = value[1] ^ (value[2] & fraction[2]);
-  wire n_24 = value[3] & fraction[1];
-  wire product_fa58_c = product_fa58_h ? n_24 : value[1];
-  wire product_fa64_h = n_2 ^ product_fa58_c;
-  wire product_fa64_s = product_fa64_h ^ product_fa62_s;
-  wire product_fa64_c = product_fa64_h ? product_fa62_s : n_2;
-  wire product_fa66_h = value[3] ^ (value[4] & fraction[2]);
-  wire n_3 = value[5] & fraction[1];
-  wire product_fa66_s = product_fa66_h ^ n_3;
-  wire product_fa66_c = product_fa66_h ? n_3 : value[3];
-  wire n_4 = value[6] & fraction[0];
-  wire product_fa68_h = n_4 ^ product_fa62_c;
-  wire product_fa68_s = product_fa68_h ^ product_fa66_s;
-  wire product_fa68_c = product_fa68_h ? product_fa66_s : n_4;
-  wire product_fa70_h = value[4] ^ (value[5] & fraction[2]);
-  wire n_5 = value[6] & fraction[1];
-  wire product_fa70_s = product_fa70_h ^ n_5;
-  wire product_fa70_c = product_fa70_h ? n_5 : value[4];
-  wire n_6 = value[7] & fraction[0];
-  wire product_fa72_h = n_6 ^ product_fa66_c;
-  wire product_fa72_s = product_fa72_h ^ product_fa70_s;
-  wire product_fa72_c = product_fa72_h ? product_fa70_s : n_6;
-  wire product_fa74_h = value[5] ^ (value[6] & fraction[2]);
-  wire n_7 = value[7] & fraction[1];
-  wire product_fa74_s = product_fa74_h ^ n_7;
-  wire product_fa74_c = product_fa74_h ? n_7 : value[5];
-  wire n_8 = value[8] & fraction[0];
-  wire product_fa76_h = n_8 ^ product_fa70_c;
-  wire product_fa76_s = product_fa76_h ^ product_fa74_s;
-  wire product_fa76_c = product_fa76_h ? product_fa74_s : n_8;
-  wire product_fa78_h = value[6] ^ (value[7] & fraction[2]);
-  wire n_9 = value[8] & fraction[1];
-  wire product_fa78_s = product_fa78_h ^ n_9;
-  wire product_fa78_c = product_fa78_h ? n_9 : value[6];
-  wire n_10 = value[9] & fraction[0];
-  wire product_fa80_h = n_10 ^ product_fa74_c;
-  wire product_fa80_s = product_fa80_h ^ product_fa78_s;
-  wire product_fa80_c = product_fa80_h ? product_fa78_s : n_10;
-  wire product_fa82_h = value[7] ^ (value[8] & fraction[2]);
-  wire n_11 = value[9] & fraction[1];
-  wire product_fa82_s = product_fa82_h ^ n_11;
-  wire product_fa82_c = product_fa82_h ? n_11 : value[7];
-  wire n_12 = value[10] & fraction[0];
-  wire product_fa84_h = n_12 ^ product_fa78_c;
-  wire product_fa84_s = product_fa84_h ^ product_fa82_s;
-  wire product_fa84_c = product_fa84_h ? product_fa82_s : n_12;
-  wire product_fa86_h = value[8] ^ (value[9] & fraction[2]);
-  wire n_13 = value[10] & fraction[1];
-  wire product_fa86_s = product_fa86_h ^ n_13;
-  wire product_fa86_c = product_fa86_h ? n_13 : value[8];
-  wire n_14 = value[11] & fraction[0];
-  wire product_fa88_h = n_14 ^ product_fa82_c;
-  wire product_fa88_s = product_fa88_h ^ product_fa86_s;
-  wire product_fa88_c = product_fa88_h ? product_fa86_s : n_14;
-  wire n_15 = value[10] & fraction[2];
-  wire product_fa90_h = ~value[9];
-  wire product_fa90_s = product_fa90_h ^ n_15;
-  wire product_fa90_c = value[9] ? 1'b1 : n_15;
-  wire n_16 = value[11] & fraction[1];
-  wire product_fa92_h = n_16 ^ ~n_14;
-  wire product_fa92_s = product_fa92_h ^ product_fa86_c;
-  wire product_fa92_c = product_fa92_h ? product_fa86_c : n_16;
-  wire product_fa94_h = product_fa90_s ^ product_fa88_c;
-  wire product_fa94_s = product_fa94_h ^ product_fa92_s;
-  wire product_fa94_c = product_fa94_h ? product_fa92_s : product_fa90_s;
-  wire n_17 = value[11] & fraction[2];
-  wire product_fa96_h = value[10] ^ n_17;
-  wire n_18 = ~n_16;
-  wire product_fa96_s = product_fa96_h ^ n_18;
-  wire product_fa96_c = product_fa96_h ? n_18 : value[10];
-  wire product_fa98_h = product_fa90_c ^ product_fa92_c;
-  wire product_fa98_s = product_fa98_h ^ product_fa96_s;
-  wire product_fa98_c = product_fa98_h ? product_fa96_s : product_fa90_c;
-  wire product_fa100_h = value[11] ^ ~n_17;
-  wire product_fa100_s = product_fa100_h ^ product_fa96_c;
-  wire product_fa100_c = product_fa100_h ? product_fa96_c : value[11];
-  wire n_20 = value[0] & fraction[2];
-  wire product_fa52_h = n_20 ^ (value[1] & fraction[1]);
-  wire n_21 = value[2] & fraction[0];
-  wire product_fa52_s = product_fa52_h ^ n_21;
-  wire n_23 = value[3] & fraction[0];
-  wire product_fa52_c = product_fa52_h ? n_21 : n_20;
-  wire product_fa56_h = n_23 ^ product_fa52_c;
-  wire product_fa54_h = value[0] ^ (value[1] & fraction[2]);
-  wire n_22 = value[2] & fraction[1];
-  wire product_fa54_s = product_fa54_h ^ n_22;
-  wire product_fa56_s = product_fa56_h ^ product_fa54_s;
-  wire product_fa56_c = product_fa56_h ? product_fa54_s : n_23;
-  wire n_25 = value[4] & fraction[0];
-  wire product_fa54_c = product_fa54_h ? n_22 : value[0];
-  wire product_fa60_h = n_25 ^ product_fa54_c;
-  wire product_fa58_s = product_fa58_h ^ n_24;
-  wire product_fa60_c = product_fa60_h ? product_fa58_s : n_25;
-  wire product_fa60_s = product_fa60_h ^ product_fa58_s;
-  wire [16:0] n_19 = {1'b0, ~value[11], product_fa98_c, product_fa94_c, product_fa94_s, product_fa84_c,
-      product_fa80_c, product_fa76_c, product_fa72_c, product_fa68_c, product_fa64_c, product_fa60_c,
-      product_fa56_c, product_fa56_s, product_fa52_s, value[0] & fraction[1], value[0] & fraction[0]} + {1'b0,
-      product_fa100_c, product_fa100_s, product_fa98_s, 1'b0, product_fa88_s, product_fa84_s, product_fa80_s,
-      product_fa76_s, product_fa72_s, product_fa68_s, product_fa64_s, product_fa60_s, 2'd0, value[1] &
-      fraction[0], 1'b0};
-  assign product_sum = n_19[15:0];
+  wire [10:0] product_adders1_carry;
+  wire [10:0] product_adders1_sum;
+  wire [10:0] product_adders2_carry;
+  wire [10:0] product_adders2_sum;
+  wire [1:0] product_adders3_carry;
+  wire [1:0] product_adders3_sum;
+  wire n = value[10] & fraction[2];
+  wire product_ha90_s = ~(value[9] ^ n);
+  wire product_ha90_c = value[9] | n;
+  wire n_2 = value[11] & fraction[2];
+  wire n_3 = value[11] & fraction[1];
+  wire n_4 = value[11] & fraction[0];
+  wire [16:0] n_5 = {1'b0, ~value[11], product_adders3_carry, product_adders3_sum[0],
+      product_adders2_carry[7:0], product_adders2_sum[0], product_adders1_sum[0], value[0] & fraction[1],
+      value[0] & fraction[0]} + {1'b0, product_adders2_carry[10], product_adders2_sum[10],
+      product_adders3_sum[1], 1'b0, product_adders2_sum[8:1], 2'd0, value[1] & fraction[0], 1'b0};
+  assign product_sum = n_5[15:0];
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(11)) product_adders1 (
+    .a({value[10], value[8:0], value[0] & fraction[2]}),
+    .b({n_2, value[9] & fraction[2], value[8] & fraction[2], value[7] & fraction[2], value[6] & fraction[2],
+        value[5] & fraction[2], value[4] & fraction[2], value[3] & fraction[2], value[2] & fraction[2],
+        value[1] & fraction[2], value[1] & fraction[1]}),
+    .c({~n_3, value[10] & fraction[1], value[9] & fraction[1], value[8] & fraction[1], value[7] & fraction[1],
+        value[6] & fraction[1], value[5] & fraction[1], value[4] & fraction[1], value[3] & fraction[1],
+        value[2] & fraction[1], value[2] & fraction[0]}),
+    .carry(product_adders1_carry),
+    .sum(product_adders1_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(11)) product_adders2 (
+    .a({value[11], n_3, n_4, value[10] & fraction[0], value[9] & fraction[0], value[8] & fraction[0], value[7]
+        & fraction[0], value[6] & fraction[0], value[5] & fraction[0], value[4] & fraction[0], value[3] &
+        fraction[0]}),
+    .b({~n_2, ~n_4, product_adders1_carry[8:0]}),
+    .c({product_adders1_carry[10:9], product_adders1_sum[9:1]}),
+    .carry(product_adders2_carry),
+    .sum(product_adders2_sum)
+  );
+  sq_engine_tiny_MACUnit1__full_adders #(.WIDTH(2)) product_adders3 (
+    .a({product_ha90_c, product_ha90_s}),
+    .b(product_adders2_carry[9:8]),
+    .c({product_adders1_sum[10], product_adders2_sum[9]}),
+    .carry(product_adders3_carry),
+    .sum(product_adders3_sum)
+  );
 endmodule
 
 // value << exponent >> drop: the exponents of the scales.
@@ -4496,22 +4438,19 @@ module sq_engine_tiny_MACUnit1__accumulator (
   output reg [48:0] total
 );
   wire [48:0] n = clear ? 49'd0 : total;
-  wire next_fa93_s = terms[43] ^ n[43];
-  wire next_fa95_h = ~n[44];
-  wire next_fa93_c = terms[43] ? n[43] : 1'b1;
-  wire next_fa95_s = next_fa95_h ^ next_fa93_c;
-  wire next_fa97_h = ~n[45];
-  wire next_fa95_c = n[44] ? 1'b1 : next_fa93_c;
-  wire next_fa97_s = next_fa97_h ^ next_fa95_c;
-  wire next_fa99_h = ~n[46];
-  wire next_fa97_c = n[45] ? 1'b1 : next_fa95_c;
-  wire next_fa99_s = next_fa99_h ^ next_fa97_c;
-  wire next_fa101_h = ~n[47];
-  wire next_fa99_c = n[46] ? 1'b1 : next_fa97_c;
-  wire next_fa101_s = next_fa101_h ^ next_fa99_c;
-  wire next_fa101_c = n[47] ? 1'b1 : next_fa99_c;
-  wire [49:0] n_2 = {1'b0, ~n[48], next_fa101_s, next_fa99_s, next_fa97_s, next_fa95_s, next_fa93_s,
-      terms[42:0]} + {1'b0, next_fa101_c, 5'd0, n[42:0]};
+  wire n_3 = ~terms[43];
+  wire next_ha93_s = ~(n_3 ^ n[43]);
+  wire next_ha93_c = n_3 | n[43];
+  wire next_ha95_s = ~(n[44] ^ next_ha93_c);
+  wire next_ha95_c = n[44] | next_ha93_c;
+  wire next_ha97_s = ~(n[45] ^ next_ha95_c);
+  wire next_ha97_c = n[45] | next_ha95_c;
+  wire next_ha99_s = ~(n[46] ^ next_ha97_c);
+  wire next_ha99_c = n[46] | next_ha97_c;
+  wire next_ha101_s = ~(n[47] ^ next_ha99_c);
+  wire next_ha101_c = n[47] | next_ha99_c;
+  wire [49:0] n_2 = {1'b0, ~n[48], next_ha101_s, next_ha99_s, next_ha97_s, next_ha95_s, next_ha93_s,
+      terms[42:0]} + {1'b0, next_ha101_c, 5'd0, n[42:0]};
   always @(posedge clk) begin
     total <= n_2[48:0];
   end
@@ -4519,6 +4458,24 @@ module sq_engine_tiny_MACUnit1__accumulator (
     total = 49'd0;
   end
 endmodule
+
+// Full adders side by side: at each place a + b + c = sum + 2 * carry.
+// This is the one place where to put the full-adder cell of a library; sqhw's synthesis does so by itself.
+/* verilator coverage_off */
+module sq_engine_tiny_MACUnit1__full_adders #(
+  parameter WIDTH = 1
+) (
+  input wire [WIDTH - 1:0] a,
+  input wire [WIDTH - 1:0] b,
+  input wire [WIDTH - 1:0] c,
+  output wire [WIDTH - 1:0] sum,
+  output wire [WIDTH - 1:0] carry
+);
+  wire [WIDTH - 1:0] half = a ^ b;
+  assign sum = half ^ c;
+  assign carry = (half & c) | (~half & a);
+endmodule
+/* verilator coverage_on */
 
 // An output stage and float16 rounding that stop together.
 //

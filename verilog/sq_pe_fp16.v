@@ -90,9 +90,9 @@ module sq_pe_fp16 (
     .rst(pe_rst),
     .i__payload(s_axis_sq_buffer_r_data),
     .i__valid(s_axis_sq_buffer_r_rdy),
+    .i_beat__valid(s_axis_dense_buffer_r_rdy),
     .i_dense__payload(s_axis_dense_buffer_r_data),
     .i_dense__ready(pe_i_dense__ready),
-    .i_dense__valid(s_axis_dense_buffer_r_rdy),
     .i_scales__payload(s_axis_scale_buffer_r_data),
     .i_scales__ready(pe_i_scales__ready),
     .i_scales__valid(s_axis_scale_buffer_r_rdy),
@@ -141,23 +141,26 @@ endmodule
 // outlier lanes; such a beat takes one cycle per outlier_lanes outliers; and one result per
 // 1 cycles.
 // Backpressure: full. A waiting result stops the whole datapath, and so does a finished sum without its
-// scales. i_sq.ready and i_dense.ready depend combinationally on the other stream's valid, and
-// with a serial output stage on that of i_scales; no input depends on o.ready.
+// scales; earlier results leave. i_sq.ready and i_dense.ready depend combinationally on the
+// other stream's valid, and with a serial output stage on that of i_scales; no input depends on
+// o.ready.
+// Lengths: each stream's last ends a dot product of that stream; the n-th ones of both meet. If they do
+// not end in the same beat, the result is an error, the rest of the longer one is discarded, and the next is
+// clean (OperandJoin). Each result, an error too, takes one pair of scales.
 //
 // Members
 // -------
 // i_sq : In(stream.Signature(sq_beat_layout(config)))
 // i_dense : In(stream.Signature(dense_beat_layout(config)))
-//     One dense beat for each SQ beat. A last that differs from the SQ beat's is an error.
+//     One dense beat for each SQ beat.
 // i_scales : In(stream.Signature(scales_layout()))
-//     One pair of row scales for each result.
+//     One pair of row scales for each result; a sum waits for its own and for no other.
 // o : Out(stream.Signature(result_layout()))
 module sq_pe_fp16__pe (
   input wire clk,
   input wire rst,
   output wire i_sq__ready,
   input wire [70:0] i_dense__payload,
-  input wire i_dense__valid,
   output wire i_dense__ready,
   input wire [63:0] i_scales__payload,
   input wire i_scales__valid,
@@ -166,7 +169,8 @@ module sq_pe_fp16__pe (
   output wire o__valid,
   input wire r_en,
   input wire i__valid,
-  input wire [105:0] i__payload
+  input wire [105:0] i__payload,
+  input wire i_beat__valid
 );
   reg [63:0] scales;
   reg full;
@@ -177,22 +181,21 @@ module sq_pe_fp16__pe (
   wire [1:0] decoder_step;
   wire [71:0] decoder_o__payload;
   wire [33:0] decoder_o__payload_2;
+  wire join__i_step__ready;
+  wire [1:0] join__o__payload;
+  wire join__o__valid;
   wire [32:0] output_stage_o__payload;
   wire output_stage_o__valid;
-  wire step_error = decoder_o__payload_2[33] | (decoder_o__payload_2[32] != i_dense__payload[70]);
-  wire datapath_valid = decoder_o__valid & i_dense__valid;
+  assign i_scales__ready = ~full | (datapath_o[0] & buffer_w_rdy);
+  wire output_stage_i__valid = datapath_o[0] & full;
   wire datapath_en = buffer_w_rdy & (full | ~datapath_o[0]);
-  wire decoder_o__ready = i_dense__valid & datapath_en;
-  assign i_dense__ready = decoder_o__valid & decoder_step[1] & datapath_en;
-  assign i_scales__ready = ~full | (datapath_o[0] & datapath_en);
-  wire buffer_w_en = output_stage_o__valid & datapath_en;
   sq_pe_fp16__pe__buffer buffer (
     .clk(clk),
     .rst(rst),
     .r_data(o__payload),
     .r_en(r_en),
     .r_rdy(o__valid),
-    .w_en(buffer_w_en),
+    .w_en(output_stage_o__valid),
     .w_port__data(output_stage_o__payload),
     .w_rdy(buffer_w_rdy)
   );
@@ -201,10 +204,10 @@ module sq_pe_fp16__pe (
     .rst(rst),
     .acc(datapath_acc),
     .en(datapath_en),
-    .i_2({step_error, decoder_o__payload_2[32:0], decoder_step, decoder_o__payload}),
+    .i_2({join__o__payload, decoder_o__payload_2[31:0], decoder_step, decoder_o__payload}),
     .i(i_dense__payload),
     .o(datapath_o),
-    .valid(datapath_valid)
+    .valid(join__o__valid)
   );
   sq_pe_fp16__pe__decoder decoder (
     .clk(clk),
@@ -212,20 +215,33 @@ module sq_pe_fp16__pe (
     .advance(i_sq__ready),
     .i__payload(i__payload),
     .i__valid(i__valid),
-    .o__ready(decoder_o__ready),
+    .o__ready(join__i_step__ready),
     .o__valid(decoder_o__valid),
     .step(decoder_step),
     .o__payload(decoder_o__payload),
     .o__payload_2(decoder_o__payload_2)
   );
+  sq_pe_fp16__pe__join join_ (
+    .clk(clk),
+    .rst(rst),
+    .i_beat__payload({1'b0, i_dense__payload[70]}),
+    .i_beat__ready(i_dense__ready),
+    .i_beat__valid(i_beat__valid),
+    .i_step__payload({decoder_o__payload_2[33:32], decoder_step[1]}),
+    .i_step__ready(join__i_step__ready),
+    .i_step__valid(decoder_o__valid),
+    .o__payload(join__o__payload),
+    .o__ready(datapath_en),
+    .o__valid(join__o__valid)
+  );
   sq_pe_fp16__pe__output_stage output_stage (
     .clk(clk),
     .rst(rst),
-    .en(datapath_en),
     .i__payload({datapath_o[1], scales, datapath_acc}),
-    .i__valid(datapath_o[0]),
+    .i__valid(output_stage_i__valid),
     .o__payload(output_stage_o__payload),
-    .o__valid(output_stage_o__valid)
+    .o__valid(output_stage_o__valid),
+    .w_rdy(buffer_w_rdy)
   );
   always @(posedge clk) begin
     if (i_scales__ready) begin
@@ -271,47 +287,60 @@ module sq_pe_fp16__pe__decoder (
   output reg [71:0] o__payload,
   output reg [33:0] o__payload_2
 );
+  wire [4:0] count_adders1_carry;
+  wire [4:0] count_adders1_sum;
+  wire [2:0] count_adders2_carry;
+  wire [2:0] count_adders2_sum;
+  wire count_adders3_carry;
+  wire count_adders3_sum;
+  wire count_adders4_carry;
+  wire count_adders4_sum;
+  wire count_adders5_carry;
+  wire count_adders5_sum;
   wire monitor_error;
   assign advance = o__ready | ~o__valid;
   wire monitor_beat = i__valid & advance;
-  wire count_fa16_h = i__payload[64] ^ i__payload[65];
-  wire count_fa16_s = count_fa16_h ^ i__payload[66];
-  wire count_fa16_c = count_fa16_h ? i__payload[66] : i__payload[64];
-  wire count_fa18_h = i__payload[67] ^ i__payload[68];
-  wire count_fa18_s = count_fa18_h ^ i__payload[69];
-  wire count_fa18_c = count_fa18_h ? i__payload[69] : i__payload[67];
-  wire count_fa20_h = i__payload[70] ^ i__payload[71];
-  wire count_fa20_s = count_fa20_h ^ i__payload[72];
-  wire count_fa20_c = count_fa20_h ? i__payload[72] : i__payload[70];
-  wire count_fa22_h = i__payload[73] ^ i__payload[74];
-  wire count_fa22_s = count_fa22_h ^ i__payload[75];
-  wire count_fa22_c = count_fa22_h ? i__payload[75] : i__payload[73];
-  wire count_fa24_h = i__payload[76] ^ i__payload[77];
-  wire count_fa24_s = count_fa24_h ^ i__payload[78];
-  wire count_fa24_c = count_fa24_h ? i__payload[78] : i__payload[76];
-  wire count_fa26_h = i__payload[79] ^ count_fa16_s;
-  wire count_fa26_s = count_fa26_h ^ count_fa18_s;
-  wire count_fa26_c = count_fa26_h ? count_fa18_s : i__payload[79];
-  wire count_fa28_h = count_fa20_s ^ count_fa22_s;
-  wire count_fa28_s = count_fa28_h ^ count_fa24_s;
-  wire count_fa28_c = count_fa28_h ? count_fa24_s : count_fa20_s;
-  wire count_fa30_h = count_fa16_c ^ count_fa18_c;
-  wire count_fa30_s = count_fa30_h ^ count_fa20_c;
-  wire count_fa30_c = count_fa30_h ? count_fa20_c : count_fa16_c;
-  wire count_fa32_h = count_fa22_c ^ count_fa24_c;
-  wire count_fa32_s = count_fa32_h ^ count_fa26_c;
-  wire count_fa32_c = count_fa32_h ? count_fa26_c : count_fa22_c;
-  wire count_fa34_h = count_fa28_c ^ count_fa30_s;
-  wire count_fa34_s = count_fa34_h ^ count_fa32_s;
-  wire count_fa34_c = count_fa34_h ? count_fa32_s : count_fa28_c;
-  wire count_fa36_h = count_fa30_c ^ count_fa32_c;
-  wire count_fa36_s = count_fa36_h ^ count_fa34_c;
-  wire count_fa36_c = count_fa36_h ? count_fa34_c : count_fa30_c;
-  wire [5:0] n = {2'd0, count_fa36_c, count_fa36_s, count_fa34_s, count_fa26_s} + {5'd0, count_fa28_s};
+  wire [5:0] n = {2'd0, count_adders5_carry, count_adders5_sum, count_adders4_sum, count_adders2_sum[0]} +
+      {5'd0, count_adders2_sum[1]};
   wire n_2 = ((~|i__payload[87:83]) & (|i__payload[82:80])) | ((i__payload[87:83] == 5'd1) &
       (|i__payload[81:80]));
   wire n_3 = monitor_error | n_2 | ((i__payload[87:83] == 5'd2) & i__payload[80]);
   assign step = 2'd3;
+  sq_pe_fp16__full_adders #(.WIDTH(5)) count_adders1 (
+    .a({i__payload[76], i__payload[73], i__payload[70], i__payload[67], i__payload[64]}),
+    .b({i__payload[77], i__payload[74], i__payload[71], i__payload[68], i__payload[65]}),
+    .c({i__payload[78], i__payload[75], i__payload[72], i__payload[69], i__payload[66]}),
+    .carry(count_adders1_carry),
+    .sum(count_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(3)) count_adders2 (
+    .a({count_adders1_carry[0], count_adders1_sum[2], i__payload[79]}),
+    .b({count_adders1_carry[1], count_adders1_sum[3], count_adders1_sum[0]}),
+    .c({count_adders1_carry[2], count_adders1_sum[4], count_adders1_sum[1]}),
+    .carry(count_adders2_carry),
+    .sum(count_adders2_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) count_adders3 (
+    .a(count_adders1_carry[3]),
+    .b(count_adders1_carry[4]),
+    .c(count_adders2_carry[0]),
+    .carry(count_adders3_carry),
+    .sum(count_adders3_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) count_adders4 (
+    .a(count_adders2_carry[1]),
+    .b(count_adders2_sum[2]),
+    .c(count_adders3_sum),
+    .carry(count_adders4_carry),
+    .sum(count_adders4_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) count_adders5 (
+    .a(count_adders2_carry[2]),
+    .b(count_adders3_carry),
+    .c(count_adders4_carry),
+    .carry(count_adders5_carry),
+    .sum(count_adders5_sum)
+  );
   sq_pe_fp16__pe__decoder__monitor monitor (
     .clk(clk),
     .rst(rst),
@@ -889,552 +918,238 @@ module sq_pe_fp16__pe__datapath__mac__dense_lanes (
   input wire en,
   input wire [103:0] row
 );
-  wire [4:0] n_43 = ({row[3], row[3:0]} & {5{picks[0]}}) | ({row[7], row[7:4]} & {5{picks[1]}});
-  wire [4:0] pair0_0 = n_43 | (row[68:64] & {5{picks[2]}});
-  wire [4:0] n_44 = ({row[3], row[3:0]} & {5{picks[3]}}) | ({row[7], row[7:4]} & {5{picks[4]}});
-  wire [4:0] pair0_1 = n_44 | (row[68:64] & {5{picks[5]}});
-  wire [4:0] n_45 = ({row[3], row[3:0]} & {5{picks[6]}}) | ({row[7], row[7:4]} & {5{picks[7]}});
-  wire [4:0] pair0_2 = n_45 | (row[68:64] & {5{picks[8]}});
-  wire [4:0] n_46 = ({row[3], row[3:0]} & {5{picks[9]}}) | ({row[7], row[7:4]} & {5{picks[10]}});
-  wire [4:0] pair0_3 = n_46 | (row[68:64] & {5{picks[11]}});
-  wire [4:0] n_47 = ({row[11], row[11:8]} & {5{picks[12]}}) | ({row[15], row[15:12]} & {5{picks[13]}});
-  wire [4:0] pair1_0 = n_47 | (row[73:69] & {5{picks[14]}});
-  wire [4:0] n_48 = ({row[11], row[11:8]} & {5{picks[15]}}) | ({row[15], row[15:12]} & {5{picks[16]}});
-  wire [4:0] pair1_1 = n_48 | (row[73:69] & {5{picks[17]}});
-  wire [4:0] n_49 = ({row[11], row[11:8]} & {5{picks[18]}}) | ({row[15], row[15:12]} & {5{picks[19]}});
-  wire [4:0] pair1_2 = n_49 | (row[73:69] & {5{picks[20]}});
-  wire [4:0] n_50 = ({row[11], row[11:8]} & {5{picks[21]}}) | ({row[15], row[15:12]} & {5{picks[22]}});
-  wire [4:0] pair1_3 = n_50 | (row[73:69] & {5{picks[23]}});
-  wire [4:0] n_51 = ({row[19], row[19:16]} & {5{picks[24]}}) | ({row[23], row[23:20]} & {5{picks[25]}});
-  wire [4:0] pair2_0 = n_51 | (row[78:74] & {5{picks[26]}});
-  wire [4:0] n_52 = ({row[19], row[19:16]} & {5{picks[27]}}) | ({row[23], row[23:20]} & {5{picks[28]}});
-  wire [4:0] pair2_1 = n_52 | (row[78:74] & {5{picks[29]}});
-  wire [4:0] n_53 = ({row[19], row[19:16]} & {5{picks[30]}}) | ({row[23], row[23:20]} & {5{picks[31]}});
-  wire [4:0] pair2_2 = n_53 | (row[78:74] & {5{picks[32]}});
-  wire [4:0] n_54 = ({row[19], row[19:16]} & {5{picks[33]}}) | ({row[23], row[23:20]} & {5{picks[34]}});
-  wire [4:0] pair2_3 = n_54 | (row[78:74] & {5{picks[35]}});
-  wire [4:0] n_55 = ({row[27], row[27:24]} & {5{picks[36]}}) | ({row[31], row[31:28]} & {5{picks[37]}});
-  wire [4:0] pair3_0 = n_55 | (row[83:79] & {5{picks[38]}});
-  wire [4:0] n_56 = ({row[27], row[27:24]} & {5{picks[39]}}) | ({row[31], row[31:28]} & {5{picks[40]}});
-  wire [4:0] pair3_1 = n_56 | (row[83:79] & {5{picks[41]}});
-  wire [4:0] n_57 = ({row[27], row[27:24]} & {5{picks[42]}}) | ({row[31], row[31:28]} & {5{picks[43]}});
-  wire [4:0] pair3_2 = n_57 | (row[83:79] & {5{picks[44]}});
-  wire [4:0] n_58 = ({row[27], row[27:24]} & {5{picks[45]}}) | ({row[31], row[31:28]} & {5{picks[46]}});
-  wire [4:0] pair3_3 = n_58 | (row[83:79] & {5{picks[47]}});
-  wire [4:0] n_59 = ({row[35], row[35:32]} & {5{picks[48]}}) | ({row[39], row[39:36]} & {5{picks[49]}});
-  wire [4:0] pair4_0 = n_59 | (row[88:84] & {5{picks[50]}});
-  wire [4:0] n_60 = ({row[35], row[35:32]} & {5{picks[51]}}) | ({row[39], row[39:36]} & {5{picks[52]}});
-  wire [4:0] pair4_1 = n_60 | (row[88:84] & {5{picks[53]}});
-  wire [4:0] n_61 = ({row[35], row[35:32]} & {5{picks[54]}}) | ({row[39], row[39:36]} & {5{picks[55]}});
-  wire [4:0] pair4_2 = n_61 | (row[88:84] & {5{picks[56]}});
-  wire [4:0] n_62 = ({row[35], row[35:32]} & {5{picks[57]}}) | ({row[39], row[39:36]} & {5{picks[58]}});
-  wire [4:0] pair4_3 = n_62 | (row[88:84] & {5{picks[59]}});
-  wire [4:0] n_63 = ({row[43], row[43:40]} & {5{picks[60]}}) | ({row[47], row[47:44]} & {5{picks[61]}});
-  wire [4:0] pair5_0 = n_63 | (row[93:89] & {5{picks[62]}});
-  wire [4:0] n_64 = ({row[43], row[43:40]} & {5{picks[63]}}) | ({row[47], row[47:44]} & {5{picks[64]}});
-  wire [4:0] pair5_1 = n_64 | (row[93:89] & {5{picks[65]}});
-  wire [4:0] n_65 = ({row[43], row[43:40]} & {5{picks[66]}}) | ({row[47], row[47:44]} & {5{picks[67]}});
-  wire [4:0] pair5_2 = n_65 | (row[93:89] & {5{picks[68]}});
-  wire [4:0] n_66 = ({row[43], row[43:40]} & {5{picks[69]}}) | ({row[47], row[47:44]} & {5{picks[70]}});
-  wire [4:0] pair5_3 = n_66 | (row[93:89] & {5{picks[71]}});
-  wire [4:0] n_67 = ({row[51], row[51:48]} & {5{picks[72]}}) | ({row[55], row[55:52]} & {5{picks[73]}});
-  wire [4:0] pair6_0 = n_67 | (row[98:94] & {5{picks[74]}});
-  wire [4:0] n_68 = ({row[51], row[51:48]} & {5{picks[75]}}) | ({row[55], row[55:52]} & {5{picks[76]}});
-  wire [4:0] pair6_1 = n_68 | (row[98:94] & {5{picks[77]}});
-  wire [4:0] n_69 = ({row[51], row[51:48]} & {5{picks[78]}}) | ({row[55], row[55:52]} & {5{picks[79]}});
-  wire [4:0] pair6_2 = n_69 | (row[98:94] & {5{picks[80]}});
-  wire [4:0] n_70 = ({row[51], row[51:48]} & {5{picks[81]}}) | ({row[55], row[55:52]} & {5{picks[82]}});
-  wire [4:0] pair6_3 = n_70 | (row[98:94] & {5{picks[83]}});
-  wire [4:0] n_71 = ({row[59], row[59:56]} & {5{picks[84]}}) | ({row[63], row[63:60]} & {5{picks[85]}});
-  wire [4:0] pair7_0 = n_71 | (row[103:99] & {5{picks[86]}});
-  wire [4:0] n_72 = ({row[59], row[59:56]} & {5{picks[87]}}) | ({row[63], row[63:60]} & {5{picks[88]}});
-  wire [4:0] pair7_1 = n_72 | (row[103:99] & {5{picks[89]}});
-  wire [4:0] n_73 = ({row[59], row[59:56]} & {5{picks[90]}}) | ({row[63], row[63:60]} & {5{picks[91]}});
-  wire [4:0] pair7_2 = n_73 | (row[103:99] & {5{picks[92]}});
-  wire [4:0] n_74 = ({row[59], row[59:56]} & {5{picks[93]}}) | ({row[63], row[63:60]} & {5{picks[94]}});
-  wire [4:0] pair7_3 = n_74 | (row[103:99] & {5{picks[95]}});
-  wire lanes_fa160_h = pair0_0[0] ^ pair1_0[0];
-  wire lanes_fa160_s = lanes_fa160_h ^ pair2_0[0];
-  wire lanes_fa160_c = lanes_fa160_h ? pair2_0[0] : pair0_0[0];
-  wire lanes_fa162_h = pair3_0[0] ^ pair4_0[0];
-  wire lanes_fa162_s = lanes_fa162_h ^ pair5_0[0];
-  wire lanes_fa162_c = lanes_fa162_h ? pair5_0[0] : pair3_0[0];
-  wire lanes_fa164_h = pair6_0[0] ^ pair7_0[0];
-  wire lanes_fa164_s = lanes_fa164_h ^ lanes_fa160_s;
-  wire lanes_fa164_c = lanes_fa164_h ? lanes_fa160_s : pair6_0[0];
-  wire lanes_fa166_h = pair0_0[1] ^ pair0_1[0];
-  wire lanes_fa166_s = lanes_fa166_h ^ pair1_0[1];
-  wire lanes_fa166_c = lanes_fa166_h ? pair1_0[1] : pair0_0[1];
-  wire lanes_fa168_h = pair1_1[0] ^ pair2_0[1];
-  wire lanes_fa168_s = lanes_fa168_h ^ pair2_1[0];
-  wire lanes_fa168_c = lanes_fa168_h ? pair2_1[0] : pair1_1[0];
-  wire lanes_fa170_h = pair3_0[1] ^ pair3_1[0];
-  wire lanes_fa170_s = lanes_fa170_h ^ pair4_0[1];
-  wire lanes_fa170_c = lanes_fa170_h ? pair4_0[1] : pair3_0[1];
-  wire lanes_fa172_h = pair4_1[0] ^ pair5_0[1];
-  wire lanes_fa172_s = lanes_fa172_h ^ pair5_1[0];
-  wire lanes_fa172_c = lanes_fa172_h ? pair5_1[0] : pair4_1[0];
-  wire lanes_fa174_h = pair6_0[1] ^ pair6_1[0];
-  wire lanes_fa174_s = lanes_fa174_h ^ pair7_0[1];
-  wire lanes_fa174_c = lanes_fa174_h ? pair7_0[1] : pair6_0[1];
-  wire lanes_fa176_h = pair7_1[0] ^ lanes_fa160_c;
-  wire lanes_fa176_s = lanes_fa176_h ^ lanes_fa162_c;
-  wire lanes_fa176_c = lanes_fa176_h ? lanes_fa162_c : pair7_1[0];
-  wire lanes_fa178_h = lanes_fa166_s ^ lanes_fa168_s;
-  wire lanes_fa178_s = lanes_fa178_h ^ lanes_fa170_s;
-  wire lanes_fa178_c = lanes_fa178_h ? lanes_fa170_s : lanes_fa166_s;
-  wire lanes_fa180_h = lanes_fa172_s ^ lanes_fa174_s;
-  wire lanes_fa180_s = lanes_fa180_h ^ lanes_fa164_c;
-  wire lanes_fa180_c = lanes_fa180_h ? lanes_fa164_c : lanes_fa172_s;
-  wire lanes_fa182_h = lanes_fa176_s ^ lanes_fa178_s;
-  wire lanes_fa182_s = lanes_fa182_h ^ lanes_fa180_s;
-  wire lanes_fa182_c = lanes_fa182_h ? lanes_fa180_s : lanes_fa176_s;
-  wire lanes_fa184_h = pair0_0[2] ^ pair0_1[1];
-  wire lanes_fa184_s = lanes_fa184_h ^ pair0_2[0];
-  wire lanes_fa184_c = lanes_fa184_h ? pair0_2[0] : pair0_0[2];
-  wire lanes_fa186_h = pair1_0[2] ^ pair1_1[1];
-  wire lanes_fa186_s = lanes_fa186_h ^ pair1_2[0];
-  wire lanes_fa186_c = lanes_fa186_h ? pair1_2[0] : pair1_0[2];
-  wire lanes_fa188_h = pair2_0[2] ^ pair2_1[1];
-  wire lanes_fa188_s = lanes_fa188_h ^ pair2_2[0];
-  wire lanes_fa188_c = lanes_fa188_h ? pair2_2[0] : pair2_0[2];
-  wire lanes_fa190_h = pair3_0[2] ^ pair3_1[1];
-  wire lanes_fa190_s = lanes_fa190_h ^ pair3_2[0];
-  wire lanes_fa190_c = lanes_fa190_h ? pair3_2[0] : pair3_0[2];
-  wire lanes_fa192_h = pair4_0[2] ^ pair4_1[1];
-  wire lanes_fa192_s = lanes_fa192_h ^ pair4_2[0];
-  wire lanes_fa192_c = lanes_fa192_h ? pair4_2[0] : pair4_0[2];
-  wire lanes_fa194_h = pair5_0[2] ^ pair5_1[1];
-  wire lanes_fa194_s = lanes_fa194_h ^ pair5_2[0];
-  wire lanes_fa194_c = lanes_fa194_h ? pair5_2[0] : pair5_0[2];
-  wire lanes_fa196_h = pair6_0[2] ^ pair6_1[1];
-  wire lanes_fa196_s = lanes_fa196_h ^ pair6_2[0];
-  wire lanes_fa196_c = lanes_fa196_h ? pair6_2[0] : pair6_0[2];
-  wire lanes_fa198_h = pair7_0[2] ^ pair7_1[1];
-  wire lanes_fa198_s = lanes_fa198_h ^ pair7_2[0];
-  wire lanes_fa198_c = lanes_fa198_h ? pair7_2[0] : pair7_0[2];
-  wire lanes_fa200_h = lanes_fa166_c ^ lanes_fa168_c;
-  wire lanes_fa200_s = lanes_fa200_h ^ lanes_fa170_c;
-  wire lanes_fa200_c = lanes_fa200_h ? lanes_fa170_c : lanes_fa166_c;
-  wire lanes_fa202_h = lanes_fa172_c ^ lanes_fa174_c;
-  wire lanes_fa202_s = lanes_fa202_h ^ lanes_fa176_c;
-  wire lanes_fa202_c = lanes_fa202_h ? lanes_fa176_c : lanes_fa172_c;
-  wire lanes_fa204_h = lanes_fa184_s ^ lanes_fa186_s;
-  wire lanes_fa204_s = lanes_fa204_h ^ lanes_fa188_s;
-  wire lanes_fa204_c = lanes_fa204_h ? lanes_fa188_s : lanes_fa184_s;
-  wire lanes_fa206_h = lanes_fa190_s ^ lanes_fa192_s;
-  wire lanes_fa206_s = lanes_fa206_h ^ lanes_fa194_s;
-  wire lanes_fa206_c = lanes_fa206_h ? lanes_fa194_s : lanes_fa190_s;
-  wire lanes_fa208_h = lanes_fa196_s ^ lanes_fa198_s;
-  wire lanes_fa208_s = lanes_fa208_h ^ lanes_fa178_c;
-  wire lanes_fa208_c = lanes_fa208_h ? lanes_fa178_c : lanes_fa196_s;
-  wire lanes_fa210_h = lanes_fa200_s ^ lanes_fa180_c;
-  wire lanes_fa210_s = lanes_fa210_h ^ lanes_fa202_s;
-  wire lanes_fa210_c = lanes_fa210_h ? lanes_fa202_s : lanes_fa200_s;
-  wire lanes_fa212_h = lanes_fa204_s ^ lanes_fa206_s;
-  wire lanes_fa212_s = lanes_fa212_h ^ lanes_fa208_s;
-  wire lanes_fa212_c = lanes_fa212_h ? lanes_fa208_s : lanes_fa204_s;
-  wire lanes_fa214_h = lanes_fa182_c ^ lanes_fa210_s;
-  wire lanes_fa214_s = lanes_fa214_h ^ lanes_fa212_s;
-  wire lanes_fa214_c = lanes_fa214_h ? lanes_fa212_s : lanes_fa182_c;
-  wire lanes_fa216_h = pair0_0[3] ^ pair0_1[2];
-  wire lanes_fa216_s = lanes_fa216_h ^ pair0_2[1];
-  wire lanes_fa216_c = lanes_fa216_h ? pair0_2[1] : pair0_0[3];
-  wire n = ~pair0_3[0];
-  wire lanes_fa218_h = n ^ pair1_0[3];
-  wire lanes_fa218_s = lanes_fa218_h ^ pair1_1[2];
-  wire lanes_fa218_c = lanes_fa218_h ? pair1_1[2] : n;
-  wire lanes_fa220_h = pair1_2[1] ^ ~pair1_3[0];
-  wire lanes_fa220_s = lanes_fa220_h ^ pair2_0[3];
-  wire lanes_fa220_c = lanes_fa220_h ? pair2_0[3] : pair1_2[1];
-  wire lanes_fa222_h = pair2_1[2] ^ pair2_2[1];
-  wire n_2 = ~pair2_3[0];
-  wire lanes_fa222_s = lanes_fa222_h ^ n_2;
-  wire lanes_fa222_c = lanes_fa222_h ? n_2 : pair2_1[2];
-  wire lanes_fa224_h = pair3_0[3] ^ pair3_1[2];
-  wire lanes_fa224_s = lanes_fa224_h ^ pair3_2[1];
-  wire lanes_fa224_c = lanes_fa224_h ? pair3_2[1] : pair3_0[3];
-  wire n_3 = ~pair3_3[0];
-  wire lanes_fa226_h = n_3 ^ pair4_0[3];
-  wire lanes_fa226_s = lanes_fa226_h ^ pair4_1[2];
-  wire lanes_fa226_c = lanes_fa226_h ? pair4_1[2] : n_3;
-  wire lanes_fa228_h = pair4_2[1] ^ ~pair4_3[0];
-  wire lanes_fa228_s = lanes_fa228_h ^ pair5_0[3];
-  wire lanes_fa228_c = lanes_fa228_h ? pair5_0[3] : pair4_2[1];
-  wire lanes_fa230_h = pair5_1[2] ^ pair5_2[1];
-  wire n_4 = ~pair5_3[0];
-  wire lanes_fa230_s = lanes_fa230_h ^ n_4;
-  wire lanes_fa230_c = lanes_fa230_h ? n_4 : pair5_1[2];
-  wire lanes_fa232_h = pair6_0[3] ^ pair6_1[2];
-  wire lanes_fa232_s = lanes_fa232_h ^ pair6_2[1];
-  wire lanes_fa232_c = lanes_fa232_h ? pair6_2[1] : pair6_0[3];
-  wire n_5 = ~pair6_3[0];
-  wire lanes_fa234_h = n_5 ^ pair7_0[3];
-  wire lanes_fa234_s = lanes_fa234_h ^ pair7_1[2];
-  wire lanes_fa234_c = lanes_fa234_h ? pair7_1[2] : n_5;
-  wire lanes_fa236_h = pair7_2[1] ^ ~pair7_3[0];
-  wire lanes_fa236_s = lanes_fa236_h ^ lanes_fa184_c;
-  wire lanes_fa236_c = lanes_fa236_h ? lanes_fa184_c : pair7_2[1];
-  wire lanes_fa238_h = lanes_fa186_c ^ lanes_fa188_c;
-  wire lanes_fa238_s = lanes_fa238_h ^ lanes_fa190_c;
-  wire lanes_fa238_c = lanes_fa238_h ? lanes_fa190_c : lanes_fa186_c;
-  wire lanes_fa240_h = lanes_fa192_c ^ lanes_fa194_c;
-  wire lanes_fa240_s = lanes_fa240_h ^ lanes_fa196_c;
-  wire lanes_fa240_c = lanes_fa240_h ? lanes_fa196_c : lanes_fa192_c;
-  wire lanes_fa242_h = lanes_fa198_c ^ lanes_fa200_c;
-  wire lanes_fa242_s = lanes_fa242_h ^ lanes_fa216_s;
-  wire lanes_fa242_c = lanes_fa242_h ? lanes_fa216_s : lanes_fa198_c;
-  wire lanes_fa244_h = lanes_fa218_s ^ lanes_fa220_s;
-  wire lanes_fa244_s = lanes_fa244_h ^ lanes_fa222_s;
-  wire lanes_fa244_c = lanes_fa244_h ? lanes_fa222_s : lanes_fa218_s;
-  wire lanes_fa246_h = lanes_fa224_s ^ lanes_fa226_s;
-  wire lanes_fa246_s = lanes_fa246_h ^ lanes_fa228_s;
-  wire lanes_fa246_c = lanes_fa246_h ? lanes_fa228_s : lanes_fa224_s;
-  wire lanes_fa248_h = lanes_fa230_s ^ lanes_fa232_s;
-  wire lanes_fa248_s = lanes_fa248_h ^ lanes_fa234_s;
-  wire lanes_fa248_c = lanes_fa248_h ? lanes_fa234_s : lanes_fa230_s;
-  wire lanes_fa250_h = lanes_fa202_c ^ lanes_fa204_c;
-  wire lanes_fa250_s = lanes_fa250_h ^ lanes_fa206_c;
-  wire lanes_fa250_c = lanes_fa250_h ? lanes_fa206_c : lanes_fa202_c;
-  wire lanes_fa252_h = lanes_fa236_s ^ lanes_fa238_s;
-  wire lanes_fa252_s = lanes_fa252_h ^ lanes_fa240_s;
-  wire lanes_fa252_c = lanes_fa252_h ? lanes_fa240_s : lanes_fa236_s;
-  wire lanes_fa254_h = lanes_fa208_c ^ lanes_fa242_s;
-  wire lanes_fa254_s = lanes_fa254_h ^ lanes_fa244_s;
-  wire lanes_fa254_c = lanes_fa254_h ? lanes_fa244_s : lanes_fa208_c;
-  wire lanes_fa256_h = lanes_fa246_s ^ lanes_fa248_s;
-  wire lanes_fa256_s = lanes_fa256_h ^ lanes_fa210_c;
-  wire lanes_fa256_c = lanes_fa256_h ? lanes_fa210_c : lanes_fa246_s;
-  wire lanes_fa258_h = lanes_fa250_s ^ lanes_fa252_s;
-  wire lanes_fa258_s = lanes_fa258_h ^ lanes_fa212_c;
-  wire lanes_fa258_c = lanes_fa258_h ? lanes_fa212_c : lanes_fa250_s;
-  wire lanes_fa260_h = lanes_fa254_s ^ lanes_fa256_s;
-  wire lanes_fa260_s = lanes_fa260_h ^ lanes_fa214_c;
-  wire lanes_fa260_c = lanes_fa260_h ? lanes_fa214_c : lanes_fa254_s;
-  wire n_6 = ~pair0_0[4];
-  wire lanes_fa262_h = n_6 ^ pair0_1[3];
-  wire lanes_fa262_s = lanes_fa262_h ^ pair0_2[2];
-  wire lanes_fa262_c = lanes_fa262_h ? pair0_2[2] : n_6;
-  wire n_7 = ~pair0_3[1];
-  wire lanes_fa264_h = n_7 ^ ~pair1_0[4];
-  wire lanes_fa264_s = lanes_fa264_h ^ pair1_1[3];
-  wire lanes_fa264_c = lanes_fa264_h ? pair1_1[3] : n_7;
-  wire lanes_fa266_h = pair1_2[2] ^ ~pair1_3[1];
-  wire n_8 = ~pair2_0[4];
-  wire lanes_fa266_s = lanes_fa266_h ^ n_8;
-  wire lanes_fa266_c = lanes_fa266_h ? n_8 : pair1_2[2];
-  wire lanes_fa268_h = pair2_1[3] ^ pair2_2[2];
-  wire n_9 = ~pair2_3[1];
-  wire lanes_fa268_s = lanes_fa268_h ^ n_9;
-  wire lanes_fa268_c = lanes_fa268_h ? n_9 : pair2_1[3];
-  wire n_10 = ~pair3_0[4];
-  wire lanes_fa270_h = n_10 ^ pair3_1[3];
-  wire lanes_fa270_s = lanes_fa270_h ^ pair3_2[2];
-  wire lanes_fa270_c = lanes_fa270_h ? pair3_2[2] : n_10;
-  wire n_11 = ~pair3_3[1];
-  wire lanes_fa272_h = n_11 ^ ~pair4_0[4];
-  wire lanes_fa272_s = lanes_fa272_h ^ pair4_1[3];
-  wire lanes_fa272_c = lanes_fa272_h ? pair4_1[3] : n_11;
-  wire lanes_fa274_h = pair4_2[2] ^ ~pair4_3[1];
-  wire n_12 = ~pair5_0[4];
-  wire lanes_fa274_s = lanes_fa274_h ^ n_12;
-  wire lanes_fa274_c = lanes_fa274_h ? n_12 : pair4_2[2];
-  wire lanes_fa276_h = pair5_1[3] ^ pair5_2[2];
-  wire n_13 = ~pair5_3[1];
-  wire lanes_fa276_s = lanes_fa276_h ^ n_13;
-  wire lanes_fa276_c = lanes_fa276_h ? n_13 : pair5_1[3];
-  wire n_14 = ~pair6_0[4];
-  wire lanes_fa278_h = n_14 ^ pair6_1[3];
-  wire lanes_fa278_s = lanes_fa278_h ^ pair6_2[2];
-  wire lanes_fa278_c = lanes_fa278_h ? pair6_2[2] : n_14;
-  wire n_15 = ~pair6_3[1];
-  wire lanes_fa280_h = n_15 ^ ~pair7_0[4];
-  wire lanes_fa280_s = lanes_fa280_h ^ pair7_1[3];
-  wire lanes_fa280_c = lanes_fa280_h ? pair7_1[3] : n_15;
-  wire lanes_fa282_h = pair7_2[2] ^ ~pair7_3[1];
-  wire lanes_fa282_s = lanes_fa282_h ^ lanes_fa216_c;
-  wire lanes_fa282_c = lanes_fa282_h ? lanes_fa216_c : pair7_2[2];
-  wire lanes_fa284_h = lanes_fa218_c ^ lanes_fa220_c;
-  wire lanes_fa284_s = lanes_fa284_h ^ lanes_fa222_c;
-  wire lanes_fa284_c = lanes_fa284_h ? lanes_fa222_c : lanes_fa218_c;
-  wire lanes_fa286_h = lanes_fa224_c ^ lanes_fa226_c;
-  wire lanes_fa286_s = lanes_fa286_h ^ lanes_fa228_c;
-  wire lanes_fa286_c = lanes_fa286_h ? lanes_fa228_c : lanes_fa224_c;
-  wire lanes_fa288_h = lanes_fa230_c ^ lanes_fa232_c;
-  wire lanes_fa288_s = lanes_fa288_h ^ lanes_fa234_c;
-  wire lanes_fa288_c = lanes_fa288_h ? lanes_fa234_c : lanes_fa230_c;
-  wire lanes_fa290_h = lanes_fa236_c ^ lanes_fa238_c;
-  wire lanes_fa290_s = lanes_fa290_h ^ lanes_fa240_c;
-  wire lanes_fa290_c = lanes_fa290_h ? lanes_fa240_c : lanes_fa236_c;
-  wire lanes_fa292_h = lanes_fa262_s ^ lanes_fa264_s;
-  wire lanes_fa292_s = lanes_fa292_h ^ lanes_fa266_s;
-  wire lanes_fa292_c = lanes_fa292_h ? lanes_fa266_s : lanes_fa262_s;
-  wire lanes_fa294_h = lanes_fa268_s ^ lanes_fa270_s;
-  wire lanes_fa294_s = lanes_fa294_h ^ lanes_fa272_s;
-  wire lanes_fa294_c = lanes_fa294_h ? lanes_fa272_s : lanes_fa268_s;
-  wire lanes_fa296_h = lanes_fa274_s ^ lanes_fa276_s;
-  wire lanes_fa296_s = lanes_fa296_h ^ lanes_fa278_s;
-  wire lanes_fa296_c = lanes_fa296_h ? lanes_fa278_s : lanes_fa274_s;
-  wire lanes_fa298_h = lanes_fa280_s ^ lanes_fa242_c;
-  wire lanes_fa298_s = lanes_fa298_h ^ lanes_fa244_c;
-  wire lanes_fa298_c = lanes_fa298_h ? lanes_fa244_c : lanes_fa280_s;
-  wire lanes_fa300_h = lanes_fa246_c ^ lanes_fa248_c;
-  wire lanes_fa300_s = lanes_fa300_h ^ lanes_fa282_s;
-  wire lanes_fa300_c = lanes_fa300_h ? lanes_fa282_s : lanes_fa246_c;
-  wire lanes_fa302_h = lanes_fa284_s ^ lanes_fa286_s;
-  wire lanes_fa302_s = lanes_fa302_h ^ lanes_fa288_s;
-  wire lanes_fa302_c = lanes_fa302_h ? lanes_fa288_s : lanes_fa284_s;
-  wire lanes_fa304_h = lanes_fa250_c ^ lanes_fa252_c;
-  wire lanes_fa304_s = lanes_fa304_h ^ lanes_fa290_s;
-  wire lanes_fa304_c = lanes_fa304_h ? lanes_fa290_s : lanes_fa250_c;
-  wire lanes_fa306_h = lanes_fa292_s ^ lanes_fa294_s;
-  wire lanes_fa306_s = lanes_fa306_h ^ lanes_fa296_s;
-  wire lanes_fa306_c = lanes_fa306_h ? lanes_fa296_s : lanes_fa292_s;
-  wire lanes_fa308_h = lanes_fa254_c ^ lanes_fa298_s;
-  wire lanes_fa308_s = lanes_fa308_h ^ lanes_fa300_s;
-  wire lanes_fa308_c = lanes_fa308_h ? lanes_fa300_s : lanes_fa254_c;
-  wire lanes_fa310_h = lanes_fa302_s ^ lanes_fa256_c;
-  wire lanes_fa310_s = lanes_fa310_h ^ lanes_fa304_s;
-  wire lanes_fa310_c = lanes_fa310_h ? lanes_fa304_s : lanes_fa302_s;
-  wire lanes_fa312_h = lanes_fa306_s ^ lanes_fa258_c;
-  wire lanes_fa312_s = lanes_fa312_h ^ lanes_fa308_s;
-  wire lanes_fa312_c = lanes_fa312_h ? lanes_fa308_s : lanes_fa306_s;
-  wire lanes_fa314_h = lanes_fa310_s ^ lanes_fa260_c;
-  wire lanes_fa314_s = lanes_fa314_h ^ lanes_fa312_s;
-  wire lanes_fa314_c = lanes_fa314_h ? lanes_fa312_s : lanes_fa310_s;
-  wire n_16 = ~pair0_1[4];
-  wire lanes_fa316_h = n_16 ^ pair0_2[3];
-  wire n_17 = ~pair0_3[2];
-  wire lanes_fa316_s = lanes_fa316_h ^ n_17;
-  wire lanes_fa316_c = lanes_fa316_h ? n_17 : n_16;
-  wire n_18 = ~pair1_1[4];
-  wire lanes_fa318_h = n_18 ^ pair1_2[3];
-  wire n_19 = ~pair1_3[2];
-  wire lanes_fa318_s = lanes_fa318_h ^ n_19;
-  wire lanes_fa318_c = lanes_fa318_h ? n_19 : n_18;
-  wire n_20 = ~pair2_1[4];
-  wire lanes_fa320_h = n_20 ^ pair2_2[3];
-  wire n_21 = ~pair2_3[2];
-  wire lanes_fa320_s = lanes_fa320_h ^ n_21;
-  wire lanes_fa320_c = lanes_fa320_h ? n_21 : n_20;
-  wire n_22 = ~pair3_1[4];
-  wire lanes_fa322_h = n_22 ^ pair3_2[3];
-  wire n_23 = ~pair3_3[2];
-  wire lanes_fa322_s = lanes_fa322_h ^ n_23;
-  wire lanes_fa322_c = lanes_fa322_h ? n_23 : n_22;
-  wire n_24 = ~pair4_1[4];
-  wire lanes_fa324_h = n_24 ^ pair4_2[3];
-  wire n_25 = ~pair4_3[2];
-  wire lanes_fa324_s = lanes_fa324_h ^ n_25;
-  wire lanes_fa324_c = lanes_fa324_h ? n_25 : n_24;
-  wire n_26 = ~pair5_1[4];
-  wire lanes_fa326_h = n_26 ^ pair5_2[3];
-  wire n_27 = ~pair5_3[2];
-  wire lanes_fa326_s = lanes_fa326_h ^ n_27;
-  wire lanes_fa326_c = lanes_fa326_h ? n_27 : n_26;
-  wire n_28 = ~pair6_1[4];
-  wire lanes_fa328_h = n_28 ^ pair6_2[3];
-  wire n_29 = ~pair6_3[2];
-  wire lanes_fa328_s = lanes_fa328_h ^ n_29;
-  wire lanes_fa328_c = lanes_fa328_h ? n_29 : n_28;
-  wire n_30 = ~pair7_1[4];
-  wire lanes_fa330_h = n_30 ^ pair7_2[3];
-  wire n_31 = ~pair7_3[2];
-  wire lanes_fa330_s = lanes_fa330_h ^ n_31;
-  wire lanes_fa330_c = lanes_fa330_h ? n_31 : n_30;
-  wire lanes_fa332_h = lanes_fa262_c ^ lanes_fa264_c;
-  wire lanes_fa332_s = lanes_fa332_h ^ lanes_fa266_c;
-  wire lanes_fa332_c = lanes_fa332_h ? lanes_fa266_c : lanes_fa262_c;
-  wire lanes_fa334_h = lanes_fa268_c ^ lanes_fa270_c;
-  wire lanes_fa334_s = lanes_fa334_h ^ lanes_fa272_c;
-  wire lanes_fa334_c = lanes_fa334_h ? lanes_fa272_c : lanes_fa268_c;
-  wire lanes_fa336_h = lanes_fa274_c ^ lanes_fa276_c;
-  wire lanes_fa336_s = lanes_fa336_h ^ lanes_fa278_c;
-  wire lanes_fa336_c = lanes_fa336_h ? lanes_fa278_c : lanes_fa274_c;
-  wire lanes_fa338_h = lanes_fa280_c ^ lanes_fa282_c;
-  wire lanes_fa338_s = lanes_fa338_h ^ lanes_fa284_c;
-  wire lanes_fa338_c = lanes_fa338_h ? lanes_fa284_c : lanes_fa280_c;
-  wire lanes_fa340_h = lanes_fa286_c ^ lanes_fa288_c;
-  wire lanes_fa340_s = lanes_fa340_h ^ lanes_fa316_s;
-  wire lanes_fa340_c = lanes_fa340_h ? lanes_fa316_s : lanes_fa286_c;
-  wire lanes_fa342_h = lanes_fa318_s ^ lanes_fa320_s;
-  wire lanes_fa342_s = lanes_fa342_h ^ lanes_fa322_s;
-  wire lanes_fa342_c = lanes_fa342_h ? lanes_fa322_s : lanes_fa318_s;
-  wire lanes_fa344_h = lanes_fa324_s ^ lanes_fa326_s;
-  wire lanes_fa344_s = lanes_fa344_h ^ lanes_fa328_s;
-  wire lanes_fa344_c = lanes_fa344_h ? lanes_fa328_s : lanes_fa324_s;
-  wire lanes_fa346_h = lanes_fa330_s ^ lanes_fa290_c;
-  wire lanes_fa346_s = lanes_fa346_h ^ lanes_fa292_c;
-  wire lanes_fa346_c = lanes_fa346_h ? lanes_fa292_c : lanes_fa330_s;
-  wire lanes_fa348_h = lanes_fa294_c ^ lanes_fa296_c;
-  wire lanes_fa348_s = lanes_fa348_h ^ lanes_fa332_s;
-  wire lanes_fa348_c = lanes_fa348_h ? lanes_fa332_s : lanes_fa294_c;
-  wire lanes_fa350_h = lanes_fa334_s ^ lanes_fa336_s;
-  wire lanes_fa350_s = lanes_fa350_h ^ lanes_fa298_c;
-  wire lanes_fa350_c = lanes_fa350_h ? lanes_fa298_c : lanes_fa334_s;
-  wire lanes_fa352_h = lanes_fa300_c ^ lanes_fa302_c;
-  wire lanes_fa352_s = lanes_fa352_h ^ lanes_fa338_s;
-  wire lanes_fa352_c = lanes_fa352_h ? lanes_fa338_s : lanes_fa300_c;
-  wire lanes_fa354_h = lanes_fa340_s ^ lanes_fa342_s;
-  wire lanes_fa354_s = lanes_fa354_h ^ lanes_fa344_s;
-  wire lanes_fa354_c = lanes_fa354_h ? lanes_fa344_s : lanes_fa340_s;
-  wire lanes_fa356_h = lanes_fa304_c ^ lanes_fa306_c;
-  wire lanes_fa356_s = lanes_fa356_h ^ lanes_fa346_s;
-  wire lanes_fa356_c = lanes_fa356_h ? lanes_fa346_s : lanes_fa304_c;
-  wire lanes_fa358_h = lanes_fa348_s ^ lanes_fa308_c;
-  wire lanes_fa358_s = lanes_fa358_h ^ lanes_fa350_s;
-  wire lanes_fa358_c = lanes_fa358_h ? lanes_fa350_s : lanes_fa348_s;
-  wire lanes_fa360_h = lanes_fa352_s ^ lanes_fa354_s;
-  wire lanes_fa360_s = lanes_fa360_h ^ lanes_fa310_c;
-  wire lanes_fa360_c = lanes_fa360_h ? lanes_fa310_c : lanes_fa352_s;
-  wire lanes_fa362_h = lanes_fa356_s ^ lanes_fa312_c;
-  wire lanes_fa362_s = lanes_fa362_h ^ lanes_fa358_s;
-  wire lanes_fa362_c = lanes_fa362_h ? lanes_fa358_s : lanes_fa356_s;
-  wire lanes_fa364_h = lanes_fa360_s ^ lanes_fa314_c;
-  wire lanes_fa364_s = lanes_fa364_h ^ lanes_fa362_s;
-  wire lanes_fa364_c = lanes_fa364_h ? lanes_fa362_s : lanes_fa360_s;
-  wire n_32 = ~pair0_3[3];
-  wire lanes_fa366_s = pair0_2[4] ^ n_32;
-  wire lanes_fa366_c = pair0_2[4] ? n_32 : 1'b1;
-  wire n_33 = ~pair1_2[4];
-  wire lanes_fa368_h = n_33 ^ ~pair1_3[3];
-  wire n_34 = ~pair2_2[4];
-  wire lanes_fa368_s = lanes_fa368_h ^ n_34;
-  wire lanes_fa368_c = lanes_fa368_h ? n_34 : n_33;
-  wire n_35 = ~pair2_3[3];
-  wire lanes_fa370_h = n_35 ^ ~pair3_2[4];
-  wire n_36 = ~pair3_3[3];
-  wire lanes_fa370_s = lanes_fa370_h ^ n_36;
-  wire lanes_fa370_c = lanes_fa370_h ? n_36 : n_35;
-  wire n_37 = ~pair4_2[4];
-  wire lanes_fa372_h = n_37 ^ ~pair4_3[3];
-  wire n_38 = ~pair5_2[4];
-  wire lanes_fa372_s = lanes_fa372_h ^ n_38;
-  wire lanes_fa372_c = lanes_fa372_h ? n_38 : n_37;
-  wire n_39 = ~pair5_3[3];
-  wire lanes_fa374_h = n_39 ^ ~pair6_2[4];
-  wire n_40 = ~pair6_3[3];
-  wire lanes_fa374_s = lanes_fa374_h ^ n_40;
-  wire lanes_fa374_c = lanes_fa374_h ? n_40 : n_39;
-  wire n_41 = ~pair7_2[4];
-  wire lanes_fa376_h = n_41 ^ ~pair7_3[3];
-  wire lanes_fa376_s = lanes_fa376_h ^ lanes_fa316_c;
-  wire lanes_fa376_c = lanes_fa376_h ? lanes_fa316_c : n_41;
-  wire lanes_fa378_h = lanes_fa318_c ^ lanes_fa320_c;
-  wire lanes_fa378_s = lanes_fa378_h ^ lanes_fa322_c;
-  wire lanes_fa378_c = lanes_fa378_h ? lanes_fa322_c : lanes_fa318_c;
-  wire lanes_fa380_h = lanes_fa324_c ^ lanes_fa326_c;
-  wire lanes_fa380_s = lanes_fa380_h ^ lanes_fa328_c;
-  wire lanes_fa380_c = lanes_fa380_h ? lanes_fa328_c : lanes_fa324_c;
-  wire lanes_fa382_h = lanes_fa330_c ^ lanes_fa332_c;
-  wire lanes_fa382_s = lanes_fa382_h ^ lanes_fa334_c;
-  wire lanes_fa382_c = lanes_fa382_h ? lanes_fa334_c : lanes_fa330_c;
-  wire lanes_fa384_h = lanes_fa336_c ^ lanes_fa366_s;
-  wire lanes_fa384_s = lanes_fa384_h ^ lanes_fa368_s;
-  wire lanes_fa384_c = lanes_fa384_h ? lanes_fa368_s : lanes_fa336_c;
-  wire lanes_fa386_h = lanes_fa370_s ^ lanes_fa372_s;
-  wire lanes_fa386_s = lanes_fa386_h ^ lanes_fa374_s;
-  wire lanes_fa386_c = lanes_fa386_h ? lanes_fa374_s : lanes_fa370_s;
-  wire lanes_fa388_h = lanes_fa338_c ^ lanes_fa340_c;
-  wire lanes_fa388_s = lanes_fa388_h ^ lanes_fa342_c;
-  wire lanes_fa388_c = lanes_fa388_h ? lanes_fa342_c : lanes_fa338_c;
-  wire lanes_fa390_h = lanes_fa344_c ^ lanes_fa376_s;
-  wire lanes_fa390_s = lanes_fa390_h ^ lanes_fa378_s;
-  wire lanes_fa390_c = lanes_fa390_h ? lanes_fa378_s : lanes_fa344_c;
-  wire lanes_fa392_h = lanes_fa380_s ^ lanes_fa346_c;
-  wire lanes_fa392_s = lanes_fa392_h ^ lanes_fa348_c;
-  wire lanes_fa392_c = lanes_fa392_h ? lanes_fa348_c : lanes_fa380_s;
-  wire lanes_fa394_h = lanes_fa382_s ^ lanes_fa384_s;
-  wire lanes_fa394_s = lanes_fa394_h ^ lanes_fa386_s;
-  wire lanes_fa394_c = lanes_fa394_h ? lanes_fa386_s : lanes_fa382_s;
-  wire lanes_fa396_h = lanes_fa350_c ^ lanes_fa352_c;
-  wire lanes_fa396_s = lanes_fa396_h ^ lanes_fa354_c;
-  wire lanes_fa396_c = lanes_fa396_h ? lanes_fa354_c : lanes_fa350_c;
-  wire lanes_fa398_h = lanes_fa388_s ^ lanes_fa390_s;
-  wire lanes_fa398_s = lanes_fa398_h ^ lanes_fa356_c;
-  wire lanes_fa398_c = lanes_fa398_h ? lanes_fa356_c : lanes_fa388_s;
-  wire lanes_fa400_h = lanes_fa392_s ^ lanes_fa394_s;
-  wire lanes_fa400_s = lanes_fa400_h ^ lanes_fa358_c;
-  wire lanes_fa400_c = lanes_fa400_h ? lanes_fa358_c : lanes_fa392_s;
-  wire lanes_fa402_h = lanes_fa396_s ^ lanes_fa360_c;
-  wire lanes_fa402_s = lanes_fa402_h ^ lanes_fa398_s;
-  wire lanes_fa402_c = lanes_fa402_h ? lanes_fa398_s : lanes_fa396_s;
-  wire lanes_fa404_h = lanes_fa362_c ^ lanes_fa400_s;
-  wire lanes_fa404_s = lanes_fa404_h ^ lanes_fa402_s;
-  wire lanes_fa404_c = lanes_fa404_h ? lanes_fa402_s : lanes_fa362_c;
-  wire lanes_fa406_h = ~pair0_3[4];
-  wire lanes_fa406_s = lanes_fa406_h ^ pair1_3[4];
-  wire lanes_fa406_c = pair0_3[4] ? 1'b1 : pair1_3[4];
-  wire lanes_fa408_h = pair2_3[4] ^ pair3_3[4];
-  wire lanes_fa408_s = lanes_fa408_h ^ pair4_3[4];
-  wire lanes_fa408_c = lanes_fa408_h ? pair4_3[4] : pair2_3[4];
-  wire lanes_fa410_h = pair5_3[4] ^ pair6_3[4];
-  wire lanes_fa410_s = lanes_fa410_h ^ pair7_3[4];
-  wire lanes_fa410_c = lanes_fa410_h ? pair7_3[4] : pair5_3[4];
-  wire lanes_fa412_h = lanes_fa366_c ^ lanes_fa368_c;
-  wire lanes_fa412_s = lanes_fa412_h ^ lanes_fa370_c;
-  wire lanes_fa412_c = lanes_fa412_h ? lanes_fa370_c : lanes_fa366_c;
-  wire lanes_fa414_h = lanes_fa372_c ^ lanes_fa374_c;
-  wire lanes_fa414_s = lanes_fa414_h ^ lanes_fa376_c;
-  wire lanes_fa414_c = lanes_fa414_h ? lanes_fa376_c : lanes_fa372_c;
-  wire lanes_fa416_h = lanes_fa378_c ^ lanes_fa380_c;
-  wire lanes_fa416_s = lanes_fa416_h ^ lanes_fa406_s;
-  wire lanes_fa416_c = lanes_fa416_h ? lanes_fa406_s : lanes_fa378_c;
-  wire lanes_fa418_h = lanes_fa408_s ^ lanes_fa410_s;
-  wire lanes_fa418_s = lanes_fa418_h ^ lanes_fa382_c;
-  wire lanes_fa418_c = lanes_fa418_h ? lanes_fa382_c : lanes_fa408_s;
-  wire lanes_fa420_h = lanes_fa384_c ^ lanes_fa386_c;
-  wire lanes_fa420_s = lanes_fa420_h ^ lanes_fa412_s;
-  wire lanes_fa420_c = lanes_fa420_h ? lanes_fa412_s : lanes_fa384_c;
-  wire lanes_fa422_h = lanes_fa388_c ^ lanes_fa390_c;
-  wire lanes_fa422_s = lanes_fa422_h ^ lanes_fa414_s;
-  wire lanes_fa422_c = lanes_fa422_h ? lanes_fa414_s : lanes_fa388_c;
-  wire lanes_fa424_h = lanes_fa416_s ^ lanes_fa392_c;
-  wire lanes_fa424_s = lanes_fa424_h ^ lanes_fa394_c;
-  wire lanes_fa424_c = lanes_fa424_h ? lanes_fa394_c : lanes_fa416_s;
-  wire lanes_fa426_h = lanes_fa418_s ^ lanes_fa420_s;
-  wire lanes_fa426_s = lanes_fa426_h ^ lanes_fa396_c;
-  wire lanes_fa426_c = lanes_fa426_h ? lanes_fa396_c : lanes_fa418_s;
-  wire lanes_fa428_h = lanes_fa422_s ^ lanes_fa398_c;
-  wire lanes_fa428_s = lanes_fa428_h ^ lanes_fa424_s;
-  wire lanes_fa428_c = lanes_fa428_h ? lanes_fa424_s : lanes_fa422_s;
-  wire lanes_fa430_h = lanes_fa400_c ^ lanes_fa426_s;
-  wire lanes_fa430_s = lanes_fa430_h ^ lanes_fa402_c;
-  wire lanes_fa430_c = lanes_fa430_h ? lanes_fa402_c : lanes_fa400_c;
-  wire lanes_fa432_h = lanes_fa428_s ^ lanes_fa404_c;
-  wire lanes_fa432_s = lanes_fa432_h ^ lanes_fa430_s;
-  wire lanes_fa432_c = lanes_fa432_h ? lanes_fa430_s : lanes_fa428_s;
-  wire lanes_fa434_h = lanes_fa406_c ^ lanes_fa408_c;
-  wire lanes_fa434_s = lanes_fa434_h ^ lanes_fa410_c;
-  wire lanes_fa434_c = lanes_fa434_h ? lanes_fa410_c : lanes_fa406_c;
-  wire lanes_fa436_h = lanes_fa412_c ^ lanes_fa414_c;
-  wire lanes_fa436_s = lanes_fa436_h ^ lanes_fa416_c;
-  wire lanes_fa436_c = lanes_fa436_h ? lanes_fa416_c : lanes_fa412_c;
-  wire lanes_fa438_h = lanes_fa434_s ^ lanes_fa418_c;
-  wire lanes_fa438_s = lanes_fa438_h ^ lanes_fa420_c;
-  wire lanes_fa438_c = lanes_fa438_h ? lanes_fa420_c : lanes_fa434_s;
-  wire lanes_fa440_h = lanes_fa422_c ^ lanes_fa436_s;
-  wire lanes_fa440_s = lanes_fa440_h ^ lanes_fa424_c;
-  wire lanes_fa440_c = lanes_fa440_h ? lanes_fa424_c : lanes_fa422_c;
-  wire lanes_fa442_h = lanes_fa438_s ^ lanes_fa426_c;
-  wire lanes_fa442_s = lanes_fa442_h ^ lanes_fa428_c;
-  wire lanes_fa442_c = lanes_fa442_h ? lanes_fa428_c : lanes_fa438_s;
-  wire lanes_fa444_h = lanes_fa440_s ^ lanes_fa430_c;
-  wire lanes_fa444_s = lanes_fa444_h ^ lanes_fa442_s;
-  wire lanes_fa444_c = lanes_fa444_h ? lanes_fa442_s : lanes_fa440_s;
-  wire lanes_fa446_h = lanes_fa434_c ^ lanes_fa436_c;
-  wire lanes_fa446_s = lanes_fa446_h ^ lanes_fa438_c;
-  wire lanes_fa446_c = lanes_fa446_h ? lanes_fa438_c : lanes_fa434_c;
-  wire lanes_fa448_h = lanes_fa440_c ^ lanes_fa446_s;
-  wire lanes_fa448_s = lanes_fa448_h ^ lanes_fa442_c;
-  wire lanes_fa448_c = lanes_fa448_h ? lanes_fa442_c : lanes_fa440_c;
-  wire [12:0] n_42 = {2'd1, lanes_fa446_c, lanes_fa444_c, lanes_fa432_c, lanes_fa432_s, lanes_fa364_c,
-      lanes_fa364_s, lanes_fa314_s, lanes_fa258_s, lanes_fa214_s, lanes_fa182_s, lanes_fa162_s} + {2'd0,
-      lanes_fa448_c, lanes_fa448_s, lanes_fa444_s, 1'b0, lanes_fa404_s, 2'd0, lanes_fa260_s, 2'd0,
-      lanes_fa164_s};
+  wire [48:0] lanes_adders1_carry;
+  wire [48:0] lanes_adders1_sum;
+  wire [2:0] lanes_adders10_carry;
+  wire [2:0] lanes_adders10_sum;
+  wire [29:0] lanes_adders2_carry;
+  wire [29:0] lanes_adders2_sum;
+  wire [16:0] lanes_adders3_carry;
+  wire [16:0] lanes_adders3_sum;
+  wire [13:0] lanes_adders4_carry;
+  wire [13:0] lanes_adders4_sum;
+  wire [8:0] lanes_adders5_carry;
+  wire [8:0] lanes_adders5_sum;
+  wire [7:0] lanes_adders6_carry;
+  wire [7:0] lanes_adders6_sum;
+  wire [6:0] lanes_adders7_carry;
+  wire [6:0] lanes_adders7_sum;
+  wire [2:0] lanes_adders8_carry;
+  wire [2:0] lanes_adders8_sum;
+  wire [2:0] lanes_adders9_carry;
+  wire [2:0] lanes_adders9_sum;
+  wire [4:0] n_4 = ({row[3], row[3:0]} & {5{picks[0]}}) | ({row[7], row[7:4]} & {5{picks[1]}});
+  wire [4:0] pair0_0 = n_4 | (row[68:64] & {5{picks[2]}});
+  wire [4:0] n_5 = ({row[3], row[3:0]} & {5{picks[3]}}) | ({row[7], row[7:4]} & {5{picks[4]}});
+  wire [4:0] pair0_1 = n_5 | (row[68:64] & {5{picks[5]}});
+  wire [4:0] n_6 = ({row[3], row[3:0]} & {5{picks[6]}}) | ({row[7], row[7:4]} & {5{picks[7]}});
+  wire [4:0] pair0_2 = n_6 | (row[68:64] & {5{picks[8]}});
+  wire [4:0] n_7 = ({row[3], row[3:0]} & {5{picks[9]}}) | ({row[7], row[7:4]} & {5{picks[10]}});
+  wire [4:0] pair0_3 = n_7 | (row[68:64] & {5{picks[11]}});
+  wire [4:0] n_8 = ({row[11], row[11:8]} & {5{picks[12]}}) | ({row[15], row[15:12]} & {5{picks[13]}});
+  wire [4:0] pair1_0 = n_8 | (row[73:69] & {5{picks[14]}});
+  wire [4:0] n_9 = ({row[11], row[11:8]} & {5{picks[15]}}) | ({row[15], row[15:12]} & {5{picks[16]}});
+  wire [4:0] pair1_1 = n_9 | (row[73:69] & {5{picks[17]}});
+  wire [4:0] n_10 = ({row[11], row[11:8]} & {5{picks[18]}}) | ({row[15], row[15:12]} & {5{picks[19]}});
+  wire [4:0] pair1_2 = n_10 | (row[73:69] & {5{picks[20]}});
+  wire [4:0] n_11 = ({row[11], row[11:8]} & {5{picks[21]}}) | ({row[15], row[15:12]} & {5{picks[22]}});
+  wire [4:0] pair1_3 = n_11 | (row[73:69] & {5{picks[23]}});
+  wire [4:0] n_12 = ({row[19], row[19:16]} & {5{picks[24]}}) | ({row[23], row[23:20]} & {5{picks[25]}});
+  wire [4:0] pair2_0 = n_12 | (row[78:74] & {5{picks[26]}});
+  wire [4:0] n_13 = ({row[19], row[19:16]} & {5{picks[27]}}) | ({row[23], row[23:20]} & {5{picks[28]}});
+  wire [4:0] pair2_1 = n_13 | (row[78:74] & {5{picks[29]}});
+  wire [4:0] n_14 = ({row[19], row[19:16]} & {5{picks[30]}}) | ({row[23], row[23:20]} & {5{picks[31]}});
+  wire [4:0] pair2_2 = n_14 | (row[78:74] & {5{picks[32]}});
+  wire [4:0] n_15 = ({row[19], row[19:16]} & {5{picks[33]}}) | ({row[23], row[23:20]} & {5{picks[34]}});
+  wire [4:0] pair2_3 = n_15 | (row[78:74] & {5{picks[35]}});
+  wire [4:0] n_16 = ({row[27], row[27:24]} & {5{picks[36]}}) | ({row[31], row[31:28]} & {5{picks[37]}});
+  wire [4:0] pair3_0 = n_16 | (row[83:79] & {5{picks[38]}});
+  wire [4:0] n_17 = ({row[27], row[27:24]} & {5{picks[39]}}) | ({row[31], row[31:28]} & {5{picks[40]}});
+  wire [4:0] pair3_1 = n_17 | (row[83:79] & {5{picks[41]}});
+  wire [4:0] n_18 = ({row[27], row[27:24]} & {5{picks[42]}}) | ({row[31], row[31:28]} & {5{picks[43]}});
+  wire [4:0] pair3_2 = n_18 | (row[83:79] & {5{picks[44]}});
+  wire [4:0] n_19 = ({row[27], row[27:24]} & {5{picks[45]}}) | ({row[31], row[31:28]} & {5{picks[46]}});
+  wire [4:0] pair3_3 = n_19 | (row[83:79] & {5{picks[47]}});
+  wire [4:0] n_20 = ({row[35], row[35:32]} & {5{picks[48]}}) | ({row[39], row[39:36]} & {5{picks[49]}});
+  wire [4:0] pair4_0 = n_20 | (row[88:84] & {5{picks[50]}});
+  wire [4:0] n_21 = ({row[35], row[35:32]} & {5{picks[51]}}) | ({row[39], row[39:36]} & {5{picks[52]}});
+  wire [4:0] pair4_1 = n_21 | (row[88:84] & {5{picks[53]}});
+  wire [4:0] n_22 = ({row[35], row[35:32]} & {5{picks[54]}}) | ({row[39], row[39:36]} & {5{picks[55]}});
+  wire [4:0] pair4_2 = n_22 | (row[88:84] & {5{picks[56]}});
+  wire [4:0] n_23 = ({row[35], row[35:32]} & {5{picks[57]}}) | ({row[39], row[39:36]} & {5{picks[58]}});
+  wire [4:0] pair4_3 = n_23 | (row[88:84] & {5{picks[59]}});
+  wire [4:0] n_24 = ({row[43], row[43:40]} & {5{picks[60]}}) | ({row[47], row[47:44]} & {5{picks[61]}});
+  wire [4:0] pair5_0 = n_24 | (row[93:89] & {5{picks[62]}});
+  wire [4:0] n_25 = ({row[43], row[43:40]} & {5{picks[63]}}) | ({row[47], row[47:44]} & {5{picks[64]}});
+  wire [4:0] pair5_1 = n_25 | (row[93:89] & {5{picks[65]}});
+  wire [4:0] n_26 = ({row[43], row[43:40]} & {5{picks[66]}}) | ({row[47], row[47:44]} & {5{picks[67]}});
+  wire [4:0] pair5_2 = n_26 | (row[93:89] & {5{picks[68]}});
+  wire [4:0] n_27 = ({row[43], row[43:40]} & {5{picks[69]}}) | ({row[47], row[47:44]} & {5{picks[70]}});
+  wire [4:0] pair5_3 = n_27 | (row[93:89] & {5{picks[71]}});
+  wire [4:0] n_28 = ({row[51], row[51:48]} & {5{picks[72]}}) | ({row[55], row[55:52]} & {5{picks[73]}});
+  wire [4:0] pair6_0 = n_28 | (row[98:94] & {5{picks[74]}});
+  wire [4:0] n_29 = ({row[51], row[51:48]} & {5{picks[75]}}) | ({row[55], row[55:52]} & {5{picks[76]}});
+  wire [4:0] pair6_1 = n_29 | (row[98:94] & {5{picks[77]}});
+  wire [4:0] n_30 = ({row[51], row[51:48]} & {5{picks[78]}}) | ({row[55], row[55:52]} & {5{picks[79]}});
+  wire [4:0] pair6_2 = n_30 | (row[98:94] & {5{picks[80]}});
+  wire [4:0] n_31 = ({row[51], row[51:48]} & {5{picks[81]}}) | ({row[55], row[55:52]} & {5{picks[82]}});
+  wire [4:0] pair6_3 = n_31 | (row[98:94] & {5{picks[83]}});
+  wire [4:0] n_32 = ({row[59], row[59:56]} & {5{picks[84]}}) | ({row[63], row[63:60]} & {5{picks[85]}});
+  wire [4:0] pair7_0 = n_32 | (row[103:99] & {5{picks[86]}});
+  wire [4:0] n_33 = ({row[59], row[59:56]} & {5{picks[87]}}) | ({row[63], row[63:60]} & {5{picks[88]}});
+  wire [4:0] pair7_1 = n_33 | (row[103:99] & {5{picks[89]}});
+  wire [4:0] n_34 = ({row[59], row[59:56]} & {5{picks[90]}}) | ({row[63], row[63:60]} & {5{picks[91]}});
+  wire [4:0] pair7_2 = n_34 | (row[103:99] & {5{picks[92]}});
+  wire [4:0] n_35 = ({row[59], row[59:56]} & {5{picks[93]}}) | ({row[63], row[63:60]} & {5{picks[94]}});
+  wire [4:0] pair7_3 = n_35 | (row[103:99] & {5{picks[95]}});
+  wire n = ~pair0_2[4];
+  wire n_2 = ~pair0_3[3];
+  wire lanes_ha366_s = ~(n ^ n_2);
+  wire lanes_ha366_c = n | n_2;
+  wire lanes_ha406_s = ~(pair0_3[4] ^ pair1_3[4]);
+  wire lanes_ha406_c = pair0_3[4] | pair1_3[4];
+  wire [12:0] n_3 = {2'd1, lanes_adders6_carry[7], lanes_adders10_carry[1:0], lanes_adders10_sum[0],
+      lanes_adders8_carry[0], lanes_adders8_sum[0], lanes_adders7_sum[0], lanes_adders5_sum[2],
+      lanes_adders5_sum[0], lanes_adders4_sum[0], lanes_adders1_sum[1]} + {2'd0, lanes_adders10_carry[2],
+      lanes_adders10_sum[2:1], 1'b0, lanes_adders9_sum[0], 2'd0, lanes_adders6_sum[0], 2'd0,
+      lanes_adders2_sum[0]};
+  sq_pe_fp16__full_adders #(.WIDTH(49)) lanes_adders1 (
+    .a({pair5_3[4], pair2_3[4], ~pair5_3[3], ~pair4_2[4], ~pair2_3[3], ~pair1_2[4], ~pair7_1[4], ~pair6_1[4],
+        ~pair5_1[4], ~pair4_1[4], ~pair3_1[4], ~pair2_1[4], ~pair1_1[4], ~pair0_1[4], ~pair6_3[1],
+        ~pair6_0[4], pair5_1[3], pair4_2[2], ~pair3_3[1], ~pair3_0[4], pair2_1[3], pair1_2[2], ~pair0_3[1],
+        ~pair0_0[4], ~pair6_3[0], pair6_0[3], pair5_1[2], pair4_2[1], ~pair3_3[0], pair3_0[3], pair2_1[2],
+        pair1_2[1], ~pair0_3[0], pair0_0[3], pair7_0[2], pair6_0[2], pair5_0[2], pair4_0[2], pair3_0[2],
+        pair2_0[2], pair1_0[2], pair0_0[2], pair6_0[1], pair4_1[0], pair3_0[1], pair1_1[0], pair0_0[1],
+        pair3_0[0], pair0_0[0]}),
+    .b({pair6_3[4], pair3_3[4], ~pair6_2[4], ~pair4_3[3], ~pair3_2[4], ~pair1_3[3], pair7_2[3], pair6_2[3],
+        pair5_2[3], pair4_2[3], pair3_2[3], pair2_2[3], pair1_2[3], pair0_2[3], ~pair7_0[4], pair6_1[3],
+        pair5_2[2], ~pair4_3[1], ~pair4_0[4], pair3_1[3], pair2_2[2], ~pair1_3[1], ~pair1_0[4], pair0_1[3],
+        pair7_0[3], pair6_1[2], pair5_2[1], ~pair4_3[0], pair4_0[3], pair3_1[2], pair2_2[1], ~pair1_3[0],
+        pair1_0[3], pair0_1[2], pair7_1[1], pair6_1[1], pair5_1[1], pair4_1[1], pair3_1[1], pair2_1[1],
+        pair1_1[1], pair0_1[1], pair6_1[0], pair5_0[1], pair3_1[0], pair2_0[1], pair0_1[0], pair4_0[0],
+        pair1_0[0]}),
+    .c({pair7_3[4], pair4_3[4], ~pair6_3[3], ~pair5_2[4], ~pair3_3[3], ~pair2_2[4], ~pair7_3[2], ~pair6_3[2],
+        ~pair5_3[2], ~pair4_3[2], ~pair3_3[2], ~pair2_3[2], ~pair1_3[2], ~pair0_3[2], pair7_1[3], pair6_2[2],
+        ~pair5_3[1], ~pair5_0[4], pair4_1[3], pair3_2[2], ~pair2_3[1], ~pair2_0[4], pair1_1[3], pair0_2[2],
+        pair7_1[2], pair6_2[1], ~pair5_3[0], pair5_0[3], pair4_1[2], pair3_2[1], ~pair2_3[0], pair2_0[3],
+        pair1_1[2], pair0_2[1], pair7_2[0], pair6_2[0], pair5_2[0], pair4_2[0], pair3_2[0], pair2_2[0],
+        pair1_2[0], pair0_2[0], pair7_0[1], pair5_1[0], pair4_0[1], pair2_1[0], pair1_0[1], pair5_0[0],
+        pair2_0[0]}),
+    .carry(lanes_adders1_carry),
+    .sum(lanes_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(30)) lanes_adders2 (
+    .a({lanes_ha406_c, lanes_ha366_c, lanes_adders1_sum[44], lanes_adders1_carry[39], lanes_adders1_carry[36],
+        ~pair7_2[4], lanes_adders1_sum[39], lanes_adders1_sum[36], lanes_adders1_carry[31],
+        lanes_adders1_carry[28], lanes_adders1_carry[25], lanes_adders1_sum[31], lanes_adders1_sum[28],
+        lanes_adders1_sum[25], lanes_adders1_carry[22], lanes_adders1_carry[19], lanes_adders1_carry[16],
+        pair7_2[2], lanes_adders1_sum[22], lanes_adders1_sum[19], lanes_adders1_sum[16],
+        lanes_adders1_carry[11], lanes_adders1_carry[8], pair7_2[1], lanes_adders1_sum[10],
+        lanes_adders1_sum[7], lanes_adders1_carry[2], lanes_adders1_sum[2], pair7_1[0], pair6_0[0]}),
+    .b({lanes_adders1_carry[47], lanes_adders1_carry[43], lanes_adders1_sum[45], lanes_adders1_carry[40],
+        lanes_adders1_carry[37], ~pair7_3[3], lanes_adders1_sum[40], lanes_adders1_sum[37],
+        lanes_adders1_carry[32], lanes_adders1_carry[29], lanes_adders1_carry[26], lanes_adders1_sum[32],
+        lanes_adders1_sum[29], lanes_adders1_sum[26], lanes_adders1_carry[23], lanes_adders1_carry[20],
+        lanes_adders1_carry[17], ~pair7_3[1], lanes_adders1_sum[23], lanes_adders1_sum[20],
+        lanes_adders1_sum[17], lanes_adders1_carry[12], lanes_adders1_carry[9], ~pair7_3[0],
+        lanes_adders1_sum[11], lanes_adders1_sum[8], lanes_adders1_carry[3], lanes_adders1_sum[3],
+        lanes_adders1_carry[0], pair7_0[0]}),
+    .c({lanes_adders1_carry[48], lanes_adders1_carry[44], lanes_adders1_sum[46], lanes_adders1_carry[41],
+        lanes_adders1_carry[38], lanes_adders1_carry[35], lanes_adders1_sum[41], lanes_adders1_sum[38],
+        lanes_adders1_carry[33], lanes_adders1_carry[30], lanes_adders1_carry[27], lanes_adders1_sum[33],
+        lanes_adders1_sum[30], lanes_adders1_sum[27], lanes_adders1_carry[24], lanes_adders1_carry[21],
+        lanes_adders1_carry[18], lanes_adders1_carry[15], lanes_adders1_sum[24], lanes_adders1_sum[21],
+        lanes_adders1_sum[18], lanes_adders1_carry[13], lanes_adders1_carry[10], lanes_adders1_carry[7],
+        lanes_adders1_sum[12], lanes_adders1_sum[9], lanes_adders1_carry[4], lanes_adders1_sum[4],
+        lanes_adders1_carry[1], lanes_adders1_sum[0]}),
+    .carry(lanes_adders2_carry),
+    .sum(lanes_adders2_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(17)) lanes_adders3 (
+    .a({lanes_adders2_carry[25], lanes_adders1_carry[45], lanes_adders2_carry[23], lanes_adders2_carry[21],
+        lanes_adders1_carry[42], lanes_adders2_carry[17], lanes_adders2_carry[14], lanes_adders1_carry[34],
+        lanes_adders2_sum[16], lanes_adders2_sum[13], lanes_adders2_carry[10], lanes_adders2_carry[6],
+        lanes_adders2_sum[6], lanes_adders1_carry[14], lanes_adders1_sum[13], lanes_adders1_carry[5],
+        lanes_adders1_sum[5]}),
+    .b({lanes_adders2_carry[26], lanes_adders1_carry[46], lanes_adders2_sum[24], lanes_ha366_s,
+        lanes_adders2_carry[19:18], lanes_adders2_carry[15], lanes_adders2_carry[12], lanes_adders2_sum[17],
+        lanes_adders2_sum[14], lanes_adders2_carry[11], lanes_adders2_carry[7], lanes_adders2_sum[7],
+        lanes_adders2_carry[3], lanes_adders1_sum[14], lanes_adders1_carry[6], lanes_adders1_sum[6]}),
+    .c({lanes_ha406_s, lanes_adders2_carry[24], lanes_adders2_sum[25], lanes_adders1_sum[43],
+        lanes_adders2_carry[20], lanes_adders2_sum[19], lanes_adders1_sum[35], lanes_adders2_carry[13],
+        lanes_adders2_sum[18], lanes_adders2_sum[15], lanes_adders2_sum[12], lanes_adders2_carry[8],
+        lanes_adders2_sum[8], lanes_adders1_sum[15], lanes_adders2_carry[2:0]}),
+    .carry(lanes_adders3_carry),
+    .sum(lanes_adders3_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(14)) lanes_adders4 (
+    .a({lanes_adders2_carry[28], lanes_adders3_carry[13], lanes_adders1_sum[47], lanes_adders3_sum[12],
+        lanes_adders3_carry[9], lanes_adders3_sum[10], lanes_adders3_carry[6], lanes_adders1_sum[42],
+        lanes_adders1_sum[34], lanes_adders3_carry[2:1], lanes_adders2_sum[4:3], lanes_adders2_sum[1]}),
+    .b({lanes_adders3_carry[15], lanes_adders2_carry[27], lanes_adders1_sum[48], lanes_adders3_sum[13],
+        lanes_adders3_carry[10], lanes_adders2_sum[22], lanes_adders3_carry[7], lanes_adders3_carry[5],
+        lanes_adders3_carry[3], lanes_adders3_sum[3], lanes_adders2_carry[4], lanes_adders2_sum[5],
+        lanes_adders3_carry[0], lanes_adders2_sum[2]}),
+    .c({lanes_adders3_carry[16], lanes_adders2_sum[28], lanes_adders3_carry[12], lanes_adders2_sum[27],
+        lanes_adders2_carry[22], lanes_adders2_sum[23], lanes_adders3_sum[9], lanes_adders2_carry[16],
+        lanes_adders2_carry[9], lanes_adders2_sum[9], lanes_adders2_carry[5], lanes_adders3_sum[2:0]}),
+    .carry(lanes_adders4_carry),
+    .sum(lanes_adders4_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(9)) lanes_adders5 (
+    .a({lanes_adders2_sum[29], lanes_adders4_carry[9], lanes_adders2_sum[26], lanes_adders2_sum[20],
+        lanes_adders4_carry[4:3], lanes_adders4_sum[3], lanes_adders2_sum[10], lanes_adders4_carry[0]}),
+    .b({lanes_adders4_carry[11], lanes_adders3_carry[14], lanes_adders4_carry[6], lanes_adders2_sum[21],
+        lanes_adders4_sum[5], lanes_adders3_carry[4], lanes_adders3_sum[4], lanes_adders2_sum[11],
+        lanes_adders4_sum[1]}),
+    .c({lanes_adders4_carry[12], lanes_adders3_sum[15], lanes_adders3_carry[11], lanes_adders4_carry[5],
+        lanes_adders3_sum[6:5], lanes_adders4_carry[2:1], lanes_adders4_sum[2]}),
+    .carry(lanes_adders5_carry),
+    .sum(lanes_adders5_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(8)) lanes_adders6 (
+    .a({lanes_adders2_carry[29], lanes_adders3_sum[16], lanes_adders5_carry[5], lanes_adders3_sum[11],
+        lanes_adders5_carry[3], lanes_adders3_sum[8:7], lanes_adders4_sum[4]}),
+    .b({lanes_adders4_carry[13], lanes_adders5_carry[6], lanes_adders4_carry[7], lanes_adders5_carry[4],
+        lanes_adders3_carry[8], lanes_adders5_carry[2:1], lanes_adders5_sum[1]}),
+    .c({lanes_adders5_carry[8], lanes_adders4_carry[10], lanes_adders4_carry[8], lanes_adders5_sum[5],
+        lanes_adders4_sum[6], lanes_adders5_sum[4:3], lanes_adders5_carry[0]}),
+    .carry(lanes_adders6_carry),
+    .sum(lanes_adders6_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(7)) lanes_adders7 (
+    .a({lanes_adders5_carry[7], lanes_adders4_sum[11], lanes_adders5_sum[6], lanes_adders4_sum[9],
+        lanes_adders6_sum[3], lanes_adders4_sum[7], lanes_adders6_sum[1]}),
+    .b({lanes_adders4_sum[13:12], lanes_adders4_sum[10], lanes_adders3_sum[14], lanes_adders6_carry[2],
+        lanes_adders4_sum[8], lanes_adders6_carry[0]}),
+    .c({lanes_adders6_carry[6:3], lanes_adders6_sum[4], lanes_adders6_carry[1], lanes_adders6_sum[2]}),
+    .carry(lanes_adders7_carry),
+    .sum(lanes_adders7_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(3)) lanes_adders8 (
+    .a({lanes_adders5_sum[7], lanes_adders6_sum[5], lanes_adders7_sum[1]}),
+    .b({lanes_adders7_carry[3], lanes_adders7_carry[1:0]}),
+    .c({lanes_adders6_sum[6], lanes_adders7_sum[3:2]}),
+    .carry(lanes_adders8_carry),
+    .sum(lanes_adders8_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(3)) lanes_adders9 (
+    .a({lanes_adders5_sum[8], lanes_adders7_carry[4], lanes_adders7_carry[2]}),
+    .b({lanes_adders7_carry[5], lanes_adders7_sum[5:4]}),
+    .c({lanes_adders8_carry[2:1], lanes_adders8_sum[1]}),
+    .carry(lanes_adders9_carry),
+    .sum(lanes_adders9_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(3)) lanes_adders10 (
+    .a({lanes_adders7_carry[6], lanes_adders7_sum[6], lanes_adders8_sum[2]}),
+    .b({lanes_adders6_sum[7], lanes_adders9_carry[1:0]}),
+    .c({lanes_adders9_carry[2], lanes_adders9_sum[2:1]}),
+    .carry(lanes_adders10_carry),
+    .sum(lanes_adders10_sum)
+  );
   always @(posedge clk) begin
     if (en) begin
-      o <= n_42[11:0];
+      o <= n_3[11:0];
     end
   end
   initial begin
@@ -1506,34 +1221,41 @@ module sq_pe_fp16__pe__datapath__mac__outlier_lane0 (
   reg [3:0] held_d;
   reg [7:0] held_scaled_d;
   reg active_scaled_1;
-  wire n = held_d[0] & fraction[2];
-  wire scaled_fa16_h = n ^ (held_d[1] & fraction[1]);
-  wire n_2 = held_d[2] & fraction[0];
-  wire scaled_fa16_s = scaled_fa16_h ^ n_2;
-  wire scaled_fa16_c = scaled_fa16_h ? n_2 : n;
-  wire n_3 = held_d[1] & fraction[2];
-  wire scaled_fa18_h = ~held_d[0];
-  wire scaled_fa18_s = scaled_fa18_h ^ n_3;
-  wire scaled_fa18_c = held_d[0] ? 1'b1 : n_3;
-  wire n_4 = held_d[2] & fraction[1];
-  wire scaled_fa20_h = n_4 ^ ~(held_d[3] & fraction[0]);
-  wire scaled_fa20_s = scaled_fa20_h ^ scaled_fa16_c;
-  wire scaled_fa20_c = scaled_fa20_h ? scaled_fa16_c : n_4;
-  wire scaled_fa22_h = held_d[1] ^ (held_d[2] & fraction[2]);
-  wire n_5 = ~(held_d[3] & fraction[1]);
-  wire scaled_fa22_s = scaled_fa22_h ^ n_5;
-  wire scaled_fa22_c = scaled_fa22_h ? n_5 : held_d[1];
-  wire scaled_fa24_h = scaled_fa18_c ^ scaled_fa20_c;
-  wire scaled_fa24_s = scaled_fa24_h ^ scaled_fa22_s;
-  wire scaled_fa24_c = scaled_fa24_h ? scaled_fa22_s : scaled_fa18_c;
-  wire scaled_fa26_h = held_d[2] ^ ~(held_d[3] & fraction[2]);
-  wire scaled_fa26_s = scaled_fa26_h ^ scaled_fa22_c;
-  wire scaled_fa26_c = scaled_fa26_h ? scaled_fa22_c : held_d[2];
-  wire [8:0] n_6 = {2'd1, ~held_d[3], scaled_fa24_c, scaled_fa24_s, scaled_fa18_s, scaled_fa16_s, held_d[0] &
-      fraction[1], held_d[0] & fraction[0]} + {2'd0, scaled_fa26_c, scaled_fa26_s, 1'b0, scaled_fa20_s, 1'b0,
-      held_d[1] & fraction[0], 1'b0};
+  wire [10:0] product_adders1_carry;
+  wire [10:0] product_adders1_sum;
+  wire product_adders10_carry;
+  wire product_adders10_sum;
+  wire [6:0] product_adders2_carry;
+  wire [6:0] product_adders2_sum;
+  wire [3:0] product_adders3_carry;
+  wire [3:0] product_adders3_sum;
+  wire [2:0] product_adders4_carry;
+  wire [2:0] product_adders4_sum;
+  wire [1:0] product_adders5_carry;
+  wire [1:0] product_adders5_sum;
+  wire product_adders6_carry;
+  wire product_adders6_sum;
+  wire product_adders7_carry;
+  wire product_adders7_sum;
+  wire product_adders8_carry;
+  wire product_adders8_sum;
+  wire product_adders9_carry;
+  wire product_adders9_sum;
+  wire [1:0] scaled_adders1_carry;
+  wire [1:0] scaled_adders1_sum;
+  wire [1:0] scaled_adders2_carry;
+  wire [1:0] scaled_adders2_sum;
+  wire scaled_adders3_carry;
+  wire scaled_adders3_sum;
+  wire n = held_d[1] & fraction[2];
+  wire scaled_ha18_s = ~(held_d[0] ^ n);
+  wire scaled_ha18_c = held_d[0] | n;
+  wire [8:0] n_2 = {2'd1, ~held_d[3], scaled_adders3_carry, scaled_adders3_sum, scaled_ha18_s,
+      scaled_adders1_sum[0], held_d[0] & fraction[1], held_d[0] & fraction[0]} + {2'd0,
+      scaled_adders2_carry[1], scaled_adders2_sum[1], 1'b0, scaled_adders2_sum[0], 1'b0, held_d[1] &
+      fraction[0], 1'b0};
   wire product_d0_two = held_scaled_d[1] ? ~held_scaled_d[0] : 1'b0;
-  wire product_fa104_h = held_scaled_d[1] ^ row[12];
+  wire product_d0_minus = held_scaled_d[1] ^ row[12];
   wire product_d14_one = held_scaled_d[2] ^ held_scaled_d[1];
   wire product_d14_two =
     held_scaled_d[3] ? ~held_scaled_d[2] & ~held_scaled_d[1] :
@@ -1549,168 +1271,161 @@ module sq_pe_fp16__pe__datapath__mac__outlier_lane0 (
     held_scaled_d[7] ? ~held_scaled_d[6] & ~held_scaled_d[5] :
     held_scaled_d[6] & held_scaled_d[5];
   wire product_d42_minus = held_scaled_d[7] ^ row[12];
-  wire n_42 = ((row[3] & held_scaled_d[0]) | (row[2] & product_d0_two)) ^ product_fa104_h;
-  wire product_fa56_h = product_d14_minus ^ n_42;
-  wire n_7 = (row[1] & product_d14_one) ^ product_d14_minus;
-  wire product_fa56_s = product_fa56_h ^ n_7;
-  wire product_fa56_c = product_fa56_h ? n_7 : product_d14_minus;
-  wire n_8 = ((row[4] & held_scaled_d[0]) | (row[3] & product_d0_two)) ^ product_fa104_h;
+  wire n_3 = ~product_d0_minus;
+  wire n_4 = ((row[11] & product_d14_one) | (row[10] & product_d14_two)) ^ product_d14_minus;
+  wire product_ha104_s = ~(n_3 ^ n_4);
+  wire product_ha104_c = n_3 | n_4;
+  wire n_5 = (row[11] & product_d14_two) ^ product_d14_minus;
+  wire n_6 = ((row[10] & product_d28_one) | (row[9] & product_d28_two)) ^ product_d28_minus;
+  wire product_ha110_s = ~(n_5 ^ n_6);
+  wire product_ha110_c = n_5 | n_6;
+  wire n_7 = (row[11] & product_d28_two) ^ product_d28_minus;
+  wire n_8 = ((row[10] & product_d42_one) | (row[9] & product_d42_two)) ^ product_d42_minus;
+  wire product_ha120_s = ~(n_7 ^ n_8);
+  wire product_ha120_c = n_7 | n_8;
+  wire n_9 = (row[11] & product_d42_two) ^ product_d42_minus;
+  wire product_ha126_s = ~(n_9 ^ product_adders1_carry[10]);
+  wire product_ha126_c = n_9 | product_adders1_carry[10];
+  wire n_11 = ((row[6] & held_scaled_d[0]) | (row[5] & product_d0_two)) ^ product_d0_minus;
+  wire n_12 = ((row[8] & held_scaled_d[0]) | (row[7] & product_d0_two)) ^ product_d0_minus;
+  wire n_13 = ((row[9] & held_scaled_d[0]) | (row[8] & product_d0_two)) ^ product_d0_minus;
+  wire n_14 = ((row[10] & held_scaled_d[0]) | (row[9] & product_d0_two)) ^ product_d0_minus;
+  wire n_15 = ((row[11] & held_scaled_d[0]) | (row[10] & product_d0_two)) ^ product_d0_minus;
+  wire n_16 = ((row[3] & held_scaled_d[0]) | (row[2] & product_d0_two)) ^ product_d0_minus;
+  wire n_17 = ((row[5] & held_scaled_d[0]) | (row[4] & product_d0_two)) ^ product_d0_minus;
+  wire n_18 = ((row[4] & product_d14_one) | (row[3] & product_d14_two)) ^ product_d14_minus;
+  wire n_19 = ((row[7] & held_scaled_d[0]) | (row[6] & product_d0_two)) ^ product_d0_minus;
+  wire n_20 = ((row[6] & product_d14_one) | (row[5] & product_d14_two)) ^ product_d14_minus;
+  wire n_21 = ((row[7] & product_d14_one) | (row[6] & product_d14_two)) ^ product_d14_minus;
+  wire n_22 = ((row[8] & product_d14_one) | (row[7] & product_d14_two)) ^ product_d14_minus;
+  wire n_23 = ((row[9] & product_d14_one) | (row[8] & product_d14_two)) ^ product_d14_minus;
+  wire n_24 = ((row[10] & product_d14_one) | (row[9] & product_d14_two)) ^ product_d14_minus;
+  wire n_25 = ((row[11] & product_d28_one) | (row[10] & product_d28_two)) ^ product_d28_minus;
+  wire n_26 = ((row[11] & product_d42_one) | (row[10] & product_d42_two)) ^ product_d42_minus;
+  wire n_27 = ((row[3] & product_d14_one) | (row[2] & product_d14_two)) ^ product_d14_minus;
+  wire n_28 = ((row[2] & product_d28_one) | (row[1] & product_d28_two)) ^ product_d28_minus;
+  wire n_29 = ((row[5] & product_d14_one) | (row[4] & product_d14_two)) ^ product_d14_minus;
+  wire n_30 = ((row[4] & product_d28_one) | (row[3] & product_d28_two)) ^ product_d28_minus;
+  wire n_31 = ((row[5] & product_d28_one) | (row[4] & product_d28_two)) ^ product_d28_minus;
+  wire n_32 = ((row[6] & product_d28_one) | (row[5] & product_d28_two)) ^ product_d28_minus;
+  wire n_33 = ((row[7] & product_d28_one) | (row[6] & product_d28_two)) ^ product_d28_minus;
+  wire n_34 = ((row[8] & product_d28_one) | (row[7] & product_d28_two)) ^ product_d28_minus;
+  wire n_35 = ((row[9] & product_d42_one) | (row[8] & product_d42_two)) ^ product_d42_minus;
+  wire n_36 = ((row[4] & held_scaled_d[0]) | (row[3] & product_d0_two)) ^ product_d0_minus;
+  wire n_37 = ((row[3] & product_d28_one) | (row[2] & product_d28_two)) ^ product_d28_minus;
+  wire n_38 = ((row[3] & product_d42_one) | (row[2] & product_d42_two)) ^ product_d42_minus;
+  wire n_39 = ((row[4] & product_d42_one) | (row[3] & product_d42_two)) ^ product_d42_minus;
+  wire n_40 = ((row[5] & product_d42_one) | (row[4] & product_d42_two)) ^ product_d42_minus;
+  wire n_41 = ((row[6] & product_d42_one) | (row[5] & product_d42_two)) ^ product_d42_minus;
+  wire n_42 = ((row[9] & product_d28_one) | (row[8] & product_d28_two)) ^ product_d28_minus;
   wire n_43 = ((row[2] & product_d14_one) | (row[1] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa58_h = n_8 ^ n_43;
-  wire product_fa58_s = product_fa58_h ^ product_fa56_c;
-  wire product_fa58_c = product_fa58_h ? product_fa56_c : n_8;
-  wire n_44 = ((row[5] & held_scaled_d[0]) | (row[4] & product_d0_two)) ^ product_fa104_h;
-  wire product_fa60_h = product_d28_minus ^ n_44;
-  wire n_9 = ((row[3] & product_d14_one) | (row[2] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa60_s = product_fa60_h ^ n_9;
-  wire product_fa60_c = product_fa60_h ? n_9 : product_d28_minus;
-  wire n_10 = (row[1] & product_d28_one) ^ product_d28_minus;
-  wire product_fa62_h = n_10 ^ product_fa58_c;
-  wire product_fa62_s = product_fa62_h ^ product_fa60_s;
-  wire product_fa62_c = product_fa62_h ? product_fa60_s : n_10;
-  wire n_11 = ((row[6] & held_scaled_d[0]) | (row[5] & product_d0_two)) ^ product_fa104_h;
-  wire n_45 = ((row[4] & product_d14_one) | (row[3] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa64_h = n_11 ^ n_45;
-  wire n_12 = ((row[2] & product_d28_one) | (row[1] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa64_s = product_fa64_h ^ n_12;
-  wire product_fa64_c = product_fa64_h ? n_12 : n_11;
-  wire product_fa66_h = product_fa60_c ^ product_fa64_s;
-  wire product_fa66_s = product_fa66_h ^ product_fa62_c;
-  wire product_fa66_c = product_fa66_h ? product_fa62_c : product_fa60_c;
-  wire n_46 = ((row[7] & held_scaled_d[0]) | (row[6] & product_d0_two)) ^ product_fa104_h;
-  wire product_fa68_h = product_d42_minus ^ n_46;
-  wire n_13 = ((row[5] & product_d14_one) | (row[4] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa68_s = product_fa68_h ^ n_13;
-  wire product_fa68_c = product_fa68_h ? n_13 : product_d42_minus;
-  wire n_14 = ((row[3] & product_d28_one) | (row[2] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa70_h = n_14 ^ (row[1] & product_d42_one) ^ product_d42_minus;
-  wire product_fa70_s = product_fa70_h ^ product_fa64_c;
-  wire product_fa70_c = product_fa70_h ? product_fa64_c : n_14;
-  wire product_fa72_h = product_fa68_s ^ product_fa70_s;
-  wire product_fa72_s = product_fa72_h ^ product_fa66_c;
-  wire product_fa72_c = product_fa72_h ? product_fa66_c : product_fa68_s;
-  wire n_15 = ((row[8] & held_scaled_d[0]) | (row[7] & product_d0_two)) ^ product_fa104_h;
-  wire n_47 = ((row[6] & product_d14_one) | (row[5] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa74_h = n_15 ^ n_47;
-  wire n_16 = ((row[4] & product_d28_one) | (row[3] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa74_s = product_fa74_h ^ n_16;
-  wire product_fa74_c = product_fa74_h ? n_16 : n_15;
-  wire n_17 = ((row[2] & product_d42_one) | (row[1] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa76_h = n_17 ^ product_fa68_c;
-  wire product_fa76_s = product_fa76_h ^ product_fa70_c;
-  wire product_fa76_c = product_fa76_h ? product_fa70_c : n_17;
-  wire product_fa78_h = product_fa74_s ^ product_fa76_s;
-  wire product_fa78_s = product_fa78_h ^ product_fa72_c;
-  wire product_fa78_c = product_fa78_h ? product_fa72_c : product_fa74_s;
-  wire n_18 = ((row[9] & held_scaled_d[0]) | (row[8] & product_d0_two)) ^ product_fa104_h;
-  wire n_48 = ((row[7] & product_d14_one) | (row[6] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa80_h = n_18 ^ n_48;
-  wire n_19 = ((row[5] & product_d28_one) | (row[4] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa80_s = product_fa80_h ^ n_19;
-  wire product_fa80_c = product_fa80_h ? n_19 : n_18;
-  wire n_20 = ((row[3] & product_d42_one) | (row[2] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa82_h = n_20 ^ product_fa74_c;
-  wire product_fa82_s = product_fa82_h ^ product_fa80_s;
-  wire product_fa82_c = product_fa82_h ? product_fa80_s : n_20;
-  wire product_fa84_h = product_fa76_c ^ product_fa82_s;
-  wire product_fa84_s = product_fa84_h ^ product_fa78_c;
-  wire product_fa84_c = product_fa84_h ? product_fa78_c : product_fa76_c;
-  wire n_21 = ((row[10] & held_scaled_d[0]) | (row[9] & product_d0_two)) ^ product_fa104_h;
-  wire n_49 = ((row[8] & product_d14_one) | (row[7] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa86_h = n_21 ^ n_49;
-  wire n_22 = ((row[6] & product_d28_one) | (row[5] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa86_s = product_fa86_h ^ n_22;
-  wire product_fa86_c = product_fa86_h ? n_22 : n_21;
-  wire n_23 = ((row[4] & product_d42_one) | (row[3] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa88_h = n_23 ^ product_fa80_c;
-  wire product_fa88_s = product_fa88_h ^ product_fa86_s;
-  wire product_fa88_c = product_fa88_h ? product_fa86_s : n_23;
-  wire product_fa90_h = product_fa82_c ^ product_fa88_s;
-  wire product_fa90_s = product_fa90_h ^ product_fa84_c;
-  wire product_fa90_c = product_fa90_h ? product_fa84_c : product_fa82_c;
-  wire n_24 = ((row[11] & held_scaled_d[0]) | (row[10] & product_d0_two)) ^ product_fa104_h;
-  wire n_50 = ((row[9] & product_d14_one) | (row[8] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa92_h = n_24 ^ n_50;
-  wire n_25 = ((row[7] & product_d28_one) | (row[6] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa92_s = product_fa92_h ^ n_25;
-  wire product_fa92_c = product_fa92_h ? n_25 : n_24;
-  wire n_26 = ((row[5] & product_d42_one) | (row[4] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa94_h = n_26 ^ product_fa86_c;
-  wire product_fa94_s = product_fa94_h ^ product_fa92_s;
-  wire product_fa94_c = product_fa94_h ? product_fa92_s : n_26;
-  wire product_fa96_h = product_fa88_c ^ product_fa94_s;
-  wire product_fa96_s = product_fa96_h ^ product_fa90_c;
-  wire product_fa96_c = product_fa96_h ? product_fa90_c : product_fa88_c;
-  wire n_27 = (row[11] & product_d0_two) ^ product_fa104_h;
-  wire n_51 = ((row[10] & product_d14_one) | (row[9] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa98_h = n_27 ^ n_51;
-  wire n_28 = ((row[8] & product_d28_one) | (row[7] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa98_s = product_fa98_h ^ n_28;
-  wire product_fa98_c = product_fa98_h ? n_28 : n_27;
-  wire n_29 = ((row[6] & product_d42_one) | (row[5] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa100_h = n_29 ^ product_fa92_c;
-  wire product_fa100_s = product_fa100_h ^ product_fa98_s;
-  wire product_fa100_c = product_fa100_h ? product_fa98_s : n_29;
-  wire product_fa102_h = product_fa94_c ^ product_fa100_s;
-  wire product_fa102_s = product_fa102_h ^ product_fa96_c;
-  wire product_fa102_c = product_fa102_h ? product_fa96_c : product_fa94_c;
-  wire n_30 = ((row[11] & product_d14_one) | (row[10] & product_d14_two)) ^ product_d14_minus;
-  wire product_fa104_s = product_fa104_h ^ n_30;
-  wire product_fa104_c = product_fa104_h ? n_30 : 1'b1;
-  wire n_31 = ((row[9] & product_d28_one) | (row[8] & product_d28_two)) ^ product_d28_minus;
-  wire n_52 = ((row[7] & product_d42_one) | (row[6] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa106_h = n_31 ^ n_52;
-  wire product_fa106_s = product_fa106_h ^ product_fa98_c;
-  wire product_fa106_c = product_fa106_h ? product_fa98_c : n_31;
-  wire product_fa108_h = product_fa104_s ^ product_fa100_c;
-  wire product_fa108_s = product_fa108_h ^ product_fa106_s;
-  wire product_fa108_c = product_fa108_h ? product_fa106_s : product_fa104_s;
-  wire n_32 = (row[11] & product_d14_two) ^ product_d14_minus;
-  wire n_33 = ((row[10] & product_d28_one) | (row[9] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa110_h = ~n_32;
-  wire product_fa110_s = product_fa110_h ^ n_33;
-  wire product_fa110_c = n_32 ? 1'b1 : n_33;
-  wire n_34 = ((row[8] & product_d42_one) | (row[7] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa112_h = n_34 ^ product_fa104_c;
-  wire product_fa112_s = product_fa112_h ^ product_fa106_c;
-  wire product_fa112_c = product_fa112_h ? product_fa106_c : n_34;
-  wire product_fa114_h = product_fa110_s ^ product_fa108_c;
-  wire product_fa114_s = product_fa114_h ^ product_fa112_s;
-  wire product_fa114_c = product_fa114_h ? product_fa112_s : product_fa110_s;
-  wire n_35 = ~product_d14_minus;
-  wire n_53 = ((row[11] & product_d28_one) | (row[10] & product_d28_two)) ^ product_d28_minus;
-  wire product_fa116_h = n_35 ^ n_53;
-  wire n_36 = ((row[9] & product_d42_one) | (row[8] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa116_s = product_fa116_h ^ n_36;
-  wire product_fa116_c = product_fa116_h ? n_36 : n_35;
-  wire product_fa118_h = product_fa110_c ^ product_fa116_s;
-  wire product_fa118_s = product_fa118_h ^ product_fa112_c;
-  wire product_fa118_c = product_fa118_h ? product_fa112_c : product_fa110_c;
-  wire n_37 = (row[11] & product_d28_two) ^ product_d28_minus;
-  wire n_38 = ((row[10] & product_d42_one) | (row[9] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa120_h = ~n_37;
-  wire product_fa120_s = product_fa120_h ^ n_38;
-  wire product_fa120_c = n_37 ? 1'b1 : n_38;
-  wire product_fa122_h = product_fa116_c ^ product_fa120_s;
-  wire product_fa122_s = product_fa122_h ^ product_fa118_c;
-  wire product_fa122_c = product_fa122_h ? product_fa118_c : product_fa116_c;
-  wire n_39 = ~product_d28_minus;
-  wire n_54 = ((row[11] & product_d42_one) | (row[10] & product_d42_two)) ^ product_d42_minus;
-  wire product_fa124_h = n_39 ^ n_54;
-  wire product_fa124_s = product_fa124_h ^ product_fa120_c;
-  wire product_fa124_c = product_fa124_h ? product_fa120_c : n_39;
-  wire n_40 = (row[11] & product_d42_two) ^ product_d42_minus;
-  wire product_fa126_h = ~n_40;
-  wire product_fa126_s = product_fa126_h ^ product_fa124_c;
-  wire product_fa126_c = n_40 ? 1'b1 : product_fa124_c;
-  wire n_55 = ((row[2] & held_scaled_d[0]) | (row[1] & product_d0_two)) ^ product_fa104_h;
-  wire [19:0] n_41 = {1'b0, ~product_d42_minus, product_fa126_s, product_fa124_s, product_fa122_s,
-      product_fa114_c, product_fa114_s, product_fa108_s, product_fa102_s, product_fa96_s, product_fa90_s,
-      product_fa84_s, product_fa78_s, product_fa72_s, product_fa66_s, product_fa62_s, product_fa58_s,
-      product_fa56_s, n_55, product_fa104_h} + {1'b0, product_fa126_c, 1'b0, product_fa122_c, 1'b0,
-      product_fa118_s, 1'b0, product_fa102_c, 11'd0, (row[1] & held_scaled_d[0]) ^ product_fa104_h};
-  wire [18:0] shift_value = active_scaled_1 ? n_41[18:0] : 19'd0;
-  sq_pe_fp16__pe__datapath__mac__outlier_lane0__shift_156 shift (
+  wire n_44 = ((row[7] & product_d42_one) | (row[6] & product_d42_two)) ^ product_d42_minus;
+  wire n_45 = ((row[2] & product_d42_one) | (row[1] & product_d42_two)) ^ product_d42_minus;
+  wire n_46 = ((row[8] & product_d42_one) | (row[7] & product_d42_two)) ^ product_d42_minus;
+  wire n_47 = ((row[2] & held_scaled_d[0]) | (row[1] & product_d0_two)) ^ product_d0_minus;
+  wire [19:0] n_10 = {1'b0, ~product_d42_minus, product_ha126_s, product_adders1_sum[10],
+      product_adders5_sum[1], product_adders4_carry[1], product_adders4_sum[1], product_adders3_sum[2],
+      product_adders10_sum, product_adders9_sum, product_adders8_sum, product_adders7_sum,
+      product_adders6_sum, product_adders5_sum[0], product_adders4_sum[0], product_adders3_sum[0],
+      product_adders2_sum[0], product_adders1_sum[0], n_47, product_d0_minus} + {1'b0, product_ha126_c, 1'b0,
+      product_adders5_carry[1], 1'b0, product_adders4_sum[2], 1'b0, product_adders10_carry, 11'd0, (row[1] &
+      held_scaled_d[0]) ^ product_d0_minus};
+  wire [18:0] shift_value = active_scaled_1 ? n_10[18:0] : 19'd0;
+  sq_pe_fp16__full_adders #(.WIDTH(11)) product_adders1 (
+    .a({~product_d28_minus, ~product_d14_minus, (row[11] & product_d0_two) ^ product_d0_minus, n_15, n_14,
+        n_13, n_12, product_d42_minus, n_11, product_d28_minus, product_d14_minus}),
+    .b({n_26, n_25, n_24, n_23, n_22, n_21, n_20, n_19, n_18, n_17, n_16}),
+    .c({product_ha120_c, n_35, n_34, n_33, n_32, n_31, n_30, n_29, n_28, n_27, (row[1] & product_d14_one) ^
+        product_d14_minus}),
+    .carry(product_adders1_carry),
+    .sum(product_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(7)) product_adders2 (
+    .a({n_42, n_41, n_40, n_39, n_38, n_37, n_36}),
+    .b({n_44, product_adders1_carry[7:4], (row[1] & product_d42_one) ^ product_d42_minus, n_43}),
+    .c({product_adders1_carry[8], product_adders1_sum[8:5], product_adders1_carry[2],
+        product_adders1_carry[0]}),
+    .carry(product_adders2_carry),
+    .sum(product_adders2_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(4)) product_adders3 (
+    .a({n_46, product_ha104_s, n_45, (row[1] & product_d28_one) ^ product_d28_minus}),
+    .b({product_ha104_c, product_adders2_carry[5], product_adders1_carry[3], product_adders2_carry[0]}),
+    .c({product_adders2_carry[6], product_adders2_sum[6], product_adders2_carry[1], product_adders1_sum[1]}),
+    .carry(product_adders3_carry),
+    .sum(product_adders3_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(3)) product_adders4 (
+    .a({product_ha110_c, product_ha110_s, product_adders1_carry[1]}),
+    .b({product_adders1_sum[9], product_adders3_carry[2], product_adders1_sum[2]}),
+    .c({product_adders3_carry[3], product_adders3_sum[3], product_adders3_carry[0]}),
+    .carry(product_adders4_carry),
+    .sum(product_adders4_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(2)) product_adders5 (
+    .a({product_adders1_carry[9], product_adders1_sum[3]}),
+    .b({product_ha120_s, product_adders2_sum[1]}),
+    .c({product_adders4_carry[2], product_adders4_carry[0]}),
+    .carry(product_adders5_carry),
+    .sum(product_adders5_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) product_adders6 (
+    .a(product_adders1_sum[4]),
+    .b(product_adders3_sum[1]),
+    .c(product_adders5_carry[0]),
+    .carry(product_adders6_carry),
+    .sum(product_adders6_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) product_adders7 (
+    .a(product_adders3_carry[1]),
+    .b(product_adders2_sum[2]),
+    .c(product_adders6_carry),
+    .carry(product_adders7_carry),
+    .sum(product_adders7_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) product_adders8 (
+    .a(product_adders2_carry[2]),
+    .b(product_adders2_sum[3]),
+    .c(product_adders7_carry),
+    .carry(product_adders8_carry),
+    .sum(product_adders8_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) product_adders9 (
+    .a(product_adders2_carry[3]),
+    .b(product_adders2_sum[4]),
+    .c(product_adders8_carry),
+    .carry(product_adders9_carry),
+    .sum(product_adders9_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) product_adders10 (
+    .a(product_adders2_carry[4]),
+    .b(product_adders2_sum[5]),
+    .c(product_adders9_carry),
+    .carry(product_adders10_carry),
+    .sum(product_adders10_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(2)) scaled_adders1 (
+    .a({held_d[1], held_d[0] & fraction[2]}),
+    .b({held_d[2] & fraction[2], held_d[1] & fraction[1]}),
+    .c({~(held_d[3] & fraction[1]), held_d[2] & fraction[0]}),
+    .carry(scaled_adders1_carry),
+    .sum(scaled_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(2)) scaled_adders2 (
+    .a({held_d[2], held_d[2] & fraction[1]}),
+    .b({~(held_d[3] & fraction[2]), ~(held_d[3] & fraction[0])}),
+    .c(scaled_adders1_carry),
+    .carry(scaled_adders2_carry),
+    .sum(scaled_adders2_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) scaled_adders3 (
+    .a(scaled_ha18_c),
+    .b(scaled_adders2_carry[0]),
+    .c(scaled_adders1_sum[1]),
+    .carry(scaled_adders3_carry),
+    .sum(scaled_adders3_sum)
+  );
+  sq_pe_fp16__pe__datapath__mac__outlier_lane0__shift_118 shift (
     .clk(clk),
     .rst(rst),
     .en(en),
@@ -1731,7 +1446,7 @@ module sq_pe_fp16__pe__datapath__mac__outlier_lane0 (
         held_d <= d;
       end
       if (active) begin
-        held_scaled_d <= n_6[7:0];
+        held_scaled_d <= n_2[7:0];
       end
     end
   end
@@ -1759,7 +1474,7 @@ endmodule
 // exponent : In(range(exponent_max + 1))
 // o : Out(signed)
 //     Depends on registers alone.
-module sq_pe_fp16__pe__datapath__mac__outlier_lane0__shift_156 (
+module sq_pe_fp16__pe__datapath__mac__outlier_lane0__shift_118 (
   input wire clk,
   input wire rst,
   input wire [18:0] value,
@@ -1797,102 +1512,47 @@ module sq_pe_fp16__pe__datapath__mac__bank_scale (
   input wire [2:0] fraction,
   output wire [14:0] product_sum
 );
-  wire n = value[5] & fraction[0];
-  wire product_fa54_h = value[1] ^ (value[2] & fraction[2]);
-  wire n_20 = value[3] & fraction[1];
-  wire product_fa54_c = product_fa54_h ? n_20 : value[1];
-  wire product_fa60_h = n ^ product_fa54_c;
-  wire product_fa58_h = value[2] ^ (value[3] & fraction[2]);
-  wire n_22 = value[4] & fraction[1];
-  wire product_fa58_s = product_fa58_h ^ n_22;
-  wire product_fa60_s = product_fa60_h ^ product_fa58_s;
-  wire product_fa60_c = product_fa60_h ? product_fa58_s : n;
-  wire product_fa62_h = value[3] ^ (value[4] & fraction[2]);
-  wire n_2 = value[5] & fraction[1];
-  wire product_fa62_s = product_fa62_h ^ n_2;
-  wire product_fa62_c = product_fa62_h ? n_2 : value[3];
-  wire n_3 = value[6] & fraction[0];
-  wire product_fa58_c = product_fa58_h ? n_22 : value[2];
-  wire product_fa64_h = n_3 ^ product_fa58_c;
-  wire product_fa64_s = product_fa64_h ^ product_fa62_s;
-  wire product_fa64_c = product_fa64_h ? product_fa62_s : n_3;
-  wire product_fa66_h = value[4] ^ (value[5] & fraction[2]);
-  wire n_4 = value[6] & fraction[1];
-  wire product_fa66_s = product_fa66_h ^ n_4;
-  wire product_fa66_c = product_fa66_h ? n_4 : value[4];
-  wire n_5 = value[7] & fraction[0];
-  wire product_fa68_h = n_5 ^ product_fa62_c;
-  wire product_fa68_s = product_fa68_h ^ product_fa66_s;
-  wire product_fa68_c = product_fa68_h ? product_fa66_s : n_5;
-  wire product_fa70_h = value[5] ^ (value[6] & fraction[2]);
-  wire n_6 = value[7] & fraction[1];
-  wire product_fa70_s = product_fa70_h ^ n_6;
-  wire product_fa70_c = product_fa70_h ? n_6 : value[5];
-  wire n_7 = value[8] & fraction[0];
-  wire product_fa72_h = n_7 ^ product_fa66_c;
-  wire product_fa72_s = product_fa72_h ^ product_fa70_s;
-  wire product_fa72_c = product_fa72_h ? product_fa70_s : n_7;
-  wire product_fa74_h = value[6] ^ (value[7] & fraction[2]);
-  wire n_8 = value[8] & fraction[1];
-  wire product_fa74_s = product_fa74_h ^ n_8;
-  wire product_fa74_c = product_fa74_h ? n_8 : value[6];
-  wire n_9 = value[9] & fraction[0];
-  wire product_fa76_h = n_9 ^ product_fa70_c;
-  wire product_fa76_s = product_fa76_h ^ product_fa74_s;
-  wire product_fa76_c = product_fa76_h ? product_fa74_s : n_9;
-  wire product_fa78_h = value[7] ^ (value[8] & fraction[2]);
-  wire n_10 = value[9] & fraction[1];
-  wire product_fa78_s = product_fa78_h ^ n_10;
-  wire product_fa78_c = product_fa78_h ? n_10 : value[7];
-  wire n_11 = value[10] & fraction[0];
-  wire product_fa80_h = n_11 ^ product_fa74_c;
-  wire product_fa80_s = product_fa80_h ^ product_fa78_s;
-  wire product_fa80_c = product_fa80_h ? product_fa78_s : n_11;
-  wire n_12 = value[9] & fraction[2];
-  wire product_fa82_h = ~value[8];
-  wire product_fa82_s = product_fa82_h ^ n_12;
-  wire product_fa82_c = value[8] ? 1'b1 : n_12;
-  wire n_13 = value[10] & fraction[1];
-  wire product_fa84_h = n_13 ^ ~(value[11] & fraction[0]);
-  wire product_fa84_s = product_fa84_h ^ product_fa78_c;
-  wire product_fa84_c = product_fa84_h ? product_fa78_c : n_13;
-  wire product_fa86_h = product_fa82_s ^ product_fa80_c;
-  wire product_fa86_s = product_fa86_h ^ product_fa84_s;
-  wire product_fa86_c = product_fa86_h ? product_fa84_s : product_fa82_s;
-  wire product_fa88_h = value[9] ^ (value[10] & fraction[2]);
-  wire n_14 = ~(value[11] & fraction[1]);
-  wire product_fa88_s = product_fa88_h ^ n_14;
-  wire product_fa88_c = product_fa88_h ? n_14 : value[9];
-  wire product_fa90_h = product_fa82_c ^ product_fa84_c;
-  wire product_fa90_s = product_fa90_h ^ product_fa88_s;
-  wire product_fa90_c = product_fa90_h ? product_fa88_s : product_fa82_c;
-  wire product_fa92_h = value[10] ^ ~(value[11] & fraction[2]);
-  wire product_fa92_s = product_fa92_h ^ product_fa88_c;
-  wire product_fa92_c = product_fa92_h ? product_fa88_c : value[10];
-  wire n_16 = value[0] & fraction[2];
-  wire product_fa48_h = n_16 ^ (value[1] & fraction[1]);
-  wire n_17 = value[2] & fraction[0];
-  wire product_fa48_s = product_fa48_h ^ n_17;
-  wire n_19 = value[3] & fraction[0];
-  wire product_fa48_c = product_fa48_h ? n_17 : n_16;
-  wire product_fa52_h = n_19 ^ product_fa48_c;
-  wire product_fa50_h = value[0] ^ (value[1] & fraction[2]);
-  wire n_18 = value[2] & fraction[1];
-  wire product_fa50_s = product_fa50_h ^ n_18;
-  wire product_fa52_s = product_fa52_h ^ product_fa50_s;
-  wire product_fa52_c = product_fa52_h ? product_fa50_s : n_19;
-  wire n_21 = value[4] & fraction[0];
-  wire product_fa50_c = product_fa50_h ? n_18 : value[0];
-  wire product_fa56_h = n_21 ^ product_fa50_c;
-  wire product_fa54_s = product_fa54_h ^ n_20;
-  wire product_fa56_c = product_fa56_h ? product_fa54_s : n_21;
-  wire product_fa56_s = product_fa56_h ^ product_fa54_s;
-  wire [15:0] n_15 = {1'b0, ~value[11], product_fa90_c, product_fa86_c, product_fa86_s, product_fa76_c,
-      product_fa72_c, product_fa68_c, product_fa64_c, product_fa60_c, product_fa56_c, product_fa52_c,
-      product_fa52_s, product_fa48_s, value[0] & fraction[1], value[0] & fraction[0]} + {1'b0, product_fa92_c,
-      product_fa92_s, product_fa90_s, 1'b0, product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s,
-      product_fa64_s, product_fa60_s, product_fa56_s, 2'd0, value[1] & fraction[0], 1'b0};
-  assign product_sum = n_15[14:0];
+  wire [9:0] product_adders1_carry;
+  wire [9:0] product_adders1_sum;
+  wire [9:0] product_adders2_carry;
+  wire [9:0] product_adders2_sum;
+  wire [1:0] product_adders3_carry;
+  wire [1:0] product_adders3_sum;
+  wire n = value[9] & fraction[2];
+  wire product_ha82_s = ~(value[8] ^ n);
+  wire product_ha82_c = value[8] | n;
+  wire [15:0] n_2 = {1'b0, ~value[11], product_adders3_carry, product_adders3_sum[0],
+      product_adders2_carry[6:0], product_adders2_sum[0], product_adders1_sum[0], value[0] & fraction[1],
+      value[0] & fraction[0]} + {1'b0, product_adders2_carry[9], product_adders2_sum[9],
+      product_adders3_sum[1], 1'b0, product_adders2_sum[7:1], 2'd0, value[1] & fraction[0], 1'b0};
+  assign product_sum = n_2[14:0];
+  sq_pe_fp16__full_adders #(.WIDTH(10)) product_adders1 (
+    .a({value[9], value[7:0], value[0] & fraction[2]}),
+    .b({value[10] & fraction[2], value[8] & fraction[2], value[7] & fraction[2], value[6] & fraction[2],
+        value[5] & fraction[2], value[4] & fraction[2], value[3] & fraction[2], value[2] & fraction[2],
+        value[1] & fraction[2], value[1] & fraction[1]}),
+    .c({~(value[11] & fraction[1]), value[9] & fraction[1], value[8] & fraction[1], value[7] & fraction[1],
+        value[6] & fraction[1], value[5] & fraction[1], value[4] & fraction[1], value[3] & fraction[1],
+        value[2] & fraction[1], value[2] & fraction[0]}),
+    .carry(product_adders1_carry),
+    .sum(product_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(10)) product_adders2 (
+    .a({value[10], value[10] & fraction[1], value[10] & fraction[0], value[9] & fraction[0], value[8] &
+        fraction[0], value[7] & fraction[0], value[6] & fraction[0], value[5] & fraction[0], value[4] &
+        fraction[0], value[3] & fraction[0]}),
+    .b({~(value[11] & fraction[2]), ~(value[11] & fraction[0]), product_adders1_carry[7:0]}),
+    .c({product_adders1_carry[9:8], product_adders1_sum[8:1]}),
+    .carry(product_adders2_carry),
+    .sum(product_adders2_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(2)) product_adders3 (
+    .a({product_ha82_c, product_ha82_s}),
+    .b(product_adders2_carry[8:7]),
+    .c({product_adders1_sum[9], product_adders2_sum[8]}),
+    .carry(product_adders3_carry),
+    .sum(product_adders3_sum)
+  );
 endmodule
 
 // value * (8 + fraction): the significand of a bank scale (E5M3) or of a group scale (e3m3).
@@ -1909,127 +1569,50 @@ module sq_pe_fp16__pe__datapath__mac__group_scale (
   input wire [2:0] fraction,
   output wire [18:0] product_sum
 );
-  wire n = value[3] & fraction[1];
-  wire product_fa66_h = value[1] ^ (value[2] & fraction[2]);
-  wire product_fa66_s = product_fa66_h ^ n;
-  wire product_fa66_c = product_fa66_h ? n : value[1];
-  wire n_2 = value[4] & fraction[0];
-  wire product_fa62_h = value[0] ^ (value[1] & fraction[2]);
-  wire n_27 = value[2] & fraction[1];
-  wire product_fa62_c = product_fa62_h ? n_27 : value[0];
-  wire product_fa68_h = n_2 ^ product_fa62_c;
-  wire product_fa68_s = product_fa68_h ^ product_fa66_s;
-  wire product_fa68_c = product_fa68_h ? product_fa66_s : n_2;
-  wire product_fa70_h = value[2] ^ (value[3] & fraction[2]);
-  wire n_3 = value[4] & fraction[1];
-  wire product_fa70_s = product_fa70_h ^ n_3;
-  wire product_fa70_c = product_fa70_h ? n_3 : value[2];
-  wire n_4 = value[5] & fraction[0];
-  wire product_fa72_h = n_4 ^ product_fa66_c;
-  wire product_fa72_s = product_fa72_h ^ product_fa70_s;
-  wire product_fa72_c = product_fa72_h ? product_fa70_s : n_4;
-  wire product_fa74_h = value[3] ^ (value[4] & fraction[2]);
-  wire n_5 = value[5] & fraction[1];
-  wire product_fa74_s = product_fa74_h ^ n_5;
-  wire product_fa74_c = product_fa74_h ? n_5 : value[3];
-  wire n_6 = value[6] & fraction[0];
-  wire product_fa76_h = n_6 ^ product_fa70_c;
-  wire product_fa76_s = product_fa76_h ^ product_fa74_s;
-  wire product_fa76_c = product_fa76_h ? product_fa74_s : n_6;
-  wire product_fa78_h = value[4] ^ (value[5] & fraction[2]);
-  wire n_7 = value[6] & fraction[1];
-  wire product_fa78_s = product_fa78_h ^ n_7;
-  wire product_fa78_c = product_fa78_h ? n_7 : value[4];
-  wire n_8 = value[7] & fraction[0];
-  wire product_fa80_h = n_8 ^ product_fa74_c;
-  wire product_fa80_s = product_fa80_h ^ product_fa78_s;
-  wire product_fa80_c = product_fa80_h ? product_fa78_s : n_8;
-  wire product_fa82_h = value[5] ^ (value[6] & fraction[2]);
-  wire n_9 = value[7] & fraction[1];
-  wire product_fa82_s = product_fa82_h ^ n_9;
-  wire product_fa82_c = product_fa82_h ? n_9 : value[5];
-  wire n_10 = value[8] & fraction[0];
-  wire product_fa84_h = n_10 ^ product_fa78_c;
-  wire product_fa84_s = product_fa84_h ^ product_fa82_s;
-  wire product_fa84_c = product_fa84_h ? product_fa82_s : n_10;
-  wire product_fa86_h = value[6] ^ (value[7] & fraction[2]);
-  wire n_11 = value[8] & fraction[1];
-  wire product_fa86_s = product_fa86_h ^ n_11;
-  wire product_fa86_c = product_fa86_h ? n_11 : value[6];
-  wire n_12 = value[9] & fraction[0];
-  wire product_fa88_h = n_12 ^ product_fa82_c;
-  wire product_fa88_s = product_fa88_h ^ product_fa86_s;
-  wire product_fa88_c = product_fa88_h ? product_fa86_s : n_12;
-  wire product_fa90_h = value[7] ^ (value[8] & fraction[2]);
-  wire n_13 = value[9] & fraction[1];
-  wire product_fa90_s = product_fa90_h ^ n_13;
-  wire product_fa90_c = product_fa90_h ? n_13 : value[7];
-  wire n_14 = value[10] & fraction[0];
-  wire product_fa92_h = n_14 ^ product_fa86_c;
-  wire product_fa92_s = product_fa92_h ^ product_fa90_s;
-  wire product_fa92_c = product_fa92_h ? product_fa90_s : n_14;
-  wire product_fa94_h = value[8] ^ (value[9] & fraction[2]);
-  wire n_15 = value[10] & fraction[1];
-  wire product_fa94_s = product_fa94_h ^ n_15;
-  wire product_fa94_c = product_fa94_h ? n_15 : value[8];
-  wire n_16 = value[11] & fraction[0];
-  wire product_fa96_h = n_16 ^ product_fa90_c;
-  wire product_fa96_s = product_fa96_h ^ product_fa94_s;
-  wire product_fa96_c = product_fa96_h ? product_fa94_s : n_16;
-  wire product_fa98_h = value[9] ^ (value[10] & fraction[2]);
-  wire n_17 = value[11] & fraction[1];
-  wire product_fa98_s = product_fa98_h ^ n_17;
-  wire product_fa98_c = product_fa98_h ? n_17 : value[9];
-  wire n_18 = value[12] & fraction[0];
-  wire product_fa100_h = n_18 ^ product_fa94_c;
-  wire product_fa100_s = product_fa100_h ^ product_fa98_s;
-  wire product_fa100_c = product_fa100_h ? product_fa98_s : n_18;
-  wire product_fa102_h = value[10] ^ (value[11] & fraction[2]);
-  wire n_19 = value[12] & fraction[1];
-  wire product_fa102_s = product_fa102_h ^ n_19;
-  wire product_fa102_c = product_fa102_h ? n_19 : value[10];
-  wire n_20 = value[13] & fraction[0];
-  wire product_fa104_h = n_20 ^ product_fa98_c;
-  wire product_fa104_s = product_fa104_h ^ product_fa102_s;
-  wire product_fa104_c = product_fa104_h ? product_fa102_s : n_20;
-  wire n_21 = value[12] & fraction[2];
-  wire product_fa106_h = ~value[11];
-  wire product_fa106_s = product_fa106_h ^ n_21;
-  wire product_fa106_c = value[11] ? 1'b1 : n_21;
-  wire n_22 = value[13] & fraction[1];
-  wire product_fa108_h = n_22 ^ ~(value[14] & fraction[0]);
-  wire product_fa108_s = product_fa108_h ^ product_fa102_c;
-  wire product_fa108_c = product_fa108_h ? product_fa102_c : n_22;
-  wire product_fa110_h = product_fa106_s ^ product_fa104_c;
-  wire product_fa110_s = product_fa110_h ^ product_fa108_s;
-  wire product_fa110_c = product_fa110_h ? product_fa108_s : product_fa106_s;
-  wire product_fa112_h = value[12] ^ (value[13] & fraction[2]);
-  wire n_23 = ~(value[14] & fraction[1]);
-  wire product_fa112_s = product_fa112_h ^ n_23;
-  wire product_fa112_c = product_fa112_h ? n_23 : value[12];
-  wire product_fa114_h = product_fa106_c ^ product_fa108_c;
-  wire product_fa114_s = product_fa114_h ^ product_fa112_s;
-  wire product_fa114_c = product_fa114_h ? product_fa112_s : product_fa106_c;
-  wire product_fa116_h = value[13] ^ ~(value[14] & fraction[2]);
-  wire product_fa116_s = product_fa116_h ^ product_fa112_c;
-  wire product_fa116_c = product_fa116_h ? product_fa112_c : value[13];
-  wire n_25 = value[0] & fraction[2];
-  wire product_fa60_h = n_25 ^ (value[1] & fraction[1]);
-  wire n_26 = value[2] & fraction[0];
-  wire product_fa60_s = product_fa60_h ^ n_26;
-  wire n_28 = value[3] & fraction[0];
-  wire product_fa60_c = product_fa60_h ? n_26 : n_25;
-  wire product_fa64_h = n_28 ^ product_fa60_c;
-  wire product_fa62_s = product_fa62_h ^ n_27;
-  wire product_fa64_s = product_fa64_h ^ product_fa62_s;
-  wire product_fa64_c = product_fa64_h ? product_fa62_s : n_28;
-  wire [19:0] n_24 = {2'd1, ~value[14], product_fa114_c, product_fa110_c, product_fa110_s, product_fa100_c,
-      product_fa96_c, product_fa92_c, product_fa88_c, product_fa84_c, product_fa80_c, product_fa76_c,
-      product_fa72_c, product_fa68_c, product_fa64_c, product_fa64_s, product_fa60_s, value[0] & fraction[1],
-      value[0] & fraction[0]} + {2'd0, product_fa116_c, product_fa116_s, product_fa114_s, 1'b0,
-      product_fa104_s, product_fa100_s, product_fa96_s, product_fa92_s, product_fa88_s, product_fa84_s,
-      product_fa80_s, product_fa76_s, product_fa72_s, product_fa68_s, 2'd0, value[1] & fraction[0], 1'b0};
-  assign product_sum = n_24[18:0];
+  wire [12:0] product_adders1_carry;
+  wire [12:0] product_adders1_sum;
+  wire [12:0] product_adders2_carry;
+  wire [12:0] product_adders2_sum;
+  wire [1:0] product_adders3_carry;
+  wire [1:0] product_adders3_sum;
+  wire [19:0] n = {2'd1, ~value[14], product_adders3_carry, product_adders3_sum[0],
+      product_adders2_carry[9:0], product_adders2_sum[0], product_adders1_sum[0], value[0] & fraction[1],
+      value[0] & fraction[0]} + {2'd0, product_adders2_carry[12], product_adders2_sum[12],
+      product_adders3_sum[1], 1'b0, product_adders2_sum[10:1], 2'd0, value[1] & fraction[0], 1'b0};
+  wire n_2 = value[12] & fraction[2];
+  wire product_ha106_s = ~(value[11] ^ n_2);
+  wire product_ha106_c = value[11] | n_2;
+  assign product_sum = n[18:0];
+  sq_pe_fp16__full_adders #(.WIDTH(13)) product_adders1 (
+    .a({value[12], value[10:0], value[0] & fraction[2]}),
+    .b({value[13] & fraction[2], value[11] & fraction[2], value[10] & fraction[2], value[9] & fraction[2],
+        value[8] & fraction[2], value[7] & fraction[2], value[6] & fraction[2], value[5] & fraction[2],
+        value[4] & fraction[2], value[3] & fraction[2], value[2] & fraction[2], value[1] & fraction[2],
+        value[1] & fraction[1]}),
+    .c({~(value[14] & fraction[1]), value[12] & fraction[1], value[11] & fraction[1], value[10] & fraction[1],
+        value[9] & fraction[1], value[8] & fraction[1], value[7] & fraction[1], value[6] & fraction[1],
+        value[5] & fraction[1], value[4] & fraction[1], value[3] & fraction[1], value[2] & fraction[1],
+        value[2] & fraction[0]}),
+    .carry(product_adders1_carry),
+    .sum(product_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(13)) product_adders2 (
+    .a({value[13], value[13] & fraction[1], value[13] & fraction[0], value[12] & fraction[0], value[11] &
+        fraction[0], value[10] & fraction[0], value[9] & fraction[0], value[8] & fraction[0], value[7] &
+        fraction[0], value[6] & fraction[0], value[5] & fraction[0], value[4] & fraction[0], value[3] &
+        fraction[0]}),
+    .b({~(value[14] & fraction[2]), ~(value[14] & fraction[0]), product_adders1_carry[10:0]}),
+    .c({product_adders1_carry[12:11], product_adders1_sum[11:1]}),
+    .carry(product_adders2_carry),
+    .sum(product_adders2_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(2)) product_adders3 (
+    .a({product_ha106_c, product_ha106_s}),
+    .b(product_adders2_carry[11:10]),
+    .c({product_adders1_sum[12], product_adders2_sum[11]}),
+    .carry(product_adders3_carry),
+    .sum(product_adders3_sum)
+  );
 endmodule
 
 // value << exponent >> drop: the exponents of the scales.
@@ -2095,224 +1678,177 @@ module sq_pe_fp16__pe__datapath__mac__accumulator (
   input wire en,
   output reg [63:0] total
 );
-  wire next_fa173_h = terms[0] ^ terms[54];
+  wire [53:0] next_adders1_carry;
+  wire [53:0] next_adders1_sum;
+  wire next_adders2_carry;
+  wire next_adders2_sum;
   wire [63:0] n = clear ? 64'd0 : total;
-  wire next_fa173_s = next_fa173_h ^ n[0];
-  wire next_fa173_c = next_fa173_h ? n[0] : terms[0];
-  wire next_fa175_h = terms[1] ^ terms[55];
-  wire next_fa175_s = next_fa175_h ^ n[1];
-  wire next_fa175_c = next_fa175_h ? n[1] : terms[1];
-  wire next_fa177_h = terms[2] ^ terms[56];
-  wire next_fa177_s = next_fa177_h ^ n[2];
-  wire next_fa177_c = next_fa177_h ? n[2] : terms[2];
-  wire next_fa179_h = terms[3] ^ terms[57];
-  wire next_fa179_s = next_fa179_h ^ n[3];
-  wire next_fa179_c = next_fa179_h ? n[3] : terms[3];
-  wire next_fa181_h = terms[4] ^ terms[58];
-  wire next_fa181_s = next_fa181_h ^ n[4];
-  wire next_fa181_c = next_fa181_h ? n[4] : terms[4];
-  wire next_fa183_h = terms[5] ^ terms[59];
-  wire next_fa183_s = next_fa183_h ^ n[5];
-  wire next_fa183_c = next_fa183_h ? n[5] : terms[5];
-  wire next_fa185_h = terms[6] ^ terms[60];
-  wire next_fa185_s = next_fa185_h ^ n[6];
-  wire next_fa185_c = next_fa185_h ? n[6] : terms[6];
-  wire next_fa187_h = terms[7] ^ terms[61];
-  wire next_fa187_s = next_fa187_h ^ n[7];
-  wire next_fa187_c = next_fa187_h ? n[7] : terms[7];
-  wire next_fa189_h = terms[8] ^ terms[62];
-  wire next_fa189_s = next_fa189_h ^ n[8];
-  wire next_fa189_c = next_fa189_h ? n[8] : terms[8];
-  wire next_fa191_h = terms[9] ^ terms[63];
-  wire next_fa191_s = next_fa191_h ^ n[9];
-  wire next_fa191_c = next_fa191_h ? n[9] : terms[9];
-  wire next_fa193_h = terms[10] ^ terms[64];
-  wire next_fa193_s = next_fa193_h ^ n[10];
-  wire next_fa193_c = next_fa193_h ? n[10] : terms[10];
-  wire next_fa195_h = terms[11] ^ terms[65];
-  wire next_fa195_s = next_fa195_h ^ n[11];
-  wire next_fa195_c = next_fa195_h ? n[11] : terms[11];
-  wire next_fa197_h = terms[12] ^ terms[66];
-  wire next_fa197_s = next_fa197_h ^ n[12];
-  wire next_fa197_c = next_fa197_h ? n[12] : terms[12];
-  wire next_fa199_h = terms[13] ^ terms[67];
-  wire next_fa199_s = next_fa199_h ^ n[13];
-  wire next_fa199_c = next_fa199_h ? n[13] : terms[13];
-  wire next_fa201_h = terms[14] ^ terms[68];
-  wire next_fa201_s = next_fa201_h ^ n[14];
-  wire next_fa201_c = next_fa201_h ? n[14] : terms[14];
-  wire next_fa203_h = terms[15] ^ terms[69];
-  wire next_fa203_s = next_fa203_h ^ n[15];
-  wire next_fa203_c = next_fa203_h ? n[15] : terms[15];
-  wire next_fa205_h = terms[16] ^ terms[70];
-  wire next_fa205_s = next_fa205_h ^ n[16];
-  wire next_fa205_c = next_fa205_h ? n[16] : terms[16];
-  wire next_fa207_h = terms[17] ^ terms[71];
-  wire next_fa207_s = next_fa207_h ^ n[17];
-  wire next_fa207_c = next_fa207_h ? n[17] : terms[17];
-  wire next_fa209_h = terms[18] ^ terms[72];
-  wire next_fa209_s = next_fa209_h ^ n[18];
-  wire next_fa209_c = next_fa209_h ? n[18] : terms[18];
-  wire next_fa211_h = terms[19] ^ terms[73];
-  wire next_fa211_s = next_fa211_h ^ n[19];
-  wire next_fa211_c = next_fa211_h ? n[19] : terms[19];
-  wire next_fa213_h = terms[20] ^ terms[74];
-  wire next_fa213_s = next_fa213_h ^ n[20];
-  wire next_fa213_c = next_fa213_h ? n[20] : terms[20];
-  wire next_fa215_h = terms[21] ^ terms[75];
-  wire next_fa215_s = next_fa215_h ^ n[21];
-  wire next_fa215_c = next_fa215_h ? n[21] : terms[21];
-  wire next_fa217_h = terms[22] ^ terms[76];
-  wire next_fa217_s = next_fa217_h ^ n[22];
-  wire next_fa217_c = next_fa217_h ? n[22] : terms[22];
-  wire next_fa219_h = terms[23] ^ terms[77];
-  wire next_fa219_s = next_fa219_h ^ n[23];
-  wire next_fa219_c = next_fa219_h ? n[23] : terms[23];
-  wire next_fa221_h = terms[24] ^ terms[78];
-  wire next_fa221_s = next_fa221_h ^ n[24];
-  wire next_fa221_c = next_fa221_h ? n[24] : terms[24];
-  wire next_fa223_h = terms[25] ^ terms[79];
-  wire next_fa223_s = next_fa223_h ^ n[25];
-  wire next_fa223_c = next_fa223_h ? n[25] : terms[25];
-  wire next_fa225_h = terms[26] ^ terms[80];
-  wire next_fa225_s = next_fa225_h ^ n[26];
-  wire next_fa225_c = next_fa225_h ? n[26] : terms[26];
-  wire next_fa227_h = terms[27] ^ terms[81];
-  wire next_fa227_s = next_fa227_h ^ n[27];
-  wire next_fa227_c = next_fa227_h ? n[27] : terms[27];
-  wire next_fa229_h = terms[28] ^ terms[82];
-  wire next_fa229_s = next_fa229_h ^ n[28];
-  wire next_fa229_c = next_fa229_h ? n[28] : terms[28];
-  wire next_fa231_h = terms[29] ^ terms[83];
-  wire next_fa231_s = next_fa231_h ^ n[29];
-  wire next_fa231_c = next_fa231_h ? n[29] : terms[29];
-  wire next_fa233_h = terms[30] ^ terms[84];
-  wire next_fa233_s = next_fa233_h ^ n[30];
-  wire next_fa233_c = next_fa233_h ? n[30] : terms[30];
-  wire next_fa235_h = terms[31] ^ terms[85];
-  wire next_fa235_s = next_fa235_h ^ n[31];
-  wire next_fa235_c = next_fa235_h ? n[31] : terms[31];
-  wire next_fa237_h = terms[32] ^ terms[86];
-  wire next_fa237_s = next_fa237_h ^ n[32];
-  wire next_fa237_c = next_fa237_h ? n[32] : terms[32];
-  wire next_fa239_h = terms[33] ^ terms[87];
-  wire next_fa239_s = next_fa239_h ^ n[33];
-  wire next_fa239_c = next_fa239_h ? n[33] : terms[33];
-  wire next_fa241_h = terms[34] ^ terms[88];
-  wire next_fa241_s = next_fa241_h ^ n[34];
-  wire next_fa241_c = next_fa241_h ? n[34] : terms[34];
-  wire next_fa243_h = terms[35] ^ terms[89];
-  wire next_fa243_s = next_fa243_h ^ n[35];
-  wire next_fa243_c = next_fa243_h ? n[35] : terms[35];
-  wire next_fa245_h = terms[36] ^ terms[90];
-  wire next_fa245_s = next_fa245_h ^ n[36];
-  wire next_fa245_c = next_fa245_h ? n[36] : terms[36];
-  wire next_fa247_h = terms[37] ^ terms[91];
-  wire next_fa247_s = next_fa247_h ^ n[37];
-  wire next_fa247_c = next_fa247_h ? n[37] : terms[37];
-  wire next_fa249_h = terms[38] ^ terms[92];
-  wire next_fa249_s = next_fa249_h ^ n[38];
-  wire next_fa249_c = next_fa249_h ? n[38] : terms[38];
-  wire next_fa251_h = terms[39] ^ terms[93];
-  wire next_fa251_s = next_fa251_h ^ n[39];
-  wire next_fa251_c = next_fa251_h ? n[39] : terms[39];
-  wire next_fa253_h = terms[40] ^ terms[94];
-  wire next_fa253_s = next_fa253_h ^ n[40];
-  wire next_fa253_c = next_fa253_h ? n[40] : terms[40];
-  wire next_fa255_h = terms[41] ^ terms[95];
-  wire next_fa255_s = next_fa255_h ^ n[41];
-  wire next_fa255_c = next_fa255_h ? n[41] : terms[41];
-  wire next_fa257_h = terms[42] ^ terms[96];
-  wire next_fa257_s = next_fa257_h ^ n[42];
-  wire next_fa257_c = next_fa257_h ? n[42] : terms[42];
-  wire next_fa259_h = terms[43] ^ terms[97];
-  wire next_fa259_s = next_fa259_h ^ n[43];
-  wire next_fa259_c = next_fa259_h ? n[43] : terms[43];
-  wire next_fa261_h = terms[44] ^ terms[98];
-  wire next_fa261_s = next_fa261_h ^ n[44];
-  wire next_fa261_c = next_fa261_h ? n[44] : terms[44];
-  wire next_fa263_h = terms[45] ^ terms[99];
-  wire next_fa263_s = next_fa263_h ^ n[45];
-  wire next_fa263_c = next_fa263_h ? n[45] : terms[45];
-  wire next_fa265_h = terms[46] ^ terms[100];
-  wire next_fa265_s = next_fa265_h ^ n[46];
-  wire next_fa265_c = next_fa265_h ? n[46] : terms[46];
-  wire next_fa267_h = terms[47] ^ terms[101];
-  wire next_fa267_s = next_fa267_h ^ n[47];
-  wire next_fa267_c = next_fa267_h ? n[47] : terms[47];
-  wire next_fa269_h = terms[48] ^ terms[102];
-  wire next_fa269_s = next_fa269_h ^ n[48];
-  wire next_fa269_c = next_fa269_h ? n[48] : terms[48];
-  wire next_fa271_h = terms[49] ^ terms[103];
-  wire next_fa271_s = next_fa271_h ^ n[49];
-  wire next_fa271_c = next_fa271_h ? n[49] : terms[49];
-  wire next_fa273_h = terms[50] ^ terms[104];
-  wire next_fa273_s = next_fa273_h ^ n[50];
-  wire next_fa273_c = next_fa273_h ? n[50] : terms[50];
-  wire next_fa275_h = terms[51] ^ terms[105];
-  wire next_fa275_s = next_fa275_h ^ n[51];
-  wire next_fa275_c = next_fa275_h ? n[51] : terms[51];
-  wire next_fa277_h = terms[52] ^ terms[106];
-  wire next_fa277_s = next_fa277_h ^ n[52];
-  wire next_fa277_c = next_fa277_h ? n[52] : terms[52];
-  wire next_fa279_s = terms[53] ^ terms[107];
-  wire next_fa279_c = terms[53] ? terms[107] : 1'b1;
-  wire next_fa281_h = n[53] ^ next_fa277_c;
-  wire next_fa281_s = next_fa281_h ^ next_fa279_s;
-  wire next_fa281_c = next_fa281_h ? next_fa279_s : n[53];
-  wire n_2 = ~terms[108];
-  wire next_fa283_h = n_2 ^ n[54];
-  wire next_fa283_s = next_fa283_h ^ next_fa279_c;
-  wire next_fa283_c = next_fa283_h ? next_fa279_c : n_2;
-  wire next_fa285_h = ~n[55];
-  wire next_fa285_s = next_fa285_h ^ next_fa283_c;
-  wire next_fa285_c = n[55] ? 1'b1 : next_fa283_c;
-  wire next_fa287_h = ~n[56];
-  wire next_fa287_s = next_fa287_h ^ next_fa285_c;
-  wire next_fa287_c = n[56] ? 1'b1 : next_fa285_c;
-  wire next_fa289_h = ~n[57];
-  wire next_fa289_s = next_fa289_h ^ next_fa287_c;
-  wire next_fa289_c = n[57] ? 1'b1 : next_fa287_c;
-  wire next_fa291_h = ~n[58];
-  wire next_fa291_s = next_fa291_h ^ next_fa289_c;
-  wire next_fa291_c = n[58] ? 1'b1 : next_fa289_c;
-  wire next_fa293_h = ~n[59];
-  wire next_fa293_s = next_fa293_h ^ next_fa291_c;
-  wire next_fa293_c = n[59] ? 1'b1 : next_fa291_c;
-  wire next_fa295_h = ~n[60];
-  wire next_fa295_s = next_fa295_h ^ next_fa293_c;
-  wire next_fa295_c = n[60] ? 1'b1 : next_fa293_c;
-  wire next_fa297_h = ~n[61];
-  wire next_fa297_s = next_fa297_h ^ next_fa295_c;
-  wire next_fa297_c = n[61] ? 1'b1 : next_fa295_c;
-  wire next_fa299_h = ~n[62];
-  wire next_fa299_s = next_fa299_h ^ next_fa297_c;
-  wire next_fa299_c = n[62] ? 1'b1 : next_fa297_c;
-  wire [64:0] n_3 = {1'b0, ~n[63], next_fa299_s, next_fa297_s, next_fa295_s, next_fa293_s, next_fa291_s,
-      next_fa289_s, next_fa287_s, next_fa285_s, next_fa281_c, next_fa281_s, next_fa275_c, next_fa273_c,
-      next_fa271_c, next_fa269_c, next_fa267_c, next_fa265_c, next_fa263_c, next_fa261_c, next_fa259_c,
-      next_fa257_c, next_fa255_c, next_fa253_c, next_fa251_c, next_fa249_c, next_fa247_c, next_fa245_c,
-      next_fa243_c, next_fa241_c, next_fa239_c, next_fa237_c, next_fa235_c, next_fa233_c, next_fa231_c,
-      next_fa229_c, next_fa227_c, next_fa225_c, next_fa223_c, next_fa221_c, next_fa219_c, next_fa217_c,
-      next_fa215_c, next_fa213_c, next_fa211_c, next_fa209_c, next_fa207_c, next_fa205_c, next_fa203_c,
-      next_fa201_c, next_fa199_c, next_fa197_c, next_fa195_c, next_fa193_c, next_fa191_c, next_fa189_c,
-      next_fa187_c, next_fa185_c, next_fa183_c, next_fa181_c, next_fa179_c, next_fa177_c, next_fa175_c,
-      next_fa173_c, next_fa173_s} + {1'b0, next_fa299_c, 8'd0, next_fa283_s, 1'b0, next_fa277_s, next_fa275_s,
-      next_fa273_s, next_fa271_s, next_fa269_s, next_fa267_s, next_fa265_s, next_fa263_s, next_fa261_s,
-      next_fa259_s, next_fa257_s, next_fa255_s, next_fa253_s, next_fa251_s, next_fa249_s, next_fa247_s,
-      next_fa245_s, next_fa243_s, next_fa241_s, next_fa239_s, next_fa237_s, next_fa235_s, next_fa233_s,
-      next_fa231_s, next_fa229_s, next_fa227_s, next_fa225_s, next_fa223_s, next_fa221_s, next_fa219_s,
-      next_fa217_s, next_fa215_s, next_fa213_s, next_fa211_s, next_fa209_s, next_fa207_s, next_fa205_s,
-      next_fa203_s, next_fa201_s, next_fa199_s, next_fa197_s, next_fa195_s, next_fa193_s, next_fa191_s,
-      next_fa189_s, next_fa187_s, next_fa185_s, next_fa183_s, next_fa181_s, next_fa179_s, next_fa177_s,
-      next_fa175_s, 1'b0};
+  wire next_ha285_c = n[55] | next_adders1_carry[53];
+  wire next_ha287_s = ~(n[56] ^ next_ha285_c);
+  wire next_ha287_c = n[56] | next_ha285_c;
+  wire next_ha289_s = ~(n[57] ^ next_ha287_c);
+  wire next_ha289_c = n[57] | next_ha287_c;
+  wire next_ha291_s = ~(n[58] ^ next_ha289_c);
+  wire next_ha291_c = n[58] | next_ha289_c;
+  wire next_ha293_s = ~(n[59] ^ next_ha291_c);
+  wire next_ha293_c = n[59] | next_ha291_c;
+  wire next_ha295_s = ~(n[60] ^ next_ha293_c);
+  wire next_ha295_c = n[60] | next_ha293_c;
+  wire next_ha297_s = ~(n[61] ^ next_ha295_c);
+  wire next_ha297_c = n[61] | next_ha295_c;
+  wire next_ha299_s = ~(n[62] ^ next_ha297_c);
+  wire next_ha299_c = n[62] | next_ha297_c;
+  wire next_ha285_s = ~(n[55] ^ next_adders1_carry[53]);
+  wire [64:0] n_2 = {1'b0, ~n[63], next_ha299_s, next_ha297_s, next_ha295_s, next_ha293_s, next_ha291_s,
+      next_ha289_s, next_ha287_s, next_ha285_s, next_adders2_carry, next_adders2_sum,
+      next_adders1_carry[51:0], next_adders1_sum[0]} + {1'b0, next_ha299_c, 8'd0, next_adders1_sum[53], 1'b0,
+      next_adders1_sum[52:1], 1'b0};
+  wire n_3 = ~terms[53];
+  wire next_ha279_s = ~(n_3 ^ terms[107]);
+  wire next_ha279_c = n_3 | terms[107];
+  sq_pe_fp16__full_adders #(.WIDTH(54)) next_adders1 (
+    .a({~terms[108], terms[52:0]}),
+    .b({n[54], terms[106:54]}),
+    .c({next_ha279_c, n[52:0]}),
+    .carry(next_adders1_carry),
+    .sum(next_adders1_sum)
+  );
+  sq_pe_fp16__full_adders #(.WIDTH(1)) next_adders2 (
+    .a(n[53]),
+    .b(next_adders1_carry[52]),
+    .c(next_ha279_s),
+    .carry(next_adders2_carry),
+    .sum(next_adders2_sum)
+  );
   always @(posedge clk) begin
     if (en) begin
-      total <= n_3[63:0];
+      total <= n_2[63:0];
     end
   end
   initial begin
     total = 64'd0;
+  end
+endmodule
+
+// Pairs steps with dense beats, dot product n of one operand with dot product n of the other.
+//
+// Only what the pairing needs passes: the operands' codes go around it.
+//
+// A dot product ends with the first last of either operand. If the other one does not say last in
+// the same beat, this dot product is an error, and what the other one still has up to its own last is
+// discarded. Meanwhile the first one waits. So operands of different lengths cost one result and leave no
+// trace. A last that is lost or added makes one dot product of two, or two of one: that operand is off
+// by one dot product from then on.
+//
+// Latency: 0 cycles. Throughput: one step per cycle; beats that are discarded too.
+// Backpressure: full. The ready of each input depends combinationally on the valid of the other and
+// on o.ready. Beats are discarded whatever the other operand and o do.
+//
+// Members
+// -------
+// i_step : In(stream.Signature({done, last, error}))
+//     done: the last step of its beat.
+// i_beat : In(stream.Signature({last, error}))
+//     A dense beat leaves with the last step that it meets.
+// o : Out(stream.Signature({last, error}))
+//     last: an operand ends. error: only one of them does, or one of them broke a rule.
+module sq_pe_fp16__pe__join (
+  input wire clk,
+  input wire rst,
+  input wire [2:0] i_step__payload,
+  input wire i_step__valid,
+  output wire i_step__ready,
+  input wire [1:0] i_beat__payload,
+  input wire i_beat__valid,
+  output wire i_beat__ready,
+  output wire [1:0] o__payload,
+  output wire o__valid,
+  input wire o__ready
+);
+  reg drop_steps;
+  reg drop_beats;
+  wire step_ends = i_step__payload[1] & i_step__payload[0];
+  wire unequal = i_step__payload[1] != i_beat__payload[0];
+  wire o__payload_last = i_step__payload[1] | i_beat__payload[0];
+  wire o__payload_error = i_step__payload[2] | i_beat__payload[1] | unequal;
+  wire n = ~drop_steps;
+  wire n_2 = ~drop_beats;
+  assign o__valid = i_step__valid & i_beat__valid & n & n_2;
+  assign i_step__ready = drop_steps | (i_beat__valid & n_2 & o__ready);
+  assign i_beat__ready = drop_beats | (i_step__valid & n & o__ready & i_step__payload[0]);
+  wire n_3 = o__valid & o__ready & i_step__payload[0] & unequal;
+  assign o__payload = {o__payload_error, o__payload_last};
+  always @(posedge clk) begin
+    if (rst) begin
+      drop_steps <= 1'b0;
+      drop_beats <= 1'b0;
+    end else if (n_3) begin
+      drop_steps <= i_beat__payload[0];
+      drop_beats <= i_step__payload[1];
+    end else begin
+      if (drop_steps & i_step__valid & step_ends) begin
+        drop_steps <= 1'b0;
+      end
+      if (drop_beats & i_beat__valid & i_beat__payload[0]) begin
+        drop_beats <= 1'b0;
+      end
+    end
+  end
+  initial begin
+    drop_steps = 1'b0;
+    drop_beats = 1'b0;
+  end
+endmodule
+
+module sq_pe_fp16__pe__buffer (
+  input wire clk,
+  input wire rst,
+  input wire r_en,
+  output wire w_rdy,
+  output wire r_rdy,
+  output wire [32:0] r_data,
+  input wire [32:0] w_port__data,
+  input wire w_en
+);
+  reg produce;
+  reg consume;
+  reg [1:0] level;
+  reg [32:0] storage [0:1];
+  assign w_rdy = level != 2'd2;
+  assign r_rdy = |level;
+  wire w_port__en = w_en & w_rdy;
+  wire [1:0] n = {1'b0, produce} + 2'd1;
+  wire n_2 = r_rdy & r_en;
+  wire [1:0] n_3 = {1'b0, consume} + 2'd1;
+  wire [2:0] n_4 = {1'b0, level} + 3'd1;
+  wire [2:0] n_5 = {1'b0, level} - 3'd1;
+  assign r_data = storage[consume];
+  always @(posedge clk) begin
+    if (rst) begin
+      produce <= 1'b0;
+      consume <= 1'b0;
+      level <= 2'd0;
+    end else begin
+      if (w_port__en) begin
+        produce <= n[0];
+      end
+      if (n_2) begin
+        consume <= n_3[0];
+      end
+      if (n_2 & ~w_port__en) begin
+        level <= n_5[1:0];
+      end else if (w_port__en & ~n_2) begin
+        level <= n_4[1:0];
+      end
+    end
+    if (w_port__en) storage[produce] <= w_port__data;
+  end
+  integer index;
+  initial begin
+    produce = 1'b0;
+    consume = 1'b0;
+    level = 2'd0;
+    for (index = 0; index < 2; index = index + 1) storage[index] = 33'd0;
   end
 endmodule
 
@@ -2347,7 +1883,7 @@ module sq_pe_fp16__pe__output_stage (
   input wire i__valid,
   output wire [32:0] o__payload,
   output wire o__valid,
-  input wire en
+  input wire w_rdy
 );
   reg [37:0] integer_1;
   reg error_1;
@@ -2381,40 +1917,40 @@ module sq_pe_fp16__pe__output_stage (
   sq_pe_fp16__pe__output_stage__integer integer_ (
     .clk(clk),
     .rst(rst),
-    .en(en),
     .i__payload(i__payload[63:0]),
     .i__valid(i__valid),
-    .rounded(integer__rounded)
+    .rounded(integer__rounded),
+    .w_rdy(w_rdy)
   );
   sq_pe_fp16__pe__output_stage__pack pack (
     .clk(clk),
     .rst(rst),
-    .en(en),
     .i__payload({i__payload_13_nan, product_o__payload[36:0]}),
     .i__valid(product_o__valid),
     .result(pack_result),
-    .valid_4(o__valid)
+    .valid_4(o__valid),
+    .w_rdy(w_rdy)
   );
   sq_pe_fp16__pe__output_stage__product product (
     .clk(clk),
     .rst(rst),
-    .en(en),
     .i__payload({integer_1, scale_o__payload}),
     .i__valid(scale_o__valid),
     .o__payload(product_o__payload),
-    .o__valid(product_o__valid)
+    .o__valid(product_o__valid),
+    .w_rdy(w_rdy)
   );
   sq_pe_fp16__pe__output_stage__scale scale (
     .clk(clk),
     .rst(rst),
-    .en(en),
     .i__payload({4'd0, n_2[8], n_2, 1'b1, i__payload[118:96], 4'd0, n[8], n, 1'b1, i__payload[86:64]}),
     .i__valid(i__valid),
     .o__payload(scale_o__payload),
-    .o__valid(scale_o__valid)
+    .o__valid(scale_o__valid),
+    .w_rdy(w_rdy)
   );
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       integer_1 <= integer__rounded;
       error_1 <= i__payload[128];
       error_2 <= error_1;
@@ -2476,7 +2012,7 @@ module sq_pe_fp16__pe__output_stage__integer (
   input wire rst,
   input wire [63:0] i__payload,
   input wire i__valid,
-  input wire en,
+  input wire w_rdy,
   output reg [37:0] rounded
 );
   reg [1:0] count_0;
@@ -2520,7 +2056,7 @@ module sq_pe_fp16__pe__output_stage__integer (
   wire [23:0] n_10 = {1'b0, fraction} + {23'd0, up};
   wire [7:0] n_11 = {exponent[6], exponent} + {7'd0, full & up};
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       count_0 <= {n & n_2, n & n_12};
       value_0 <= i__payload[62:0];
       sign_0 <= i__payload[63];
@@ -2610,7 +2146,7 @@ module sq_pe_fp16__pe__output_stage__scale (
   input wire i__valid,
   output wire [37:0] o__payload,
   output reg o__valid,
-  input wire en
+  input wire w_rdy
 );
   reg [13:0] side;
   reg [13:0] side_1;
@@ -2661,15 +2197,15 @@ module sq_pe_fp16__pe__output_stage__scale (
   sq_pe_fp16__pe__output_stage__scale__significand significand (
     .clk(clk),
     .rst(rst),
-    .en(en),
     .i__payload({i__payload[61:38], i__payload[23:0]}),
     .i__valid(i__valid),
     .o__payload(significand_o__payload),
     .o__payload_2(significand_o__payload_2),
-    .valid_5(significand_valid_5)
+    .valid_5(significand_valid_5),
+    .w_rdy(w_rdy)
   );
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       side[9:0] <= n_3[9:0];
       side[10] <= i__payload[34] ^ i__payload[72];
       side[11] <= (i__payload[35] | i__payload[73]) & n_2;
@@ -2705,7 +2241,7 @@ module sq_pe_fp16__pe__output_stage__scale (
     if (rst) begin
       valid_1 <= 1'b0;
       o__valid <= 1'b0;
-    end else if (en) begin
+    end else if (w_rdy) begin
       valid_1 <= significand_valid_5;
       o__valid <= valid_1;
     end
@@ -2749,7 +2285,7 @@ module sq_pe_fp16__pe__output_stage__scale__significand (
   input wire rst,
   input wire [47:0] i__payload,
   input wire i__valid,
-  input wire en,
+  input wire w_rdy,
   output wire o__payload,
   output wire [25:0] o__payload_2,
   output reg valid_5
@@ -2815,7 +2351,7 @@ module sq_pe_fp16__pe__output_stage__scale__significand (
   assign o__payload = |sum_3_13[8:0];
   assign o__payload_2 = sum_3_13[34:9];
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       a <= i__payload[23:0];
       digits <= {1'b0, i__payload[46:24]} + 24'h555555;
       sum_0_0 <= n_30;
@@ -2839,7 +2375,7 @@ module sq_pe_fp16__pe__output_stage__scale__significand (
       valid_3 <= 1'b0;
       valid_4 <= 1'b0;
       valid_5 <= 1'b0;
-    end else if (en) begin
+    end else if (w_rdy) begin
       valid_1 <= i__valid;
       valid_2 <= valid_1;
       valid_3 <= valid_2;
@@ -2892,7 +2428,7 @@ module sq_pe_fp16__pe__output_stage__product (
   input wire i__valid,
   output wire [37:0] o__payload,
   output reg o__valid,
-  input wire en
+  input wire w_rdy
 );
   reg [13:0] side;
   reg [13:0] side_1;
@@ -2929,15 +2465,15 @@ module sq_pe_fp16__pe__output_stage__product (
   sq_pe_fp16__pe__output_stage__product__significand significand (
     .clk(clk),
     .rst(rst),
-    .en(en),
     .i__payload({i__payload[61:38], i__payload[23:0]}),
     .i__valid(i__valid),
     .o__payload(significand_o__payload),
     .o__payload_2(significand_o__payload_2),
-    .valid_5(significand_valid_5)
+    .valid_5(significand_valid_5),
+    .w_rdy(w_rdy)
   );
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       side[9:0] <= n_3[9:0];
       side[10] <= i__payload[34] ^ i__payload[72];
       side[11] <= (i__payload[35] | i__payload[73]) & n_2;
@@ -2968,7 +2504,7 @@ module sq_pe_fp16__pe__output_stage__product (
     if (rst) begin
       valid_1 <= 1'b0;
       o__valid <= 1'b0;
-    end else if (en) begin
+    end else if (w_rdy) begin
       valid_1 <= significand_valid_5;
       o__valid <= valid_1;
     end
@@ -3007,7 +2543,7 @@ module sq_pe_fp16__pe__output_stage__product__significand (
   input wire rst,
   input wire [47:0] i__payload,
   input wire i__valid,
-  input wire en,
+  input wire w_rdy,
   output wire o__payload,
   output wire [25:0] o__payload_2,
   output reg valid_5
@@ -3073,7 +2609,7 @@ module sq_pe_fp16__pe__output_stage__product__significand (
   assign o__payload = |sum_3_13[8:0];
   assign o__payload_2 = sum_3_13[34:9];
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       a <= i__payload[23:0];
       digits <= {1'b0, i__payload[46:24]} + 24'h555555;
       sum_0_0 <= n_30;
@@ -3097,7 +2633,7 @@ module sq_pe_fp16__pe__output_stage__product__significand (
       valid_3 <= 1'b0;
       valid_4 <= 1'b0;
       valid_5 <= 1'b0;
-    end else if (en) begin
+    end else if (w_rdy) begin
       valid_1 <= i__valid;
       valid_2 <= valid_1;
       valid_3 <= valid_2;
@@ -3147,7 +2683,7 @@ module sq_pe_fp16__pe__output_stage__pack (
   input wire rst,
   input wire [37:0] i__payload,
   input wire i__valid,
-  input wire en,
+  input wire w_rdy,
   output reg [31:0] result,
   output reg valid_4
 );
@@ -3173,7 +2709,7 @@ module sq_pe_fp16__pe__output_stage__pack (
   wire [25:0] n_6 = fine_shift[2] ? {4'd0, n_5[25:5], |n_5[4:0]} : n_5;
   wire [31:0] n_7 = {1'b0, code_2, fraction} + {31'd0, up};
   always @(posedge clk) begin
-    if (en) begin
+    if (w_rdy) begin
       number <= i__payload;
       shift <= (n[4:0] | {5{|n[9:5]}}) & ~{5{n[10]}};
       normal <= $signed(n) <= $signed(11'd0);
@@ -3216,7 +2752,7 @@ module sq_pe_fp16__pe__output_stage__pack (
       valid_2 <= 1'b0;
       valid_3 <= 1'b0;
       valid_4 <= 1'b0;
-    end else if (en) begin
+    end else if (w_rdy) begin
       valid_1 <= i__valid;
       valid_2 <= valid_1;
       valid_3 <= valid_2;
@@ -3240,58 +2776,6 @@ module sq_pe_fp16__pe__output_stage__pack (
     valid_2 = 1'b0;
     valid_3 = 1'b0;
     valid_4 = 1'b0;
-  end
-endmodule
-
-module sq_pe_fp16__pe__buffer (
-  input wire clk,
-  input wire rst,
-  input wire r_en,
-  input wire w_en,
-  output wire w_rdy,
-  output wire r_rdy,
-  output wire [32:0] r_data,
-  input wire [32:0] w_port__data
-);
-  reg produce;
-  reg consume;
-  reg [1:0] level;
-  reg [32:0] storage [0:1];
-  assign w_rdy = level != 2'd2;
-  assign r_rdy = |level;
-  wire w_port__en = w_en & w_rdy;
-  wire [1:0] n = {1'b0, produce} + 2'd1;
-  wire n_2 = r_rdy & r_en;
-  wire [1:0] n_3 = {1'b0, consume} + 2'd1;
-  wire [2:0] n_4 = {1'b0, level} + 3'd1;
-  wire [2:0] n_5 = {1'b0, level} - 3'd1;
-  assign r_data = storage[consume];
-  always @(posedge clk) begin
-    if (rst) begin
-      produce <= 1'b0;
-      consume <= 1'b0;
-      level <= 2'd0;
-    end else begin
-      if (w_port__en) begin
-        produce <= n[0];
-      end
-      if (n_2) begin
-        consume <= n_3[0];
-      end
-      if (n_2 & ~w_port__en) begin
-        level <= n_5[1:0];
-      end else if (w_port__en & ~n_2) begin
-        level <= n_4[1:0];
-      end
-    end
-    if (w_port__en) storage[produce] <= w_port__data;
-  end
-  integer index;
-  initial begin
-    produce = 1'b0;
-    consume = 1'b0;
-    level = 2'd0;
-    for (index = 0; index < 2; index = index + 1) storage[index] = 33'd0;
   end
 endmodule
 
@@ -3450,3 +2934,21 @@ module sq_pe_fp16__s_axis_scale_buffer (
     for (index = 0; index < 2; index = index + 1) storage[index] = 64'd0;
   end
 endmodule
+
+// Full adders side by side: at each place a + b + c = sum + 2 * carry.
+// This is the one place where to put the full-adder cell of a library; sqhw's synthesis does so by itself.
+/* verilator coverage_off */
+module sq_pe_fp16__full_adders #(
+  parameter WIDTH = 1
+) (
+  input wire [WIDTH - 1:0] a,
+  input wire [WIDTH - 1:0] b,
+  input wire [WIDTH - 1:0] c,
+  output wire [WIDTH - 1:0] sum,
+  output wire [WIDTH - 1:0] carry
+);
+  wire [WIDTH - 1:0] half = a ^ b;
+  assign sum = half ^ c;
+  assign carry = (half & c) | (~half & a);
+endmodule
+/* verilator coverage_on */
