@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sw_reference.files import write_text
+from sw_reference.files import as_json, write_text
 
 from . import (
     accuracy_figures,
@@ -25,12 +25,24 @@ from . import (
     fpga_page,
     imported_page,
     resources,
+    summary,
     waveform,
 )
 from .accuracy_page import REGIONS, gates_per_mac
-from .tables import Record, markdown, rows, with_region, wrapped
+from .tables import Record, with_region, wrapped
 
-__all__ = ["EXPLORER", "PAGES", "README", "draw", "filled", "result_pages", "with_region", "write"]
+__all__ = [
+    "EXPLORER",
+    "PAGES",
+    "README",
+    "SUMMARY",
+    "draw",
+    "filled",
+    "result_pages",
+    "summed_up",
+    "with_region",
+    "write",
+]
 
 _MADE_BY = "sqhw/measure/pages.py"
 
@@ -40,6 +52,7 @@ ACCURACY = ROOT / "docs" / "results" / "accuracy.md"
 RESULTS = ROOT / "docs" / "results"
 FIGURES = ROOT / "docs" / "figures"
 EXPLORER = ROOT / "docs" / "explorer.html"
+SUMMARY = RESULTS / "summary.json"
 
 _RESULTS: dict[str, Callable[[Record], str]] = {
     "area": area_page.page,
@@ -74,40 +87,14 @@ def _draw_explore(report: Record, path: Path) -> Path:
     return figures.explore(list(joined), path)
 
 
-_PRODUCTS = {
-    "W4 g64 A-SQ 16/2 INT8 codes": "SQ, preset `default`: 2 INT8 outliers of 16",
-    "W4 g64 A-SQ 32/2 INT8 codes": "SQ, preset `compact`: 2 INT8 outliers of 32",
-    "W4 g64 A-SQ 16/1": "SQ, preset `fp16`: 1 FP16 outlier of 16",
-    "SQ 16/1 both": "SQ on both operands: 1 FP16, 1 INT8 of 16",
-    "W4 g64 A8": "INT4 weights, INT8 activations",
-    "W4 g64 A4": "INT4 weights, INT4 activations",
-    "W8 A8": "INT8 weights, INT8 activations",
-    "NVFP4 both": "NVFP4",
-    "IF4 both": "IF4",
-    "MXFP4 both": "MXFP4",
-    "MXINT8 both": "MXINT8",
-}
-"""Products that hardware computes, by the scheme of the accuracy study."""
+def summed_up() -> Record:
+    """What docs/results/summary.json holds."""
+    return summary.document(*map(_load, summary.REPORTS))
 
 
 def products() -> str:
-    """Area, bits and perplexity of the same product, the smallest hardware first."""
-    gates = gates_per_mac(_load("area"))
-    found = {row["scheme"]: row for row in _load("accuracy")["rows"]}
-    records = [
-        found[name] | {"title": title, "gates": gates[name]}
-        for name, title in _PRODUCTS.items()
-        if name in gates and name in found
-    ]
-    columns = {
-        "product": "{title}",
-        "gates per MAC": "{gates:.0f}",
-        "bits, activations": "{bits_activation:g}",
-        "bits, weights": "{bits_weight:g}",
-        "perplexity": "{perplexity:,.1f}",
-        "against float": "{delta_percent:+,.1f} %",
-    }
-    return "\n".join(markdown(*rows(sorted(records, key=lambda r: r["gates"]), columns)))
+    """Area, bits and loss of the same activations, the smallest hardware first."""
+    return summary.table(summed_up())
 
 
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {
@@ -143,6 +130,7 @@ def write(*, picture: bool = False) -> list[Path]:
     """
     texts = result_pages() | {page: filled(page) for page in PAGES}
     texts[EXPLORER] = explorer.page(*map(_load, _EXPLORED))
+    texts[SUMMARY] = as_json(summed_up())
     paths = draw()
     for path, text in texts.items():
         write_text(path, text)

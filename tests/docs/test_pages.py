@@ -13,7 +13,6 @@ import click
 import pytest
 
 from sqhw.cli import cli
-from sqhw.measure.goals import smallest
 
 ROOT = Path(__file__).parents[2]
 GENERATED = {ROOT / "docs" / "registers.md"}
@@ -188,26 +187,16 @@ def test_readme_is_short():
 def test_numbers_of_the_readme_are_those_of_the_reports():
     text = " ".join((ROOT / "README.md").read_text().split())
     results = ROOT / "docs" / "results"
-    rows = {row["scheme"]: row for row in json.loads((results / "accuracy.json").read_text())["rows"]}
-    names = ("W8 A-SQ 16/2 INT8 codes", "W8 A-SQ 32/2 INT8 codes", "W8 A8", "W8 A-NVFP4")
-    sq, compact, int8, nvfp4 = (f"{rows[name]['delta_percent']:+.1f}" for name in names)
-    assert (
-        f"under the same INT8 weights {sq} or {compact} % perplexity, where INT8 activations lose {int8} % "
-        f"and NVFP4 ones {nvfp4} %" in text
-    )
-    assert f"a second time costs {rows['W4 g64 A8']['delta_percent']:.0f} %" in text
-    area = json.loads((results / "area.json").read_text())
-    gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in area["units"]}
-    own = (("sq-int8", 16), ("sq-int8", 32), ("fine", 32), ("lean", 32))
-    default, compact, fine, lean = (
-        100 * (gates[family, lanes, "8x8"] / smallest(gates, "w4a8", lanes, "8x8") - 1)
-        for family, lanes in own
-    )
-    assert (
-        f"`default` takes {default:.0f} % more gates than INT4 x INT8, one of `compact` {compact:.0f} % more"
-        in text
-    )
-    assert f"of `fine` {-fine:.0f} % and of `lean` {-lean:.0f} % less" in text
+    rows = {row["name"]: row for row in json.loads((results / "summary.json").read_text())["rows"]}
+    lean, fine, int8, nvfp4 = (rows[name] for name in ("lean", "fine", "w4a8", "nvfp4"))
+    assert f"Activations take {fine['bits_activation']:.1f} bits and lose as little as INT8 ones do" in text
+    assert abs(fine["kl_x100"] - int8["kl_x100"]) < 2 * max(fine["kl_error"], int8["kl_error"])
+    assert f"or {lean['bits_activation']} bits and lose a third of what NVFP4 loses" in text
+    assert lean["kl_x100"] / nvfp4["kl_x100"] == pytest.approx(1 / 3, abs=0.05)
+    assert "Either array is smaller than those of INT8 or NVFP4 activations" in text
+    assert max(row[ratio] for row in (lean, fine) for ratio in ("ratio_w4a8", "ratio_nvfp4")) < 1
+    study = {row["scheme"]: row for row in json.loads((results / "accuracy.json").read_text())["rows"]}
+    assert f"a second time cost {study['W4 g64 A8']['delta_percent']:.0f} %" in text
     fpga = json.loads((results / "fpga.json").read_text())
     (clock,) = (goal for goal in fpga["goals"] if goal["goal"].startswith("sq_int8_long_32_2x2"))
     assert f"({clock['measured']:.1f} of {clock['limit']} MHz)" in text

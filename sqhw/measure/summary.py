@@ -1,0 +1,140 @@
+"""One record per preset and rival: area, clock, energy, bits and loss of the same activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .tables import Columns, Record, markdown, rows
+from .units import FAMILIES, best, operand_bits, unit
+
+__all__ = ["PRODUCTS", "REPORTS", "Product", "document", "table"]
+
+REPORTS = ("area", "energy", "imported")
+"""Reports that are joined."""
+_ARRAY = (8, 8)
+_RATIOS = ("w4a8", "w4a4", "w8a8", "nvfp4")
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is summed up.
+
+    Parameters
+    ----------
+    name, title
+        Short name; what the README calls it.
+    family, lanes
+        The unit that computes it.
+    scheme
+        Of the study of imported weights; None where it has none.
+    """
+
+    name: str
+    title: str
+    family: str
+    lanes: int
+    scheme: str | None
+
+
+PRODUCTS = (
+    Product("lean", "SQ `lean`: 2 of 32 INT8", "lean", 32, "imported, A-SQ 32/2 e3m2s index"),
+    Product("fine", "SQ `fine`: 4 of 32 INT8", "fine", 32, "imported, A-SQ 32/4 e3m2s index"),
+    Product("default", "SQ `default`: 2 of 16 INT8", "sq-int8", 16, "imported, A-SQ 16/2 e5m3"),
+    Product("fp16", "SQ `fp16`: 1 of 16 FP16", "sq", 16, "imported, A-SQ 16/1 FP16 e5m3"),
+    Product("w4a4", "INT4", "w4a4", 32, None),
+    Product("w4a8", "INT8", "w4a8", 32, "imported, A8"),
+    Product("w8a8", "INT8, weights too", "w8a8", 32, "W8 A8"),
+    Product("nvfp4", "NVFP4", "nvfp4", 32, "imported, A-NVFP4"),
+    Product("if4", "IF4", "if4", 32, "imported, A-IF4"),
+    Product("mxfp4", "MXFP4", "mxfp4", 32, "imported, A-MXFP4"),
+    Product("mxint8", "MXINT8", "mxint8", 32, None),
+)
+
+
+def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
+    """The summary as JSON types; what a report lacks is None.
+
+    Perplexity and divergence are those of the activations' format beside the codes of the checkpoint as
+    weights, of INT8 weights beside INT8 activations in ``w8a8``.
+    """
+    units = {(u["family"], u["lanes"], u["size"]): u for u in area["units"]}
+    clocks = {entry["unit"]: entry["fastest"] for entry in area["reach"]}
+    switched = {u["name"]: u for u in energy["units"]}
+    losses = {row["scheme"]: row for row in imported["rows"]}
+    volt = energy["volt"]
+    found = []
+    for product in PRODUCTS:
+        own = _smallest(units, product.family, product.lanes)
+        loss = losses.get(product.scheme or "", {})
+        element = switched.get(f"{product.family.replace('-', '_')}_{product.lanes}")
+        period = _fastest(clocks, product)
+        bits = operand_bits(unit(product.family, product.lanes, _ARRAY))
+        found.append(
+            {
+                "name": product.name,
+                "title": product.title,
+                "lanes": product.lanes,
+                "array": "8x8",
+                "bits_activation": bits[0],
+                "bits_weight": bits[1],
+                "scheme": product.scheme,
+                "perplexity_percent": loss.get("delta_percent"),
+                "perplexity_error": loss.get("standard_error"),
+                "kl_x100": loss.get("kl_x100"),
+                "kl_error": loss.get("kl_error"),
+                "um2_per_mac": own and round(own["um2"] / own["macs"], 1),
+                "ge_per_mac": own and own["gates_per_mac"],
+                "mhz": period and round(1000 / period, 1),
+                "fj_per_mac": element
+                and round((element["switching_per_mac"] + element["clock_per_mac"]) * volt**2, 0),
+                **{f"ratio_{rival}": _ratio(units, own, rival, product.lanes) for rival in _RATIOS},
+                "cells": f"{area['libraries']['area']['title']}; clock and energy: "
+                f"{area['libraries']['clock']['title']}",
+                "command": "; ".join(report["command"] for report in (area, energy, imported)),
+            }
+        )
+    return {
+        "command": "sqhw measure pages",
+        "windows": imported["configuration"]["windows"],
+        "rows": sorted(found, key=lambda row: row["ge_per_mac"] or float("inf")),
+    }
+
+
+def table(summary: Record) -> str:
+    """The rows of which area and loss are known, the smallest hardware first."""
+    columns: Columns = {
+        "activations": "{title}",
+        "bits": "{bits_activation:.3g}",
+        "um2 per MAC": "{um2_per_mac:.0f}",
+        "/ INT4 x INT8": "{ratio_w4a8:.2f}",
+        "KL x 100": "{kl_x100:.1f} ± {kl_error:.1f}",
+        "perplexity": "{perplexity_percent:+.1f} ± {perplexity_error:.1f} %",
+    }
+    known = [row for row in summary["rows"] if row["um2_per_mac"] and row["kl_x100"] is not None]
+    return "\n".join(markdown(*rows(known, columns)))
+
+
+def _smallest(units: Mapping[tuple[str, int, str], Record], family: str, lanes: int) -> Record | None:
+    """The smaller form of a family, where both are measured."""
+    forms = [units.get((form, lanes, "8x8")) for form in best(family)]
+    if None in forms:
+        return None
+    return min((form for form in forms if form is not None), key=lambda form: form["um2"])
+
+
+def _ratio(
+    units: Mapping[tuple[str, int, str], Record], own: Record | None, rival: str, lanes: int
+) -> float | None:
+    """Area in that of a rival of as many lanes."""
+    base = _smallest(units, rival, lanes)
+    if own is None or base is None:
+        return None
+    return round(own["um2"] / own["macs"] / (base["um2"] / base["macs"]), 3)
+
+
+def _fastest(clocks: Mapping[str, float], product: Product) -> float | None:
+    """Nanoseconds of one element in its fastest form."""
+    names = [unit(form, product.lanes, None).name for form in best(product.family) if form in FAMILIES]
+    return min((clocks[name] for name in names if name in clocks), default=None)
