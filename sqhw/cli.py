@@ -94,7 +94,7 @@ measure = Group(
         "zigzag": ("sqhw.commands.measure:zigzag", "An array as a core of the mapper ZigZag."),
         "roofline": ("sqhw.commands.compare:roofline", "Tokens per second of a model, calculated."),
         "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),
-        "clock": ("sqhw.commands.measure:clock", "Clock of an engine after place and route."),
+        "clock": ("sqhw.commands.speed:clock", "Clock of an engine after place and route."),
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
         "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
         "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),
@@ -106,10 +106,10 @@ speed = Group(
     "speed",
     "Measure cycles, and how fast simulation is.",
     {
-        "product": ("sqhw.commands.measure:product", "Cycles of whole products against the peak rate."),
-        "layer": ("sqhw.commands.measure:layer", "All linear layers of a real block."),
+        "product": ("sqhw.commands.speed:product", "Cycles of whole products against the peak rate."),
+        "layer": ("sqhw.commands.speed:layer", "All linear layers of a real block."),
         "simulation": (
-            "sqhw.commands.measure:simulation",
+            "sqhw.commands.speed:simulation",
             "Cycles per second: the driver's backend against cocotb.",
         ),
     },
