@@ -224,7 +224,10 @@ def page(report: Record) -> str:
         ("What paid", _PAID, [choice_rows(report)]),
         ("Where the gates are", _BLOCKS, [*(block_rows(report, s) for s in ("pe", "8x8"))]),
         ("Parts of an array", "", [part_rows(report, "8x8")]),
-        ("Sum and whole", _CHECK, [rows(report["sums"], _SUM_COLUMNS)]),
+    ]
+    if report["sums"]:
+        sections.append(("Sum and whole", _CHECK, [rows(report["sums"], _SUM_COLUMNS)]))
+    sections += [
         ("What decoding costs", _DECODE, [rows(report["decode"], _DECODE_COLUMNS)]),
         ("Bits moved", _BITS, [bits_rows(report)]),
         ("Open RTL of IF4 and NVFP4", _OPEN, []),
@@ -242,7 +245,7 @@ def _missing(report: Record) -> list[str]:
     """The remark, and how much this report lacks."""
     note = ["", report["note"]] if report["note"] else []
     lacking, every = len(report["missing"]), len(report["missing"]) + len(report["units"])
-    text = f"{lacking} of {every} units are not measured yet, nor what follows from them; `make ppa` goes on."
+    text = f"{lacking} of {every} units are not measured yet, nor what follows; `make area` goes on."
     return [*note, *(["", text] if lacking else [])]
 
 

@@ -77,7 +77,7 @@ def wrapped(text: str) -> str:
     blocks = []
     for block in text.split("\n\n"):
         if block.startswith("* "):
-            items = block.removeprefix("* ").split("\n* ")
+            items = re.sub(r"\n +", "\n", block.removeprefix("* ")).split("\n* ")
             blocks.append("\n".join(_fill(item, "* ", "  ") for item in items))
         else:
             blocks.append(block if block.startswith(("|", "#", "!")) else _fill(block, "", ""))
