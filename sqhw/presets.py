@@ -31,13 +31,14 @@ PRESETS: dict[str, PEConfig] = {
 }
 """Design points by name.
 
-``default``: lowest perplexity for its bits and gates, 16 elements per bank, 2 INT8 outliers and a lane for
-each; never stalls. ``compact``: fewer gates per multiplication, the same with 32 elements per bank.
+``lean``, to begin with: fewest bits per element (4.75) and smallest array, 2 INT8 outliers by index in 32
+elements, a narrow bank scale. ``fine``: 4 outliers, 5.31 bits, where activations must lose no more than INT8
+ones do. ``default``: the engine's unit, 16 elements per bank with a bitmap, 2 INT8 outliers and a lane for
+each; never stalls. ``compact``: the same with 32 elements per bank, fewer gates per multiplication.
 ``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
 1 FP16 outlier, which has a range of its own and leaves its bank's scale alone; never stalls. ``wide``: twice
 the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
-s = 0.75, INT8 high codes and INT8 dense operand. ``lean``: fewest gates and 4.75 bits per element, 2 INT8
-outliers by index in 32 elements, a narrow bank scale. ``fine``: 4 outliers, 5.31 bits per element.
+s = 0.75, INT8 high codes and INT8 dense operand.
 """
 
 
@@ -58,7 +59,7 @@ ARRAYS: dict[str, ArrayConfig] = {
 }
 """Design points by name.
 
-All but ``tiny`` never stall, whatever the data. ``default``, ``compact`` and ``sparse`` have two INT8
+None ever stalls, whatever the data. ``default``, ``compact`` and ``sparse`` have two INT8
 outliers and two outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32.
 ``lean`` and ``fine`` have two and four INT8 outliers by index per 32 lanes. ``tiny`` is for quick tests.
 """
