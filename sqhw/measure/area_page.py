@@ -289,7 +289,8 @@ arrays of 8 x 8 at a period that both sides reach.
 _FLOORS = """\
 The floor of a ratio is what the hardware contains in any case. For SQ this is the same hardware for a
 format without outliers: dense lanes, bank and group scales, accumulator, drain. For the paper's
-configuration it is INT4 x INT8 lanes."""
+configuration it is INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8, *sq* has an FP16 outlier,
+*sq_int8* two INT8 ones, *sq_int8_one* a single one, *sq_shared* a shared multiplier; numbers are lanes."""
 
 _PAID = """\
 Choices of the micro-architecture. Two units of this run show each: one without it and one with it.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 
 __all__ = ["page", "tables"]
 
 _GATING_COLUMNS: Columns = {
     "unit": "{unit}",
+    "lanes": "{lanes}",
     "a lane that": "{against}",
     "takes (fJ)": "{ungated:.1f}",
     "gated (fJ)": "{gated:.1f}",
@@ -15,12 +18,32 @@ _GATING_COLUMNS: Columns = {
     "goal": "{goal_percent} %",
     "verdict": lambda r: "met" if r["met"] else "missed",
 }
-_RATIO_COLUMNS = {
-    "energy per MAC of": "{unit}",
-    "to": "{to}",
-    "switching": "{switching:.3f}",
-    "with clock pins": "{with_clock:.3f}",
-}
+
+
+def gating_rows(report: Record) -> Rows:
+    """What the gate of each outlier lane saves."""
+    return rows(_named(report, report["gating"], "unit"), _GATING_COLUMNS)
+
+
+def ratio_rows(report: Record) -> Rows:
+    """Every SQ element against every rival of as many lanes."""
+    columns = {
+        "energy per MAC of": "{unit}",
+        "lanes": "{lanes}",
+        "to": "{to}",
+        "switching": "{switching:.3f}",
+        "with clock pins": "{with_clock:.3f}",
+    }
+    return rows(_named(report, report["ratios"], "unit", "to"), columns)
+
+
+def _named(report: Record, found: Iterable[Record], *keys: str) -> list[Record]:
+    """The same rows with titles of elements for their names, and the first one's lanes."""
+    units = {u["name"]: u for u in report["units"]}
+    return [
+        row | {key: units[row[key]]["title"] for key in keys} | {"lanes": units[row[keys[0]]]["lanes"]}
+        for row in found
+    ]
 
 
 def unit_rows(report: Record) -> Rows:
@@ -42,10 +65,10 @@ def _power(report: Record) -> str:
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
     totals = ("fJ per MAC at 1 V", "lanes", "switching", "clock pins", _power(report))
-    gating = [("The gate", *rows(report["gating"], _GATING_COLUMNS))] if report["gating"] else []
+    gating = [("The gate", *gating_rows(report))] if report["gating"] else []
     return [
         *gating,
-        ("Ratios", *rows(report["ratios"], _RATIO_COLUMNS)),
+        ("Ratios", *ratio_rows(report)),
         ("Energy per MAC", *only(unit_rows(report), totals)),
     ]
 
@@ -63,13 +86,13 @@ def page(report: Record) -> str:
         "",
         "## The gate",
         "",
-        *markdown(*rows(report["gating"], _GATING_COLUMNS)),
+        *markdown(*gating_rows(report)),
         "",
         _GATE,
         "",
         "## Against rivals, on the same data",
         "",
-        *markdown(*rows(report["ratios"], _RATIO_COLUMNS)),
+        *markdown(*ratio_rows(report)),
         "",
         *markdown(*unit_rows(report)),
     ]

@@ -201,8 +201,8 @@ def test_document_and_section():
     assert json.loads(json.dumps(document)) == document
     assert [ratio["to"] for ratio in document["ratios"]] == [f"{family}_16" for family in DRIVEN]
     page = energy_page.page(document)
-    assert "| sq_16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
-    assert "| sq_16 | w4a4_16 | 0.429 | 0.500 |" in page
+    assert "| sq_16 | 16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
+    assert "| sq_16 | 16 | w4a4_16 | 0.429 | 0.500 |" in page
     assert "| sq_16 | 16 | 1.0 | 3.0 | 1.0 | 2.50 |" in page
 
 
