@@ -41,7 +41,7 @@ def _named(report: Record, found: Iterable[Record], *keys: str) -> list[Record]:
     """The same rows with titles of elements for their names, and the first one's lanes."""
     units = {u["name"]: u for u in report["units"]}
     return [
-        row | {key: units[row[key]]["title"] for key in keys} | {"lanes": units[row[keys[0]]]["lanes"]}
+        dict(row) | {key: units[row[key]]["title"] for key in keys} | {"lanes": units[row[keys[0]]]["lanes"]}
         for row in found
     ]
 
