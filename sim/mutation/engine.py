@@ -174,6 +174,15 @@ class _Jobs(EngineBench):
             raise Failure("A packet too many is not noticed")
         self._forget()
 
+    def leftover_at_once(self) -> None:
+        """What is left of a packet too many is noticed without another cycle of work."""
+        job = self.job(*self.shape())
+        self.start(*job.sizes, Format.FLOAT32)
+        self.feed(*job.packets, job.passes + 1)
+        self.run_to_end()
+        self.get("STATUS")
+        self._forget()
+
     def refused(self) -> None:
         """Starts that are out of range."""
         some = [0, 1, 15, 16, 17, 31, 32, 33]
@@ -251,4 +260,6 @@ def stimulate_engine(bench: Bench, seed: int, effort: int) -> int:
     engine.pauses = (0.0, 0.0, 0.0)
     for name, words in itertools.product(("sq", "dense"), (1, 2, 3)):
         engine.surplus(name, words)
-    return compared + engine.long()
+    compared += engine.long()
+    engine.leftover_at_once()
+    return compared
