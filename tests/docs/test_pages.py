@@ -191,8 +191,8 @@ def test_numbers_of_the_readme_are_those_of_the_reports():
     lean, fine, int8, nvfp4 = (rows[name] for name in ("lean", "fine", "w4a8", "nvfp4"))
     assert f"Activations take {fine['bits_activation']:.1f} bits and lose as little as INT8 ones do" in text
     assert abs(fine["kl_x100"] - int8["kl_x100"]) < 2 * max(fine["kl_error"], int8["kl_error"])
-    assert f"or {lean['bits_activation']} bits and lose a third of what NVFP4 loses" in text
-    assert lean["kl_x100"] / nvfp4["kl_x100"] == pytest.approx(1 / 3, abs=0.05)
+    assert f"or {lean['bits_activation']} bits and lose less than a third of what NVFP4 loses" in text
+    assert lean["kl_x100"] < nvfp4["kl_x100"] / 3
     assert "Either array is smaller than those of INT8 or NVFP4 activations" in text
     assert max(row[ratio] for row in (lean, fine) for ratio in ("ratio_w4a8", "ratio_nvfp4")) < 1
     noise = [r["kl_error"] / r["perplexity_error"] for r in rows.values() if r["perplexity_error"]]

@@ -131,7 +131,7 @@ def test_points_are_of_all_kinds():
         {"bank": 32, "outliers": 2},
         {"lanes": 16, "size": 1, "loss": "product"},
         {"loss": "error", "bank": 64},
-        {"library": "OSU018"},
+        {"library": "sky130_fd_sc_hd"},
     ],
 )
 def test_shows_the_points_and_the_front(browser, wanted):
