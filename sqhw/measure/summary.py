@@ -98,6 +98,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     return {
         "command": "sqhw measure pages",
         "windows": imported["configuration"]["windows"],
+        "note": "Integer rivals: area of their smaller form, clock and energy of single products.",
         "rows": sorted(found, key=lambda row: row["ge_per_mac"] or float("inf")),
     }
 
