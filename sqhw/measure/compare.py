@@ -29,8 +29,8 @@ from .units import FAMILIES, Unit, best, unit
 
 __all__ = ["ACCURACY", "compare", "table"]
 
-ACCURACY = Path("docs/results/accuracy.json")
-"""The study whose perplexities are joined, where there is one."""
+ACCURACY = (Path("docs/results/accuracy.json"), Path("docs/results/imported.json"))
+"""Studies whose perplexities are joined, where there are any."""
 
 _RIVALS = ("w4a4", "w4a8", "w8a8", "nvfp4", "if4", "mxfp4", "mxint8")
 _OWN = "own"
@@ -58,7 +58,7 @@ def compare(
     workers: int,
     begin: Begin,
     command: str,
-    accuracy: Path = ACCURACY,
+    accuracy: Sequence[Path] = ACCURACY,
     cache: Path = CACHE,
 ) -> dict[str, Any]:
     """Measures a point and the rivals, or takes from the cache what was measured; returns the report.
@@ -83,7 +83,7 @@ def compare(
     command
         For the record: what was typed.
     accuracy
-        Report of the accuracy study.
+        Reports of the accuracy study.
     cache
         Folder of what was measured.
 
@@ -205,8 +205,8 @@ def _energy(element: Simulated, cache: Path) -> float:
     return float(found["switching_per_mac"] + found["clock_per_mac"]) * VOLT**2
 
 
-def _losses(path: Path) -> Sequence[Record]:
-    return json.loads(path.read_text())["rows"] if path.exists() else []
+def _losses(paths: Sequence[Path]) -> Sequence[Record]:
+    return [row for path in paths if path.exists() for row in json.loads(path.read_text())["rows"]]
 
 
 def _described(config: PEConfig) -> tuple[Record, Record]:
@@ -237,7 +237,9 @@ _USUAL = {"bank_scale": "e5m3", "group_scale": "e3m3", "adaptive": False, "group
 def _same(described: Record, wanted: Record) -> bool:
     """Whether an operand has the wanted numbers, however its outliers and scales are chosen."""
     names = {*wanted, "format", "group", "adaptive", "group_scale"}
-    return all(described.get(name, _USUAL.get(name)) == wanted.get(name, _USUAL.get(name)) for name in names)
+    searched = described.get("scale") != "two_candidates"  # the rule for hardware has rows of its own
+    same = (described.get(name, _USUAL.get(name)) == wanted.get(name, _USUAL.get(name)) for name in names)
+    return searched and all(same)
 
 
 def _loss(losses: Sequence[Record], activation: Record, weight: Record) -> float | None:

@@ -44,7 +44,7 @@ def report(tmp_path, monkeypatch):
         workers=2,
         begin=no_progress,
         command="test",
-        accuracy=accuracy,
+        accuracy=[accuracy, tmp_path / "none.json"],
         cache=tmp_path,
     )
 
