@@ -69,9 +69,7 @@ def _traffic(config: PEConfig, seed: int) -> Traffic:
     """Random, extreme and malformed dot products, each malformed one with a legal one behind it."""
     legal, malformed = dot_products(config, seed)
     traffic = Traffic()
-    # The extreme operands are made of codes of the scale e5m3, which formats with positions do not have.
-    extreme = [] if config.sq.mask == "index" else extreme_products(config, seed)
-    for product in [*legal, *extreme]:
+    for product in [*legal, *extreme_products(config, seed)]:
         traffic.add(product)
     for product in malformed:
         traffic.add(product)

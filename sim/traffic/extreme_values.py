@@ -12,7 +12,7 @@ from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
 from sqhw.packing import dot_products
 from sw_reference.multiply import multiply
-from sw_reference.tensors import DenseTensor, SQTensor
+from sw_reference.tensors import DenseTensor, SQTensor, named_elements
 
 __all__ = ["SCALES", "extreme_operands", "extreme_products"]
 
@@ -20,6 +20,9 @@ SCALES = ((0, 0), (-126, -20), (-126, -126), (100, 100), (-60, -60), (63, 64), (
 """Binary exponents of pairs of row scales: products that are ordinary, subnormal, 0, infinite, tiny, huge."""
 
 _FP16 = np.array([0x0000, 0x0001, 0x7BFF, 0xFBFF, 0x8000, 0x83FF, 0x0400, 0x3C00], np.uint16)
+
+_INT8 = {"bitmap": (-8, 7), "sentinel": (-128, 127)}
+"""Smallest and largest stored INT8 code, by mask."""
 
 
 def extreme_operands(config: PEConfig, seed: int) -> list[tuple[SQTensor, DenseTensor]]:
@@ -52,24 +55,30 @@ def _scaled(tensor: Any, exponent: int) -> Any:
 
 
 def _sq(t: SQTensor) -> SQTensor:
-    """First a row of largest codes, one of smallest; then zeros, finest scale, special FP16 codes."""
+    """First a row of largest codes, one of smallest; zeros; the finest scale; a negative scale, special FP16."""
     low, bitmap, high, scale = t.low.copy(), t.bitmap.copy(), t.high.copy(), t.scale.copy()
-    used = np.arange(t.format.outliers) < bitmap.sum(-1)[..., None]
+    scales = t.format.bank_scale
+    used = np.arange(t.format.slots) < bitmap.sum(-1)[..., None]
     for row, sign in ((0, 1), (1, -1)):
-        low[row] = np.where(bitmap[row], low[row], 7 * sign)
-        if t.format.high == "fp16":
-            high[row] = np.where(used[row], 0x7BFF if sign > 0 else 0xFBFF, 0)
+        largest = 7 if sign > 0 else t.format.low_min
+        if t.format.has_index:  # all low codes count, and slots may name any element
+            low[row], high[row] = largest, largest
         else:
-            limits = (-8, 7) if t.format.mask == "bitmap" else (-128, 127)
+            low[row] = np.where(bitmap[row], low[row], largest)
+            limits = (0xFBFF, 0x7BFF) if t.format.high == "fp16" else _INT8[t.format.mask]
             high[row] = np.where(used[row], limits[sign > 0], 0)
-        scale[row] = 255
+        scale[row] = scales.legal[-1]
     if t.rows > 2:
         low[2], bitmap[2], high[2] = 0, False, 0
-        scale[3] = 0
+        scale[3] = scales.legal[0]
+        if scales.signed:
+            scale[4] = scales.legal[-1] | 1 << scales.magnitude_bits
         if t.format.high == "fp16":
             bitmap[4] = np.arange(t.format.bank) < t.format.outliers
             low[4] = np.where(bitmap[4], 0 if t.format.mask == "bitmap" else -8, 1)
             high[4] = np.resize(_FP16, high[4].shape)
+    if t.index is not None:
+        bitmap = named_elements(t.format, t.index, high)
     return replace(t, low=low, bitmap=bitmap, high=high, scale=scale)
 
 
@@ -83,7 +92,7 @@ def _dense(t: DenseTensor) -> DenseTensor:
         codes[row] = limit if flags is None else np.where(flags[row], codes[row], limit)
     if t.group_scale is not None:
         group_scale = t.group_scale.copy()
-        group_scale[:2] = 63
-        group_scale[2:] = 0
+        group_scale[:2] = (1 << t.format.group_scale_bits) - 1
+        group_scale[2:] = 0 if t.format.scale == "e3m3" else 1  # a linear 0 makes nothing of all codes
         fields["group_scale"] = group_scale
     return replace(t, codes=codes, **fields)
