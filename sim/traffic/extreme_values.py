@@ -55,7 +55,7 @@ def _scaled(tensor: Any, exponent: int) -> Any:
 
 
 def _sq(t: SQTensor) -> SQTensor:
-    """First a row of largest codes, one of smallest; zeros; the finest scale; a negative scale, special FP16."""
+    """First a row of largest codes, one of smallest; zeros; finest scale; negative scale, special FP16."""
     low, bitmap, high, scale = t.low.copy(), t.bitmap.copy(), t.high.copy(), t.scale.copy()
     scales = t.format.bank_scale
     used = np.arange(t.format.slots) < bitmap.sum(-1)[..., None]
@@ -78,7 +78,7 @@ def _sq(t: SQTensor) -> SQTensor:
             low[4] = np.where(bitmap[4], 0 if t.format.mask == "bitmap" else -8, 1)
             high[4] = np.resize(_FP16, high[4].shape)
     if t.index is not None:
-        bitmap = named_elements(t.format, t.index, high)
+        bitmap = named_elements(t.format, t.index, high.astype(np.int8))
     return replace(t, low=low, bitmap=bitmap, high=high, scale=scale)
 
 
