@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,8 +49,23 @@ class Blocks:
         return Operand.from_values(self.values.reshape(len(x), -1)[:, : x.shape[1]])
 
 
+class _InBlocks(ABC):
+    """A format of blocks, which no processing element takes."""
+
+    @property
+    def hardware(self) -> bool:
+        return False
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        return self.encode(x).operand(x)
+
+    @abstractmethod
+    def encode(self, x: NDArray[np.float32]) -> Blocks:
+        """Returns the blocks of float32[rows, k]."""
+
+
 @dataclass(frozen=True)
-class MX:
+class MX(_InBlocks):
     """OCP MX: blocks of 32 with a power-of-two scale, 2**(floor(log2(largest)) - largest exponent of an
     element), as the specification's conversion has it. Elements: FP4 (E2M1), FP6 (E2M3) or INT8."""
 
@@ -60,15 +76,7 @@ class MX:
     def bits(self) -> float:
         return _MX_BITS[self.element] + 8 / self.block
 
-    @property
-    def hardware(self) -> bool:
-        return False
-
-    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        return self.encode(x).operand(x)
-
     def encode(self, x: NDArray[np.float32]) -> Blocks:
-        """Returns the blocks of float32[rows, k]."""
         blocks = to_banks(x, self.block).astype(np.float64)
         exponent = np.frexp(np.abs(blocks).max(axis=2, keepdims=True))[1] - 1
         element, largest = _MX_FLOATS.get(self.element, (None, 0))
@@ -84,7 +92,7 @@ class MX:
 
 
 @dataclass(frozen=True)
-class NVFP4:
+class NVFP4(_InBlocks):
     """Blocks of 16 FP4 elements with an E4M3 scale, and a float32 scale per row.
 
     NVIDIA's second scale is one per tensor; one per row is finer and what hardware with row scales can do.
@@ -98,13 +106,6 @@ class NVFP4:
     def bits(self) -> float:
         return 4.5
 
-    @property
-    def hardware(self) -> bool:
-        return False
-
-    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        return self.encode(x).operand(x)
-
     def encode(self, x: NDArray[np.float32]) -> Blocks:
         """Returns the blocks of float32[rows, k]; the values have the row scale, the codes have not."""
         # With 256, there is room for the scale of a largest element that maps to 4.
@@ -116,7 +117,7 @@ class NVFP4:
 
 
 @dataclass(frozen=True)
-class IF4:
+class IF4(_InBlocks):
     """NVFP4's blocks, scales and bits, but each block's elements are FP4 or INT4 times 6/7, whichever has the
     smaller squared error (arXiv 2603.28765). The scale's sign bit says which: a scale needs none.
     """
@@ -124,13 +125,6 @@ class IF4:
     @property
     def bits(self) -> float:
         return 4.5
-
-    @property
-    def hardware(self) -> bool:
-        return False
-
-    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        return self.encode(x).operand(x)
 
     def encode(self, x: NDArray[np.float32]) -> Blocks:
         """Returns the blocks of float32[rows, k]; the values have the row scale, the codes have not."""
