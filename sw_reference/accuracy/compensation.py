@@ -18,6 +18,8 @@ from sw_reference.tensors import DenseTensor
 
 __all__ = ["compensated", "compensated_dense"]
 
+_HEADROOM = 1.25
+
 Float64 = NDArray[np.float64]
 BankCoder = Callable[[slice, Float64], Callable[[int, Float64], Float64]]
 """Is given the columns of a bank and its weights [bank, rows] when their turn comes, and returns what
@@ -61,9 +63,8 @@ def compensated_dense(
 ) -> DenseTensor:
     """Returns weights as a dense operand in groups, rounded with compensation.
 
-    Outliers, bool[rows, banks, bank], stay where they are. Row scales are `_HEADROOM` times what covers the
-    weights, since compensation makes some larger; a group scale is chosen by least squares when the turn
-    comes to its group.
+    Row scales are 1.25 times what covers the weights, since compensation makes some larger; a group scale is
+    chosen by least squares when the turn comes to its group.
 
     Parameters
     ----------
@@ -71,10 +72,13 @@ def compensated_dense(
         float32[rows, k].
     fmt
         A format with groups.
+    bitmap
+        bool[rows, banks, bank]: the outliers, which stay where they are; None in a format without them.
     inverse_hessian
         float64[k, k], damped.
     """
-    assert fmt.group is not None
+    group = fmt.group
+    assert group is not None
     rows, k = weight.shape
     plain = quantize_dense(weight, fmt, "absmax", LargestMagnitude() if bitmap is None else _mask(bitmap, k))
     row_scale = (plain.row_scale * np.float32(_HEADROOM)).astype(np.float32)
@@ -86,7 +90,7 @@ def compensated_dense(
         marked = None if flags is None else flags[:, None, columns]
         blocks = np.ascontiguousarray(block.T)[:, None, :]
         found, scales = group_scales(blocks, row_scale.astype(np.float64), fmt, marked)
-        group_scale[:, columns.start // block_size] = found[:, 0]
+        group_scale[:, columns.start // group] = found[:, 0]
         lowest, highest = (np.broadcast_to(limit, blocks.shape) for limit in code_limits(fmt, marked))
 
         def round_column(i: int, column: Float64) -> Float64:
@@ -96,13 +100,9 @@ def compensated_dense(
 
         return round_column
 
-    block_size = fmt.group
-    compensated(weight.astype(np.float64), inverse_hessian, block_size, start_group)
+    compensated(weight.astype(np.float64), inverse_hessian, group, start_group)
     return dense_tensor(fmt, codes, group_scale, row_scale, bitmap)
 
 
 def _mask(bitmap: NDArray[np.bool_], k: int) -> GivenMask:
     return GivenMask(np.ascontiguousarray(bitmap.reshape(len(bitmap), -1)[:, :k]))
-
-
-_HEADROOM = 1.25
