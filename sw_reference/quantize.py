@@ -21,12 +21,12 @@ from sw_reference.codes import (
     power_of_two_scale,
     round_codes,
 )
-from sw_reference.dense_encoder import GROUP_SCALE_STEPS, ROW_STEPS, quantize_dense
+from sw_reference.dense_encoder import quantize_dense
 from sw_reference.format import LOW_MAX, SENTINEL, SQFormat
 from sw_reference.policy import LargestMagnitude, Policy, as_policy, to_banks
 from sw_reference.tensors import SQTensor, named_elements, used_slots
 
-__all__ = ["GROUP_SCALE_STEPS", "ROW_STEPS", "SCALE_STEPS", "quantize_dense", "quantize_sq"]
+__all__ = ["SCALE_STEPS", "quantize_dense", "quantize_sq"]
 
 SCALE_STEPS = (0, 1, -1, -2)
 """Bank scales that least squares tries, in legal codes above the covering one; of equal errors the first
@@ -158,10 +158,9 @@ def _encode(
         # Banks along the last axis: sums over a bank are then sums of whole vectors.
         part, part_high = (elements[rows].T.copy() for elements in (regular, outliers))
         negative = _signs(part, part_high) if fmt.bank_scale.signed else None
-        for elements in (part, part_high):
-            elements *= (
-                factors[rows] if negative is None else np.where(negative, -factors[rows], factors[rows])
-            )
+        to_units = factors[rows] if negative is None else np.where(negative, -factors[rows], factors[rows])
+        part *= to_units
+        part_high *= to_units
         best = _covering(part, part_high, scales, fmt)
         if scale != "absmax":
             best, other = _least_squares(part, part_high, best, scales, fmt, scale)
