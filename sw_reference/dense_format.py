@@ -95,8 +95,7 @@ class DenseFormat:
     @property
     def code_bound(self) -> int:
         """Bound on the magnitude of a whole code, outliers included, offset not."""
-        slots = self.outliers if self.has_index else min(1, self.outliers)
-        return -self.code_min - 16 * NIBBLE_MIN * slots
+        return -self.code_min - 16 * NIBBLE_MIN * self._slots_of_one
 
     @property
     def group_scale_bits(self) -> int:
@@ -131,6 +130,11 @@ class DenseFormat:
         return SQFormat(self.bank, self.outliers, "int8", self.mask, "e1m0" if self.has_index else "e5m3")
 
     @property
+    def _slots_of_one(self) -> int:
+        """The most slots that name one element."""
+        return self.outlier_format.slots_of_one if self.bank else 0
+
+    @property
     def bank_bits(self) -> int:
         """Bits of one packed bank: mask, low nibbles, high nibbles. Group scales are not in it."""
         return self.outlier_format.bank_bits - self.outlier_format.bank_scale.bits
@@ -161,8 +165,7 @@ class DenseFormat:
     @property
     def element_bound(self) -> int:
         """Bound on the magnitude of one element, in the same units."""
-        slots = self.outliers if self.has_index else min(1, self.outliers)
-        return self.regular_bound + slots * self.slot_bound
+        return self.regular_bound + self._slots_of_one * self.slot_bound
 
     def groups(self, k: int) -> int:
         """Groups that cover `k` elements (the last may be short); 0 without group scales."""

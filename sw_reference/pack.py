@@ -59,7 +59,7 @@ def unpack_sq(data: NDArray[np.uint8], fmt: SQFormat, k: int, row_scale: NDArray
     _check_bytes(data, len(row_scale), sq_bytes_per_row(fmt, k))
     banks = fmt.banks(k)
     bits = _from_bytes(data, banks * fmt.bank_bits).reshape(len(data), banks, fmt.bank_bits)
-    widths = [fmt.bank_scale.bits, _mask_width(fmt), LOW_BITS * fmt.bank]
+    widths = [fmt.bank_scale.bits, fmt.mask_bits, LOW_BITS * fmt.bank]
     scale, mask, low, high = np.split(bits, np.cumsum(widths), axis=-1)
     low_codes = _codes(low, LOW_BITS, "signed")
     high_codes = _codes(high, fmt.high_bits, "unsigned" if fmt.high == "fp16" else "signed")
@@ -124,7 +124,7 @@ def unpack_dense(
         codes = _codes(units, fmt.bits, "signed")[..., 0]
         return DenseTensor(fmt, k, codes, group_scale, row_scale, offset=offset)
     outliers = fmt.outlier_format
-    mask, low, high = np.split(units, np.cumsum([_mask_width(outliers), LOW_BITS * fmt.bank]), axis=-1)
+    mask, low, high = np.split(units, np.cumsum([outliers.mask_bits, LOW_BITS * fmt.bank]), axis=-1)
     codes = _codes(low, LOW_BITS, "signed").reshape(rows, -1)
     if codes[:, k:].any():
         row = int(np.argmax(codes[:, k:].any(axis=1)))
@@ -178,17 +178,12 @@ def _whole(bits: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return np.pad(bits, ((0, 0), (0, count - bits.shape[1]), (0, 0)))
 
 
-def _mask_width(fmt: SQFormat) -> int:
-    """Bits of the bitmap, or of the positions, of a bank."""
-    return fmt.bank if fmt.has_bitmap else fmt.index_bits * fmt.slots
-
-
 def _mask_bits(
     fmt: SQFormat, bitmap: NDArray[np.bool_], index: NDArray[np.uint8] | None
 ) -> NDArray[np.uint8]:
     if index is not None:
         return _bits(index, fmt.index_bits)
-    return bitmap.view(np.uint8)[..., : _mask_width(fmt)]
+    return bitmap.view(np.uint8)[..., : fmt.mask_bits]
 
 
 def _bits(codes: NDArray[Any], width: int) -> NDArray[np.uint8]:

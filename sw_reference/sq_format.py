@@ -127,6 +127,11 @@ class SQFormat:
         return (self.segment_size - 1).bit_length() if self.has_index else 0
 
     @property
+    def mask_bits(self) -> int:
+        """Bits of the bitmap, or of the positions, of a bank."""
+        return self.bank if self.has_bitmap else self.index_bits * self.slots
+
+    @property
     def in_nibbles(self) -> bool:
         """Whether INT8 high codes are two nibbles: low one in the low-code slot, high nibble stored apart."""
         return self.high == "int8" and (self.has_bitmap or self.has_index)
@@ -158,8 +163,7 @@ class SQFormat:
     @property
     def bank_bits(self) -> int:
         """Bits of one packed bank: scale, bitmap or positions, low codes, high codes."""
-        mask = self.bank if self.has_bitmap else self.index_bits * self.slots
-        return self.bank_scale.bits + mask + LOW_BITS * self.bank + self.high_bits * self.slots
+        return self.bank_scale.bits + self.mask_bits + LOW_BITS * self.bank + self.high_bits * self.slots
 
     @property
     def bits_per_element(self) -> float:
@@ -188,8 +192,11 @@ class SQFormat:
         return -16 * NIBBLE_MIN * self.scale_max  # 16 * hi; a whole code -128 is no larger
 
     @property
+    def slots_of_one(self) -> int:
+        """The most slots that name one element; with the mask "index" all of a segment may."""
+        return self.outliers if self.has_index else min(1, self.outliers)
+
+    @property
     def element_bound(self) -> int:
-        """Bound on the magnitude of one element, in the same units; with the mask "index" all slots of a
-        segment may name one element."""
-        slots = self.outliers if self.has_index else min(1, self.outliers)
-        return self.regular_bound + slots * self.slot_bound
+        """Bound on the magnitude of one element, in the same units."""
+        return self.regular_bound + self.slots_of_one * self.slot_bound
