@@ -17,6 +17,7 @@ __all__ = ["Unreachable"]
 _IF = re.compile(r"( *)(end else )?(?:if \((.*)\) begin|(begin))$")
 _CHOICE = re.compile(r" +(?:.* <?= )?(!?~?\w+(?:\[\d+\])?) \? [^?]*:$")
 _COMPARED = re.compile(r"(\w+) (==|!=) (\d+)'([dhb])([0-9a-f]+)$")
+_NAME = re.compile(r"\w+(?:\[\d+\])?")
 _BASES = {"d": 10, "h": 16, "b": 2}
 _WIDEST = 8
 
@@ -37,16 +38,15 @@ class Unreachable:
         self._source = source
 
     @cached_property
-    def _modules(self) -> list[tuple[int, int]]:
-        """First and last line of each module."""
+    def _modules(self) -> list[tuple[int, int, _Module]]:
+        """First and last line of each module, and what is between them."""
         starts = [n for n, line in enumerate(self._source, 1) if line.startswith("module ")]
         ends = [n for n, line in enumerate(self._source, 1) if line.startswith("endmodule")]
-        return list(zip(starts, ends, strict=True))
+        return [(s, e, _Module(self._source[s - 1 : e])) for s, e in zip(starts, ends, strict=True)]
 
     def __call__(self, line: int, side: str) -> bool:
         """Whether a side (``if``, ``else``, ``cond_then``, ``cond_else``) of a line is out of reach."""
-        start, end = next((s, e) for s, e in self._modules if s <= line <= e)
-        module = _Module(self._source[start - 1 : end])
+        start, module = next((s, module) for s, e, module in self._modules if s <= line <= e)
         found = module.choice(line - start) if side.startswith("cond") else module.branch(line - start)
         if found is None:
             return False
@@ -113,14 +113,14 @@ class _Module:
     def _note(self, facts: _Facts, text: str, value: bool, seen: frozenset[str]) -> None:
         """Adds what a condition says when it has this value, by definitions of wires too."""
         text = _bare(text)
+        if len(_split(text, " ? ")) > 1:
+            return
         for operator, certain in ((" | ", False), (" & ", True)):
             parts = _split(text, operator)
             if len(parts) > 1:
                 for part in parts if value is certain else ():
                     self._note(facts, part, value, seen)
                 return
-        if " ? " in text:
-            return
         if compared := _COMPARED.match(text):
             name, operator, _, base, digits = compared.groups()
             where = facts.equal if value is (operator == "==") else facts.unequal
@@ -128,9 +128,9 @@ class _Module:
         elif reduced := re.fullmatch(r"(~?)\|(\w+)", text):
             where = facts.equal if value is bool(reduced[1]) else facts.unequal
             where.setdefault(reduced[2], set()).add(0)
-        elif re.fullmatch(r"[!~][\w(].*", text):
+        elif text.startswith(("!", "~")) and (_NAME.fullmatch(text, 1) or _bare(text[1:]) != text[1:]):
             self._note(facts, text[1:], not value, seen)
-        elif re.fullmatch(r"\w+(\[\d+\])?", text):
+        elif _NAME.fullmatch(text):
             facts.bits.setdefault(text, set()).add(value)
             if text in self._wires and text not in seen:
                 self._note(facts, self._wires[text], value, seen | {text})
@@ -139,8 +139,8 @@ class _Module:
         """All numbers that a register can hold, or a narrow signal; empty if that is not known."""
         text = "\n".join(self._lines)
         width = re.search(rf"\b(?:reg|wire) \[(\d+):0\] {name}\b", text)
-        assigned = re.findall(rf"(?m)^ +{name}(\[.*?\])? <?= (.*);$", text)
-        constants = [re.fullmatch(r"\d+'([dhb])([0-9a-f]+)", value) for part, value in assigned if not part]
+        assigned = re.findall(rf"(?m)^ +{name}(\[.*?\])? <?= (.*)$", text)
+        constants = [re.fullmatch(r"\d+'([dhb])([0-9a-f]+);", value) for part, value in assigned if not part]
         if assigned and len(constants) == len(assigned) and all(constants):
             return {int(match[2], _BASES[match[1]]) for match in constants if match}
         return set(range(2 << int(width[1]))) if width and int(width[1]) < _WIDEST else set()

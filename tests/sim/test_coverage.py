@@ -178,6 +178,33 @@ def test_a_state_that_is_assigned_from_elsewhere_may_be_any():
     assert Unreachable(narrow.splitlines())(line, "else")
 
 
+def test_a_wrapped_assignment_may_be_anything():
+    text = CHAINS.replace("state <= 2'd2;", "state <= {first,\n            last};")
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if "if (two)" in line)
+    assert not Unreachable(text.splitlines())(line, "else")
+
+
+@pytest.mark.parametrize(
+    ("definition", "value", "side"),
+    [
+        ("a & b", "a", "else"),
+        ("~(a | b)", "!a", "else"),
+        ("(c ? d : e) & a", "a", "else"),
+        ("c ? a & b & d : e", "a", ""),
+        ("c ? e : d & a & b", "a", ""),
+        ("~a == 2'd1", "a == 2'd1", ""),
+        ("!(~a == 2'd1)", "a == 2'd1", ""),
+        ("~a ^ b", "!a", ""),
+    ],
+)
+def test_what_a_wire_says(definition, value, side):
+    """The inner condition, where the wire is 1: which of its sides is out of reach."""
+    text = f"module m (\n);\n  wire w = {definition};\n  always @(posedge clk) begin\n    if (w) begin\n"
+    text += f"      if ({value}) begin\n        x <= 1'd1;\n      end\n    end\n  end\nendmodule"
+    unreachable = Unreachable(text.splitlines())
+    assert [found for found in ("if", "else") if unreachable(6, found)] == ([side] if side else [])
+
+
 def test_an_unreachable_point_that_is_hit_is_a_failure(tmp_path):
     points, path = Points(CHAINS), tmp_path / "coverage.dat"
     line = next(n for n, text in enumerate(CHAINS.splitlines(), 1) if "if (two)" in text)
