@@ -9,13 +9,16 @@ import pytest
 
 from sqhw import cli
 from sqhw.commands import accuracy as command
+from sqhw.config import PEConfig
 from sw_reference.accuracy import runner, text
 from sw_reference.accuracy.calibration import FIRST, PERCENTILES
-from sw_reference.accuracy.formats import SQ, Dense
+from sw_reference.accuracy.formats import SQ, Dense, Imported
 from sw_reference.accuracy.report import merged, rows
 from sw_reference.accuracy.runner import Result, Study
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
-from sw_reference.accuracy.study import default, extended, grid, quick
+from sw_reference.accuracy.study import default, extended, grid, imported, quick
+from sw_reference.accuracy.variants import Variant
+from sw_reference.format import SQFormat
 from sw_reference.llm import Model
 from tests.reference.test_llm import TINY, tiny_weights
 
@@ -37,12 +40,24 @@ def test_new_parameters_are_described_where_they_are_set():
 
 
 def test_schemes_are_different():
-    for schemes in (default(), extended(), grid()):
+    for schemes in (default(), extended(), grid(), imported()):
         assert len({scheme.name for scheme in schemes}) == len(schemes)
         assert len({scheme.key for scheme in schemes}) == len(schemes)
     assert len(quick()) == 10
     assert set(default()) < set(extended()) < set(grid())
-    json.dumps([scheme.configuration for scheme in grid()])
+    json.dumps([scheme.configuration for scheme in (*grid(), *imported())])
+
+
+def test_schemes_that_the_hardware_computes_are_hardware():
+    built = 0
+    for scheme in (*grid(), *imported()):
+        operands = scheme.activation, scheme.weight
+        if scheme.hardware and not any(isinstance(operand, Variant) for operand in operands):
+            formats = [operand.format for operand in operands]
+            sq, dense = formats if isinstance(formats[0], SQFormat) else formats[::-1]
+            PEConfig(sq, dense, sq.bank, sq.outliers)
+            built += 1
+    assert built == 174
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +126,11 @@ def test_divergence_is_that_of_the_two_distributions(model, study):
 
 
 def test_every_scheme_runs(model, study):
+    """Of those with imported weights only the others: this model has no codes."""
     tokens = study.evaluation[0][:8]
-    for scheme in default():
+    others = [scheme for scheme in imported() if not isinstance(scheme.weight, Imported)]
+    assert len(others) == 4
+    for scheme in (*default(), *others):
         losses, _ = token_losses(model, tokens, QuantizedLinear(scheme, model, study.calibrated()))
         assert np.isfinite(losses).all(), scheme.name
 
@@ -221,7 +239,7 @@ def test_statistics_are_those_of_the_inputs(model, study):
     assert str(error.value) == f"Percentile must be one of {PERCENTILES}, not 12.0"
 
 
-@pytest.mark.parametrize("study", ["default", "quick", "extended", "grid"])
+@pytest.mark.parametrize("study", ["default", "imported", "quick", "extended", "grid"])
 def test_names_of_schemes_differ(study, capsys):
     """Jobs are keyed by them."""
     assert cli.main(["measure", "accuracy", "--study", study, "--list", "--json"]) == 0
