@@ -58,16 +58,35 @@ def test_mx_is_what_ml_dtypes_makes_of_it(element, judge, largest, bits):
     assert MX(element).bits == bits
 
 
-def test_nvfp4_adaptive_is_never_worse_by_block():
+def test_mxint8_is_the_nearest_integer():
+    x = np.random.default_rng(2).standard_t(3, (8, 128)).astype(np.float32)
+    blocks = x.reshape(8, 4, 32)
+    unit = 2.0 ** (np.floor(np.log2(np.abs(blocks).max(axis=2, keepdims=True))) - 6)
+    expected = np.clip(np.rint(blocks / unit), -127, 127) * unit
+    assert np.array_equal(MX("int8").quantize(x, None).units, expected.reshape(8, 128))
+    assert MX("int8").bits == 8.25
+
+
+def test_nvfp4_is_what_ml_dtypes_makes_of_it():
+    """Adaptive: of each block's two scales the one with the smaller squared error."""
     x = np.random.default_rng(3).standard_t(3, (8, 128)).astype(np.float32)
+    blocks = x.reshape(8, 8, 16).astype(np.float64)
+    largest = np.abs(blocks).max(axis=2, keepdims=True)
 
-    def errors(fmt):
-        return np.square(fmt.quantize(x, None).units - x).sum()
+    def judged(largest_scale, most):
+        """Values where scales map a block's largest element to `most`, and are `largest_scale` at most."""
+        row = (largest.max(axis=1, keepdims=True) / (6 * largest_scale)).astype(np.float32).astype(np.float64)
+        unit = (largest / most / row).astype(ml_dtypes.float8_e4m3fn).astype(np.float64) * row
+        return np.clip(blocks / unit, -6, 6).astype(ml_dtypes.float4_e2m1fn).astype(np.float64) * unit
 
-    assert errors(NVFP4(adaptive=True)) < errors(NVFP4())
-    scale = np.abs(x[0, :16]).max() / 6
-    y = NVFP4().quantize(x, None).units[0, :16]
-    assert np.abs(y - x[0, :16]).max() <= 1.07 * scale
+    plain = judged(448, 6).astype(np.float32)
+    assert np.array_equal(NVFP4().quantize(x, None).units, plain.reshape(8, 128))
+    six, four = judged(256, 6), judged(256, 4)
+    closer = np.square(four - blocks).sum(axis=2) < np.square(six - blocks).sum(axis=2)
+    adaptive = np.where(closer[:, :, None], four, six).astype(np.float32)
+    assert np.array_equal(NVFP4(adaptive=True).quantize(x, None).units, adaptive.reshape(8, 128))
+    assert 10 < closer.sum() < 54
+    assert np.square(adaptive - blocks).sum() < np.square(plain - blocks).sum()
 
 
 def test_if4_takes_the_better_kind_of_each_block():
