@@ -159,8 +159,9 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
         if path.is_file():
             continue
         linear.counts.clear()
+        reference = _reference(study, window)
         start = time.perf_counter()
-        losses, divergences = token_losses(model, tokens, linear, _reference(study, window))
+        losses, divergences = token_losses(model, tokens, linear, reference)
         seconds = time.perf_counter() - start
         counts = json.dumps(dict(linear.counts))
         with replacing(path) as neighbour, neighbour.open("wb") as file:
