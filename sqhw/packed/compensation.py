@@ -54,7 +54,6 @@ class Compensation:
         if entry is None or entry.dtype != "F32" or len(entry.shape) != 2 or entry.shape[1] != k:
             found = "nothing" if entry is None else f"{entry.dtype} {list(entry.shape)}"
             raise ValueError(f"{activations.path}: {name} must be F32 [tokens, {k}], not {found}")
-        self._part = lru_cache(maxsize=1)(self._made)
 
     def rows(self, rows: slice) -> Rows:
         """Returns some rows of one part.
@@ -64,22 +63,32 @@ class Compensation:
         """
         shape = self._source.entries[self._name].shape
         first = next(part.start for part in parts(shape) if rows.stop <= part.stop)
-        w, tensor = self._part(first)
+        w, tensor = _part(self, first)
         only = slice(rows.start - first, rows.stop - first)
         values = ((field.name, getattr(tensor, field.name)) for field in fields(tensor))
         per_row: dict[str, Any] = {name: v[only] for name, v in values if isinstance(v, np.ndarray)}
         return Rows(w[only], replace(tensor, **per_row))
 
-    def _made(self, first: int) -> tuple[NDArray[np.float32], DenseTensor]:
+    def made(self, first: int) -> tuple[NDArray[np.float32], DenseTensor]:
+        """Returns the part whose first row is `first`, before and after."""
         shape = self._source.entries[self._name].shape
         part = next(part for part in parts(shape) if part.start == first)
         w = checked_matrix(self._source.part(self._name, part), first)
         bitmap = self._policy.mark(w, self._fmt.outlier_format) if self._fmt.bank else None
-        return w, compensated_dense(w, self._fmt, bitmap, self._inverse_hessian())
+        return w, compensated_dense(w, self._fmt, bitmap, _inverse_hessian(self._activations, self._name))
 
-    def _inverse_hessian(self) -> NDArray[np.float64]:
-        x = checked_matrix(self._activations.part(self._name, slice(None))).astype(np.float64)
-        hessian = x.T @ x / len(x)
-        damping = _DAMPING * float(np.median(np.diag(hessian)))
-        inverse: NDArray[Any] = np.linalg.inv(hessian + (damping or 1) * np.eye(len(hessian)))
-        return inverse
+
+@lru_cache(maxsize=1)
+def _part(matrix: Compensation, first: int) -> tuple[NDArray[np.float32], DenseTensor]:
+    """The last part of any matrix: several rows of it may be asked for."""
+    return matrix.made(first)
+
+
+@lru_cache(maxsize=1)
+def _inverse_hessian(activations: TensorFile, name: str) -> NDArray[np.float64]:
+    """Of the last matrix alone: a large model's would fill the memory."""
+    x = checked_matrix(activations.part(name, slice(None))).astype(np.float64)
+    hessian = x.T @ x / len(x)
+    damping = _DAMPING * float(np.median(np.diag(hessian)))
+    inverse: NDArray[Any] = np.linalg.inv(hessian + (damping or 1) * np.eye(len(hessian)))
+    return inverse
