@@ -9,13 +9,12 @@ from amaranth.hdl import Cat, Module, Value
 from ...arith.bit_heap import BitHeap
 from .products import named
 
-__all__ = ["FP4_BITS", "FP4_PRODUCT_MAX", "add_fp4_product"]
+__all__ = ["FP4_BITS", "FP4_PRODUCT_MAX", "PRODUCT_BITS", "add_fp4_product", "add_sign_magnitude"]
 
 FP4_BITS = 4
 FP4_PRODUCT_MAX = 144
 """12 * 12: FP4 numbers are 0, 1, 2, 3, 4, 6, 8 and 12 halves, with a sign."""
-_PRODUCT_BITS = 8
-_ARRIVAL = 5
+PRODUCT_BITS = 8
 
 
 def add_fp4_product(m: Module, heap: BitHeap, a: Any, b: Any, *, name: str) -> None:
@@ -34,13 +33,20 @@ def add_fp4_product(m: Module, heap: BitHeap, a: Any, b: Any, *, name: str) -> N
     placed: Value = Value.cast(0)
     for shift, one in enumerate(_shifts(a, b)):
         one = named(m, one, f"{name}_shift{shift}")
-        placed = placed | (product << shift) & one.replicate(_PRODUCT_BITS)
-    placed = named(m, placed[:_PRODUCT_BITS], f"{name}_placed")
-    for column in range(_PRODUCT_BITS):
-        heap.add_bit(placed[column] ^ sign, column, arrival=_ARRIVAL)
+        placed = placed | (product << shift) & one.replicate(PRODUCT_BITS)
+    add_sign_magnitude(heap, named(m, placed[:PRODUCT_BITS], f"{name}_placed"), sign, arrival=5)
+
+
+def add_sign_magnitude(heap: BitHeap, product: Value, sign: Value, *, arrival: int) -> None:
+    """Adds a product of :data:`PRODUCT_BITS` bits, negated if the sign is set, to a heap.
+
+    Its bits come after so many levels of gates, its sign after one.
+    """
+    for column in range(PRODUCT_BITS):
+        heap.add_bit(product[column] ^ sign, column, arrival=arrival)
     # Completes the two's complement: with the sign s it is -s * 256 + (product ^ s) + s.
     heap.add_bit(sign, 0, arrival=1)
-    heap.add_bit(sign, _PRODUCT_BITS, negative=True, arrival=1)
+    heap.add_bit(sign, PRODUCT_BITS, negative=True, arrival=1)
 
 
 def _product(a: Value, b: Value) -> Value:

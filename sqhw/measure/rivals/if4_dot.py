@@ -10,12 +10,10 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.checks import check_int
 
-from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap
-from ...arith.pipeline import register, signed_range
-from ...config import K_LIMIT
-from .fp4_products import FP4_BITS, FP4_PRODUCT_MAX
-from .nvfp4_dot import NVFP4_BLOCK, SCALE_MAX, SIGNIFICAND_MAX, UE4M3_BITS, split_scale
+from ...arith.pipeline import signed_range
+from .fp4_products import FP4_BITS, PRODUCT_BITS, add_sign_magnitude
+from .nvfp4_dot import NVFP4_BLOCK, SIGNIFICAND_MAX, UE4M3_BITS, NVFP4Dot
 from .products import named
 
 __all__ = ["IF4Decode", "IF4Dot", "if4_codes_layout", "if4_element_layout"]
@@ -23,8 +21,6 @@ __all__ = ["IF4Decode", "IF4Dot", "if4_codes_layout", "if4_element_layout"]
 _INTEGER_MAX = 8 * 12
 """Largest magnitude of an element in units of 1/14: 12 for each step of INT4, 7 for each half of FP4."""
 _FACTOR_MAX = 12 * 12
-_PRODUCT_BITS = 8
-_ARRIVAL = 8
 
 
 def if4_codes_layout(lanes: int) -> data.StructLayout:
@@ -89,7 +85,7 @@ class IF4Decode(wiring.Component):
         return m
 
 
-class IF4Dot(wiring.Component):
+class IF4Dot(NVFP4Dot):
     """``acc = 49 * sum over blocks of scale_a * scale_b * sum(a * b)``, exact; also whether a scale was NaN.
 
     IF4 (arXiv 2603.28765) has NVFP4's blocks, scales and bits. The sign bit of a scale, which NVFP4 leaves
@@ -135,78 +131,26 @@ class IF4Dot(wiring.Component):
         If a parameter is out of its range.
     """
 
-    latency = 3
+    _element = if4_element_layout()
+    _scale_bits = UE4M3_BITS + 1
+    _product_max = _INTEGER_MAX**2
 
-    def __init__(self, lanes: int = 16, k_max: int = 4096):
-        check_int("Lanes", lanes, 1, 128, power_of_two=True)
-        check_int("K_max", k_max, lanes, K_LIMIT)
-        self._blocks = _blocks(lanes)
-        self._block_lanes = lanes // self._blocks
-        self._block_bound = self._block_lanes * FP4_PRODUCT_MAX
-        self._bound = -(-k_max // lanes) * lanes * (_INTEGER_MAX * SCALE_MAX) ** 2
-        elements = data.ArrayLayout(if4_element_layout(), lanes)
-        scales = data.ArrayLayout(unsigned(UE4M3_BITS + 1), self._blocks)
-        ports: dict[str, Any] = {name: In(elements) for name in ("a", "b")}
-        ports |= {"scale_a": In(scales), "scale_b": In(scales), "valid": In(1), "clear": In(1)}
-        super().__init__(ports | {"acc": Out(signed_range(self._bound)), "nan": Out(1)})
+    def _add_product(self, m: Module, heap: BitHeap, a: Any, b: Any, *, name: str) -> None:
+        """Adds the product of two elements to a heap."""
+        values = BitHeap(m, unsigned(6), name=f"{name}_values")
+        values.add_product(a.value, b.value)
+        product = values.sum()
+        sign = named(m, a.sign ^ b.sign, f"{name}_sign")
+        placed = Mux(a.far & b.far, product << 4, Mux(a.far ^ b.far, product << 2, product))
+        add_sign_magnitude(heap, named(m, placed[:PRODUCT_BITS], f"{name}_placed"), sign, arrival=8)
 
-    @property
-    def bound(self) -> int:
-        """Largest magnitude of ``acc``."""
-        return self._bound
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        terms = [self._block(m, block) for block in range(self._blocks)]
-        m.submodules.accumulator = accumulator = Accumulator([term.shape() for term in terms], len(self.acc))
-        m.d.comb += [accumulator.terms[str(block)].eq(term) for block, term in enumerate(terms)]
-        m.d.comb += [accumulator.clear.eq(self.clear), self.acc.eq(accumulator.o)]
-
-        scales = [*self.scale_a, *self.scale_b]
-        nan = self.valid & Cat(scale[:UE4M3_BITS].all() for scale in scales).any()
-        nan = register(m, nan, name="beat_nan")
-        m.d.comb += self.nan.eq(register(m, (self.nan & ~self.clear) | nan, name="sum_nan"))
-        return m
-
-    def _block(self, m: Module, block: int) -> Value:
-        """Returns a block's scaled sum."""
-        lanes = BitHeap(m, signed_range(self._block_bound), name=f"block{block}")
-        for lane in range(block * self._block_lanes, (block + 1) * self._block_lanes):
-            _add_product(m, lanes, self.a[lane], self.b[lane], name=f"lane{lane}")
-        total = Mux(self.valid, register(m, lanes.sum(), name=f"sum{block}"), 0)
-
-        a_code, b_code = self.scale_a[block], self.scale_b[block]
-        (a, a_exponent), (b, b_exponent) = split_scale(a_code[:UE4M3_BITS]), split_scale(b_code[:UE4M3_BITS])
-        scale = BitHeap(m, unsigned((SIGNIFICAND_MAX**2).bit_length()), name=f"scale{block}")
-        scale.add_product(a, b)
-        product = BitHeap(m, signed_range(self._block_bound * SIGNIFICAND_MAX**2), name=f"product{block}")
-        product.add_booth(total, Cat(scale.sum(), Const(0, 1)).as_signed())
-        scaled = self._factored(m, product.sum(), a_code[-1], b_code[-1], name=f"factored{block}")
-        scaled = register(m, scaled, name=f"product{block}")
-        exponent = register(m, a_exponent + b_exponent, name=f"exponent{block}")
-        # Both exponents are at least 1: two zeros come in from the right whatever they are.
-        return (scaled << exponent)[2 : 2 + len(self.acc)].as_signed()
-
-    def _factored(self, m: Module, value: Value, a_integer: Value, b_integer: Value, *, name: str) -> Value:
-        """Returns `value` times 49 = 32 + 16 + 1, 84 = 64 + 16 + 4 or 144 = 128 + 16, by the two kinds."""
+    def _factored(self, m: Module, product: Value, block: int) -> Value:
+        """Returns `product` times 49 = 32 + 16 + 1, 84 = 64 + 16 + 4 or 144 = 128 + 16, by the two kinds."""
+        a_integer, b_integer = self.scale_a[block][-1], self.scale_b[block][-1]
         both, either = a_integer & b_integer, a_integer | b_integer
-        heap = BitHeap(m, signed_range(self._block_bound * SIGNIFICAND_MAX**2 * _FACTOR_MAX), name=name)
-        heap.add(value, column=4)
-        heap.add(Mux(both, value << 7, Mux(either, value << 6, value << 5)))
-        heap.add(Mux(both, 0, Mux(either, value << 2, value)))
+        bound = self._block_bound * SIGNIFICAND_MAX**2 * _FACTOR_MAX
+        heap = BitHeap(m, signed_range(bound), name=f"factored{block}")
+        heap.add(product, column=4)
+        heap.add(Mux(both, product << 7, Mux(either, product << 6, product << 5)))
+        heap.add(Mux(both, 0, Mux(either, product << 2, product)))
         return heap.sum()
-
-
-def _add_product(m: Module, heap: BitHeap, a: data.View, b: data.View, *, name: str) -> None:
-    """Adds the product of two elements to a heap."""
-    values = BitHeap(m, unsigned(6), name=f"{name}_values")
-    values.add_product(a.value, b.value)
-    product = values.sum()
-    sign = named(m, a.sign ^ b.sign, f"{name}_sign")
-    placed = Mux(a.far & b.far, product << 4, Mux(a.far ^ b.far, product << 2, product))
-    placed = named(m, placed[:_PRODUCT_BITS], f"{name}_placed")
-    for column in range(_PRODUCT_BITS):
-        heap.add_bit(placed[column] ^ sign, column, arrival=_ARRIVAL)
-    # Completes the two's complement: with the sign s it is -s * 256 + (product ^ s) + s.
-    heap.add_bit(sign, 0, arrival=1)
-    heap.add_bit(sign, _PRODUCT_BITS, negative=True, arrival=1)

@@ -71,18 +71,23 @@ class NVFP4Dot(wiring.Component):
 
     latency = 3
 
+    _element = unsigned(FP4_BITS)
+    _scale_bits = UE4M3_BITS
+    _product_max = FP4_PRODUCT_MAX
+    """Largest magnitude of a product that ``acc`` adds up, but for its scales."""
+
     def __init__(self, lanes: int = 16, k_max: int = 4096):
         check_int("Lanes", lanes, 1, 128, power_of_two=True)
         check_int("K_max", k_max, lanes, K_LIMIT)
         self._blocks = max(1, lanes // NVFP4_BLOCK)
         self._block_lanes = lanes // self._blocks
         self._block_bound = self._block_lanes * FP4_PRODUCT_MAX
-        self._bound = -(-k_max // lanes) * self._blocks * self._block_bound * SCALE_MAX**2
-        codes = data.ArrayLayout(unsigned(FP4_BITS), lanes)
-        scales = data.ArrayLayout(unsigned(UE4M3_BITS), self._blocks)
-        ports: dict[str, Any] = {"a": In(codes), "b": In(codes), "scale_a": In(scales), "scale_b": In(scales)}
-        ports |= {"valid": In(1), "clear": In(1), "acc": Out(signed_range(self._bound)), "nan": Out(1)}
-        super().__init__(ports)
+        self._bound = -(-k_max // lanes) * lanes * self._product_max * SCALE_MAX**2
+        elements = data.ArrayLayout(self._element, lanes)
+        scales = data.ArrayLayout(unsigned(self._scale_bits), self._blocks)
+        ports: dict[str, Any] = {name: In(elements) for name in ("a", "b")}
+        ports |= {"scale_a": In(scales), "scale_b": In(scales), "valid": In(1), "clear": In(1)}
+        super().__init__(ports | {"acc": Out(signed_range(self._bound)), "nan": Out(1)})
 
     @property
     def bound(self) -> int:
@@ -96,8 +101,9 @@ class NVFP4Dot(wiring.Component):
         m.d.comb += [accumulator.terms[str(block)].eq(term) for block, term in enumerate(terms)]
         m.d.comb += [accumulator.clear.eq(self.clear), self.acc.eq(accumulator.o)]
 
-        nan = Cat(scale.all() for scales in (self.scale_a, self.scale_b) for scale in scales).any()
-        nan = register(m, self.valid & nan, name="beat_nan")
+        scales = [*self.scale_a, *self.scale_b]
+        nan = self.valid & Cat(scale[:UE4M3_BITS].all() for scale in scales).any()
+        nan = register(m, nan, name="beat_nan")
         m.d.comb += self.nan.eq(register(m, (self.nan & ~self.clear) | nan, name="sum_nan"))
         return m
 
@@ -105,19 +111,28 @@ class NVFP4Dot(wiring.Component):
         """Returns a block's scaled sum."""
         lanes = BitHeap(m, signed_range(self._block_bound), name=f"block{block}")
         for lane in range(block * self._block_lanes, (block + 1) * self._block_lanes):
-            add_fp4_product(m, lanes, self.a[lane], self.b[lane], name=f"lane{lane}")
+            self._add_product(m, lanes, self.a[lane], self.b[lane], name=f"lane{lane}")
         total = Mux(self.valid, register(m, lanes.sum(), name=f"sum{block}"), 0)
 
-        (a, a_exponent), (b, b_exponent) = split_scale(self.scale_a[block]), split_scale(self.scale_b[block])
+        (a, a_exponent), (b, b_exponent) = (
+            split_scale(scales[block][:UE4M3_BITS]) for scales in (self.scale_a, self.scale_b)
+        )
         scale = BitHeap(m, unsigned((SIGNIFICAND_MAX**2).bit_length()), name=f"scale{block}")
         scale.add_product(a, b)
-        significand = Cat(scale.sum(), Const(0, 1)).as_signed()
         product = BitHeap(m, signed_range(self._block_bound * SIGNIFICAND_MAX**2), name=f"product{block}")
-        product.add_booth(total, significand)
-        scaled = register(m, product.sum(), name=f"product{block}")
+        product.add_booth(total, Cat(scale.sum(), Const(0, 1)).as_signed())
+        scaled = register(m, self._factored(m, product.sum(), block), name=f"product{block}")
         exponent = register(m, a_exponent + b_exponent, name=f"exponent{block}")
         # Both exponents are at least 1: two zeros come in from the right whatever they are.
         return (scaled << exponent)[2 : 2 + len(self.acc)].as_signed()
+
+    def _add_product(self, m: Module, heap: BitHeap, a: Any, b: Any, *, name: str) -> None:
+        """Adds the product of two elements to a heap."""
+        add_fp4_product(m, heap, a, b, name=name)
+
+    def _factored(self, m: Module, product: Value, block: int) -> Value:
+        """Returns a block's scaled sum in units of ``acc``, before the scales' exponents."""
+        return product
 
 
 def split_scale(scale: Value) -> tuple[Value, Value]:
