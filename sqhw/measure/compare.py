@@ -10,6 +10,8 @@ from typing import Any
 
 from amaranth.lib import wiring
 
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Format, Imported
+from sw_reference.accuracy.scheme import Scheme
 from sw_reference.activations import load_activations
 
 from .. import __version__
@@ -22,8 +24,8 @@ from ..tools.tools import ToolError, package_version
 from .core import BareArray, BarePE
 from .cost import Cost, Point, cost, curve
 from .energy import MHZ, VOLT, simulate
-from .energy_points import Simulated, beside_rivals
-from .rivals.mx_dot import MX_BLOCK
+from .energy_points import Simulated, beside_rivals, rival_point, rivals_of
+from .explore_rivals import FORMATS
 from .tables import Begin, Record, Table, rows
 from .units import FAMILIES, Unit, best, unit
 
@@ -32,21 +34,9 @@ __all__ = ["ACCURACY", "compare", "table"]
 ACCURACY = (Path("docs/results/accuracy.json"), Path("docs/results/imported.json"))
 """Studies whose perplexities are joined, where there are any."""
 
-_RIVALS = ("w4a4", "w4a8", "w8a8", "nvfp4", "if4", "mxfp4", "mxint8")
 _OWN = "own"
 _TIMED = "osu018"
 """Cells of the clocks where the library has no delays, and of all energies."""
-
-_STUDIED: dict[str, tuple[Record, Record]] = {
-    "w4a4": ({"format": "Dense", "width": 4}, {"format": "Dense", "width": 4, "group": 64}),
-    "w4a8": ({"format": "Dense", "width": 8}, {"format": "Dense", "width": 4, "group": 64}),
-    "w8a8": ({"format": "Dense", "width": 8}, {"format": "Dense", "width": 8}),
-    "nvfp4": ({"format": "NVFP4"},) * 2,
-    "if4": ({"format": "IF4"},) * 2,
-    "mxfp4": ({"format": "MX", "element": "fp4"},) * 2,
-    "mxint8": ({"format": "MX", "element": "int8"},) * 2,
-}
-"""How the study describes activations and weights of each rival."""
 
 
 def compare(
@@ -97,7 +87,7 @@ def compare(
         opensta(library)  # what is missing is said before work starts
     hint = _clock_hint(timed)
     whole = None if shape == (1, 1) else shape
-    forms = {family: best(family) for family in _families(config.lanes)}
+    forms = {family: best(family) for family in rivals_of(config.lanes)}
     names = [_OWN, *(form for several in forms.values() for form in several)]
     measured = {name: _unit(name, config, whole) for name in names}
     elements = {name: _unit(name, config, None) for name in names}
@@ -124,10 +114,14 @@ def compare(
             {name: partial(curve, elements[form], timed, cache=cache) for name, form in chosen.items()},
         )
         clocks = {name: points[0].period for name, points in curves.items()}
-    energies: dict[str, float] = run("Energy", _energy_jobs(config, cache))
+    simulated = {_OWN: beside_rivals(config)[0]}
+    simulated |= {family: rival_point(form, config.lanes) for family, form in smallest.items()}
+    energies: dict[str, float] = run(
+        "Energy", {name: partial(_energy, element, cache) for name, element in simulated.items()}
+    )
     losses = _losses(accuracy)
     records = [
-        _record(name, config, areas[form], measured[form].macs, clocks.get(name), energies.get(name), losses)
+        _record(name, config, areas[form], measured[form].macs, clocks.get(name), energies[name], losses)
         for name, form in chosen.items()
     ]
     own = records[0]["um2_per_mac"]
@@ -156,7 +150,7 @@ def table(report: Mapping[str, Any]) -> Table:
         "GE": "{ge_per_mac:.1f}",
         "own/it": "{own_ratio:.2f}",
         "MHz": lambda r: "-" if r["mhz"] is None else f"{r['mhz']:.0f}",
-        "fJ": lambda r: "-" if r["fj_per_mac"] is None else f"{r['fj_per_mac']:.0f}",
+        "fJ": "{fj_per_mac:.0f}",
         "bits": "{bits_activation:g}, {bits_weight:g}",
         "ppl": lambda r: _percent(r["perplexity_percent"]),
         "imported": lambda r: _percent(r["imported_percent"]),
@@ -167,10 +161,6 @@ def table(report: Mapping[str, Any]) -> Table:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:+,.1f} %"
-
-
-def _families(lanes: int) -> list[str]:
-    return [family for family in _RIVALS if lanes <= MX_BLOCK or not family.startswith("mx")]
 
 
 def _unit(name: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
@@ -192,13 +182,6 @@ def _clock_hint(timed: Library) -> str | None:
     return None
 
 
-def _energy_jobs(config: PEConfig, cache: Path) -> dict[str, Callable[[], float]]:
-    own, *rivals = beside_rivals(config)
-    suffix = f"_{config.lanes}"
-    named = {_OWN: own} | {rival.name.removesuffix(suffix): rival for rival in rivals}
-    return {name: partial(_energy, element, cache) for name, element in named.items()}
-
-
 def _energy(element: Simulated, cache: Path) -> float:
     """Femtojoules per multiplication, clock pins of registers included."""
     found = simulate(element, load_activations().sites, tokens=4, columns=2, cache=cache)
@@ -209,48 +192,36 @@ def _losses(paths: Sequence[Path]) -> Sequence[Record]:
     return [row for path in paths if path.exists() for row in json.loads(path.read_text())["rows"]]
 
 
-def _described(config: PEConfig) -> tuple[Record, Record]:
-    """Activations and weights of a configuration, as the study describes them."""
+def _formats(config: PEConfig) -> tuple[Format, Format]:
+    """Activations and weights of a configuration, as the study has them."""
     sq, dense = config.sq, config.dense
-    activation = {
-        "format": "SQ",
-        "bank": sq.bank,
-        "outliers": sq.outliers,
-        "high": sq.high,
-        "mask": sq.mask,
-        "bank_scale": str(sq.scale),
-        "segment": sq.segment,
-    }
-    kind = "DenseSQ" if dense.outliers else "Dense"
-    weight: dict[str, Any] = {"format": kind, "group": dense.group, "group_scale": dense.scale}
-    if dense.outliers:
-        weight |= {"bank": dense.bank, "outliers": dense.outliers}
-    else:
-        weight |= {"width": dense.bits}
-    return activation, weight
+    activation = SQ(sq.bank, sq.outliers, high=sq.high, mask=sq.mask, bank_scale=sq.scale, segment=sq.segment)
+    if not dense.outliers:
+        return activation, Dense(dense.bits, dense.group, group_scale=dense.scale)
+    assert dense.bank is not None
+    group = dense.group or 0  # the study has none without
+    return activation, DenseSQ(dense.bank, dense.outliers, group, group_scale=dense.scale, mask=dense.mask)
 
 
-_USUAL = {"bank_scale": "e5m3", "group_scale": "e3m3", "adaptive": False, "group": None, "segment": None}
-"""What a description leaves out."""
+_CHOICES = ("selection", "scale", "compensate")
+"""What a description says of how outliers, scales and codes were chosen, not of their numbers."""
 
 
-def _same(described: Record, wanted: Record) -> bool:
-    """Whether an operand has the wanted numbers, however its outliers and scales are chosen."""
-    names = {*wanted, "format", "group", "adaptive", "group_scale"}
-    searched = described.get("scale") != "two_candidates"  # the rule for hardware has rows of its own
-    same = (described.get(name, _USUAL.get(name)) == wanted.get(name, _USUAL.get(name)) for name in names)
-    return searched and all(same)
+def _numbers(described: Record) -> Record:
+    return {name: value for name, value in described.items() if name not in _CHOICES}
 
 
-def _loss(losses: Sequence[Record], activation: Record, weight: Record) -> float | None:
+def _loss(losses: Sequence[Record], activation: Format, weight: Format) -> float | None:
     """Percent of perplexity more than float; the best scheme of these numbers."""
-    found = [
-        row["delta_percent"]
-        for row in losses
-        if row["configuration"]["transform"] == "none"
-        and _same(row["configuration"]["activation"], activation)
-        and _same(row["configuration"]["weight"], weight)
-    ]
+    wanted = Scheme("", activation, weight).configuration
+    found = []
+    for row in losses:
+        described = row["configuration"]
+        same = all(_numbers(described[side]) == _numbers(wanted[side]) for side in ("activation", "weight"))
+        # The rule for hardware has rows of its own.
+        searched = all(described[side].get("scale") != "two_candidates" for side in ("activation", "weight"))
+        if same and searched and described["transform"] == "none":
+            found.append(row["delta_percent"])
     return min(found, default=None)
 
 
@@ -260,7 +231,7 @@ def _record(
     found: Cost,
     macs: int,
     period: float | None,
-    energy: float | None,
+    energy: float,
     losses: Sequence[Record],
 ) -> dict[str, Any]:
     own = name == _OWN
@@ -269,18 +240,18 @@ def _record(
         if own
         else (FAMILIES[name].row_bits, FAMILIES[name].column_bits)
     )
-    activation, weight = _described(config) if own else _STUDIED[name]
+    activation, weight = _formats(config) if own else FORMATS[name]
     return {
         "name": name,
-        "title": "this point" if own else FAMILIES[name].title.removesuffix(", float32 sums"),
+        "title": "this point" if own else FAMILIES[name].product,
         "um2_per_mac": round(found.area / macs, 2),
         "ge_per_mac": round(found.gates / macs, 2),
         "mhz": round(1000 / period, 1) if period else None,
-        "fj_per_mac": None if energy is None else round(energy, 1),
+        "fj_per_mac": round(energy, 1),
         "bits_activation": bits[0],
         "bits_weight": bits[1],
         "perplexity_percent": _loss(losses, activation, weight),
-        "imported_percent": _loss(losses, activation, {"format": "Imported", "width": 4, "group": 32}),
+        "imported_percent": _loss(losses, activation, Imported()),
     }
 
 

@@ -26,7 +26,7 @@ from .ungated import ungated
 from .units import CONFIGS, FAMILIES, GROUP, RIVALS, SQ
 from .utilization import policy_of
 
-__all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "simulated", "streams"]
+__all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "rivals_of", "simulated", "streams"]
 
 K = 512
 """Elements of each dot product that are simulated."""
@@ -69,11 +69,16 @@ def simulated() -> list[Simulated]:
 
 
 def beside_rivals(config: PEConfig) -> list[Simulated]:
-    """Any SQ element and the rivals of as many lanes, as far as there are units of so many."""
+    """Any SQ element and the rivals of as many lanes."""
     sq, lanes = config.sq, config.lanes
     title = f"SQ {sq.bank}/{sq.outliers} {sq.high.upper()} x INT{config.dense.bits}"
-    rivals = [family for family in DRIVEN if lanes <= GROUP and (lanes <= MX_BLOCK or "mx" not in family)]
-    return [own_point(config, f"own_{lanes}", title), *(rival_point(family, lanes) for family in rivals)]
+    return [own_point(config, f"own_{lanes}", title), *(rival_point(f, lanes) for f in rivals_of(lanes))]
+
+
+def rivals_of(lanes: int) -> list[str]:
+    """Rivals that there are with so many lanes: no beat exceeds a group of INT4 weights, or an MX block."""
+    most = {"w4": GROUP, "mx": MX_BLOCK}
+    return [family for family in DRIVEN if lanes <= most.get(family[:2], lanes)]
 
 
 def own_point(
@@ -97,7 +102,8 @@ def own_point(
 
 
 def rival_point(family: str, lanes: int) -> Simulated:
-    """A rival, one of :data:`~sqhw.measure.rival_beats.DRIVEN`, with operands that its own encoder makes."""
+    """A rival of :data:`~sqhw.measure.rival_beats.DRIVEN`, or its form of pairs, with operands that its own
+    encoder makes."""
     make, beats = partial(_rival, family, lanes), partial(_rival_beats, family, lanes)
     return Simulated(_name(family, lanes), FAMILIES[family].title, lanes, make, beats)
 

@@ -18,7 +18,7 @@ from ..tools.libraries import fetched
 from .cost import cost
 from .units import FAMILIES, GROUP, unit
 
-__all__ = ["LIBRARY", "error_percent", "gates_per_mac", "rows", "units"]
+__all__ = ["FORMATS", "LIBRARY", "error_percent", "gates_per_mac", "rows", "units"]
 
 LIBRARY = "sky130"
 """Cells whose areas are measured, as in the survey of area."""
@@ -26,7 +26,7 @@ _LANES = (16, 32)
 _SIZES = (1, 8)
 """Rows, and columns, of the arrays of the picture."""
 
-_FORMATS: dict[str, tuple[Format, Format]] = {
+FORMATS: dict[str, tuple[Format, Format]] = {
     "w4a4": (Dense(4), Dense(4, GROUP)),
     "w4a8": (Dense(8), Dense(4, GROUP)),
     "w8a8": (Dense(8), Dense(8)),
@@ -53,7 +53,7 @@ def error_percent(family: str) -> float:
         # No format of a rival looks at statistics of a site.
         activation, weight = (
             form.quantize(x, None)  # type: ignore[arg-type]
-            for form, x in zip(_FORMATS[family], (site.x, site.weight), strict=True)
+            for form, x in zip(FORMATS[family], (site.x, site.weight), strict=True)
         )
         y = product(activation, weight)[0].astype(np.float64)
         exact = site.x.astype(np.float64) @ site.weight.T.astype(np.float64)
@@ -64,7 +64,7 @@ def error_percent(family: str) -> float:
 
 def units() -> list[tuple[str, int, int]]:
     """Family, lanes and size of every rival that is measured."""
-    return [(family, lanes, size) for family in _FORMATS for lanes in _LANES for size in _SIZES]
+    return [(family, lanes, size) for family in FORMATS for lanes in _LANES for size in _SIZES]
 
 
 def rows(gates: dict[tuple[str, int, int], float]) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def rows(gates: dict[tuple[str, int, int], float]) -> list[dict[str, Any]]:
     return [
         {
             "family": family,
-            "title": FAMILIES[family].title.removesuffix(", float32 sums"),
+            "title": FAMILIES[family].product,
             "lanes": lanes,
             "size": size,
             "bits_per_element": FAMILIES[family].row_bits,

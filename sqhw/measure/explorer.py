@@ -164,7 +164,7 @@ def _rival(
     for lanes, size in dict.fromkeys((u["lanes"], u["size"]) for u in found) if known else ():
         same = [_areas(u, area) for u in found if (u["lanes"], u["size"]) == (lanes, size)]
         shared = [name for name in same[0] if all(name in gates for gates in same)]
-        title = FAMILIES[family].title.removesuffix(", float32 sums")
+        title = FAMILIES[family].product
         yield {
             "name": title,
             "short": title.split(" x ")[0] if family in ("nvfp4", "if4", "mxfp4", "mxint8") else title,

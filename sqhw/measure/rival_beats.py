@@ -74,7 +74,7 @@ def rival_beats(family: str, lanes: int, x: NDArray[np.float32], w: NDArray[np.f
     Parameters
     ----------
     family
-        One of :data:`DRIVEN`.
+        One of :data:`DRIVEN`, or its form of pairs, which takes the same operands.
     lanes
         Multiplications per cycle.
     x, w
@@ -84,7 +84,9 @@ def rival_beats(family: str, lanes: int, x: NDArray[np.float32], w: NDArray[np.f
     rival = RIVALS[family](lanes)
     rows, columns = (
         encode(values, lanes, name)
-        for encode, values, name in zip(_ENCODERS[family], (x, w), ("a", "b"), strict=True)
+        for encode, values, name in zip(
+            _ENCODERS[family.removesuffix("-pairs")], (x, w), ("a", "b"), strict=True
+        )
     )
     first = np.zeros((len(x), x.shape[1] // lanes, 1), np.int64)
     first[:, 0] = 1

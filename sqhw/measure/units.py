@@ -92,6 +92,11 @@ class Family:
     row_bits: float = 0
     column_bits: float = 0
 
+    @property
+    def product(self) -> str:
+        """The title without the kind of sums."""
+        return self.title.removesuffix(", float32 sums")
+
 
 def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Rival:
     column = {"b": 0, "group_scale": 1} if group else {"b": 0}

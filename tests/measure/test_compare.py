@@ -2,17 +2,23 @@
 """One point beside rivals: one accounting, the study's perplexities, and what is refused."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
 from sqhw.cli import main
 from sqhw.measure import compare as module
+from sqhw.measure import energy
 from sqhw.measure.compare import compare, table
-from sqhw.measure.cost import cost
+from sqhw.measure.cost import Point, cost
+from sqhw.measure.energy_points import beside_rivals, rival_point
 from sqhw.measure.units import unit
 from sqhw.presets import preset
 from sqhw.tools.targets import GENERIC
+from sw_reference.activations import load_activations
 
+PERIODS = {"own_4_pe": 4.0, "w4a4_4_pe": 5.0, "w4a4_pairs_4_pe": 8.0}
 ROW = {
     "scheme": "W4 A-SQ 8/1",
     "delta_percent": 12.5,
@@ -30,10 +36,18 @@ def no_progress(stage, total=None):
 
 @pytest.fixture
 def report(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_RIVALS", ("w4a4",))
-    monkeypatch.setattr(module, "beside_rivals", lambda config: [])
-    monkeypatch.setattr(module, "_energy_jobs", lambda config, cache: {})
-    monkeypatch.setattr(module, "_clock_hint", lambda timed: "OpenSTA is needed")
+    """In cells of no process, whose energy is measured, and periods that are told; one rival, for speed."""
+    monkeypatch.setattr(module, "rivals_of", lambda lanes: ["w4a4"])
+    text = re.sub(
+        r"direction *: *input;", "direction : input; capacitance : 0.01;", GENERIC.liberty.read_text()
+    )
+    (tmp_path / "loads.lib").write_text(text)
+    loads = replace(GENERIC, liberty=tmp_path / "loads.lib")
+    for each in (module, energy):
+        monkeypatch.setattr(each, "fetched", lambda name, cache=None: loads)
+    monkeypatch.setattr(module.jobs, "run", lambda runs, **_: {key: run() for key, run in runs.items()})
+    monkeypatch.setattr(module, "_clock_hint", lambda timed: None)
+    monkeypatch.setattr(module, "curve", lambda each, *_, **__: [Point("", 1.0, PERIODS[each.name])])
     accuracy = tmp_path / "accuracy.json"
     rotated = ROW | {"delta_percent": 1.0, "configuration": ROW["configuration"] | {"transform": "rotated"}}
     accuracy.write_text(json.dumps({"rows": [ROW, rotated]}))
@@ -54,6 +68,7 @@ def test_a_point_beside_a_rival(report, tmp_path):
     assert set(rows) == {"own", "w4a4"}
     assert report["rows"] == sorted(report["rows"], key=lambda row: row["um2_per_mac"])
     forms = [cost(unit(form, 4, (2, 2)), GENERIC, cache=tmp_path).area for form in ("w4a4", "w4a4-pairs")]
+    assert forms[0] != forms[1]
     assert rows["w4a4"]["um2_per_mac"] == round(min(forms) / 16, 2)  # the smaller form, per multiplication
     assert rows["own"]["own_ratio"] == 1
     expected = rows["own"]["um2_per_mac"] / rows["w4a4"]["um2_per_mac"]
@@ -61,11 +76,49 @@ def test_a_point_beside_a_rival(report, tmp_path):
     own = (rows["own"]["bits_activation"], rows["own"]["bits_weight"], rows["own"]["perplexity_percent"])
     assert own == (6.5, 4, 12.5)
     assert rows["w4a4"]["perplexity_percent"] is None
-    assert "No clock: OpenSTA is needed" in report["notes"]
+    assert not any(note.startswith("No clock") for note in report["notes"])
     title, columns, lines = table(report)
     assert title == "2x2 of 4 lanes, gates: per MAC"
     assert len(lines) == 2
     assert all(len(line) == len(columns) for line in lines)
+
+
+def test_clock_and_energy_are_of_the_form_whose_area_counts(report, tmp_path):
+    rows = {row["name"]: row for row in report["rows"]}
+    forms = ("w4a4", "w4a4-pairs")
+    form = min(forms, key=lambda form: cost(unit(form, 4, (2, 2)), GENERIC, cache=tmp_path).area)
+    assert rows["own"]["mhz"] == 250
+    assert rows["w4a4"]["mhz"] == {"w4a4": 200, "w4a4-pairs": 125}[form]
+    elements = {"own": beside_rivals(preset("tiny"))[0]} | {name: rival_point(name, 4) for name in forms}
+    energies = {}
+    for name, element in elements.items():
+        found = energy.simulate(element, load_activations().sites, 4, 2, tmp_path)
+        energies[name] = round((found["switching_per_mac"] + found["clock_per_mac"]) * energy.VOLT**2, 1)
+    assert len({0.0, *energies.values()}) == 4
+    assert {name: row["fj_per_mac"] for name, row in rows.items()} == {
+        "own": energies["own"],
+        "w4a4": energies[form],
+    }
+
+
+def test_without_a_clock_a_note_says_why():
+    hint = module._clock_hint(GENERIC)
+    assert hint.startswith("Generic gates has no delays")
+    assert f"No clock: {hint}" in module._notes(GENERIC, GENERIC, hint, [{"perplexity_percent": 1.0}])
+
+
+def test_losses_are_of_the_same_numbers():
+    """However outliers and scales are chosen, but not by the rule for hardware, nor with another mask."""
+    own, weight = module._formats(preset("tiny"))
+    described = ROW["configuration"]
+
+    def loss(**activation):
+        other = described | {"activation": described["activation"] | activation}
+        return module._loss([ROW | {"configuration": other}], own, weight)
+
+    assert loss() == loss(scale="absmax", selection={"format": "ByRms"}) == 12.5
+    wrong = ({"mask": "sentinel"}, {"scale": "two_candidates"}, {"bank_scale": "e3m2s"}, {"segment": 4})
+    assert [loss(**change) for change in wrong] == [None] * 4
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sqhw.measure import energy, energy_page, energy_points
 from sqhw.measure.core import BarePE
 from sqhw.measure.rival_beats import DRIVEN, rival_beats
 from sqhw.measure.rivals.array import RivalArray
-from sqhw.measure.units import RIVALS
+from sqhw.measure.units import RIVALS, best
 from sqhw.packing import dense_beats, sq_beats
 from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
 from sqhw.tools.liberty import Cell, read_cells
@@ -121,7 +121,7 @@ def test_beats_of_real_activations():
     assert [row[4] >> 4 * 16 for row in w4a8["columns"]] == [int(t[1]) for t in group_scale] * 2
 
 
-@pytest.mark.parametrize("family", DRIVEN)
+@pytest.mark.parametrize("family", [form for family in DRIVEN for form in best(family)])
 @pytest.mark.parametrize("lanes", [16, 32])
 def test_beats_of_rivals_are_their_golden_dot_products(family, lanes):
     """The unit between its operand registers, driven by the words, gives the golden model's sums."""
@@ -216,6 +216,8 @@ def test_own_point_beside_rivals():
     own, *rivals = energy_points.beside_rivals(config)
     assert (own.name, own.title) == ("own_64", "SQ 64/4 INT8 x INT4")
     assert [r.name for r in rivals] == [f"{f}_64" for f in DRIVEN if not f.startswith("mx")]
+    assert energy_points.rivals_of(16) == list(DRIVEN)
+    assert energy_points.rivals_of(128) == ["w8a8", "nvfp4", "if4"]
     document = energy.document([result("own_16", 3.0), result("if4_16", 6.0)], [], command="command")
     assert document["gating"] == []
     assert document["ratios"] == [{"unit": "own_16", "to": "if4_16", "switching": 0.5, "with_clock": 0.571}]
