@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .tables import Columns, Record, markdown, rows
-from .units import FAMILIES, best, operand_bits, unit
+from .units import best, operand_bits, unit
 
 __all__ = ["PRODUCTS", "REPORTS", "Product", "document", "table"]
 
@@ -26,7 +26,7 @@ class Product:
     name, title
         Short name; what the README calls it.
     family, lanes
-        The unit that computes it.
+        The unit that computes it; where it has several forms, the one of the smallest area.
     scheme
         Of the study of imported weights; None where it has none.
     """
@@ -54,7 +54,7 @@ PRODUCTS = (
 
 
 def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
-    """The summary as JSON types; what a report lacks is None.
+    """The summary as JSON types; what a report lacks of the form whose area it is, is None.
 
     Perplexity and divergence are those of the activations' format beside the codes of the checkpoint as
     weights, of INT8 weights beside INT8 activations in ``w8a8``.
@@ -68,8 +68,9 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     for product in PRODUCTS:
         own = _smallest(units, product.family, product.lanes)
         loss = losses.get(product.scheme or "", {})
-        element = switched.get(f"{product.family.replace('-', '_')}_{product.lanes}")
-        period = _fastest(clocks, product)
+        form = own["family"] if own else product.family
+        element = switched.get(f"{form.replace('-', '_')}_{product.lanes}")
+        period = clocks.get(unit(form, product.lanes, None).name)
         bits = operand_bits(unit(product.family, product.lanes, _ARRAY))
         found.append(
             {
@@ -98,7 +99,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     return {
         "command": "sqhw measure pages",
         "windows": imported["configuration"]["windows"],
-        "note": "Integer rivals: area of their smaller form, clock and energy of single products.",
+        "note": "Clock and energy are of one element of the form whose area it is; null: not measured of it.",
         "rows": sorted(found, key=lambda row: row["ge_per_mac"] or float("inf")),
     }
 
@@ -133,9 +134,3 @@ def _ratio(
     if own is None or base is None:
         return None
     return round(own["um2"] / own["macs"] / (base["um2"] / base["macs"]), 3)
-
-
-def _fastest(clocks: Mapping[str, float], product: Product) -> float | None:
-    """Nanoseconds of one element in its fastest form."""
-    names = [unit(form, product.lanes, None).name for form in best(product.family) if form in FAMILIES]
-    return min((clocks[name] for name in names if name in clocks), default=None)

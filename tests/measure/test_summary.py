@@ -28,12 +28,14 @@ AREA = {
     "command": "area",
     "libraries": {"area": {"title": "sky"}, "clock": {"title": "osu"}},
     "units": [area_unit("lean", 2048), area_unit("w4a8", 8192), area_unit("w4a8-pairs", 4096)],
-    "reach": [{"unit": "lean_32_pe", "fastest": 5.0}],
+    "reach": [{"unit": f"{name}_32_pe", "fastest": 5.0} for name in ("lean", "w4a8")],
 }
 ENERGY = {
     "command": "energy",
     "volt": 2,
-    "units": [{"name": "lean_32", "switching_per_mac": 30.0, "clock_per_mac": 20.0}],
+    "units": [
+        {"name": name, "switching_per_mac": 30.0, "clock_per_mac": 20.0} for name in ("lean_32", "w4a8_32")
+    ],
 }
 LOSS = {"delta_percent": 1.0, "standard_error": 0.5, "kl_x100": 4.0, "kl_error": 0.25}
 IMPORTED = {
@@ -51,8 +53,15 @@ def test_reports_are_joined():
     assert (lean["um2_per_mac"], lean["mhz"], lean["fj_per_mac"]) == (1.0, 200.0, 200.0)
     assert (lean["kl_x100"], lean["perplexity_percent"], lean["bits_activation"]) == (4.0, 1.0, 4.75)
     assert (lean["ratio_w4a8"], lean["ratio_w4a4"]) == (0.5, None)  # the smaller of two forms
-    assert (rival["um2_per_mac"], rival["kl_x100"], rival["fj_per_mac"]) == (2.0, None, None)
+    # Area of pairs, but clock and energy were measured of single products.
+    assert [rival[name] for name in ("um2_per_mac", "kl_x100", "mhz", "fj_per_mac")] == [2.0, *3 * [None]]
     assert rows["if4"]["um2_per_mac"] is None
+
+
+def test_clock_and_energy_are_of_the_form_of_the_area():
+    single = {**AREA, "units": [area_unit("w4a8", 4096), area_unit("w4a8-pairs", 8192)]}
+    rows = {row["name"]: row for row in document(single, ENERGY, IMPORTED)["rows"]}
+    assert [rows["w4a8"][name] for name in ("um2_per_mac", "mhz", "fj_per_mac")] == [2.0, 200.0, 200.0]
 
 
 def test_a_form_that_is_not_measured_is_no_ratio():
