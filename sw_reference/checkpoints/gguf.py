@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.checkpoints.gguf_blocks import BLOCKS, coded_blocks
+from sw_reference.checkpoints.gguf_blocks import BLOCKS, coded_blocks, read_blocks
 from sw_reference.checkpoints.gguf_header import BigEndianError, Header
 from sw_reference.checkpoints.imported import CodedMatrix
 
@@ -206,9 +206,9 @@ class GGUFFile:
             wide = self._rows(tensor)[rows].view("<u2").astype(np.uint32) << np.uint32(16)
             return wide.view(np.float32)
         if tensor.kind in BLOCKS:
-            blocks = coded_blocks(tensor.kind, self._rows(tensor)[rows], tensor.shape[-1])
             try:
-                return blocks.part(slice(None)).values().astype(np.float32)
+                weights = read_blocks(tensor.kind, self._rows(tensor), tensor.shape[-1], rows)
+                return weights.values().astype(np.float32)
             except ValueError as error:
                 raise ValueError(f"{name} in {self.path}: {error}") from error
         if not self.readable(name):

@@ -6,7 +6,7 @@ Layouts: ggml-common.h and ggml-quants.c of llama.cpp; the package ``gguf`` is t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sw_reference.checkpoints.imported import CodedMatrix, ImportedWeights, imported
 
-__all__ = ["BLOCKS", "coded_blocks"]
+__all__ = ["BLOCKS", "coded_blocks", "read_blocks"]
 
 _E2M1 = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int8)
 """MXFP4's 16 codes, doubled: an FP4 number is half of its entry."""
@@ -160,12 +160,28 @@ def coded_blocks(kind: str, data: NDArray[np.uint8], k: int) -> CodedMatrix:
     k
         Elements of a row, whole blocks.
     """
-    block = BLOCKS[kind]
-    blocks = data.reshape(len(data), k // block.elements, block.size)
+    matrix = _matrix(kind, data, k)
     # Only the sign of a negative scale needs a bias then.
-    negative = kind in ("Q4_0", "Q5_0", "Q8_0") and bool((blocks[..., 1] & 0x80).any())
-    part = partial(_part, block, blocks)
-    return CodedMatrix(kind, (len(data), k), block.bits, block.group, block.has_bias or negative, part)
+    if kind in ("Q4_0", "Q5_0", "Q8_0") and (_blocks(kind, data, k)[..., 1] & 0x80).any():
+        return replace(matrix, has_bias=True)
+    return matrix
+
+
+def read_blocks(kind: str, data: NDArray[np.uint8], k: int, rows: slice) -> ImportedWeights:
+    """Returns some rows of what :func:`coded_blocks` returns, without a look at the others."""
+    return _matrix(kind, data, k).part(rows)
+
+
+def _matrix(kind: str, data: NDArray[np.uint8], k: int) -> CodedMatrix:
+    block = BLOCKS[kind]
+    part = partial(_part, block, _blocks(kind, data, k))
+    return CodedMatrix(kind, (len(data), k), block.bits, block.group, block.has_bias, part)
+
+
+def _blocks(kind: str, data: NDArray[np.uint8], k: int) -> NDArray[np.uint8]:
+    """Returns rows of bytes as [rows, blocks, bytes of a block]."""
+    block = BLOCKS[kind]
+    return data.reshape(len(data), k // block.elements, block.size)
 
 
 def _part(block: _Block, blocks: NDArray[np.uint8], rows: slice) -> ImportedWeights:
