@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 from .bit_heap import BitHeap
 from .pipeline import signed_range
 
-__all__ = ["LinearScale", "NarrowScale", "add_narrow_scaled"]
+__all__ = ["LinearScale", "NarrowScale", "add_scaled"]
 
 
-def add_narrow_scaled(heap: BitHeap, value: Value, fraction: Value, negative: Value | None = None) -> None:
+def add_scaled(heap: BitHeap, value: Value, fraction: Value, negative: Value | None = None) -> None:
     """Adds ``value * (2**f + fraction)``, for a fraction of f bits, or its negative, to a heap.
 
     A number's negative is its inverse plus one; that one is multiplied by the significand as well.
@@ -75,7 +75,7 @@ class NarrowScale(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="product")
-        add_narrow_scaled(heap, self.value, self.fraction, self.negative if self._signed else None)
+        add_scaled(heap, self.value, self.fraction, self.negative if self._signed else None)
         m.d.comb += self.o.eq(heap.sum(self._registered))
         return m
 

@@ -8,7 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .bit_heap import BitHeap
+from .narrow_scale import NarrowScale
 from .pipeline import delay, register, signed_range
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "GROUP_EXPONENT_MAX",
     "ScaleMultiply",
     "ScaleShift",
-    "add_scaled",
     "shift_latency",
 ]
 
@@ -25,16 +24,10 @@ FRACTION_BITS = 3
 SIGNIFICAND_MAX = 15
 BANK_EXPONENT_MAX = 31
 GROUP_EXPONENT_MAX = 7
-FINE_BITS = 3
+_FINE_BITS = 3
 
 
-def add_scaled(heap: BitHeap, value: object, fraction: object) -> None:
-    """Adds ``value * (8 + fraction)`` to a heap."""
-    heap.add(value, column=FRACTION_BITS)
-    heap.add_product(value, fraction)
-
-
-class ScaleMultiply(wiring.Component):
+class ScaleMultiply(NarrowScale):
     """``value * (8 + fraction)``: the significand of a bank scale (E5M3) or of a group scale (e3m3).
 
     Latency: :attr:`latency` cycles; combinational without registers.
@@ -54,31 +47,7 @@ class ScaleMultiply(wiring.Component):
     """
 
     def __init__(self, bound: int, *, registered: Sequence[int] = ()):
-        self._registered = registered
-        self._bound = bound * SIGNIFICAND_MAX
-        super().__init__(
-            {
-                "value": In(signed_range(bound)),
-                "fraction": In(FRACTION_BITS),
-                "o": Out(signed_range(self._bound)),
-            }
-        )
-
-    @property
-    def bound(self) -> int:
-        """Largest magnitude of ``o``."""
-        return self._bound
-
-    @property
-    def latency(self) -> int:
-        return len(self._registered)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        heap = BitHeap(m, self.o.shape(), name="product")
-        add_scaled(heap, self.value, self.fraction)
-        m.d.comb += self.o.eq(heap.sum(self._registered))
-        return m
+        super().__init__(bound, FRACTION_BITS, signed_scale=False, registered=registered)
 
 
 def shift_latency(*, long: bool) -> int:
@@ -119,7 +88,7 @@ class ScaleShift(wiring.Component):
     """
 
     def __init__(
-        self, bound: int, exponent_max: int, *, drop: int = 0, fine: int = FINE_BITS, long: bool = False
+        self, bound: int, exponent_max: int, *, drop: int = 0, fine: int = _FINE_BITS, long: bool = False
     ):
         self._drop = drop
         self._fine = fine

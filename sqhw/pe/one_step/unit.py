@@ -17,7 +17,7 @@ from .schedule import OneStepSchedule
 
 __all__ = ["OneStepUnit"]
 
-FINE_BITS = 2
+_FINE_BITS = 2
 """Bits of the exponent that shift before the last register."""
 
 
@@ -88,7 +88,7 @@ class OneStepUnit(wiring.Component):
             m.d.comb += [group.value.eq(product), group.factor.eq(~column.not_group_scale)]
             product, bound = group.o, group.bound
         m.submodules.scale_shift = shift = ScaleShift(
-            bound, (1 << shape.exponent_bits) - 1, fine=FINE_BITS, long=at.long
+            bound, (1 << shape.exponent_bits) - 1, fine=_FINE_BITS, long=at.long
         )
         m.submodules.accumulator = accumulator = Accumulator([shift.o.shape()], config.acc_bits, long=at.long)
         m.d.comb += [

@@ -11,13 +11,13 @@ from amaranth.lib.wiring import In, Out
 
 from ...arith.bit_heap import BitHeap, cuts
 from ...arith.fp16_unpack import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, HELD, FP16Unpack, fp16_operand_layout
+from ...arith.narrow_scale import add_scaled
 from ...arith.pipeline import delay, register, signed_range
 from ...arith.scale import (
     FRACTION_BITS,
     GROUP_EXPONENT_MAX,
     SIGNIFICAND_MAX,
     ScaleShift,
-    add_scaled,
     shift_latency,
 )
 from ...config import PEConfig

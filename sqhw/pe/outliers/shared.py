@@ -13,6 +13,7 @@ from sw_reference.format import LOW_BITS, NIBBLE_MIN
 
 from ...arith.bit_heap import BitHeap, cuts
 from ...arith.fp16_unpack import FP16_SHIFT_MAX, FP16_SIGNIFICAND_MAX, HELD, FP16Unpack
+from ...arith.narrow_scale import add_scaled
 from ...arith.pipeline import delay, register, signed_range
 from ...arith.scale import (
     BANK_EXPONENT_MAX,
@@ -20,7 +21,6 @@ from ...arith.scale import (
     GROUP_EXPONENT_MAX,
     SIGNIFICAND_MAX,
     ScaleShift,
-    add_scaled,
     shift_latency,
 )
 from ...config import PEConfig
