@@ -14,7 +14,8 @@ from ..measure import compare as points
 from ..measure import roofline as rooflines
 from ..options import options, selected
 from ..presets import ARRAYS, PRESETS
-from ..tools.libraries import LIBRARIES, fetched, own_library
+from ..tools.libraries import LIBRARIES, fetched
+from .reports import jobs_option, library_options, own_cells
 
 __all__ = ["compare", "roofline"]
 
@@ -53,14 +54,8 @@ class _Period(click.ParamType[float]):
 @click.option(
     "--library", type=click.Choice(list(LIBRARIES)), help="Cells.  [default: sky130; timed: osu018]"
 )
-@click.option(
-    "--liberty", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Cells of your own."
-)
-@click.option(
-    "--nand", metavar="CELL", help="Of --liberty: the cell that is one gate.  [default: the smallest]"
-)
-@click.option("--full-adder", metavar="CELL", help="Of --liberty: what full adders become.  [default: found]")
-@click.option("--jobs", "workers", type=click.IntRange(1), default=2, help="Runs at a time.")
+@library_options("--library's")
+@jobs_option
 @options(PEConfig)
 def compare(
     preset: str,
@@ -81,13 +76,8 @@ def compare(
         (config,) = selected(PRESETS, preset, (preset,), values).values()
     if liberty and library:
         raise Refused("Cells must come from --library or --liberty, not from both")
-    if not liberty and (nand or full_adder):
-        raise Refused(f"{'--nand' if nand else '--full-adder'} must come with --liberty")
-    cells = (
-        own_library(liberty, nand2=nand, full_adder=full_adder)
-        if liberty
-        else fetched(library or ("sky130" if period is None else "osu018"))
-    )
+    own = own_cells(liberty, nand, full_adder)
+    cells = own or fetched(library or ("sky130" if period is None else "osu018"))
     with progress() as begin:
         report = points.compare(
             config, shape, cells, period=period, workers=workers, begin=begin, command=command_line()

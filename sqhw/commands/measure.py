@@ -22,8 +22,7 @@ from ..measure import zigzag as cores
 from ..measure.rival_beats import DRIVEN
 from ..options import options, selected
 from ..presets import ARRAYS, PRESETS
-from ..tools.libraries import own_library
-from .reports import file_option, jobs_option, outcome, report_option
+from .reports import file_option, jobs_option, library_options, outcome, own_cells, report_option
 
 __all__ = [
     "area",
@@ -41,18 +40,12 @@ _finished = click.option("--finished", is_flag=True, help="Report earlier runs' 
 @jobs_option
 @_finished
 @click.option("--note", default="", help="A remark that the report carries.")
-@click.option(
-    "--liberty",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Cells of your own.  [default: areas of sky130, clocks on OSU018]",
-)
+@library_options("areas of sky130, clocks on OSU018")
 @click.option(
     "--former",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An earlier report, to set its gates beside.",
 )
-@click.option("--nand", metavar="CELL", help="Its NAND2, one GE.  [default: the smallest]")
-@click.option("--full-adder", metavar="CELL", help="Its full adder.  [default: the smallest, if it has one]")
 @report_option("area")
 def area(
     workers: int,
@@ -68,7 +61,7 @@ def area(
 
     Results are kept under build/synth/cache: a run that was stopped goes on where it was.
     """
-    own = own_library(liberty, nand2=nand, full_adder=full_adder) if liberty else None
+    own = own_cells(liberty, nand, full_adder)
     with reading():
         beside = json.loads(former.read_text()) if former else None
     with progress() as begin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,10 +101,8 @@ def measure(
     ToolError
         If a tool is missing or fails. What is finished by then stays in the cache.
     """
-    survey = _Survey(
-        own or fetched("sky130", cache=cache), own or fetched("osu018", cache=cache), workers, begin
-    )
-    survey.cache = cache
+    library, clocked = (own or fetched(name, cache=cache) for name in ("sky130", "osu018"))
+    survey = _Survey(library, clocked, workers, begin, cache)
     if survey.clocked.timed and not finished:
         opensta(survey.clocked)  # what is missing is said before work starts
     measured, checked = units(), [unit(family, 16, (2, 2)) for family in ("sq", "w4a8")]
@@ -142,7 +140,7 @@ class _Survey:
     clocked: Library
     workers: int
     begin: Begin
-    cache: Path = CACHE
+    cache: Path
     emitted: dict[str, Emitted] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)
     curves: dict[str, list[Point]] = field(default_factory=dict)
@@ -265,11 +263,10 @@ def _text(emitted: Emitted, top: str) -> str:
 
 
 def _described(library: Library) -> dict[str, Any]:
-    adder = asdict(library.full_adder)["name"] if library.full_adder else None
     return {
         "title": library.title,
         "source": library.source,
         "nand2": library.nand2,
         "nand2_area": library.areas[library.nand2],
-        "full_adder": adder,
+        "full_adder": library.full_adder.name if library.full_adder else None,
     }

@@ -58,8 +58,7 @@ _LIMIT_SECONDS = 120
 
 _TEMPLATE = Path(__file__).with_name("explorer.html")
 _GENERIC = "generic gates"
-_PARTS = {"area": _GENERIC, "clock": "OSU018"}
-"""Libraries of reports that do not name theirs."""
+"""Library of reports that do not name theirs."""
 _SIZES = {"pe": 1, "4x4": 4, "8x8": 8}
 
 
@@ -182,11 +181,10 @@ def _rival(
 def _areas(unit: Record, area: Record) -> dict[str, float]:
     """NAND2 gates per multiplication by library: of all units, those that a clock was measured with, and
     those of the former report."""
-    libraries = area.get("libraries", {})
-    titles = {part: libraries[part]["title"] if libraries else name for part, name in _PARTS.items()}
+    titles = {part: library["title"] for part, library in area["libraries"].items()}
     found = {titles["area"]: unit["gates_per_mac"]}
-    timed = unit["clock"][0]["gates"] if unit.get("clock") else unit.get("osu018")
-    found |= {titles["clock"]: round(timed / unit["macs"], 1)} if timed else {}
+    if unit.get("clock"):
+        found[titles["clock"]] = round(unit["clock"][0]["gates"] / unit["macs"], 1)
     former = {row["unit"]: row["gates"] for row in area.get("former", ())}
     return found | (
         {_GENERIC: round(former[unit["name"]] / unit["macs"], 1)} if unit["name"] in former else {}

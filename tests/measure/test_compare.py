@@ -127,13 +127,19 @@ def test_losses_are_of_the_same_numbers():
         (["--array", "8"], "Array must be RxC, each from 1 to 16, not '8'"),
         (["--array", "17x1"], "Array must be RxC, each from 1 to 16, not '17x1'"),
         (["--period", "0ns"], "Period must be nanoseconds above 0, such as 5ns, not '0ns'"),
-        (["--nand", "ND2"], "--nand must come with --liberty"),
         (["--lanes", "12"], "Lanes must be a power of two from 1 to 16, not 12"),
     ],
 )
 def test_refusals(options, message, capsys):
     assert main(["compare", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["compare"], ["measure", "area"]])
+@pytest.mark.parametrize("option", ["--nand", "--full-adder"])
+def test_named_cells_come_with_their_library(command, option, capsys):
+    assert main([*command, option, "CELL"]) == 2
+    assert f"{option} must come with --liberty" in capsys.readouterr().err
 
 
 def test_cells_come_from_one_place(tmp_path, capsys):
