@@ -23,7 +23,7 @@ from ..tools.timing import opensta
 from ..tools.tools import ToolError, package_version
 from .core import BareArray, BarePE
 from .cost import Cost, Point, cost, curve
-from .energy import MHZ, VOLT, simulate
+from .energy import MHZ, VOLT, femtojoules, simulate
 from .energy_points import Simulated, beside_rivals, rival_point, rivals_of
 from .explore_rivals import FORMATS
 from .tables import Begin, Record, Table, rows
@@ -183,9 +183,7 @@ def _clock_hint(timed: Library) -> str | None:
 
 
 def _energy(element: Simulated, cache: Path) -> float:
-    """Femtojoules per multiplication, clock pins of registers included."""
-    found = simulate(element, load_activations().sites, tokens=4, columns=2, cache=cache)
-    return float(found["switching_per_mac"] + found["clock_per_mac"]) * VOLT**2
+    return femtojoules(simulate(element, load_activations().sites, tokens=4, columns=2, cache=cache))
 
 
 def _losses(paths: Sequence[Path]) -> Sequence[Record]:

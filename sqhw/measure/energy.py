@@ -27,7 +27,7 @@ from .rival_beats import DRIVEN, Beats
 from .tables import Begin, Record
 from .utilization import PERCENTILE
 
-__all__ = ["MHZ", "VOLT", "document", "measure", "simulate", "tables"]
+__all__ = ["MHZ", "VOLT", "document", "femtojoules", "measure", "simulate", "tables"]
 
 MHZ, VOLT = 100, 1.8
 """At which powers are stated: one clock for all, and the voltage of the OSU018 library."""
@@ -176,9 +176,10 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
 def _ratios(own: Record, rival: Record) -> dict[str, float]:
     return {
         "switching": round(own["switching_per_mac"] / rival["switching_per_mac"], 3),
-        "with_clock": round(_total(own) / _total(rival), 3),
+        "with_clock": round(femtojoules(own) / femtojoules(rival), 3),
     }
 
 
-def _total(result: Record) -> float:
-    return float(result["switching_per_mac"] + result["clock_per_mac"])
+def femtojoules(result: Record, volt: float = VOLT) -> float:
+    """Energy per multiplication of what :func:`simulate` found, clock pins of registers included."""
+    return float(result["switching_per_mac"] + result["clock_per_mac"]) * volt**2

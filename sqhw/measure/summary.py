@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .energy import femtojoules
 from .tables import Columns, Record, markdown, rows
 from .units import best, operand_bits, unit
 
@@ -63,7 +64,6 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     clocks = {entry["unit"]: entry["fastest"] for entry in area["reach"]}
     switched = {u["name"]: u for u in energy["units"]}
     losses = {row["scheme"]: row for row in imported["rows"]}
-    volt = energy["volt"]
     found = []
     for product in PRODUCTS:
         own = _smallest(units, product.family, product.lanes)
@@ -88,8 +88,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
                 "um2_per_mac": own and round(own["um2"] / own["macs"], 1),
                 "ge_per_mac": own and own["gates_per_mac"],
                 "mhz": period and round(1000 / period, 1),
-                "fj_per_mac": element
-                and round((element["switching_per_mac"] + element["clock_per_mac"]) * volt**2, 0),
+                "fj_per_mac": element and round(femtojoules(element, energy["volt"]), 0),
                 **{f"ratio_{rival}": _ratio(units, own, rival, product.lanes) for rival in _RATIOS},
                 "cells": f"{area['libraries']['area']['title']}; clock and energy: "
                 f"{area['libraries']['clock']['title']}",

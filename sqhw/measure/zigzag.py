@@ -12,7 +12,7 @@ from ..tools.cache import CACHE
 from ..tools.libraries import fetched
 from .core import BareArray
 from .cost import cost
-from .energy import VOLT, simulate
+from .energy import VOLT, femtojoules, simulate
 from .energy_points import Simulated, own_point, rival_point
 from .units import Unit, unit
 
@@ -54,8 +54,7 @@ def _measured(name: str, array: Unit, element: Simulated, tokens: int, columns: 
     assert array.shape is not None
     area = cost(array, fetched(_LIBRARY, cache=cache), cache=cache).area / array.macs
     found = simulate(element, load_activations().sites, tokens, columns, cache)
-    femtojoules = (found["switching_per_mac"] + found["clock_per_mac"]) * VOLT**2
-    return core(name, array.shape, array.lanes, area, femtojoules / 1000)
+    return core(name, array.shape, array.lanes, area, femtojoules(found) / 1000)
 
 
 def core(name: str, shape: tuple[int, int], lanes: int, area: float, energy: float) -> str:
