@@ -3,7 +3,8 @@
 A product takes the longer of two times, as if all buffers were large enough for each to hide the other: the
 beats of its tiles, one a cycle, and its bytes over the memory's bandwidth. Every tile is a full one: rows,
 columns and the last beat are padded. Weights are fetched once per product, activations once, results leave as
-float32. Attention, norms and the embedding take no time.
+float32. Attention, norms and the embedding take no time, nor do the further steps of beats with more outliers
+than lanes for them.
 """
 
 from __future__ import annotations
