@@ -1,6 +1,8 @@
 """``sqhw quantize --weights import``: the codes of a checkpoint, unchanged, and both errors beside them."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from tests.reference.test_gguf_blocks import SIZES, blocks
 
 from .models import arrays, run
 
+PAGE = Path(__file__).parents[2] / "docs" / "files.md"
 NAME = "blk.0.a.weight"
 NUMBERS = {
     "Q4_0": 2,
@@ -179,9 +182,12 @@ def test_scales_that_are_no_number_are_named_by_the_row_of_the_matrix(tmp_path, 
 
 @pytest.mark.llm
 def test_the_real_model_keeps_its_codes(tmp_path, capsys):
-    """All 210 layers of SmolLM2; the codes of one against its bytes, 884,736 of them."""
+    """All 210 layers of SmolLM2, as docs/files.md prints them; 884,736 codes of one against its bytes."""
     output = tmp_path / "out"
-    assert run(capsys, "quantize", find_model(), "-o", output, "--only-packed")[0] == 0
+    status, table, _ = run(capsys, "quantize", find_model(), "-o", output, "--only-packed")
+    assert status == 0
+    shown = [line.rstrip() for line in table.splitlines() if re.match("blk.0.attn_k.weight|mean over", line)]
+    assert (len(shown), set(shown) - set(PAGE.read_text().splitlines())) == (2, set())
     file, source = PackedFile(output), GGUFFile(find_model())
     assert len(file.packed) == 210
     for packed in file.packed.values():
