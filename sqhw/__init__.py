@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sw_reference.activations import load_activations
     from sw_reference.format import DenseFormat, SQFormat
     from sw_reference.multiply import multiply
+    from sw_reference.notation import format_text, parse_format
     from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
     from sw_reference.quantize import quantize_dense, quantize_sq
     from sw_reference.split import dequantize
@@ -53,8 +54,10 @@ __all__ = [
     "array_preset",
     "dequantize",
     "engine_preset",
+    "format_text",
     "load_activations",
     "multiply",
+    "parse_format",
     "preset",
     "quantize_dense",
     "quantize_sq",
@@ -67,6 +70,7 @@ _HOMES = {
     "sw_reference.activations": ("load_activations",),
     "sw_reference.format": ("DenseFormat", "SQFormat"),
     "sw_reference.multiply": ("multiply",),
+    "sw_reference.notation": ("format_text", "parse_format"),
     "sw_reference.policy": ("GivenMask", "LargestImportance", "LargestMagnitude", "Threshold"),
     "sw_reference.quantize": ("quantize_dense", "quantize_sq"),
     "sw_reference.split": ("dequantize",),
