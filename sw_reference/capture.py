@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sw_reference.activations import load_activations
 from sw_reference.checkpoints.gguf import MODEL_PACKAGE, MODEL_VERSION
 from sw_reference.llm import GGUFFile, Model, Tokenizer, product
-from sw_reference.llm.model import Float32
+from sw_reference.llm.arithmetic import Float32
 
 __all__ = ["LAYERS", "PROMPTS", "SITES", "TOLERANCE", "capture", "check", "difference", "write_npz"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from sw_reference.checkpoints.imported import CodedMatrix
 from sw_reference.files import replacing
-from sw_reference.llm.model import Float32, Model, product
+from sw_reference.llm.arithmetic import Float32
+from sw_reference.llm.model import Model, product
 
 __all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
 

@@ -19,7 +19,7 @@ from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
 from sw_reference.files import replacing
 from sw_reference.llm import GGUFFile, Model, Tokenizer
-from sw_reference.llm.model import Float32
+from sw_reference.llm.arithmetic import Float32
 
 __all__ = ["Begin", "Pool", "Result", "Study", "calibrate", "run", "windows"]
 

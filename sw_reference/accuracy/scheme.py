@@ -16,7 +16,8 @@ from sw_reference.accuracy.calibration import SITES, Calibration, Site, site_of
 from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Imported, Plain
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.rotation import rotation
-from sw_reference.llm.model import Float32, Model
+from sw_reference.llm.arithmetic import Float32
+from sw_reference.llm.model import Model
 
 __all__ = ["QuantizedLinear", "Scheme", "token_losses"]
 

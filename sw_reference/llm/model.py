@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.checkpoints.imported import CodedMatrix
+from sw_reference.llm.arithmetic import FAST, Arithmetic, Float32
 from sw_reference.llm.config import ModelConfig
 
 __all__ = [
@@ -25,89 +26,16 @@ __all__ = [
     "Model",
     "generate",
     "product",
-    "rms_norm",
-    "rotate",
 ]
 
-Float32 = NDArray[np.float32]
 Linear = Callable[[str, Float32, Float32], Float32]
 """Computes a linear layer: (GGUF tensor name such as ``blk.11.ffn_down.weight``, x float32[tokens, in],
 weight float32[out, in]) -> float32[tokens, out]."""
-
-_QUERIES = 512
-"""Queries whose attention scores are held at once: bounds the memory of long texts."""
 
 
 def product(name: str, x: Float32, weight: Float32) -> Float32:
     """The plain linear layer, ``x @ weight.T``."""
     return x @ weight.T
-
-
-def rms_norm(x: Float32, weight: Float32, eps: float) -> Float32:
-    """``x / sqrt(mean(x**2) + eps) * weight`` over the last axis."""
-    mean_square = np.mean(np.square(x), axis=-1, keepdims=True)
-    normed: Float32 = x / np.sqrt(mean_square + np.float32(eps)) * weight
-    return normed
-
-
-def rotate(x: Float32, positions: NDArray[np.intp], theta: float) -> Float32:
-    """Rotary position embedding on neighbouring pairs, the order in which GGUF stores a head's channels.
-
-    Parameters
-    ----------
-    x
-        float32[..., tokens, head size].
-    positions
-        [tokens]: the position of each token, from 0.
-    theta
-        Pair i turns by position * theta**(-2 i / head size) radians; angles are computed in float64.
-    """
-    size = x.shape[-1]
-    angle = positions[:, None] * theta ** (-np.arange(0, size, 2) / size)
-    cos, sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
-    even, odd = x[..., 0::2], x[..., 1::2]
-    turned = np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
-    return turned.reshape(x.shape)
-
-
-def _silu(x: Float32) -> Float32:
-    """``x / (1 + exp(-x))`` without overflow."""
-    small = np.exp(-np.abs(x))
-    silu: Float32 = x * np.where(x >= 0, np.float32(1), small) / (1 + small)
-    return silu
-
-
-def _attend(q: Float32, k: Float32, v: Float32) -> Float32:
-    """Causal attention of the last tokens on all tokens so far.
-
-    Parameters
-    ----------
-    q
-        float32[kv heads, query heads per kv head, new tokens, head size].
-    k, v
-        float32[kv heads, tokens so far, head size].
-
-    Returns
-    -------
-    An array of q's shape.
-    """
-    kv_heads, group, new, size = q.shape
-    old = k.shape[1] - new
-    scaled = q / np.sqrt(np.float32(size))
-    out = np.empty_like(q)
-    for start in range(0, new, _QUERIES):
-        stop = min(start + _QUERIES, new)
-        seen = old + stop
-        # The query heads that share a key head become rows of one product: few large ones are faster.
-        queries = scaled[:, :, start:stop].reshape(kv_heads, -1, size)
-        scores = queries @ k[:, :seen].swapaxes(1, 2)
-        position = np.tile(np.arange(old + start, seen), group)
-        scores[:, np.arange(seen) > position[:, None]] = -np.inf
-        scores -= scores.max(axis=2, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=2, keepdims=True)
-        out[:, :, start:stop] = (scores @ v[:, :seen]).reshape(kv_heads, group, -1, size)
-    return out
 
 
 @dataclass
@@ -149,6 +77,8 @@ class Model:
         layer is not the embedding again.
     codes
         Of tensors that a checkpoint has in codes: the codes that ``weights`` stand for.
+    arithmetic
+        What computes everything but the linear layers of the blocks.
 
     Raises
     ------
@@ -161,6 +91,7 @@ class Model:
         config: ModelConfig,
         weights: Mapping[str, Float32],
         codes: Mapping[str, CodedMatrix] = MappingProxyType({}),
+        arithmetic: Arithmetic = FAST,
     ) -> None:
         shapes = config.shapes()
         if "output.weight" in weights:
@@ -176,15 +107,16 @@ class Model:
         self.config = config
         self.weights = dict(weights)
         self.codes = dict(codes)
+        self._arithmetic = arithmetic
 
     @classmethod
-    def from_gguf(cls, file: GGUFFile) -> Model:
+    def from_gguf(cls, file: GGUFFile, arithmetic: Arithmetic = FAST) -> Model:
         """Loads and dequantizes a model; ValueError names the file and what is wrong with it."""
         try:
             config = ModelConfig.from_metadata(file.metadata)
             coded = {name: file.coded(name) for name in file.names}
             codes = {name: matrix for name, matrix in coded.items() if matrix is not None}
-            return cls(config, {name: file.tensor(name) for name in file.names}, codes)
+            return cls(config, {name: file.tensor(name) for name in file.names}, codes, arithmetic)
         except ValueError as error:
             raise ValueError(f"Cannot use {file.path}: {error}") from error
 
@@ -211,18 +143,19 @@ class Model:
         ids = np.asarray(tokens, dtype=np.intp)
         self._check_tokens(ids, cache.length)
         positions = cache.length + np.arange(len(ids))
-        eps = self.config.rms_eps
+        eps, norm = self.config.rms_eps, self._arithmetic.rms_norm
         x = self.weights["token_embd.weight"][ids]
         for block in range(self.config.blocks):
-            normed = rms_norm(x, self.weights[f"blk.{block}.attn_norm.weight"], eps)
+            normed = norm(x, self.weights[f"blk.{block}.attn_norm.weight"], eps)
             x = x + self._attention(block, normed, positions, cache, linear)
-            normed = rms_norm(x, self.weights[f"blk.{block}.ffn_norm.weight"], eps)
+            normed = norm(x, self.weights[f"blk.{block}.ffn_norm.weight"], eps)
             x = x + self._feed_forward(block, normed, linear)
-        return rms_norm(x, self.weights["output_norm.weight"], eps)
+        return norm(x, self.weights["output_norm.weight"], eps)
 
     def logits(self, hidden: Float32) -> Float32:
         """Returns the score of each token of the vocabulary, float32[tokens, vocabulary], not normalized."""
-        return hidden @ self.weights.get("output.weight", self.weights["token_embd.weight"]).T
+        weight = self.weights.get("output.weight", self.weights["token_embd.weight"])
+        return self._arithmetic.logits(hidden, weight)
 
     def _check_tokens(self, ids: NDArray[np.intp], seen: int) -> None:
         if ids.ndim != 1 or not len(ids):
@@ -247,15 +180,15 @@ class Model:
         q = q.reshape(tokens, config.kv_heads, -1, size).transpose(1, 2, 0, 3)
         k = k.reshape(tokens, config.kv_heads, size).transpose(1, 0, 2)
         v = v.reshape(tokens, config.kv_heads, size).transpose(1, 0, 2)
-        q, k = rotate(q, positions, config.rope_theta), rotate(k, positions, config.rope_theta)
-        mixed = _attend(q, *cache.extend(block, k, v))
+        q, k = (self._arithmetic.rotate(part, positions, config.rope_theta) for part in (q, k))
+        mixed = self._arithmetic.attend(q, *cache.extend(block, k, v))
         mixed = mixed.transpose(2, 0, 1, 3).reshape(tokens, config.hidden)
         return self._linear(linear, block, "attn_output", mixed)
 
     def _feed_forward(self, block: int, x: Float32, linear: Linear) -> Float32:
         gate = self._linear(linear, block, "ffn_gate", x)
         up = self._linear(linear, block, "ffn_up", x)
-        return self._linear(linear, block, "ffn_down", _silu(gate) * up)
+        return self._linear(linear, block, "ffn_down", self._arithmetic.silu(gate) * up)
 
 
 def generate(

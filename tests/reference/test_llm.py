@@ -12,12 +12,12 @@ from sw_reference.llm import (
     KVCache,
     Model,
     ModelConfig,
+    arithmetic,
     find_model,
     generate,
-    model,
     product,
 )
-from sw_reference.llm.model import rms_norm, rotate
+from sw_reference.llm.arithmetic import rms_norm, rotate
 
 TINY = ModelConfig(
     blocks=2,
@@ -148,7 +148,7 @@ def test_cache_changes_nothing(tiny, steps):
 
 def test_attention_in_pieces_changes_nothing(tiny, monkeypatch):
     at_once = tiny.hidden(TEXT)
-    monkeypatch.setattr(model, "_QUERIES", 4)
+    monkeypatch.setattr(arithmetic, "_QUERIES", 4)
     np.testing.assert_allclose(tiny.hidden(TEXT), at_once, atol=1e-5)
 
 
