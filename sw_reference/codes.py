@@ -42,9 +42,9 @@ __all__ = [
     "round_codes",
 ]
 
-ScaleChoice = Literal["least_squares", "absmax", "two_candidates"]
-"""How scales are chosen: of least squared error among a few, the smallest that saturates nothing, or the
-better one of that and the next smaller."""
+ScaleChoice = Literal["least_squares", "absmax", "two_candidates", "saturating"]
+"""How scales are chosen: of least squared error among a few, the smallest that saturates nothing, the better
+one of that and the next smaller, or the smallest at which codes saturate by at most one step."""
 
 SCALE_CHOICES: tuple[ScaleChoice, ...] = get_args(ScaleChoice)
 
@@ -94,7 +94,7 @@ def covering_scale(scales: NDArray[np.float32], maximum: NDArray[np.float32], li
     """Returns the index into `scales`, as ``bank_scales`` gives them, of the smallest one with
     maximum <= limit * scale; their number where there is none.
 
-    The products are exact in float32: a 4-bit significand times `limit`, at most 136.
+    The products are exact in float32: a 4-bit significand times `limit`, at most 137.
     """
     return np.searchsorted(scales * np.float32(limit), maximum, side="left")
 

@@ -37,7 +37,6 @@ scale, for bank 16: with two INT8 outliers 0.792 with these and 0.979 without th
 its bank's units finds a closer code; with one FP16 outlier 0.802 and 0.811. A third step down brings nothing.
 """
 _STEPS: dict[ScaleChoice, tuple[int, ...]] = {
-    "absmax": (0,),
     "two_candidates": (0, -1),
     "least_squares": SCALE_STEPS,
 }
@@ -64,8 +63,10 @@ def quantize_sq(
     scale
         ``"absmax"``: the smallest bank scale at which nothing saturates; where codes reach -8 and there is a
         sign, the sign that turns the largest regular element of the bank negative.
-        ``"two_candidates"``: of that one and the next smaller the one with the least squared error; a rule
-        fit for hardware. ``"least_squares"``: the best of ``SCALE_STEPS``, with either sign.
+        ``"saturating"``: the same sign and the smallest bank scale at which no element is more than one step
+        beyond the limits of its code; the rule of the encoder in hardware. ``"two_candidates"``: of that
+        of ``"absmax"`` and the next smaller the one with the least squared error. ``"least_squares"``: the
+        best of ``SCALE_STEPS``, with either sign.
 
     Returns
     -------
@@ -157,12 +158,12 @@ def _encode(
         rows = slice(start, start + step)
         # Banks along the last axis: sums over a bank are then sums of whole vectors.
         part, part_high = (elements[rows].T.copy() for elements in (regular, outliers))
-        negative = _signs(part, part_high) if fmt.bank_scale.signed else None
+        negative = _signs(part) if fmt.bank_scale.signed else None
         to_units = factors[rows] if negative is None else np.where(negative, -factors[rows], factors[rows])
         part *= to_units
         part_high *= to_units
-        best = _covering(part, part_high, scales, fmt)
-        if scale != "absmax":
+        best = _covering(part, part_high, scales, fmt, beyond=int(scale == "saturating"))
+        if scale in _STEPS:
             best, other = _least_squares(part, part_high, best, scales, fmt, scale)
             if negative is not None:
                 # Elements have the first sign now: those of banks that take the other one turn.
@@ -177,30 +178,28 @@ def _encode(
     return codes.reshape(shape), bank_scale.reshape(shape), low.reshape(*shape, fmt.bank)
 
 
-def _signs(low: NDArray[np.float32], high: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _signs(low: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Returns where a bank scale is to be negative first, so that the largest regular element takes the side
-    of -8: the first of the largest or, where all are zero, the first outlier. For low [bank, n] and high
-    [slots, n]."""
-    largest, smallest = low.max(axis=0), low.min(axis=0)
-    negative: NDArray[np.bool_] = largest > -smallest
-    tied = np.flatnonzero(largest == -smallest)
-    if len(tied):
-        elements = np.concatenate([low[:, tied], high[:, tied]])
-        magnitudes = np.abs(elements)
-        magnitudes[len(low) :] = np.where(largest[tied] > 0, 0, magnitudes[len(low) :] > 0)
-        first = np.argmax(magnitudes, axis=0)
-        negative[tied] = elements[first, np.arange(len(tied))] > 0
+    of -8; of two as large as each other the positive one. For low [bank, n]."""
+    largest = low.max(axis=0)
+    negative: NDArray[np.bool_] = (largest >= -low.min(axis=0)) & (largest > 0)
     return negative
 
 
 def _covering(
-    low: NDArray[np.float32], high: NDArray[np.float32], scales: NDArray[np.float32], fmt: SQFormat
+    low: NDArray[np.float32],
+    high: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    fmt: SQFormat,
+    *,
+    beyond: int,
 ) -> NDArray[np.intp]:
-    """Returns the index of the smallest scale at which no element of a bank saturates."""
+    """Returns the index of the smallest scale at which no element of a bank is more than `beyond` steps
+    beyond the limits of its code."""
     sides: list[tuple[NDArray[np.float32], int]] = []
-    limits = [(low, fmt.low_min, LOW_MAX)]
+    limits = [(low, fmt.low_min - beyond, LOW_MAX + beyond)]
     if high.size:
-        limits.append((high, fmt.high_min, fmt.high_max))
+        limits.append((high, fmt.high_min - beyond, fmt.high_max + beyond))
     for elements, lowest, highest in limits:
         if lowest == -highest:
             sides.append((np.abs(elements).max(axis=0), highest))

@@ -14,7 +14,7 @@ from sw_reference.format import LEGAL_SCALES, SCALE_BIAS, SQFormat
 from tests.slow_floats import fp16, multiply_f32, to_f32, to_fp16
 
 UNIT = Fraction(1, 1 << 24)
-STEPS = {"least_squares": (0, 1, -1, -2), "two_candidates": (0, -1), "absmax": (0,)}
+STEPS = {"least_squares": (0, 1, -1, -2), "two_candidates": (0, -1), "absmax": (0,), "saturating": (0,)}
 """Scales that are tried, in legal codes above the covering one."""
 
 
@@ -167,11 +167,12 @@ def choose_scale(bank: list[Fraction], mark: list[bool], fmt: SQFormat, scale: s
     codes = positive_scales(fmt.scale)
     signs = [1]
     if fmt.scale.endswith("s"):
-        first = first_sign(bank, mark, fmt)
+        first = first_sign(bank, mark)
         signs = [first, -first] if scale == "least_squares" else [first]
 
     def covers(step: Fraction) -> bool:
-        return all(lowest <= x / step <= highest for x, (lowest, highest) in elements)
+        beyond = 1 if scale == "saturating" else 0
+        return all(lowest - beyond <= x / step <= highest + beyond for x, (lowest, highest) in elements)
 
     position = next(i for i, code in enumerate(codes) if covers(signs[0] * bank_scale(code, fmt.scale)))
     reference = bank_scale(codes[position], fmt.scale)
@@ -188,16 +189,10 @@ def choose_scale(bank: list[Fraction], mark: list[bool], fmt: SQFormat, scale: s
     return codes[best] + (len(codes) if sign < 0 else 0)
 
 
-def first_sign(bank: list[Fraction], mark: list[bool], fmt: SQFormat) -> int:
-    """Returns the sign of the scale that turns the largest regular element, or else the first outlier,
-    negative."""
-    both = list(zip(bank, mark, strict=True))
-    regular = [x for x, outlier in both if not outlier and x]
-    outliers = [x for x, outlier in both if outlier and x and fmt.high == "int8"]
-    if regular:
-        most = max(map(abs, regular))
-        return -1 if next(x for x in regular if abs(x) == most) > 0 else 1
-    return -1 if outliers and outliers[0] > 0 else 1
+def first_sign(bank: list[Fraction], mark: list[bool]) -> int:
+    """Returns the sign of the scale that turns the largest regular element negative."""
+    regular = [x for x, outlier in zip(bank, mark, strict=True) if not outlier and x]
+    return -1 if regular and max(regular, key=lambda x: (abs(x), x)) > 0 else 1
 
 
 def nibbles(code: int) -> tuple[int, int]:

@@ -203,6 +203,8 @@ def imported() -> tuple[Scheme, ...]:
                 ("A-SQ 32/4 e3m2s index", _narrow(32, 4)),
                 ("A-SQ 32/2 e3m2s index, two candidates", _narrow(32, 2, scale="two_candidates")),
                 ("A-SQ 32/4 e3m2s index, two candidates", _narrow(32, 4, scale="two_candidates")),
+                ("A-SQ 32/2 e3m2s index, saturating", _narrow(32, 2, scale="saturating")),
+                ("A-SQ 32/4 e3m2s index, saturating", _narrow(32, 4, scale="saturating")),
                 ("A-SQ 2 of each 16, scale per 32, e3m2s index", _narrow(32, 2, segment=16)),
                 ("A-SQ 4 of each 32, scale per 64, e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
                 ("A-SQ 16/2 e5m3", SQ(16, 2, high="int8")),

@@ -35,7 +35,7 @@ from tests.reference.strategies import (
     sq_tensors,
 )
 
-SCALES = st.sampled_from(["least_squares", "absmax", "two_candidates"])
+SCALES = st.sampled_from(["least_squares", "absmax", "two_candidates", "saturating"])
 
 
 def examples(count):

@@ -32,11 +32,11 @@ def expected_rows(x, fmt, scale="least_squares", limit=Fraction(0)):
 def test_sq_agrees_with_the_slow_model(fmt):
     compared = 0
     for name, x in matrices(fmt.bank + 3).items():
-        for scale in ("least_squares", "absmax", "two_candidates"):
+        for scale in ("least_squares", "absmax", "two_candidates", "saturating"):
             got = quantize_sq(x, fmt, scale=scale)
             assert slow_rows(got) == expected_rows(x, fmt, scale), (name, scale)
             compared += got.low.size
-    assert compared == 3 * 16 * 2 * fmt.bank
+    assert compared == 4 * 16 * 2 * fmt.bank
 
 
 @pytest.mark.parametrize("k", [1, 5, 16, 100])
@@ -171,7 +171,7 @@ def test_what_is_no_matrix_of_numbers_is_refused(quantize, x, error, message):
 
 
 def test_unknown_scale_choice_is_refused():
-    message = "^Scale must be 'least_squares', 'absmax' or 'two_candidates', not 'mse'$"
+    message = "^Scale must be 'least_squares', 'absmax', 'two_candidates' or 'saturating', not 'mse'$"
     with pytest.raises(ValueError, match=message):
         quantize_sq(np.ones((1, 1)), SQFormat(), scale="mse")
     message = "^Scale must be 'least_squares' or 'absmax', not 'mse'$"
@@ -197,12 +197,13 @@ def test_absmax_saturates_nothing_and_least_squares_is_better():
         SQFormat(16, 0),
         SQFormat(32, 4, "int8", "index", "e3m2s"),
     ):
-        best, two, covering = (
+        best, two, saturating, covering = (
             ((dequantize(quantize_sq(x, fmt, scale=scale)) - x) ** 2).sum()
-            for scale in ("least_squares", "two_candidates", "absmax")
+            for scale in ("least_squares", "two_candidates", "saturating", "absmax")
         )
         assert 0.7 < best / covering < 0.85
         assert 1 <= two / best < 1.05
+        assert best <= saturating < covering
 
 
 def test_the_sign_of_a_scale_gives_the_largest_element_the_longer_side():
