@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -19,10 +18,12 @@ from sw_reference.accuracy.verify import PAIRS, verify
 from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model
 
-from ..console import Command, Outcome, command_line, progress, reading, say, table
+from ..console import Command, Outcome, Refused, command_line, progress, reading, say, table
 from ..measure import tables
 from ..measure.accuracy_page import COLUMNS
+from ..packed.llama import model_hash
 from ..tools import jobs
+from .own_accuracy import is_own, own_options, own_study, schemes_of_own
 
 __all__ = ["accuracy"]
 
@@ -32,18 +33,21 @@ WINDOWS = 8
 QUICK_WINDOWS = 2
 
 _STUDIES = {"default": default, "imported": imported, "quick": quick, "extended": extended, "grid": grid}
+_OWN_COLUMNS = ("scheme", "bits A", "bits W", "perplexity", "against float", "KL x 100")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(cls=Command)
-@click.option("--study", type=click.Choice(list(_STUDIES)), default="default", help="Which schemes.")
+@own_options
+@click.option("--study", type=click.Choice(list(_STUDIES)), help="Which schemes.  [default: default]")
 @click.option("--quick", is_flag=True, help=f"The same as --study quick --windows {QUICK_WINDOWS}.")
 @click.option("--only", metavar="TEXT", multiple=True, help="Schemes whose names contain TEXT.")
 @click.option("--list", "only_list", is_flag=True, help="Print the schemes' names and stop.")
-@click.option("--verify", "only_verify", is_flag=True, help="Compare the fast product with the golden model.")
+@click.option("--verify", is_flag=True, help="Compare the fast product with the golden model.")
 @click.option("--report", "only_report", is_flag=True, help="Run nothing: report what is complete.")
 @click.option("--add-to", type=_FILE, help="A report, to which schemes that it lacks are added.")
-@click.option("--windows", "count", type=click.IntRange(1), default=WINDOWS, help=f"Of {LENGTH} tokens.")
+@click.option("--windows", "count", type=click.IntRange(1), default=WINDOWS, help="Of the text.")
+@click.option("--tokens", type=click.IntRange(2), default=LENGTH, help="Of a window.")
 @click.option("--text", type=_FILE, help=f"Evaluation text.  [default: {EVALUATION}]")
 @click.option("--calibration-text", type=_FILE, help="Another text.  [default: Emma]")
 @click.option("--jobs", "workers", type=click.IntRange(1), default=2, help="Processes, of 2.5 GB each.")
@@ -57,39 +61,44 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="The report.",
 )
 def accuracy(
-    study: str,
-    quick: bool,
     only: tuple[str, ...],
     only_list: bool,
-    only_verify: bool,
     only_report: bool,
-    add_to: Path | None,
     count: int,
+    tokens: int,
     text: Path | None,
-    calibration_text: Path | None,
     workers: int,
     scheduler: str | None,
     cache: Path,
     output: Path,
+    **mode: Any,
 ) -> Outcome:
     """Measure perplexity of a real language model under each scheme.
 
-    A run that was stopped goes on where it stopped.
+    A study runs many formats on SmolLM2-135M-Instruct. With --model, --activations or --weights, it is your
+    model and your formats, beside float, W8 A8 and NVFP4. A run that was stopped goes on where it stopped.
     """
-    schemes = _schemes("quick" if quick else study, only)
+    own = is_own(mode)
+    with reading():
+        _ = mode["model"] or only_list or find_model()  # what is missing is said before anything is fetched
+    study = "quick" if mode["quick"] else mode["study"] or "default"
+    schemes = _only(schemes_of_own(mode) if own else _STUDIES[study](), only)
     if only_list:
         return Outcome([scheme.name for scheme in schemes], lambda: _list(schemes))
     with reading():
-        find_model()  # what is missing is said before anything is fetched
-        texts = _texts(text, calibration_text, cache)
-        chosen = _study(texts, QUICK_WINDOWS if quick else count, cache)
-        if only_verify:
+        texts = {"text": _text(text, EVALUATION, cache)}
+        if own:
+            chosen = own_study(mode, texts["text"], count, tokens, cache)
+        else:
+            texts["calibration_text"] = _text(mode["calibration_text"], CALIBRATION, cache)
+            chosen = _study(texts, QUICK_WINDOWS if mode["quick"] else count, tokens, cache)
+        if mode["verify"]:
             return _verify(chosen)
         if not only_report:
             with progress() as begin:
                 pool = partial(jobs.run, workers=workers, python=True, scheduler=scheduler)
                 run(chosen, schemes, pool, begin)
-        return _report(chosen, schemes, texts, output, add_to)
+        return _report(chosen, schemes, texts, output, mode["add_to"])
 
 
 def _list(schemes: tuple[Scheme, ...]) -> None:
@@ -97,25 +106,28 @@ def _list(schemes: tuple[Scheme, ...]) -> None:
         say(scheme.name)
 
 
-def _schemes(study: str, only: tuple[str, ...]) -> tuple[Scheme, ...]:
-    schemes = _STUDIES[study]()
-    always = ("float", INT8)  # what the others are compared with
+def _only(schemes: tuple[Scheme, ...], only: tuple[str, ...]) -> tuple[Scheme, ...]:
+    """The schemes whose names contain one of these texts, and those that all are compared with."""
+    for text in only:
+        if not any(text in scheme.name for scheme in schemes):
+            raise Refused(
+                f"--only must match the name of a scheme (--list shows them), and {text!r} does not"
+            )
+    always = ("float", INT8)
     return tuple(s for s in schemes if not only or s.name in always or any(text in s.name for text in only))
 
 
-def _texts(text: Path | None, calibration_text: Path | None, cache: Path) -> dict[str, Text]:
-    chosen = {"text": (text, EVALUATION), "calibration_text": (calibration_text, CALIBRATION)}
-    texts = {name: read_text(file) if file else novel(title, cache) for name, (file, title) in chosen.items()}
+def _text(file: Path | None, title: str, cache: Path) -> Text:
+    return read_text(file) if file else novel(title, cache)
+
+
+def _study(texts: dict[str, Text], count: int, length: int, cache: Path) -> Study:
     if texts["text"] == texts["calibration_text"]:
         raise ValueError("The calibration text must be another one than the evaluation text")
-    return texts
-
-
-def _study(texts: dict[str, Text], count: int, cache: Path) -> Study:
     path = find_model()
     tokenizer = Tokenizer.from_metadata(GGUFFile(path).metadata)
-    evaluation = windows(tokenizer, texts["text"].text, count, LENGTH, "evaluation")
-    other = windows(tokenizer, texts["calibration_text"].text, CALIBRATION_WINDOWS, LENGTH, "calibration")
+    evaluation = windows(tokenizer, texts["text"].text, count, length, "evaluation")
+    other = windows(tokenizer, texts["calibration_text"].text, CALIBRATION_WINDOWS, length, "calibration")
     return Study(path, evaluation, other, cache)
 
 
@@ -157,23 +169,26 @@ def _report(
         "command": command_line().replace(" --report", ""),
         "configuration": {
             "windows": len(study.evaluation),
-            "tokens_per_window": LENGTH,
-            "calibration_windows": CALIBRATION_WINDOWS,
+            "tokens_per_window": len(study.evaluation[0]),
+            "calibration_windows": len(study.calibration),
             "schemes": len(lines),
             "of": len(schemes),
         },
-        "model": {"file": study.model.name, "sha256": hashlib.sha256(study.model.read_bytes()).hexdigest()},
+        "model": {"file": study.model.name, "sha256": model_hash(study.model)},
         **{name: {"source": text.source, "sha256": text.sha256} for name, text in texts.items()},
         "versions": versions(),
         "rows": lines,
-        "outlier_positions": outlier_positions(study.calibrated(), _blocks(study)),
     }
+    if study.calibration:
+        report["outlier_positions"] = outlier_positions(study.calibrated(), _blocks(study))
     if add_to:
         report = merged(json.loads(add_to.read_text()), report)
     write_text(output, as_json(report))
 
+    columns = COLUMNS if study.calibration else {name: COLUMNS[name] for name in _OWN_COLUMNS}
+
     def show() -> None:
-        table("Perplexity (lower is better)", *tables.rows(lines, COLUMNS))
+        table("Perplexity (lower is better)", *tables.rows(lines, columns))
         say(f"{output}: {len(lines)} of {len(schemes)} schemes")
 
     return Outcome(report, show)

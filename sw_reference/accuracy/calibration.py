@@ -15,7 +15,7 @@ from sw_reference.files import replacing
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.llm.model import Model, product
 
-__all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "site_of"]
+__all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "Uncalibrated", "site_of"]
 
 PERCENTILES = (80.0, 90.0, 93.75, 95.0, 96.0, 97.0, 97.5, 98.0, 98.5, 99.0, 99.5)
 """Percentiles of the magnitudes that are recorded for threshold policies."""
@@ -145,12 +145,9 @@ class Calibration:
 
     def site(self, name: str, model: Model) -> Site:
         """Returns the statistics of a site such as ``blk.3.ffn_down``."""
-        block, layer = name.rsplit(".", 1)
         with np.load(self.path) as file:
             read = {kind: file[f"{name}/{kind}"].astype(np.float64) for kind in _SMALL}
-        tensors = [f"{block}.{tensor}.weight" for tensor in SITES[layer]]
-        weight = np.concatenate([model.weights[tensor] for tensor in tensors])
-        codes = tuple(model.codes[tensor] for tensor in tensors if tensor in model.codes)
+        weight, codes = _layers(name, model)
         return Site(
             read["sum"],
             np.sqrt(read["squares"]),
@@ -158,7 +155,7 @@ class Calibration:
             read["percentiles"],
             weight,
             lambda: self._inverse_hessian(name),
-            codes if len(codes) == len(tensors) else None,
+            codes,
         )
 
     def positions(self, name: str) -> NDArray[np.float32]:
@@ -171,6 +168,29 @@ class Calibration:
         with np.load(self.path) as file:
             inverse: NDArray[np.float64] = file[f"{name}/hessian"].astype(np.float64)
         return inverse
+
+
+class Uncalibrated:
+    """No statistics: for formats that need none. Those that do get NaN, and no Hessian."""
+
+    def site(self, name: str, model: Model) -> Site:
+        """Returns a site such as ``blk.3.ffn_down``, of which only the weights are known."""
+        weight, codes = _layers(name, model)
+        unknown = np.full(weight.shape[1], np.nan)
+        return Site(unknown, unknown, unknown, np.full(len(PERCENTILES), np.nan), weight, _no_hessian, codes)
+
+
+def _no_hessian() -> NDArray[np.float64]:
+    raise ValueError("Compensation needs calibration, which this study has not")
+
+
+def _layers(name: str, model: Model) -> tuple[Float32, tuple[CodedMatrix, ...] | None]:
+    """Returns the weights of the layers of a site, and their codes if all have some."""
+    block, layer = name.rsplit(".", 1)
+    tensors = [f"{block}.{tensor}.weight" for tensor in SITES[layer]]
+    weight = np.concatenate([model.weights[tensor] for tensor in tensors])
+    codes = tuple(model.codes[tensor] for tensor in tensors if tensor in model.codes)
+    return weight, codes if len(codes) == len(tensors) else None
 
 
 _DAMPING = 0.01

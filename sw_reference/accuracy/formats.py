@@ -12,12 +12,12 @@ from sw_reference.accuracy.calibration import Site
 from sw_reference.accuracy.compensation import compensated_dense
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.selection import Largest, Selection
-from sw_reference.checkpoints.dense import import_dense
+from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.codes import ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense, quantize_sq
 
-__all__ = ["SQ", "Dense", "DenseSQ", "Format", "Imported", "Plain"]
+__all__ = ["SQ", "Dense", "DenseSQ", "Format", "Imported", "Plain", "Stored"]
 
 
 def _listed_if_set(value: Any) -> Any:
@@ -104,6 +104,27 @@ class Imported:
                 f"Weights must have INT{self.width} codes in groups of {self.group}, not {found}"
             )
         tensors = [import_dense(matrix.part(slice(None)), self.format).tensor for matrix in matrices]
+        return Operand.stacked([Operand.from_tensor(tensor) for tensor in tensors])
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Weights in the codes of their checkpoint, each matrix in the dense format that holds its codes.
+
+    Parameters
+    ----------
+    bits
+        The mean over the model's matrices.
+    """
+
+    bits: float
+    hardware: bool = False
+
+    def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
+        """Takes the codes of the site; ValueError if it has none."""
+        if not site.codes:
+            raise ValueError("Weights must have codes to be imported, and these have none")
+        tensors = [import_dense(m.part(slice(None)), dense_format(m)).tensor for m in site.codes]
         return Operand.stacked([Operand.from_tensor(tensor) for tensor in tensors])
 
 

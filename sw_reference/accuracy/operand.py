@@ -73,9 +73,10 @@ class Operand:
 
     @classmethod
     def stacked(cls, operands: Sequence[Operand]) -> Operand:
-        """Returns operands of one exponent, all of whole units and without banks, one above the other."""
-        units = np.concatenate([operand.units for operand in operands])
-        return cls(units, np.concatenate([operand.scale for operand in operands]), operands[0].exponent)
+        """Returns operands of whole units and without banks, one above the other, at their least exponent."""
+        exponent = min(operand.exponent for operand in operands)
+        units = np.concatenate([o.units * 2.0 ** (o.exponent - exponent) for o in operands])
+        return cls(units, np.concatenate([operand.scale for operand in operands]), exponent)
 
     @cached_property
     def _bits(self) -> NDArray[np.int64]:

@@ -9,25 +9,38 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.accuracy.calibration import Calibration
+from sw_reference.accuracy.calibration import Calibration, Uncalibrated
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
 from sw_reference.files import replacing
-from sw_reference.llm import GGUFFile, Model, Tokenizer
+from sw_reference.llm import GGUFFile, Model
 from sw_reference.llm.arithmetic import Float32
 
-__all__ = ["Begin", "Pool", "Result", "Study", "calibrate", "run", "windows"]
+__all__ = ["Begin", "Encoder", "Pool", "Result", "Study", "calibrate", "gguf_model", "run", "windows"]
 
 Pool = Callable[..., Any]
+
+
+class Encoder(Protocol):
+    """Turns a text into token ids."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+
 Begin = Callable[[str, int], Callable[..., None]]
 
 # What a process that evaluates schemes holds.
 _WEIGHTS: dict[str, dict[str, Operand]] = {}  # of the latest weight format, by its key and by site
+
+
+def gguf_model(path: Path) -> Model:
+    """Reads a model in a GGUF file."""
+    return Model.from_gguf(GGUFFile(path))
 
 
 @dataclass(frozen=True)
@@ -37,21 +50,31 @@ class Study:
     Parameters
     ----------
     model
-        The GGUF file.
+        The GGUF file, or what `load` takes.
     evaluation, calibration
-        Windows of token ids.
+        Windows of token ids; without calibration, schemes must need no statistics.
     cache
         Folder for what is kept between runs.
+    identity
+        What tells this model from others; None for the file's name and size.
+    load
+        Reads the model; a function of a module, so that processes can be given it.
     """
 
     model: Path
     evaluation: tuple[tuple[int, ...], ...]
     calibration: tuple[tuple[int, ...], ...]
     cache: Path
+    identity: str | None = None
+    load: Callable[[Path], Model] = gguf_model
 
     def calibrated(self) -> Calibration:
         """The statistics' file, which may not exist yet."""
         return Calibration(self.cache / f"calibration-{self._key(self.calibration)}.npz")
+
+    def statistics(self) -> Calibration | Uncalibrated:
+        """What is known of the layers' inputs."""
+        return self.calibrated() if self.calibration else Uncalibrated()
 
     def result_path(self, scheme: Scheme, window: int) -> Path:
         """Where the losses of one window are kept: named by the content of all that they depend on."""
@@ -63,7 +86,8 @@ class Study:
         return self.cache / f"states-{self._key(self.evaluation[window])}.npy"
 
     def _key(self, *contents: Any) -> str:
-        text = json.dumps([self.model.name, self.model.stat().st_size, *contents])
+        own = [self.model.name, self.model.stat().st_size] if self.identity is None else [self.identity]
+        text = json.dumps([*own, *contents])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -106,9 +130,7 @@ class Result:
         return cls(np.concatenate(losses), np.concatenate(divergences), counts, seconds)
 
 
-def windows(
-    tokenizer: Tokenizer, text: str, count: int, length: int, what: str
-) -> tuple[tuple[int, ...], ...]:
+def windows(tokenizer: Encoder, text: str, count: int, length: int, what: str) -> tuple[tuple[int, ...], ...]:
     """Returns the first `count` windows of `length` tokens; ValueError if the text is too short."""
     # Six bytes per token are more than any text needs on average; the rest need not be tokenized.
     tokens = tokenizer.encode(text[: count * length * 12])
@@ -118,10 +140,10 @@ def windows(
 
 
 def calibrate(study: Study, begin: Begin) -> None:
-    """Makes the statistics' file, unless it exists."""
-    if not study.calibrated().path.is_file():
+    """Makes the statistics' file, unless it exists or there is nothing to make it of."""
+    if study.calibration and not study.calibrated().path.is_file():
         done = begin("Calibration windows", len(study.calibration))
-        study.calibrated().make(_model(study.model), study.calibration, done)
+        study.calibrated().make(_model(study.load, study.model), study.calibration, done)
 
 
 def run(study: Study, schemes: Sequence[Scheme], pool: Pool, begin: Begin) -> None:
@@ -144,16 +166,16 @@ def run(study: Study, schemes: Sequence[Scheme], pool: Pool, begin: Begin) -> No
 
 
 @cache
-def _model(path: Path) -> Model:
-    return Model.from_gguf(GGUFFile(path))
+def _model(load: Callable[[Path], Model], path: Path) -> Model:
+    return load(path)
 
 
 def _evaluate(study: Study, scheme: Scheme) -> None:
     if scheme.weight_key not in _WEIGHTS:
         _WEIGHTS.clear()
     weights = _WEIGHTS.setdefault(scheme.weight_key, {})
-    model = _model(study.model)
-    linear = QuantizedLinear(scheme, model, study.calibrated(), weights)
+    model = _model(study.load, study.model)
+    linear = QuantizedLinear(scheme, model, study.statistics(), weights)
     for window, tokens in enumerate(study.evaluation):
         path = study.result_path(scheme, window)
         if path.is_file():
@@ -172,7 +194,7 @@ def _reference(study: Study, window: int) -> Float32:
     """Returns the unquantized model's last states of a window, from a file that is made once."""
     path = study.reference_path(window)
     if not path.is_file():
-        hidden = _model(study.model).hidden(study.evaluation[window])
+        hidden = _model(study.load, study.model).hidden(study.evaluation[window])
         with replacing(path) as neighbour, neighbour.open("wb") as file:
             np.save(file, hidden)
     reference: Float32 = np.load(path)

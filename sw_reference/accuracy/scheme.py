@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.accuracy.calibration import SITES, Calibration, Site, site_of
-from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Imported, Plain
+from sw_reference.accuracy.calibration import SITES, Calibration, Site, Uncalibrated, site_of
+from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Imported, Plain, Stored
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.rotation import rotation
 from sw_reference.llm.arithmetic import Float32
@@ -61,7 +61,7 @@ class Scheme:
     def hardware(self) -> bool:
         """Whether the processing element computes it: an SQ operand times a dense one, bit for bit."""
         operands = self.activation, self.weight
-        dense = [isinstance(operand, Dense | DenseSQ | Imported) for operand in operands]
+        dense = [isinstance(operand, Dense | DenseSQ | Imported | Stored) for operand in operands]
         hardware = all(operand.hardware for operand in operands)
         return hardware and sum(dense) == 1 and self.transform != "rotate"
 
@@ -110,7 +110,7 @@ class QuantizedLinear:
         self,
         scheme: Scheme,
         model: Model,
-        calibration: Calibration,
+        calibration: Calibration | Uncalibrated,
         weights: dict[str, Operand] | None = None,
     ) -> None:
         self._scheme = scheme

@@ -86,7 +86,7 @@ def pool(monkeypatch, model):
             job()
             done(name)
 
-    monkeypatch.setattr(runner, "_model", cache(lambda path: model))
+    monkeypatch.setattr(runner, "_model", cache(lambda load, path: model))
     run.ran = ran
     return run
 
@@ -156,9 +156,8 @@ def test_run_resumes_and_reports(study, pool):
 
 
 def test_command_writes_the_report(study, pool, monkeypatch, tmp_path, capsys):
-    texts = {name: text.Text(name, name) for name in ("text", "calibration_text")}
     monkeypatch.setattr(command, "find_model", lambda: study.model)
-    monkeypatch.setattr(command, "_texts", lambda *_: texts)
+    monkeypatch.setattr(command, "_text", lambda file, title, cache: text.Text(title, title))
     monkeypatch.setattr(command, "_study", lambda *_: study)
     monkeypatch.setattr(command.jobs, "run", lambda jobs, *, done, **_: pool(jobs, done=done))
     monkeypatch.setattr(command, "_blocks", lambda study: TINY.blocks)

@@ -1,0 +1,101 @@
+"""``sqhw measure accuracy`` with a model or formats of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sw_reference.accuracy.own import IMPORT, own_schemes
+from sw_reference.accuracy.runner import Study, windows
+from sw_reference.accuracy.scheme import Scheme
+from sw_reference.accuracy.text import Text
+from sw_reference.llm import find_model
+
+from ..console import Refused, reading, refusing
+from ..packed.llama import model_hash, read_llama, read_tokenizer
+
+__all__ = ["is_own", "own_options", "own_study", "schemes_of_own"]
+
+_OWN = ("model", "activations", "weights", "scale", "tokenizer")
+_STUDY = ("study", "quick", "verify", "add_to", "calibration_text")
+
+
+def own_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what asks for a model or formats of one's own instead of a study."""
+    options = [
+        click.option(
+            "--model",
+            type=click.Path(exists=True, path_type=Path),
+            help="Your model, of the Llama architecture: FILE.gguf, or a Hugging Face folder.",
+        ),
+        click.option(
+            "--activations",
+            metavar="FORMAT",
+            multiple=True,
+            help='Your formats of activations, such as "4/32 e3m2s index"; or float.',
+        ),
+        click.option(
+            "--weights",
+            metavar="FORMAT",
+            help="import: the codes of the model's checkpoint; float; or a format.  [default: import]",
+        ),
+        click.option(
+            "--scale",
+            type=click.Choice(["least_squares", "two_candidates", "absmax"]),
+            help="How bank scales of --activations are chosen.  [default: least_squares]",
+        ),
+        click.option(
+            "--tokenizer",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Of --model: a tokenizer.json.  [default: the model's own]",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def is_own(mode: Mapping[str, Any]) -> bool:
+    """Whether a model or formats of one's own are asked for; Refused if a study is too."""
+    own = [name for name in _OWN if mode[name]]
+    study = [name for name in _STUDY if mode[name]]
+    if own and study:
+        raise Refused(f"{_flag(study[0])} must come without {_flag(own[0])}: it is of studies")
+    return bool(own)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def schemes_of_own(mode: Mapping[str, Any]) -> tuple[Scheme, ...]:
+    """The schemes that the options ask for; the model is read."""
+    with reading():
+        model = _model(mode)
+        tensors = read_llama(model) if mode["weights"] in (None, IMPORT) else None
+    with refusing():
+        return own_schemes(
+            mode["activations"], mode["weights"] or IMPORT, tensors, mode["scale"] or "least_squares"
+        )
+
+
+def own_study(mode: Mapping[str, Any], text: Text, count: int, length: int, cache: Path) -> Study:
+    """What the schemes are measured on. No statistics are needed, so there are no calibration windows."""
+    model = _model(mode)
+    tokenizer = read_tokenizer(model, mode["tokenizer"])
+    return Study(
+        model,
+        windows(tokenizer, text.text, count, length, "evaluation"),
+        (),
+        cache,
+        identity=model_hash(model),
+        load=read_llama,
+    )
+
+
+def _model(mode: Mapping[str, Any]) -> Path:
+    path: Path = mode["model"] or find_model()
+    return path
