@@ -260,7 +260,7 @@ def _notes(library: Library, timed: Library, hint: str | None, records: Sequence
         f"MHz: of one element, without wires, in {timed.title}.",
         f"fJ: switching on real activations at {VOLT} V, in OSU018; of one element, no wires, no clock tree.",
         "ppl: perplexity above float of SmolLM2-135M, both operands in these formats.",
-        "imported: these activations beside the 4-bit codes of the checkpoint. Output stages count on no side.",
+        "imported: these activations beside the checkpoint's 4-bit codes. Output stages count on no side.",
     ]
     if hint:
         notes.append(f"No clock: {hint}")
