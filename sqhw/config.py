@@ -93,12 +93,12 @@ class PEConfig:
         """Raises ValueError unless the hardware takes the two formats."""
         sq, dense = self.sq, self.dense
         check_choice("Dense mask", dense.mask, ("bitmap",), of="the hardware")
-        check_choice("Offset", dense.offset, (False,), of="the hardware")
         if self.one_step:
             check_int("Dense outliers beside an index mask", dense.outliers, 0, 0)
             if dense.group is not None:
                 check_choice("Group scale", dense.scale, ("linear8",), of="hardware with an index mask")
             return
+        check_choice("Offset", dense.offset, (False,), of="hardware without an index mask")
         check_choice("Scale", sq.scale, ("e5m3",), of="hardware without an index mask")
         check_choice("Segment", sq.segment_size, (sq.bank,), of="hardware without an index mask")
         if dense.group is None:
@@ -239,6 +239,7 @@ class EngineConfig:
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
         check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
         check_choice("Mask", self.pe.sq.mask, ("bitmap", "sentinel"), of="an engine")
+        check_choice("Offset", self.pe.dense.offset, (False,), of="an engine")
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
         check_choice("Unpacking", self.unpacking, ("parallel", "serial"))
         check_int("Block tiles", self.block_tiles, 1, 64)

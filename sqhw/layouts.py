@@ -5,11 +5,14 @@ from __future__ import annotations
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
+from sw_reference.dense_format import OFFSET_BITS
 from sw_reference.format import LOW_BITS
 
 from .config import RAW_BITS, ArrayConfig, EngineConfig, PEConfig
 
 __all__ = [
+    "beat_sum_bound",
+    "beat_sum_shape",
     "buffer_bits",
     "dense_beat_layout",
     "dense_beats_layout",
@@ -65,14 +68,17 @@ def _slots(config: PEConfig) -> dict[str, object]:
 def dense_beat_layout(config: PEConfig) -> data.StructLayout:
     """One beat of a dense operand: `lanes` codes, the group scale they share, the end of the dot product.
 
-    With outliers also ``bitmap``; ``high``, the high nibbles of this beat's outliers in order of element
-    index; ``high_count``, how many were delivered. Their low nibbles are among the codes.
+    With group offsets also ``offset``. With outliers also ``bitmap``; ``high``, the high nibbles of this
+    beat's outliers in order of element index; ``high_count``, how many were delivered. Their low nibbles are
+    among the codes.
     """
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense_slots:
         fields["bitmap"] = unsigned(config.lanes)
     if config.dense.group:
         fields["group_scale"] = unsigned(config.dense.group_scale_bits)
+    if config.dense.offset:
+        fields["offset"] = signed(OFFSET_BITS)
     if config.dense_slots:
         fields["high"] = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
         fields["high_count"] = Shape.cast(range(config.dense_slots + 1))
@@ -116,7 +122,8 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     ``low`` are the low codes with sentinels cleared; ``first`` and ``done`` mark the first and the last
     step of the beat (a beat with more outliers than outlier lanes takes several); ``select[l]`` is the
     one-hot position of outlier lane l's element, zero when the lane has none, and ``high[l]`` its high
-    code. With the index mask, ``index`` and ``high`` are as in the beat. ``last`` ends the dot product;
+    code. With the index mask, ``index`` and ``high`` are as in the beat; with group offsets of the dense
+    operand ``sum`` is that of all elements. ``last`` ends the dot product;
     ``error`` says that this beat broke a rule.
     """
     fields: dict[str, object] = {
@@ -127,11 +134,23 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     }
     if config.sq.has_index:
         fields |= _slots(config)
+        if config.dense.offset:
+            fields["sum"] = beat_sum_shape(config.lanes, config.slots)
     elif config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.outlier_lanes)
         fields["high"] = data.ArrayLayout(unsigned(config.sq.high_bits), config.outlier_lanes)
     fields |= {"last": unsigned(1), "error": unsigned(1)}
     return data.StructLayout(fields)
+
+
+def beat_sum_bound(lanes: int, slots: int) -> int:
+    """Returns the bound on the magnitude of the sum of a beat's elements with an index mask."""
+    return (lanes + (slots << LOW_BITS)) << (LOW_BITS - 1)
+
+
+def beat_sum_shape(lanes: int, slots: int) -> Shape:
+    """Returns the shape of such a sum."""
+    return signed(beat_sum_bound(lanes, slots).bit_length() + 1)
 
 
 def sq_beats_layout(config: ArrayConfig) -> data.ArrayLayout:

@@ -144,6 +144,8 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
                 fields["group_scale"] = int(
                     tensor.group_scale[row, beat * config.lanes // config.dense.group]
                 )
+            if tensor.offset is not None and config.dense.group:
+                fields["offset"] = int(tensor.offset[row, beat * config.lanes // config.dense.group])
             words.append(pack(fields))
         return words
 

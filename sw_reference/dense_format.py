@@ -9,11 +9,11 @@ from sw_reference.checks import check_choice, check_int, check_nesting, plain_nu
 from sw_reference.scales import GROUP_SCALE_BITS, GROUP_SCALE_MAX, LINEAR_SCALE_BITS, LINEAR_SCALE_MAX
 from sw_reference.sq_format import NIBBLE_MIN, SQFormat
 
-__all__ = ["OFFSET_BITS", "DenseFormat"]
+__all__ = ["OFFSET_BITS", "OFFSET_FRACTION_BITS", "DenseFormat"]
 
 OFFSET_BITS = 8
 """A group offset is a two's complement integer in sixteenths of a code."""
-_OFFSET_EXPONENT = -4
+OFFSET_FRACTION_BITS = 4
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class DenseFormat:
     @property
     def unit_exponent(self) -> int:
         """Every element is an integer in units of row scale * 2**unit_exponent: 0 or, with offset, -4."""
-        return _OFFSET_EXPONENT if self.offset else 0
+        return -OFFSET_FRACTION_BITS if self.offset else 0
 
     @property
     def has_index(self) -> bool:

@@ -10,6 +10,7 @@ from ..arith.pipeline import register
 from ..config import ArrayConfig
 from ..layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout, step_layout
 from ..pe.one_step.decoder import as_step
+from ..pe.one_step.offset import beat_sum
 
 __all__ = ["OneStepLockstep"]
 
@@ -82,5 +83,8 @@ class OneStepLockstep(wiring.Component):
         for row, step in enumerate(self.steps):
             beat = register(m, self.i_sq.p[row], name=f"sq{row}")
             as_step(m, beat, step)
+            if self._config.pe.dense.offset:
+                total = beat_sum(m, self._config.pe, self.i_sq.p[row], name=f"beat_sum{row}")
+                m.d.comb += step.sum.eq(register(m, total, name=f"sum{row}"))
             m.d.comb += [step.last.eq(ends), step.error.eq(unequal | (beat.last != ends))]
         return m

@@ -40,6 +40,15 @@ CONFIGS = {
         SQFormat(8, 1, "int8", "index", "e1m0s"), DenseFormat(8, 8, scale="linear8"), 8, 1, 64
     ),
     "all are outliers": PEConfig(SQFormat(4, 4, "int8", "index", "e4m3s"), DenseFormat(8), 4, 4, 64),
+    "offset": PEConfig(
+        SQFormat(8, 2, "int8", "index", "e3m2s"), DenseFormat(4, 16, scale="linear8", offset=True), 8, 2, 256
+    ),
+    "offset, two segments": PEConfig(
+        SQFormat(16, 2, "int8", "index", "e4m2s", 8), DenseFormat(4, 16, scale="linear8", offset=True), 16, 4
+    ),
+    "offset, dense INT8": PEConfig(
+        SQFormat(8, 1, "int8", "index", "e3m1s"), DenseFormat(8, 8, scale="linear8", offset=True), 8, 1, 64
+    ),
     "serial output": PEConfig(
         SQFormat(8, 2, "int8", "index", "e3m2s"), DenseFormat(4, 8, scale="linear8"), 8, 2, output="serial"
     ),
@@ -66,18 +75,24 @@ def random_operands(config, rng, rows, columns, k, *, extreme=False):
     row_scale = np.ldexp(rng.random(rows) + 0.5, rng.integers(-30, 30, rows)).astype(np.float32)
     sq = SQTensor(fmt, k, low, named_elements(fmt, index, high), scale, high, row_scale, index)
     weights = codes(dense.code_min, dense.code_max, (columns, k)).astype(np.int8)
-    groups = None
+    groups = offset = None
     if dense.group:
         groups = codes(255 if extreme else 0, 255, (columns, dense.groups(k))).astype(np.uint8)
+        if dense.offset:
+            offset = codes(-128, 127, groups.shape).astype(np.int8)
     column_scale = np.ldexp(rng.random(columns) + 0.5, rng.integers(-30, 30, columns)).astype(np.float32)
-    return sq, DenseTensor(dense, k, weights, groups, column_scale)
+    return sq, DenseTensor(dense, k, weights, groups, column_scale, offset=offset)
 
 
 def encoded(config, rng, k):
     """What the encoder makes of heavy-tailed numbers."""
     x = rng.standard_t(1.5, (2, k)).astype(np.float32)
     w = rng.standard_normal((2, k)).astype(np.float32)
-    return quantize_sq(x, config.sq), quantize_dense(w, config.dense)
+    dense = quantize_dense(w, replace(config.dense, offset=False))
+    if config.dense.offset:
+        offset = rng.integers(-128, 128, dense.group_scale.shape).astype(np.int8)
+        dense = replace(dense, format=config.dense, offset=offset)
+    return quantize_sq(x, config.sq), dense
 
 
 def check(config, patterns):
@@ -109,7 +124,7 @@ def test_agrees_with_the_golden_model(name):
     assert check(CONFIGS[name], patterns) == 12 * len(patterns)
 
 
-@pytest.mark.parametrize("name", ["2 of 32", "2 of 16, a scale per 32", "no groups", "dense INT8"])
+@pytest.mark.parametrize("name", ["2 of 32", "2 of 16, a scale per 32", "no groups", "dense INT8", "offset"])
 def test_a_long_pipeline_agrees(name):
     assert check(replace(CONFIGS[name], pipeline="long"), ["both"]) == 12
 
@@ -142,16 +157,20 @@ def one_beat_sums(config, beats):
     steps, denses = step_layout(config), dense_beat_layout(config)
     stimuli, expected = [], []
     fmt, segment = config.sq.bank_scale, config.sq.segment_size
-    for low, index, high, scale, codes, group_scale in beats:
+    for low, index, high, scale, codes, group_scale, offset in beats:
         step = {"low": low, "index": index, "high": high, "scale": scale, "first": 1, "done": 1, "last": 1}
         dense = {"codes": codes, "last": 1} | ({"group_scale": group_scale} if config.dense.group else {})
-        stimuli.append(
-            {"step": steps.const(step).as_value().value, "beat": denses.const(dense).as_value().value}
-        )
+        dense |= {"offset": offset} if config.dense.offset else {}
         elements = list(low)
         for slot, (place, nibble) in enumerate(zip(index, high, strict=True)):
             elements[slot // config.sq.outliers * segment + place] += 16 * nibble
         total = sum(x * d for x, d in zip(elements, codes, strict=True))
+        if config.dense.offset:
+            step["sum"] = sum(elements)
+            total = 16 * total + offset * sum(elements)
+        stimuli.append(
+            {"step": steps.const(step).as_value().value, "beat": denses.const(dense).as_value().value}
+        )
         expected.append(total * fmt.units(scale) * (group_scale if config.dense.group else 1))
     return [result["acc"] for result in drive_pipeline(OneBeat(config), stimuli, ("acc",))], expected
 
@@ -167,6 +186,7 @@ def beats_of(config, rng, count):
             rng.randrange(1 << config.sq.bank_scale.bits),
             [rng.randint(config.dense.code_min, config.dense.code_max) for _ in range(lanes)],
             rng.randrange(256),
+            rng.randrange(-128, 128),
         ]
 
 
@@ -183,14 +203,14 @@ def test_every_index_of_every_slot_with_every_nibble(name):
     assert len(got) == config.slots * config.sq.segment_size * 16
 
 
-@pytest.mark.parametrize("name", ["2 of 32", "a bank in two beats", "all are outliers"])
+@pytest.mark.parametrize("name", ["2 of 32", "a bank in two beats", "all are outliers", "offset, dense INT8"])
 def test_every_bank_scale_with_extreme_codes(name):
     config = CONFIGS[name]
     beats = []
     for scale in range(1 << config.sq.bank_scale.bits):
         for low, code in itertools.product((-8, 7), (config.dense.code_min, config.dense.code_max)):
             fields = [low] * config.lanes, [scale % 4] * config.slots, [low] * config.slots
-            beats.append((*fields, scale, [code] * config.lanes, 255))
+            beats.append((*fields, scale, [code] * config.lanes, 255, -128 if code < 0 else 127))
     got, expected = one_beat_sums(config, beats)
     assert got == expected
     assert len(got) == 4 << config.sq.bank_scale.bits
@@ -204,6 +224,21 @@ def test_every_group_scale():
     got, expected = one_beat_sums(config, beats)
     assert got == expected
     assert len(got) == 256
+
+
+@pytest.mark.parametrize("name", ["offset", "offset, two segments"])
+def test_every_offset(name):
+    """With random elements, and with the largest sums of either sign."""
+    config = CONFIGS[name]
+    beats = list(beats_of(config, random.Random(SEED), 3 * 256))
+    for number, beat in enumerate(beats):
+        beat[6] = number % 256 - 128
+        if number >= 256:
+            nibble = -8 if number < 512 else 7
+            beat[0], beat[2] = [nibble] * config.lanes, [nibble] * config.slots
+    got, expected = one_beat_sums(config, beats)
+    assert got == expected
+    assert len(got) == 768
 
 
 def test_no_bit_pattern_is_a_fault():
@@ -238,10 +273,6 @@ def test_a_beat_every_cycle_whatever_the_data(pipeline):
         (
             {"dense": DenseFormat(4, 32)},
             "Group scale must be 'linear8' in hardware with an index mask, not 'e3m3'",
-        ),
-        (
-            {"dense": DenseFormat(4, 32, scale="linear8", offset=True)},
-            "Offset must be False in the hardware, not True",
         ),
         (
             {"dense": DenseFormat(4, None, 1, 32)},

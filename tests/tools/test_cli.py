@@ -92,7 +92,7 @@ PE_REFUSALS = [
         "default)",
     ),
     ("--group-scale linear8", "Group scale must be 'e3m3' in hardware without an index mask, not 'linear8'"),
-    ("--offset true", "Offset must be False in the hardware, not True"),
+    ("--offset true", "Offset must be False in hardware without an index mask, not True"),
     (
         "--dense-outliers 1 --dense-bank 16 --dense-mask index",
         "Dense mask must be 'bitmap' in the hardware, not 'index'",

@@ -10,6 +10,7 @@ from sw_reference.format import LOW_BITS
 from ...config import PEConfig
 from ..dense_lanes import sums_layout
 from .lanes import dual_picks_layout
+from .offset import offset_choices_layout, offset_picks_layout
 
 __all__ = ["one_step_column_layout", "one_step_row_layout"]
 
@@ -36,6 +37,7 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
     error      result    it must not be trusted
     ========== ========= ==============================================================
 
+    With group offsets there is ``offset`` in ``start``: the sum of all elements, and multiples of it.
     Without group scales there is ``counts`` in ``lane_sum``: there was a beat.
     """
     scale, slots = config.sq.bank_scale, config.slots
@@ -48,6 +50,8 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
         "high_sums": sums_layout(slots),
         "fraction": unsigned(scale.fraction_bits),
     }
+    if config.dense.offset:
+        fields["offset"] = offset_choices_layout(config.lanes, slots)
     if scale.signed:
         fields["negative"] = 1
     if not config.dense.group:
@@ -64,6 +68,7 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
     =============== ======= ==============================================================
     not_codes       0       dense codes, for outlier lanes, inverted
     picks           start   dense codes, for dense lanes
+    offset_picks    start   the group offset, if there is one: a choice for each of its digits
     not_group_scale scaled  the group scale, if there is one, inverted; 0 without a beat
     =============== ======= ==============================================================
     """
@@ -72,6 +77,8 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
         "not_codes": data.ArrayLayout(signed(bits), lanes),
         "picks": dual_picks_layout(lanes, bits),
     }
+    if config.dense.offset:
+        fields["offset_picks"] = offset_picks_layout()
     if config.dense.group:
         fields["not_group_scale"] = unsigned(config.dense.group_scale_bits)
     return data.StructLayout(fields)

@@ -11,6 +11,7 @@ from ...config import PEConfig
 from ...layouts import dense_beat_layout
 from .broadcasts import one_step_column_layout
 from .lanes import dual_picks
+from .offset import offset_picks
 from .schedule import OneStepSchedule
 
 __all__ = ["OneStepColumnSide"]
@@ -52,6 +53,14 @@ class OneStepColumnSide(wiring.Component):
             for bit, pick in enumerate(bits):
                 m.d.comb += [
                     self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
+                    for name, value in pick.items()
+                ]
+        if self._config.dense.offset:
+            for digit, pick in enumerate(offset_picks(self.i.offset)):
+                m.d.comb += [
+                    self.o.offset_picks[digit][name].eq(
+                        delay(m, value, at.start, name=f"offset{digit}_{name}")
+                    )
                     for name, value in pick.items()
                 ]
         if self._config.dense.group:

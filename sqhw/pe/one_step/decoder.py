@@ -8,14 +8,16 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ...arith.pipeline import register
 from ...config import PEConfig
 from ...layouts import sq_beat_layout, step_layout
+from .offset import beat_sum
 
 __all__ = ["IndexDecoder", "as_step"]
 
 
 def as_step(m: Module, beat: Any, step: Any) -> None:
-    """Drives a step by a beat, but for ``last`` and ``error``: all of the beat is done at once."""
+    """Drives a step by a beat, but for ``sum``, ``last`` and ``error``: all of the beat is done at once."""
     m.d.comb += [step[name].eq(beat[name]) for name in ("low", "scale", "index", "high")]
     m.d.comb += [step.first.eq(1), step.done.eq(1)]
 
@@ -41,6 +43,7 @@ class IndexDecoder(wiring.Component):
     latency = 1
 
     def __init__(self, config: PEConfig):
+        self._config = config
         super().__init__(
             {
                 "i": In(stream.Signature(sq_beat_layout(config))),
@@ -59,5 +62,8 @@ class IndexDecoder(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [beat.eq(self.i.p), self.o.valid.eq(self.i.valid)]
         as_step(m, beat, self.o.p)
+        if self._config.dense.offset:
+            total = beat_sum(m, self._config, self.i.p, name="beat_sum")
+            m.d.comb += self.o.p.sum.eq(register(m, total, name="sum", en=self.i.ready))
         m.d.comb += self.o.p.last.eq(beat.last)
         return m

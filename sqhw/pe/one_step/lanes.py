@@ -9,12 +9,15 @@ from amaranth.hdl import Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from sw_reference.dense_format import OFFSET_BITS, OFFSET_FRACTION_BITS
 from sw_reference.format import LOW_BITS
 
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
+from ...layouts import beat_sum_bound
 from ..dense_lanes import pair_picks, sums_layout
 from ..gather import Gather
+from .offset import offset_choices_layout, offset_picks_layout, subtract_offset
 
 __all__ = ["OneHeapLanes", "dual_picks", "dual_picks_layout"]
 
@@ -61,6 +64,8 @@ class OneHeapLanes(wiring.Component):
         Whether gathered codes are registered: ``not_codes`` and ``not_select`` come a cycle early.
     registered
         Heights at which the heap is registered on its way.
+    offset
+        Whether the sum of all elements times an offset joins; ``o`` is in sixteenths then.
 
     Members
     -------
@@ -73,6 +78,8 @@ class OneHeapLanes(wiring.Component):
         Dense codes, for the gathers, inverted.
     not_select : In(ArrayLayout(segment, slots))
         One-hot positions of outliers, each within its segment, inverted.
+    offset : In(offset_choices_layout(lanes, slots)), offset_picks : In(offset_picks_layout())
+        Only with offset.
     o : Out(signed)
         Registered.
     """
@@ -86,26 +93,34 @@ class OneHeapLanes(wiring.Component):
         *,
         long: bool = False,
         registered: Sequence[int] = (),
+        offset: bool = False,
     ):
         self._dense_bits = dense_bits
         self._slots_per_segment = slots * segment // lanes
         self._segment = segment
         self._long = long
         self._registered = registered
-        self._bound = (lanes + (slots << LOW_BITS)) << (LOW_BITS + dense_bits - 2)
-        super().__init__(
-            {
-                "low": In(data.ArrayLayout(signed(LOW_BITS), lanes)),
-                "sums": In(sums_layout(lanes)),
-                "not_sums": In(sums_layout(lanes)),
-                "picks": In(dual_picks_layout(lanes, dense_bits)),
-                "high": In(data.ArrayLayout(signed(LOW_BITS), slots)),
-                "high_sums": In(sums_layout(slots)),
-                "not_codes": In(data.ArrayLayout(signed(dense_bits), lanes)),
-                "not_select": In(data.ArrayLayout(unsigned(segment), slots)),
-                "o": Out(signed_range(self._bound)),
+        self._offset = offset
+        self._point = OFFSET_FRACTION_BITS if offset else 0
+        elements = beat_sum_bound(lanes, slots)
+        self._bound = elements << (dense_bits - 1 + self._point)
+        ports = {
+            "low": In(data.ArrayLayout(signed(LOW_BITS), lanes)),
+            "sums": In(sums_layout(lanes)),
+            "not_sums": In(sums_layout(lanes)),
+            "picks": In(dual_picks_layout(lanes, dense_bits)),
+            "high": In(data.ArrayLayout(signed(LOW_BITS), slots)),
+            "high_sums": In(sums_layout(slots)),
+            "not_codes": In(data.ArrayLayout(signed(dense_bits), lanes)),
+            "not_select": In(data.ArrayLayout(unsigned(segment), slots)),
+        }
+        if offset:
+            self._bound += elements << (OFFSET_BITS - 1)
+            ports |= {
+                "offset": In(offset_choices_layout(lanes, slots)),
+                "offset_picks": In(offset_picks_layout()),
             }
-        )
+        super().__init__(ports | {"o": Out(signed_range(self._bound))})
 
     @property
     def bound(self) -> int:
@@ -119,10 +134,14 @@ class OneHeapLanes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         heap = BitHeap(m, self.o.shape(), name="lanes")
-        self._subtract(m, heap, self.low, self.sums, self.not_sums, self.picks, 0, name="pair")
+        point = self._point
+        self._subtract(m, heap, self.low, self.sums, self.not_sums, self.picks, point, name="pair")
         picks = dual_picks([self._gather(m, slot) for slot in range(len(self.high))])
         not_sums = [~Value.cast(value) for value in self.high_sums]
-        self._subtract(m, heap, self.high, self.high_sums, not_sums, picks, LOW_BITS, name="outliers")
+        column = point + LOW_BITS
+        self._subtract(m, heap, self.high, self.high_sums, not_sums, picks, column, name="outliers")
+        if self._offset:
+            subtract_offset(m, heap, self.offset, self.offset_picks)
         heap.add_constant(-1)
         m.d.comb += self.o.eq(register(m, ~heap.sum(self._registered), name="sum"))
         return m

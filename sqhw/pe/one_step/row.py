@@ -13,6 +13,7 @@ from ...config import PEConfig
 from ...layouts import step_layout
 from ..dense_lanes import pair_sums
 from .broadcasts import one_step_row_layout
+from .offset import offset_choices
 from .schedule import OneStepSchedule
 
 __all__ = ["OneStepRowSide"]
@@ -56,6 +57,11 @@ class OneStepRowSide(wiring.Component):
             m.d.comb += [
                 sums[pair].eq(delay(m, value, at.start, name=f"{name}_sum{pair}"))
                 for pair, value in enumerate(pair_sums(step[name]))
+            ]
+        if self._config.dense.offset:
+            m.d.comb += [
+                row.offset[name].eq(delay(m, value, at.start, name=f"offset_{name}"))
+                for name, value in offset_choices(step.sum).items()
             ]
         m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
         m.d.comb += [

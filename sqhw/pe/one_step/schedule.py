@@ -8,6 +8,7 @@ from ...arith.accumulator import accumulator_latency
 from ...arith.bit_heap import cuts
 from ...arith.scale import shift_latency
 from ...config import PEConfig
+from .offset import OFFSET_DIGITS
 
 __all__ = ["OneStepSchedule"]
 
@@ -36,7 +37,7 @@ class OneStepSchedule:
     def lane_cuts(self) -> tuple[int, ...]:
         """Where the lanes' heap is registered: at once behind the choice of what is summed too."""
         pairs = -(-self.config.lanes // 2) + -(-self.config.slots // 2)
-        rows = pairs * self.config.dense.bits + 1
+        rows = pairs * self.config.dense.bits + 1 + (OFFSET_DIGITS if self.config.dense.offset else 0)
         return (rows, *cuts(rows)) if self.long else ()
 
     @property

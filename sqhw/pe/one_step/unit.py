@@ -24,6 +24,8 @@ _FINE_BITS = 2
 class OneStepUnit(wiring.Component):
     """``acc += bank_scale * group_scale * sum(x * d)``, exact, a beat per cycle.
 
+    With group offsets the sum is that of ``x * (16 * d + offset)``.
+
     Stages: the sum of all lanes; sign and significand of the bank scale; the group scale and the lower bits
     of the bank scale's exponent; the other bits of it, and the accumulator. Registers lie where the word is
     narrow.
@@ -65,6 +67,7 @@ class OneStepUnit(wiring.Component):
             config.sq.segment_size,
             long=at.long,
             registered=at.lane_cuts,
+            offset=config.dense.offset,
         )
         m.d.comb += [
             *(
@@ -73,6 +76,8 @@ class OneStepUnit(wiring.Component):
             ),
             *(getattr(lanes, name).eq(column[name]) for name in ("not_codes", "picks")),
         ]
+        if config.dense.offset:
+            m.d.comb += [lanes.offset.eq(row.offset), lanes.offset_picks.eq(column.offset_picks)]
         value = lanes.o if config.dense.group else lanes.o & row.counts.replicate(len(lanes.o))
         m.submodules.bank_scale = scale = NarrowScale(
             lanes.bound, shape.fraction_bits, signed_scale=shape.signed, registered=at.scale_cuts
