@@ -137,6 +137,10 @@ cli = Group(
         "board": ("sqhw.commands.board:board", "A simulated board, on a pseudo-terminal."),
         "quantize": ("sqhw.commands.quantize:quantize", "A model's weights in SQ-format."),
         "inspect": ("sqhw.commands.quantize:inspect", "What a file holds; packed tensors are checked."),
+        "generate": (
+            "sqhw.commands.generate:generate",
+            "A language model answers, computed as hardware does.",
+        ),
         "compare": (
             "sqhw.commands.compare:compare",
             "Area, clock, energy, bits: one point beside every rival.",

@@ -1,0 +1,1 @@
+"""A language model whose linear layers are computed as an engine computes them."""

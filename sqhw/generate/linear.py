@@ -1,0 +1,115 @@
+"""All linear layers of a model's blocks, on the golden model or on an engine that is held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sw_reference.format import SQFormat
+from sw_reference.llm.arithmetic import Float32
+from sw_reference.quantize import quantize_sq
+
+from ..driver.engine import Engine
+from ..engine.registers import Format
+from .layers import Elements, Layer
+
+__all__ = ["Counts", "Linear", "MismatchError"]
+
+
+class MismatchError(RuntimeError):
+    """An engine returned another sum than the golden model."""
+
+
+@dataclass
+class Counts:
+    """What was done so far.
+
+    Parameters
+    ----------
+    products
+        Multiply-accumulates.
+    compared
+        Sums of an engine that were compared with the golden model's; none differs, or it would have stopped.
+    cycles
+        Clock cycles of the engine's jobs.
+    """
+
+    products: int = 0
+    compared: int = 0
+    cycles: int = 0
+
+
+class Linear:
+    """Computes linear layers: activations become SQ operands, weights are the checkpoint's own codes.
+
+    With an engine its exact sums are compared with the golden model's, all of them, before they go on.
+
+    Parameters
+    ----------
+    layers
+        By name.
+    sq
+        The format of the activations.
+    engine
+        The engine; None for the golden model.
+    done
+        Called with the name of each layer that is finished.
+
+    Members
+    -------
+    counts: Counts
+        Replace it to count anew.
+    """
+
+    def __init__(
+        self,
+        layers: Mapping[str, Layer],
+        sq: SQFormat,
+        engine: Engine | None = None,
+        done: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._layers = layers
+        self._sq = sq
+        self._engine = engine
+        self.done = done
+        self.counts = Counts()
+        self._last: tuple[Float32, Elements] | None = None
+
+    def __call__(self, name: str, x: Float32, weight: Float32) -> Float32:
+        """Returns float32[tokens, outputs], as :data:`sw_reference.llm.Linear`; `weight` is not looked at.
+
+        Raises MismatchError at the first sum that differs.
+        """
+        layer, elements = self._layers[name], self._elements(x)
+        sums = layer.sums(elements)
+        if self._engine is not None:
+            sums = layer.whole(elements, self._on_engine(self._engine, name, layer, elements, sums))
+        self.counts.products += sums.size * x.shape[1]
+        self.done(name)
+        return layer.results(elements, sums)
+
+    def _elements(self, x: Float32) -> Elements:
+        """Query, key and value, and gate and up, take the same activations one after the other."""
+        if self._last is None or self._last[0] is not x:
+            self._last = x, Elements(quantize_sq(x, self._sq, scale="two_candidates"))
+        return self._last[1]
+
+    def _on_engine(
+        self, engine: Engine, name: str, layer: Layer, x: Elements, sums: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        found = engine.matmul(x.tensor, layer.codes, Format.INT64)
+        wanted = layer.of_codes(x, sums)
+        differing = np.argwhere(found != wanted)
+        if len(differing):
+            token, output = differing[0]
+            raise MismatchError(
+                f"{name}: {len(differing)} of {found.size} sums differ; first that of token {token}, "
+                f"output {output}: {found[token, output]}, not {wanted[token, output]}"
+            )
+        self.counts.compared += found.size
+        if engine.statistics is not None:
+            self.counts.cycles += engine.statistics.cycles
+        return found
