@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from sw_reference.accuracy.imported_study import exponents, imported, scattered, sums
 from sw_reference.accuracy.report import merged, outlier_positions, rows, versions
 from sw_reference.accuracy.runner import Result, Study, calibrate, run, windows
 from sw_reference.accuracy.scheme import Scheme
-from sw_reference.accuracy.study import INT8, default, extended, grid, imported, quick
-from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, novel, read_text
+from sw_reference.accuracy.study import INT8, default, extended, grid, quick
+from sw_reference.accuracy.text import CALIBRATION, EVALUATION, Text, manual, novel, read_text
 from sw_reference.accuracy.verify import PAIRS, verify
 from sw_reference.files import as_json, write_text
 from sw_reference.llm import GGUFFile, Model, Tokenizer, find_model
@@ -32,7 +33,16 @@ CALIBRATION_WINDOWS = 4
 WINDOWS = 8
 QUICK_WINDOWS = 2
 
-_STUDIES = {"default": default, "imported": imported, "quick": quick, "extended": extended, "grid": grid}
+_STUDIES = {
+    "default": default,
+    "imported": imported,
+    "exponents": exponents,
+    "sums": sums,
+    "scattered": scattered,
+    "quick": quick,
+    "extended": extended,
+    "grid": grid,
+}
 _OWN_COLUMNS = ("scheme", "bits A", "bits W", "perplexity", "against float", "KL x 100")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -49,6 +59,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--windows", "count", type=click.IntRange(1), default=WINDOWS, help="Of the text.")
 @click.option("--tokens", type=click.IntRange(2), default=LENGTH, help="Of a window.")
 @click.option("--text", type=_FILE, help=f"Evaluation text.  [default: {EVALUATION}]")
+@click.option(
+    "--manual", "manual_text", is_flag=True, help="Evaluate on a manual: Debian's Developer's Reference."
+)
 @click.option("--calibration-text", type=_FILE, help="Another text.  [default: Emma]")
 @click.option("--jobs", "workers", type=click.IntRange(1), default=2, help="Processes, of 2.5 GB each.")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers run instead.")
@@ -67,6 +80,7 @@ def accuracy(
     count: int,
     tokens: int,
     text: Path | None,
+    manual_text: bool,
     workers: int,
     scheduler: str | None,
     cache: Path,
@@ -79,6 +93,8 @@ def accuracy(
     model and your formats, beside float, W8 A8 and NVFP4. A run that was stopped goes on where it stopped.
     """
     own = is_own(mode)
+    if text and manual_text:
+        raise Refused("--manual must come without --text: each names the evaluation text")
     with reading():
         _ = mode["model"] or only_list or find_model()  # what is missing is said before anything is fetched
     study = "quick" if mode["quick"] else mode["study"] or "default"
@@ -86,7 +102,7 @@ def accuracy(
     if only_list:
         return Outcome([scheme.name for scheme in schemes], lambda: _list(schemes))
     with reading():
-        texts = {"text": _text(text, EVALUATION, cache)}
+        texts = {"text": manual(cache) if manual_text else _text(text, EVALUATION, cache)}
         if own:
             chosen = own_study(mode, texts["text"], count, tokens, cache)
         else:

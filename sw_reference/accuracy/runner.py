@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.accuracy.backward import BACKWARD
 from sw_reference.accuracy.calibration import Calibration, Uncalibrated
 from sw_reference.accuracy.operand import Operand
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
@@ -175,6 +176,8 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
         _WEIGHTS.clear()
     weights = _WEIGHTS.setdefault(scheme.weight_key, {})
     model = _model(study.load, study.model)
+    if scheme.sums == "backward":
+        model = Model(model.config, model.weights, model.codes, BACKWARD)
     linear = QuantizedLinear(scheme, model, study.statistics(), weights)
     for window, tokens in enumerate(study.evaluation):
         path = study.result_path(scheme, window)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sw_reference.accuracy.calibration import SITES, Calibration, Site, Uncalibrated, site_of
 from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Imported, Plain, Stored
 from sw_reference.accuracy.operand import Operand, product
-from sw_reference.accuracy.rotation import rotation
+from sw_reference.accuracy.rotation import rotation, scattered
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.llm.model import Model
 
@@ -41,20 +41,31 @@ class Scheme:
         ``"smooth"``: activations divided and weights multiplied, channel by channel, by sqrt(largest
         activation / largest weight), after SmoothQuant. ``"rotate"``: both multiplied by an orthogonal
         matrix, after QuaRot.
+    scatter
+        The channels of each 32 are multiplied by a power of two, from 2**-scatter to 2**scatter at random,
+        and their weights divided by it. The unquantized product stays the same to the last bit; the
+        magnitudes of a row's banks differ more.
+    sums
+        ``"backward"``: the float32 sums outside the products run in reverse order.
     """
 
     name: str
     activation: Format = Plain()  # noqa: RUF009
     weight: Format = Plain()  # noqa: RUF009
     transform: Literal["none", "smooth", "rotate"] = "none"
+    scatter: int = 0
+    sums: Literal["forward", "backward"] = "forward"
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The scheme as data."""
+        """The scheme as data; what is usual about scatter and sums is left out."""
+        unusual: dict[str, Any] = {"scatter": self.scatter} if self.scatter else {}
+        unusual |= {"sums": self.sums} if self.sums != "forward" else {}
         return {
             "activation": _described(self.activation),
             "weight": _described(self.weight),
             "transform": self.transform,
+            **unusual,
         }
 
     @property
@@ -68,7 +79,8 @@ class Scheme:
     @property
     def weight_key(self) -> str:
         """Schemes of the same weight key have the same quantized weights."""
-        return json.dumps([_described(self.weight), self.transform], sort_keys=True)
+        scatter = [self.scatter] if self.scatter else []
+        return json.dumps([_described(self.weight), self.transform, *scatter], sort_keys=True)
 
     @property
     def key(self) -> str:
@@ -151,6 +163,11 @@ class QuantizedLinear:
             site = site.smoothed(factor)
             divisor = factor.astype(np.float32)
             transform = lambda x: x / divisor  # noqa: E731
+        elif self._scheme.scatter:
+            powers = scattered(name, site.weight.shape[1], self._scheme.scatter)
+            site = site.smoothed(powers)
+            narrow_powers = powers.astype(np.float32)
+            transform = lambda x: x / narrow_powers  # noqa: E731
         elif self._scheme.transform == "rotate":
             matrix = rotation(site.weight.shape[1])
             site = site.rotated(matrix)

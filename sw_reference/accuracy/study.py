@@ -6,21 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4, ColumnSplit
-from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.selection import (
     AbovePercentile,
     ByHessian,
     ByRms,
-    Largest,
     OnePerSegment,
     Static,
     Unstructured,
 )
 from sw_reference.accuracy.variants import Variant
-from sw_reference.codes import ScaleChoice
 
-__all__ = ["INT8", "default", "extended", "grid", "imported", "quick"]
+__all__ = ["INT8", "default", "extended", "grid", "quick"]
 
 INT8 = "W8 A8"
 """The scheme that activations are judged by."""
@@ -186,62 +184,6 @@ def quick() -> tuple[Scheme, ...]:
         "W8 A-SQ 16/1 static",
     )
     return tuple(scheme for scheme in default() if scheme.name in names)
-
-
-def imported() -> tuple[Scheme, ...]:
-    """Activations beside the checkpoint's own weights: what each format costs once no weight is quantized
-    anew. Last SQ x SQ, whose weights are."""
-    weights = Imported()
-    return (
-        Scheme("float"),
-        Scheme(INT8, _A8, _W8),
-        *(
-            Scheme(f"imported, {name}", activation, weights)
-            for name, activation in (
-                ("A8", _A8),
-                ("A-SQ 32/2 e3m2s index", _narrow(32, 2)),
-                ("A-SQ 32/4 e3m2s index", _narrow(32, 4)),
-                ("A-SQ 32/2 e3m2s index, two candidates", _narrow(32, 2, scale="two_candidates")),
-                ("A-SQ 32/4 e3m2s index, two candidates", _narrow(32, 4, scale="two_candidates")),
-                ("A-SQ 32/2 e3m2s index, saturating", _narrow(32, 2, scale="saturating")),
-                ("A-SQ 32/4 e3m2s index, saturating", _narrow(32, 4, scale="saturating")),
-                ("A-SQ 2 of each 16, scale per 32, e3m2s index", _narrow(32, 2, segment=16)),
-                ("A-SQ 4 of each 32, scale per 64, e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
-                ("A-SQ 16/2 e5m3", SQ(16, 2, high="int8")),
-                ("A-SQ 16/1 FP16 e5m3", SQ(16, 1)),
-                ("A-SQ 32/2 e2m3s index", _narrow(32, 2, "e2m3s")),
-                ("A-SQ 32/4 e2m3s index", _narrow(32, 4, "e2m3s")),
-                ("A-NVFP4", NVFP4()),
-                ("A-NVFP4 4/6", NVFP4(adaptive=True)),
-                ("A-IF4", IF4()),
-                ("A-MXFP4", MX("fp4")),
-            )
-        ),
-        *(
-            Scheme(f"SQ {name} both, index, GPTQ smooth", activation, weight, "smooth")
-            for name, activation, weight in (
-                ("32/4", _narrow(32, 4), _split(32, 4)),
-                ("32/6, 16/2", _narrow(16, 2), _split(32, 6)),
-            )
-        ),
-    )
-
-
-def _split(bank: int, outliers: int) -> DenseSQ:
-    """SQ weights by magnitude, with positions, linear group scales and compensation."""
-    return DenseSQ(bank, outliers, bank, group_scale="linear8", mask="index", compensate=True)
-
-
-def _narrow(
-    bank: int,
-    outliers: int,
-    bank_scale: str = "e3m2s",
-    *,
-    segment: int | None = None,
-    scale: ScaleChoice = "least_squares",
-) -> SQ:
-    """SQ with positions and a narrow scale."""
-    return SQ(bank, outliers, Largest(), "int8", "index", scale, bank_scale, segment)
 
 
 def extended() -> tuple[Scheme, ...]:

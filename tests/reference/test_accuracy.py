@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,12 +12,15 @@ from sqhw import cli
 from sqhw.commands import accuracy as command
 from sqhw.config import PEConfig
 from sw_reference.accuracy import runner, text
+from sw_reference.accuracy.backward import BACKWARD
 from sw_reference.accuracy.calibration import FIRST, PERCENTILES
 from sw_reference.accuracy.formats import SQ, Dense, Imported
+from sw_reference.accuracy.imported_study import exponents, imported, scattered, sums
 from sw_reference.accuracy.report import merged, rows
+from sw_reference.accuracy.rotation import scattered as scattered_powers
 from sw_reference.accuracy.runner import Result, Study
 from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
-from sw_reference.accuracy.study import default, extended, grid, imported, quick
+from sw_reference.accuracy.study import default, extended, grid, quick
 from sw_reference.accuracy.variants import Variant
 from sw_reference.format import SQFormat
 from sw_reference.llm import Model
@@ -40,7 +44,7 @@ def test_new_parameters_are_described_where_they_are_set():
 
 
 def test_schemes_are_different():
-    for schemes in (default(), extended(), grid(), imported()):
+    for schemes in (default(), extended(), grid(), imported(), exponents(), sums(), scattered()):
         assert len({scheme.name for scheme in schemes}) == len(schemes)
         assert len({scheme.key for scheme in schemes}) == len(schemes)
     assert len(quick()) == 10
@@ -100,12 +104,44 @@ def test_transforms_change_nothing_without_quantization(model, study):
     tokens = study.evaluation[0]
     plain, none = token_losses(model, tokens, lambda name, x, weight: x @ weight.T)
     assert not none.any()
-    for transform in ("none", "smooth", "rotate"):
-        linear = QuantizedLinear(Scheme("x", transform=transform), model, study.calibrated())
+    for scheme in (*(Scheme("x", transform=t) for t in ("none", "smooth", "rotate")), Scheme("x", scatter=3)):
+        linear = QuantizedLinear(scheme, model, study.calibrated())
         assert np.allclose(token_losses(model, tokens, linear)[0], plain, atol=1e-4)
     logits = model.logits(model.hidden(tokens)).astype(np.float64)[:-1]
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert np.allclose(plain, -np.log(probabilities[np.arange(31), tokens[1:]]), atol=1e-5)
+
+
+def test_scattered_channels_leave_the_product_alone():
+    rng = np.random.default_rng(3)
+    x, weight = rng.standard_normal((2, 20, 256), dtype=np.float32)
+    powers = scattered_powers("blk.0.ffn_down", 256, 3)
+    blocks = powers.reshape(-1, 32)
+    assert (blocks == blocks[:, :1]).all()
+    assert {0.125, 8} & set(powers) <= set(powers) <= {0.125, 0.25, 0.5, 1, 2, 4, 8}
+    assert len(set(powers)) > 2
+    assert (powers != scattered_powers("blk.1.ffn_down", 256, 3)).any()
+    narrow = powers.astype(np.float32)
+    y = (x / narrow) @ (weight * narrow).T
+    assert y.size == 400
+    np.testing.assert_array_equal(y, x @ weight.T)
+
+
+def test_backward_sums_are_the_same_numbers_rounded_otherwise(model, study):
+    tokens = study.evaluation[0]
+    other = Model(TINY, model.weights, arithmetic=BACKWARD)
+    one, two = (m.logits(m.hidden(tokens)) for m in (model, other))
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
+    assert (one != two).any()
+    scheme = Scheme("x", Dense(8), Dense(8), sums="backward")
+    assert scheme.configuration["sums"] == "backward"
+    runner._evaluate(replace(study, load=lambda path: model), scheme)
+    backward = Result.read(study, scheme).losses
+    linear = QuantizedLinear(scheme, model, study.calibrated())
+    forward = np.concatenate([token_losses(model, tokens, linear)[0] for tokens in study.evaluation])
+    np.testing.assert_allclose(backward, forward, atol=0.02)
+    assert len(backward) == 62
+    assert (backward != forward).any()
 
 
 def test_divergence_is_that_of_the_two_distributions(model, study):
@@ -238,7 +274,7 @@ def test_statistics_are_those_of_the_inputs(model, study):
     assert str(error.value) == f"Percentile must be one of {PERCENTILES}, not 12.0"
 
 
-@pytest.mark.parametrize("study", ["default", "imported", "quick", "extended", "grid"])
+@pytest.mark.parametrize("study", ["default", "imported", "scattered", "quick", "extended", "grid"])
 def test_names_of_schemes_differ(study, capsys):
     """Jobs are keyed by them."""
     assert cli.main(["measure", "accuracy", "--study", study, "--list", "--json"]) == 0

@@ -1,9 +1,11 @@
 """The accuracy study's texts."""
 
+import gzip
 import hashlib
 import re
 import struct
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -23,17 +25,29 @@ def r_strings(lines):
 
 def test_novel(tmp_path, monkeypatch):
     data = r_strings(["One", "", "first"]) + r_strings(["Two", "é"])
-    package = tmp_path / f"{text.PACKAGE}_{text.VERSION}_all.deb"
+    package = tmp_path / f"{text.NOVELS.name}_{text.NOVELS.version}_all.deb"
     package.write_bytes(b"deb")
     with pytest.raises(ValueError) as error:
         text.novel("Two", tmp_path)
-    assert str(error.value).startswith(f"{package} must have the SHA-256 {text.SHA256}, not ")
-    monkeypatch.setattr(text, "_unpack", lambda package: data)
-    monkeypatch.setattr(text, "SHA256", hashlib.sha256(b"deb").hexdigest())
+    assert str(error.value).startswith(f"{package} must have the SHA-256 {text.NOVELS.sha256}, not ")
+    monkeypatch.setattr(text, "_unpack", lambda package, file: data)
+    own = replace(text.NOVELS, sha256=hashlib.sha256(b"deb").hexdigest())
+    monkeypatch.setattr(text, "NOVELS", own)
     assert text.novel("Two", tmp_path).text == "Two\né"
     with pytest.raises(ValueError) as error:
         text.novel("Three", tmp_path)
-    assert str(error.value) == f"{text.PACKAGE} has no novel that begins with 'Three'"
+    assert str(error.value) == f"{text.NOVELS.name} has no novel that begins with 'Three'"
+
+
+def test_manual(tmp_path, monkeypatch):
+    chapter = "1. Scope of This Document\n*****\n\nThe purpose"
+    contents = {"": f"Title\n\n* 1. Scope of This Document\n\n{chapter}", "no": "Title\n"}
+    monkeypatch.setattr(text, "_content", lambda package, cache: gzip.compress(contents[str(cache)].encode()))
+    monkeypatch.setattr(text, "MANUAL", replace(text.MANUAL, name="m", version="1"))
+    assert text.manual("") == text.Text("Debian m 1", chapter)
+    with pytest.raises(ValueError) as error:
+        text.manual("no")
+    assert str(error.value) == "m must have the chapter '1. Scope of This Document'"
 
 
 def test_missing_tools(tmp_path, monkeypatch):

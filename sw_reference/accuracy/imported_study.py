@@ -1,0 +1,109 @@
+"""Schemes of activations beside a checkpoint's own weights, and what decides between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sw_reference.accuracy.blocks import IF4, MX, NVFP4
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported
+from sw_reference.accuracy.scheme import Scheme
+from sw_reference.accuracy.selection import Largest
+from sw_reference.accuracy.study import INT8
+from sw_reference.codes import ScaleChoice
+
+__all__ = ["exponents", "imported", "scattered", "sums"]
+
+_A8 = Dense(8)
+_W8 = Dense(8)
+
+
+def imported() -> tuple[Scheme, ...]:
+    """Activations beside the checkpoint's own weights: what each format costs once no weight is quantized
+    anew. Last SQ x SQ, whose weights are."""
+    weights = Imported()
+    return (
+        Scheme("float"),
+        Scheme(INT8, _A8, _W8),
+        *(
+            Scheme(f"imported, {name}", activation, weights)
+            for name, activation in (
+                ("A8", _A8),
+                ("A-SQ 32/2 e3m2s index", _narrow(32, 2)),
+                ("A-SQ 32/4 e3m2s index", _narrow(32, 4)),
+                ("A-SQ 32/2 e3m2s index, two candidates", _narrow(32, 2, scale="two_candidates")),
+                ("A-SQ 32/4 e3m2s index, two candidates", _narrow(32, 4, scale="two_candidates")),
+                ("A-SQ 32/2 e3m2s index, saturating", _narrow(32, 2, scale="saturating")),
+                ("A-SQ 32/4 e3m2s index, saturating", _narrow(32, 4, scale="saturating")),
+                ("A-SQ 2 of each 16, scale per 32, e3m2s index", _narrow(32, 2, segment=16)),
+                ("A-SQ 4 of each 32, scale per 64, e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
+                ("A-SQ 16/2 e5m3", SQ(16, 2, high="int8")),
+                ("A-SQ 16/1 FP16 e5m3", SQ(16, 1)),
+                ("A-SQ 32/2 e2m3s index", _narrow(32, 2, "e2m3s")),
+                ("A-SQ 32/4 e2m3s index", _narrow(32, 4, "e2m3s")),
+                ("A-NVFP4", NVFP4()),
+                ("A-NVFP4 4/6", NVFP4(adaptive=True)),
+                ("A-IF4", IF4()),
+                ("A-MXFP4", MX("fp4")),
+            )
+        ),
+        *(
+            Scheme(f"SQ {name} both, index, GPTQ smooth", activation, weight, "smooth")
+            for name, activation, weight in (
+                ("32/4", _narrow(32, 4), _split(32, 4)),
+                ("32/6, 16/2", _narrow(16, 2), _split(32, 6)),
+            )
+        ),
+    )
+
+
+def _split(bank: int, outliers: int) -> DenseSQ:
+    """SQ weights by magnitude, with positions, linear group scales and compensation."""
+    return DenseSQ(bank, outliers, bank, group_scale="linear8", mask="index", compensate=True)
+
+
+def _narrow(
+    bank: int,
+    outliers: int,
+    bank_scale: str = "e3m2s",
+    *,
+    segment: int | None = None,
+    scale: ScaleChoice = "least_squares",
+) -> SQ:
+    """SQ with positions and a narrow scale."""
+    return SQ(bank, outliers, Largest(), "int8", "index", scale, bank_scale, segment)
+
+
+_EXPONENTS = ("e3m2s", "e2m3s")
+
+
+def exponents() -> tuple[Scheme, ...]:
+    """Two bits of exponent against three, of bank scales of six bits, beside the checkpoint's own weights."""
+    return (
+        Scheme("float"),
+        Scheme(INT8, _A8, _W8),
+        *(
+            Scheme(f"imported, A {outliers}/32 {scale} index", _narrow(32, outliers, scale), Imported())
+            for outliers in (2, 4)
+            for scale in _EXPONENTS
+        ),
+    )
+
+
+def sums() -> tuple[Scheme, ...]:
+    """The same schemes with float32 sums in two orders."""
+    both = (exponents()[1], exponents()[4])
+    backward = (replace(s, name=f"{s.name}, sums backward", sums="backward") for s in both)
+    return (*exponents()[:1], *both, *backward)
+
+
+def scattered() -> tuple[Scheme, ...]:
+    """Rows whose banks differ more in magnitude than the model's own: bank scales of two and three bits of
+    exponent, with weights left alone."""
+    return (
+        *exponents()[:2],
+        *(
+            Scheme(f"A 4/32 {scale} index, scattered {width}", _narrow(32, 4, scale), scatter=width)
+            for width in range(4)
+            for scale in _EXPONENTS
+        ),
+    )
