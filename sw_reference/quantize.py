@@ -26,7 +26,7 @@ from sw_reference.format import LOW_MAX, SENTINEL, SQFormat
 from sw_reference.policy import LargestMagnitude, Policy, as_policy, to_banks
 from sw_reference.tensors import SQTensor, named_elements, used_slots
 
-__all__ = ["SCALE_STEPS", "quantize_dense", "quantize_sq"]
+__all__ = ["FP16_LIMIT", "SCALE_STEPS", "STEPS", "quantize_dense", "quantize_sq"]
 
 SCALE_STEPS = (0, 1, -1, -2)
 """Bank scales that least squares tries, in legal codes above the covering one; of equal errors the first
@@ -36,11 +36,13 @@ Sum of squared errors on the embedded activations (``sw_reference.activations``)
 scale, for bank 16: with two INT8 outliers 0.792 with these and 0.979 without the step up, since an outlier in
 its bank's units finds a closer code; with one FP16 outlier 0.802 and 0.811. A third step down brings nothing.
 """
-_STEPS: dict[ScaleChoice, tuple[int, ...]] = {
+STEPS: dict[ScaleChoice, tuple[int, ...]] = {
     "two_candidates": (0, -1),
     "least_squares": SCALE_STEPS,
 }
-_FP16_LIMIT = float(np.nextafter(np.float32(65520), np.float32(0)))  # the largest that rounds below Inf
+"""What rules of least squared error try, likewise."""
+FP16_LIMIT = float(np.nextafter(np.float32(65520), np.float32(0)))
+"""The largest float32 that rounds to a finite FP16 number."""
 _MIN_EXPONENT = -126
 
 
@@ -123,7 +125,7 @@ def _row_exponent(
     largest_scale = float(bank_scales(fmt.scale)[-1])
     low = np.abs(regular).max(axis=(1, 2))
     high = np.abs(outliers).max(axis=(1, 2), initial=0)
-    limit = _FP16_LIMIT if fmt.high == "fp16" else fmt.high_max * largest_scale
+    limit = FP16_LIMIT if fmt.high == "fp16" else fmt.high_max * largest_scale
     smallest = np.int32(_MIN_EXPONENT)
     exponent = np.maximum(
         np.where(low > 0, power_of_two_scale(low, LOW_MAX * largest_scale), smallest),
@@ -163,7 +165,7 @@ def _encode(
         part *= to_units
         part_high *= to_units
         best = _covering(part, part_high, scales, fmt, beyond=int(scale == "saturating"))
-        if scale in _STEPS:
+        if scale in STEPS:
             best, other = _least_squares(part, part_high, best, scales, fmt, scale)
             if negative is not None:
                 # Elements have the first sign now: those of banks that take the other one turn.
@@ -228,7 +230,7 @@ def _least_squares(
     both = fmt.bank_scale.signed and scale == "least_squares"
     quotients, codes = np.empty_like(low), np.empty_like(low)
     best, least = [index, index], [np.full(len(index), np.inf) for _ in range(2)]
-    for step in _STEPS[scale]:
+    for step in STEPS[scale]:
         candidate = np.clip(index + step, 0, len(scales) - 1)
         bank_scale = scales[candidate]
         np.rint(np.divide(low, bank_scale, out=quotients), out=quotients)
