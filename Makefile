@@ -35,7 +35,7 @@ help:  ## list the targets
 	@echo '  OUTPUT=folder or file of the report, PYTHON=python3.11, VENV=.venv'
 
 ##@ Use
-.PHONY: verilog array engine sim bitstream
+.PHONY: verilog array engine sim bitstream torch
 venv: $(READY)  ## .venv with the pinned tools and sqhw (the other targets make it when needed)
 
 verilog: $(READY)  ## Verilog and a manifest of each processing element, under build/verilog
@@ -52,6 +52,8 @@ sim: | compiler $(READY)  ## emitted Verilog against the golden model, on activa
 
 bitstream: $(READY) $(VENV)/.boards  ## bitstreams of the boards, or of BOARD
 	@$(SQHW) bitstream $(BOARD) $(OUTPUT_OPTION)
+
+torch: $(READY) $(VENV)/.llm $(VENV)/.torch  ## PyTorch and what docs/researchers.md needs, in .venv (6 GB)
 
 ##@ Measure
 .PHONY: synth area ppa fpga energy explore clock accuracy bench-reference bench-engine layer bench-runtime pages
@@ -130,12 +132,15 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 	@$(SQHW) verify plan $(OUTPUT_OPTION)
 
 ##@ Develop
-.PHONY: test test-slow test-architects test-serial lint docs capture
+.PHONY: test test-slow test-torch test-architects test-serial lint docs capture
 test: | compiler $(READY) $(VENV)/.cluster  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
 test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)
 	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
+
+test-torch: torch  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
+	@$(PY) -m pytest -q -m torch tests/torch --junitxml=build/test/torch.xml
 
 test-architects: $(READY) $(VENV)/.architects  ## the mapper ZigZag on a core of `sqhw measure zigzag`
 	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py

@@ -19,7 +19,8 @@ napoleon_google_docstring = False
 napoleon_custom_sections = [("Members", "params_style")]
 napoleon_use_ivar = True
 suppress_warnings = ["ref.python"]  # several classes have a parameter of one name
-autodoc_mock_imports = ["distributed"]  # `make docs` does without it, and without Matplotlib (figures)
+# `make docs` does without these, and without Matplotlib (figures).
+autodoc_mock_imports = ["compressed_tensors", "distributed", "torch", "transformers"]
 default_role = "code"
 myst_heading_anchors = 4
 html_theme = "alabaster"

@@ -74,7 +74,10 @@ class Encoding:
         return self.in_row_units() * self.row_scale()[:, None]
 
     def units(self) -> Tensor:
-        """Returns the elements as integers in units of row scale * 2**format.unit_exponent: float64[rows, k]."""
+        """Returns the elements as integers in units of row scale * 2**format.unit_exponent.
+
+        float64[rows, k]
+        """
         return self.in_row_units().double() * 2.0**-self.format.unit_exponent
 
     def row_scale(self) -> Tensor:
@@ -98,7 +101,9 @@ class Encoding:
         bitmap = torch.zeros(self.low.shape, dtype=torch.int8, device=low.device).view(-1, fmt.segment_size)
         if fmt.outliers:
             bitmap.scatter_add_(1, position, marked.to(torch.int8))
-        codes = high.half().view(torch.int16).view(torch.uint16) if fmt.high == "fp16" else high.to(torch.int8)
+        codes = (
+            high.half().view(torch.int16).view(torch.uint16) if fmt.high == "fp16" else high.to(torch.int8)
+        )
         arrays = {
             "low": low.to(torch.int8).view(*shape, fmt.bank),
             "bitmap": bitmap.bool().view(*shape, fmt.bank),
@@ -171,7 +176,9 @@ def checked(x: Tensor) -> Tensor:
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"A matrix must be a tensor of floats, not {kind}")
     if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"A matrix must have shape [rows, k] with at least one element, not {tuple(x.shape)}")
+        raise ValueError(
+            f"A matrix must have shape [rows, k] with at least one element, not {tuple(x.shape)}"
+        )
     result = x.detach().float()
     if not result.abs().amax().isfinite():
         bad = ~result.isfinite()

@@ -12,12 +12,13 @@ from sw_reference.accuracy.operand import Operand, product
 from sw_reference.checks import check_choice
 from sw_reference.codes import SCALE_CHOICES, ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat, check_pair
-from sw_reference.pack import dense_bytes_per_row, pack_dense, pack_sq, sq_bytes_per_row, unpack_dense, unpack_sq
+from sw_reference.pack import pack_dense, pack_sq
 from sw_reference.policy import LargestMagnitude, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.split import dequantize
 from sw_reference.tensors import DenseTensor, SQTensor
 
+from ..packed.packed_file import bytes_per_row, unpacked
 from .encode import encode
 from .quantized import numpy_matrix
 
@@ -31,10 +32,10 @@ class SQLinear(nn.Module):
     """A linear layer whose activations and weights are quantized: one of them SQ, the other dense.
 
     ``"exact"`` gives the float32 results of the golden model, and so of the hardware, to the last bit, on a
-    CPU. Its integers are multiplied in float64: as long as the sum of the magnitudes of a row times the largest
-    magnitude of the other operand, in units of their lowest bits, stays below 2**53, every partial sum of
-    any order is exact. Rows beyond that bound are cut into limbs that keep it. A bias is added to the result
-    in float32. ``"fast"`` multiplies the quantized values in the dtype of its input, on its device.
+    CPU. Its integers are multiplied in float64: as long as the sum of the magnitudes of a row times the
+    largest magnitude of the other operand, in units of their lowest bits, stays below 2**53, every partial
+    sum of any order is exact. Rows beyond that bound are cut into limbs that keep it. A bias is added to
+    the result in float32. ``"fast"`` multiplies the quantized values in its input's dtype, on its device.
 
     The weights are kept packed, as a file of ``sqhw quantize`` holds them. There is no gradient.
 
@@ -63,7 +64,7 @@ class SQLinear(nn.Module):
     weight_packed: Tensor
         uint8[out_features, bytes per row].
     weight_row_scale: Tensor
-        int32[out_features]: the bits of float32 row scales. Integers stay what they are where a model is cast.
+        int32[out_features]: the bits of float32 row scales. Casting a model leaves integers alone.
     divisor: Tensor | None
         int32[in_features]: the bits of float32 numbers.
 
@@ -100,8 +101,8 @@ class SQLinear(nn.Module):
         self.scale: ScaleChoice = scale
         self.policy = LargestMagnitude() if threshold is None else Threshold(threshold)
         self.mode = mode
-        size = (sq_bytes_per_row if isinstance(weights, SQFormat) else dense_bytes_per_row)(weights, in_features)
-        packed = torch.zeros((out_features, size), dtype=torch.uint8, device=device)
+        size = out_features, bytes_per_row(weights, in_features)
+        packed = torch.zeros(size, dtype=torch.uint8, device=device)
         self.register_buffer("weight_packed", packed)
         ones = torch.ones(out_features, dtype=torch.float32, device=device)
         self.register_buffer("weight_row_scale", ones.view(torch.int32))
@@ -133,8 +134,8 @@ class SQLinear(nn.Module):
             Their format: the largest magnitudes are outliers, scales are of least squared error. Or the
             weights quantized already, of a checkpoint's codes or by another rule.
         divisor
-            float32[in_features], if given: the input is divided by it, and the weights, unless they are quantized
-            already, are multiplied by it.
+            float32[in_features], if given: the input is divided by it, and the weights, unless they are
+            quantized already, are multiplied by it.
         options
             As the class takes them: mode, scale, threshold.
         """
@@ -142,10 +143,19 @@ class SQLinear(nn.Module):
         if isinstance(weights, SQFormat | DenseFormat):
             scaled = weight.float() if divisor is None else weight.float() * divisor.to(weight.device)
             matrix = numpy_matrix(scaled)
-            weights = (quantize_sq if isinstance(weights, SQFormat) else quantize_dense)(matrix, weights)
+            if isinstance(weights, SQFormat):
+                weights = quantize_sq(matrix, weights)
+            else:
+                weights = quantize_dense(matrix, weights)
         options |= {"bias": linear.bias is not None, "smoothed": divisor is not None}
         layer = cls(
-            weights.k, weights.rows, activations, weights.format, device=weight.device, dtype=weight.dtype, **options
+            weights.k,
+            weights.rows,
+            activations,
+            weights.format,
+            device=weight.device,
+            dtype=weight.dtype,
+            **options,
         )
         layer.set_weights(weights)
         if linear.bias is not None:
@@ -170,14 +180,14 @@ class SQLinear(nn.Module):
         """Returns the weights as the golden model's tensor."""
         packed = self.weight_packed.cpu().numpy()
         row_scale = self.weight_row_scale.cpu().numpy().view(np.float32)
-        unpack: Any = unpack_sq if isinstance(self.weights, SQFormat) else unpack_dense
-        tensor: SQTensor | DenseTensor = unpack(packed, self.weights, self.in_features, row_scale)
-        return tensor
+        return unpacked(self.weights, self.in_features, packed, row_scale)
 
     @property
     def weight(self) -> Tensor:
         """The weights as numbers: [out_features, in_features], of the bias's dtype or float32."""
-        return self._values(torch.float32 if self.bias is None else self.bias.dtype, self.weight_packed.device)
+        return self._values(
+            torch.float32 if self.bias is None else self.bias.dtype, self.weight_packed.device
+        )
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -242,7 +252,9 @@ class SQLinear(nn.Module):
         super()._load_from_state_dict(*arguments, **options)
 
     def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}, {self.activations}, {self.weights}, mode={self.mode!r}"
+        return (
+            f"{self.in_features}, {self.out_features}, {self.activations}, {self.weights}, mode={self.mode!r}"
+        )
 
 
 def _check_formats(activations: Any, weights: Any) -> None:

@@ -280,7 +280,7 @@ def test_the_step_up_is_worth_it(fmt, shares, monkeypatch):
 
     covering, errors = error("absmax"), []
     for steps in (quantize.SCALE_STEPS, (0, -1, -2), (*quantize.SCALE_STEPS, -3)):
-        monkeypatch.setitem(quantize._STEPS, "least_squares", steps)
+        monkeypatch.setitem(quantize.STEPS, "least_squares", steps)
         errors.append(error("least_squares"))
     assert [round(e / covering, 3) for e in errors] == shares
 
