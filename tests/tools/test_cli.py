@@ -301,6 +301,7 @@ def test_tree_is_the_documented_one():
         "board",
         "quantize",
         "inspect",
+        "generate",
         "compare",
         "sim",
         "verify",
