@@ -122,6 +122,7 @@ data = Group(
     {
         "show": ("sqhw.commands.data:show", "What the activations are."),
         "capture": ("sqhw.commands.data:capture", "Redo them from the model's weights."),
+        "checkpoints": ("sqhw.commands.checkpoints:checkpoints", "Inputs and results of layers, to compare."),
         "continue": ("sqhw.commands.data:continue_text", "Continue a text with the model."),
     },
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sw_reference.llm import GGUFFile, find_model
+from sw_reference.llm import LAYERS, GGUFFile, find_model
 
 from ..console import Command, Outcome, command_line, progress, reading
 from ..measure import clock as clocks
@@ -88,8 +88,8 @@ def product(
     "--layer",
     "layers",
     multiple=True,
-    type=click.Choice(list(speed.LAYERS)),
-    default=list(speed.LAYERS),
+    type=click.Choice(list(LAYERS)),
+    default=list(LAYERS),
     help="Of the block.",
 )
 @report_option("engine")

@@ -10,7 +10,6 @@ import numpy as np
 
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.format import as_parameters
-from sw_reference.llm.reproducible import REPRODUCIBLE
 
 from .. import __version__
 from ..console import Begin
@@ -55,7 +54,7 @@ class Setting:
 def prepare(setting: Setting, begin: Begin) -> Session:
     """Loads the model; ValueError if its weights are not in codes that the formats hold."""
     pe = preset(setting.preset)
-    model, matrices = load(setting.model, REPRODUCIBLE)
+    model, matrices = load(setting.model)
     layers = coded_layers(matrices, pe.sq, pe.dense, begin("Importing weights", len(matrices)))
     golden = Linear(layers, pe.sq)
     end = setting.model.metadata.get("tokenizer.ggml.eos_token_id")

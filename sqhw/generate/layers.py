@@ -1,9 +1,13 @@
-"""A model's linear layers as operands: the codes of its checkpoint, and what offsets add to their sums."""
+"""A model's linear layers as operands: the codes of its checkpoint, and what offsets add to their sums.
+
+Layers that take the same activations, such as query, key and value, are one operand, one below the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +16,8 @@ from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.checkpoints.imported import CodedMatrix
 from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, unit_exponent
-from sw_reference.llm import Model, ModelConfig
-from sw_reference.llm.arithmetic import Arithmetic
+from sw_reference.llm import LAYERS, Model, ModelConfig
+from sw_reference.llm.reproducible import REPRODUCIBLE
 from sw_reference.notation import format_text
 from sw_reference.rounding import round_result
 from sw_reference.split import dense_integers, split
@@ -27,7 +31,7 @@ added."""
 
 
 class Elements:
-    """Activations, and their elements as numbers: decoded once for all layers that take them.
+    """Activations, and their elements as numbers.
 
     Members
     -------
@@ -48,20 +52,22 @@ class Elements:
 
 
 class Layer:
-    """A linear layer in the codes of its checkpoint.
+    """Linear layers that take the same activations, in the codes of their checkpoint.
 
     An engine without group offsets multiplies the codes alone. What offsets add is a small product of its
     own: the sums of the activations of each group, times group scale and offset.
 
     Parameters
     ----------
-    tensor
-        The weights, offsets included.
+    tensors
+        The weights of each, by name, offsets included.
     sq
         The format of the activations.
 
     Members
     -------
+    parts: dict[str, slice]
+        The outputs of each layer, by name.
     codes: DenseTensor
         The weights without their offsets: what an engine takes.
 
@@ -71,7 +77,12 @@ class Layer:
         If sums could leave the numbers that float64 holds exactly.
     """
 
-    def __init__(self, tensor: DenseTensor, sq: SQFormat) -> None:
+    def __init__(self, tensors: Mapping[str, DenseTensor], sq: SQFormat) -> None:
+        ends = np.cumsum([tensor.rows for tensor in tensors.values()]).tolist()
+        self.parts = {
+            name: slice(start, end) for name, start, end in zip(tensors, [0, *ends], ends, strict=False)
+        }
+        tensor = _joined(list(tensors.values()))
         bits = accumulator_bits(sq, tensor.format, tensor.k)
         if bits > _EXACT_BITS:
             raise ValueError(f"Sums must fit {_EXACT_BITS} bits, not {bits}: format {format_text(sq)}")
@@ -111,10 +122,19 @@ class Layer:
         return round_result(sums, x.tensor.row_scale, self._tensor.row_scale, self._unit)
 
 
+def _joined(tensors: Sequence[DenseTensor]) -> DenseTensor:
+    """Returns the rows of operands of one format, which has no outliers, as one operand."""
+    fields: dict[str, Any] = {}
+    for name in ("codes", "group_scale", "row_scale", "offset"):
+        arrays = [getattr(tensor, name) for tensor in tensors]
+        fields[name] = None if arrays[0] is None else np.concatenate(arrays)
+    return replace(tensors[0], **fields)
+
+
 def coded_layers(
-    matrices: dict[str, CodedMatrix], sq: SQFormat, dense: DenseFormat, done: Callable[[str], None]
+    matrices: Mapping[str, CodedMatrix], sq: SQFormat, dense: DenseFormat, done: Callable[[str], None]
 ) -> dict[str, Layer]:
-    """Returns layers by name.
+    """Returns by each matrix's name the layer that it is a part of.
 
     Parameters
     ----------
@@ -130,19 +150,24 @@ def coded_layers(
     ValueError
         If the hardware's dense format does not hold a matrix's codes; the message names it.
     """
-    layers = {}
+    tensors: dict[str, dict[str, DenseTensor]] = {}
     for name, matrix in matrices.items():
         found = dense_format(matrix, dense.group)
         if replace(found, offset=False) != dense:
             need = format_text(replace(found, offset=False))
             raise ValueError(f"{name}: its codes need the dense format {need!r}, not {format_text(dense)!r}")
-        layers[name] = Layer(import_dense(matrix.part(slice(None)), found).tensor, sq)
+        _, block, short, _ = name.split(".")
+        site = tensors.setdefault(f"{block}.{LAYERS[short]}", {})
+        site[name] = import_dense(matrix.part(slice(None)), found).tensor
         done(name)
-    return layers
+    layers = [Layer(site, sq) for site in tensors.values()]
+    return {name: layer for layer in layers for name in layer.parts}
 
 
-def load(file: GGUFFile, arithmetic: Arithmetic) -> tuple[Model, dict[str, CodedMatrix]]:
+def load(file: GGUFFile) -> tuple[Model, dict[str, CodedMatrix]]:
     """Returns a model without the numbers of its blocks' linear layers, which are NaN, and their codes.
+
+    The model computes everything else with the same bits on every machine.
 
     Raises ValueError if a linear layer is not in codes that a dense operand holds.
     """
@@ -156,4 +181,4 @@ def load(file: GGUFFile, arithmetic: Arithmetic) -> tuple[Model, dict[str, Coded
             weights[name] = np.broadcast_to(np.float32(np.nan), matrix.shape)
         else:
             weights[name] = file.tensor(name)
-    return Model(ModelConfig.from_metadata(file.metadata), weights, arithmetic=arithmetic), codes
+    return Model(ModelConfig.from_metadata(file.metadata), weights, arithmetic=REPRODUCIBLE), codes

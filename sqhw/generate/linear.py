@@ -50,7 +50,7 @@ class Linear:
     Parameters
     ----------
     layers
-        By name.
+        By the names of their parts.
     sq
         The format of the activations.
     engine
@@ -76,38 +76,40 @@ class Linear:
         self._engine = engine
         self.done = done
         self.counts = Counts()
-        self._last: tuple[Float32, Elements] | None = None
+        self._last: tuple[Float32, Layer, Float32] | None = None
 
     def __call__(self, name: str, x: Float32, weight: Float32) -> Float32:
         """Returns float32[tokens, outputs], as :data:`sw_reference.llm.Linear`; `weight` is not looked at.
 
         Raises MismatchError at the first sum that differs.
         """
-        layer, elements = self._layers[name], self._elements(x)
+        layer = self._layers[name]
+        # The parts of a layer come one after the other, with the same activations.
+        if self._last is None or self._last[0] is not x or self._last[1] is not layer:
+            self._last = x, layer, self._results(layer, x)
+        self.done(name)
+        return self._last[2][:, layer.parts[name]]
+
+    def _results(self, layer: Layer, x: Float32) -> Float32:
+        elements = Elements(quantize_sq(x, self._sq, scale="two_candidates"))
         sums = layer.sums(elements)
         if self._engine is not None:
-            sums = layer.whole(elements, self._on_engine(self._engine, name, layer, elements, sums))
+            sums = layer.whole(elements, self._on_engine(self._engine, layer, elements, sums))
         self.counts.products += sums.size * x.shape[1]
-        self.done(name)
         return layer.results(elements, sums)
 
-    def _elements(self, x: Float32) -> Elements:
-        """Query, key and value, and gate and up, take the same activations one after the other."""
-        if self._last is None or self._last[0] is not x:
-            self._last = x, Elements(quantize_sq(x, self._sq, scale="two_candidates"))
-        return self._last[1]
-
     def _on_engine(
-        self, engine: Engine, name: str, layer: Layer, x: Elements, sums: NDArray[np.int64]
+        self, engine: Engine, layer: Layer, x: Elements, sums: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         found = engine.matmul(x.tensor, layer.codes, Format.INT64)
         wanted = layer.of_codes(x, sums)
         differing = np.argwhere(found != wanted)
         if len(differing):
             token, output = differing[0]
+            name, part = next((n, part) for n, part in layer.parts.items() if output < part.stop)
             raise MismatchError(
                 f"{name}: {len(differing)} of {found.size} sums differ; first that of token {token}, "
-                f"output {output}: {found[token, output]}, not {wanted[token, output]}"
+                f"output {output - part.start}: {found[token, output]}, not {wanted[token, output]}"
             )
         self.counts.compared += found.size
         if engine.statistics is not None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from sw_reference.activations import load_activations
 from sw_reference.format import as_parameters
-from sw_reference.llm import GGUFFile
+from sw_reference.llm import LAYERS, GGUFFile
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
@@ -34,7 +34,6 @@ from ..tools.tools import package_version
 from .tables import Begin, Record
 
 __all__ = [
-    "LAYERS",
     "SIZES",
     "Size",
     "layer",
@@ -56,17 +55,6 @@ SIZES: dict[str, tuple[Size, ...]] = {
     "one token": ((1, 576, 576),),
 }
 """M, N, K of each series. Two numbers of columns give the rate once the engine is steady."""
-
-LAYERS: dict[str, str] = {
-    "attn_q": "attn_qkv",
-    "attn_k": "attn_qkv",
-    "attn_v": "attn_qkv",
-    "attn_output": "attn_output",
-    "ffn_gate": "ffn_gate_up",
-    "ffn_up": "ffn_gate_up",
-    "ffn_down": "ffn_down",
-}
-"""The linear layers of a block, and the captured site whose activations each one takes."""
 
 
 def product(

@@ -6,10 +6,11 @@ linear layers, to measure what a format costs. ``docs/model.md`` says how it was
 
 from sw_reference.checkpoints.gguf import GGUFFile, find_model
 from sw_reference.llm.config import ModelConfig
-from sw_reference.llm.model import KVCache, Linear, Model, generate, product
+from sw_reference.llm.model import LAYERS, KVCache, Linear, Model, generate, product
 from sw_reference.llm.tokenizer import Tokenizer
 
 __all__ = [
+    "LAYERS",
     "GGUFFile",
     "KVCache",
     "Linear",

@@ -20,6 +20,7 @@ from sw_reference.llm.arithmetic import FAST, Arithmetic, Float32
 from sw_reference.llm.config import ModelConfig
 
 __all__ = [
+    "LAYERS",
     "Float32",
     "KVCache",
     "Linear",
@@ -31,6 +32,18 @@ __all__ = [
 Linear = Callable[[str, Float32, Float32], Float32]
 """Computes a linear layer: (GGUF tensor name such as ``blk.11.ffn_down.weight``, x float32[tokens, in],
 weight float32[out, in]) -> float32[tokens, out]."""
+
+
+LAYERS: dict[str, str] = {
+    "attn_q": "attn_qkv",
+    "attn_k": "attn_qkv",
+    "attn_v": "attn_qkv",
+    "attn_output": "attn_output",
+    "ffn_gate": "ffn_gate_up",
+    "ffn_up": "ffn_gate_up",
+    "ffn_down": "ffn_down",
+}
+"""The linear layers of a block, and the site whose activations each one takes."""
 
 
 def product(name: str, x: Float32, weight: Float32) -> Float32:

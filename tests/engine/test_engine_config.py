@@ -10,9 +10,9 @@ from sqhw.config import ArrayConfig, EngineConfig
 from sqhw.engine.register_pages import c_header, markdown
 from sqhw.engine.registers import REGISTERS, register
 from sqhw.layouts import buffer_bits
-from sqhw.measure.speed import LAYERS
 from sqhw.presets import ENGINE_PRESETS, PRESETS, engine_preset
 from sw_reference.format import DenseFormat
+from sw_reference.llm import LAYERS
 
 ROOT = Path(__file__).parents[2]
 BIG = ENGINE_PRESETS["8x8"]

@@ -13,7 +13,6 @@ from sqhw.generate.session import Session
 from sqhw.presets import PRESETS
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.llm import generate
-from sw_reference.llm.reproducible import REPRODUCIBLE
 from tests.generate.models import CONFIG, tiny_gguf
 
 PROMPT = [3, 1, 4, 1, 5]
@@ -35,14 +34,14 @@ class StandIn:
         self.jobs += 1
         y = golden(x, w, output)
         if self.jobs == self._wrong:
-            y[1, 3] += 1
+            y[1, 67] += 1
         return y
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     file = GGUFFile(tiny_gguf(tmp_path_factory.mktemp("model") / "model.gguf"))
-    model, matrices = load(file, REPRODUCIBLE)
+    model, matrices = load(file)
     return model, coded_layers(matrices, LEAN.sq, LEAN.dense, lambda name: None)
 
 
@@ -72,7 +71,7 @@ def test_a_stopped_run_goes_on_where_it_was(parts, tmp_path):
         stopped = session(parts, file, engine)
         before = len(stopped.steps)
         steps = list(stopped.run(count))
-        assert engine.jobs == 7 * CONFIG.blocks * (count - before)
+        assert engine.jobs == 4 * CONFIG.blocks * (count - before)
     assert timeless(steps) == timeless(whole)
 
 
@@ -87,9 +86,9 @@ def test_every_sum_of_an_engine_is_compared(parts, tmp_path):
 
 
 def test_the_first_sum_that_differs_stops_the_run(parts, tmp_path):
-    wrong = session(parts, tmp_path / "a.json", StandIn(9))
+    wrong = session(parts, tmp_path / "a.json", StandIn(5))
     pattern = (
-        r"blk\.1\.attn_k\.weight: 1 of 160 sums differ; first that of token 1, output 3: (-?\d+), not (-?\d+)"
+        r"blk\.1\.attn_k\.weight: 1 of 640 sums differ; first that of token 1, output 3: (-?\d+), not (-?\d+)"
     )
     with pytest.raises(MismatchError) as raised:
         list(wrong.run(TOKENS))
