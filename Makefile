@@ -132,8 +132,8 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 	@$(SQHW) verify plan $(OUTPUT_OPTION)
 
 ##@ Develop
-.PHONY: test test-slow test-torch test-architects test-serial lint docs capture
-test: | compiler $(READY) $(VENV)/.cluster  ## the quick tests, type checker and linter included; CI runs this
+.PHONY: test test-slow test-torch test-architects test-serial lint docs notebook capture
+test: | compiler $(READY) $(VENV)/.cluster $(VENV)/.notebook  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
 
 test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)
@@ -153,6 +153,9 @@ lint: $(READY)  ## ruff, mypy, and Verilator -Wall on the emitted Verilog
 
 docs: $(READY) $(VENV)/.docs  ## the pages and a reference of the Python packages as HTML, under build/docs
 	@$(PY) -m sphinx -q -W --keep-going -d build/docs/trees docs build/docs/html
+
+notebook: $(READY) $(VENV)/.notebook  ## run docs/notebooks/start.ipynb anew, its outputs in place (half a minute)
+	@$(SQHW) measure notebooks
 
 capture: $(READY) $(VENV)/.llm  ## redo the embedded activations from the model's weights (fetches 93 MB)
 	@$(SQHW) data capture $(OUTPUT_OPTION)

@@ -99,6 +99,7 @@ measure = Group(
         "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
         "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),
         "pages": ("sqhw.commands.measure:pages", "Pages, tables and figures from the committed reports."),
+        "notebooks": ("sqhw.commands.measure:notebooks", "The notebooks of docs/notebooks, run anew."),
     },
 )
 

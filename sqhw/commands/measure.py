@@ -17,6 +17,7 @@ from ..measure import area as areas
 from ..measure import energy as energies
 from ..measure import explore as space
 from ..measure import fpga as fpgas
+from ..measure import notebooks as all_notebooks
 from ..measure import pages as all_pages
 from ..measure import zigzag as cores
 from ..measure.rival_beats import DRIVEN
@@ -29,6 +30,7 @@ __all__ = [
     "energy",
     "explore",
     "fpga",
+    "notebooks",
     "pages",
     "zigzag",
 ]
@@ -169,4 +171,11 @@ def zigzag(preset: str, rival: str | None, tokens: int, output: Path, **values: 
 def pages(picture: bool) -> Outcome:
     """Make pages, tables and figures of README and docs from the reports in docs/results."""
     paths = all_pages.write(picture=picture)
+    return Outcome([str(path) for path in paths], lambda: say("\n".join(map(str, paths))))
+
+
+@click.command(cls=Command)
+def notebooks() -> Outcome:
+    """Run the notebooks of docs/notebooks, and write their outputs in place."""
+    paths = all_notebooks.write()
     return Outcome([str(path) for path in paths], lambda: say("\n".join(map(str, paths))))

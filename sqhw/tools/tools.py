@@ -53,6 +53,8 @@ PACKAGES: dict[str, tuple[str, bool]] = {
     "amaranth-boards": ("0.0.21", True),  # pins
     "softfloatpy": ("1.2.3.post1", False),  # judge of floats
     "distributed": ("2026.7.1", False),  # jobs on other machines
+    "ipykernel": ("7.4.0", False),  # notebooks
+    "nbclient": ("0.11.0", False),
     "matplotlib": ("3.11.2", False),  # figures
 }
 """Tools from Python packages: the version, and whether it must be exactly that one."""

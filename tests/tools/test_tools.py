@@ -146,7 +146,7 @@ def test_lock_meets_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     locked = {}
-    for name in ("-architects", "", "-llm", "-ppa", "-boards", "-cluster", "-docs", "-torch"):
+    for name in ("-torch", "-architects", "", "-notebook", "-llm", "-ppa", "-boards", "-cluster", "-docs"):
         lines = (ROOT / f"requirements{name}.txt").read_text().splitlines()
         locked |= dict(line.split("==") for line in lines if not line.startswith("#"))
     wanted = [Requirement(text) for text in sum(extras.values(), project["dependencies"])]
