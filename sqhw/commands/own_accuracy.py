@@ -12,6 +12,7 @@ from sw_reference.accuracy.own import IMPORT, own_schemes
 from sw_reference.accuracy.runner import Study, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.text import Text
+from sw_reference.codes import SCALE_CHOICES
 from sw_reference.llm import find_model
 
 from ..console import Refused, reading, refusing
@@ -44,7 +45,7 @@ def own_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--scale",
-            type=click.Choice(["least_squares", "two_candidates", "absmax"]),
+            type=click.Choice(SCALE_CHOICES),
             help="How bank scales of --activations are chosen.  [default: least_squares]",
         ),
         click.option(
