@@ -22,7 +22,7 @@ from sw_reference.files import write_text
 __all__ = ["COMMAND", "FOLDER", "renew"]
 
 FOLDER = Path(__file__).parents[1] / "verilog"
-_PE = "fp16"
+_PE = "default"
 _ENGINE = "tiny"
 _SITES = 4
 _EACH = 8
@@ -43,7 +43,7 @@ def renew(folder: Path) -> list[Path]:
 def _vectors(config: PEConfig) -> dict[str, str]:
     """Payloads in hexadecimal, ``last`` as the top bit, results as float32; and how many there are."""
     words: dict[str, list[int]] = {"sq": [], "dense": [], "scale": [], "y": []}
-    jobs = site_jobs(config, sq_operand="activations", policy="largest", share=4)
+    jobs = site_jobs(config, sq_operand="activations", policies=("largest",), share=4)
     for _, job in zip(range(_SITES), jobs, strict=False):
         chosen = range(0, len(job.pairs), len(job.pairs) // _EACH)[:_EACH]
         streams = job.streams(config)

@@ -41,14 +41,14 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int)
 def simulation() -> str:
     """The middle layer of the default preset, and of the engine."""
     report = _load("sim")
-    names = ("preset", "site", "compared", "mismatches", "cycles", "utilization", "gate_rate")
+    names = ("preset", "site", "policy", "compared", "mismatches", "cycles", "utilization", "gate_rate")
     rows = [
         [cell(name, row[name]) for name in names]
         for row in report["rows"]
         if row["layer"] == "layer 11" and row["preset"] in ("default", "engine 2x2")
     ]
     total = f"{report['compared']:,} results compared, {report['mismatches']} mismatches."
-    return f"{_table([name.replace('_', ' ') for name in names], rows, texts=2)}\n\n{total}"
+    return f"{_table([name.replace('_', ' ') for name in names], rows, texts=3)}\n\n{total}"
 
 
 def mutation() -> str:

@@ -69,7 +69,7 @@ class PEConfig:
     sq: SQFormat = SQFormat()
     dense: DenseFormat = DenseFormat(4, 64)
     lanes: int = 16
-    outlier_lanes: int = 2
+    outlier_lanes: int = 1
     k_max: int = 4096
     output: Literal["pipelined", "serial"] = "pipelined"
     pipeline: Literal["short", "long"] = "short"

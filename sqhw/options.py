@@ -28,7 +28,7 @@ _BOUNDS = {
     "lanes": ("bank",),
     "k_max": ("bank",),
     "outlier_lanes": ("outliers", "lanes"),
-    "dense_outliers": ("dense_bank", "outlier_lanes"),
+    "dense_outliers": ("dense_bank",),
     "dense_bank": ("dense_outliers",),
     "output_stages": ("axi_bits", "columns"),
 }
@@ -119,8 +119,8 @@ def selected(
     """Configurations that options ask for, by label.
 
     Without parameters, the presets that are named, or all. With parameters, one configuration called
-    ``custom``: a preset, in which they replace what it has. Outlier lanes that are not given are no more
-    than a beat can hold outliers.
+    ``custom``: a preset, in which they replace what it has. Outlier lanes that are not given are as many as
+    a beat can hold outliers, so that none stalls.
 
     Parameters
     ----------
@@ -149,11 +149,20 @@ def selected(
     new = own | typed
     new |= {name: None for name in typed if type(None) in get_args(known[name].hint) and new[name] == 0}
     if "outlier_lanes" not in typed:
-        new["outlier_lanes"] = max(0, min(new["outlier_lanes"], new["outliers"], new["lanes"]))
+        new["outlier_lanes"] = _slots(**{name: new[name] for name in _SLOTS})
     try:
         return {"custom": _built(type(presets[label]), {p.path: new[name] for name, p in known.items()})}
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error}{_collision(str(error), label, own, typed)}") from error
+
+
+_SLOTS = ("bank", "segment", "outliers", "mask", "lanes")
+
+
+def _slots(bank: int, segment: int | None, outliers: int, mask: str, lanes: int) -> int:
+    """The most outliers of a beat; of parameters that are out of their ranges, any number."""
+    segments = lanes // max(1, segment or bank) if mask == "index" else 1
+    return max(0, min(outliers * segments, lanes))
 
 
 def _built(kind: type, values: Mapping[tuple[str, ...], Any]) -> Any:

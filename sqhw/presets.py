@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sw_reference.format import DenseFormat, SQFormat
 
@@ -9,12 +11,9 @@ __all__ = ["ARRAYS", "ENGINE_PRESETS", "PRESETS", "array_preset", "engine_preset
 
 PRESETS: dict[str, PEConfig] = {
     "default": PEConfig(),
-    "compact": PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, 64), lanes=32, outlier_lanes=2),
     "tiny": PEConfig(
         SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=2048, output="serial"
     ),
-    "fp16": PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 64), lanes=16, outlier_lanes=1),
-    "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1),
     "paper": PEConfig(SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), lanes=16, outlier_lanes=4),
     "lean": PEConfig(
         SQFormat(32, 2, "int8", "index", "e3m2s"),
@@ -31,14 +30,13 @@ PRESETS: dict[str, PEConfig] = {
 }
 """Design points by name.
 
-``lean``, to begin with: fewest bits per element (4.75) and smallest array, 2 INT8 outliers by index in 32
-elements, a narrow bank scale. ``fine``: 4 outliers, 5.31 bits, where activations must lose no more than INT8
-ones do. ``default``: the engine's unit, 16 elements per bank with a bitmap, 2 INT8 outliers and a lane for
-each; never stalls. ``compact``: the same with 32 elements per bank, fewer gates per multiplication.
-``tiny``: the smallest useful one, a bank in two beats, a serial output stage. ``fp16``: 16 elements per bank,
-1 FP16 outlier, which has a range of its own and leaves its bank's scale alone; never stalls. ``wide``: twice
-the lanes for one FP16 outlier lane. ``paper``: the configuration of the paper's area claim, in-band mask,
-s = 0.75, INT8 high codes and INT8 dense operand.
+``default``: dense INT4 lanes, a gated FP16 outlier lane, a bitmap. 16 elements per bank, 1 FP16 outlier,
+which has a range of its own and leaves its bank's scale alone. ``lean``: fewest bits per element (4.75) and
+smallest array, 2 INT8 outliers by index in 32 elements, a narrow bank scale. ``fine``: 4 outliers, 5.31
+bits, where activations must lose no more than INT8 ones do. ``tiny``: the smallest useful one, 1 INT8
+outlier with a bitmap, a bank in two beats, a serial output stage. ``paper``: the configuration of the
+paper's area claim, in-band mask, s = 0.75, INT8 high codes and INT8 dense operand. All have a lane for every
+outlier of a beat, so that none stalls for outliers.
 """
 
 
@@ -51,18 +49,17 @@ def preset(name: str) -> PEConfig:
 
 ARRAYS: dict[str, ArrayConfig] = {
     "default": ArrayConfig(PRESETS["default"], 8, 8),
-    "sparse": ArrayConfig(PEConfig(SQFormat(32, 1, "fp16"), DenseFormat(4, 64), 32, 1), 8, 8),
-    "compact": ArrayConfig(PRESETS["compact"], 8, 8),
     "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
     "lean": ArrayConfig(PRESETS["lean"], 8, 8),
     "fine": ArrayConfig(PRESETS["fine"], 8, 8),
 }
-"""Design points by name.
+"""Design points by name: units of the presets of the same name. ``tiny`` is for quick tests."""
 
-None ever stalls, whatever the data. ``default``, ``compact`` and ``sparse`` have two INT8
-outliers and two outlier lanes per 16 lanes, the same per 32, and one FP16 outlier and one lane per 32.
-``lean`` and ``fine`` have two and four INT8 outliers by index per 32 lanes. ``tiny`` is for quick tests.
-"""
+
+_EIGHT = ArrayConfig(
+    PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 64), lanes=16, outlier_lanes=2, k_max=2048), 8, 8
+)
+"""Two INT8 outliers with a bitmap per 16 elements, and a lane for each."""
 
 
 def array_preset(name: str) -> ArrayConfig:
@@ -85,8 +82,8 @@ ENGINE_PRESETS: dict[str, EngineConfig] = {
         n_max=256,
         output_stages=1,
     ),
-    "2x2": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=2, columns=2), output_stages=2),
-    "8x8": EngineConfig(ArrayConfig(PEConfig(k_max=2048), rows=8, columns=8)),
+    "2x2": EngineConfig(replace(_EIGHT, rows=2, columns=2), output_stages=2),
+    "8x8": EngineConfig(_EIGHT),
 }
 """Design points by name. ``tiny``: the smallest useful engine. ``2x2``: with units and streams of
 ``8x8``, for short simulations. ``8x8``: 64 units of 16 lanes, 1,024 multiply-accumulates per cycle."""

@@ -20,7 +20,7 @@ __all__ = ["CASES", "Measurement", "document", "measure"]
 
 SEED = 1
 ROWS, K, COLUMNS = 256, 1536, 576
-SQ = SQFormat()
+SQ = SQFormat(16, 2, "int8")
 DENSE = DenseFormat(4, 64)
 NARROW = SQFormat(32, 4, "int8", "index", "e3m2s")
 LINEAR = DenseFormat(4, 32, scale="linear8")

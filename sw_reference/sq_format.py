@@ -52,8 +52,8 @@ class SQFormat:
     """
 
     bank: int = 16
-    outliers: int = 2
-    high: Literal["fp16", "int8"] = "int8"
+    outliers: int = 1
+    high: Literal["fp16", "int8"] = "fp16"
     mask: Literal["bitmap", "sentinel", "index"] = "bitmap"
     scale: str = "e5m3"
     segment: int | None = None

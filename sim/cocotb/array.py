@@ -43,7 +43,7 @@ async def real_activations(dut: Any) -> None:
     await bench.start()
     compared = mismatches = 0
     with REPORT.open("a") as report:
-        for job in site_jobs(CONFIG.pe, sq_operand="activations", policy="threshold", share=1):
+        for job in site_jobs(CONFIG.pe, sq_operand="activations", policies=("threshold",), share=1):
             streams, expected = tiles(job)
             free = await bench.run(streams, len(expected))
             held = await bench.run(streams, len(expected), pause_in=0.1, pause_out=0.5)

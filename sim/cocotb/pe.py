@@ -29,15 +29,13 @@ REPORT = Path(os.environ["SQHW_REPORT"])
 PAIRS = int(os.environ["SQHW_PAIRS"]) if "SQHW_PAIRS" in os.environ else None
 PAUSE_IN, PAUSE_OUT = 0.1, 0.6
 
+_BOTH, _LARGEST, _THRESHOLD = ("largest", "threshold"), ("largest",), ("threshold",)
 PLAN: dict[str, dict[str, Any]] = {
-    "default": {"sq_operand": "activations", "policy": "largest", "share": 1},
-    "compact": {"sq_operand": "activations", "policy": "largest", "share": 3},
-    "tiny": {"sq_operand": "activations", "policy": "threshold", "share": 16},
-    "fp16": {"sq_operand": "activations", "policy": "largest", "share": 1},
-    "wide": {"sq_operand": "activations", "policy": "threshold", "share": 3},
-    "paper": {"sq_operand": "weights", "policy": "largest", "share": 4},
-    "lean": {"sq_operand": "activations", "policy": "largest", "share": 3},
-    "fine": {"sq_operand": "activations", "policy": "largest", "share": 3},
+    "default": {"sq_operand": "activations", "policies": _BOTH, "share": 1},
+    "tiny": {"sq_operand": "activations", "policies": _THRESHOLD, "share": 16},
+    "paper": {"sq_operand": "weights", "policies": _LARGEST, "share": 4},
+    "lean": {"sq_operand": "activations", "policies": _LARGEST, "share": 3},
+    "fine": {"sq_operand": "activations", "policies": _LARGEST, "share": 3},
 }
 """How each preset meets the captured activations and weights."""
 

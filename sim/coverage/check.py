@@ -39,7 +39,7 @@ SHARED = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 32), lanes=4, outlier_
 
 DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "PE default": partial(cover_pe, PRESETS["default"]),
-    "PE fp16": partial(cover_pe, PRESETS["fp16"]),
+    "PE of the engine 8x8": partial(cover_pe, engine_preset("8x8").pe),
     "PE tiny": partial(cover_pe, PRESETS["tiny"]),
     "PE SQ x SQ": partial(cover_pe, SQ_SQ),
     "PE shared multiplier": partial(cover_pe, SHARED),

@@ -9,7 +9,7 @@ from typing import Any
 from amaranth.hdl import Module, Signal
 
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
-from sqhw.presets import PRESETS
+from sqhw.presets import PRESETS, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof
@@ -30,6 +30,7 @@ __all__ = ["PROOFS", "QUICK"]
 
 CONFIGS: dict[str, PEConfig] = {
     **PRESETS,
+    "engine 8x8": engine_preset("8x8").pe,
     "steps": PEConfig(SQFormat(8, 3, "int8", "sentinel"), DenseFormat(4), 4, 2, 32),
     "no outliers": PEConfig(SQFormat(8, 0), DenseFormat(4, 16), 8, 0, 256),
     "all outliers": PEConfig(SQFormat(8, 8, "fp16"), DenseFormat(4), 8, 3, 64),
@@ -40,7 +41,7 @@ CONFIGS: dict[str, PEConfig] = {
 
 _INDEX = PEConfig(SQFormat(8, 2, "int8", "index", "e1m0s", 4), DenseFormat(4), 8, 4, 32)
 
-_STEPS = ("default", "compact", "tiny", "fp16", "wide", "paper", "steps", "no outliers", "all outliers")
+_STEPS = ("default", "engine 8x8", "tiny", "paper", "steps", "no outliers", "all outliers")
 
 
 def _decoder(name: str) -> Proof:
@@ -62,7 +63,7 @@ def _decoder(name: str) -> Proof:
 
 _LONG_BUGS: dict[str, Iterable[str]] = {
     "steps": DECODER_BUGS,
-    "default": ("outlier in the last lane lost", "high codes mixed up"),
+    "engine 8x8": ("outlier in the last lane lost", "high codes mixed up"),
 }
 """Of decoders whose beats are several steps, and of those that find outliers while they count."""
 
@@ -325,7 +326,7 @@ PROOFS: tuple[Proof, ...] = (
 QUICK = (
     "decoder[tiny]",
     "decoder[steps]",
-    "long_decoder[default]",
+    "long_decoder[engine 8x8]",
     "accumulator[narrow]",
     "buffer",
     "credits",

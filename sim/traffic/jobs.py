@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,20 +56,22 @@ def _job(config: PEConfig, names: tuple[str, str], sq_values: Any, dense_values:
     return Job(*names, policy, sq, dense, product.acc, product.y, pairs)
 
 
-def site_jobs(config: PEConfig, *, sq_operand: str, policy: str, share: int) -> Iterator[Job]:
-    """Yields one job per captured layer and site.
+def site_jobs(config: PEConfig, *, sq_operand: str, policies: Sequence[str], share: int) -> Iterator[Job]:
+    """Yields one job per policy, captured layer and site.
 
     Parameters
     ----------
     sq_operand
         ``"activations"`` or ``"weights"``: which side is in SQ-format; the other is the dense operand.
-    policy
-        ``"largest"`` or ``"threshold"``.
+    policies
+        Of ``"largest"`` and ``"threshold"``.
     share
         Every `share`-th weight row is used, so that slow configurations stay quick.
     """
-    for site in load_activations().sites:
-        yield _site_job(config, site, sq_operand, policy, share)
+    sites = load_activations().sites
+    for policy in policies:
+        for site in sites:
+            yield _site_job(config, site, sq_operand, policy, share)
 
 
 def _site_job(config: PEConfig, site: Site, sq_operand: str, policy: str, share: int) -> Job:

@@ -236,7 +236,8 @@ def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
     how = {name: given.pop(name) for name in ("scale", "threshold", *_FILES) if name in given}
     how |= {name: TensorFile(how[name]) for name in _FILES if name in how}
     if weights == "sq":
-        return Recipe(SQFormat(scale=given.pop("bank_scale", "e5m3"), **given), **how)
+        given = {"outliers": 2, "high": "int8", "scale": given.pop("bank_scale", "e5m3")} | given
+        return Recipe(SQFormat(**given), **how)
     group, scale = given.pop("group", 64), given.pop("group_scale", "linear8")
     bits: Literal[4, 8] = 4 if weights == "int4" else 8
     return Recipe(DenseFormat(bits, group or None, scale=scale, **given), **how)

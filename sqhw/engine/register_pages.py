@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from .registers import ADDRESS_BITS, REGISTERS, Format, Register
+from .registers import ADDRESS_BITS, REGISTERS, Format
 
 __all__ = ["c_header", "markdown"]
 
 
-def markdown(dma: Sequence[Register]) -> str:
-    """Returns docs/registers.md: the registers of the engine, and those of its DMA."""
+def markdown() -> str:
+    """Returns docs/registers.md."""
     lines = [
         "# Registers of the engine",
         "",
@@ -21,13 +19,11 @@ def markdown(dma: Sequence[Register]) -> str:
         "(WSTRB) are answered with SLVERR and change nothing. Bits that are not listed read as 0. What can",
         "be written is 0 after reset.",
         "",
-        *_table(REGISTERS),
-        "",
-        "An engine that reads and writes memory by itself (`sqhw verilog dma`) has these too:",
-        "",
-        *_table(dma),
+        "| offset | name | access | |",
+        "|---|---|---|---|",
     ]
-    for register in (*REGISTERS, *dma):
+    lines += [f"| 0x{r.offset:02X} | `{r.name}` | {r.access_text} | {r.text} |" for r in REGISTERS]
+    for register in REGISTERS:
         if len(register.fields) == 1:
             continue
         lines += ["", f"## {register.name}", "", "| bits | field | |", "|---|---|---|"]
@@ -38,19 +34,14 @@ def markdown(dma: Sequence[Register]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(registers: Iterable[Register]) -> list[str]:
-    rows = [f"| 0x{r.offset:02X} | `{r.name}` | {r.access_text} | {r.text} |" for r in registers]
-    return ["| offset | name | access | |", "|---|---|---|---|", *rows]
-
-
-def c_header(dma: Sequence[Register]) -> str:
-    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT; those of the DMA too."""
+def c_header() -> str:
+    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT."""
     lines = [
         "/* Registers of the sqhw engine. Made by `sqhw registers`; do not edit by hand. */",
         "#ifndef SQ_ENGINE_REGISTERS_H",
         "#define SQ_ENGINE_REGISTERS_H",
     ]
-    for register in (*REGISTERS, *dma):
+    for register in REGISTERS:
         lines += ["", f"/* {register.access_text}: {register.text} */"]
         lines.append(f"#define SQ_ENGINE_{register.name} 0x{register.offset:02X}u")
         if len(register.fields) == 1:

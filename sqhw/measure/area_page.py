@@ -256,8 +256,8 @@ array adds operand registers, decoders and delay lines, once per row and column.
 too, which holds the sum while the next tile is computed. INT4 weights carry a group scale per 64 elements
 on all sides, *lean* and *fine* a wider one per beat;
 INT6 and INT8 do without. SQ without a remark has one FP16 outlier per 16 elements (the preset
-`fp16`) or 32 (the array `sparse`); with a shared multiplier, per 32 and 64. *2 INT8 high* names the presets
-`default` and `compact`.
+`default`) or 32; with a shared multiplier, per 32 and 64. *2 INT8 high* is, with 16 lanes, what the
+engines `2x2` and `8x8` have.
 
 * **Cells**: areas of {title} ({source}). GE is area divided by that of {nand2}, {nand2_area:g} um2. Full
   adders are the library's {full_adder} on all sides. Yosys and ABC map for area, all units by one script;

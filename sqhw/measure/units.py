@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from sw_reference.format import DenseFormat, SQFormat
 
 from ..config import ArrayConfig, PEConfig
-from ..presets import array_preset, preset
+from ..presets import preset
 from .core import BareArray, BarePE, ShiftHarness
 from .rivals.array import Rival, RivalArray
 from .rivals.fp16_dot import FP16Decode, FP16Dot
@@ -153,12 +153,15 @@ _OPERATORS = {
 }
 """No rival: it shows what compressor trees are worth."""
 
-SQ: dict[int, PEConfig] = {16: preset("fp16"), 32: array_preset("sparse").pe}
+SQ: dict[int, PEConfig] = {
+    16: preset("default"),
+    32: PEConfig(SQFormat(32, 1, "fp16"), DenseFormat(4, GROUP), lanes=32, outlier_lanes=1),
+}
 """SQ configurations with FP16 high codes, by lanes: one outlier and a lane for it, so that no beat stalls."""
 
 _INT8 = {
-    16: preset("default"),
-    32: preset("compact"),
+    16: PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, GROUP), lanes=16, outlier_lanes=2),
+    32: PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, GROUP), lanes=32, outlier_lanes=2),
     64: PEConfig(SQFormat(64, 4, "int8"), DenseFormat(4, GROUP), lanes=64, outlier_lanes=4),
 }
 """The same with two INT8 outliers, or four of 64, and a lane for each."""

@@ -56,7 +56,10 @@ def test_sizes(size, stalls):
     assert check(config, tiles, stalls=stalls) == 5 * size[0] * size[1]
 
 
+STEPS = ("two int8", "two fp16, one lane")
+"""A beat with two outliers is one step, and two."""
 FORMATS = (
+    *STEPS,
     "shared multiplier",
     "no outliers, long",
     "no outliers, sentinel",
@@ -80,7 +83,10 @@ def test_formats(name):
 
 @pytest.mark.parametrize(
     "pe",
-    [*PRESETS.values(), *(replace(PRESETS[name], pipeline="long") for name in ("default", "fp16", "wide"))],
+    [
+        *PRESETS.values(),
+        *(replace((PRESETS | CONFIGS)[name], pipeline="long") for name in ("default", *STEPS)),
+    ],
 )
 def test_latency(pe):
     config = ArrayConfig(pe, 2, 1)
@@ -104,7 +110,12 @@ def _outliers(config, words):
 
 @pytest.mark.parametrize(
     ("pe", "stalls"),
-    [(SMALL, "both"), (PRESETS["default"], "in"), (PRESETS["wide"], "out"), (BOTH, "both")],
+    [
+        (SMALL, "both"),
+        (PRESETS["default"], "in"),
+        *((CONFIGS[name], "out") for name in STEPS),
+        (BOTH, "both"),
+    ],
 )
 def test_a_long_pipeline_agrees(pe, stalls):
     """Short tiles and long ones, rows in step although each has queues of its own."""

@@ -45,7 +45,7 @@ def test_accumulators_are_as_printed():
         ("bank 32, 2 INT8 outliers, e3m2s, index x INT4, group 64, linear8", lean, linear),
         ("bank 32, 4 INT8 outliers, e3m2s, index x INT4, group 64, linear8", fine, linear),
         ("bank 32, 4 INT8 outliers, e3m2s, index x INT4, group 64, linear8, offset", fine, offset),
-        ("bank 16, 2 INT8 outliers, e5m3, bitmap x INT4, group 64, e3m3", SQFormat(), first),
-        ("bank 16, 1 FP16 outlier, e5m3, bitmap x INT4, group 64, e3m3", SQFormat(16, 1, "fp16"), first),
+        ("bank 16, 2 INT8 outliers, e5m3, bitmap x INT4, group 64, e3m3", SQFormat(16, 2, "int8"), first),
+        ("bank 16, 1 FP16 outlier, e5m3, bitmap x INT4, group 64, e3m3", SQFormat(), first),
     ):
         assert f"| {text} | {accumulator_bits(sq, dense, 4096)} |" in PAGE.read_text()

@@ -20,7 +20,8 @@ from tests.reference.cases import random_dense, random_sq
 
 UNITS = {
     "default": PEConfig(k_max=256),
-    "wide": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1, k_max=256),
+    "two int8": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 64), 16, 2, k_max=256),
+    "two fp16": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), lanes=32, outlier_lanes=1, k_max=256),
     "paper": PRESETS["paper"],
     "several beats": PEConfig(
         SQFormat(32, 5, "fp16"), DenseFormat(8, 96), lanes=8, outlier_lanes=2, k_max=128

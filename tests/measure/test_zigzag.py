@@ -80,7 +80,7 @@ def test_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(zigzag, "simulate", simulate)
     monkeypatch.setattr(zigzag, "fetched", lambda name, cache: name)
     monkeypatch.chdir(tmp_path)
-    arguments = ["measure", "zigzag", "--preset", "compact", "--rows", "4", "--tokens", "2"]
+    arguments = ["measure", "zigzag", "--preset", "lean", "--rows", "4", "--tokens", "2"]
     assert cli.main([*arguments, "--output", "core.yaml"]) == 0
     assert seen == [4 * 8 * 32, ("sq_32_2_int8_32_4x8", 32, 2, 4)]
     text = (tmp_path / "core.yaml").read_text()

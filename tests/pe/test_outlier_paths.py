@@ -18,8 +18,8 @@ from tests.pe.test_sq_sq import CONFIGS as SQ_SQ
 @pytest.mark.parametrize(
     ("config", "kind", "fields"),
     [
-        (PRESETS["default"], INT8Outliers, {"select", "take", "high"}),
-        (PRESETS["fp16"], FP16Outliers, {"select", "take", "high", "shift"}),
+        (CONFIGS["two int8"], INT8Outliers, {"select", "take", "high"}),
+        (PRESETS["default"], FP16Outliers, {"select", "take", "high", "shift"}),
         (CONFIGS["no outliers"], NoOutliers, set()),
         (
             CONFIGS["shared multiplier"],

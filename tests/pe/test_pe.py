@@ -29,6 +29,8 @@ CONFIGS = {
     "no outliers, sentinel": PEConfig(SQFormat(4, 0, mask="sentinel"), DenseFormat(8), 4, 0, 64),
     "all outliers": PEConfig(SQFormat(4, 4, "fp16"), DenseFormat(4), 4, 1, 64),
     "all outliers, int8": PEConfig(SQFormat(8, 8, "int8"), DenseFormat(4), 8, 3, 64),
+    "two int8": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 64), 16, 2, 1024),
+    "two fp16, one lane": PEConfig(SQFormat(32, 2, "fp16"), DenseFormat(4, 64), 32, 1, 4096),
     "int8 nibbles": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 32), 16, 1, 1024),
     "int8 whole": PEConfig(SQFormat(16, 2, "int8", "sentinel"), DenseFormat(4, 16), 16, 2, 1024),
     "fp16 sentinel": PEConfig(SQFormat(16, 1, "fp16", "sentinel"), DenseFormat(4, 64), 16, 1, 1024),
@@ -109,7 +111,15 @@ def test_agrees_with_the_golden_model(name):
     agrees((PRESETS | CONFIGS)[name], name, patterns)
 
 
-LONG = ("default", "int8 whole", "wide accumulator", "shared multiplier", "bank 64 in 4 beats", "no outliers")
+LONG = (
+    "default",
+    "two int8",
+    "int8 whole",
+    "wide accumulator",
+    "shared multiplier",
+    "bank 64 in 4 beats",
+    "no outliers",
+)
 """One of each kind; the others take longer than they tell."""
 
 
@@ -122,7 +132,8 @@ def test_a_long_pipeline_agrees(name):
 
 
 @pytest.mark.parametrize(
-    "config", [*PRESETS.values(), PEConfig(pipeline="long"), replace(PRESETS["fp16"], pipeline="long")]
+    "config",
+    [*PRESETS.values(), *(replace(c, pipeline="long") for c in (PRESETS["default"], CONFIGS["two int8"]))],
 )
 def test_latency_is_constant(config):
     dut = ProcessingElement(config)
@@ -162,7 +173,7 @@ def test_serial_output_takes_a_beat_every_cycle_of_long_dot_products(k, interval
 
 
 def test_a_beat_with_more_outliers_than_lanes_takes_as_many_cycles_as_it_needs():
-    config = PRESETS["wide"]
+    config = CONFIGS["two fp16, one lane"]
     rng = np.random.default_rng(SEED)
     x = rng.standard_normal((20, 64)).astype(np.float32)
     sq = quantize_sq(x, config.sq)  # two outliers in every bank of one beat, one outlier lane

@@ -90,14 +90,14 @@ def test_bad_sq_formats_are_refused(arguments, message):
 @pytest.mark.parametrize(
     ("fmt", "bits"),
     [
-        (SQFormat(32, 2, mask="index", scale="e3m2s"), "4.75"),
-        (SQFormat(32, 3, mask="index", scale="e3m2s"), "5.03125"),
-        (SQFormat(32, 4, mask="index", scale="e3m2s"), "5.3125"),
-        (SQFormat(32, 2, mask="index", scale="e3m2s", segment=16), "5.1875"),
-        (SQFormat(64, 4, mask="index", scale="e4m2s", segment=32), "5.234375"),
-        (SQFormat(32, 2, mask="bitmap", scale="e3m2s"), "5.4375"),
-        (SQFormat(32, 2, mask="sentinel", scale="e3m2s"), "4.6875"),
-        (SQFormat(32, 0, mask="index", scale="e3m2s"), "4.1875"),
+        (SQFormat(32, 2, "int8", "index", scale="e3m2s"), "4.75"),
+        (SQFormat(32, 3, "int8", "index", scale="e3m2s"), "5.03125"),
+        (SQFormat(32, 4, "int8", "index", scale="e3m2s"), "5.3125"),
+        (SQFormat(32, 2, "int8", "index", scale="e3m2s", segment=16), "5.1875"),
+        (SQFormat(64, 4, "int8", "index", scale="e4m2s", segment=32), "5.234375"),
+        (SQFormat(32, 2, "int8", "bitmap", scale="e3m2s"), "5.4375"),
+        (SQFormat(32, 2, "int8", "sentinel", scale="e3m2s"), "4.6875"),
+        (SQFormat(32, 0, "int8", "index", scale="e3m2s"), "4.1875"),
     ],
     ids=str,
 )
@@ -135,7 +135,7 @@ def test_a_segment_of_the_whole_bank_is_none():
 
 
 def test_usual_parameters_of_a_format_are_left_out():
-    assert as_parameters(SQFormat()) == {"bank": 16, "outliers": 2, "high": "int8", "mask": "bitmap"}
+    assert as_parameters(SQFormat()) == {"bank": 16, "outliers": 1, "high": "fp16", "mask": "bitmap"}
     assert as_parameters(DenseFormat(4, 64)) == {"bits": 4, "group": 64, "outliers": 0, "bank": None}
     sq, dense = (
         SQFormat(32, 2, "int8", "index", "e3m2s", 16),
@@ -191,12 +191,12 @@ def test_the_bound_is_the_largest_sum(bank, outliers, dense_bank, dense_outliers
 
 
 def test_widths_of_common_products():
-    default = SQFormat(), DenseFormat(4, 64)
-    assert accumulator_bits(*default, 4096) == 64
-    assert accumulator_bits(SQFormat(), DenseFormat(4, 64, 1, 16), 4096) == 67
-    assert accumulator_bits(SQFormat(16, 1, "fp16"), DenseFormat(4, 64, 1, 16), 4096) == 68
-    assert accumulator_bits(SQFormat(16, 1, "fp16"), DenseFormat(4, None, 1, 16), 4096) == 57
-    lean, fine = (SQFormat(32, n, mask="index", scale="e3m2s") for n in (2, 4))
+    two = SQFormat(16, 2, "int8")
+    assert accumulator_bits(two, DenseFormat(4, 64), 4096) == 64
+    assert accumulator_bits(two, DenseFormat(4, 64, 1, 16), 4096) == 67
+    assert accumulator_bits(SQFormat(), DenseFormat(4, 64, 1, 16), 4096) == 68
+    assert accumulator_bits(SQFormat(), DenseFormat(4, None, 1, 16), 4096) == 57
+    lean, fine = (SQFormat(32, n, "int8", "index", scale="e3m2s") for n in (2, 4))
     linear, offset = (DenseFormat(4, 64, scale="linear8", offset=offset) for offset in (False, True))
     assert [accumulator_bits(sq, dense, 4096) for sq in (lean, fine) for dense in (linear, offset)] == [
         38, 43, 39, 44,

@@ -108,7 +108,8 @@ def aligned(sq, dense):
     ("sq_format", "dense_format", "k"),
     [
         (SQFormat(), DenseFormat(4, 64), 4096),
-        (SQFormat(), DenseFormat(8, 64), 16384),
+        (SQFormat(16, 2, "int8"), DenseFormat(4, 64), 4096),
+        (SQFormat(16, 2, "int8"), DenseFormat(8, 64), 16384),
         (SQFormat(4, 4, "fp16"), DenseFormat(8, 64), 8192),
         (SQFormat(16, 4, "int8", "sentinel"), DenseFormat(8), 4096),
         (SQFormat(), DenseFormat(4, 64, 1, 16), 4096),

@@ -1,7 +1,6 @@
 """Quantization agrees with the slow model, element by element, and refuses what it cannot encode."""
 
 import re
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -39,9 +38,9 @@ def test_sq_agrees_with_the_slow_model(fmt):
     assert compared == 4 * 16 * 2 * fmt.bank
 
 
+@pytest.mark.parametrize("fmt", [SQFormat(), SQFormat(16, 2, "int8")], ids=str)
 @pytest.mark.parametrize("k", [1, 5, 16, 100])
-def test_sq_agrees_with_the_slow_model_at_any_k(k):
-    fmt = SQFormat()
+def test_sq_agrees_with_the_slow_model_at_any_k(fmt, k):
     compared = 0
     for x in matrices(k).values():
         assert slow_rows(quantize_sq(x, fmt)) == expected_rows(x, fmt)
@@ -53,6 +52,7 @@ def test_sq_agrees_with_the_slow_model_at_any_k(k):
     "fmt",
     [
         SQFormat(),
+        SQFormat(16, 2, "int8"),
         SQFormat(32, 2, "fp16"),
         SQFormat(16, 4, "int8", "sentinel"),
         SQFormat(8, 8, "fp16"),
@@ -192,6 +192,7 @@ def test_absmax_saturates_nothing_and_least_squares_is_better():
     x = np.random.default_rng(0).standard_t(3, (64, 512)).astype(np.float32)
     for fmt in (
         SQFormat(),
+        SQFormat(16, 2, "int8"),
         SQFormat(32, 2, "fp16"),
         SQFormat(16, 4, "int8", "sentinel"),
         SQFormat(16, 0),
@@ -268,7 +269,7 @@ def test_bad_importance_is_refused(importance, error, message):
 
 @pytest.mark.parametrize(
     ("fmt", "shares"),
-    [(SQFormat(16, 2), [0.792, 0.979, 0.792]), (SQFormat(16, 1, "fp16"), [0.802, 0.811, 0.802])],
+    [(SQFormat(16, 2, "int8"), [0.792, 0.979, 0.792]), (SQFormat(), [0.802, 0.811, 0.802])],
     ids=str,
 )
 def test_the_step_up_is_worth_it(fmt, shares, monkeypatch):
@@ -289,7 +290,7 @@ def test_int8_high_codes_raise_the_scales_of_few_banks():
     """What the decision on the default format says of massive activations."""
 
     def scales(x, high):
-        got = quantize_sq(x, replace(SQFormat(), high=high))
+        got = quantize_sq(x, SQFormat(16, 2, high))
         return np.ldexp(8.0 + (got.scale & 7), got.scale >> 3) * got.row_scale[:, None]
 
     sites = load_activations().sites

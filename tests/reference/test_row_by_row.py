@@ -8,7 +8,8 @@ from sw_reference.quantize import quantize_sq
 from tests.reference.cases import slow_rows
 
 FORMATS = [
-    SQFormat(16, 2),
+    SQFormat(),
+    SQFormat(16, 2, "int8"),
     SQFormat(16, 2, "fp16"),
     SQFormat(32, 2, "int8", "index", "e3m2s"),
     SQFormat(32, 4, "int8", "bitmap", "e3m2s"),

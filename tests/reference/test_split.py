@@ -166,7 +166,7 @@ def test_slots_that_name_one_element_add():
 
 @pytest.mark.parametrize("name", ["e3m2s", "e3m2", "e4m3s", "e1m0", "e2m3s"])
 def test_every_narrow_scale(name):
-    units = bank_scale_units(SQFormat(16, 1, scale=name))
+    units = bank_scale_units(SQFormat(16, 1, "int8", scale=name))
     assert units.tolist() == [slow_model.bank_scale(code, name) for code in range(len(units))]
     assert (units << 24).tolist() == bank_scale_units(SQFormat(16, 1, "fp16", scale=name)).tolist()
     assert bank_scales(name).tolist() == [float(v) for v in units[: len(bank_scales(name))]]

@@ -36,7 +36,7 @@ def test_committed_files_are_up_to_date(tmp_path):
 
 
 def test_readme_lists_the_fields():
-    manifest = json.loads((FOLDER / "sq_pe_fp16.json").read_text())
+    manifest = json.loads((FOLDER / "sq_pe_default.json").read_text())
     readme = (FOLDER / "README.md").read_text()
     shown = re.findall(r"^\| (?:`\w+`)? ?\| `(\w+)` \| (\d+):(\d+) \|", readme, re.MULTILINE)
     fields = [field for payload in manifest["payloads"].values() for field in payload]
@@ -67,7 +67,7 @@ def test_testbench_fails(copy, break_it):
         path = copy / "vectors" / "sizes.vh"
         path.write_text(re.sub(r"RESULTS = \d+", "RESULTS = 0", path.read_text()))
     else:
-        path = copy / "sq_pe_fp16.v"
+        path = copy / "sq_pe_default.v"
         text = path.read_text()
         path.write_text(
             text.replace(".s_axis_scale_tvalid", ".never").replace("pe_rst = ~aresetn", "pe_rst = 1'b1")

@@ -80,29 +80,29 @@ def test_manifest_lays_out_tdata(design):
 
 
 def test_manifest_gives_the_parameters():
-    manifest = emitted("wide").manifest
+    manifest = emitted("default").manifest
     assert manifest["parameters"] == {
-        "sq": {"bank": 32, "outliers": 2, "high": "fp16", "mask": "bitmap"},
+        "sq": {"bank": 16, "outliers": 1, "high": "fp16", "mask": "bitmap"},
         "dense": {"bits": 4, "group": 64, "outliers": 0, "bank": None},
-        "lanes": 32,
+        "lanes": 16,
         "outlier_lanes": 1,
         "k_max": 4096,
         "output": "pipelined",
         "pipeline": "short",
     }
     assert manifest["format"] == {
-        "sq_bits_per_element": 6.25,
+        "sq_bits_per_element": 6.5,
         "dense_bits_per_element": 4.125,
         "sparsity": 0.9375,
         "beats_per_bank": 1,
-        "high_codes_per_beat": 2,
-        "accumulator_bits": PRESETS["wide"].acc_bits,
+        "high_codes_per_beat": 1,
+        "accumulator_bits": PRESETS["default"].acc_bits,
     }
 
 
 def test_manifest_gives_the_timing():
     timing = {name: [emitted(name).manifest[key] for key in TIMING] for name in ("default", "tiny")}
-    assert timing == {"default": [26, 26, 1], "tiny": [37, 109, 32]}
+    assert timing == {"default": [25, 25, 1], "tiny": [37, 109, 32]}
 
 
 @pytest.mark.skipif(not REPORT.exists(), reason="no report is committed")

@@ -149,7 +149,7 @@ def test_variables_reach_the_commands(python, tmp_path):
     assert "-m sqhw sim --simulator verilator --output a.json" in plain
     assert "require(sys.argv[1:]))' g++ make perl" in plain
     assert shown("accuracy", "QUICK=1").endswith("-m sqhw measure accuracy --quick")
-    assert shown("synth", "PRESET=wide").endswith("-m sqhw measure resources --preset wide")
+    assert shown("synth", "PRESET=paper").endswith("-m sqhw measure resources --preset paper")
     assert shown("ppa", "OUTPUT=docs").endswith("-m sqhw measure area --output docs")
     assert shown("bitstream", "BOARD=ulx3s").endswith("-m sqhw bitstream ulx3s")
 

@@ -6,7 +6,7 @@ from sw_reference.format import SQFormat
 
 SQ_FORMATS = [
     SQFormat(16, 1, "fp16"),
-    SQFormat(16, 2),
+    SQFormat(16, 2, "int8"),
     SQFormat(32, 2, "int8", "index", "e3m2s"),
     SQFormat(32, 4, "int8", "index", "e3m2s"),
     SQFormat(64, 4, "int8", "index", "e4m2s", 32),

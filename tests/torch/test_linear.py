@@ -18,7 +18,7 @@ pytestmark = pytest.mark.torch
 TOKENS, K, N = 12, 200, 40
 
 PAIRS = [(pe.sq, pe.dense) for pe in PRESETS.values()] + [
-    (SQFormat(16, 2), DenseFormat(4, 16, 2, 16)),
+    (SQFormat(16, 2, "int8"), DenseFormat(4, 16, 2, 16)),
     (SQFormat(64, 4, "int8", "index", "e4m2s", 32), DenseFormat(4, 32, 4, 32, "linear8", mask="index")),
 ]
 
@@ -78,7 +78,7 @@ def test_bias_is_added_to_the_result_and_leading_axes_stay():
     x, linear = data()
     biased = torch.nn.Linear(K, N).requires_grad_(False)
     biased.weight.copy_(linear.weight)
-    sq, dense = SQFormat(16, 2), DenseFormat(4, 64)
+    sq, dense = SQFormat(16, 2, "int8"), DenseFormat(4, 64)
     plain = SQLinear.from_linear(linear, sq, dense, mode="exact")(x)
     found = SQLinear.from_linear(biased, sq, dense, mode="exact")(x.reshape(3, 4, K))
     assert torch.equal(found, (plain + biased.bias).reshape(3, 4, N))
@@ -87,7 +87,7 @@ def test_bias_is_added_to_the_result_and_leading_axes_stay():
 
 def test_a_divisor_smooths_activations_into_weights():
     x, linear = data()
-    sq, dense = SQFormat(16, 2), DenseFormat(4, 64)
+    sq, dense = SQFormat(16, 2, "int8"), DenseFormat(4, 64)
     divisor = torch.rand(K) + 0.5
     found = SQLinear.from_linear(linear, sq, dense, divisor=divisor, mode="exact")(x)
     scaled = (linear.weight * divisor).numpy()
@@ -97,7 +97,7 @@ def test_a_divisor_smooths_activations_into_weights():
 
 def test_a_saved_layer_gives_the_same_bits_when_cast_too(tmp_path):
     x, linear = data()
-    sq, dense = SQFormat(16, 2), DenseFormat(4, 64)
+    sq, dense = SQFormat(16, 2, "int8"), DenseFormat(4, 64)
     layer = SQLinear.from_linear(linear, sq, dense, mode="exact", divisor=torch.rand(K) + 0.5)
     wanted = layer(x)
     torch.save(layer.to(torch.bfloat16).state_dict(), tmp_path / "layer.pt")
@@ -126,7 +126,7 @@ def test_a_saved_layer_gives_the_same_bits_when_cast_too(tmp_path):
             "Activations must be an SQFormat or a DenseFormat, not 4",
         ),
         (
-            lambda: SQLinear(8, 8, SQFormat(64, 2), DenseFormat(4, 48)),
+            lambda: SQLinear(8, 8, SQFormat(64, 2, "int8"), DenseFormat(4, 48)),
             "Group must be a multiple of the bank (64) or divide it, not 48",
         ),
         (

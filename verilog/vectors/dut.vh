@@ -1,1 +1,1 @@
-`define DUT sq_pe_fp16
+`define DUT sq_pe_default
