@@ -79,6 +79,7 @@ verilog = Group(
         "pe": ("sqhw.commands.verilog:pe", "Processing elements."),
         "array": ("sqhw.commands.verilog:array", "Arrays of them."),
         "engine": ("sqhw.commands.verilog:engine", "Matrix engines with AXI ports."),
+        "dma": ("sqhw.commands.verilog:dma", "Matrix engines that read and write memory by themselves."),
     },
     default="pe",
 )

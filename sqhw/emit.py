@@ -18,6 +18,8 @@ from sw_reference.format import as_parameters
 from . import __version__
 from .array.array import ProcessingArray
 from .config import ArrayConfig, EngineConfig, PEConfig
+from .dma.axi import AXIDMAEngine
+from .dma.config import DMAConfig
 from .engine.axi import AXIEngine
 from .layouts import buffer_bits, dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement
@@ -27,7 +29,7 @@ from .tools.verilog import convert
 
 __all__ = ["Config", "Design", "emit", "format_facts", "module_name", "write"]
 
-Config = PEConfig | ArrayConfig | EngineConfig
+Config = PEConfig | ArrayConfig | EngineConfig | DMAConfig
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,15 @@ _KINDS = {
         "_",
         AXIEngine,
         lambda config, _: _axi(macs_per_cycle=_macs(config.array), buffer_bits=buffer_bits(config)),
+    ),
+    DMAConfig: _Kind(
+        "matrix engine with AXI4 masters",
+        "dma",
+        "_",
+        AXIDMAEngine,
+        lambda config, _: _axi(
+            macs_per_cycle=_macs(config.engine.array), buffer_bits=buffer_bits(config.engine)
+        ),
     ),
 }
 

@@ -148,6 +148,68 @@
 /* read only: Beats of rows without an outlier, summed over the rows: the outlier lanes held still. */
 #define SQ_ENGINE_GATED 0x90u
 
+/* read and write: Address of the packet of X, lower bits; a multiple of a word. */
+#define SQ_ENGINE_X_ADDRESS 0xC0u
+
+/* read and write: Its upper bits. */
+#define SQ_ENGINE_X_ADDRESS_HIGH 0xC4u
+
+/* read and write: Bytes of that packet, whole words. */
+#define SQ_ENGINE_X_BYTES 0xC8u
+
+/* read and write: Address of the packet of W, lower bits; a multiple of a word. */
+#define SQ_ENGINE_W_ADDRESS 0xCCu
+
+/* read and write: Its upper bits. */
+#define SQ_ENGINE_W_ADDRESS_HIGH 0xD0u
+
+/* read and write: Bytes of that packet, whole words. */
+#define SQ_ENGINE_W_BYTES 0xD4u
+
+/* read and write: How often the packet of W is read. */
+#define SQ_ENGINE_W_TIMES 0xD8u
+
+/* read and write: Address for the packet of Y, lower bits; a multiple of a word. */
+#define SQ_ENGINE_Y_ADDRESS 0xDCu
+
+/* read and write: Its upper bits. */
+#define SQ_ENGINE_Y_ADDRESS_HIGH 0xE0u
+
+/* read and write: Room for that packet in bytes, whole words. */
+#define SQ_ENGINE_Y_BYTES 0xE4u
+
+/* read only: Bytes of the packet of Y that were written. */
+#define SQ_ENGINE_Y_WRITTEN 0xE8u
+
+/* read; writing 1 clears a bit: How the transfers went. */
+#define SQ_ENGINE_DMA_STATUS 0xECu
+#define SQ_ENGINE_DMA_STATUS_FINISHED_SHIFT 0u
+#define SQ_ENGINE_DMA_STATUS_FINISHED_MASK 0x1u
+#define SQ_ENGINE_DMA_STATUS_X_RESPONSE_SHIFT 1u
+#define SQ_ENGINE_DMA_STATUS_X_RESPONSE_MASK 0x2u
+#define SQ_ENGINE_DMA_STATUS_W_RESPONSE_SHIFT 2u
+#define SQ_ENGINE_DMA_STATUS_W_RESPONSE_MASK 0x4u
+#define SQ_ENGINE_DMA_STATUS_Y_RESPONSE_SHIFT 3u
+#define SQ_ENGINE_DMA_STATUS_Y_RESPONSE_MASK 0x8u
+#define SQ_ENGINE_DMA_STATUS_OVERFLOW_SHIFT 4u
+#define SQ_ENGINE_DMA_STATUS_OVERFLOW_MASK 0x10u
+#define SQ_ENGINE_DMA_STATUS_ALIGNMENT_SHIFT 5u
+#define SQ_ENGINE_DMA_STATUS_ALIGNMENT_MASK 0x20u
+#define SQ_ENGINE_DMA_STATUS_BUSY_SHIFT 6u
+#define SQ_ENGINE_DMA_STATUS_BUSY_MASK 0x40u
+
+/* read and write: Which bits of DMA_STATUS raise the interrupt line. */
+#define SQ_ENGINE_DMA_INTERRUPT 0xF0u
+
+/* read only: What is being transferred. */
+#define SQ_ENGINE_DMA_BUSY 0xF4u
+#define SQ_ENGINE_DMA_BUSY_X_SHIFT 0u
+#define SQ_ENGINE_DMA_BUSY_X_MASK 0x1u
+#define SQ_ENGINE_DMA_BUSY_W_SHIFT 1u
+#define SQ_ENGINE_DMA_BUSY_W_MASK 0x2u
+#define SQ_ENGINE_DMA_BUSY_Y_SHIFT 2u
+#define SQ_ENGINE_DMA_BUSY_Y_MASK 0x4u
+
 #define SQ_ENGINE_OUTPUT_FLOAT32 0u
 #define SQ_ENGINE_OUTPUT_FLOAT16 1u
 #define SQ_ENGINE_OUTPUT_INT64 2u

@@ -14,6 +14,8 @@ from sw_reference.files import as_json, write_text
 from ..boards.targets import BOARDS
 from ..config import ArrayConfig, EngineConfig, PEConfig
 from ..console import Command, Outcome, command_line, folder, progress, refusing, say, table
+from ..dma.config import DMA_PRESETS, DMAConfig
+from ..dma.registers import DMA_REGISTERS
 from ..emit import Design, emit, module_name, write
 from ..engine.register_pages import c_header, markdown
 from ..engine.registers import REGISTERS
@@ -26,7 +28,7 @@ from ..tools.targets import TARGETS
 from ..tools.tools import verilator_environment, yosys
 from ..tools.verilog import check_module_name
 
-__all__ = ["array", "engine", "pe", "presets", "registers", "resources"]
+__all__ = ["array", "dma", "engine", "pe", "presets", "registers", "resources"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ KINDS = {
             "buffer bits": buffer_bits,
         },
     ),
+    "dma": Kind(DMAConfig, DMA_PRESETS, "8x8", {}),
 }
 _TITLES = {"pe": "Processing elements", "array": "Arrays", "engine": "Engines"}
 
@@ -87,6 +90,7 @@ def presets() -> Outcome:
             for label, config in kind.presets.items()
         }
         for name, kind in KINDS.items()
+        if name in _TITLES
     }
     document["board"] = {
         name: {"title": board.title, "fpga": board.part, "baud": board.baudrate, **asdict(board.config)}
@@ -94,8 +98,8 @@ def presets() -> Outcome:
     }
 
     def show() -> None:
-        for name, kind in KINDS.items():
-            _table(_TITLES[name], kind, kind.presets)
+        for name, title in _TITLES.items():
+            _table(title, KINDS[name], KINDS[name].presets)
         _table(
             "Boards, with the engine that fits each",
             KINDS["engine"],
@@ -180,6 +184,7 @@ def _designs(
 pe = _emitter("pe", "Emit processing elements with AXI4-Stream ports.")
 array = _emitter("array", "Emit arrays of processing elements.")
 engine = _emitter("engine", "Emit matrix engines with AXI ports.")
+dma = _emitter("dma", "Emit matrix engines that read and write memory by themselves.")
 
 
 @click.command(cls=Command)
@@ -202,9 +207,9 @@ def registers(language: str) -> Outcome:
                 for field in register.fields
             ],
         }
-        for register in REGISTERS
+        for register in (*REGISTERS, *DMA_REGISTERS)
     ]
-    text = markdown() if language == "markdown" else c_header()
+    text = markdown(DMA_REGISTERS) if language == "markdown" else c_header(DMA_REGISTERS)
     return Outcome(document, lambda: say(text.rstrip("\n")))
 
 

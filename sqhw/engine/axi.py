@@ -12,7 +12,7 @@ from ..config import EngineConfig
 from .core import EngineCore
 from .registers import ADDRESS_BITS
 
-__all__ = ["AXIEngine"]
+__all__ = ["AXIEngine", "connect_lite", "lite_ports"]
 
 # Channel of AXI4-Lite → stream of the register file, and the channel's wires from bit 0 of its payload up.
 _LITE: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
@@ -23,6 +23,40 @@ _LITE: dict[str, tuple[str, tuple[tuple[str, int], ...]]] = {
     "r": ("read_data", (("data", 32), ("resp", 2))),
 }
 _ANSWERS = ("b", "r")
+
+
+def lite_ports() -> dict[str, Any]:
+    """The flat ports of an AXI4-Lite slave called ``s_axil``; the protection bits (``prot``) are ignored."""
+    ports: dict[str, Any] = {}
+    for channel, (_, wires) in _LITE.items():
+        forth, back = (Out, In) if channel in _ANSWERS else (In, Out)
+        prefix = f"s_axil_{channel}"
+        ports |= {prefix + name: forth(bits) for name, bits in wires}
+        if wires[0][0] == "addr":
+            ports[f"{prefix}prot"] = In(3)
+        ports |= {f"{prefix}valid": forth(1), f"{prefix}ready": back(1)}
+    return ports
+
+
+def connect_lite(m: Module, top: Any, registers: Any) -> None:
+    """Connects the ports of :func:`lite_ports` to the streams of a register file."""
+    for channel, (name, wires) in _LITE.items():
+        _connect_channel(m, top, channel, getattr(registers, name), [wire for wire, _ in wires])
+
+
+def _connect_channel(m: Module, top: Any, channel: str, stream: Any, wires: list[str]) -> None:
+    def port(name: str) -> Any:
+        return getattr(top, f"s_axil_{channel}{name}")
+
+    payload = stream.payload
+    fields = [getattr(payload, name) for name, _ in payload.shape()] if len(wires) > 1 else [payload]
+    pairs = list(zip(wires, fields, strict=True))
+    if channel in _ANSWERS:
+        m.d.comb += [port(wire).eq(field) for wire, field in pairs]
+        m.d.comb += [port("valid").eq(stream.valid), stream.ready.eq(port("ready"))]
+    else:
+        m.d.comb += [field.eq(port(wire)) for wire, field in pairs]
+        m.d.comb += [stream.valid.eq(port("valid")), port("ready").eq(stream.ready)]
 
 
 class AXIEngine(wiring.Component):
@@ -52,14 +86,7 @@ class AXIEngine(wiring.Component):
     def __init__(self, config: EngineConfig):
         self._engine = EngineCore(config)
         self._config = config
-        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1)}
-        for channel, (_, wires) in _LITE.items():
-            forth, back = (Out, In) if channel in _ANSWERS else (In, Out)
-            prefix = f"s_axil_{channel}"
-            ports |= {prefix + name: forth(bits) for name, bits in wires}
-            if wires[0][0] == "addr":
-                ports[f"{prefix}prot"] = In(3)
-            ports |= {f"{prefix}valid": forth(1), f"{prefix}ready": back(1)}
+        ports: dict[str, Any] = {"aclk": In(1), "aresetn": In(1), **lite_ports()}
         for name in ("s_axis_sq", "s_axis_dense"):
             ports |= {
                 f"{name}_tdata": In(config.axi_bits),
@@ -90,8 +117,7 @@ class AXIEngine(wiring.Component):
             domain.rst.eq(~self.aresetn),
             self.interrupt.eq(engine.interrupt),
         ]
-        for channel, (name, wires) in _LITE.items():
-            self._lite(m, channel, getattr(engine.registers, name), [wire for wire, _ in wires])
+        connect_lite(m, self, engine.registers)
         for name, target in (("s_axis_sq", engine.sq), ("s_axis_dense", engine.dense)):
             m.d.comb += [
                 target.p.data.eq(getattr(self, f"{name}_tdata")),
@@ -107,19 +133,3 @@ class AXIEngine(wiring.Component):
             engine.y.ready.eq(self.m_axis_y_tready),
         ]
         return m
-
-    def _lite(self, m: Module, channel: str, stream: Any, wires: list[str]) -> None:
-        """Connects a channel to its stream."""
-
-        def port(name: str) -> Any:
-            return getattr(self, f"s_axil_{channel}{name}")
-
-        payload = stream.payload
-        fields = [getattr(payload, name) for name, _ in payload.shape()] if len(wires) > 1 else [payload]
-        pairs = list(zip(wires, fields, strict=True))
-        if channel in _ANSWERS:
-            m.d.comb += [port(wire).eq(field) for wire, field in pairs]
-            m.d.comb += [port("valid").eq(stream.valid), stream.ready.eq(port("ready"))]
-        else:
-            m.d.comb += [field.eq(port(wire)) for wire, field in pairs]
-            m.d.comb += [stream.valid.eq(port("valid")), port("ready").eq(stream.ready)]

@@ -21,8 +21,8 @@ from ..layouts import (
 from .buffers import OperandBuffer
 from .control import COUNTERS, Control, Counters
 from .loader import Loader
-from .register_file import RegisterFile, register_bus
-from .registers import constants
+from .register_file import RegisterFile, register_bus, register_values
+from .registers import REGISTERS, Register, constants
 from .result_lanes import RowSender
 from .results import Results
 from .sequencer import Sequencer
@@ -48,6 +48,8 @@ class EngineCore(wiring.Component):
     ----------
     config
         The array, the buffers, the streams.
+    more
+        Registers of what is around the engine; not those that are only written.
 
     Members
     -------
@@ -57,22 +59,35 @@ class EngineCore(wiring.Component):
         The results' packet.
     registers : Out(register_bus())
     interrupt : Out(1)
+    get, set, value
+        Of the registers ``more``, if there are any, as those of a
+        :class:`~sqhw.engine.register_file.RegisterFile`.
+    start, over : Out(1)
+        Only with ``more``: a job begins; the event `done`.
     """
 
-    def __init__(self, config: EngineConfig):
+    def __init__(self, config: EngineConfig, more: tuple[Register, ...] = ()):
         if not isinstance(config, EngineConfig):
             raise TypeError(f"Configuration must be an EngineConfig, not {config!r}")
         self._config = config
-        self._registers = RegisterFile()
-        super().__init__(
-            {
-                "sq": In(stream.Signature(input_word_layout(config.axi_bits))),
-                "dense": In(stream.Signature(input_word_layout(config.axi_bits))),
-                "y": Out(stream.Signature(output_word_layout(config.axi_bits))),
-                "registers": Out(register_bus()),
-                "interrupt": Out(1),
+        self._more = more
+        self._registers = RegisterFile((*REGISTERS, *more))
+        ports = {
+            "sq": In(stream.Signature(input_word_layout(config.axi_bits))),
+            "dense": In(stream.Signature(input_word_layout(config.axi_bits))),
+            "y": Out(stream.Signature(output_word_layout(config.axi_bits))),
+            "registers": Out(register_bus()),
+            "interrupt": Out(1),
+        }
+        if more:
+            ports |= {
+                "get": In(register_values(more, "ro")),
+                "set": In(register_values(more, "w1c")),
+                "value": Out(register_values(more, "rw", "w1c")),
+                "start": Out(1),
+                "over": Out(1),
             }
-        )
+        super().__init__(ports)
 
     @property
     def config(self) -> EngineConfig:
@@ -98,7 +113,19 @@ class EngineCore(wiring.Component):
         self._results(m, control, sequencer, results, sender)
         self._count(m, control, registers, array)
         self._watch(m, control, registers)
+        if self._more:
+            self._share(m, control, registers)
         return m
+
+    def _share(self, m: Module, control: Control, registers: RegisterFile) -> None:
+        """Gives the registers of what is around the engine to it, and what it has to know of jobs."""
+        for name, _ in self.get.shape():
+            m.d.comb += getattr(registers.get, name).eq(getattr(self.get, name))
+        for name, _ in self.set.shape():
+            m.d.comb += getattr(registers.set, name).eq(getattr(self.set, name))
+        for name, _ in self.value.shape():
+            m.d.comb += getattr(self.value, name).eq(getattr(registers.value, name))
+        m.d.comb += [self.start.eq(control.start), self.over.eq(control.done)]
 
     def _registers_and_control(self, m: Module, registers: RegisterFile, control: Control) -> None:
         value, errors = registers.value, Signal.like(control.errors, name="errors")

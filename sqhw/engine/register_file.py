@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .registers import ADDRESS_BITS, REGISTERS
+from .registers import ADDRESS_BITS, REGISTERS, Register
 
-__all__ = ["OKAY", "SLVERR", "RegisterFile", "read_data_layout", "register_bus", "write_data_layout"]
+__all__ = [
+    "OKAY",
+    "SLVERR",
+    "RegisterFile",
+    "read_data_layout",
+    "register_bus",
+    "register_values",
+    "write_data_layout",
+]
 
 OKAY, SLVERR = 0, 2
 
@@ -36,6 +45,11 @@ def register_bus() -> wiring.Signature:
     )
 
 
+def register_values(registers: Sequence[Register], *access: str) -> data.StructLayout:
+    """The values of the registers of these kinds, by name."""
+    return data.StructLayout({r.name: r.bits for r in registers if r.access in access})
+
+
 class RegisterFile(wiring.Component):
     """Answers reads and writes, keeps what is written, gathers what is set.
 
@@ -43,6 +57,11 @@ class RegisterFile(wiring.Component):
     of a word are answered with SLVERR and change nothing. Latency: two cycles from a read's address, or from
     the later of a write's address and data, to the answer. Throughput: one read and one write every third
     cycle. Backpressure: full, no combinational path from a stream to another.
+
+    Parameters
+    ----------
+    registers
+        The map.
 
     Members
     -------
@@ -60,17 +79,15 @@ class RegisterFile(wiring.Component):
         For one cycle, what was written to a register that is write only.
     """
 
-    def __init__(self) -> None:
-        def layout(*access: str) -> data.StructLayout:
-            return data.StructLayout({r.name: r.bits for r in REGISTERS if r.access in access})
-
+    def __init__(self, registers: Sequence[Register] = REGISTERS) -> None:
+        self._registers = registers
         super().__init__(
             {
                 **register_bus().members,
-                "get": In(layout("ro")),
-                "set": In(layout("w1c")),
-                "value": Out(layout("rw", "w1c")),
-                "command": Out(layout("wo")),
+                "get": In(register_values(registers, "ro")),
+                "set": In(register_values(registers, "w1c")),
+                "value": Out(register_values(registers, "rw", "w1c")),
+                "command": Out(register_values(registers, "wo")),
             }
         )
 
@@ -86,7 +103,7 @@ class RegisterFile(wiring.Component):
         with m.If(full & ~answer.valid):
             m.d.sync += [answer.valid.eq(1), full.eq(0), answer.p.data.eq(0), answer.p.response.eq(SLVERR)]
             with m.Switch(address):
-                for register in REGISTERS:
+                for register in self._registers:
                     with m.Case(register.offset):
                         m.d.sync += [
                             answer.p.data.eq(self._current(register.name)),
@@ -111,7 +128,7 @@ class RegisterFile(wiring.Component):
         with m.If(address_full & word_full & ~answer.valid):
             m.d.sync += [answer.valid.eq(1), address_full.eq(0), word_full.eq(0), answer.p.eq(SLVERR)]
             with m.Switch(address):
-                for register in REGISTERS:
+                for register in self._registers:
                     if register.access == "ro":
                         continue
                     with m.Case(register.offset):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from .registers import ADDRESS_BITS, REGISTERS, Format
+from collections.abc import Iterable, Sequence
+
+from .registers import ADDRESS_BITS, REGISTERS, Format, Register
 
 __all__ = ["c_header", "markdown"]
 
 
-def markdown() -> str:
-    """Returns docs/registers.md."""
+def markdown(dma: Sequence[Register]) -> str:
+    """Returns docs/registers.md: the registers of the engine, and those of its DMA."""
     lines = [
         "# Registers of the engine",
         "",
@@ -19,11 +21,13 @@ def markdown() -> str:
         "(WSTRB) are answered with SLVERR and change nothing. Bits that are not listed read as 0. What can",
         "be written is 0 after reset.",
         "",
-        "| offset | name | access | |",
-        "|---|---|---|---|",
+        *_table(REGISTERS),
+        "",
+        "An engine that reads and writes memory by itself (`sqhw verilog dma`) has these too:",
+        "",
+        *_table(dma),
     ]
-    lines += [f"| 0x{r.offset:02X} | `{r.name}` | {r.access_text} | {r.text} |" for r in REGISTERS]
-    for register in REGISTERS:
+    for register in (*REGISTERS, *dma):
         if len(register.fields) == 1:
             continue
         lines += ["", f"## {register.name}", "", "| bits | field | |", "|---|---|---|"]
@@ -34,14 +38,19 @@ def markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def c_header() -> str:
-    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT."""
+def _table(registers: Iterable[Register]) -> list[str]:
+    rows = [f"| 0x{r.offset:02X} | `{r.name}` | {r.access_text} | {r.text} |" for r in registers]
+    return ["| offset | name | access | |", "|---|---|---|---|", *rows]
+
+
+def c_header(dma: Sequence[Register]) -> str:
+    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT; those of the DMA too."""
     lines = [
         "/* Registers of the sqhw engine. Made by `sqhw registers`; do not edit by hand. */",
         "#ifndef SQ_ENGINE_REGISTERS_H",
         "#define SQ_ENGINE_REGISTERS_H",
     ]
-    for register in REGISTERS:
+    for register in (*REGISTERS, *dma):
         lines += ["", f"/* {register.access_text}: {register.text} */"]
         lines.append(f"#define SQ_ENGINE_{register.name} 0x{register.offset:02X}u")
         if len(register.fields) == 1:

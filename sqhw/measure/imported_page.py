@@ -23,7 +23,8 @@ _TEXT = """# Accuracy with a checkpoint's own weights
 The model's weights come in 4-bit codes. Here they are taken as they are: codes unchanged, group
 scales and offsets rounded once to those of the dense operand. So only the activations lose
 something, and the rows compare formats of activations at their bits. `W8 A8`, and SQ x SQ where it
-is among them, have weights that are quantized anew.
+is among them, have weights that are quantized anew. [format.md](../format.md#formats-as-text) says
+what a format's text means.
 
 KL is the mean Kullback-Leibler divergence of the next token's distribution from the unquantized
 model's, in nats, times 100: it resolves what perplexity does not. [accuracy.md](../accuracy.md) says how both

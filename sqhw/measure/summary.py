@@ -40,9 +40,9 @@ class Product:
 
 
 PRODUCTS = (
-    Product("lean", "SQ `lean`: 2 of 32 INT8", "lean", 32, "imported, A-SQ 32/2 e3m2s index"),
-    Product("fine", "SQ `fine`: 4 of 32 INT8", "fine", 32, "imported, A-SQ 32/4 e3m2s index"),
-    Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "imported, A-SQ 16/1 FP16 e5m3"),
+    Product("lean", "SQ `lean`: 2 of 32 INT8", "lean", 32, "imported, A 2/32 e3m2s index"),
+    Product("fine", "SQ `fine`: 4 of 32 INT8", "fine", 32, "imported, A 4/32 e3m2s index"),
+    Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "imported, A 1/16 e5m3 fp16"),
     Product("w4a4", "INT4", "w4a4", 32, None),
     Product("w4a8", "INT8", "w4a8", 32, "imported, A8"),
     Product("w8a8", "INT8, weights too", "w8a8", 32, "W8 A8"),

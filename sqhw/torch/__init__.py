@@ -27,7 +27,23 @@ for _package in ("torch", "transformers", "compressed_tensors"):
             name=_package,
         )
 
+from sw_reference.accuracy.calibration import PERCENTILES, Site  # noqa: E402
+
+from .calibrate import calibrate, compensated_weights, smoothing_divisor  # noqa: E402
+from .hugging_face import SQConfig, SQQuantizer, convert  # noqa: E402
 from .linear import SQLinear  # noqa: E402
 from .quantized import QuantizedTensor, quantize  # noqa: E402
 
-__all__ = ["QuantizedTensor", "SQLinear", "quantize"]
+__all__ = [
+    "PERCENTILES",
+    "QuantizedTensor",
+    "SQConfig",
+    "SQLinear",
+    "SQQuantizer",
+    "Site",
+    "calibrate",
+    "compensated_weights",
+    "convert",
+    "quantize",
+    "smoothing_divisor",
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,17 @@ from sw_reference.files import replacing
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.llm.model import Model, product
 
-__all__ = ["FIRST", "MARKED", "PERCENTILES", "SITES", "Calibration", "Site", "Uncalibrated", "site_of"]
+__all__ = [
+    "FIRST",
+    "MARKED",
+    "PERCENTILES",
+    "SITES",
+    "Calibration",
+    "Site",
+    "Sums",
+    "Uncalibrated",
+    "site_of",
+]
 
 PERCENTILES = (80.0, 90.0, 93.75, 95.0, 96.0, 97.0, 97.5, 98.0, 98.5, 99.0, 99.5)
 """Percentiles of the magnitudes that are recorded for threshold policies."""
@@ -34,6 +45,8 @@ SITES = {
 }
 """The linear layers of a block that share one input."""
 
+_DAMPING = 0.01
+_SMALL = ("sum", "squares", "peak", "percentiles")
 _SITE_OF = {layer: site for site, layers in SITES.items() for layer in layers}
 
 
@@ -76,6 +89,26 @@ class Site:
             raise ValueError(f"Percentile must be one of {PERCENTILES}, not {percent!r}")
         return float(self.percentiles[PERCENTILES.index(percent)])
 
+    @classmethod
+    def of_means(
+        cls,
+        means: Mapping[str, NDArray[np.float32]],
+        weight: Float32,
+        inverse_hessian: Callable[[], NDArray[np.float64]],
+        codes: tuple[CodedMatrix, ...] | None = None,
+    ) -> Site:
+        """Returns a site of what :meth:`Sums.means` gives."""
+        wide = {kind: means[kind].astype(np.float64) for kind in _SMALL}
+        rms = np.sqrt(wide["squares"])
+        return cls(wide["sum"], rms, wide["peak"], wide["percentiles"], weight, inverse_hessian, codes)
+
+    def smoothing_factor(self) -> NDArray[np.float64]:
+        """Returns what SmoothQuant divides each channel of x and multiplies each column of the weights by,
+        the square root of largest activation / largest weight: float64[k]."""
+        weight = np.abs(self.weight).max(axis=0)
+        factor: NDArray[np.float64] = np.sqrt(np.maximum(self.peak, 1e-5) / np.maximum(weight, 1e-5))
+        return factor
+
     def smoothed(self, factor: NDArray[np.float64]) -> Site:
         """Returns the site after x / factor and weight * factor; percentiles are not known then."""
         return Site(
@@ -100,6 +133,43 @@ class Site:
         )
 
 
+class Sums:
+    """Sums over the input x of the layers of one site, window by window."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, NDArray[Any]] = {}
+        self._tokens = self._windows = 0
+
+    def add(self, x: Float32) -> None:
+        """Adds the inputs of a window, float32[tokens, k]."""
+        wide = x.astype(np.float64)
+        magnitude = np.abs(x)
+        percentiles = np.percentile(magnitude, PERCENTILES)
+        peak = magnitude.max(axis=0).astype(np.float64)
+        new = {
+            "sum": wide.sum(axis=0),
+            "squares": np.square(wide).sum(axis=0),
+            "percentiles": percentiles,
+            "above": (magnitude > percentiles[PERCENTILES.index(MARKED)]).sum(axis=0),
+            "hessian": wide.T @ wide + (FIRST - 1) * np.outer(wide[0], wide[0]),
+        }
+        for kind, value in new.items():
+            self._sums[kind] = self._sums[kind] + value if kind in self._sums else value
+        self._sums["peak"] = np.maximum(self._sums["peak"], peak) if "peak" in self._sums else peak
+        self._tokens += len(x)
+        self._windows += 1
+
+    def means(self) -> dict[str, NDArray[np.float32]]:
+        """Returns what a :class:`Site` is made of; "hessian" is the inverse one."""
+        counts = dict.fromkeys(self._sums, self._tokens) | {"peak": 1, "percentiles": self._windows}
+        counts["hessian"] += self._windows * (FIRST - 1)
+        means: dict[str, NDArray[Any]] = {kind: total / counts[kind] for kind, total in self._sums.items()}
+        # Not of the mean, which massive activations make a hundred times as large.
+        damping = _DAMPING * np.median(np.diag(means["hessian"]))
+        means["hessian"] = np.linalg.inv(means["hessian"] + damping * np.eye(len(means["hessian"])))
+        return {kind: mean.astype(np.float32) for kind, mean in means.items()}
+
+
 class Calibration:
     """Statistics by site, in a file that is made once.
 
@@ -114,49 +184,31 @@ class Calibration:
 
     def make(self, model: Model, windows: Sequence[Sequence[int]], progress: Callable[[], Any]) -> None:
         """Runs the model on the windows and writes the file; calls `progress` after each window."""
-        sums: dict[str, NDArray[Any]] = {}
+        sums: defaultdict[str, Sums] = defaultdict(Sums)
         seen = None
 
         def watch(name: str, x: Float32, weight: Float32) -> Float32:
             nonlocal seen
             if x is not seen:
                 seen = x
-                _add(sums, site_of(name), x)
+                sums[site_of(name)].add(x)
             return product(name, x, weight)
 
         for window in windows:
             model.hidden(window, linear=watch)
             progress()
-        tokens = sum(len(window) for window in windows)
-        arrays: dict[str, Any] = {}
-        for key, total in sums.items():
-            kind = key.rpartition("/")[2]
-            count = {"peak": 1, "percentiles": len(windows)}.get(kind, tokens)
-            if kind == "hessian":
-                count += len(windows) * (FIRST - 1)
-            mean: NDArray[Any] = total / count
-            if kind == "hessian":
-                # Not of the mean, which massive activations make a hundred times as large.
-                damping = _DAMPING * np.median(np.diag(mean))
-                mean = np.linalg.inv(mean + damping * np.eye(len(mean)))
-            arrays[key] = mean.astype(np.float32)
+        arrays: dict[str, Any] = {
+            f"{site}/{kind}": mean for site, total in sums.items() for kind, mean in total.means().items()
+        }
         with replacing(self.path) as neighbour, neighbour.open("wb") as file:
             np.savez(file, **arrays)
 
     def site(self, name: str, model: Model) -> Site:
         """Returns the statistics of a site such as ``blk.3.ffn_down``."""
         with np.load(self.path) as file:
-            read = {kind: file[f"{name}/{kind}"].astype(np.float64) for kind in _SMALL}
+            read = {kind: file[f"{name}/{kind}"] for kind in _SMALL}
         weight, codes = _layers(name, model)
-        return Site(
-            read["sum"],
-            np.sqrt(read["squares"]),
-            read["peak"],
-            read["percentiles"],
-            weight,
-            lambda: self._inverse_hessian(name),
-            codes,
-        )
+        return Site.of_means(read, weight, lambda: self._inverse_hessian(name), codes)
 
     def positions(self, name: str) -> NDArray[np.float32]:
         """Returns in which share of the tokens each channel of a site is above the percentile ``MARKED``."""
@@ -191,26 +243,3 @@ def _layers(name: str, model: Model) -> tuple[Float32, tuple[CodedMatrix, ...] |
     weight = np.concatenate([model.weights[tensor] for tensor in tensors])
     codes = tuple(model.codes[tensor] for tensor in tensors if tensor in model.codes)
     return weight, codes if len(codes) == len(tensors) else None
-
-
-_DAMPING = 0.01
-_SMALL = ("sum", "squares", "peak", "percentiles")
-
-
-def _add(sums: dict[str, NDArray[Any]], site: str, x: Float32) -> None:
-    wide = x.astype(np.float64)
-    magnitude = np.abs(x)
-    percentiles = np.percentile(magnitude, PERCENTILES)
-    new = {
-        "sum": wide.sum(axis=0),
-        "squares": np.square(wide).sum(axis=0),
-        "percentiles": percentiles,
-        "above": (magnitude > percentiles[PERCENTILES.index(MARKED)]).sum(axis=0),
-        "hessian": wide.T @ wide + (FIRST - 1) * np.outer(wide[0], wide[0]),
-    }
-    for kind, value in new.items():
-        key = f"{site}/{kind}"
-        sums[key] = sums[key] + value if key in sums else value
-    peak = magnitude.max(axis=0).astype(np.float64)
-    key = f"{site}/peak"
-    sums[key] = np.maximum(sums[key], peak) if key in sums else peak

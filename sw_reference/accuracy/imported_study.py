@@ -28,18 +28,18 @@ def imported() -> tuple[Scheme, ...]:
             Scheme(f"imported, {name}", activation, weights)
             for name, activation in (
                 ("A8", _A8),
-                ("A-SQ 32/2 e3m2s index", _narrow(32, 2)),
-                ("A-SQ 32/4 e3m2s index", _narrow(32, 4)),
-                ("A-SQ 32/2 e3m2s index, two candidates", _narrow(32, 2, scale="two_candidates")),
-                ("A-SQ 32/4 e3m2s index, two candidates", _narrow(32, 4, scale="two_candidates")),
-                ("A-SQ 32/2 e3m2s index, saturating", _narrow(32, 2, scale="saturating")),
-                ("A-SQ 32/4 e3m2s index, saturating", _narrow(32, 4, scale="saturating")),
-                ("A-SQ 2 of each 16, scale per 32, e3m2s index", _narrow(32, 2, segment=16)),
-                ("A-SQ 4 of each 32, scale per 64, e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
-                ("A-SQ 16/2 e5m3", SQ(16, 2, high="int8")),
-                ("A-SQ 16/1 FP16 e5m3", SQ(16, 1)),
-                ("A-SQ 32/2 e2m3s index", _narrow(32, 2, "e2m3s")),
-                ("A-SQ 32/4 e2m3s index", _narrow(32, 4, "e2m3s")),
+                ("A 2/32 e3m2s index", _narrow(32, 2)),
+                ("A 4/32 e3m2s index", _narrow(32, 4)),
+                ("A 2/32 e3m2s index, two candidates", _narrow(32, 2, scale="two_candidates")),
+                ("A 4/32 e3m2s index, two candidates", _narrow(32, 4, scale="two_candidates")),
+                ("A 2/32 e3m2s index, saturating", _narrow(32, 2, scale="saturating")),
+                ("A 4/32 e3m2s index, saturating", _narrow(32, 4, scale="saturating")),
+                ("A 2/16 bank 32 e3m2s index", _narrow(32, 2, segment=16)),
+                ("A 4/32 bank 64 e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
+                ("A 2/16 e5m3", SQ(16, 2, high="int8")),
+                ("A 1/16 e5m3 fp16", SQ(16, 1)),
+                ("A 2/32 e2m3s index", _narrow(32, 2, "e2m3s")),
+                ("A 4/32 e2m3s index", _narrow(32, 4, "e2m3s")),
                 ("A-NVFP4", NVFP4()),
                 ("A-NVFP4 4/6", NVFP4(adaptive=True)),
                 ("A-IF4", IF4()),
@@ -47,10 +47,10 @@ def imported() -> tuple[Scheme, ...]:
             )
         ),
         *(
-            Scheme(f"SQ {name} both, index, GPTQ smooth", activation, weight, "smooth")
+            Scheme(f"A {name}, GPTQ smooth", activation, weight, "smooth")
             for name, activation, weight in (
-                ("32/4", _narrow(32, 4), _split(32, 4)),
-                ("32/6, 16/2", _narrow(16, 2), _split(32, 6)),
+                ("4/32 e3m2s index, W int4 g32 linear8 4/32 index", _narrow(32, 4), _split(32, 4)),
+                ("2/16 e3m2s index, W int4 g32 linear8 6/32 index", _narrow(16, 2), _split(32, 6)),
             )
         ),
     )

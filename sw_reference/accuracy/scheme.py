@@ -24,8 +24,6 @@ __all__ = ["QuantizedLinear", "Scheme", "token_losses"]
 MEANING = 2
 """Raised when the same scheme would give other numbers: results of an earlier meaning are not reused."""
 
-_SMOOTHING = 0.5
-
 
 @dataclass(frozen=True)
 class Scheme:
@@ -158,8 +156,7 @@ class QuantizedLinear:
         site = self._calibration.site(name, self._model)
         transform: Callable[[Float32], Float32] = _same
         if self._scheme.transform == "smooth":
-            peak_weight = np.abs(site.weight).max(axis=0)
-            factor = (np.maximum(site.peak, 1e-5) / np.maximum(peak_weight, 1e-5)) ** _SMOOTHING
+            factor = site.smoothing_factor()
             site = site.smoothed(factor)
             divisor = factor.astype(np.float32)
             transform = lambda x: x / divisor  # noqa: E731

@@ -41,7 +41,7 @@ LOSS = {"delta_percent": 1.0, "standard_error": 0.5, "kl_x100": 4.0, "kl_error":
 IMPORTED = {
     "command": "accuracy",
     "configuration": {"windows": 4},
-    "rows": [{"scheme": "imported, A-SQ 32/2 e3m2s index"} | LOSS],
+    "rows": [{"scheme": "imported, A 2/32 e3m2s index"} | LOSS],
 }
 
 
