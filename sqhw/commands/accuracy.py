@@ -24,7 +24,7 @@ from ..measure import tables
 from ..measure.accuracy_page import COLUMNS
 from ..packed.llama import model_hash
 from ..tools import jobs
-from .own_accuracy import is_own, own_options, own_study, schemes_of_own
+from .own_accuracy import is_own, own_options, own_study, schemes_of_own, write_for_lm_eval
 
 __all__ = ["accuracy"]
 
@@ -43,6 +43,8 @@ _STUDIES = {
     "extended": extended,
     "grid": grid,
 }
+_MAPPED = ("default", "extended", "grid")
+"""Studies whose reports say where outliers are."""
 _OWN_COLUMNS = ("scheme", "bits A", "bits W", "perplexity", "against float", "KL x 100")
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -99,6 +101,8 @@ def accuracy(
         _ = mode["model"] or only_list or find_model()  # what is missing is said before anything is fetched
     study = "quick" if mode["quick"] else mode["study"] or "default"
     schemes = _only(schemes_of_own(mode) if own else _STUDIES[study](), only)
+    if mode["lm_eval"] and not only_list:
+        return write_for_lm_eval(mode)
     if only_list:
         return Outcome([scheme.name for scheme in schemes], lambda: _list(schemes))
     with reading():
@@ -114,7 +118,7 @@ def accuracy(
             with progress() as begin:
                 pool = partial(jobs.run, workers=workers, python=True, scheduler=scheduler)
                 run(chosen, schemes, pool, begin)
-        return _report(chosen, schemes, texts, output, mode["add_to"])
+        return _report(chosen, schemes, texts, output, mode["add_to"], study in _MAPPED and not own)
 
 
 def _list(schemes: tuple[Scheme, ...]) -> None:
@@ -174,7 +178,12 @@ def _verify(study: Study) -> Outcome:
 
 
 def _report(
-    study: Study, schemes: tuple[Scheme, ...], texts: dict[str, Text], output: Path, add_to: Path | None
+    study: Study,
+    schemes: tuple[Scheme, ...],
+    texts: dict[str, Text],
+    output: Path,
+    add_to: Path | None,
+    mapped: bool,
 ) -> Outcome:
     complete = {scheme: Result.read(study, scheme) for scheme in schemes}
     results = {scheme: result for scheme, result in complete.items() if result is not None}
@@ -195,7 +204,7 @@ def _report(
         "versions": versions(),
         "rows": lines,
     }
-    if study.calibration:
+    if mapped:
         report["outlier_positions"] = outlier_positions(study.calibrated(), _blocks(study))
     if add_to:
         report = merged(json.loads(add_to.read_text()), report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from sw_reference.accuracy.text import Text
 from sw_reference.codes import SCALE_CHOICES
 from sw_reference.llm import find_model
 
-from ..console import Refused, reading, refusing
+from ..console import Outcome, Refused, command_line, reading, refusing, say
 from ..packed.llama import model_hash, read_llama, read_tokenizer
 
-__all__ = ["is_own", "own_options", "own_study", "schemes_of_own"]
+__all__ = ["is_own", "own_options", "own_study", "schemes_of_own", "write_for_lm_eval"]
 
-_OWN = ("model", "activations", "weights", "scale", "tokenizer")
+_OWN = ("model", "activations", "weights", "scale", "tokenizer", "lm_eval")
 _STUDY = ("study", "quick", "verify", "add_to", "calibration_text")
 
 
@@ -53,6 +54,11 @@ def own_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="Of --model: a tokenizer.json.  [default: the model's own]",
         ),
+        click.option(
+            "--lm-eval",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Measure nothing: write the model for lm-evaluation-harness. It needs `make torch`.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -81,6 +87,21 @@ def schemes_of_own(mode: Mapping[str, Any]) -> tuple[Scheme, ...]:
         return own_schemes(
             mode["activations"], mode["weights"] or IMPORT, tensors, mode["scale"] or "least_squares"
         )
+
+
+def write_for_lm_eval(mode: Mapping[str, Any]) -> Outcome:
+    """Writes the model with these formats as a folder of Transformers."""
+    folder: Path = mode["lm_eval"]
+    if len(mode["activations"]) != 1:
+        raise Refused(f"--lm-eval must come with one --activations, not {len(mode['activations'])}")
+    with reading():
+        write = import_module("sqhw.torch.folder").write_folder
+        write(_model(mode), folder, mode["activations"][0], mode["weights"] or IMPORT, mode["scale"])
+
+    def show() -> None:
+        say(f"{folder}: import sqhw.torch before a program loads it")
+
+    return Outcome({"command": command_line(), "folder": str(folder)}, show)
 
 
 def own_study(mode: Mapping[str, Any], text: Text, count: int, length: int, cache: Path) -> Study:

@@ -1,6 +1,7 @@
 """`sqhw measure accuracy` with a model and formats of one's own."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_names_are_listed_in_every_mode(coded, capsys):
         assert capsys.readouterr().out.startswith("float\nW8 A8\n")
 
 
-def test_refusals(coded, tmp_path, capsys):
+def test_refusals(coded, tmp_path, monkeypatch, capsys):
     def refused(*arguments):
         code = coded(*arguments)
         out, err = capsys.readouterr()
@@ -125,6 +126,14 @@ def test_refusals(coded, tmp_path, capsys):
     )
     assert cli.main(["measure", "accuracy", "--only", "nothing such", "--list"]) == 2
     assert capsys.readouterr().err.startswith("Error: --only must match the name of a scheme")
+    assert refused("--lm-eval", tmp_path / "out") == (
+        2,
+        "Error: --lm-eval must come with one --activations, not 0\n",
+    )
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "sqhw.torch", raising=False)
+    code, err = refused("--lm-eval", tmp_path / "out", "--activations", INDEX)
+    assert (code, err[:48]) == (1, "Error: torch is missing, which sqhw.torch needs:")
     write_folder(coded.folder, tiny_weights())
     assert refused("--activations", INDEX) == (
         2,
