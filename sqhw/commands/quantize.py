@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
 
 from sw_reference.format import DenseFormat, SQFormat, as_parameters
+from sw_reference.notation import format_text, parse_format
 
 from ..console import Command, Outcome, Refused, command_line, plain, progress, refusing, say, table
 from ..packed.convert import convert
@@ -26,63 +27,20 @@ __all__ = ["inspect", "quantize"]
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MODEL = click.Path(exists=True, path_type=Path)
 _SUFFIX = ".safetensors"
-_WEIGHTS = ("import", "sq", "int4", "int8")
-_OUTLIERS = ("sq", "int4")
+_IMPORT = "import"
+_DEFAULT = "2/16 e5m3"
 _FILES = ("importance", "activations")
-_ONLY = {
-    "bank": _OUTLIERS,
-    "outliers": _OUTLIERS,
-    "high": ("sq",),
-    "mask": _OUTLIERS,
-    "segment": ("sq",),
-    "bank_scale": ("sq",),
-    "group": ("import", "int4", "int8"),
-    "group_scale": ("int4", "int8"),
-    "threshold": _OUTLIERS,
-    "importance": _OUTLIERS,
-    "activations": ("int4", "int8"),
-    "scale": ("sq", "int4", "int8"),
-}
-"""The kinds of weights that an option comes with."""
 
 
 def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--weights",
-            type=click.Choice(_WEIGHTS),
-            help="import: a quantized model's own codes; sq: an SQ operand; int4, int8: a dense operand.  "
-            "[default: import for a quantized model if no format is asked for, else sq]",
+            metavar="FORMAT",
+            help=f'import: a quantized model\'s own codes; or a format such as "4/32 e3m2s index" or '
+            f'"int4 g32 linear8".  [default: import for a quantized model, else "{_DEFAULT}"]',
         ),
-        click.option("--bank", type=int, help="Elements per bank.  [default: 16 (sq)]"),
-        click.option("--outliers", type=int, help="Outlier capacity of a bank.  [default: 2 (sq), 0 (int4)]"),
-        click.option(
-            "--high",
-            type=click.Choice(["fp16", "int8"]),
-            help="High codes (sq).  [default: int8]",
-        ),
-        click.option(
-            "--mask",
-            type=click.Choice(["bitmap", "sentinel", "index"]),
-            help="Outlier mask; sentinel: sq alone.  [default: bitmap]",
-        ),
-        click.option("--segment", type=int, help="Elements that share a capacity (sq).  [default: the bank]"),
-        click.option(
-            "--bank-scale",
-            metavar="NAME",
-            help="Bank scale (sq): e5m3, or e1m0 to e4m3, with a sign as e1m0s to e4m3s.  [default: e5m3]",
-        ),
-        click.option(
-            "--group",
-            type=int,
-            help="Elements per group scale (import: cuts longer groups; int4, int8: 0 for none).  "
-            "[default: the model's (import), 64 (int4, int8)]",
-        ),
-        click.option(
-            "--group-scale",
-            type=click.Choice(["linear8", "e3m3"]),
-            help="Group scale (int4, int8).  [default: linear8]",
-        ),
+        click.option("--group", type=int, help="Of import: cuts longer groups.  [default: the model's]"),
         click.option(
             "--threshold",
             type=float,
@@ -142,7 +100,7 @@ def quantize(
     given = {name: value for name, value in parameters.items() if value is not None}
     read = [given[name] for name in _FILES if name in given]
     with refusing():
-        recipe = _recipe(weights or "sq", given)
+        recipe = _recipe(weights or _DEFAULT, given)
     if output.suffix not in ("", _SUFFIX):
         raise Refused(f"Output must end in {_SUFFIX}, the format that is written, not in {output.suffix}")
     with _one_line():
@@ -228,19 +186,13 @@ def _line(text: str) -> str:
 def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
     """Returns what the options ask for."""
     for name in given:
-        if weights not in _ONLY[name]:
-            kinds = " or ".join(_ONLY[name])
-            raise ValueError(f"--{name.replace('_', '-')} must come with --weights {kinds}, not {weights}")
-    if weights == "import":
+        if (name == "group") != (weights == _IMPORT):
+            kind = _IMPORT if name == "group" else "FORMAT"
+            raise ValueError(f"--{name} must come with --weights {kind}, not {weights}")
+    if weights == _IMPORT:
         return Import(given.get("group"))
-    how = {name: given.pop(name) for name in ("scale", "threshold", *_FILES) if name in given}
-    how |= {name: TensorFile(how[name]) for name in _FILES if name in how}
-    if weights == "sq":
-        given = {"outliers": 2, "high": "int8", "scale": given.pop("bank_scale", "e5m3")} | given
-        return Recipe(SQFormat(**given), **how)
-    group, scale = given.pop("group", 64), given.pop("group_scale", "linear8")
-    bits: Literal[4, 8] = 4 if weights == "int4" else 8
-    return Recipe(DenseFormat(bits, group or None, scale=scale, **given), **how)
+    files = {name: TensorFile(given[name]) for name in _FILES if name in given}
+    return Recipe(parse_format(weights), **(given | files))
 
 
 def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:
@@ -287,10 +239,4 @@ def _shape(*sizes: int) -> str:
 
 def _label(fmt: SQFormat | DenseFormat) -> str:
     """A format in a few words."""
-    bank = f"bank {fmt.bank}, outliers {fmt.outliers}"
-    if isinstance(fmt, SQFormat):
-        segment = f" per {fmt.segment}" if fmt.segment else ""
-        return f"SQ operand: {bank}{segment}, {fmt.high}, {fmt.mask}, {fmt.scale}"
-    group = f", group {fmt.group}, {fmt.scale}" if fmt.group else ""
-    offset = ", offset" if fmt.offset else ""
-    return f"dense operand: INT{fmt.bits}{group}{offset}" + (f", {bank}" if fmt.bank else "")
+    return f"{'SQ' if isinstance(fmt, SQFormat) else 'dense'} operand {format_text(fmt)}"

@@ -63,6 +63,8 @@ class Recipe:
             if self.importance is not None:
                 raise ValueError("Threshold must come without importance")
             Threshold(self.threshold)  # checks it
+        if isinstance(self.format, DenseFormat) and self.format.offset:
+            raise ValueError("Offsets must come from codes of a checkpoint: --weights import")
         if not self.format.outliers and (self.threshold is not None or self.importance is not None):
             raise ValueError("Threshold and importance must come with a format that has outliers")
         if self.activations is not None:

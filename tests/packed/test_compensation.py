@@ -17,11 +17,10 @@ from sw_reference.split import dequantize
 from .models import arrays, run
 
 NAMES = ["h.0.a.weight", "h.1.a.weight"]
-OUTLIERS = ("--bank", 32, "--outliers", 2, "--mask", "index")
 FORMATS = [
-    (("--weights", "int4", "--group", 32), DenseFormat(4, 32, scale="linear8")),
-    (("--weights", "int8", "--group-scale", "e3m3"), DenseFormat(8, 64)),
-    (("--weights", "int4", *OUTLIERS), DenseFormat(4, 64, 2, 32, scale="linear8", mask="index")),
+    ("int4 g32", DenseFormat(4, 32, scale="linear8")),
+    ("int8 g64 e3m3", DenseFormat(8, 64)),
+    ("int4 g64 2/32 index", DenseFormat(4, 64, 2, 32, scale="linear8", mask="index")),
 ]
 
 
@@ -45,10 +44,10 @@ def inverse_hessian(x):
     return np.linalg.inv(h + 0.01 * np.median(np.diag(h)) * np.eye(len(h)))
 
 
-@pytest.mark.parametrize(("options", "fmt"), FORMATS, ids=str)
-def test_products_come_closer(files, capsys, options, fmt):
+@pytest.mark.parametrize(("text", "fmt"), FORMATS, ids=str)
+def test_products_come_closer(files, capsys, text, fmt):
     folder, w, x = files
-    arguments = ("quantize", folder / "m", "-o", folder / "out", *options)
+    arguments = ("quantize", folder / "m", "-o", folder / "out", "--weights", text)
     assert run(capsys, *arguments, "--activations", folder / "x")[0] == 0
     file = PackedFile(folder / "out")
     assert file.made["compensation"] == "GPTQ"
@@ -67,7 +66,7 @@ def test_parts_are_made_whole(files, capsys, monkeypatch):
     """Rows that are read again are made with all rows of their part; a matrix is inverted once each time."""
     monkeypatch.setattr(rows_module, "_ELEMENTS", 128 * 5)
     folder, w, x = files
-    options = ("--weights", "int4", "--group", 32, "--activations", folder / "x")
+    options = ("--weights", "int4 g32", "--activations", folder / "x")
     with monkeypatch.context() as counting:
         inverted = Mock(side_effect=np.linalg.inv)
         counting.setattr(np.linalg, "inv", inverted)
@@ -84,10 +83,10 @@ def test_parts_are_made_whole(files, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ("--weights sq", 2, "--activations must come with --weights int4 or int8, not sq"),
-        ("--weights int4 --group 0", 2, "Activations must come with a dense format in groups"),
+        ("--weights 2/16", 2, "Activations must come with a dense format in groups"),
+        ("--weights int4", 2, "Activations must come with a dense format in groups"),
         (
-            "--weights int4 --scale absmax",
+            "--weights g32_int4 --scale absmax",
             2,
             "Scale must be 'least_squares' with activations, not 'absmax'",
         ),
@@ -100,7 +99,7 @@ def test_refusals(files, capsys, options, status, message):
         folder / "m",
         "-o",
         folder / "out",
-        *options.split(),
+        *(option.replace("_", " ") for option in options.split()),
         "--activations",
         folder / "x",
     )
@@ -110,7 +109,7 @@ def test_refusals(files, capsys, options, status, message):
 def test_inputs_that_lack_are_named(files, capsys):
     folder, _, x = files
     save_file({NAMES[0]: x[NAMES[0]], NAMES[1]: x[NAMES[1]][:, :64].copy()}, folder / "x")
-    options = ("--weights", "int4", "--activations", folder / "x")
+    options = ("--weights", "int4 g64", "--activations", folder / "x")
     message = f"{folder / 'x'}: {NAMES[1]} must be F32 [tokens, 128], not F32 [300, 64]"
     assert run(capsys, "quantize", folder / "m", "-o", folder / "out", *options) == (
         1,

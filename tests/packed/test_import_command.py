@@ -98,7 +98,7 @@ def test_layers_keep_their_codes(tmp_path, capsys, make):
     save_file(parts | {"h.0.b.weight": FLOATS, "h.0.a.bias": FLOATS[0]}, model)
     status, text, _ = run(capsys, "quantize", model, "-o", output)
     assert status == 0
-    assert "dense operand: INT4, group 128, linear8, offset" in text
+    assert "dense operand int4 g128 linear8 offset" in text
     assert "of type F32, whose codes cannot be imported: 1 (h.0.b.weight)" in text
     file = PackedFile(output)
     t = file.tensor("h.0.a.weight")
@@ -106,8 +106,8 @@ def test_layers_keep_their_codes(tmp_path, capsys, make):
     assert t.offset.tolist() == (16 * (8 - zeros)).tolist()
     assert set(file.others) == {"h.0.b.weight", "h.0.a.bias"}
     for weights, want in (
-        ("sq", quantize_sq(values(codes, zeros, scales, 128), SQFormat())),
-        ("int8", quantize_dense(values(codes, zeros, scales, 128), DenseFormat(8, 64, scale="linear8"))),
+        ("2/16", quantize_sq(values(codes, zeros, scales, 128), SQFormat(16, 2, "int8"))),
+        ("int8 g64", quantize_dense(values(codes, zeros, scales, 128), DenseFormat(8, 64, scale="linear8"))),
     ):
         assert run(capsys, "quantize", model, "-o", output, "--weights", weights)[0] == 0
         assert arrays(PackedFile(output).tensor("h.0.a.weight")) == arrays(want)
@@ -140,7 +140,7 @@ def test_the_default_is_import_where_codes_are(tmp_path, capsys):
     save_file({f"blk.0.a.{part}": v for part, v in stored.items()} | {"blk.1.b.weight": FLOATS}, model)
     for options, kind in (
         ((), DenseFormat),
-        (("--bank", 32), SQFormat),
+        (("--weights", "2/32"), SQFormat),
         (("--weights", "int4"), DenseFormat),
     ):
         assert run(capsys, "quantize", model, "-o", output, "--tensors", "0", *options)[0] == 0

@@ -102,5 +102,7 @@ def test_layers_are_packed_and_inspected(tmp_path, capsys, quantizer):
     model, output = tmp_path / "m", tmp_path / "out"
     save_file(named(MAKERS[quantizer](*MADE)), model)
     assert f"{quantizer} INT4" in run(capsys, "inspect", model)[1]
-    assert run(capsys, "quantize", model, "-o", output, "--weights", "sq")[0] == 0
-    assert arrays(PackedFile(output).tensor(f"{NAME}.weight")) == arrays(quantize_sq(WANT, SQFormat()))
+    assert run(capsys, "quantize", model, "-o", output, "--weights", "2/16")[0] == 0
+    assert arrays(PackedFile(output).tensor(f"{NAME}.weight")) == arrays(
+        quantize_sq(WANT, SQFormat(16, 2, "int8"))
+    )

@@ -28,16 +28,19 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ("--bank 12", 2, "Bank must be a power of two from 4 to 128, not 12"),
-        ("--high fp8", 2, "--high must be one of 'fp16', 'int8', not 'fp8'"),
-        ("--group 64", 2, "--group must come with --weights import or int4 or int8, not sq"),
-        ("--weights int4 --mask sentinel", 2, "Dense mask must be 'bitmap' or 'index', not 'sentinel'"),
+        ("--weights 2/12", 2, "Bank must be a power of two from 4 to 128, not 12"),
+        ("--weights sq", 2, "Format 'sq' has the unknown word 'sq': {such}"),
+        ("--group 64", 2, "--group must come with --weights import, not 2/16 e5m3"),
+        ("--weights int4_sentinel", 2, "Dense mask must be 'bitmap' or 'index', not 'sentinel'"),
         ("--weights import --group 0", 2, "Group must be an integer from 4 to 65536, not 0"),
-        ("--weights import --bank 16", 2, "--bank must come with --weights sq or int4, not import"),
-        ("--weights int4 --bank-scale e3m2s", 2, "--bank-scale must come with --weights sq, not int4"),
-        ("--mask index", 2, "Scale must be a narrow one, such as 'e3m2s', with the mask 'index', not 'e5m3'"),
-        ("--weights int8 --outliers 1", 2, "--outliers must come with --weights sq or int4, not int8"),
-        ("--weights int4 --outliers 1", 2, "Dense bank must be a power of two from 4 to 128, not None"),
+        ("--weights import --scale absmax", 2, "--scale must come with --weights FORMAT, not import"),
+        (
+            "--weights 2/16_index",
+            2,
+            "Scale must be a narrow one, such as 'e3m2s', with the mask 'index', not 'e5m3'",
+        ),
+        ("--weights int8_1/16", 2, "Dense bits must be 4 with outliers, not 8"),
+        ("--weights int4_g32_offset", 2, "Offsets must come from codes of a checkpoint: --weights import"),
         (
             "--weights int4 --threshold 3",
             2,
@@ -55,10 +58,12 @@ ROOT = Path(__file__).parents[2]
 )
 def test_refusals(model, capsys, options, status, message):
     output = model.parent / "out"
-    arguments = options.format(model=model).split()
+    arguments = [argument.replace("_", " ") for argument in options.split()]
+    arguments = [str(model) if argument == "{model}" else argument for argument in arguments]
     message = message.format(
         reasons="vectors or scalars: 3 (steps, h.0.norm.weight, flag); not matched by --tensors 'xyz': "
-        "4 (h.1.q.weight, embed.weight, h.0.q.weight, ...); without elements: 1 (empty)"
+        "4 (h.1.q.weight, embed.weight, h.0.q.weight, ...); without elements: 1 (empty)",
+        such="it must be such as '4/32 e3m2s index' or 'int4 g32 linear8'",
     )
     assert run(capsys, "quantize", model, "-o", output, *arguments) == (status, "", f"Error: {message}\n")
     assert list(model.parent.iterdir()) == [model]
@@ -73,7 +78,7 @@ def test_the_model_is_not_overwritten(model, capsys):
 
 def test_quantize_and_inspect_tell_the_same(model, capsys):
     output = model.parent / "out.safetensors"
-    status, table, err = run(capsys, "quantize", model, "-o", output, "--bank", 32, "--outliers", 2)
+    status, table, err = run(capsys, "quantize", model, "-o", output, "--weights", "2/32 e5m3")
     assert (status, err) == (0, "")
     assert table.endswith(f"{output}: {output.stat().st_size:,} bytes\n")
     status, shown, err = run(capsys, "inspect", output)
@@ -88,13 +93,13 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
         f"{output}: {output.stat().st_size:,} bytes",
     ]
     assert sum(line.startswith("h.") for line in lines) == 3
-    assert "SQ operand: bank 32, outliers 2, int8, bitmap, e5m3" in lines[0]
+    assert "SQ operand 2/32 e5m3" in lines[0]
     assert "embed.weight" in shown
     assert shown.endswith("3 packed tensors checked: every code is legal.\n")
     status, text, _ = run(capsys, "inspect", output, "--json")
     document = json.loads(text)
     assert status == 0
-    assert document["command"] == f"sqhw quantize {model} -o {output} --bank 32 --outliers 2"
+    assert document["command"] == f"sqhw quantize {model} -o {output} --weights '2/32 e5m3'"
     assert document["packed"]["h.0.q.weight"]["format"] == {
         "bank": 32,
         "outliers": 2,
@@ -151,7 +156,7 @@ def test_the_page(tmp_path, capsys, monkeypatch):
     assert re.search(r"blk.11.ffn_down.weight +576 x 1536 +Q4_1 +4\.", table)
     exec(use, {})
     assert f"prints `{capsys.readouterr().out.strip()}`" in page
-    options = ("--bank", 32, "--outliers", 2, "--importance", "importance.safetensors")
+    options = ("--weights", "2/32 e5m3", "--importance", "importance.safetensors")
     status, table, _ = run(capsys, "quantize", model, "-o", "weighted.safetensors", *options)
     assert status == 0
     assert re.search(r"mean over elements .* 5\.140e-03", table)
@@ -161,7 +166,7 @@ def test_the_page(tmp_path, capsys, monkeypatch):
 def test_the_real_model(tmp_path, capsys):
     path = gguf_file.find_model()
     output = tmp_path / "out.safetensors"
-    assert run(capsys, "quantize", path, "-o", output, "--weights", "sq")[0] == 0
+    assert run(capsys, "quantize", path, "-o", output, "--weights", "2/16 e5m3")[0] == 0
     file, source = PackedFile(output), gguf_file.GGUFFile(path)
     assert len(file.packed) == 210
     for name in list(file.packed)[::30]:
@@ -207,30 +212,25 @@ def test_nothing_that_is_read_is_overwritten(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "fmt"),
+    ("text", "fmt"),
     [
-        (
-            "--bank 64 --outliers 4 --segment 32 --mask index --bank-scale e4m2s",
-            SQFormat(64, 4, "int8", "index", "e4m2s", 32),
-        ),
-        ("--weights int4", DenseFormat(4, 64, scale="linear8")),
-        ("--weights int8 --group 0", DenseFormat(8, scale="linear8")),
-        ("--weights int4 --group 32 --group-scale e3m3", DenseFormat(4, 32)),
-        (
-            "--weights int4 --bank 32 --outliers 2 --mask index",
-            DenseFormat(4, 64, 2, 32, scale="linear8", mask="index"),
-        ),
+        ("4/32 bank 64 e4m2s index", SQFormat(64, 4, "int8", "index", "e4m2s", 32)),
+        ("2/16", SQFormat(16, 2, "int8")),
+        ("int4 g64", DenseFormat(4, 64, scale="linear8")),
+        ("int8", DenseFormat(8)),
+        ("int4 g32 e3m3", DenseFormat(4, 32)),
+        ("int4 g64 2/32 index", DenseFormat(4, 64, 2, 32, scale="linear8", mask="index")),
     ],
 )
-def test_every_format_can_be_asked_for(model, capsys, options, fmt):
+def test_every_format_can_be_asked_for(model, capsys, text, fmt):
     output = model.parent / "out.safetensors"
-    status, text, _ = run(capsys, "quantize", model, "-o", output, *options.split())
+    status, shown, _ = run(capsys, "quantize", model, "-o", output, "--weights", text)
     assert status == 0
     file = PackedFile(output)
     quantize = quantize_sq if isinstance(fmt, SQFormat) else quantize_dense
     for name in NAMES:
         assert arrays(file.tensor(name)) == arrays(quantize(weights()[name], fmt))
-    assert text.splitlines()[0].strip() in run(capsys, "inspect", output)[1]
+    assert shown.splitlines()[0].strip() in run(capsys, "inspect", output)[1]
 
 
 def test_only_packed(model, capsys):

@@ -65,8 +65,10 @@ def test_gguf_without_the_extra(tmp_path, capsys, monkeypatch):
     whole["blocks"].tensor("blk.0.a.weight", w.shape, Q8_0, data)
     for kind, numbers in (("floats", w), ("blocks", values)):
         path.write_bytes(whole[kind].bytes())
-        assert run(capsys, "quantize", path, "-o", output, "--weights", "sq")[0] == 0
-        assert arrays(PackedFile(output).tensor("blk.0.a.weight")) == arrays(quantize_sq(numbers, SQFormat()))
+        assert run(capsys, "quantize", path, "-o", output, "--weights", "2/16")[0] == 0
+        assert arrays(PackedFile(output).tensor("blk.0.a.weight")) == arrays(
+            quantize_sq(numbers, SQFormat(16, 2, "int8"))
+        )
     output.unlink()
     path.write_bytes(GGUF().tensor("blk.0.a.weight", w.shape, IQ4_NL, bytes(4 * 36)).bytes())
     status, _, err = run(capsys, "quantize", path, "-o", output)
@@ -85,9 +87,11 @@ def test_gguf_tensors_and_metadata_pass(tmp_path):
     source = open_source(path)
     assert json.loads(source.metadata["gguf"]) == {"general.architecture": "llama", "llama.block_count": 1}
     output = tmp_path / "out.safetensors"
-    convert(source, ["blk.0.b.weight"], output, Recipe(SQFormat()), made={}, done=lambda *_: None)
+    convert(
+        source, ["blk.0.b.weight"], output, Recipe(SQFormat(16, 2, "int8")), made={}, done=lambda *_: None
+    )
     file = PackedFile(output)
-    assert arrays(file.tensor("blk.0.b.weight")) == arrays(quantize_sq(w, SQFormat()))
+    assert arrays(file.tensor("blk.0.b.weight")) == arrays(quantize_sq(w, SQFormat(16, 2, "int8")))
     others = load_file(output)
     assert others["blk.0.a.weight"].tolist() == w.astype(np.float16).tolist()
     assert others["steps"].tolist() == [1, -2]
@@ -111,8 +115,8 @@ def test_small_gguf_files(tmp_path, kind):
     writer.write_tensors_to_file()
     writer.close()
     values = gguf.dequantize(gguf.quantize(w, quantization), quantization)
-    file = PackedFile(to_packed(path, Recipe(SQFormat())))
-    assert arrays(file.tensor("blk.0.a.weight")) == arrays(quantize_sq(values, SQFormat()))
+    file = PackedFile(to_packed(path, Recipe(SQFormat(16, 2, "int8"))))
+    assert arrays(file.tensor("blk.0.a.weight")) == arrays(quantize_sq(values, SQFormat(16, 2, "int8")))
     assert file.others["embed.weight"].dtype == (kind if kind in ("F32", "F16", "BF16") else "F32")
     assert file.file.part("embed.weight", slice(None)).tolist() == values.tolist()
     whole = path.read_bytes()
