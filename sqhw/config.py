@@ -26,7 +26,7 @@ SIDE_MAX = 16
 """The most rows, and the most columns, of an array."""
 SIZE_LIMIT = 1 << 16
 """No engine takes more rows of either operand than this."""
-AXI_WIDTHS = (32, 64, 128, 256, 512)
+AXI_WIDTHS = (32, 64, 128, 256, 512, 1024)
 RAW_BITS = 64
 """Width of an exact sum as an engine returns it."""
 _SCALE_BITS = 32
@@ -207,7 +207,7 @@ class EngineConfig:
         Formats, lanes, k_max, rows and columns, and the kind of output stages. Its accumulator must have 64
         bits at most, its dense operand no outliers.
     axi_bits
-        Width of the three AXI4-Streams: 32, 64, 128, 256 or 512.
+        Width of the three AXI4-Streams: 32, 64, 128, 256, 512 or 1024.
     block_tiles
         Row tiles in a block, 1..64. The dense operand is fetched once per block, so this sets its reuse.
     m_max, n_max
@@ -226,7 +226,7 @@ class EngineConfig:
     """
 
     array: ArrayConfig
-    axi_bits: Literal[32, 64, 128, 256, 512] = 128
+    axi_bits: Literal[32, 64, 128, 256, 512, 1024] = 128
     block_tiles: int = 8
     m_max: int = 4096
     n_max: int = 4096
@@ -238,7 +238,6 @@ class EngineConfig:
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
         check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
-        check_choice("Mask", self.pe.sq.mask, ("bitmap", "sentinel"), of="an engine")
         check_choice("Offset", self.pe.dense.offset, (False,), of="an engine")
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
         check_choice("Unpacking", self.unpacking, ("parallel", "serial"))
@@ -279,9 +278,28 @@ class EngineConfig:
         return self.sq_banks_per_word * self.pe.beats_per_bank
 
     @property
+    def dense_groups_per_word(self) -> int:
+        """Whole groups that are unpacked in one step, where one is shorter than a word of the stream.
+
+        They fill two words, so that the last step of a row, which may take one group, costs the stream
+        nothing in rows of more than one step. A step is 1 group or a part of it where groups are longer, or
+        no power of two.
+        """
+        group = self.pe.dense.group
+        if group is None or group & (group - 1):
+            return 1
+        bits = group * self.pe.dense.bits + self.pe.dense.group_bits
+        groups = 1
+        while bits < self.axi_bits and groups * bits < 2 * self.axi_bits:
+            groups *= 2
+        return groups
+
+    @property
     def dense_beats_per_word(self) -> int:
-        """Beats that are unpacked in one step: enough to keep up with the stream, of one group."""
+        """Beats that are unpacked in one step: enough to keep up with the stream."""
         dense, lanes = self.pe.dense, self.pe.lanes
+        if dense.group is not None and self.dense_groups_per_word > 1:
+            return self.dense_groups_per_word * (dense.group // lanes)
         beats = 1
         # At least a byte, so that every step takes whole bytes.
         while beats * lanes * dense.bits < max(self.axi_bits, 8):

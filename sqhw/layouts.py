@@ -196,11 +196,15 @@ def sq_word_layout(config: EngineConfig) -> data.ArrayLayout:
 
 
 def dense_word_layout(config: EngineConfig) -> data.StructLayout:
-    """One word of the dense operand's buffer: the codes of its beats, and the group scale they share."""
-    codes = config.dense_beats_per_word * config.pe.lanes
+    """One word of the dense operand's buffer: the codes of its beats, and the group scale they share.
+
+    With several groups, ``group_scale`` has one for each.
+    """
+    codes, groups = config.dense_beats_per_word * config.pe.lanes, config.dense_groups_per_word
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.pe.dense.bits), codes)}
     if config.pe.dense.group:
-        fields["group_scale"] = unsigned(config.pe.dense.group_scale_bits)
+        scale = unsigned(config.pe.dense.group_scale_bits)
+        fields["group_scale"] = data.ArrayLayout(scale, groups) if groups > 1 else scale
     return data.StructLayout(fields)
 
 

@@ -132,6 +132,9 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
         raise ValueError(f"Tensor must be in the configuration's format {config.dense}, not {tensor.format}")
     beats = config.banks(tensor.k) * config.beats_per_bank
     codes = _padded(tensor.codes, beats * config.lanes).reshape(-1, beats, config.lanes).tolist()
+    per_group = {"group_scale": tensor.group_scale, "offset": tensor.offset}
+    groups = -(-beats * config.lanes // (config.dense.group or 1))
+    shared = {name: _padded(x, groups).tolist() for name, x in per_group.items() if x is not None}
     outliers = [_outlier_fields(config, tensor, row, beats) for row in range(tensor.rows)]
     pack = _packer(dense_beat_layout(config))
 
@@ -140,12 +143,8 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
         for beat in range(beats):
             fields: dict[str, Any] = {"codes": codes[row][beat], "last": beat == beats - 1}
             fields |= outliers[row][beat]
-            if tensor.group_scale is not None and config.dense.group:
-                fields["group_scale"] = int(
-                    tensor.group_scale[row, beat * config.lanes // config.dense.group]
-                )
-            if tensor.offset is not None and config.dense.group:
-                fields["offset"] = int(tensor.offset[row, beat * config.lanes // config.dense.group])
+            for name, values in shared.items():
+                fields[name] = values[row][beat * config.lanes // (config.dense.group or 1)]
             words.append(pack(fields))
         return words
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..config import EngineConfig
 from ..engine.axi import AXIEngine
-from ..pe.mac import MACUnit
+from ..pe.blocks import blocks
 from ..tools.tools import host_tool, package_version, user_cache, verilator_environment, yosys
 from ..tools.verilated import OPTIONS, run
 from ..tools.verilog import Part, convert_parts
@@ -81,15 +81,15 @@ def compile_engine(
                 folder = Path(name)
                 for file, text in sources.items():
                     (folder / file).write_text(text)
-                _translate(folder, parts, note)
+                _translate(folder, parts, blocks(config.pe).unit[0], note)
                 _compile(folder, compiler.path, config.axi_bytes, note)
                 (folder / "engine.so").replace(library)
     return library
 
 
-def _translate(folder: Path, parts: Sequence[Part], note: Callable[[str], None]) -> None:
-    """From Verilog to C++: ``Vtop*.cpp`` and ``gates.inc``."""
-    (unit,) = (part for part in parts if isinstance(part.component, MACUnit))
+def _translate(folder: Path, parts: Sequence[Part], kind: type, note: Callable[[str], None]) -> None:
+    """From Verilog to C++: ``Vtop*.cpp``, and of units of that kind ``gates.inc``."""
+    (unit,) = (part for part in parts if isinstance(part.component, kind))
     (folder / "design.v").write_text("\n".join(part.verilog for part in parts if part is not unit))
     (folder / "unit.v").write_text(unit.verilog)
     note("mapping its multiply-accumulate unit to gates (Yosys)")

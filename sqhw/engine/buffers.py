@@ -70,7 +70,8 @@ class OperandBuffer(wiring.Component):
     Parameters
     ----------
     word
-        Layout of a word: an array of beats, or the ``codes`` of its beats and what they share.
+        Layout of a word: an array of beats, or the ``codes`` of its beats and what they, or
+        as many of them each, share.
     beat
         Layout of a beat of ``o``; ``last`` comes from the request.
     beats_per_word, words, vectors
@@ -149,6 +150,12 @@ class OperandBuffer(wiring.Component):
         beats = range(self._beats_per_word)
         if isinstance(self._word, data.ArrayLayout):
             return {name: [getattr(word[beat], name) for beat in beats] for name in names}
-        width = self._beat["codes"].width
-        codes = [word.codes.as_value().word_select(beat, width) for beat in beats]
-        return {name: codes if name == "codes" else [getattr(word, name)] * len(beats) for name in names}
+        return {name: [self._of_beat(word, name, beat) for beat in beats] for name in names}
+
+    def _of_beat(self, word: Any, name: str, beat: int) -> Any:
+        """A field of one of the word's beats: its codes, or what it shares with others."""
+        if name == "codes":
+            return word.codes.as_value().word_select(beat, self._beat["codes"].width)
+        field = getattr(word, name)
+        shared = isinstance(self._word[name].shape, data.ArrayLayout)
+        return field[beat * len(field) // self._beats_per_word] if shared else field

@@ -27,6 +27,7 @@ from .result_lanes import RowSender
 from .results import Results
 from .sequencer import Sequencer
 from .unpack import DenseRows, SQRows
+from .unpack_groups import DenseGroups, dense_rows
 
 __all__ = ["EngineCore"]
 
@@ -166,7 +167,7 @@ class EngineCore(wiring.Component):
         dense, dense_buffer = self._side(
             m,
             "dense",
-            DenseRows(config),
+            dense_rows(config),
             dense_word_layout(config),
             dense_beat_layout(config.pe),
             beats_per_word=config.dense_beats_per_word,
@@ -207,7 +208,7 @@ class EngineCore(wiring.Component):
         self,
         m: Module,
         name: str,
-        rows: SQRows | DenseRows,
+        rows: SQRows | DenseRows | DenseGroups,
         word: Any,
         beat: Any,
         *,
@@ -276,7 +277,9 @@ class EngineCore(wiring.Component):
         ]
         for row in range(rows):
             beat = array.i_sq.p[row]
-            m.d.comb += counters.idle[row].eq(beat.high_count == 0 if self._config.pe.slots else 1)
+            # Outliers of one-step units have no lanes of their own that could hold still.
+            if not self._config.pe.one_step:
+                m.d.comb += counters.idle[row].eq(beat.high_count == 0 if self._config.pe.slots else 1)
         m.d.comb += [getattr(registers.get, name).eq(getattr(counters.value, name)) for name in COUNTERS]
 
     def _watch(self, m: Module, control: Control, registers: RegisterFile) -> None:

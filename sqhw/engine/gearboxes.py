@@ -12,6 +12,9 @@ from ..layouts import input_word_layout
 
 __all__ = ["Gearbox", "SerialGearbox", "gearbox_signature", "piece_layout"]
 
+_TERMS_LOG2 = 6
+"""Steps of a shift that are one expression."""
+
 
 def piece_layout(piece_bytes: int) -> data.StructLayout:
     """Asks for a piece: how many bytes; ``align``: what follows them in their word is padding; ``end``: they
@@ -25,7 +28,7 @@ def gearbox_signature(word_bytes: int, piece_bytes: int, *, least: int) -> wirin
     Parameters
     ----------
     word_bytes
-        Bytes of a word, a power of two from `least` to 64.
+        Bytes of a word, a power of two from `least` to 128.
     piece_bytes
         The most bytes of a piece.
 
@@ -43,7 +46,7 @@ def gearbox_signature(word_bytes: int, piece_bytes: int, *, least: int) -> wirin
     discard : In(1)
         Take all words and forget them, and what is inside.
     """
-    check_int("Word bytes", word_bytes, least, 64, power_of_two=True)
+    check_int("Word bytes", word_bytes, least, 128, power_of_two=True)
     check_int("Piece bytes", piece_bytes, 1, 1 << 16)
     return wiring.Signature(
         {
@@ -123,20 +126,27 @@ class Gearbox(wiring.Component):
         m.d.comb += after.eq(tail + wanted.bytes)
         m.d.sync += self.o.valid.eq(granted)
         with m.If(granted):
-            m.d.sync += self.o.p.eq(self._window(ring, tail[: len(tail) - 1]))
+            m.d.sync += self.o.p.eq(self._window(m, ring, tail[: len(tail) - 1]))
             m.d.sync += tail.eq(Mux(wanted.align, (after + word_bytes - 1)[low:] << low, after))
         with m.If(granted & wanted.end | self.discard):
             m.d.sync += [head.eq(0), tail.eq(0), ended.eq(0)]
         return m
 
-    def _window(self, ring: data.View, position: Signal) -> Signal:
-        """The bytes from `position` on: shifted by the largest steps first, and no wider than needed."""
+    def _window(self, m: Module, ring: data.View, position: Signal) -> Signal:
+        """The bytes from `position` on: shifted by the largest steps first, and no wider than needed.
+
+        An expression of n steps has 2^n terms, so many steps are signals.
+        """
         flat = ring.as_value()
         value = Cat(flat, flat)[: 8 * (self._piece_bytes + len(flat) // 8 - 1)]
         for level in reversed(range(len(position))):
             step = 8 << level
             kept = 8 * (self._piece_bytes - 1) + step
             value = Mux(position[level], value[step:], value)[:kept]
+            if len(position) > _TERMS_LOG2:
+                shifted = Signal(kept, name=f"shifted{level}")
+                m.d.comb += shifted.eq(value)
+                value = shifted
         return value
 
 
@@ -152,7 +162,7 @@ class SerialGearbox(wiring.Component):
     Parameters
     ----------
     word_bytes
-        Bytes of a word, a power of two, 2 to 64.
+        Bytes of a word, a power of two, 2 to 128.
     piece_bytes
         The most bytes of a piece.
 

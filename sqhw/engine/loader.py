@@ -12,6 +12,7 @@ from ..config import EngineConfig
 from ..layouts import input_word_layout, scale_words
 from .gearboxes import Gearbox, SerialGearbox
 from .unpack import DenseRows, SQRows
+from .unpack_groups import DenseGroups
 
 __all__ = ["Loader"]
 
@@ -74,7 +75,7 @@ class Loader(wiring.Component):
     def __init__(
         self,
         config: EngineConfig,
-        rows: SQRows | DenseRows,
+        rows: SQRows | DenseRows | DenseGroups,
         *,
         vectors: int,
         block_tiles: int,

@@ -8,7 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sw_reference.format import LOW_BITS, SCALE_BITS, SENTINEL
+from sw_reference.format import LOW_BITS, SENTINEL
 
 from ..config import EngineConfig
 from ..layouts import dense_word_layout, sq_word_layout
@@ -116,7 +116,9 @@ class SQRows(wiring.Component):
     def _beats(self, m: Module, record: Any, name: str) -> list[dict[str, Any]]:
         """The beats of one bank, their fields by name."""
         config, sq = self._config.pe, self._config.pe.sq
-        position = SCALE_BITS
+        if sq.has_index:
+            return self._indexed_beats(record)
+        position = sq.bank_scale.bits
         bitmap = record[position : position + sq.bank] if sq.has_bitmap else None
         position += sq.bank if sq.has_bitmap else 0
         low = record[position : position + LOW_BITS * sq.bank]
@@ -126,7 +128,7 @@ class SQRows(wiring.Component):
         for beat in range(config.beats_per_bank):
             lanes = slice(beat * config.lanes, (beat + 1) * config.lanes)
             codes = low[LOW_BITS * lanes.start : LOW_BITS * lanes.stop]
-            fields: dict[str, Any] = {"low": codes, "scale": record[:SCALE_BITS]}
+            fields: dict[str, Any] = {"low": codes, "scale": record[: sq.bank_scale.bits]}
             if bitmap is not None:
                 fields["bitmap"] = bitmap[lanes]
             if config.slots:
@@ -142,6 +144,19 @@ class SQRows(wiring.Component):
                 before = behind
             beats.append(fields)
         return beats
+
+    def _indexed_beats(self, record: Any) -> list[dict[str, Any]]:
+        """The same with an index mask: each beat has the slots of its segments."""
+        config, sq = self._config.pe, self._config.pe.sq
+        widths = {"low": LOW_BITS * config.lanes, "index": sq.index_bits * config.slots}
+        widths["high"] = sq.high_bits * config.slots
+        starts = {"index": sq.bank_scale.bits, "low": sq.bank_scale.bits + sq.mask_bits}
+        starts["high"] = starts["low"] + LOW_BITS * sq.bank
+        return [
+            {"scale": record[: sq.bank_scale.bits]}
+            | {name: record[starts[name] + beat * width :][:width] for name, width in widths.items()}
+            for beat in range(config.beats_per_bank)
+        ]
 
     def _sentinels(self, codes: Any) -> Any:
         sentinel = SENTINEL & ((1 << LOW_BITS) - 1)
@@ -211,14 +226,17 @@ class DenseRows(wiring.Component):
             m.d.sync += [done.eq(0), left.eq(self.k)]
         code_bytes = (present + 1) >> 1 if pe.dense.bits == 4 else present
         begins = self._groups(m) if pe.dense.group else 0
+        if pe.dense.group is not None and pe.dense.group < pe.sq.bank:
+            begins &= left != 0  # of the last bank's groups nothing is stored where they have no element
         m.d.comb += self.bytes.eq(code_bytes + begins)
         self._unpack(m, present, begins)
         return m
 
-    def _groups(self, m: Module) -> Signal:
+    def _groups(self, m: Module) -> Any:
         """Whether the piece is the first of a group."""
-        assert self._config.pe.dense.group is not None
-        pieces = self._config.pe.dense.group // self.codes
+        pe = self._config.pe
+        assert pe.dense.group is not None
+        pieces = pe.dense.group // self.codes
         begins = Signal(init=1)
         if pieces == 1:
             m.d.comb += begins.eq(1)

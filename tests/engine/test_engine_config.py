@@ -26,7 +26,7 @@ BIG = ENGINE_PRESETS["8x8"]
             {"array": ArrayConfig(replace(BIG.pe, dense=DenseFormat(4, 64, 1, 16)), 8, 8)},
             "Dense outliers of an engine must be an integer from 0 to 0, not 1",
         ),
-        ({"axi_bits": 100}, "AXI bits must be 32, 64, 128, 256 or 512, not 100"),
+        ({"axi_bits": 100}, "AXI bits must be 32, 64, 128, 256, 512 or 1024, not 100"),
         ({"block_tiles": 0}, "Block tiles must be an integer from 1 to 64, not 0"),
         ({"m_max": 65537}, "M_max must be an integer from 1 to 65536, not 65537"),
         ({"n_max": 0}, "N_max must be an integer from 1 to 65536, not 0"),
@@ -55,7 +55,9 @@ def test_refuses_other_types():
 
 def test_presets_by_name():
     assert engine_preset("8x8") is BIG
-    with pytest.raises(ValueError, match=r"^Engine preset must be one of tiny, 2x2, 8x8, not '4x4'$"):
+    with pytest.raises(
+        ValueError, match=r"^Engine preset must be one of tiny, 2x2, 8x8, lean, decode, not '4x4'$"
+    ):
         engine_preset("4x4")
 
 
@@ -65,8 +67,22 @@ def test_unpacking_keeps_up_with_the_stream():
         assert config.sq_banks_per_word * config.pe.sq.bank_bits >= config.axi_bits
         assert config.sq_banks_per_word * config.pe.sq.bank_bits % 8 == 0
         assert config.dense_beats_per_word * config.pe.lanes * config.pe.dense.bits >= config.axi_bits
-    narrow = replace(BIG.pe, dense=DenseFormat(4, 16))
-    assert replace(BIG, array=replace(BIG.array, pe=narrow)).dense_beats_per_word == 1  # one group
+
+
+@pytest.mark.parametrize(
+    ("group", "axi_bits", "groups", "beats"),
+    [
+        (64, 128, 1, 2),  # part of a group
+        (16, 128, 4, 4),  # 4 x 72 bits: two words
+        (48, 512, 1, 1),  # no power of two: what divides it
+        (64, 512, 4, 16),
+        (None, 512, 1, 8),
+    ],
+)
+def test_a_step_of_several_groups_is_two_words(group, axi_bits, groups, beats):
+    pe = replace(BIG.pe, dense=DenseFormat(4, group))
+    config = replace(BIG, array=replace(BIG.array, pe=pe), axi_bits=axi_bits)
+    assert (config.dense_groups_per_word, config.dense_beats_per_word) == (groups, beats)
 
 
 def test_derived_sizes():

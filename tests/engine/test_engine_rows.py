@@ -2,6 +2,7 @@
 """Unpacking in hardware: any row, cut into pieces, gives the beats that the golden tensors give."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from amaranth.hdl import Value
 
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.engine.gearboxes import Gearbox, SerialGearbox, piece_layout
-from sqhw.engine.unpack import DenseRows, SQRows
+from sqhw.engine.unpack import SQRows
+from sqhw.engine.unpack_groups import dense_rows
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import dense_beats, sq_beats
 from sqhw.presets import PRESETS
@@ -31,8 +33,16 @@ UNITS = {
     ),
     "odd banks": PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4, 4), lanes=1, outlier_lanes=1, k_max=256),
     "no outliers": PEConfig(SQFormat(16, 0), DenseFormat(8), lanes=4, outlier_lanes=0, k_max=256),
+    "short groups": PEConfig(SQFormat(8, 1), DenseFormat(4, 8), lanes=8, outlier_lanes=1, k_max=256),
+    "lean": replace(PRESETS["lean"], k_max=256),
+    "fine": replace(PRESETS["fine"], k_max=256),
+    "segments": PEConfig(
+        SQFormat(64, 1, "int8", "index", "e2m1", 16), DenseFormat(8, 32, scale="linear8"), 32, 2, 256
+    ),
 }
 LENGTHS = (1, 5, 16, 33, 64, 100)
+CASES = [(name, bits) for name in UNITS for bits in (32, 128)]
+CASES += [(name, 1024) for name in ("short groups", "lean", "fine", "segments")]
 
 
 def engine(name: str, axi_bits: int) -> EngineConfig:
@@ -70,8 +80,7 @@ def unpacked(dut, rows: list[bytes], k: int) -> list[list[int]]:
     return words
 
 
-@pytest.mark.parametrize("axi_bits", [32, 128])
-@pytest.mark.parametrize("name", list(UNITS))
+@pytest.mark.parametrize(("name", "axi_bits"), CASES)
 def test_sq_rows(name, axi_bits):
     config = engine(name, axi_bits)
     layout = sq_beat_layout(config.pe)
@@ -92,8 +101,7 @@ def test_sq_rows(name, axi_bits):
     assert compared >= 2 * sum(config.beats(k) for k in LENGTHS[::2]) > 0
 
 
-@pytest.mark.parametrize("axi_bits", [32, 128])
-@pytest.mark.parametrize("name", list(UNITS))
+@pytest.mark.parametrize(("name", "axi_bits"), CASES)
 def test_dense_rows(name, axi_bits):
     config = engine(name, axi_bits)
     layout = dense_beat_layout(config.pe)
@@ -102,14 +110,21 @@ def test_dense_rows(name, axi_bits):
     compared = 0
     for k in LENGTHS:
         tensor = random_dense(rng, config.pe.dense, 2, k)
-        words = unpacked(DenseRows(config), [row.tobytes() for row in pack_dense(tensor)], k)
+        words = unpacked(dense_rows(config), [row.tobytes() for row in pack_dense(tensor)], k)
         for beats, row in zip(dense_beats(config.pe, tensor), words, strict=True):
             mask = (1 << width) - 1
             codes = [word >> width * beat & mask for word in row for beat in range(per_word)]
             assert codes[: len(beats)] == [beat & mask for beat in beats]
             if config.pe.dense.group:
-                group_scale = [word >> width * per_word for word in row for _ in range(per_word)]
-                assert group_scale[: len(beats)] == [beat >> width & 63 for beat in beats]
+                bits, groups = config.pe.dense.group_scale_bits, config.dense_groups_per_word
+                mask = (1 << bits) - 1
+                group_scale = [
+                    word >> width * per_word + bits * (beat * groups // per_word) & mask
+                    for word in row
+                    for beat in range(per_word)
+                ]
+                stored = -(-k // config.pe.lanes)  # what comes behind meets zeros alone
+                assert group_scale[:stored] == [beat >> width & mask for beat in beats[:stored]]
             compared += len(beats)
     assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
 

@@ -1,0 +1,107 @@
+"""Rows of the dense operand, several groups in each piece: for streams that are wider than a group."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+
+from ..config import EngineConfig
+from ..layouts import dense_word_layout
+from .unpack import DenseRows, rows_signature
+
+__all__ = ["DenseGroups", "dense_rows"]
+
+
+class DenseGroups(wiring.Component):
+    """Cuts a packed row of the dense operand into pieces of ``dense_groups_per_word`` groups and unpacks them.
+
+    Each group brings its scale along, whose reserved bits must be 0. The last piece of a row ends with its
+    last element, if there is one in it; codes beyond it are zeros, which no memory holds. Latency: pieces are
+    a combinational function of counters, words of the piece and registers. Throughput: one piece per cycle.
+
+    Members
+    -------
+    See :func:`~sqhw.engine.unpack.rows_signature`.
+    """
+
+    def __init__(self, config: EngineConfig):
+        assert config.pe.dense.group is not None
+        self._config, self._group = config, config.pe.dense.group
+        super().__init__(rows_signature(config, dense_word_layout(config), self.piece_bytes, self.words_max))
+
+    @property
+    def _group_bytes(self) -> int:
+        dense = self._config.pe.dense
+        return (dense.group_bits + self._group * dense.bits) // 8
+
+    @property
+    def piece_bytes(self) -> int:
+        return self._config.dense_groups_per_word * self._group_bytes
+
+    @property
+    def words_max(self) -> int:
+        """Pieces of the longest row."""
+        return self._config.dense_tile_words
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pe, codes = self._config.pe, self._config.dense_groups_per_word * self._group
+        beats = Signal(range(self._config.beats_max + 1))
+        per_word = self._config.dense_beats_per_word
+        banks = (self.k + pe.sq.bank - 1) >> (pe.sq.bank.bit_length() - 1)
+        m.d.sync += [
+            beats.eq(banks << (pe.beats_per_bank.bit_length() - 1)),
+            self.words.eq((beats + per_word - 1) >> (per_word.bit_length() - 1)),
+        ]
+        left, done = Signal(range(pe.k_max + 1)), Signal(range(self.words_max))
+        whole, present = Signal(), Signal(range(codes + 1))
+        m.d.comb += [
+            self.last.eq(done + 1 == self.words),
+            whole.eq(left >= codes),
+            present.eq(Mux(whole, codes, left)),
+        ]
+        with m.If(self.next):
+            m.d.sync += [done.eq(done + 1), left.eq(Mux(whole, left - codes, 0))]
+        with m.If(self.load | self.next & self.last):
+            m.d.sync += [done.eq(0), left.eq(self.k)]
+        m.d.comb += self.bytes.eq(self._bytes(present))
+        self._unpack(m, present)
+        return m
+
+    def _split(self, present: Signal) -> tuple[Signal, Signal]:
+        """Whole groups among so many codes, and how many are left."""
+        shift = self._group.bit_length() - 1
+        return present[shift:], present[:shift]
+
+    def _bytes(self, present: Signal) -> object:
+        groups, rest = self._split(present)
+        dense = self._config.pe.dense
+        part = (dense.group_bits + 7) // 8 + (rest * dense.bits + 7 >> 3)
+        return groups * self._group_bytes + Mux(rest != 0, part, 0)
+
+    def _unpack(self, m: Module, present: Signal) -> None:
+        """Cuts the piece into groups; of the one that is not whole only as many codes count."""
+        bits, head = self._config.pe.dense.bits, self._config.pe.dense.group_bits
+        came, taken = Signal.like(present, name="came"), Signal(name="taken")
+        m.d.sync += taken.eq(self.next)
+        with m.If(self.next):
+            m.d.sync += came.eq(present)
+        groups, rest = self._split(came)
+        mask = Cat((rest > index).replicate(bits) for index in range(self._group))
+        codes, reserved = [], []
+        for index, scale in enumerate(self.word.group_scale):
+            record = self.piece.word_select(index, 8 * self._group_bytes)
+            whole, partial = groups > index, (groups == index) & (rest != 0)
+            kept = whole.replicate(len(mask)) | partial.replicate(len(mask)) & mask
+            codes.append(record[head:] & kept)
+            reserved.append((whole | partial) & record[len(scale) : 8].any())
+            m.d.comb += scale.eq(record)
+        m.d.comb += [
+            self.word.codes.as_value().eq(Cat(codes)),
+            self.malformed.eq(taken & Cat(reserved).any()),
+        ]
+
+
+def dense_rows(config: EngineConfig) -> DenseRows | DenseGroups:
+    """Returns what cuts and unpacks a configuration's dense rows."""
+    return DenseGroups(config) if config.dense_groups_per_word > 1 else DenseRows(config)
