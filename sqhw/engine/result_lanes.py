@@ -86,6 +86,8 @@ class ResultLane(wiring.Component):
     ----------
     acc_bits
         Bits of a sum.
+    unit
+        Its unit, see :class:`~sqhw.arith.output_stage.OutputStage`.
 
     Members
     -------
@@ -97,8 +99,8 @@ class ResultLane(wiring.Component):
         The result as float32, and rounded to float16.
     """
 
-    def __init__(self, acc_bits: int):
-        self._acc_bits = acc_bits
+    def __init__(self, acc_bits: int, unit: int):
+        self._acc_bits, self._unit = acc_bits, unit
         super().__init__(
             {
                 "advance": In(1),
@@ -117,7 +119,7 @@ class ResultLane(wiring.Component):
 
     def elaborate(self, platform: object) -> Any:
         m = Module()
-        m.submodules.stage = stage = OutputStage(self._acc_bits)
+        m.submodules.stage = stage = OutputStage(self._acc_bits, self._unit)
         m.submodules.round = rounding = Float16Round()
         m.d.comb += [
             stage.i.valid.eq(1),
@@ -159,7 +161,7 @@ class ResultLanes(wiring.Component):
         mark = delay(m, self.mark, self.latency, name="mark")
         singles, halves = [], []
         for index in range(config.output_stages):
-            lane = repeated(m, platform, f"lane{index}", ResultLane, config.pe.acc_bits)
+            lane = repeated(m, platform, f"lane{index}", ResultLane, config.pe.acc_bits, config.pe.unit)
             m.d.comb += [
                 lane.advance.eq(self.advance),
                 lane.acc.eq(self.acc[index]),
@@ -213,7 +215,7 @@ class SerialResultLanes(wiring.Component):
             m.d.sync += ages.eq(Cat(done, ages))
         singles, halves, offered = [], [], []
         for index in range(config.output_stages):
-            m.submodules[f"stage{index}"] = stage = SerialOutputStage(config.pe.acc_bits)
+            m.submodules[f"stage{index}"] = stage = SerialOutputStage(config.pe.acc_bits, config.pe.unit)
             m.submodules[f"round{index}"] = rounding = Float16Round()
             m.d.comb += [
                 stage.i.valid.eq(self.valid & ~taken),

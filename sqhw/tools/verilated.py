@@ -15,7 +15,8 @@ from .tools import ToolError, check_host, check_paths, verilator_environment
 
 __all__ = ["MAKE", "OPTIONS", "build", "run"]
 
-OPTIONS = ("-O3", "-Wno-lint", "-Wno-fatal")
+OPTIONS = ("-O3", "-Wno-lint", "-Wno-fatal", "--output-split-cfuncs", "1000")
+"""Compilers take too long for one function that has a whole array's clock edge."""
 MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0")
 """Variables of its makefiles: what runs once compiles soonest. The packaged Verilator lacks the compiler's
 flag for precompiled headers."""

@@ -45,6 +45,18 @@ def test_arrays_are_quantized():
         assert Engine("tiny").matmul(x, w).tobytes() == expected.tobytes()
 
 
+def test_packed_weights_are_the_weights():
+    for engine in (Engine(CONFIG), Engine("tiny")):
+        for w in (W, DENSE):
+            packed = Engine(CONFIG).pack(w)
+            assert engine.matmul(SQ, packed).tobytes() == golden(SQ, DENSE).tobytes()
+    other = replace(CONFIG, m_max=3)
+    with pytest.raises(ValueError, match=r"^Weights must be packed for EngineConfig\(.*, not for EngineConfig"):
+        Engine(other).matmul(SQ, packed)
+    with pytest.raises(TypeError, match=r"^Weights must be a DenseTensor or an array of floats, not SQTensor$"):
+        Engine(CONFIG).pack(SQ)
+
+
 FIRST = "First operand must be a tensor of SQTensor, as quantize_sq(x, SQFormat()) makes one, not "
 SECOND = "Second operand must be a tensor of DenseTensor, as quantize_dense(w, DenseFormat()) makes one, not "
 MATRIX = "A matrix must be an array of float16, float32 or float64, not "
