@@ -73,9 +73,8 @@ def compile_engine(
     content += [[*OPTIONS, _VERILATOR, _TOP, _FLAGS, _FAST, _SLOW, YOSYS_SCRIPT]]
     root = Path(cache or cache_folder())
     root.mkdir(parents=True, exist_ok=True)
-    emitted = [digest("sqhw.engine.axi", "sqhw.tools.verilog"), package_version("amaranth")]
-    emitted += [as_parameters(config)]
-    known = root / f"verilog_{key([*content, *emitted])}"
+    generator = [digest("sqhw.engine.axi", "sqhw.tools.verilog"), package_version("amaranth")]
+    known = root / f"verilog_{key([*content, *generator, as_parameters(config)])}"
     if known.exists() and (root / known.read_text()).exists():
         return root / known.read_text()
     note("emitting Verilog")

@@ -13,11 +13,12 @@ __all__ = ["DenseGroups", "dense_rows"]
 
 
 class DenseGroups(wiring.Component):
-    """Cuts a packed row of the dense operand into pieces of ``dense_groups_per_word`` groups and unpacks them.
+    """Cuts a packed row of the dense operand into pieces of several groups and unpacks them.
 
-    Each group brings its scale along, whose reserved bits must be 0. The last piece of a row ends with its
-    last element, if there is one in it; codes beyond it are zeros, which no memory holds. Latency: pieces are
-    a combinational function of counters, words of the piece and registers. Throughput: one piece per cycle.
+    A piece is ``dense_groups_per_word`` groups. Each brings its scale along, whose reserved bits must be 0.
+    The last piece of a row ends with its last element, if there is one in it; codes beyond it are zeros,
+    which no memory holds. Latency: pieces are a combinational function of counters, words of the piece and
+    registers. Throughput: one piece per cycle.
 
     Members
     -------

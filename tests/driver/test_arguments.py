@@ -51,9 +51,13 @@ def test_packed_weights_are_the_weights():
             packed = Engine(CONFIG).pack(w)
             assert engine.matmul(SQ, packed).tobytes() == golden(SQ, DENSE).tobytes()
     other = replace(CONFIG, m_max=3)
-    with pytest.raises(ValueError, match=r"^Weights must be packed for EngineConfig\(.*, not for EngineConfig"):
+    with pytest.raises(
+        ValueError, match=r"^Weights must be packed for EngineConfig\(.*, not for EngineConfig"
+    ):
         Engine(other).matmul(SQ, packed)
-    with pytest.raises(TypeError, match=r"^Weights must be a DenseTensor or an array of floats, not SQTensor$"):
+    with pytest.raises(
+        TypeError, match=r"^Weights must be a DenseTensor or an array of floats, not SQTensor$"
+    ):
         Engine(CONFIG).pack(SQ)
 
 
