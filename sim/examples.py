@@ -15,7 +15,8 @@ from sqhw import console
 from sqhw.config import PEConfig
 from sqhw.console import Command, Outcome
 from sqhw.emit import emit, module_name, write
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.layouts import dense_beat_layout, pe_beat_layout
+from sqhw.pe.axi import tdata_bits
 from sqhw.presets import PRESETS, engine_preset
 from sw_reference.files import write_text
 
@@ -41,7 +42,7 @@ def renew(folder: Path) -> list[Path]:
 
 
 def _vectors(config: PEConfig) -> dict[str, str]:
-    """Payloads in hexadecimal, ``last`` as the top bit, results as float32; and how many there are."""
+    """Payloads in hexadecimal, TUSER above TLAST above TDATA, results as float32; and how many there are."""
     words: dict[str, list[int]] = {"sq": [], "dense": [], "scale": [], "y": []}
     jobs = site_jobs(config, sq_operand="activations", policies=("largest",), share=4)
     for _, job in zip(range(_SITES), jobs, strict=False):
@@ -52,12 +53,13 @@ def _vectors(config: PEConfig) -> dict[str, str]:
             words["dense"] += streams[1][index]
             words["scale"].append(streams[2][index])
             words["y"].append(int(np.float32(job.y[job.pairs[index]]).view(np.uint32)))
-    sq, dense = sq_beat_layout(config).size, dense_beat_layout(config).size
+    sq, dense = pe_beat_layout(config), dense_beat_layout(config)
     sizes = {
-        "SQ": sq,
-        "SQ_TDATA": -(-(sq - 1) // 8) * 8,
-        "DENSE": dense,
-        "DENSE_TDATA": -(-(dense - 1) // 8) * 8,
+        "SQ": sq["last"].offset,
+        "SQ_TDATA": tdata_bits(sq),
+        "LENGTH": sq["length"].width,
+        "DENSE": dense["last"].offset,
+        "DENSE_TDATA": tdata_bits(dense),
         "BEATS": len(words["sq"]),
         "RESULTS": len(words["y"]),
     }

@@ -155,6 +155,11 @@ class PEConfig:
         return self.banks(self.k_max)
 
     @property
+    def beats_max(self) -> int:
+        """Beats of the longest dot product."""
+        return self.banks_max * self.beats_per_bank
+
+    @property
     def unit(self) -> int:
         """Sums are in units of both row scales' product times 2**unit."""
         return unit_exponent(self.sq, self.dense)
@@ -322,7 +327,7 @@ class EngineConfig:
     @property
     def beats_max(self) -> int:
         """Beats of the longest dot product."""
-        return self.pe.banks_max * self.pe.beats_per_bank
+        return self.pe.beats_max
 
     def beats(self, k: int) -> int:
         """Beats of a dot product of `k` elements."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
+from amaranth.utils import bits_for
 
 from sw_reference.files import as_json, write_text
 from sw_reference.format import as_parameters
@@ -124,6 +125,7 @@ def _axi(**facts: Any) -> dict[str, Any]:
 def _pe_facts(config: PEConfig, component: AXIProcessingElement) -> dict[str, Any]:
     return _axi(
         format=format_facts(config),
+        beats_max=config.beats_max,
         latency=component.latency,
         latency_max=component.latency_max,
         result_interval=component.interval,
@@ -134,6 +136,7 @@ def _pe_payloads(config: PEConfig) -> dict[str, Any]:
     return {
         "payloads": {
             "s_axis_sq_tdata": _fields(sq_beat_layout(config)),
+            "s_axis_sq_tuser": [{"name": "length", "offset": 0, "width": bits_for(config.beats_max + 1)}],
             "s_axis_dense_tdata": _fields(dense_beat_layout(config)),
             "s_axis_scale_tdata": _fields(scales_layout()),
             "m_axis_y_tdata": _fields(result_layout(), sideband="error"),

@@ -14,6 +14,7 @@ __all__ = [
     "beat_sum_bound",
     "beat_sum_shape",
     "buffer_bits",
+    "counted_beat_layout",
     "dense_beat_layout",
     "dense_beats_layout",
     "dense_step_layout",
@@ -22,6 +23,7 @@ __all__ = [
     "input_word_layout",
     "output_row_layout",
     "output_word_layout",
+    "pe_beat_layout",
     "read_layout",
     "result_layout",
     "scale_words",
@@ -55,6 +57,24 @@ def sq_beat_layout(config: PEConfig) -> data.StructLayout:
         fields["high_count"] = Shape.cast(range(config.slots + 1))
     fields["last"] = unsigned(1)
     return data.StructLayout(fields)
+
+
+def pe_beat_layout(config: PEConfig) -> data.StructLayout:
+    """One beat of an SQ operand as a processing element takes it: :func:`sq_beat_layout` and ``length``.
+
+    ``length`` is how many beats the dot product has, 1..``beats_max``. It is read on the first of them.
+    One more than that can be written, too: it is refused.
+    """
+    return _beside_beat(config, {"length": Shape.cast(range(config.beats_max + 2))})
+
+
+def counted_beat_layout(config: PEConfig) -> data.StructLayout:
+    """One beat of an SQ operand, :func:`sq_beat_layout`, and ``error``: its dot product is malformed."""
+    return _beside_beat(config, {"error": 1})
+
+
+def _beside_beat(config: PEConfig, fields: dict[str, object]) -> data.StructLayout:
+    return data.StructLayout({name: field.shape for name, field in sq_beat_layout(config)} | fields)
 
 
 def _slots(config: PEConfig) -> dict[str, object]:

@@ -11,25 +11,27 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 from numpy.typing import NDArray
 
+from sw_reference.checks import check_int
 from sw_reference.tensors import DenseTensor, SQTensor, used_slots
 
 from .config import ArrayConfig, PEConfig
-from .layouts import dense_beat_layout, sq_beat_layout, tile_row_layout
+from .layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout, tile_row_layout
 
 __all__ = [
     "DotProductBeats",
+    "axi_words",
     "dense_beats",
     "dot_products",
     "read_tile_row",
     "scales_beat",
-    "split_last",
     "sq_beats",
     "tile_beats",
+    "with_length",
 ]
 
 
 class DotProductBeats(NamedTuple):
-    """The beats of one dot product as integers: of the SQ row, of the dense row, and its row scales."""
+    """The payloads of one dot product as integers: of ``i_sq``, ``i_dense`` and ``i_scales``."""
 
     sq: list[int]
     dense: list[int]
@@ -46,17 +48,29 @@ def dot_products(
 
     By default the dense row changes fastest. Raises as :func:`sq_beats` and :func:`dense_beats`.
     """
-    rows, columns = sq_beats(config, sq), dense_beats(config, dense)
+    rows = [with_length(config, words) for words in sq_beats(config, sq)]
+    columns = dense_beats(config, dense)
     return [
         DotProductBeats(rows[row], columns[column], scales_beat(sq.row_scale[row], dense.row_scale[column]))
         for row, column in (product(range(sq.rows), range(dense.rows)) if pairs is None else pairs)
     ]
 
 
-def split_last(layout: data.StructLayout, beats: Iterable[int]) -> list[tuple[int, int]]:
-    """Returns each beat as the AXI ports carry it: TDATA, and TLAST, which is ``last``, the top bit."""
-    top = layout.size - 1
-    return [(beat & (1 << top) - 1, beat >> top) for beat in beats]
+def with_length(config: PEConfig, beats: Sequence[int], length: int | None = None) -> list[int]:
+    """Returns beats of :func:`~sqhw.layouts.sq_beat_layout` with a length, by default theirs.
+
+    They are of :func:`~sqhw.layouts.pe_beat_layout` then; those that are already get another length.
+    """
+    size, width = sq_beat_layout(config).size, pe_beat_layout(config)["length"].width
+    length = len(beats) if length is None else length
+    check_int("Length", length, 0, (1 << width) - 1)
+    return [beat & (1 << size) - 1 | length << size for beat in beats]
+
+
+def axi_words(layout: data.StructLayout, beats: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Returns each beat as the AXI ports carry it: TDATA, TLAST (``last``), and TUSER (what is behind it)."""
+    last = layout["last"].offset
+    return [(beat & (1 << last) - 1, beat >> last & 1, beat >> last + 1) for beat in beats]
 
 
 def sq_beats(config: PEConfig, tensor: SQTensor) -> list[list[int]]:

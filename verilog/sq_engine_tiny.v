@@ -144,6 +144,11 @@ endmodule
 //     The results' packet.
 // registers : Out(register_bus())
 // interrupt : Out(1)
+// get, set, value
+//     Of the registers more, if there are any, as those of a
+//     RegisterFile.
+// start, over : Out(1)
+//     Only with more: a job begins; the event done.
 module sq_engine_tiny__engine (
   input wire clk,
   input wire rst,

@@ -24,6 +24,7 @@
 // format.beats_per_bank: 1
 // format.high_codes_per_beat: 1
 // format.accumulator_bits: 64
+// beats_max: 256
 // latency: 25
 // latency_max: 25
 // result_interval: 1
@@ -35,8 +36,8 @@
 // AXI4-Stream wrapper of ProcessingElement.
 //
 // TDATA is the stream's payload, first field in the low bits, zero-padded to whole bytes; last is
-// TLAST. Each input passes a buffer of two beats, so that no output port depends combinationally on an
-// input port.
+// TLAST, length is TUSER. Each input passes a buffer of two beats, so that no output port depends
+// combinationally on an input port.
 //
 // Latency: 25 cycles from the last beat to its result, 25 for the slowest.
 // Throughput: as the processing element.
@@ -45,8 +46,9 @@
 // -------
 // aclk : In(1), aresetn : In(1)
 //     Clock and synchronous reset, active low.
-// s_axis_sq : tdata, tvalid, tready, tlast
-//     Beats of the SQ operand, sq_beat_layout.
+// s_axis_sq : tdata, tvalid, tready, tlast, tuser
+//     Beats of the SQ operand, pe_beat_layout. TUSER of the first beat is how many
+//     beats the dot product has; a constant will do where all are as long.
 // s_axis_dense : tdata, tvalid, tready, tlast
 //     Beats of the dense operand, dense_beat_layout.
 // s_axis_scale : tdata, tvalid, tready
@@ -60,6 +62,7 @@ module sq_pe_default (
   input wire s_axis_sq_tvalid,
   output wire s_axis_sq_tready,
   input wire s_axis_sq_tlast,
+  input wire [8:0] s_axis_sq_tuser,
   input wire [71:0] s_axis_dense_tdata,
   input wire s_axis_dense_tvalid,
   output wire s_axis_dense_tready,
@@ -80,7 +83,7 @@ module sq_pe_default (
   wire s_axis_dense_buffer_r_rdy;
   wire [63:0] s_axis_scale_buffer_r_data;
   wire s_axis_scale_buffer_r_rdy;
-  wire [105:0] s_axis_sq_buffer_r_data;
+  wire [114:0] s_axis_sq_buffer_r_data;
   wire s_axis_sq_buffer_r_rdy;
   wire pe_rst = ~aresetn;
   assign m_axis_y_tdata = pe_o__payload[31:0];
@@ -104,11 +107,12 @@ module sq_pe_default (
   sq_pe_default__s_axis_dense_buffer s_axis_dense_buffer (
     .clk(aclk),
     .rst(pe_rst),
+    .w_data(s_axis_dense_tdata[69:0]),
+    .w_data_2(s_axis_dense_tlast),
     .r_data(s_axis_dense_buffer_r_data),
     .r_en(pe_i_dense__ready),
     .r_rdy(s_axis_dense_buffer_r_rdy),
     .w_en(s_axis_dense_tvalid),
-    .w_port__data({s_axis_dense_tlast, s_axis_dense_tdata[69:0]}),
     .w_rdy(s_axis_dense_tready)
   );
   sq_pe_default__s_axis_scale_buffer s_axis_scale_buffer (
@@ -124,11 +128,13 @@ module sq_pe_default (
   sq_pe_default__s_axis_sq_buffer s_axis_sq_buffer (
     .clk(aclk),
     .rst(pe_rst),
+    .w_data_2(s_axis_sq_tlast),
+    .w_data_3(s_axis_sq_tuser),
+    .w_data(s_axis_sq_tdata[104:0]),
     .r_data(s_axis_sq_buffer_r_data),
     .r_en(pe_i_sq__ready),
     .r_rdy(s_axis_sq_buffer_r_rdy),
     .w_en(s_axis_sq_tvalid),
-    .w_port__data({s_axis_sq_tlast, s_axis_sq_tdata[104:0]}),
     .w_rdy(s_axis_sq_tready)
   );
 endmodule
@@ -144,13 +150,14 @@ endmodule
 // scales; earlier results leave. i_sq.ready and i_dense.ready depend combinationally on the
 // other stream's valid, and with a serial output stage on that of i_scales; no input depends on
 // o.ready.
-// Lengths: each stream's last ends a dot product of that stream; the n-th ones of both meet. If they do
-// not end in the same beat, the result is an error, the rest of the longer one is discarded, and the next is
-// clean (OperandJoin). Each result, an error too, takes one pair of scales.
+// Lengths: a dot product has as many beats as length says on its first beat. Both streams move together,
+// beat by beat, and nothing is discarded. last is only checked: if a stream does not have it on the beat
+// that ends the dot product, or has it on another one, this result is an error, and no other one is. Each
+// result, an error too, takes one pair of scales.
 //
 // Members
 // -------
-// i_sq : In(stream.Signature(sq_beat_layout(config)))
+// i_sq : In(stream.Signature(pe_beat_layout(config)))
 // i_dense : In(stream.Signature(dense_beat_layout(config)))
 //     One dense beat for each SQ beat.
 // i_scales : In(stream.Signature(scales_layout()))
@@ -169,12 +176,13 @@ module sq_pe_default__pe (
   output wire o__valid,
   input wire r_en,
   input wire i__valid,
-  input wire [105:0] i__payload,
+  input wire [114:0] i__payload,
   input wire i_beat__valid
 );
   reg [63:0] scales;
   reg full;
   wire buffer_w_rdy;
+  wire [106:0] counter_o__payload;
   wire [63:0] datapath_acc;
   wire [1:0] datapath_o;
   wire decoder_o__valid;
@@ -199,6 +207,14 @@ module sq_pe_default__pe (
     .w_port__data(output_stage_o__payload),
     .w_rdy(buffer_w_rdy)
   );
+  sq_pe_default__pe__counter counter (
+    .clk(clk),
+    .rst(rst),
+    .i__payload(i__payload),
+    .i__ready(i_sq__ready),
+    .o__payload(counter_o__payload),
+    .o__valid(i__valid)
+  );
   sq_pe_default__pe__datapath datapath (
     .clk(clk),
     .rst(rst),
@@ -213,7 +229,7 @@ module sq_pe_default__pe (
     .clk(clk),
     .rst(rst),
     .advance(i_sq__ready),
-    .i__payload(i__payload),
+    .i__payload(counter_o__payload),
     .i__valid(i__valid),
     .o__ready(join__i_step__ready),
     .o__valid(decoder_o__valid),
@@ -222,8 +238,6 @@ module sq_pe_default__pe (
     .o__payload_2(decoder_o__payload_2)
   );
   sq_pe_default__pe__join join_ (
-    .clk(clk),
-    .rst(rst),
     .i_beat__payload({1'b0, i_dense__payload[70]}),
     .i_beat__ready(i_dense__ready),
     .i_beat__valid(i_beat__valid),
@@ -278,7 +292,7 @@ endmodule
 module sq_pe_default__pe__decoder (
   input wire clk,
   input wire rst,
-  input wire [105:0] i__payload,
+  input wire [106:0] i__payload,
   input wire i__valid,
   output reg o__valid,
   input wire o__ready,
@@ -299,7 +313,7 @@ module sq_pe_default__pe__decoder (
   wire count_adders5_sum;
   wire monitor_error;
   assign advance = o__ready | ~o__valid;
-  wire monitor_beat = i__valid & advance;
+  wire beat = i__valid & advance;
   wire [5:0] n = {2'd0, count_adders5_carry, count_adders5_sum, count_adders4_sum, count_adders2_sum[0]} +
       {5'd0, count_adders2_sum[1]};
   wire n_2 = ((~|i__payload[87:83]) & (|i__payload[82:80])) | ((i__payload[87:83] == 5'd1) &
@@ -342,9 +356,6 @@ module sq_pe_default__pe__decoder (
     .sum(count_adders5_sum)
   );
   sq_pe_default__pe__decoder__monitor monitor (
-    .clk(clk),
-    .rst(rst),
-    .beat(monitor_beat),
     .error(monitor_error),
     .last(i__payload[105]),
     .outliers(n[4:0])
@@ -359,13 +370,13 @@ module sq_pe_default__pe__decoder (
       o__payload_2[33] <= 1'b0;
       o__valid <= 1'b0;
     end else begin
-      if (monitor_beat) begin
+      if (beat) begin
         o__payload[63:0] <= i__payload[63:0];
         o__payload[71:64] <= i__payload[87:80];
         o__payload_2[15:0] <= i__payload[79:64];
         o__payload_2[31:16] <= i__payload[103:88];
         o__payload_2[32] <= i__payload[105];
-        o__payload_2[33] <= n_3 | (n[4:0] != {4'd0, i__payload[104]});
+        o__payload_2[33] <= n_3 | i__payload[106] | (n[4:0] != {4'd0, i__payload[104]});
       end
       if (advance) begin
         o__valid <= i__valid;
@@ -396,31 +407,11 @@ endmodule
 //     The bank holds more outliers than its capacity, the dot product ends inside a bank, or it is
 //     longer than banks_max.
 module sq_pe_default__pe__decoder__monitor (
-  input wire clk,
-  input wire rst,
-  input wire beat,
   input wire last,
   input wire [4:0] outliers,
   output wire error
 );
-  reg [8:0] banks;
-  wire too_long = banks == 9'h100;
-  assign error = (outliers > 5'd1) | too_long;
-  wire [9:0] n = {1'b0, banks} + 10'd1;
-  always @(posedge clk) begin
-    if (rst) begin
-      banks <= 9'd0;
-    end else if (beat) begin
-      if (last) begin
-        banks <= 9'd0;
-      end else if (!too_long) begin
-        banks <= n[8:0];
-      end
-    end
-  end
-  initial begin
-    banks = 9'd0;
-  end
+  assign error = outliers > 5'd1;
 endmodule
 
 // Row side, column side and one multiply-accumulate unit: steps in, exact sums out.
@@ -1730,19 +1721,60 @@ module sq_pe_default__pe__datapath__mac__accumulator (
   end
 endmodule
 
-// Pairs steps with dense beats, dot product n of one operand with dot product n of the other.
+// Ends each dot product after as many beats as its first beat says, whatever last says.
+//
+// A length of 0 is refused: one beat, an error. One beyond the longest, and one that ends inside a bank of a
+// dense operand with outliers, is refused too: so many beats, an error.
+//
+// Latency: 0 cycles. Throughput: one beat per cycle. Backpressure: full; valid and payload of o
+// depend combinationally on i, i.ready on o.ready.
+//
+// Members
+// -------
+// i : In(stream.Signature(pe_beat_layout(config)))
+// o : Out(stream.Signature(counted_beat_layout(config)))
+//     last: this beat is the last one by the count. error: the stream says otherwise, or the length
+//     was refused.
+module sq_pe_default__pe__counter (
+  input wire clk,
+  input wire rst,
+  input wire [114:0] i__payload,
+  input wire i__ready,
+  output wire [106:0] o__payload,
+  input wire o__valid
+);
+  reg [8:0] left;
+  reg inside_;
+  wire [8:0] signal = inside_ ? left : i__payload[114:106];
+  wire o__payload_last = ~|signal[8:1];
+  wire refused = ~inside_ & ((~|i__payload[114:106]) | (i__payload[114:106] > 9'h100));
+  wire o__payload_error = refused | (i__payload[105] != o__payload_last);
+  wire n = o__valid & i__ready;
+  wire [9:0] n_2 = {1'b0, signal} - 10'd1;
+  assign o__payload = {o__payload_error, o__payload_last, i__payload[104:0]};
+  always @(posedge clk) begin
+    if (n) begin
+      left <= n_2[8:0];
+    end
+    if (rst) begin
+      inside_ <= 1'b0;
+    end else if (n) begin
+      inside_ <= ~o__payload_last;
+    end
+  end
+  initial begin
+    left = 9'd0;
+    inside_ = 1'b0;
+  end
+endmodule
+
+// Pairs steps with dense beats, one by one; the steps say where a dot product ends.
 //
 // Only what the pairing needs passes: the operands' codes go around it.
 //
-// A dot product ends with the first last of either operand. If the other one does not say last in
-// the same beat, this dot product is an error, and what the other one still has up to its own last is
-// discarded. Meanwhile the first one waits. So operands of different lengths cost one result and leave no
-// trace. A last that is lost or added makes one dot product of two, or two of one: that operand is off
-// by one dot product from then on.
-//
-// Latency: 0 cycles. Throughput: one step per cycle; beats that are discarded too.
+// Latency: 0 cycles. Throughput: one step per cycle.
 // Backpressure: full. The ready of each input depends combinationally on the valid of the other and
-// on o.ready. Beats are discarded whatever the other operand and o do.
+// on o.ready.
 //
 // Members
 // -------
@@ -1751,10 +1783,8 @@ endmodule
 // i_beat : In(stream.Signature({last, error}))
 //     A dense beat leaves with the last step that it meets.
 // o : Out(stream.Signature({last, error}))
-//     last: an operand ends. error: only one of them does, or one of them broke a rule.
+//     last: as the step says. error: the dense beat says otherwise, or one of them broke a rule.
 module sq_pe_default__pe__join (
-  input wire clk,
-  input wire rst,
   input wire [2:0] i_step__payload,
   input wire i_step__valid,
   output wire i_step__ready,
@@ -1765,39 +1795,12 @@ module sq_pe_default__pe__join (
   output wire o__valid,
   input wire o__ready
 );
-  reg drop_steps;
-  reg drop_beats;
-  wire step_ends = i_step__payload[1] & i_step__payload[0];
-  wire unequal = i_step__payload[1] != i_beat__payload[0];
-  wire o__payload_last = i_step__payload[1] | i_beat__payload[0];
-  wire o__payload_error = i_step__payload[2] | i_beat__payload[1] | unequal;
-  wire n = ~drop_steps;
-  wire n_2 = ~drop_beats;
-  assign o__valid = i_step__valid & i_beat__valid & n & n_2;
-  assign i_step__ready = drop_steps | (i_beat__valid & n_2 & o__ready);
-  assign i_beat__ready = drop_beats | (i_step__valid & n & o__ready & i_step__payload[0]);
-  wire n_3 = o__valid & o__ready & i_step__payload[0] & unequal;
-  assign o__payload = {o__payload_error, o__payload_last};
-  always @(posedge clk) begin
-    if (rst) begin
-      drop_steps <= 1'b0;
-      drop_beats <= 1'b0;
-    end else if (n_3) begin
-      drop_steps <= i_beat__payload[0];
-      drop_beats <= i_step__payload[1];
-    end else begin
-      if (drop_steps & i_step__valid & step_ends) begin
-        drop_steps <= 1'b0;
-      end
-      if (drop_beats & i_beat__valid & i_beat__payload[0]) begin
-        drop_beats <= 1'b0;
-      end
-    end
-  end
-  initial begin
-    drop_steps = 1'b0;
-    drop_beats = 1'b0;
-  end
+  assign i_beat__ready = i_step__valid & i_step__payload[0] & o__ready;
+  wire o__payload_error = i_step__payload[2] | i_beat__payload[1] | (i_step__payload[1] !=
+      i_beat__payload[0]);
+  assign o__valid = i_step__valid & i_beat__valid;
+  assign i_step__ready = i_beat__valid & o__ready;
+  assign o__payload = {o__payload_error, i_step__payload[1]};
 endmodule
 
 module sq_pe_default__pe__buffer (
@@ -2782,17 +2785,19 @@ endmodule
 module sq_pe_default__s_axis_sq_buffer (
   input wire clk,
   input wire rst,
+  input wire [104:0] w_data,
   input wire w_en,
+  input wire w_data_2,
+  input wire [8:0] w_data_3,
   input wire r_en,
   output wire w_rdy,
   output wire r_rdy,
-  output wire [105:0] r_data,
-  input wire [105:0] w_port__data
+  output wire [114:0] r_data
 );
   reg produce;
   reg consume;
   reg [1:0] level;
-  reg [105:0] storage [0:1];
+  reg [114:0] storage [0:1];
   assign w_rdy = level != 2'd2;
   assign r_rdy = |level;
   wire w_port__en = w_en & w_rdy;
@@ -2820,26 +2825,27 @@ module sq_pe_default__s_axis_sq_buffer (
         level <= n_4[1:0];
       end
     end
-    if (w_port__en) storage[produce] <= w_port__data;
+    if (w_port__en) storage[produce] <= {w_data_3, w_data_2, w_data};
   end
   integer index;
   initial begin
     produce = 1'b0;
     consume = 1'b0;
     level = 2'd0;
-    for (index = 0; index < 2; index = index + 1) storage[index] = 106'd0;
+    for (index = 0; index < 2; index = index + 1) storage[index] = 115'd0;
   end
 endmodule
 
 module sq_pe_default__s_axis_dense_buffer (
   input wire clk,
   input wire rst,
+  input wire [69:0] w_data,
   input wire w_en,
+  input wire w_data_2,
   input wire r_en,
   output wire w_rdy,
   output wire r_rdy,
-  output wire [70:0] r_data,
-  input wire [70:0] w_port__data
+  output wire [70:0] r_data
 );
   reg produce;
   reg consume;
@@ -2872,7 +2878,7 @@ module sq_pe_default__s_axis_dense_buffer (
         level <= n_4[1:0];
       end
     end
-    if (w_port__en) storage[produce] <= w_port__data;
+    if (w_port__en) storage[produce] <= {w_data_2, w_data};
   end
   integer index;
   initial begin

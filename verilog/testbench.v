@@ -10,9 +10,9 @@ module testbench;
   reg aclk = 0, aresetn = 0;
   always #5 aclk = ~aclk;
 
-  // What is sent and what must come. The top bit of a beat is TLAST.
-  reg [SQ-1:0] sq [0:BEATS-1];
-  reg [DENSE-1:0] dense [0:BEATS-1];
+  // What is sent and what must come. Above TDATA a beat has TLAST, and one of the SQ row TUSER.
+  reg [SQ+LENGTH:0] sq [0:BEATS-1];
+  reg [DENSE:0] dense [0:BEATS-1];
   reg [63:0] scale [0:RESULTS-1];
   reg [31:0] y [0:RESULTS-1];
 
@@ -24,12 +24,13 @@ module testbench;
   `DUT dut (
     .aclk(aclk),
     .aresetn(aresetn),
-    .s_axis_sq_tdata({{(SQ_TDATA - SQ + 1){1'b0}}, sq[sq_at][SQ-2:0]}),
-    .s_axis_sq_tlast(sq[sq_at][SQ-1]),
+    .s_axis_sq_tdata({{(SQ_TDATA - SQ){1'b0}}, sq[sq_at][SQ-1:0]}),
+    .s_axis_sq_tlast(sq[sq_at][SQ]),
+    .s_axis_sq_tuser(sq[sq_at][SQ+LENGTH:SQ+1]),
     .s_axis_sq_tvalid(sq_valid),
     .s_axis_sq_tready(sq_ready),
-    .s_axis_dense_tdata({{(DENSE_TDATA - DENSE + 1){1'b0}}, dense[dense_at][DENSE-2:0]}),
-    .s_axis_dense_tlast(dense[dense_at][DENSE-1]),
+    .s_axis_dense_tdata({{(DENSE_TDATA - DENSE){1'b0}}, dense[dense_at][DENSE-1:0]}),
+    .s_axis_dense_tlast(dense[dense_at][DENSE]),
     .s_axis_dense_tvalid(dense_valid),
     .s_axis_dense_tready(dense_ready),
     .s_axis_scale_tdata(scale[scale_at]),

@@ -7,8 +7,8 @@ from typing import Any
 
 from sim.bench.stream_bench import Run, StreamBench
 from sqhw.config import ArrayConfig, PEConfig
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.packing import read_tile_row, split_last
+from sqhw.layouts import dense_beat_layout, pe_beat_layout
+from sqhw.packing import axi_words, read_tile_row
 from sqhw.pe.blocks import blocks
 
 __all__ = ["ArrayBench", "PEBench"]
@@ -29,7 +29,7 @@ class PEBench(StreamBench):
             dut,
             clock="aclk",
             reset=("aresetn", 0),
-            sources=[_axi(dut, f"s_axis_{name}", "tlast") for name in ("sq", "dense", "scale")],
+            sources=[_axi(dut, f"s_axis_{name}", "tlast", "tuser") for name in ("sq", "dense", "scale")],
             sink=_axi(dut, "m_axis_y", "tuser"),
             active=[_registers(dut.pe.datapath.mac, config)],
             seed=seed,
@@ -39,13 +39,13 @@ class PEBench(StreamBench):
         """Sends dot products, as :meth:`~sim.traffic.jobs.Job.streams` gives them, until all results came."""
         sq, dense, scales = streams
         records = [
-            split_last(layout, [beat for beats in products for beat in beats])
+            axi_words(layout, [beat for beats in products for beat in beats])
             for layout, products in (
-                (sq_beat_layout(self._config), sq),
+                (pe_beat_layout(self._config), sq),
                 (dense_beat_layout(self._config), dense),
             )
         ]
-        return await self.send([*records, [(word, 0) for word in scales]], len(scales), **options)
+        return await self.send([*records, [(word, 0, 0) for word in scales]], len(scales), **options)
 
     def _observe(self, run: Run, at_work: int) -> None:
         """Notes finished sums and the outlier lanes' work, while the pipeline moves."""
@@ -66,7 +66,7 @@ class ArrayBench(StreamBench):
             clock="clk",
             reset=("rst", 1),
             sources=[_stream(dut, name) for name in ("i_sq", "i_dense")],
-            sink=_stream(dut, "o"),
+            sink=_stream(dut, "o")[:-1],
             active=[_registers(getattr(dut, f"mac{row}_0"), config.pe) for row in range(config.rows)],
             seed=seed,
             counted=1,
@@ -75,19 +75,19 @@ class ArrayBench(StreamBench):
 
     async def run(self, streams: tuple[list[int], list[int]], rows: int, **options: Any) -> Run:
         """Sends the payloads of both streams, until `rows` rows have come."""
-        return await self.send([[(word, 0) for word in stream] for stream in streams], rows, **options)
+        return await self.send([[(word, 0, 0) for word in stream] for stream in streams], rows, **options)
 
     def rows_of(self, run: Run) -> list[tuple[list[int], bool, bool]]:
         """Sums, whether they are void, whether they are the last of a tile."""
         return [read_tile_row(self._config, payload) for payload, _ in run.outputs]
 
 
-def _axi(dut: Any, name: str, bit: str) -> list[Any]:
-    return [getattr(dut, f"{name}_{port}", None) for port in ("tdata", "tvalid", "tready", bit)]
+def _axi(dut: Any, name: str, *beside: str) -> list[Any]:
+    return [getattr(dut, f"{name}_{port}", None) for port in ("tdata", "tvalid", "tready", *beside)]
 
 
 def _stream(dut: Any, name: str) -> list[Any]:
-    return [*(getattr(dut, f"{name}__{port}") for port in ("payload", "valid", "ready")), None]
+    return [*(getattr(dut, f"{name}__{port}") for port in ("payload", "valid", "ready")), None, None]
 
 
 def _registers(mac: Any, config: PEConfig) -> list[Any]:

@@ -72,11 +72,13 @@ extern "C" {
 // Where something is in a record: -1 if it is not there.
 struct Check { int32_t place, size, guard; };  // an output that counts while another one is high
 
-// An input stream: `count` records, each `size` bytes of data and one byte: last.
+// An input stream: `count` records, each `size` bytes of data, one byte: last, and `user_size` bytes beside them.
 struct Source {
     const char* records;
-    uint32_t count, size;
-    int32_t data, valid, ready, last;
+    uint32_t count, size, user_size;
+    int32_t data, valid, ready, last, user;
+
+    const char* record(uint32_t number) const { return records + size_t(size + 1 + user_size) * number; }
 };
 struct Sink { int32_t data, size, valid, ready, flag; };
 // pauses: of 256. answers: a source that sends a record only once as many results have come; -1 for none.
@@ -141,9 +143,10 @@ void bench_drive(
             Offer& offer = offers[i];
             const bool waits = int32_t(i) == limits->answers && offer.next > run->count;
             if (!offer.offered && offer.next < source.count && !waits && !random.below(limits->pause_in)) {
-                const char* record = source.records + size_t(source.size + 1) * offer.next;
+                const char* record = source.record(offer.next);
                 std::memcpy(inputs + source.data, record, source.size);
                 if (source.last >= 0) inputs[source.last] = record[source.size];
+                if (source.user >= 0) std::memcpy(inputs + source.user, record + source.size + 1, source.user_size);
                 offer.offered = true;
             }
             inputs[source.valid] = offer.offered;
@@ -171,7 +174,7 @@ void bench_drive(
             if (i == 0) {
                 taken = true;
                 run->following += offer.ended;
-                offer.ended = source.records[size_t(source.size + 1) * offer.next + source.size];
+                offer.ended = source.record(offer.next)[source.size];
             }
             offer.offered = false;
             offer.next++;

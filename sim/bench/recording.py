@@ -17,8 +17,8 @@ from sim.bench.program import Port, compile_program
 from sim.bench.streams import Beats
 from sqhw.config import PEConfig
 from sqhw.emit import Design
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.packing import split_last
+from sqhw.layouts import dense_beat_layout, pe_beat_layout
+from sqhw.packing import axi_words
 from sqhw.pe.axi import AXIProcessingElement
 from sqhw.tools.tools import ToolError, host_tool
 from sw_reference.files import write_text
@@ -63,9 +63,9 @@ def record(config: PEConfig, beats: Beats, cycles: int, seed: int) -> Recording:
     values: dict[str, list[int]] = {port.name: [] for port in ports}
     rng = random.Random(seed)
     left = {
-        "s_axis_sq": split_last(sq_beat_layout(config), beats.sq),
-        "s_axis_dense": split_last(dense_beat_layout(config), beats.dense),
-        "s_axis_scale": [(word, 0) for word in beats.scales],
+        "s_axis_sq": axi_words(pe_beat_layout(config), beats.sq),
+        "s_axis_dense": axi_words(dense_beat_layout(config), beats.dense),
+        "s_axis_scale": [(word, 0, 0) for word in beats.scales],
     }
     results = 0
 
@@ -84,10 +84,10 @@ def record(config: PEConfig, beats: Beats, cycles: int, seed: int) -> Recording:
             for name in SOURCES:
                 offered[name] = offered[name] or (position[name] < len(left[name]) and rng.random() < 0.7)
                 ctx.set(getattr(dut, f"{name}_tvalid"), offered[name])
-                data, last = left[name][min(position[name], len(left[name]) - 1)]
-                ctx.set(getattr(dut, f"{name}_tdata"), data)
-                if name != "s_axis_scale":
-                    ctx.set(getattr(dut, f"{name}_tlast"), last)
+                word = left[name][min(position[name], len(left[name]) - 1)]
+                for port, value in zip(("tdata", "tlast", "tuser"), word, strict=True):
+                    if hasattr(dut, f"{name}_{port}"):
+                        ctx.set(getattr(dut, f"{name}_{port}"), value)
             # Long pauses: what is in front must fill before anything waits.
             ctx.set(dut.m_axis_y_tready, cycle % 200 >= 100 or rng.random() < 0.05)
             await half(0)

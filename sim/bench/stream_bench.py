@@ -16,8 +16,8 @@ from cocotb.triggers import FallingEdge, Timer
 
 __all__ = ["Run", "StreamBench"]
 
-Records = Sequence[tuple[int, int]]
-"""Data and ``last``."""
+Records = Sequence[tuple[int, int, int]]
+"""Data, ``last``, and what is beside them."""
 
 
 @dataclass
@@ -59,14 +59,15 @@ class _Source:
     """One input stream: records, offered at once or after random pauses."""
 
     def __init__(self, ports: Sequence[Any], records: Records, pause: float, rng: random.Random):
-        self._data, self._valid, self._ready, self._last = ports
+        self._data, self._valid, self._ready, self._last, self._user = ports
         self._records, self._pause, self._rng = records, pause, rng
         self._next = 0
         self.offered = False
-        self._valid_was = self._last_was = 0
+        self._valid_was = self._last_was = self._user_was = 0
         self._valid.value = 0
-        if self._last is not None:
-            self._last.value = 0
+        for port in (self._last, self._user):
+            if port is not None:
+                port.value = 0
 
     def offer(self) -> None:
         """Sets this cycle's inputs."""
@@ -75,8 +76,10 @@ class _Source:
         if self._next == len(self._records) or (self._pause and self._rng.random() < self._pause):
             self._set_valid(0)
             return
-        data, last = self._records[self._next]
+        data, last, user = self._records[self._next]
         self._data.value = data
+        if self._user is not None and user != self._user_was:
+            self._user.value = self._user_was = user
         if self._last is not None and last != self._last_was:
             self._last.value = self._last_was = last
         self._set_valid(1)
@@ -105,7 +108,8 @@ class StreamBench:
     reset
         Name of the reset's port, and its level in reset.
     sources, sink
-        Ports of each stream: data, valid, ready, and a bit beside the data (or None).
+        Ports of each stream: data, valid, ready, and a bit beside the data (or None); of sources also what
+        else is beside it (or None).
     active
         Per row, registers in its outlier lanes, which are not 0 when one took an outlier.
     counted

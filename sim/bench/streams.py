@@ -11,8 +11,8 @@ from sim.bench.program import Bench, Port, Program, compile_program, ports_of
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.packing import split_last
+from sqhw.layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout
+from sqhw.packing import axi_words
 from sqhw.tools.verilog import convert
 
 __all__ = ["STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
@@ -25,11 +25,11 @@ take something of it, a result that is not taken."""
 
 @dataclass(frozen=True)
 class Beats:
-    """Payloads of the three inputs (as integers, ``last`` in the top bit of the first two)."""
+    """Payloads of the three inputs, as integers."""
 
-    sq: Sequence[int]
-    dense: Sequence[int]
-    scales: Sequence[int]
+    sq: list[int]
+    dense: list[int]
+    scales: list[int]
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class _Source(ctypes.Structure):
     _fields_ = [("records", ctypes.c_char_p)] + [
         (name, kind)
         for kind, names in (
-            (ctypes.c_uint32, ("count", "size")),
-            (ctypes.c_int32, ("data", "valid", "ready", "last")),
+            (ctypes.c_uint32, ("count", "size", "user_size")),
+            (ctypes.c_int32, ("data", "valid", "ready", "last", "user")),
         )
         for name in names
     ]
@@ -130,12 +130,11 @@ def drive(
     coverage
         A file for what was covered.
     """
-    sources = []
-    for name, layout, payloads in zip(
-        PE_SOURCES, (sq_beat_layout(config), dense_beat_layout(config)), (beats.sq, beats.dense), strict=False
-    ):
-        sources.append((_axi(name, "tlast"), split_last(layout, payloads)))
-    sources.append((_axi(PE_SOURCES[2], ""), [(payload, 0) for payload in beats.scales]))
+    sources = [
+        (_axi("s_axis_sq", "tlast", "tuser"), axi_words(pe_beat_layout(config), beats.sq)),
+        (_axi("s_axis_dense", "tlast"), axi_words(dense_beat_layout(config), beats.dense)),
+        (_axi("s_axis_scale"), [(payload, 0, 0) for payload in beats.scales]),
+    ]
     limits = _limits(seed, pause_in, pause_out, results, limit or 2000 + 40 * len(beats.sq))
     limits.answers = PE_SOURCES.index("s_axis_scale") if answers else -1
     return _run(program, ("aresetn", 0), sources, _axi("m_axis_y", "tuser"), limits, coverage)
@@ -155,23 +154,24 @@ def drive_array(
     """The same for an array; `streams` are the payloads of ``i_sq`` and ``i_dense``."""
     last = sq_beat_layout(config.pe).size - 1  # of row 0
     sources = [
-        (_stream(name), [(payload, payload >> last & 1) for payload in payloads])
+        (_stream(name), [(payload, payload >> last & 1, 0) for payload in payloads])
         for name, payloads in zip(("i_sq", "i_dense"), streams, strict=True)
     ]
     limits = _limits(seed, pause_in, pause_out, results, 2000 + 40 * len(streams[0]))
     return _run(program, ("rst", 1), sources, _stream("o"), limits, coverage)
 
 
-Ports = tuple[str, str, str, str]
-"""Names of data, valid, ready, and of a bit beside the data, or nothing."""
+Ports = tuple[str, str, str, str, str]
+"""Names of data, valid, ready, and of two that are beside the data, or nothing: a bit, and any."""
 
 
-def _axi(name: str, bit: str) -> Ports:
-    return f"{name}_tdata", f"{name}_tvalid", f"{name}_tready", f"{name}_{bit}" if bit else ""
+def _axi(name: str, bit: str = "", user: str = "") -> Ports:
+    bit, user = (f"{name}_{port}" if port else "" for port in (bit, user))
+    return f"{name}_tdata", f"{name}_tvalid", f"{name}_tready", bit, user
 
 
 def _stream(name: str) -> Ports:
-    return f"{name}__payload", f"{name}__valid", f"{name}__ready", ""
+    return f"{name}__payload", f"{name}__valid", f"{name}__ready", "", ""
 
 
 def _limits(seed: int, pause_in: float, pause_out: float, results: int, cycles: int) -> _Limits:
@@ -181,7 +181,7 @@ def _limits(seed: int, pause_in: float, pause_out: float, results: int, cycles: 
 def _run(
     program: Program,
     reset: tuple[str, int],
-    sources: Sequence[tuple[Ports, Sequence[tuple[int, int]]]],
+    sources: Sequence[tuple[Ports, Sequence[tuple[int, int, int]]]],
     sink: Ports,
     limits: _Limits,
     coverage: Path | None,
@@ -196,17 +196,18 @@ def _run(
         return program.places[name][0] if name else -1
 
     def size(name: str) -> int:
-        first, end = program.places[name]
+        first, end = program.places.get(name, (0, 0))
         return end - first
 
     given = (_Source * len(sources))()
-    for source, ((data, valid, ready, last), records) in zip(given, sources, strict=True):
-        source.size, source.count = size(data), len(records)
+    for source, (ports, records) in zip(given, sources, strict=True):
+        source.data, source.valid, source.ready, source.last, source.user = map(place, ports)
+        source.size, source.user_size, source.count = size(ports[0]), size(ports[-1]), len(records)
         source.records = b"".join(
-            word.to_bytes(source.size, "little") + bytes([end]) for word, end in records
+            word.to_bytes(source.size, "little") + bytes([end]) + beside.to_bytes(source.user_size, "little")
+            for word, end, beside in records
         )
-        source.data, source.valid, source.ready, source.last = map(place, (data, valid, ready, last))
-    data, valid, ready, flag = sink
+    data, valid, ready, flag, _ = sink
     width, run = size(data), _Run()
     taken = ctypes.create_string_buffer((width + 1) * limits.results)
     program.library.bench_drive(

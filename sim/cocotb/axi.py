@@ -14,20 +14,18 @@ from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStream
 from sim.bench.dut import PEBench
 from sim.cocotb.pe import CONFIG, SEED
 from sim.traffic.jobs import random_jobs
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.packing import split_last
+from sqhw.layouts import dense_beat_layout, pe_beat_layout
+from sqhw.packing import axi_words
 
 
 def _pauses(rng: random.Random, share: float) -> itertools.cycle[bool]:
     return itertools.cycle([rng.random() < share for _ in range(997)])
 
 
-def _frame(words: list[int], width: int) -> AxiStreamFrame:
-    return AxiStreamFrame(b"".join(word.to_bytes(width // 8, "little") for word in words))
-
-
-def _tdata(layout: Any, dot_products: list[Any]) -> list[list[int]]:
-    return [[data for data, _ in split_last(layout, beats)] for beats in dot_products]
+def _frame(words: list[tuple[int, int, int]], width: int) -> AxiStreamFrame:
+    """One dot product's beats; ``length`` of each is the TUSER of all its bytes."""
+    data = b"".join(word.to_bytes(width // 8, "little") for word, _, _ in words)
+    return AxiStreamFrame(data, tuser=[user for _, _, user in words for _ in range(width // 8)])
 
 
 @cocotb.test()
@@ -48,9 +46,9 @@ async def axi_stream_library(dut: Any) -> None:
     for job in list(random_jobs(CONFIG, SEED))[-4:]:
         sq, dense, scales = job.streams(CONFIG)
         frames = {
-            "s_axis_sq": _tdata(sq_beat_layout(CONFIG), sq),
-            "s_axis_dense": _tdata(dense_beat_layout(CONFIG), dense),
-            "s_axis_scale": [[scale] for scale in scales],
+            "s_axis_sq": [axi_words(pe_beat_layout(CONFIG), beats) for beats in sq],
+            "s_axis_dense": [axi_words(dense_beat_layout(CONFIG), beats) for beats in dense],
+            "s_axis_scale": [[(scale, 0, 0)] for scale in scales],
         }
         for name, bodies in frames.items():
             for words in bodies:

@@ -22,7 +22,7 @@ from sim.coverage.data import OPTIONS, Points
 from sim.report import Failure, Note
 from sim.traffic.dot_products import NAN, UNEQUAL, DotProduct, Traffic, dot_products
 from sim.traffic.extreme_values import extreme_operands, extreme_products
-from sim.traffic.faults import DENSE_FAULTS, FAULTS, longer, replace_field
+from sim.traffic.faults import DENSE_FAULTS, FAULTS, counted, longer, replace_field
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import emit
 from sqhw.layouts import sq_beat_layout
@@ -104,9 +104,9 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
 
 
 def _far_from_legal(config: PEConfig, seed: int, legal: Sequence[DotProduct]) -> list[DotProduct]:
-    """Dot products much longer than k_max, all reserved bank scales, bitmaps of any number of outliers."""
+    """Dot products longer than k_max, all reserved bank scales, bitmaps of any number of outliers."""
     rng, layout, good = random.Random(seed), sq_beat_layout(config), legal[0]
-    broken = [(good, longer(config, list(good.sq), 3), "longer than k_max")]
+    broken = [(good, counted(config, longer(config, list(good.sq))), "longer than k_max")]
     for code in sorted({*range(256)} - {*LEGAL_SCALES}):
         for product in legal[:8]:
             words = [replace_field(layout, word, "scale", code) for word in product.sq]

@@ -300,13 +300,15 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         "pe.join",
-        "whatever their lengths, dot product n of one operand meets dot product n of the other; a rest is "
-        "discarded, waits for nothing, and is an error",
-        JoinProof,
+        "whatever `last` says and whatever waits, beat n of one operand meets beat n of the other, and dot "
+        "products end by the count; an error where a stream says otherwise or a length is refused, and "
+        "nowhere else",
+        lambda: JoinProof(_SMALL),
         depth=2,
         bugs={
-            "operand does not wait": lambda: JoinProof(bug="impatient"),
-            "end not heard of": lambda: JoinProof(bug="deaf"),
+            "end not heard of": lambda: JoinProof(_SMALL, bug="deaf"),
+            "ends with the stream": lambda: JoinProof(_SMALL, bug="obedient"),
+            "operand does not wait": lambda: JoinProof(_SMALL, bug="hasty"),
         },
         reach=8,
     ),

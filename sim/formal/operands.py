@@ -1,4 +1,4 @@
-"""Formal contracts between streams of a processing element: operands in step, scales that come late."""
+"""Formal contracts between streams of a processing element: ends by the count, scales that come late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from sqhw.config import PEConfig
-from sqhw.pe.join import OperandJoin
+from sqhw.layouts import pe_beat_layout
+from sqhw.pe.join import BeatCounter, OperandJoin
 from sqhw.pe.pe import ProcessingElement
 
 from .harness import embed, inner
@@ -18,88 +19,80 @@ from .streams import PETokenProof
 __all__ = ["JoinProof", "PEScalesProof"]
 
 
-class _Impatient(OperandJoin):
-    """An operand whose dot product has ended does not wait for the rest of the other one."""
-
-    def _moves(self, other: Any, dropped: Any) -> Any:
-        return other.valid & self.o.ready
-
-
 class JoinProof(wiring.Component):
-    """Whatever `last` says: pairs are of dot products with the same number, and all else is discarded.
+    """Whatever `last` says: pairs are of beats with the same number, and dot products end by the count.
 
-    The harness counts the dot products that each operand has ended, and those that the join has ended.
+    Between counter and join beats take any number of steps. The harness counts up what the counter counts
+    down.
 
     Parameters
     ----------
+    config
+        Any.
     bug
-        An operand that has ended does not wait (``"impatient"``), or the join does not hear that the dense
-        operand ends (``"deaf"``).
+        The join does not hear that the dense operand ends (``"deaf"``), the counter ends with the stream's
+        ``last`` (``"obedient"``), or a dense beat leaves with the first step that it meets (``"hasty"``).
     """
 
-    COUNT = 2
-    """Bits of a counter: two dot products apart is more than ever happens."""
-
-    def __init__(self, *, bug: str = ""):
-        self._dut = _Impatient() if bug == "impatient" else OperandJoin()
+    def __init__(self, config: PEConfig, *, bug: str = ""):
+        self._counter, self._join = BeatCounter(config), OperandJoin()
+        self._beats_max = config.beats_max
         self._bug = bug
-        super().__init__(
-            {
-                "step": In(self._dut.i_step.p.shape()),
-                "beat": In(self._dut.i_beat.p.shape()),
-                "step_valid": In(1),
-                "beat_valid": In(1),
-                "ready": In(1),
-            }
-        )
+        ports = ("done", "step_error", "dense_last", "dense_error", "sq_valid", "dense_valid", "ready")
+        super().__init__({"sq": In(pe_beat_layout(config))} | {name: In(1) for name in ports})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        dut, step, beat = self._dut, self.step, self.beat
-        fragment = embed(m, "join", dut)
+        fragment = embed(m, "counter", self._counter)
+        embed(m, "join", self._join)
+        self._connect(m)
+        sq, pair = self.sq, self._join.o
+        sq_taken = self.sq_valid & self._counter.i.ready
+        dense_taken = self.dense_valid & self._join.i_beat.ready
+        place, of_first, length = (
+            Signal(sq.length.shape(), name=name) for name in ("place", "of_first", "length")
+        )
+        first, ends, refused = place == 0, Signal(), Signal()
         m.d.comb += [
-            dut.i_step.p.eq(step),
-            dut.i_beat.p.eq(beat),
-            dut.i_beat.p.last.eq(beat.last & (self._bug != "deaf")),
-            dut.i_step.valid.eq(self.step_valid),
-            dut.i_beat.valid.eq(self.beat_valid),
-            dut.o.ready.eq(self.ready),
+            length.eq(Mux(first, sq.length, of_first)),
+            ends.eq(place + 1 >= length),
+            refused.eq(first & ((sq.length == 0) | (sq.length > self._beats_max))),
         ]
-        pair = dut.o.p
-        step_taken, beat_taken = self.step_valid & dut.i_step.ready, self.beat_valid & dut.i_beat.ready
-        given = dut.o.valid & self.ready
-        steps = self._ended(m, step_taken & step.done & step.last, "steps")
-        beats = self._ended(m, beat_taken & beat.last, "beats")
-        pairs = self._ended(m, given & step.done & pair.last, "pairs")
-        steps_behind, beats_behind = steps != pairs, beats != pairs
-        unequal = step.last != beat.last
+        with m.If(sq_taken):
+            m.d.sync += [of_first.eq(length), place.eq(Mux(ends, 0, place + 1))]
+        error = self.step_error | self.dense_error | (sq.last != ends) | (self.dense_last != ends) | refused
         m.d.comb += [
-            Assert(~dut.o.valid | ~(steps_behind | beats_behind), "a pair is of one dot product"),
-            Assert(~(steps_behind & beats_behind), "one operand at most has a rest"),
-            Assert(steps_behind == inner(fragment, "drop_steps"), "invariant: steps are discarded"),
-            Assert(beats_behind == inner(fragment, "drop_beats"), "invariant: beats are discarded"),
-            Assert(~steps_behind | ((pairs - steps)[: self.COUNT] == 1), "a rest is of one dot product"),
-            Assert(~beats_behind | ((pairs - beats)[: self.COUNT] == 1), "a rest is of one dot product"),
-            Assert(~step_taken | given | steps_behind, "a step is given, or is of a rest"),
-            Assert(~beat_taken | (given & step.done) | beats_behind, "a beat is given, or is of a rest"),
-            Assert(~(given & step.done) | beat_taken, "a beat leaves with its last step"),
-            Assert(~given | step_taken, "a step is given once"),
-            Assert(~(dut.o.valid & unequal) | (pair.error & pair.last), "only one operand ends: an error"),
-            Assert(~dut.o.valid | unequal | (pair.last == step.last), "both operands end: the pair does"),
-            Assert(~dut.o.valid | (pair.error == (step.error | beat.error | unequal)), "and no other error"),
-            Assert(~(steps_behind & self.step_valid) | step_taken, "a rest waits for nothing"),
-            Assert(~(beats_behind & self.beat_valid) | beat_taken, "a rest waits for nothing"),
-            Assert(dut.o.valid | ~(self.step_valid & self.beat_valid) | steps_behind | beats_behind),
-            Cover(given & ~unequal & pair.last & (pairs == 2), "equal ends behind others"),
-            Cover(steps_behind & step_taken & step.last & step.done, "a rest of steps ends"),
-            Cover(beats_behind & beat_taken & beat.last, "a rest of beats ends"),
+            Assert(sq_taken == dense_taken, "both operands move together"),
+            Assert(sq_taken == (pair.valid & self.ready & self.done), "with the last step that is given"),
+            Assert(pair.valid == (self.sq_valid & self.dense_valid), "a pair waits for nothing else"),
+            Assert(~pair.valid | (pair.p.last == ends), "it ends where the count ends"),
+            Assert(~pair.valid | (pair.p.error == error), "an error where an end or a length is wrong"),
+            Assert(inner(fragment, "inside") == ~first, "invariant: inside a dot product"),
+            Assert(first | (inner(fragment, "left") == of_first - place), "invariant: what is left"),
+            Assert(first | (place < of_first), "invariant: something is left"),
+            Cover(sq_taken & ends & (place == self._beats_max - 1) & ~pair.p.error, "the longest ends"),
+            Cover(sq_taken & ~first & ~ends & sq.last & self.dense_last, "both streams end too early"),
         ]
         return m
 
-    def _ended(self, m: Module, end: Any, name: str) -> Signal:
-        count = Signal(self.COUNT, name=f"{name}_ended")
-        m.d.sync += count.eq(count + end)
-        return count
+    def _connect(self, m: Module) -> None:
+        counter, join = self._counter, self._join
+        step, beat = join.i_step, join.i_beat
+        obeys = (self._bug == "obedient") & self.sq.last
+        m.d.comb += [
+            counter.i.p.eq(self.sq),
+            counter.i.p.length.eq(Mux(obeys, 1, self.sq.length)),
+            counter.i.valid.eq(self.sq_valid),
+            counter.o.ready.eq(step.ready & self.done),
+            step.valid.eq(counter.o.valid),
+            step.p.done.eq(self.done | (self._bug == "hasty")),
+            step.p.last.eq(counter.o.p.last),
+            step.p.error.eq(counter.o.p.error | self.step_error),
+            beat.valid.eq(self.dense_valid),
+            beat.p.last.eq(counter.o.p.last if self._bug == "deaf" else self.dense_last),
+            beat.p.error.eq(self.dense_error),
+            join.o.ready.eq(self.ready),
+        ]
 
 
 class PEScalesProof(PETokenProof):

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In
 from sqhw.arith.pipeline import delay
 from sqhw.array.credit_queue import CreditQueue, Credits
 from sqhw.config import PEConfig
-from sqhw.layouts import dense_beat_layout, scales_layout, sq_beat_layout
+from sqhw.layouts import dense_beat_layout, pe_beat_layout, scales_layout
 from sqhw.pe.axi import AXIProcessingElement
 from sqhw.pe.pe import ProcessingElement
 
@@ -124,7 +124,7 @@ class _PEHarness(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "sq": In(sq_beat_layout(config)),
+                "sq": In(pe_beat_layout(config)),
                 "dense": In(dense_beat_layout(config)),
                 "scales": In(scales_layout()),
                 "sq_valid": In(1),
@@ -169,10 +169,10 @@ class PEResultProof(_PEHarness):
 class PETokenProof(_PEHarness):
     """One result per dot product, in order: none lost, none twice.
 
-    Every beat carries a legal or a reserved bank scale, as it likes, and so every dot product a flag of its
-    own: its error flag. The harness queues the flags of the dot products taken and compares them with
-    those of the results. Operands end together and dot products are not too long, so that nothing else
-    raises the flag; results must come when scales are there and the sink takes them.
+    Every beat carries a legal or a reserved bank scale, any ``last`` and any length, and so every dot product
+    a flag of its own: its error flag. The harness counts beats, queues the flags of the dot products taken
+    and compares them with those of the results. So a ``last`` that is lost or added flags its own result and
+    no other. Results must come when scales are there and the sink takes them.
 
     Parameters
     ----------
@@ -199,27 +199,39 @@ class PETokenProof(_PEHarness):
         taken_sq = dut.i_sq.valid & dut.i_sq.ready
         taken_dense = dut.i_dense.valid & dut.i_dense.ready
         result = self._result(m, dut)
-        # The beat that waits in the decoder for its dense beat.
-        pending, pending_last = Signal(), Signal()
+        # The beat that waits in the decoder for its dense beat: whether it ends a dot product, its flag.
+        pending, pending_end, pending_flag = Signal(), Signal(), Signal()
+        end, flag = self._counted(m, taken_sq)
         with m.If(taken_dense):
             m.d.sync += pending.eq(0)
         with m.If(taken_sq):
-            m.d.sync += [pending.eq(1), pending_last.eq(self.sq.last)]
-        place, flag = Signal(range(self._config.banks_max * self._config.beats_per_bank + 1)), Signal()
-        flagged = flag | (self.sq.scale == self.RESERVED)
-        with m.If(taken_sq):
-            m.d.sync += [flag.eq(flagged & ~self.sq.last), place.eq(Mux(self.sq.last, 0, place + 1))]
+            m.d.sync += [pending.eq(1), pending_end.eq(end), pending_flag.eq(flag)]
+        before = Signal()
+        flagged = before | pending_flag | (self.dense.last != pending_end)
+        with m.If(taken_dense):
+            m.d.sync += before.eq(flagged & ~pending_end)
         m.d.comb += [
             Assume((self.sq.scale == self.LEGAL) | (self.sq.scale == self.RESERVED)),
-            Assume(self.sq.last | (place < self._config.banks_max * self._config.beats_per_bank - 1)),
-            Assume(~taken_dense | (self.dense.last == pending_last)),
             Assert(~taken_dense | pending, "a dense beat is taken with the SQ beat that it meets"),
             Assert(~taken_sq | ~pending | taken_dense, "an SQ beat waits for its dense beat"),
         ]
-        self._queue(m, taken_sq & self.sq.last, flagged, result, dut.o.payload.error)
+        self._queue(m, taken_dense & pending_end, flagged, result, dut.o.payload.error)
         if self._active:
             self._comes(m, dut, pending)
         return m
+
+    def _counted(self, m: Module, taken: Any) -> tuple[Any, Any]:
+        """Counts beats of the SQ operand; returns whether this one is the last, and whether it is wrong."""
+        sq, most = self.sq, self._config.beats_max
+        place, of_first = (Signal(sq.length.shape(), name=name) for name in ("place", "of_first"))
+        length, end = Signal(sq.length.shape()), Signal()
+        refused = (place == 0) & ((sq.length == 0) | (sq.length > most))
+        bank = self._config.beats_per_bank
+        cut = end & (((place + 1) % bank) != 0)
+        m.d.comb += [length.eq(Mux(place == 0, sq.length, of_first)), end.eq(place + 1 >= length)]
+        with m.If(taken):
+            m.d.sync += [of_first.eq(length), place.eq(Mux(end, 0, place + 1))]
+        return end, (sq.scale == self.RESERVED) | (sq.last != end) | refused | cut
 
     def _result(self, m: Module, dut: ProcessingElement) -> Any:
         seen = dut.o.valid & self.ready

@@ -10,7 +10,7 @@ from sim.bench.program import Program
 from sim.bench.streams import Beats, drive
 from sim.traffic.dot_products import NAN, DotProduct, dot_products
 from sqhw.config import PEConfig
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.layouts import dense_beat_layout, pe_beat_layout
 
 __all__ = ["beat_rounds"]
 
@@ -18,10 +18,29 @@ BEATS_PER_ROUND = 20_000
 PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.6), (0.3, 0.4))
 
 
-def _noise(rng: random.Random, bits: int, beats: int) -> list[int]:
-    """So many beats of random bits, the last of which says so."""
-    words = [rng.getrandbits(bits - 1) for _ in range(beats)]
-    return [*words[:-1], words[-1] | 1 << (bits - 1)]
+def _flipped(words: list[int], bit: int, rng: random.Random) -> bool:
+    """Flips ``last`` in one to three of the words; returns whether it stays flipped in any."""
+    places = [rng.randrange(len(words)) for _ in range(rng.randrange(1, 4))]
+    for place in places:
+        words[place] ^= 1 << bit
+    return any(places.count(place) % 2 for place in places)
+
+
+def _noise(config: PEConfig, rng: random.Random) -> tuple[list[int], list[int], bool]:
+    """Random bits under a random length, ``last`` where the count ends; and whether the length is refused."""
+    layouts = pe_beat_layout(config), dense_beat_layout(config)
+    place = layouts[0]["length"].offset
+    beats = rng.randrange(1, min(rng.choice((4, 30)), config.beats_max) + 1)
+    length = beats if rng.random() < 0.95 else 0
+    beats = beats if length else 1
+    streams = []
+    for layout in layouts:
+        words = [rng.getrandbits(layout.size) & ~(1 << layout["last"].offset) for _ in range(beats)]
+        words[-1] |= 1 << layout["last"].offset
+        streams.append(words)
+    sq, dense = streams
+    sq[0] = sq[0] & (1 << place) - 1 | length << place  # the later beats say anything
+    return sq, dense, not length
 
 
 def _round(
@@ -29,27 +48,25 @@ def _round(
 ) -> tuple[Beats, list[Any]]:
     """Random bits, again and again followed by a good dot product; None stands for a result nobody knows.
 
-    One in four of the random dot products has operands of different lengths, and so a known result: an error.
+    In one of three dot products of either kind some ``last`` are lost or added, so that its result is known:
+    an error.
     """
-    sq: list[int] = []
-    dense: list[int] = []
-    scales: list[int] = []
+    last = [layout(config)["last"].offset for layout in (pe_beat_layout, dense_beat_layout)]
+    traffic = Beats([], [], [])
     expected: list[tuple[int, int] | None] = []
-    sizes = sq_beat_layout(config).size, dense_beat_layout(config).size
-    while len(sq) < beats:
-        for _ in range(rng.randrange(1, 6)):
-            length = rng.randrange(1, rng.choice((4, 30)))
-            other = length if rng.random() < 0.75 else rng.randrange(1, 30)
-            sq += _noise(rng, sizes[0], length)
-            dense += _noise(rng, sizes[1], other)
-            scales.append(rng.randrange(1, 255) << 23 | rng.randrange(1, 255) << 55)
-            expected.append(None if length == other else (NAN, 1))
-        product = rng.choice(good)
-        sq += product.sq
-        dense += product.dense
-        scales.append(product.scales)
-        expected.append((product.y, product.error))
-    return Beats(sq, dense, scales), expected
+    while len(traffic.sq) < beats:
+        for noisy in [*[True] * rng.randrange(1, 6), False, False]:
+            product = rng.choice(good)
+            sq, dense, refused = _noise(config, rng) if noisy else ([*product.sq], [*product.dense], False)
+            scales = rng.randrange(1, 255) << 23 | rng.randrange(1, 255) << 55 if noisy else product.scales
+            if rng.random() < 0.3:
+                chosen = rng.choice(((0,), (1,), (0, 1)))
+                refused |= sum(_flipped((sq, dense)[one], last[one], rng) for one in chosen) > 0
+            for stream, words in ((traffic.sq, sq), (traffic.dense, dense), (traffic.scales, [scales])):
+                stream += words
+            known = None if noisy else (product.y, product.error)
+            expected.append((NAN, 1) if refused else known)
+    return traffic, expected
 
 
 def beat_rounds(

@@ -18,8 +18,8 @@ from sim.traffic.dot_products import NAN, DotProduct, Traffic, dot_products, num
 from sim.traffic.rounding_cases import rounding_products
 from sqhw.config import PEConfig
 from sqhw.emit import Design, emit
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.packing import split_last
+from sqhw.layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout
+from sqhw.packing import axi_words
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
 __all__ = ["CONFIG", "DESIGNS", "Subject", "design_ports"]
@@ -90,7 +90,7 @@ def _axi(name: str, *payload: str) -> Channel:
 
 
 _PE_IN = (
-    _axi("s_axis_sq", "tdata", "tlast"),
+    _axi("s_axis_sq", "tdata", "tlast", "tuser"),
     _axi("s_axis_dense", "tdata", "tlast"),
     _axi("s_axis_scale", "tdata"),
 )
@@ -102,8 +102,8 @@ PAUSES = ((0.0, 0.0), (0.3, 0.4), (0.0, 0.7), (0.6, 0.0))
 
 def _pe_ends(traffic: Traffic, pauses: tuple[float, float]) -> tuple[list[Source], Sink]:
     beats: list[Sequence[tuple[int, ...]]] = [
-        split_last(sq_beat_layout(CONFIG), traffic.sq),
-        split_last(dense_beat_layout(CONFIG), traffic.dense),
+        axi_words(pe_beat_layout(CONFIG), traffic.sq),
+        [word[:2] for word in axi_words(dense_beat_layout(CONFIG), traffic.dense)],
         [(word,) for word in traffic.scales],
     ]
     sources = [Source(channel, words, pauses[0]) for channel, words in zip(_PE_IN, beats, strict=True)]

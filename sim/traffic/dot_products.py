@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sim.bench.streams import Beats
-from sim.traffic.faults import DENSE_FAULTS, FAULTS, LENGTHS
+from sim.traffic.faults import DENSE_FAULTS, ENDS, FAULTS, counted
 from sim.traffic.jobs import corner_jobs, random_jobs
 from sim.traffic.operands import random_dense, random_sq
 from sqhw import packing
@@ -25,7 +25,7 @@ __all__ = ["NAN", "UNEQUAL", "DotProduct", "Traffic", "dot_products", "numeric_p
 NAN = 0x7FC00000
 EACH = 5
 """Malformed dot products of each kind."""
-UNEQUAL = "operands that do not end together"
+UNEQUAL = "ends that do not agree"
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,21 @@ def dot_products(config: PEConfig, seed: int) -> tuple[list[DotProduct], list[Do
         beats = packing.dot_products(config, job.sq, job.dense, job.pairs)
         results = (int(job.y[pair].view(np.uint32)) for pair in job.pairs)
         legal += [DotProduct(*product, y) for product, y in zip(beats, results, strict=True)]
-    legal = [product for product in legal if len(product.sq) <= config.banks_max * config.beats_per_bank]
+    legal = [product for product in legal if len(product.sq) <= config.beats_max]
     long = [product for product in legal if len(product.sq) >= 2 * config.beats_per_bank]
     malformed = []
     for name, fault in FAULTS.items():
         broken = ((product, fault(config, list(product.sq)) or []) for product in long[::8])
         for product, words in islice((pair for pair in broken if pair[1]), EACH):
+            words = counted(config, words)
             body = [product.dense[0]] * (len(words) - 1) + [product.dense[-1]]
             malformed.append(DotProduct(words, body, product.scales, NAN, 1, name))
     for name, fault in DENSE_FAULTS.items() if config.dense_slots else ():
         broken = ((product, fault(config, list(product.dense)) or []) for product in long[::8])
         for product, words in islice((pair for pair in broken if pair[1]), EACH):
             malformed.append(DotProduct(product.sq, words, product.scales, NAN, 1, name))
-    for resize in LENGTHS.values():
-        operands = resize(config, list(long[0].sq), list(long[0].dense))
+    for fault_of_ends in ENDS.values():
+        operands = fault_of_ends(config, list(long[0].sq), list(long[0].dense))
         if operands:
             malformed.append(DotProduct(*operands, long[0].scales, NAN, 1, UNEQUAL))
     return legal, malformed

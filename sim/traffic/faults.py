@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from amaranth.lib import data
 
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.packing import with_length
 from sw_reference.format import LEGAL_SCALES
 
-__all__ = ["DENSE_FAULTS", "FAULTS", "LENGTHS", "longer", "read_field", "replace_field", "resized"]
+__all__ = [
+    "DENSE_FAULTS", "ENDS", "FAULTS", "counted", "longer", "read_field", "replace_field", "with_lasts",
+]  # fmt: skip
 
 Words = list[int]
 Fault = Callable[[PEConfig, Words], Words | None]
+Ends = Callable[[PEConfig, Words, Words], tuple[Words, Words] | None]
 
 
 def replace_field(layout: data.StructLayout, word: int, name: str, value: int) -> int:
@@ -29,11 +33,18 @@ def read_field(layout: data.StructLayout, word: int, name: str) -> int:
     return word >> field.offset & ((1 << field.width) - 1)
 
 
-def resized(layout: data.StructLayout, words: Words, beats: int) -> Words:
-    """Returns so many beats of a dot product: cut, or with its first beat again and again in front."""
-    first, last = (replace_field(layout, word, "last", end) for word, end in ((words[0], 0), (words[-1], 1)))
-    body = [first] * (beats - len(words)) + words
-    return [*body[: beats - 1], replace_field(layout, body[beats - 1], "last", 1)] if beats > 1 else [last]
+def counted(config: PEConfig, words: Words) -> Words:
+    """Returns the SQ beats of a dot product as a processing element takes them: with their length.
+
+    Of a dot product longer than k_max only the last beats are left, one more than the most.
+    """
+    return with_length(config, words[-config.beats_max - 1 :])
+
+
+def with_lasts(layout: data.StructLayout, words: Words, places: Iterable[int]) -> Words:
+    """Returns the beats of a dot product with ``last`` at these places, counted from 0, and nowhere else."""
+    ends = {*places}
+    return [replace_field(layout, word, "last", place in ends) for place, word in enumerate(words)]
 
 
 def _mark(config: PEConfig, words: Words, counts: list[int]) -> Words | None:
@@ -167,24 +178,62 @@ DENSE_FAULTS: dict[str, Fault] = {
 """The same for the beats of a dense operand with outliers."""
 
 
-def _lengths(sq: bool, change: int) -> Callable[[PEConfig, Words, Words], tuple[Words, Words] | None]:
+def _lasts(
+    sq: Callable[[int], Sequence[int]] | None, dense: Callable[[int], Sequence[int]] | None, least: int = 1
+) -> Ends:
     def fault(config: PEConfig, left: Words, right: Words) -> tuple[Words, Words] | None:
-        """Ends one operand some beats before or behind the other, which is as it was."""
-        beats = len(left) + change
-        if beats < 1:
+        """Moves ``last`` of one operand, or both; each function gives its places in so many beats."""
+        if len(left) < least:
             return None
         if sq:
-            return resized(sq_beat_layout(config), left, beats), right
-        return left, resized(dense_beat_layout(config), right, beats)
+            left = with_lasts(sq_beat_layout(config), left, sq(len(left)))
+        if dense:
+            right = with_lasts(dense_beat_layout(config), right, dense(len(right)))
+        return left, right
 
     return fault
 
 
-LENGTHS = {
-    f"{'SQ' if sq else 'dense'} operand {abs(change)} beat{'s' * (abs(change) > 1)} "
-    f"too {'long' if change > 0 else 'short'}": _lengths(sq, change)
-    for sq in (True, False)
-    for change in (-2, -1, 1, 2, 5)
+def _resized(beats: Callable[[PEConfig], int], length: Callable[[PEConfig], int]) -> Ends:
+    def fault(config: PEConfig, left: Words, right: Words) -> tuple[Words, Words] | None:
+        """Repeats the first beats, so often, under a length that is refused; both streams end together."""
+        count = beats(config)
+        sq, dense = ([words[0]] * count for words in (left, right))
+        return (
+            with_length(config, with_lasts(sq_beat_layout(config), sq, [count - 1]), length(config)),
+            with_lasts(dense_beat_layout(config), dense, [count - 1]),
+        )
+
+    return fault
+
+
+def _none(count: int) -> Sequence[int]:
+    return ()
+
+
+def _early(count: int) -> Sequence[int]:
+    return (count - 2,)
+
+
+def _added(count: int) -> Sequence[int]:
+    return (0, count - 1)
+
+
+ENDS: dict[str, Ends] = {
+    "SQ operand's last lost": _lasts(_none, None),
+    "dense operand's last lost": _lasts(None, _none),
+    "both lasts lost": _lasts(_none, _none),
+    "SQ operand's last added": _lasts(_added, None, 2),
+    "dense operand's last added": _lasts(None, _added, 2),
+    "both lasts added": _lasts(_added, _added, 2),
+    "SQ operand's last early": _lasts(_early, None, 2),
+    "dense operand's last early": _lasts(None, _early, 2),
+    "both lasts early": _lasts(_early, _early, 2),
+    "SQ operand's last early, dense operand's lost": _lasts(_early, _none, 2),
+    "length 0": _resized(lambda config: 1, lambda config: 0),
+    "length beyond the longest": _resized(
+        lambda config: config.beats_max + 1, lambda config: config.beats_max + 1
+    ),
 }
-"""Each takes a configuration and both operands of one dot product, and returns operands that do not end
-together, or None where they are too short for that."""
+"""Each takes a configuration, and both operands of one dot product as a processing element takes them, and
+returns operands whose ends do not agree with the count, or None where they are too short for that."""

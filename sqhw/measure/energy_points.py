@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 from amaranth.lib import wiring
@@ -14,7 +15,7 @@ from sw_reference.activations import Site
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from ..config import PEConfig
-from ..packing import dot_products
+from ..packing import dense_beats, sq_beats
 from ..pe.blocks import stepped
 from ..pe.outliers import outlier_path
 from ..presets import preset
@@ -127,8 +128,8 @@ def _sq_beats(config: PEConfig, policy: str, site: Site, tokens: int, columns: i
     """With ``threshold`` few banks have an outlier, with ``largest`` each has as many as it may."""
     x, w = streams(site, tokens, columns)
     sq = quantize_sq(x, config.sq, policy=policy_of(site, policy))
-    products = dot_products(config, sq, quantize_dense(w, config.dense))
-    return {"sq": [p.sq for p in products], "dense": [p.dense for p in products]}
+    pairs = [*product(sq_beats(config, sq), dense_beats(config, quantize_dense(w, config.dense)))]
+    return {"sq": [row for row, _ in pairs], "dense": [column for _, column in pairs]}
 
 
 def _rival_beats(family: str, lanes: int, site: Site, tokens: int, columns: int) -> Beats:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Module
+from amaranth.hdl import Cat, ClockDomain, Module
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import PEConfig
-from ..layouts import dense_beat_layout, scales_layout, sq_beat_layout
+from ..layouts import dense_beat_layout, pe_beat_layout, scales_layout
 from .pe import ProcessingElement
 
-__all__ = ["AXIProcessingElement", "tdata_bits"]
+__all__ = ["SIDEBANDS", "AXIProcessingElement", "tdata_bits"]
+
+
+SIDEBANDS = {"last": "tlast", "length": "tuser"}
+"""Fields of inputs that have a wire of their own, behind all others."""
 
 
 def tdata_bits(layout: Any) -> int:
-    """Width of the TDATA that carries a payload without its ``last``: whole bytes."""
-    bits = layout.size - ("last" in layout.members)
+    """Width of the TDATA that carries a payload without its sidebands: whole bytes."""
+    bits = sum(field.width for name, field in layout if name not in SIDEBANDS)
     return -(-bits // 8) * 8
 
 
@@ -25,8 +29,8 @@ class AXIProcessingElement(wiring.Component):
     """AXI4-Stream wrapper of :class:`~sqhw.pe.pe.ProcessingElement`.
 
     TDATA is the stream's payload, first field in the low bits, zero-padded to whole bytes; ``last`` is
-    TLAST. Each input passes a buffer of two beats, so that no output port depends combinationally on an
-    input port.
+    TLAST, ``length`` is TUSER. Each input passes a buffer of two beats, so that no output port depends
+    combinationally on an input port.
 
     Latency: :attr:`latency` cycles from the last beat to its result, :attr:`latency_max` for the slowest.
     Throughput: as the processing element.
@@ -40,8 +44,9 @@ class AXIProcessingElement(wiring.Component):
     -------
     aclk : In(1), aresetn : In(1)
         Clock and synchronous reset, active low.
-    s_axis_sq : tdata, tvalid, tready, tlast
-        Beats of the SQ operand, :func:`~sqhw.layouts.sq_beat_layout`.
+    s_axis_sq : tdata, tvalid, tready, tlast, tuser
+        Beats of the SQ operand, :func:`~sqhw.layouts.pe_beat_layout`. TUSER of the first beat is how many
+        beats the dot product has; a constant will do where all are as long.
     s_axis_dense : tdata, tvalid, tready, tlast
         Beats of the dense operand, :func:`~sqhw.layouts.dense_beat_layout`.
     s_axis_scale : tdata, tvalid, tready
@@ -60,8 +65,9 @@ class AXIProcessingElement(wiring.Component):
                 f"{name}_tvalid": In(1),
                 f"{name}_tready": Out(1),
             }
-            if "last" in layout.members:
-                ports[f"{name}_tlast"] = In(1)
+            for field, port in SIDEBANDS.items():
+                if field in layout.members:
+                    ports[f"{name}_{port}"] = In(layout[field].width)
         ports |= {"m_axis_y_tdata": Out(32), "m_axis_y_tvalid": Out(1), "m_axis_y_tready": In(1)}
         ports["m_axis_y_tuser"] = Out(1)
         super().__init__(ports)
@@ -85,7 +91,7 @@ class AXIProcessingElement(wiring.Component):
 
     def _inputs(self) -> dict[str, Any]:
         return {
-            "s_axis_sq": sq_beat_layout(self._config),
+            "s_axis_sq": pe_beat_layout(self._config),
             "s_axis_dense": dense_beat_layout(self._config),
             "s_axis_scale": scales_layout(),
         }
@@ -111,12 +117,10 @@ class AXIProcessingElement(wiring.Component):
             return getattr(self, f"{name}_{suffix}")
 
         m.submodules[f"{name}_buffer"] = buffer = fifo.SyncFIFO(width=layout.size, depth=2)
-        bits = layout.size - ("last" in layout.members)
-        m.d.comb += buffer.w_data[:bits].eq(port("tdata"))
-        if "last" in layout.members:
-            assert list(layout.members)[-1] == "last", "TLAST is the payload's last field"
-            m.d.comb += buffer.w_data[bits].eq(port("tlast"))
+        sidebands = [port(SIDEBANDS[field]) for field in layout.members if field in SIDEBANDS]
+        bits = layout.size - sum(map(len, sidebands))
         m.d.comb += [
+            buffer.w_data.eq(Cat(port("tdata")[:bits], sidebands)),
             buffer.w_en.eq(port("tvalid")),
             port("tready").eq(buffer.w_rdy),
             target.p.eq(buffer.r_data),

@@ -30,6 +30,7 @@ class Blocks:
     ----------
     decoder
         Makes, from a configuration, what turns beats of the SQ operand into steps: members ``i`` and ``o``.
+        With `counted`, beats are counted before they come there.
     row_side, column_side, unit
         Each a class and the argument of its constructor. A row side has the members ``i``, ``valid`` and
         ``o``, where ``o.last`` and ``o.error`` go with a finished sum; a column side ``i`` and ``o``; a unit
@@ -44,7 +45,7 @@ class Blocks:
         Names, below the datapath, of the operand registers that hold while there is no outlier.
     """
 
-    decoder: Callable[[PEConfig], Any]
+    decoder: Callable[..., Any]
     row_side: tuple[type, Any]
     column_side: tuple[type, Any]
     unit: tuple[type, Any]

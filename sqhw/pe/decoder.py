@@ -14,7 +14,7 @@ from sw_reference.format import SENTINEL
 
 from ..arith.pipeline import delay, register
 from ..config import PEConfig
-from ..layouts import dense_beat_layout, dense_step_layout, sq_beat_layout, step_layout
+from ..layouts import counted_beat_layout, dense_beat_layout, dense_step_layout, sq_beat_layout, step_layout
 from .mask import BankMonitor, count_outliers, first_outliers
 
 __all__ = ["BitmapDecoder", "DenseDecoder", "decoder_latency"]
@@ -44,6 +44,9 @@ class BitmapDecoder(wiring.Component):
     ----------
     config
         Format and lanes.
+    counted
+        Whether beats are counted before they come here. Then they are those of
+        :func:`~sqhw.layouts.counted_beat_layout`, and none makes a dot product too long.
 
     Members
     -------
@@ -52,11 +55,13 @@ class BitmapDecoder(wiring.Component):
         Registered.
     """
 
-    def __init__(self, config: PEConfig):
+    def __init__(self, config: PEConfig, *, counted: bool = False):
         self._config = config
+        self._counted_before = counted
+        self._beat = (counted_beat_layout if counted else sq_beat_layout)(config)
         super().__init__(
             {
-                "i": In(stream.Signature(sq_beat_layout(config))),
+                "i": In(stream.Signature(self._beat)),
                 "o": Out(stream.Signature(step_layout(config))),
             }
         )
@@ -78,7 +83,10 @@ class BitmapDecoder(wiring.Component):
             m.d.sync += [step.scale.eq(beat.scale), step.last.eq(beat.last)]
         config = self._config
         m.submodules.monitor = monitor = BankMonitor(
-            config.sq.bank, config.sq.outliers, config.lanes, config.banks_max
+            config.sq.bank,
+            config.sq.outliers,
+            config.lanes,
+            None if self._counted_before else config.banks_max,
         )
         m.d.comb += [monitor.beat.eq(load), monitor.last.eq(beat.last)]
 
@@ -87,6 +95,8 @@ class BitmapDecoder(wiring.Component):
             count = count_outliers(m, mask, name="count")
         m.d.comb += monitor.outliers.eq(count)
         error = monitor.error | self._reserved(beat.scale)
+        if self._counted_before:
+            error |= beat.error
         if not self._config.slots:
             with m.If(load):
                 m.d.sync += step.error.eq(error)
@@ -113,7 +123,7 @@ class BitmapDecoder(wiring.Component):
             count_outliers(m, mask[lane : lane + _COUNTED_AT_ONCE], name=f"count{lane}")
             for lane in range(0, config.lanes, _COUNTED_AT_ONCE)
         ]
-        held: Any = stream.Signature(sq_beat_layout(config)).create(path=("held",))
+        held: Any = stream.Signature(self._beat).create(path=("held",))
         move = held.ready
         total = sum(register(m, count, name=f"part{part}", en=move) for part, count in enumerate(parts))
         m.d.comb += [
@@ -205,6 +215,9 @@ class DenseDecoder(wiring.Component):
     ----------
     config
         Format and lanes; its dense operand has outliers.
+    counted
+        Whether ``last`` is only handed on. Then there is ``start : In(1)``: the next beat, if there is room
+        for it, is the first of a dot product.
 
     Members
     -------
@@ -221,15 +234,15 @@ class DenseDecoder(wiring.Component):
 
     latency = 1
 
-    def __init__(self, config: PEConfig):
+    def __init__(self, config: PEConfig, *, counted: bool = False):
         check_int("Dense outliers of a dense decoder", config.dense.outliers, 1, 128)
         self._config = config
-        super().__init__(
-            {
-                "i": In(stream.Signature(dense_beat_layout(config))),
-                "o": Out(stream.Signature(dense_step_layout(config))),
-            }
-        )
+        self._counted = counted
+        ports = {
+            "i": In(stream.Signature(dense_beat_layout(config))),
+            "o": Out(stream.Signature(dense_step_layout(config))),
+        }
+        super().__init__(ports | ({"start": In(1)} if counted else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -261,13 +274,10 @@ class DenseDecoder(wiring.Component):
         errors, counts = [], []
         for part in range(config.lanes // width):
             mask = beat.bitmap[part * width : (part + 1) * width]
-            monitor = BankMonitor(config.dense.bank, config.dense.outliers, width)
+            monitor = BankMonitor(config.dense.bank, config.dense.outliers, width, counted=self._counted)
             m.submodules[f"monitor{part}"] = monitor
             counts.append(count_outliers(m, mask, name=f"count{part}"))
-            m.d.comb += [
-                monitor.beat.eq(load),
-                monitor.last.eq(beat.last),
-                monitor.outliers.eq(counts[-1]),
-            ]
+            m.d.comb += [monitor.beat.eq(load), monitor.outliers.eq(counts[-1])]
+            m.d.comb += monitor.start.eq(self.start) if self._counted else monitor.last.eq(beat.last)
             errors.append(monitor.error)
         return Cat(errors).any() | (sum(counts) != beat.high_count)

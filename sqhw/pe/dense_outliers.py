@@ -39,8 +39,11 @@ class NoDenseOutliers:
         """Fields of the column broadcast that dense outliers add."""
         return {}
 
-    def decoders(self, count: int) -> list[DenseDecoder]:
-        """Returns decoders that turn dense beats into dense steps; none if those are the same."""
+    def decoders(self, count: int, *, counted: bool = False) -> list[DenseDecoder]:
+        """Returns decoders that turn dense beats into dense steps; none if those are the same.
+
+        With `counted`, beats of the SQ operand are counted, and ``last`` says nothing to a decoder.
+        """
         return []
 
     def errors(self, step: Any) -> list[Any]:
@@ -99,8 +102,8 @@ class DenseOutliers(NoDenseOutliers):
         select = data.ArrayLayout(unsigned(self.config.lanes), slots)
         return {"select": select, "take": slots, "high": nibbles, "held_high": nibbles}
 
-    def decoders(self, count: int) -> list[DenseDecoder]:
-        return [DenseDecoder(self.config) for _ in range(count)]
+    def decoders(self, count: int, *, counted: bool = False) -> list[DenseDecoder]:
+        return [DenseDecoder(self.config, counted=counted) for _ in range(count)]
 
     def errors(self, step: Any) -> list[Any]:
         return [step.error]

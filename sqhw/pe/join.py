@@ -1,33 +1,87 @@
-"""Join of two operands: steps meet dense beats, and both operands begin each dot product together."""
+"""Ends of dot products: beats are counted, and the two operands of each step meet."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-__all__ = ["OperandJoin"]
+from ..config import PEConfig
+from ..layouts import counted_beat_layout, pe_beat_layout
+
+__all__ = ["BeatCounter", "OperandJoin"]
 
 _STEP = data.StructLayout({"done": 1, "last": 1, "error": 1})
 _BEAT = data.StructLayout({"last": 1, "error": 1})
 
 
+class BeatCounter(wiring.Component):
+    """Ends each dot product after as many beats as its first beat says, whatever ``last`` says.
+
+    A length of 0 is refused: one beat, an error. One beyond the longest, and one that ends inside a bank of a
+    dense operand with outliers, is refused too: so many beats, an error.
+
+    Latency: 0 cycles. Throughput: one beat per cycle. Backpressure: full; ``valid`` and payload of ``o``
+    depend combinationally on ``i``, ``i.ready`` on ``o.ready``.
+
+    Parameters
+    ----------
+    config
+        Format, lanes and k_max.
+
+    Members
+    -------
+    i : In(stream.Signature(pe_beat_layout(config)))
+    o : Out(stream.Signature(counted_beat_layout(config)))
+        ``last``: this beat is the last one by the count. ``error``: the stream says otherwise, or the length
+        was refused.
+    """
+
+    def __init__(self, config: PEConfig):
+        self._beats_max = config.beats_max
+        self._within_bank = exact_log2(max(1, (config.dense.bank or 0) // config.lanes))
+        super().__init__(
+            {
+                "i": In(stream.Signature(pe_beat_layout(config))),
+                "o": Out(stream.Signature(counted_beat_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        beat, counted = self.i.p, self.o.p
+        inside = Signal()
+        left = Signal(beat.length.shape(), reset_less=True)
+        now, ends, refused = Signal(left.shape()), Signal(), Signal()
+        wrong = beat.length[: self._within_bank].any() | (beat.length == 0) | (beat.length > self._beats_max)
+        m.d.comb += [
+            now.eq(Mux(inside, left, beat.length)),
+            ends.eq(now[1:] == 0),
+            refused.eq(~inside & wrong),
+            *(
+                counted[name].eq(beat[name])
+                for name in beat.shape().members
+                if name not in ("last", "length")
+            ),
+            counted.last.eq(ends),
+            counted.error.eq(refused | (beat.last != ends)),
+            self.o.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o.ready),
+        ]
+        with m.If(self.i.valid & self.o.ready):
+            m.d.sync += [left.eq(now - 1), inside.eq(~ends)]
+        return m
+
+
 class OperandJoin(wiring.Component):
-    """Pairs steps with dense beats, dot product n of one operand with dot product n of the other.
+    """Pairs steps with dense beats, one by one; the steps say where a dot product ends.
 
     Only what the pairing needs passes: the operands' codes go around it.
 
-    A dot product ends with the first ``last`` of either operand. If the other one does not say ``last`` in
-    the same beat, this dot product is an error, and what the other one still has up to its own ``last`` is
-    discarded. Meanwhile the first one waits. So operands of different lengths cost one result and leave no
-    trace. A ``last`` that is lost or added makes one dot product of two, or two of one: that operand is off
-    by one dot product from then on.
-
-    Latency: 0 cycles. Throughput: one step per cycle; beats that are discarded too.
+    Latency: 0 cycles. Throughput: one step per cycle.
     Backpressure: full. The ``ready`` of each input depends combinationally on the ``valid`` of the other and
-    on ``o.ready``. Beats are discarded whatever the other operand and ``o`` do.
+    on ``o.ready``.
 
     Members
     -------
@@ -36,7 +90,7 @@ class OperandJoin(wiring.Component):
     i_beat : In(stream.Signature({last, error}))
         A dense beat leaves with the last step that it meets.
     o : Out(stream.Signature({last, error}))
-        ``last``: an operand ends. ``error``: only one of them does, or one of them broke a rule.
+        ``last``: as the step says. ``error``: the dense beat says otherwise, or one of them broke a rule.
     """
 
     def __init__(self) -> None:
@@ -51,27 +105,11 @@ class OperandJoin(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         step, beat = self.i_step.p, self.i_beat.p
-        drop_steps = Signal()
-        drop_beats = Signal()
-        step_ends = Signal()
-        unequal = Signal()
         m.d.comb += [
-            step_ends.eq(step.last & step.done),
-            unequal.eq(step.last != beat.last),
-            self.o.p.last.eq(step.last | beat.last),
-            self.o.p.error.eq(step.error | beat.error | unequal),
-            self.o.valid.eq(self.i_step.valid & self.i_beat.valid & ~drop_steps & ~drop_beats),
-            self.i_step.ready.eq(drop_steps | self._moves(self.i_beat, drop_beats)),
-            self.i_beat.ready.eq(drop_beats | self._moves(self.i_step, drop_steps) & step.done),
+            self.o.p.last.eq(step.last),
+            self.o.p.error.eq(step.error | beat.error | (step.last != beat.last)),
+            self.o.valid.eq(self.i_step.valid & self.i_beat.valid),
+            self.i_step.ready.eq(self.i_beat.valid & self.o.ready),
+            self.i_beat.ready.eq(self.i_step.valid & step.done & self.o.ready),
         ]
-        with m.If(drop_steps & self.i_step.valid & step_ends):
-            m.d.sync += drop_steps.eq(0)
-        with m.If(drop_beats & self.i_beat.valid & beat.last):
-            m.d.sync += drop_beats.eq(0)
-        with m.If(self.o.valid & self.o.ready & step.done & unequal):
-            m.d.sync += [drop_steps.eq(beat.last), drop_beats.eq(step.last)]
         return m
-
-    def _moves(self, other: Any, dropped: Any) -> Any:
-        """Whether a pair can leave as far as the other operand is concerned."""
-        return other.valid & ~dropped & self.o.ready

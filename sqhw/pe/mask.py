@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Shape, Signal
+from amaranth.hdl import Const, Module, Mux, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,6 +52,8 @@ class BankMonitor(wiring.Component):
         Elements of a beat; a power of two up to the bank.
     banks_max
         The longest dot product, in banks; None for any.
+    counted
+        Whether there is ``start : In(1)``, the first beat of a dot product. Then ``last`` is 0.
 
     Members
     -------
@@ -71,20 +73,17 @@ class BankMonitor(wiring.Component):
         If the lanes are out of their range.
     """
 
-    def __init__(self, bank: int, outliers: int, lanes: int, banks_max: int | None = None):
+    def __init__(
+        self, bank: int, outliers: int, lanes: int, banks_max: int | None = None, *, counted: bool = False
+    ):
         check_int("Lanes", lanes, 1, bank, power_of_two=True)
         self._bank = bank
         self._outliers = outliers
         self._lanes = lanes
         self._banks_max = banks_max
-        super().__init__(
-            {
-                "beat": In(1),
-                "last": In(1),
-                "outliers": In(range(lanes + 1)),
-                "error": Out(1),
-            }
-        )
+        self._counted = counted
+        ports = {"beat": In(1), "last": In(1), "outliers": In(range(lanes + 1)), "error": Out(1)}
+        super().__init__(ports | ({"start": In(1)} if counted else {}))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -112,10 +111,11 @@ class BankMonitor(wiring.Component):
             return Const(1, 1)
         beat_of_bank = Signal(range(beats))
         bank_last = Signal()
-        m.d.comb += bank_last.eq(beat_of_bank == beats - 1)
+        place = self._from_start(beat_of_bank)
+        m.d.comb += bank_last.eq(place == beats - 1)
         with m.If(self.beat):
             # A power of two: the counter wraps by itself.
-            m.d.sync += beat_of_bank.eq(beat_of_bank + 1)
+            m.d.sync += beat_of_bank.eq(place + 1)
             with m.If(self.last):
                 m.d.sync += beat_of_bank.eq(0)
         return bank_last
@@ -126,9 +126,13 @@ class BankMonitor(wiring.Component):
             return self.outliers
         before = Signal(range(self._bank + 1))
         total = Signal(range(self._bank + 1))
-        m.d.comb += total.eq(before + self.outliers)
+        m.d.comb += total.eq(self._from_start(before) + self.outliers)
         with m.If(self.beat):
             m.d.sync += before.eq(total)
             with m.If(bank_last | self.last):
                 m.d.sync += before.eq(0)
         return total
+
+    def _from_start(self, count: Any) -> Any:
+        """What was counted before this beat."""
+        return Mux(self.start, 0, count) if self._counted else count

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, EnableInserter, Module, Signal
+from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..arith.output_stage import OutputStage, SerialOutputStage
 from ..config import PEConfig
-from ..layouts import dense_beat_layout, result_layout, scales_layout, sq_beat_layout
+from ..layouts import dense_beat_layout, pe_beat_layout, result_layout, scales_layout
 from .blocks import blocks
 from .datapath import Datapath
 from .dense_outliers import dense_outliers
-from .join import OperandJoin
+from .join import BeatCounter, OperandJoin
 
 __all__ = ["ProcessingElement"]
 
@@ -31,9 +31,10 @@ class ProcessingElement(wiring.Component):
     scales; earlier results leave. ``i_sq.ready`` and ``i_dense.ready`` depend combinationally on the
     other stream's ``valid``, and with a serial output stage on that of ``i_scales``; no input depends on
     ``o.ready``.
-    Lengths: each stream's ``last`` ends a dot product of that stream; the n-th ones of both meet. If they do
-    not end in the same beat, the result is an error, the rest of the longer one is discarded, and the next is
-    clean (:class:`~sqhw.pe.join.OperandJoin`). Each result, an error too, takes one pair of scales.
+    Lengths: a dot product has as many beats as ``length`` says on its first beat. Both streams move together,
+    beat by beat, and nothing is discarded. ``last`` is only checked: if a stream does not have it on the beat
+    that ends the dot product, or has it on another one, this result is an error, and no other one is. Each
+    result, an error too, takes one pair of scales.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class ProcessingElement(wiring.Component):
 
     Members
     -------
-    i_sq : In(stream.Signature(sq_beat_layout(config)))
+    i_sq : In(stream.Signature(pe_beat_layout(config)))
     i_dense : In(stream.Signature(dense_beat_layout(config)))
         One dense beat for each SQ beat.
     i_scales : In(stream.Signature(scales_layout()))
@@ -58,7 +59,7 @@ class ProcessingElement(wiring.Component):
         if not isinstance(config, PEConfig):
             raise TypeError(f"Configuration must be a PEConfig, not {config!r}")
         self._config = config
-        self._decoder = blocks(config).decoder(config)
+        self._decoder = blocks(config).decoder(config, counted=True)
         self._dense_outliers = dense_outliers(config)
         self._datapath = Datapath(config)
         serial = config.output == "serial"
@@ -66,7 +67,7 @@ class ProcessingElement(wiring.Component):
         self._output_stage = stage(config.acc_bits, config.unit)
         super().__init__(
             {
-                "i_sq": In(stream.Signature(sq_beat_layout(config))),
+                "i_sq": In(stream.Signature(pe_beat_layout(config))),
                 "i_dense": In(stream.Signature(dense_beat_layout(config))),
                 "i_scales": In(stream.Signature(scales_layout())),
                 "o": Out(stream.Signature(result_layout())),
@@ -99,7 +100,9 @@ class ProcessingElement(wiring.Component):
         en = Signal()
         m.submodules.decoder = decoder = self._decoder
         m.submodules.datapath = EnableInserter(en)(self._datapath)
-        connect(m, flipped(self.i_sq), decoder.i)
+        m.submodules.counter = counter = BeatCounter(self._config)
+        connect(m, flipped(self.i_sq), counter.i)
+        connect(m, counter.o, decoder.i)
         self._join(m, decoder.o, self._dense(m), en)
         if self._config.output == "serial":
             self._serial_output(m, en)
@@ -147,9 +150,15 @@ class ProcessingElement(wiring.Component):
 
     def _dense(self, m: Module) -> Any:
         """The stream of dense beats, decoded where they have outliers."""
-        for decoder in self._dense_outliers.decoders(1):
+        for decoder in self._dense_outliers.decoders(1, counted=True):
             m.submodules.dense_decoder = decoder
             connect(m, flipped(self.i_dense), decoder.i)
+            step = self._decoder.o.p
+            ended = Signal(init=1)
+            # The decoder has room for a beat once the one before leaves, if it has not left yet.
+            m.d.comb += decoder.start.eq(Mux(decoder.o.valid, step.last, ended))
+            with m.If(decoder.o.valid & decoder.o.ready):
+                m.d.sync += ended.eq(step.last)
             return decoder.o
         return self.i_dense
 

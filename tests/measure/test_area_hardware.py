@@ -14,7 +14,7 @@ from sqhw.measure.core import BareArray, BarePE, ShiftHarness
 from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.ungated import ungated
 from sqhw.measure.units import CONFIGS, RIVALS, SQ, harnessed, unit, units
-from sqhw.packing import dense_beats, dot_products, sq_beats, tile_beats
+from sqhw.packing import dense_beats, sq_beats, tile_beats
 from sqhw.pe.blocks import stepped
 from sqhw.pe.outliers import outlier_path
 from sqhw.presets import PRESETS
@@ -116,8 +116,8 @@ def test_bare_pe(high, free):
 
     async def feed(ctx):
         ctx.set(dut.valid, 1)
-        for product in dot_products(config, sq, dense, [(index, index) for index in range(3)]):
-            for beat, other in zip(product.sq, product.dense, strict=True):
+        for row, column in zip(sq_beats(config, sq), dense_beats(config, dense), strict=True):
+            for beat, other in zip(row, column, strict=True):
                 ctx.set(Value.cast(dut.sq), beat)
                 ctx.set(Value.cast(dut.dense), other)
                 *_, ready = await ctx.tick().sample(dut.ready)

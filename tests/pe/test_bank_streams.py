@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sim.bench.streams import Beats, compile_pe, drive
 from sqhw.config import PEConfig
 from sqhw.emit import emit
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.layouts import dense_beat_layout, pe_beat_layout
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from tests import slow_dense, slow_floats, slow_model
@@ -43,15 +43,15 @@ class Beat:
     codes: list[int]
     scale: int
     group_scale: int
-    last: bool
 
 
 @dataclass
 class Product:
-    """Beats of both operands; `dense_length`: of the dense one, which is cut, or says its last beat again."""
+    """Beats of both operands; the length that they come under; where ``last`` of either is flipped."""
 
     beats: list[Beat]
-    dense_length: int
+    length: int
+    flips: tuple[set[int], set[int]]
     scales: tuple[int, int]
 
 
@@ -75,12 +75,12 @@ def beats(draw, config, scale, group_scale, room):
         count = draw(st.one_of(st.just(right), st.just(right), st.integers(0, config.slots)))
     dense = st.integers(config.dense.code_min, config.dense.code_max)
     codes = draw(st.lists(dense, min_size=config.lanes, max_size=config.lanes))
-    return Beat(low, marks, high, count, codes, scale, group_scale, False)
+    return Beat(low, marks, high, count, codes, scale, group_scale)
 
 
 @st.composite
 def products(draw, config):
-    """Legal; or one to one bank more than the longest, which may end inside a bank, or its operands apart."""
+    """Legal; or anything up to one beat more than the longest: inside a bank, ends that are lost or added."""
     legal = draw(st.booleans())
     chosen = []
     for _ in range(draw(st.integers(1, config.banks_max + (not legal)))):
@@ -93,12 +93,15 @@ def products(draw, config):
             room = room - sum(chosen[-1].marks) if legal else None
     if not legal and draw(st.integers(0, 7)) == 0:
         chosen = chosen[: draw(st.integers(1, len(chosen)))]
-    chosen[-1].last = True
-    dense_length = len(chosen)
+    chosen = chosen[: config.beats_max + 1]
+    length = len(chosen)
+    if length == 1 and not legal and draw(st.booleans()):
+        length = 0
+    flips = set(), set()
     if not legal and draw(st.integers(0, 3)) == 0:
-        dense_length = draw(st.integers(1, len(chosen) + 4))
+        flips = tuple(draw(st.sets(st.integers(0, len(chosen) - 1), max_size=2)) for _ in range(2))
     normal = st.integers(1 << 23, (255 << 23) - 1)
-    return Product(chosen, dense_length, (draw(normal), draw(normal)))
+    return Product(chosen, length, flips, (draw(normal), draw(normal)))
 
 
 def is_void(config, product):
@@ -115,7 +118,8 @@ def is_void(config, product):
         ):
             return True
     return (
-        product.dense_length != len(product.beats)
+        any(product.flips)
+        or product.length == 0
         or len(product.beats) % per_bank != 0
         or len(product.beats) > config.banks_max * per_bank
     )
@@ -142,17 +146,18 @@ def result(config, product):
 
 def payloads(config, found):
     """Payloads of the three streams as integers."""
-    sq, dense = sq_beat_layout(config), dense_beat_layout(config)
+    sq, dense = pe_beat_layout(config), dense_beat_layout(config)
     words = [], [], [row | column << 32 for row, column in (product.scales for product in found)]
-    for beat in (beat for product in found for beat in product.beats):
-        fields = {"low": beat.low, "scale": beat.scale, "high": beat.high, "high_count": beat.count}
-        if config.sq.has_bitmap:
-            fields["bitmap"] = sum(mark << lane for lane, mark in enumerate(beat.marks))
-        words[0].append(sq.const(fields | {"last": beat.last}).as_value().value)
     for product in found:
-        for at in range(product.dense_length):
-            beat = product.beats[min(at, len(product.beats) - 1)]
-            fields = {"codes": beat.codes, "last": at == product.dense_length - 1}
+        for at, beat in enumerate(product.beats):
+            last = [(at == len(product.beats) - 1) ^ (at in flips) for flips in product.flips]
+            fields = {"low": beat.low, "scale": beat.scale, "high": beat.high, "high_count": beat.count}
+            if config.sq.has_bitmap:
+                fields["bitmap"] = sum(mark << lane for lane, mark in enumerate(beat.marks))
+            # Only the first beat's length is read.
+            fields["length"] = product.length if at == 0 else beat.group_scale % (config.beats_max + 2)
+            words[0].append(sq.const(fields | {"last": last[0]}).as_value().value)
+            fields = {"codes": beat.codes, "last": last[1]}
             if config.dense.group:
                 fields["group_scale"] = beat.group_scale
             words[1].append(dense.const(fields).as_value().value)
@@ -244,12 +249,15 @@ def test_any_stream_of_banks_compiled(name, tmp_path_factory):
 def test_the_oracle_tells_legal_from_void():
     """By hand: 2 * 3 in the lowest scale is 6 * 2**-24; the same with a count too many is void."""
     config = CONFIGS["int8"]
-    quiet = Beat([2, 0], [False, False], [0], 0, [3, 0], 0, 0, False)
-    end = Beat([0, 0], [False, False], [0], 0, [0, 0], 0, 0, True)
+    quiet = Beat([2, 0], [False, False], [0], 0, [3, 0], 0, 0)
+    end = Beat([0, 0], [False, False], [0], 0, [0, 0], 0, 0)
     one = 127 << 23
-    product = Product([quiet, end], 2, (one, one))
+    product = Product([quiet, end], 2, (set(), set()), (one, one))
     assert result(config, product) == (slow_floats.to_f32(6 * slow_model.UNIT), 0)
-    product.dense_length = 3
-    assert result(config, product) == (NAN, 1)
-    product.dense_length, quiet.count = 2, 1
+    for wrong in (
+        Product([quiet, end], 2, (set(), {0}), (one, one)),
+        Product([quiet], 0, (set(), set()), (one, one)),
+    ):
+        assert result(config, wrong) == (NAN, 1)
+    quiet.count = 1
     assert result(config, product) == (NAN, 1)

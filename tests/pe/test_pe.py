@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.traffic.faults import FAULTS
+from sim.traffic.faults import FAULTS, counted
 from sqhw.config import PEConfig
 from sqhw.console import SEED
 from sqhw.packing import dot_products
@@ -217,7 +217,7 @@ def test_faults_are_flagged_and_leave_no_trace(name):
         broken = fault(config, parts[0]["i_sq"])
         if broken is None:
             continue
-        companion = parts[0]["i_dense"]
+        broken, companion = counted(config, broken), parts[0]["i_dense"]
         body = [companion[0]] * (len(broken) - 1) + companion[-1:]
         inputs["i_sq"] += broken + parts[1]["i_sq"]
         inputs["i_dense"] += body + parts[1]["i_dense"]

@@ -13,7 +13,7 @@ from sqhw.console import SEED
 from sqhw.emit import emit, write
 from sqhw.layouts import dense_beat_layout, dense_step_layout, sq_beat_layout
 from sqhw.measure.core import BarePE
-from sqhw.packing import dense_beats, dot_products, sq_beats
+from sqhw.packing import dense_beats, dot_products, sq_beats, with_length
 from sqhw.pe.decoder import DenseDecoder
 from sqhw.pe.gather import SplitGather
 from sqhw.pe.pe import ProcessingElement
@@ -161,6 +161,8 @@ def test_a_dense_bank_must_not_be_cut():
     for name, layout in (("i_sq", sq_beat_layout(config)), ("i_dense", dense_beat_layout(config))):
         *body, end, _ = inputs[name]
         sent[name] = [*body, replace_field(layout, end, "last", 1), *inputs[name]]
+    cut = len(inputs["i_sq"]) - 1
+    sent["i_sq"][:cut] = with_length(config, sent["i_sq"][:cut])
     sent["i_scales"] = 2 * inputs["i_scales"]
     got, _ = drive_stream(ProcessingElement(config), sent, 2)
     assert got == [1 << 32 | NAN, good]

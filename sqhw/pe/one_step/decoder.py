@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...arith.pipeline import register
 from ...config import PEConfig
-from ...layouts import sq_beat_layout, step_layout
+from ...layouts import counted_beat_layout, sq_beat_layout, step_layout
 from .offset import beat_sum
 
 __all__ = ["IndexDecoder", "as_step"]
@@ -23,7 +23,7 @@ def as_step(m: Module, beat: Any, step: Any) -> None:
 
 
 class IndexDecoder(wiring.Component):
-    """Holds a beat until it is taken. Every bit pattern of a beat is legal.
+    """Holds a beat until it is taken. Every bit pattern of a beat is legal but its ``error``, if it has one.
 
     Latency: :attr:`latency` cycle. Throughput: one beat per cycle. Backpressure: full; ``i.ready`` depends
     combinationally on ``o.ready``.
@@ -32,21 +32,26 @@ class IndexDecoder(wiring.Component):
     ----------
     config
         Format and lanes.
+    counted
+        Whether beats are counted before they come here, and have an ``error``.
 
     Members
     -------
     i : In(stream.Signature(sq_beat_layout(config)))
+        Where beats are counted, of :func:`~sqhw.layouts.counted_beat_layout`.
     o : Out(stream.Signature(step_layout(config)))
         Registered.
     """
 
     latency = 1
 
-    def __init__(self, config: PEConfig):
+    def __init__(self, config: PEConfig, *, counted: bool = False):
         self._config = config
+        self._counted = counted
+        beat = (counted_beat_layout if counted else sq_beat_layout)(config)
         super().__init__(
             {
-                "i": In(stream.Signature(sq_beat_layout(config))),
+                "i": In(stream.Signature(beat)),
                 "o": Out(stream.Signature(step_layout(config))),
             }
         )
@@ -66,4 +71,6 @@ class IndexDecoder(wiring.Component):
             total = beat_sum(m, self._config, self.i.p, name="beat_sum")
             m.d.comb += self.o.p.sum.eq(register(m, total, name="sum", en=self.i.ready))
         m.d.comb += self.o.p.last.eq(beat.last)
+        if self._counted:
+            m.d.comb += self.o.p.error.eq(beat.error)
         return m

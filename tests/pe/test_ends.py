@@ -1,18 +1,18 @@
 # amaranth: UnusedElaboratable=no
-"""Operands of different lengths and scales that come late: what is right stays right, in every kind of PE."""
+"""Ends that do not agree and scales that come late: what is right stays right, in every kind of PE."""
 
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 import pytest
 
-from sim.traffic.faults import LENGTHS, replace_field, resized
+from sim.traffic.faults import ENDS, with_lasts
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
 from sqhw.console import SEED
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
-from sqhw.packing import dot_products
+from sqhw.packing import dot_products, with_length
 from sqhw.pe.pe import ProcessingElement
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply, round_result
@@ -48,10 +48,11 @@ def right(config, rng):
 
 
 def both_cut(config, left, right):
-    """Both operands end behind their first beat, inside a bank, where that is no legal end."""
+    """A length of one beat, where that is inside a bank and so no legal end; both streams say the same."""
     if config.beats_per_bank == 1 or config.sq.mask == "index":
         return None
-    return resized(sq_beat_layout(config), left, 1), resized(dense_beat_layout(config), right, 1)
+    sq, dense = sq_beat_layout(config), dense_beat_layout(config)
+    return with_length(config, with_lasts(sq, left[:1], [0])), with_lasts(dense, right[:1], [0])
 
 
 def traffic(config, faults, seed):
@@ -85,13 +86,13 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize(("kind", "pipeline", "output", "stalls"), VARIANTS)
-def test_operands_of_unequal_lengths_cost_one_result(kind, pipeline, output, stalls):
+def test_ends_that_do_not_agree_cost_one_result(kind, pipeline, output, stalls):
     config = replace(KINDS[kind], pipeline=pipeline, output=output)
-    sent, expected = traffic(config, [*LENGTHS.values(), both_cut], [SEED, len(kind), len(stalls)])
+    sent, expected = traffic(config, [*ENDS.values(), both_cut], [SEED, len(kind), len(stalls)])
     got, _ = drive_stream(ProcessingElement(config), sent, len(expected), stalls=stalls, seed=SEED)
     assert got == expected
     assert expected.count(ERROR) >= 6
-    assert len(got) >= 16
+    assert len(got) >= 18
 
 
 @pytest.mark.parametrize("output", ["pipelined", "serial"])
@@ -100,7 +101,7 @@ def test_operands_of_unequal_lengths_cost_one_result(kind, pipeline, output, sta
 def test_scales_that_answer_the_result_before(kind, stalls, output):
     """The master sends the scales of a dot product only once it has all results before."""
     config = replace(KINDS[kind], output=output)
-    sent, expected = traffic(config, list(LENGTHS.values())[::2], [SEED, len(kind), len(stalls)])
+    sent, expected = traffic(config, list(ENDS.values())[::2], [SEED, len(kind), len(stalls)])
     got, _ = drive_stream(
         ProcessingElement(config), sent, len(expected), stalls=stalls, seed=SEED, answers="i_scales"
     )
@@ -125,22 +126,62 @@ def test_a_bank_that_is_cut_takes_no_turn_of_the_one_before():
     assert got == expected
 
 
-def test_a_lost_last_moves_its_operand_by_one_dot_product():
-    """Nothing on the wire tells a dot product too many from one that is too long."""
-    config = KINDS["int8"]
+def numbered(count, banks):
+    """Dot products of so many banks each, and their results."""
+    config, rng = KINDS["int8"], np.random.default_rng(SEED)
+    k = config.sq.bank * banks
+    sq, dense = random_sq(rng, config.sq, count, k), random_dense(rng, config.dense, count, k)
+    y = multiply(sq, dense).y.view(np.uint32).diagonal().tolist()
+    return config, dot_products(config, sq, dense, [(row, row) for row in range(count)]), y
+
+
+def joined(products):
+    """The streams of dot products one behind the other."""
+    names = ("i_sq", "i_dense", "i_scales")
+    columns = zip(*((one.sq, one.dense, [one.scales]) for one in products), strict=True)
+    return {name: [*chain(*words)] for name, words in zip(names, columns, strict=True)}
+
+
+@pytest.mark.parametrize("stream", ["i_sq", "i_dense"])
+@pytest.mark.parametrize("change", ["lost", "added"])
+def test_one_last_moves_nothing(stream, change):
+    """The results behind it are those of their own operands and scales."""
+    config, products, y = numbered(6, 2)
+    layout = (sq_beat_layout if stream == "i_sq" else dense_beat_layout)(config)
+    sent = joined(products)
+    sent[stream][4:8] = with_lasts(layout, sent[stream][4:8], [] if change == "lost" else [1, 3])
+    got, _ = drive_stream(ProcessingElement(config), sent, 6)
+    assert got == [y[0], ERROR, *y[2:]]
+
+
+@pytest.mark.parametrize("stream", ["i_sq", "i_dense"])
+@pytest.mark.parametrize("change", ["lost", "doubled"])
+@pytest.mark.parametrize("at", range(4))
+def test_a_beat_too_few_or_too_many_is_never_forgotten(stream, change, at):
+    """From the first result that it moves every one is flagged."""
+    config, products, y = numbered(6, 2)
+    sent = joined(products)
+    word = sent[stream].pop(4 + at)
+    if change == "doubled":
+        sent[stream][4 + at : 4 + at] = [word, word]
+    meet = min(len(sent["i_sq"]), len(sent["i_dense"]))
+    sent |= {name: sent[name][:meet] for name in ("i_sq", "i_dense")}
+    got, _ = drive_stream(ProcessingElement(config), sent, 5)
+    right = 2 if (change, at) == ("doubled", 3) else 1  # a dot product and one beat too many behind it
+    assert got == [*y[:right], *[ERROR] * (5 - right)]
+
+
+def test_a_beat_lost_among_dot_products_of_one_beat_each():
+    """Every beat says ``last``: no end is wrong, and nothing on the wire tells that one is missing."""
+    config = PEConfig(SQFormat(4, 0), DenseFormat(4), 4, 0, 64)
     rng = np.random.default_rng(SEED)
-    sq, dense = random_sq(rng, config.sq, 4, 16), random_dense(rng, config.dense, 4, 16)
-    beats = dot_products(config, sq, dense, [(row, row) for row in range(4)])
-    lost = [replace_field(sq_beat_layout(config), word, "last", 0) for word in beats[0].sq]
-    sent = {
-        "i_sq": lost + [word for one in beats[1:] for word in one.sq],
-        "i_dense": [word for one in beats[:3] for word in one.dense],
-        "i_scales": [one.scales for one in beats[:3]],
-    }
+    sq, dense = random_sq(rng, config.sq, 4, 4), random_dense(rng, config.dense, 4, 4)
+    sent = joined(dot_products(config, sq, dense, [(row, row) for row in range(4)]))
+    del sent["i_dense"][1]
     got, _ = drive_stream(ProcessingElement(config), sent, 3)
-    scales = beats[1].scales, beats[2].scales
-    moved = [
-        round_result(multiply(sq, dense).acc[row + 1 : row + 2, row : row + 1], *split(scale))
-        for row, scale in zip((1, 2), scales, strict=True)
+    acc = multiply(sq, dense).acc
+    scales = [split(word) for word in sent["i_scales"]]
+    met = [
+        round_result(acc[row : row + 1, at : at + 1], *scales[row]) for row, at in ((0, 0), (1, 2), (2, 3))
     ]
-    assert got == [ERROR, *(int(y.view(np.uint32)[0, 0]) for y in moved)]
+    assert got == [int(y.view(np.uint32)[0, 0]) for y in met]
