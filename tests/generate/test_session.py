@@ -45,10 +45,16 @@ def parts(tmp_path_factory):
     return model, coded_layers(matrices, LEAN.sq, LEAN.dense, lambda name: None)
 
 
-def session(parts, file, engine=None):
+def session(parts, file, engine=None, count=TOKENS, end=None):
     model, layers = parts
     linear, reading = Linear(layers, LEAN.sq, engine), Linear(layers, LEAN.sq)
-    return Session(model, PROMPT, linear, reading, file, end=None)
+    return Session(model, PROMPT, linear, reading, file, count, end)
+
+
+def run(session):
+    while not session.complete:
+        session.advance()
+    return session.steps
 
 
 def timeless(steps):
@@ -57,31 +63,31 @@ def timeless(steps):
 
 def test_answers_are_greedy(parts, tmp_path):
     found = session(parts, tmp_path / "a.json")
-    assert [step.token for step in found.run(TOKENS)] == found.answer
+    assert [step.token for step in run(found)] == found.answer
     model, layers = parts
     assert found.answer == generate(model, PROMPT, TOKENS, linear=Linear(layers, LEAN.sq))
     assert len(set(found.answer)) > 1
 
 
 def test_a_stopped_run_goes_on_where_it_was(parts, tmp_path):
-    whole = list(session(parts, tmp_path / "whole.json", StandIn()).run(TOKENS))
+    whole = run(session(parts, tmp_path / "whole.json", StandIn()))
     file = tmp_path / "stopped.json"
     for count in (1, 3, TOKENS):
         engine = StandIn()
-        stopped = session(parts, file, engine)
+        stopped = session(parts, file, engine, count)
         before = len(stopped.steps)
-        steps = list(stopped.run(count))
+        steps = run(stopped)
         assert engine.jobs == 4 * CONFIG.blocks * (count - before)
     assert timeless(steps) == timeless(whole)
 
 
 def test_every_sum_of_an_engine_is_compared(parts, tmp_path):
-    steps = list(session(parts, tmp_path / "a.json", StandIn()).run(TOKENS))
+    steps = run(session(parts, tmp_path / "a.json", StandIn()))
     assert [step.read for step in steps] == [len(PROMPT)] + [1] * (TOKENS - 1)
-    assert [step.compared for step in steps] == [OUTPUTS * step.read for step in steps]
+    assert [step.counts.compared for step in steps] == [OUTPUTS * step.read for step in steps]
     assert timeless(steps) == [
-        replace(step, compared=OUTPUTS * step.read)
-        for step in timeless(session(parts, tmp_path / "b.json").run(TOKENS))
+        replace(step, counts=replace(step.counts, compared=OUTPUTS * step.read))
+        for step in timeless(run(session(parts, tmp_path / "b.json")))
     ]
 
 
@@ -91,7 +97,7 @@ def test_the_first_sum_that_differs_stops_the_run(parts, tmp_path):
         r"blk\.1\.attn_k\.weight: 1 of 640 sums differ; first that of token 1, output 3: (-?\d+), not (-?\d+)"
     )
     with pytest.raises(MismatchError) as raised:
-        list(wrong.run(TOKENS))
+        run(wrong)
     found = re.fullmatch(pattern, str(raised.value))
     assert found is not None
     assert int(found[1]) == int(found[2]) + 1
@@ -100,13 +106,11 @@ def test_the_first_sum_that_differs_stops_the_run(parts, tmp_path):
 
 def test_the_end_ends_an_answer(parts, tmp_path):
     whole = session(parts, tmp_path / "a.json")
-    list(whole.run(TOKENS))
-    model, layers = parts
-    linear = Linear(layers, LEAN.sq)
+    run(whole)
     end = next(token for token in whole.answer if token != whole.answer[0])
-    ended = Session(model, PROMPT, linear, linear, tmp_path / "b.json", end=end)
-    steps = list(ended.run(TOKENS))
-    assert ended.ended
+    ended = session(parts, tmp_path / "b.json", end=end)
+    steps = run(ended)
+    assert ended.complete
     assert ended.answer == whole.answer[: whole.answer.index(end)]
     assert [*ended.answer, end] == [step.token for step in steps]
 
