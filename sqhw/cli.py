@@ -98,6 +98,7 @@ measure = Group(
         "clock": ("sqhw.commands.speed:clock", "Clock of an engine after place and route."),
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
         "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
+        "losses": ("sqhw.commands.losses:losses", "A text read through an engine's Verilog, bit by bit."),
         "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),
         "pages": ("sqhw.commands.measure:pages", "Pages, tables and figures from the committed reports."),
         "notebooks": ("sqhw.commands.measure:notebooks", "The notebooks of docs/notebooks, run anew."),

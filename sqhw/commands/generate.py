@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from ..driver.engine import Engine
 from ..generate import chat
 from ..generate.answer import Setting, prepare, report
 from ..generate.linear import MismatchError
-from ..generate.session import Session, Step
+from ..generate.session import Session
+from ..measure import generate_page
 from ..measure.speed import versions
 from ..presets import ENGINE_PRESETS, PRESETS, engine_preset, preset
 from ..tools.tools import ToolError
@@ -50,8 +52,8 @@ def generate(
     """Answer PROMPT with SmolLM2-135M-Instruct, greedily.
 
     All 210 linear layers are products of SQ activations and the checkpoint's own 4-bit codes, exact to the
-    last bit: by the golden model or by an engine's emitted Verilog, whose every sum is compared with it. A run
-    that was stopped goes on where it was.
+    last bit: by the golden model, or by an engine's emitted Verilog, whose every sum is compared with it. A
+    run that was stopped goes on where it was.
     """
     config = engine_preset(engine) if backend == "rtl" else None
     pe = preset(formats)
@@ -76,13 +78,14 @@ def generate(
         **found,
         **(_would_be(found, config, mhz) if config else {}),
         "versions": versions(*(_TOOLS if config else ())),
+        "steps": _steps(session, tokenizer),
     }
     write_text(output, as_json(document))
 
     def show() -> None:
         if config:
             say(text)
-            for line in _summary(document):
+            for line in generate_page.summary(document):
                 say(line)
         say(output)
 
@@ -91,9 +94,7 @@ def generate(
 
 def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None) -> None:
     """Runs a session: the text appears as it is made, on an engine with a line of figures per token."""
-    shown, compared = "", 0
-    for step in session.steps:
-        compared += step.counts.compared
+    shown = ""
     while True:
         text = tokenizer.decode(session.answer)
         # A character may be several tokens: what is no whole one yet waits.
@@ -105,21 +106,22 @@ def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None)
             break
         with progress() as begin:
             try:
-                step = session.advance(begin)
+                session.advance(begin)
             except MismatchError as error:
                 raise ToolError(str(error)) from error
-        compared += step.counts.compared
         if config:
-            say(_line(tokenizer, session, step, compared), err=True)
+            say(generate_page.lines(_steps(session, tokenizer))[-1], err=True)
     if config is None:
         say("")
 
 
-def _line(tokenizer: Tokenizer, session: Session, step: Step, compared: int) -> str:
-    token = repr(tokenizer.decode([step.token]))
-    cycles = step.counts.cycles / step.read
-    per_token = f"{cycles:,.0f} cycles and {step.seconds / step.read:.1f} s per token"
-    return f"{len(session.steps):3} {token:14} {per_token}, {compared:,} sums compared, 0 differ"
+def _steps(session: Session, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """A record of each step, with the text of its token."""
+    return [
+        {"text": tokenizer.decode([step.token]), "read": step.read, "seconds": step.seconds}
+        | asdict(step.counts)
+        for step in session.steps
+    ]
 
 
 def _would_be(found: dict[str, Any], config: EngineConfig, mhz: float) -> dict[str, Any]:
@@ -132,22 +134,3 @@ def _would_be(found: dict[str, Any], config: EngineConfig, mhz: float) -> dict[s
         "tokens_per_second": mhz * 1e6 / cycles if cycles else None,
     }
     return {"at_clock": speed}
-
-
-def _summary(document: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{document['compared']:,} sums of the emitted Verilog compared with the golden model's, 0 differ",
-        f"prompt: {document['cycles_prefill_per_token']:,.0f} cycles per token, "
-        f"{document['utilization_prefill']:.1%} of the peak",
-    ]
-    if document["cycles_decode_per_token"] is None:
-        return lines
-    at = document["at_clock"]
-    return [
-        *lines,
-        f"decoding: {document['cycles_decode_per_token']:,.0f} cycles and "
-        f"{document['bytes_per_token'] / 1e6:.1f} MB per token, "
-        f"{document['stream_share_decode']:.1%} of the weights' stream",
-        f"at {at['mhz']:g} MHz and {at['gigabytes_per_second']:g} GB/s of weights: "
-        f"{at['tokens_per_second']:.0f} tokens per second",
-    ]

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sw_reference.format import SQFormat
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.quantize import quantize_sq
+from sw_reference.tensors import SQTensor
 
-from ..driver.engine import Engine
-from ..driver.packets import dense_packet, results_bytes, sq_packet
+from ..driver.engine import Engine, PackedWeights
+from ..driver.packets import results_bytes, sq_packet
 from ..engine.registers import Format
 from .layers import Elements, Layer
 
@@ -76,7 +77,7 @@ class Linear:
         self._sq = sq
         self._engine = engine
         self.counts = Counts()
-        self._packets: dict[Layer, int] = {}
+        self._packed: dict[Layer, PackedWeights] = {}
         self._last: tuple[Float32, Layer, Float32] | None = None
 
     def __call__(self, name: str, x: Float32, weight: Float32) -> Float32:
@@ -101,7 +102,10 @@ class Linear:
     def _on_engine(
         self, engine: Engine, layer: Layer, x: Elements, sums: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        found = engine.matmul(x.tensor, layer.codes, Format.INT64)
+        if layer not in self._packed:
+            self._packed[layer] = engine.pack(layer.codes)
+        packed = self._packed[layer]
+        found = engine.matmul(x.tensor, packed, Format.INT64)
         wanted = layer.of_codes(x, sums)
         differing = np.argwhere(found != wanted)
         if len(differing):
@@ -112,16 +116,14 @@ class Linear:
                 f"output {output - part.start}: {found[token, output]}, not {wanted[token, output]}"
             )
         self.counts.compared += found.size
-        self._count(engine, layer, x)
+        self._count(engine, packed, x.tensor)
         return found
 
-    def _count(self, engine: Engine, layer: Layer, x: Elements) -> None:
+    def _count(self, engine: Engine, packed: PackedWeights, x: SQTensor) -> None:
         """Counts the cycles and bytes of an engine's last job."""
-        config, m, n = engine.config, x.tensor.rows, layer.codes.rows
-        if layer not in self._packets:
-            self._packets[layer] = len(dense_packet(config, layer.codes))
-        weights = config.passes(m) * self._packets[layer]
-        other = len(sq_packet(config, x.tensor)) + results_bytes(config, m, n, Format.INT64)
+        config = engine.config
+        weights = config.passes(x.rows) * len(packed.packet)
+        other = len(sq_packet(config, x)) + results_bytes(config, x.rows, packed.tensor.rows, Format.INT64)
         self.counts.weight_bytes += weights
         self.counts.moved_bytes += weights + other
         if engine.statistics is not None:

@@ -1,0 +1,141 @@
+"""Pages on a language model whose linear layers the emitted Verilog computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from itertools import accumulate
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from sw_reference.files import write_text
+
+from .tables import Record, markdown
+
+__all__ = ["answer_page", "draw", "lines", "losses_page", "summary"]
+
+_COLUMNS = 96
+"""Of the transcript's terminal."""
+
+
+def lines(steps: Sequence[Record]) -> list[str]:
+    """A line per token of an answer: what the terminal shows while it is made."""
+    found = []
+    totals = accumulate(step["compared"] for step in steps)
+    for number, (step, compared) in enumerate(zip(steps, totals, strict=True), 1):
+        cycles, seconds = (step[name] / step["read"] for name in ("cycles", "seconds"))
+        figures = f"{cycles:9,.0f} cycles {seconds:5.1f} s a token"
+        found.append(f"{number:3} {step['text']!r:16} {figures} {compared:12,} sums compared, 0 differ")
+    return found
+
+
+def summary(report: Record) -> list[str]:
+    """Lines behind the text of an answer."""
+    found = [
+        f"{report['compared']:,} sums of the emitted Verilog compared with the golden model's, 0 differ",
+        f"prompt: {report['cycles_prefill_per_token']:,.0f} cycles per token, "
+        f"{report['utilization_prefill']:.1%} of the peak",
+    ]
+    if report["cycles_decode_per_token"] is None:
+        return found
+    at = report["at_clock"]
+    return [
+        *found,
+        f"decoding: {report['cycles_decode_per_token']:,.0f} cycles, "
+        f"{report['bytes_per_token'] / 1e6:.1f} MB per token, "
+        f"{report['stream_share_decode']:.1%} of the weights' stream",
+        f"at {at['mhz']:g} MHz and {at['gigabytes_per_second']:g} GB/s of weights: "
+        f"{at['tokens_per_second']:.0f} tokens per second",
+    ]
+
+
+def draw(report: Record, path: Path) -> Path:
+    """Draws the terminal of a run; returns `path`."""
+    console = Console(record=True, width=_COLUMNS, file=StringIO(), force_terminal=True, legacy_windows=False)
+    console.print(Text(f"$ {report['command']}", "bold"))
+    for line in lines(report["steps"]):
+        console.print(Text(line, "dim"))
+    console.print(Text(f"\n{report['text']}\n"))
+    for line in summary(report):
+        console.print(Text(line))
+    write_text(path, console.export_svg(title="sqhw generate", unique_id="generate"))
+    return path
+
+
+def _tools(report: Record) -> str:
+    tools = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    return f"Made by `{report['command']}` with {tools}."
+
+
+def answer_page(report: Record) -> str:
+    """The page of a whole answer."""
+    at = report["at_clock"]
+    figures = [
+        ["sums compared with the golden model's", f"{report['compared']:,}"],
+        ["sums that differ", f"{report['mismatches']:,}"],
+        ["multiply-accumulates", f"{report['products']:,}"],
+        ["tokens of the prompt, of the answer", f"{report['prompt_tokens']}, {report['tokens']}"],
+        ["cycles per token of the prompt", f"{report['cycles_prefill_per_token']:,.0f}"],
+        ["of the array's peak", f"{report['utilization_prefill']:.1%}"],
+        ["cycles per decoded token", f"{report['cycles_decode_per_token']:,.0f}"],
+        ["of the weights' stream", f"{report['stream_share_decode']:.1%}"],
+        ["bytes moved per decoded token", f"{report['bytes_per_token']:,.0f}"],
+        ["seconds of simulation per decoded token", f"{report['seconds_per_token']:.1f}"],
+        ["seconds of simulation per token of the prompt", f"{report['seconds_per_prompt_token']:.1f}"],
+    ]
+    answer = "\n".join(f"> {line}".rstrip() for line in report["text"].splitlines())
+    table = "\n".join(markdown(["of the run", "figure"], figures))
+    engine = report["configuration"]
+    array = engine["array"]
+    return f"""# A language model through the emitted Verilog
+
+> **{report["prompt"]}**
+
+{answer}
+
+Every linear layer behind this answer of SmolLM2-135M-Instruct was computed by the Verilog of the
+engine `{report["engine"]}`: {array["rows"]} rows and {array["columns"]} columns of units of the
+preset `{report["preset"]}`, streams of {engine["axi_bits"]} bits. Every sum was compared with the
+golden model's. [generate.md](../generate.md) says what the host does.
+
+{table}
+
+A token is decoded alone, so its weights come in through the stream once per token: the engine is
+bound by that stream. At {at["mhz"]:g} MHz, with {at["gigabytes_per_second"]:g} GB/s of weights, the
+engine would decode {at["tokens_per_second"]:.0f} tokens and read
+{at["prompt_tokens_per_second"]:.0f} tokens of a prompt per second, the host's work not counted.
+The clock is an assumption: no memory and no board was part of the run.
+
+{_tools(report)}"""
+
+
+def losses_page(report: Record) -> str:
+    """The page of a text read bit by bit."""
+    return f"""# A text through the emitted Verilog
+
+SmolLM2-135M-Instruct reads the beginning of {report["text"]["source"]}. Its linear layers are
+computed twice: by the Verilog of the engine `{report["engine"]}` and by the golden model.
+
+{
+        chr(10).join(
+            markdown(
+                ["", "compared", "different"],
+                [
+                    ["exact sums", f"{report['sums_compared']:,}", f"{report['sums_different']:,}"],
+                    [
+                        "losses of tokens, all 64 bits",
+                        f"{report['losses_compared']:,}",
+                        f"{report['losses_different']:,}",
+                    ],
+                ],
+            )
+        )
+    }
+
+The perplexity is {report["perplexity"]:.4f} by both. 32 tokens are read at once, in
+{report["cycles_per_token"]:,.0f} cycles per token. The JSON beside this page holds every loss as a
+hexadecimal float64.
+
+{_tools(report)}"""
