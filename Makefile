@@ -9,6 +9,7 @@ SIM ?= verilator
 WAVES ?=
 QUICK ?=
 OUTPUT ?=
+PROMPT ?= What is the capital of France?
 
 PY := $(VENV)/bin/python
 SQHW := $(PY) -m sqhw
@@ -32,10 +33,10 @@ help:  ## list the targets
 	  /^[a-z -]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables: PRESET=name, BOARD=name, SIM=verilator|icarus, WAVES=1 (with sim), QUICK=1 (accuracy, verify),'
-	@echo '  OUTPUT=folder or file of the report, PYTHON=python3.11, VENV=.venv'
+	@echo '  OUTPUT=folder or file of the report, PROMPT=question (generate), PYTHON=python3.11, VENV=.venv'
 
 ##@ Use
-.PHONY: verilog array engine sim bitstream torch
+.PHONY: verilog array engine sim generate bitstream torch
 venv: $(READY)  ## .venv with the pinned tools and sqhw (the other targets make it when needed)
 
 verilog: $(READY)  ## Verilog and a manifest of each processing element, under build/verilog
@@ -49,6 +50,9 @@ engine: $(READY)  ## the same of each matrix engine
 
 sim: | compiler $(READY)  ## emitted Verilog against the golden model, on activations of a real LLM
 	@$(SQHW) sim $(PRESET_OPTION) $(SIM_OPTIONS) $(OUTPUT_OPTION)
+
+generate: | compiler $(READY) $(VENV)/.llm  ## a language model answers through an engine's Verilog (fetches 93 MB)
+	@$(SQHW) generate "$(PROMPT)" --backend rtl $(OUTPUT_OPTION)
 
 bitstream: $(READY) $(VENV)/.boards  ## bitstreams of the boards, or of BOARD
 	@$(SQHW) bitstream $(BOARD) $(OUTPUT_OPTION)

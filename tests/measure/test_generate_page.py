@@ -1,0 +1,97 @@
+"""The pages and the transcript of a model through the emitted Verilog, from a report of two tokens."""
+
+from sqhw.measure.generate_page import answer_page, draw, lines, losses_page, summary
+
+STEP = {"products": 4, "weight_bytes": 256, "moved_bytes": 512}
+REPORT = {
+    "command": "sqhw generate Why --backend rtl",
+    "prompt": "Why?",
+    "text": "Because.\nIt is.",
+    "preset": "lean",
+    "engine": "decode",
+    "configuration": {"array": {"rows": 4, "columns": 16}, "axi_bits": 1024},
+    "tokens": 2,
+    "prompt_tokens": 8,
+    "products": 1234567,
+    "compared": 12345,
+    "mismatches": 0,
+    "seconds_per_prompt_token": 1.25,
+    "seconds_per_token": 7.5,
+    "cycles_prefill_per_token": 60000.4,
+    "cycles_decode_per_token": 470000.0,
+    "utilization_prefill": 0.9,
+    "stream_share_decode": 0.97,
+    "bytes_per_token": 58000000.0,
+    "at_clock": {
+        "mhz": 100.0,
+        "gigabytes_per_second": 12.8,
+        "prompt_tokens_per_second": 1666.6,
+        "tokens_per_second": 212.7,
+    },
+    "versions": {"sqhw": "0.1.0", "numpy": "2.4.6"},
+    "steps": [
+        {"text": "Because", "read": 8, "seconds": 10.0, "compared": 8000, "cycles": 480003, **STEP},
+        {"text": ".\n", "read": 1, "seconds": 7.5, "compared": 1000, "cycles": 470000, **STEP},
+    ],
+}
+
+
+def test_a_line_per_token():
+    assert lines(REPORT["steps"]) == [
+        "  1 'Because'           60,000 cycles   1.2 s a token        8,000 sums compared, 0 differ",
+        "  2 '.\\n'              470,000 cycles   7.5 s a token        9,000 sums compared, 0 differ",
+    ]
+
+
+def test_the_summary():
+    assert summary(REPORT) == [
+        "12,345 sums of the emitted Verilog compared with the golden model's, 0 differ",
+        "prompt: 60,000 cycles per token, 90.0% of the peak",
+        "decoding: 470,000 cycles, 58.0 MB per token, 97.0% of the weights' stream",
+        "at 100 MHz and 12.8 GB/s of weights: 213 tokens per second",
+    ]
+    assert len(summary(REPORT | {"cycles_decode_per_token": None})) == 2
+
+
+def test_the_page_of_an_answer():
+    page = answer_page(REPORT)
+    assert "> **Why?**\n\n> Because.\n> It is.\n" in page
+    for figure in (
+        "12,345",
+        "470,000",
+        "60,000",
+        "97.0%",
+        "213 tokens",
+        "4 rows and 16 columns",
+        "1024 bits",
+    ):
+        assert figure in page
+    assert page.endswith("Made by `sqhw generate Why --backend rtl` with sqhw 0.1.0, numpy 2.4.6.")
+
+
+def test_the_page_of_losses():
+    page = losses_page(
+        {
+            "command": "sqhw measure losses",
+            "engine": "decode",
+            "text": {"source": "a novel"},
+            "versions": {"sqhw": "0.1.0"},
+            "perplexity": 31.25,
+            "losses_compared": 256,
+            "losses_different": 0,
+            "sums_compared": 40000000,
+            "sums_different": 0,
+            "cycles_per_token": 52000.0,
+        }
+    )
+    assert "| exact sums | 40,000,000 | 0 |" in page
+    assert "| losses of tokens, all 64 bits | 256 | 0 |" in page
+    assert "The perplexity is 31.2500 by both." in page
+
+
+def test_the_transcript_is_the_same_every_time(tmp_path):
+    first, second = (draw(REPORT, tmp_path / name).read_text() for name in ("a.svg", "b.svg"))
+    assert first == second
+    assert first.startswith("<svg")
+    for text in ("Because.", "It&#160;is.", "9,000&#160;sums&#160;compared"):
+        assert text in first
