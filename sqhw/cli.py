@@ -78,6 +78,7 @@ verilog = Group(
     {
         "pe": ("sqhw.commands.verilog:pe", "Processing elements."),
         "array": ("sqhw.commands.verilog:array", "Arrays of them."),
+        "encoder": ("sqhw.commands.verilog:encoder", "Encoders of rows of FP16."),
         "engine": ("sqhw.commands.verilog:engine", "Matrix engines with AXI ports."),
         "dma": ("sqhw.commands.verilog:dma", "Matrix engines that read and write memory by themselves."),
     },
@@ -135,7 +136,7 @@ cli = Group(
     "Generator of synthesizable hardware for the Sparse-Quantized format.",
     {
         "presets": ("sqhw.commands.verilog:presets", "Design points by name, and what follows from them."),
-        "verilog": ("sqhw.cli:verilog", "Verilog of a processing element, an array or an engine."),
+        "verilog": ("sqhw.cli:verilog", "Verilog of a processing element, array, encoder or engine."),
         "registers": ("sqhw.commands.verilog:registers", "Register map of the engine."),
         "bitstream": ("sqhw.commands.bitstream:bitstream", "Bitstreams of engines on FPGA boards."),
         "board": ("sqhw.commands.board:board", "A simulated board, on a pseudo-terminal."),

@@ -1,4 +1,4 @@
-"""Verilog of a processing element, an array or an engine, and a manifest for whoever integrates it."""
+"""Verilog of a processing element, array, encoder or engine, and a manifest for whoever integrates it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from .array.array import ProcessingArray
 from .config import ArrayConfig, EngineConfig, PEConfig
 from .dma.axi import AXIDMAEngine
 from .dma.config import DMAConfig
+from .encoder.config import EncoderConfig, encoded_layout, memory_bits, row_word_layout
+from .encoder.encoder import Encoder
 from .engine.axi import AXIEngine
 from .layouts import buffer_bits, dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement
@@ -30,7 +32,7 @@ from .tools.verilog import convert
 
 __all__ = ["Config", "Design", "emit", "format_facts", "module_name", "write"]
 
-Config = PEConfig | ArrayConfig | EngineConfig | DMAConfig
+Config = PEConfig | ArrayConfig | EncoderConfig | EngineConfig | DMAConfig
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def module_name(config: Config, label: str) -> str:
 def emit(config: Config, name: str) -> Design:
     """Generates a configuration's hardware as a module called `name`.
 
-    A processing element has AXI4-Stream ports, an engine AXI ports, an array the streams of Amaranth.
+    A processing element has AXI4-Stream ports, an engine AXI ports, an array and an encoder the streams of
+    Amaranth.
 
     Raises
     ------
@@ -144,6 +147,13 @@ def _pe_payloads(config: PEConfig) -> dict[str, Any]:
     }
 
 
+def _streams(**facts: Any) -> dict[str, Any]:
+    return facts | {
+        "clock": "clk",
+        "reset": {"port": "rst", "active": "high", "synchronous": True},
+    }
+
+
 def _macs(config: ArrayConfig) -> int:
     return config.rows * config.columns * config.pe.lanes
 
@@ -155,10 +165,19 @@ _KINDS = {
         "array",
         "__",
         ProcessingArray,
-        lambda config, _: {
-            "macs_per_cycle": _macs(config),
-            "clock": "clk",
-            "reset": {"port": "rst", "active": "high", "synchronous": True},
+        lambda config, _: _streams(macs_per_cycle=_macs(config)),
+    ),
+    EncoderConfig: _Kind(
+        "encoder",
+        "encoder",
+        "__",
+        Encoder,
+        lambda config, encoder: _streams(latency=encoder.latency, memory_bits=memory_bits(config)),
+        lambda config: {
+            "payloads": {
+                "i__payload": _fields(row_word_layout(config), sideband=""),
+                "o__payload": _fields(encoded_layout(config), sideband=""),
+            }
         },
     ),
     EngineConfig: _Kind(

@@ -27,6 +27,7 @@ _BOUNDS = {
     "group": ("bank",),
     "lanes": ("bank",),
     "k_max": ("bank",),
+    "elements": ("segment", "bank"),
     "outlier_lanes": ("outliers", "lanes"),
     "dense_outliers": ("dense_bank",),
     "dense_bank": ("dense_outliers",),
@@ -148,7 +149,7 @@ def selected(
     own = {name: p.of(presets[label]) for name, p in known.items()}
     new = own | typed
     new |= {name: None for name in typed if type(None) in get_args(known[name].hint) and new[name] == 0}
-    if "outlier_lanes" not in typed:
+    if "outlier_lanes" in known and "outlier_lanes" not in typed:
         new["outlier_lanes"] = _slots(**{name: new[name] for name in _SLOTS})
     try:
         return {"custom": _built(type(presets[label]), {p.path: new[name] for name, p in known.items()})}

@@ -17,6 +17,7 @@ from ..console import Command, Outcome, command_line, folder, progress, refusing
 from ..dma.config import DMA_PRESETS, DMAConfig
 from ..dma.registers import DMA_REGISTERS
 from ..emit import Design, emit, module_name, write
+from ..encoder.config import ENCODERS, EncoderConfig, memory_bits
 from ..engine.register_pages import c_header, markdown
 from ..engine.registers import REGISTERS
 from ..layouts import buffer_bits
@@ -28,7 +29,7 @@ from ..tools.targets import TARGETS
 from ..tools.tools import verilator_environment, yosys
 from ..tools.verilog import check_module_name
 
-__all__ = ["array", "dma", "engine", "pe", "presets", "registers", "resources"]
+__all__ = ["array", "dma", "encoder", "engine", "pe", "presets", "registers", "resources"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,15 @@ KINDS = {
         "default",
         {"MACs per cycle": lambda config: config.rows * config.columns * config.pe.lanes},
     ),
+    "encoder": Kind(
+        EncoderConfig,
+        ENCODERS,
+        "lean",
+        {
+            "bits per SQ element": lambda config: config.sq.bits_per_element,
+            "memory bits": memory_bits,
+        },
+    ),
     "engine": Kind(
         EngineConfig,
         ENGINE_PRESETS,
@@ -78,12 +88,12 @@ KINDS = {
     ),
     "dma": Kind(DMAConfig, DMA_PRESETS, "8x8", {}),
 }
-_TITLES = {"pe": "Processing elements", "array": "Arrays", "engine": "Engines"}
+_TITLES = {"pe": "Processing elements", "array": "Arrays", "encoder": "Encoders", "engine": "Engines"}
 
 
 @click.command(cls=Command)
 def presets() -> Outcome:
-    """Show the presets of processing elements, arrays, engines and boards."""
+    """Show the presets of processing elements, arrays, encoders, engines and boards."""
     document: dict[str, Any] = {
         name: {
             label: asdict(config) | {what: value(config) for what, value in kind.derived.items()}
@@ -183,6 +193,7 @@ def _designs(
 
 pe = _emitter("pe", "Emit processing elements with AXI4-Stream ports.")
 array = _emitter("array", "Emit arrays of processing elements.")
+encoder = _emitter("encoder", "Emit encoders: rows of FP16 in, beats of an SQ operand out.")
 engine = _emitter("engine", "Emit matrix engines with AXI ports.")
 dma = _emitter("dma", "Emit matrix engines that read and write memory by themselves.")
 

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 FLOAT32_BIAS = 127
+_CYCLES = 12
+"""From a row's last word to the last one that is read, less the words of a bank, at most."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,9 @@ class EncoderConfig:
 
     @property
     def places(self) -> int:
-        """Banks that the memories hold, a power of two: a row of any length, and the next one's beginning."""
-        return 1 << ceil_log2(self.banks_max + 4)
+        """Banks that the memories hold, a power of two: a row of any length, and what comes of the next one
+        before that row is read."""
+        return 1 << ceil_log2(self.banks_max + 1 + -(-_CYCLES // self.words))
 
     @property
     def rows(self) -> int:

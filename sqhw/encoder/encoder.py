@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Value
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array.credit_queue import CreditQueue
@@ -69,7 +69,7 @@ class Encoder(wiring.Component):
     A row is read whole before its first beat leaves: only then is its row scale known. The next row is read
     meanwhile. What is missing of a row's last bank is zeros.
 
-    Latency: :meth:`EncoderConfig.latency` cycles from a row's last word to its first beat. Throughput: one
+    Latency: :attr:`latency` cycles from a row's last word to its first beat. Throughput: one
     word per cycle, as long as rows are whole banks. Backpressure: full. ``i.ready`` and all of ``o`` are
     registers, or depend on registers alone; enables inside depend combinationally on ``o.ready``.
 
@@ -95,13 +95,19 @@ class Encoder(wiring.Component):
             }
         )
 
+    @property
+    def latency(self) -> int:
+        return Survey.latency + CreditQueue.latency + Coder.latency + self._config.words - 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.core = core = EncoderCore(self._config)
         connect(m, flipped(self.i), core.i)
         connect(m, core.o, flipped(self.o))
         for name in ("word", "bank"):
-            self._memory(m, name, getattr(core, f"write_{name}"), getattr(core, f"read_{name}"), getattr(core, name))
+            self._memory(
+                m, name, getattr(core, f"write_{name}"), getattr(core, f"read_{name}"), getattr(core, name)
+            )
         return m
 
     def _memory(self, m: Module, name: str, writes: Any, reads: Any, o: Any) -> None:

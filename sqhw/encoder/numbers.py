@@ -32,7 +32,8 @@ def unpack(m: Module, code: Any, name: str) -> tuple[Any, Any]:
     fraction, exponent, sign = code[:FRACTION_BITS], code[FRACTION_BITS:15], code[15]
     number: Any = Signal(number_layout(), name=name)
     # Of a subnormal number the leading one moves to the top, and then out.
-    value, shifts = fraction, []
+    value: Any = fraction
+    shifts: list[Any] = []
     for step in (8, 4, 2, 1):
         short = Signal(name=f"{name}_moves{step}")
         moved = Signal(FRACTION_BITS, name=f"{name}_moved{step}")
@@ -116,7 +117,8 @@ class Limits:
                 units = (1 << self.shape.fraction_bits) + fraction
                 bound, place = self._places(most * units)
                 positions.append((UNIT - place - self.bottom, fraction, bound - (1 << FRACTION_BITS)))
-            # Of a number 1024 * 2**n these are all scales of an octave; each bound that it exceeds moves it by one.
+            # These are the scales of one octave for a number 1024 * 2**n; each bound that a larger number
+            # exceeds moves it by one scale.
             first = min((a << self.shape.fraction_bits) + fraction for a, fraction, _ in positions)
             beyond = sum(number.fraction > bound for *_, bound in positions)
             sides.append(beyond + first)
@@ -166,7 +168,7 @@ def digits(m: Module, rest: Any, new: Any, units: Any, name: str) -> tuple[Any, 
 
     `rest` is what earlier digits left, below twice `units`.
     """
-    found = []
+    found: list[Any] = []
     for place in reversed(range(len(new))):
         partial = Cat(new[place], rest)
         fits = Signal(name=f"{name}_digit{place}")

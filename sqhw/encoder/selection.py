@@ -194,7 +194,10 @@ class Selection(wiring.Component):
         before: Any = Signal(sides_layout(), name="earlier_sides")
         m.d.comb += before.as_value().eq(Mux(starts, 0, self.sides.as_value()))
         with m.If(valid):
-            m.d.sync += [starts.eq(flags.bank), self.sides.eq(_sides(m, left, "all_sides", word_sides, before))]
+            m.d.sync += [
+                starts.eq(flags.bank),
+                self.sides.eq(_sides(m, left, "all_sides", word_sides, before)),
+            ]
 
     def _slots(self, m: Module, kept: list[Any], flags: Any) -> None:
         """Hands out a segment's largest, the first one's with empty slots for the segments that follow."""
