@@ -127,6 +127,11 @@ PE_REFUSALS = [
         *((f"verilog {options}", message) for options, message in PE_REFUSALS),
         ("verilog array --rows 17", "Rows must be an integer from 1 to 16, not 17"),
         (
+            "verilog encoder --elements 64",
+            "Elements must be a power of two from 1 to 32, not 64 "
+            "(--elements 64, --bank is 32 in preset lean)",
+        ),
+        (
             "verilog engine --columns 3",
             "Output stages must divide the columns (3), not 4 "
             "(--columns 3, --output-stages is 4 in preset 8x8)",
@@ -231,7 +236,7 @@ def test_presets(capsys):
     assert max(map(len, output.splitlines())) <= 80
     assert cli.main(["presets", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert list(document) == ["pe", "array", "engine", "board"]
+    assert list(document) == ["pe", "array", "encoder", "engine", "board"]
     assert document["pe"]["default"]["accumulator bits"] == PRESETS["default"].acc_bits
 
 
