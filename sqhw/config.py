@@ -243,7 +243,6 @@ class EngineConfig:
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
         check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
-        check_choice("Offset", self.pe.dense.offset, (False,), of="an engine")
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
         check_choice("Unpacking", self.unpacking, ("parallel", "serial"))
         check_int("Block tiles", self.block_tiles, 1, 64)

@@ -216,15 +216,17 @@ def sq_word_layout(config: EngineConfig) -> data.ArrayLayout:
 
 
 def dense_word_layout(config: EngineConfig) -> data.StructLayout:
-    """One word of the dense operand's buffer: the codes of its beats, and the group scale they share.
+    """One word of the dense operand's buffer: the codes of its beats, their group scale and, if any, offset.
 
-    With several groups, ``group_scale`` has one for each.
+    With several groups, there are as many of those.
     """
     codes, groups = config.dense_beats_per_word * config.pe.lanes, config.dense_groups_per_word
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.pe.dense.bits), codes)}
-    if config.pe.dense.group:
-        scale = unsigned(config.pe.dense.group_scale_bits)
-        fields["group_scale"] = data.ArrayLayout(scale, groups) if groups > 1 else scale
+    beat = dense_beat_layout(config.pe)
+    for name in ("group_scale", "offset"):
+        if name in beat.members:
+            shape = beat[name].shape
+            fields[name] = data.ArrayLayout(shape, groups) if groups > 1 else shape
     return data.StructLayout(fields)
 
 

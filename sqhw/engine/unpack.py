@@ -195,7 +195,7 @@ class DenseRows(wiring.Component):
 
     @property
     def piece_bytes(self) -> int:
-        return self.codes * self._config.pe.dense.bits // 8 + bool(self._config.pe.dense.group)
+        return (self.codes * self._config.pe.dense.bits + self._config.pe.dense.group_bits) // 8
 
     @property
     def words_max(self) -> int:
@@ -228,7 +228,7 @@ class DenseRows(wiring.Component):
         begins = self._groups(m) if pe.dense.group else 0
         if pe.dense.group is not None and pe.dense.group < pe.sq.bank:
             begins &= left != 0  # of the last bank's groups nothing is stored where they have no element
-        m.d.comb += self.bytes.eq(code_bytes + begins)
+        m.d.comb += self.bytes.eq(code_bytes + (begins << 1 if pe.dense.offset else begins))
         self._unpack(m, present, begins)
         return m
 
@@ -250,6 +250,7 @@ class DenseRows(wiring.Component):
         return begins
 
     def _unpack(self, m: Module, present: Signal, begins: object) -> None:
+        """Drives the word: codes that are present, and scale and offset of their group, which are kept."""
         dense = self._config.pe.dense
         came, began = Signal.like(present, name="came"), Signal(name="began")
         with m.If(self.next):
@@ -260,7 +261,11 @@ class DenseRows(wiring.Component):
             m.d.comb += self.word.group_scale.eq(Mux(began, self.piece[: len(group_scale)], group_scale))
             m.d.sync += [group_scale.eq(self.word.group_scale), taken.eq(self.next)]
             m.d.comb += self.malformed.eq(taken & began & self.piece[len(group_scale) : 8].any())
-            body = Mux(began, self.piece[8:], self.piece)
+            body = Mux(began, self.piece[dense.group_bits :], self.piece)
+        if dense.offset:
+            offset = Signal.like(self.word.offset, name="offset")
+            m.d.comb += self.word.offset.eq(Mux(began, self.piece[8:16], offset))
+            m.d.sync += offset.eq(self.word.offset)
         kept = [
             Mux(index < came, body[index * dense.bits : (index + 1) * dense.bits], 0)
             for index in range(self.codes)

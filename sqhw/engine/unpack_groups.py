@@ -95,6 +95,8 @@ class DenseGroups(wiring.Component):
             whole, partial = groups > index, (groups == index) & (rest != 0)
             kept = whole.replicate(len(mask)) | partial.replicate(len(mask)) & mask
             codes.append(record[head:] & kept)
+            if self._config.pe.dense.offset:
+                m.d.comb += self.word.offset[index].eq(record[8:16])
             reserved.append((whole | partial) & record[len(scale) : 8].any())
             m.d.comb += scale.eq(record)
         m.d.comb += [

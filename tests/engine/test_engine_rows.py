@@ -36,13 +36,17 @@ UNITS = {
     "short groups": PEConfig(SQFormat(8, 1), DenseFormat(4, 8), lanes=8, outlier_lanes=1, k_max=256),
     "lean": replace(PRESETS["lean"], k_max=256),
     "fine": replace(PRESETS["fine"], k_max=256),
+    "offsets": replace(PRESETS["lean"], dense=DenseFormat(4, 32, scale="linear8", offset=True), k_max=256),
+    "long groups": replace(
+        PRESETS["fine"], dense=DenseFormat(4, 64, scale="linear8", offset=True), k_max=256
+    ),
     "segments": PEConfig(
         SQFormat(64, 1, "int8", "index", "e2m1", 16), DenseFormat(8, 32, scale="linear8"), 32, 2, 256
     ),
 }
 LENGTHS = (1, 5, 16, 33, 64, 100)
 CASES = [(name, bits) for name in UNITS for bits in (32, 128)]
-CASES += [(name, 1024) for name in ("short groups", "lean", "fine", "segments")]
+CASES += [(name, 1024) for name in ("short groups", "lean", "fine", "offsets", "segments")]
 
 
 def engine(name: str, axi_bits: int) -> EngineConfig:
@@ -116,15 +120,18 @@ def test_dense_rows(name, axi_bits):
             codes = [word >> width * beat & mask for word in row for beat in range(per_word)]
             assert codes[: len(beats)] == [beat & mask for beat in beats]
             if config.pe.dense.group:
-                bits, groups = config.pe.dense.group_scale_bits, config.dense_groups_per_word
-                mask = (1 << bits) - 1
-                group_scale = [
-                    word >> width * per_word + bits * (beat * groups // per_word) & mask
-                    for word in row
-                    for beat in range(per_word)
-                ]
-                stored = -(-k // config.pe.lanes)  # what comes behind meets zeros alone
-                assert group_scale[:stored] == [beat >> width & mask for beat in beats[:stored]]
+                groups, stored = config.dense_groups_per_word, -(-k // config.pe.lanes)
+                start, place = width * per_word, width
+                for bits in (config.pe.dense.group_scale_bits, *([8] * config.pe.dense.offset)):
+                    mask = (1 << bits) - 1
+                    found = [
+                        word >> start + bits * (beat * groups // per_word) & mask
+                        for word in row
+                        for beat in range(per_word)
+                    ]
+                    # What comes behind meets zeros alone.
+                    assert found[:stored] == [beat >> place & mask for beat in beats[:stored]]
+                    start, place = start + bits * groups, place + bits
             compared += len(beats)
     assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
 
