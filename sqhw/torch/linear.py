@@ -232,7 +232,7 @@ class SQLinear(nn.Module):
             operand = Operand.from_tensor(quantize_dense(numpy_matrix(rows), self.activations, self.scale))
         if "operand" not in self._made:
             self._made["operand"] = Operand.from_tensor(self.golden_weights())
-        y = torch.from_numpy(product(operand, self._made["operand"])[0])
+        y = torch.from_numpy(product(operand, self._made["operand"], _matmul)[0])
         return (y if self.bias is None else y + self.bias.float()).to(dtype)
 
     def _values(self, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -255,6 +255,11 @@ class SQLinear(nn.Module):
         return (
             f"{self.in_features}, {self.out_features}, {self.activations}, {self.weights}, mode={self.mode!r}"
         )
+
+
+def _matmul(a: Any, b: Any) -> Any:
+    """Multiplies NumPy's matrices in PyTorch: one library has the threads."""
+    return (torch.from_numpy(a) @ torch.from_numpy(b)).numpy()
 
 
 def _check_formats(activations: Any, weights: Any) -> None:

@@ -10,7 +10,7 @@ Then the same rounding follows, so the float32 results are the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -96,8 +96,12 @@ class Operand:
         return float(np.abs(self.units).max() / self._bits.min())
 
 
-def product(a: Operand, b: Operand) -> tuple[Float32, int]:
+def product(
+    a: Operand, b: Operand, matmul: Callable[[Float64, Float64], Float64] = np.matmul
+) -> tuple[Float32, int]:
     """Returns a @ b.T as float32[m, n], and how many rows of a needed limbs.
+
+    `matmul` multiplies matrices of float64, in any order of sums.
 
     y = f32(f32(sum) * f32(scale_a * scale_b)) * 2**exponent, as ``sw_reference.rounding.round_result``.
     If both operands are whole, the sum is exact and y is equal in every bit to what ``multiply`` returns;
@@ -105,7 +109,7 @@ def product(a: Operand, b: Operand) -> tuple[Float32, int]:
     """
     beyond = np.zeros(len(a.units), np.bool_)
     if a.whole and b.whole:
-        acc = (a.units @ b.units.T).astype(np.float32)
+        acc = matmul(a.units, b.units.T).astype(np.float32)  # type: ignore[arg-type]
         beyond = a.row_sum * b.largest >= _EXACT
         if beyond.any():
             acc[beyond] = _by_limbs(a.units[beyond], b.units)  # type: ignore[arg-type]
