@@ -90,22 +90,40 @@ class SQConfig(QuantizationConfigMixin):
         return SQLinear(in_features, out_features, as_format(self.activations), weights, **options)
 
     @classmethod
+    def of_formats(
+        cls,
+        activations: FormatOrText,
+        weights: Mapping[str, FormatOrText],
+        layers: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> SQConfig:
+        """Returns the configuration of layers with weights of the given formats, by name.
+
+        `layers` is what they have of their own beside that; `options` are mode, scale and skip.
+        """
+        texts = {name: format_text(as_format(fmt)) for name, fmt in weights.items()}
+        usual = Counter(texts.values()).most_common(1)[0][0]
+        own = {name: dict(found) for name, found in (layers or {}).items()}
+        for name, text in texts.items():
+            if text != usual:
+                own.setdefault(name, {})["weights"] = text
+        return cls(None, activations, usual, layers=own, **options)
+
+    @classmethod
     def of_layers(cls, layers: Mapping[str, SQLinear], skip: Collection[str]) -> SQConfig:
         """Returns the configuration of layers that share the format of their activations, mode and scale."""
         first = next(iter(layers.values()))
-        weights = Counter(format_text(layer.weights) for layer in layers.values()).most_common(1)[0][0]
         own: dict[str, dict[str, Any]] = {}
         for name, layer in layers.items():
             found: dict[str, Any] = {}
-            if format_text(layer.weights) != weights:
-                found["weights"] = format_text(layer.weights)
             if isinstance(layer.policy, Threshold):
                 found["threshold"] = layer.policy.limit
             if layer.divisor is not None:
                 found["smoothed"] = True
             own |= {name: found} if found else {}
-        options: dict[str, Any] = {"mode": first.mode, "scale": first.scale, "skip": skip, "layers": own}
-        return cls(None, first.activations, weights, **options)
+        formats = {name: layer.weights for name, layer in layers.items()}
+        options: dict[str, Any] = {"mode": first.mode, "scale": first.scale, "skip": skip}
+        return cls.of_formats(first.activations, formats, own, **options)
 
 
 @register_quantizer(METHOD)

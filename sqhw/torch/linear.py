@@ -65,6 +65,8 @@ class SQLinear(nn.Module):
         uint8[out_features, bytes per row].
     weight_row_scale: Tensor
         int32[out_features]: the bits of float32 row scales. Casting a model leaves integers alone.
+    weight_shape: Tensor
+        int64[2]: what a file tells others that read it.
     divisor: Tensor | None
         int32[in_features]: the bits of float32 numbers.
 
@@ -106,6 +108,8 @@ class SQLinear(nn.Module):
         self.register_buffer("weight_packed", packed)
         ones = torch.ones(out_features, dtype=torch.float32, device=device)
         self.register_buffer("weight_row_scale", ones.view(torch.int32))
+        shape = torch.tensor((out_features, in_features), device=device)
+        self.register_buffer("weight_shape", shape)
         divisor = torch.ones(in_features, dtype=torch.float32, device=device).view(torch.int32)
         self.register_buffer("divisor", divisor if smoothed else None)
         zeros = torch.zeros(out_features, device=device, dtype=dtype) if bias else None

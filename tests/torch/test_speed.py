@@ -22,7 +22,7 @@ def test_layers_are_timed_and_compared(tmp_path, capsys):
         *torch_speed.SIZES
     ]
     assert [row["mode"] for row in report["rows"]] == ["fast", "exact"] * 2
-    assert all(row["compared"] > 64 * 576 and row["mismatches"] == 0 for row in report["rows"])
+    assert all(row["compared"] >= 64 * 576 and row["mismatches"] == 0 for row in report["rows"])
     assert "nn.Linear" in capsys.readouterr().out
 
 
