@@ -19,9 +19,6 @@ _CHECKOUT = Path(__file__).parents[1]
 """Where ``sim`` is, unless the package was installed without the rest of the project."""
 
 
-_OF_TORCH = ("torch", "transformers", "compressed_tensors")
-
-
 class Group(click.Group):
     """Commands by name, imported when they run.
 
@@ -55,9 +52,8 @@ class Group(click.Group):
                 raise ToolError(
                     f"sqhw {cmd_name} needs a checkout of the project: `git clone` it, then `make venv` there"
                 ) from error
-            target = "torch" if missing in _OF_TORCH else "venv"
             raise ToolError(
-                f"Python's package {missing} is needed, but it is not installed: run `make {target}`"
+                f"Python's package {missing} is needed, but it is not installed: run `make venv`"
             ) from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.notation import parse_format
 
-from ..console import Command, Outcome, Refused, command_line, progress, refusing
-from ..measure import torch_speed
+from ..console import Command, Outcome, Refused, command_line, progress, reading, refusing
 from .reports import outcome, report_option
 
 __all__ = ["speed"]
+
+
+def _optional(name: str) -> Any:
+    """Imports a module that needs ``sqhw.torch``, and so packages that may be missing."""
+    with reading():
+        import_module("sqhw.torch")
+        return import_module(name)
 
 
 @click.command("torch", cls=Command)
@@ -27,6 +35,7 @@ def speed(activations: str, weights: str, repetitions: int, output: Path) -> Out
         sq, dense = parse_format(activations), parse_format(weights)
     if not isinstance(sq, SQFormat) or not isinstance(dense, DenseFormat):
         raise Refused(f"Activations must be SQ and weights dense, not '{activations}' and '{weights}'")
+    torch_speed = _optional("sqhw.measure.torch_speed")
     with progress() as begin:
         report = torch_speed.measure(sq, dense, repetitions, begin=begin, command=command_line())
     first = {row["mode"]: row["ratio"] for row in reversed(report["rows"])}
