@@ -17,8 +17,8 @@ from sqhw.measure.utilization import queue_cycles
 from sqhw.presets import PRESETS
 from sqhw.tools.verilog import convert
 from sw_reference.format import DenseFormat, SQFormat
-from tests.array.array_jobs import Tile, random_tile, tile_rows
-from tests.hardware import STALLS, drive_stream, simulate
+from tests.array.array_jobs import Tile, drive, random_tile, tile_rows
+from tests.hardware import STALLS, simulate
 from tests.pe.test_pe import CONFIGS
 
 SMALL = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), 8, 1, 256)
@@ -27,20 +27,9 @@ BOTH = PEConfig(SQFormat(8, 3, "fp16"), DenseFormat(4, 16, 1, 8), 8, 1, 256)
 """The same where both operands have outliers."""
 
 
-def drive(config, tiles, *, stalls="none", errors=()):
-    """Sends tiles; returns the rows that came out and their cycles."""
-    inputs = {"i_sq": [], "i_dense": []}
-    for tile in tiles:
-        for name, words in tile.inputs.items():
-            inputs[name] += words
-    count = config.rows * len(tiles)
-    payloads, when = drive_stream(ProcessingArray(config), inputs, count, stalls=stalls, seed=SEED)
-    return tile_rows(config, payloads), when
-
-
 def check(config, tiles, *, stalls="none"):
     """Compares; returns the number of sums compared."""
-    got, _ = drive(config, tiles, stalls=stalls)
+    got, _ = drive(ProcessingArray(config), tiles, stalls=stalls)
     assert got == [row for tile in tiles for row in tile.rows()]
     return sum(len(sums) for _, _, sums in got)
 
@@ -91,7 +80,7 @@ def test_formats(name):
 def test_latency(pe):
     config = ArrayConfig(pe, 2, 1)
     tile = random_tile(config, config.pe.sq.bank, np.random.default_rng(SEED), share=0.01)
-    _, when = drive(config, [tile])
+    _, when = drive(ProcessingArray(config), [tile])
     bank = tile.sq[0]
     steps = np.max([_steps(config, row) for row in tile.sq], axis=0)
     assert when[0] == ProcessingArray(config).latency + len(bank) - 1 + int((steps - 1).sum())
@@ -132,7 +121,7 @@ def test_tiles_follow_each_other_without_a_gap(pipeline, beats):
     config = ArrayConfig(pe, 3, 1)
     rng = np.random.default_rng(SEED)
     tiles = [random_tile(config, 8 * beats, rng) for _ in range(4)]
-    got, when = drive(config, tiles)
+    got, when = drive(ProcessingArray(config), tiles)
     assert got == [row for tile in tiles for row in tile.rows()]
     assert np.diff(when[::3]).tolist() == [beats] * 3
     assert np.diff(when[:3]).tolist() == [1, 1]
@@ -152,7 +141,7 @@ def test_errors_belong_to_their_row(row):
         sq = [words if index == row else beats for index, beats in enumerate(bad.sq)]
         tiles += [Tile(config, sq, bad.dense, bad.acc), good]
         expected += bad.rows(errors=[row]) + good.rows()
-    got, _ = drive(config, tiles, stalls="both")
+    got, _ = drive(ProcessingArray(config), tiles, stalls="both")
     assert got == expected
     assert len(tiles) >= 8
 
@@ -164,9 +153,9 @@ def test_operands_that_do_not_end_together():
     late, good = (random_tile(config, 16, rng) for _ in range(2))
     column = Tile(config, late.sq, [late.dense[0], [late.dense[1][0]] * 2], late.acc)
     row = Tile(config, [late.sq[0], [late.sq[1][0]] * 2], late.dense, late.acc)
-    got, _ = drive(config, [column, good, good])
+    got, _ = drive(ProcessingArray(config), [column, good, good])
     assert got == column.rows(errors=[0, 1]) + good.rows() + good.rows()
-    got, _ = drive(config, [row])
+    got, _ = drive(ProcessingArray(config), [row])
     assert got == row.rows(errors=[1])
 
 
@@ -242,7 +231,7 @@ def test_steps_are_those_of_the_model(pe):
     """utilization.queue_cycles, with no queue, counts the cycles that the array takes."""
     config = ArrayConfig(pe, 3, 1)
     tile = random_tile(config, 128, np.random.default_rng(SEED), share=0.15)
-    _, when = drive(config, [tile, tile, tile])
+    _, when = drive(ProcessingArray(config), [tile, tile, tile])
     counts = np.array([_outliers(config, row) for row in tile.sq])
     period = queue_cycles(counts, 1, pe.outlier_lanes)
     assert period > counts.shape[1]

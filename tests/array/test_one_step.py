@@ -8,32 +8,15 @@ from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.console import SEED
 from sqhw.measure.core import BareArray
-from sqhw.packing import dense_beats, sq_beats
 from sw_reference.format import DenseFormat, SQFormat
-from sw_reference.multiply import multiply
-from tests.array.array_jobs import Tile, tile_rows
-from tests.hardware import STALLS, drive_stream
-from tests.pe.test_one_step import random_operands
+from tests.array.array_jobs import Tile, any_tile, drive
+from tests.hardware import STALLS
 
 UNIT = PEConfig(
     SQFormat(8, 2, "int8", "index", "e3m2s", 4), DenseFormat(4, 8, scale="linear8"), 8, 4, k_max=256
 )
 OFFSET = PEConfig(UNIT.sq, DenseFormat(4, 8, scale="linear8", offset=True), 8, 4, k_max=256)
 UNGROUPED = PEConfig(SQFormat(8, 1, "int8", "index", "e2m2"), DenseFormat(4), 8, 1, k_max=256)
-
-
-def any_tile(config, k, rng):
-    sq, dense = random_operands(config.pe, rng, config.rows, config.columns, k)
-    return Tile(config, sq_beats(config.pe, sq), dense_beats(config.pe, dense), multiply(sq, dense).acc)
-
-
-def drive(dut, config, tiles, stalls="none"):
-    inputs = {"i_sq": [], "i_dense": []}
-    for tile in tiles:
-        for stream, words in tile.inputs.items():
-            inputs[stream] += words
-    payloads, when = drive_stream(dut, inputs, config.rows * len(tiles), stalls=stalls, seed=SEED)
-    return tile_rows(config, payloads), when
 
 
 @pytest.mark.parametrize("stalls", STALLS)
@@ -44,7 +27,7 @@ def test_tiles_agree_with_the_golden_model(pe, pipeline, stalls):
     config = ArrayConfig(PEConfig(pe.sq, pe.dense, 8, pe.slots, 256, pipeline=pipeline), 3, 2)
     rng = np.random.default_rng(SEED)
     tiles = [any_tile(config, k, rng) for k in (8, 64, 3, 17, 8, 40)]
-    got, _ = drive(ProcessingArray(config), config, tiles, stalls)
+    got, _ = drive(ProcessingArray(config), tiles, stalls)
     assert got == [row for tile in tiles for row in tile.rows()]
     assert len(got) == 18
 
@@ -53,8 +36,9 @@ def test_what_is_measured_is_the_same():
     config = ArrayConfig(UNIT, 2, 2)
     rng = np.random.default_rng(SEED)
     tiles = [any_tile(config, k, rng) for k in (8, 24, 16)]
-    got, _ = drive(BareArray(config), config, tiles, "both")
+    got, _ = drive(BareArray(config), tiles, "both")
     assert got == [row for tile in tiles for row in tile.rows()]
+    assert len(got) == 6
 
 
 @pytest.mark.parametrize("pipeline", ["short", "long"])
@@ -63,7 +47,7 @@ def test_tiles_follow_each_other_without_a_gap(pipeline):
     rng = np.random.default_rng(SEED)
     tiles = [any_tile(config, 8 * 24, rng) for _ in range(4)]
     dut = ProcessingArray(config)
-    got, when = drive(dut, config, tiles)
+    got, when = drive(dut, tiles)
     assert got == [row for tile in tiles for row in tile.rows()]
     assert np.diff(when[::3]).tolist() == [24] * 3
     assert np.diff(when[:3]).tolist() == [1, 1]
@@ -77,6 +61,6 @@ def test_operands_that_do_not_end_together():
     late, good = (any_tile(config, 16, rng) for _ in range(2))
     column = Tile(config, late.sq, [late.dense[0], [late.dense[1][0]] * 2], late.acc)
     row = Tile(config, [late.sq[0], [late.sq[1][0]] * 2], late.dense, late.acc)
-    got, _ = drive(ProcessingArray(config), config, [column, good, row, good])
+    got, _ = drive(ProcessingArray(config), [column, good, row, good])
     expected = column.rows(errors=[0, 1]) + good.rows() + row.rows(errors=[1]) + good.rows()
     assert got == expected
