@@ -15,6 +15,7 @@ from sim.bench.blocks import FP16Times, IntegerToFloat, Results, play_block
 from sim.report import Check, Report
 from sqhw.arith.float_pack import Float16Round
 from sqhw.console import Begin
+from sw_reference.format import UNIT_EXPONENT
 from sw_reference.rounding import round_result, to_float32
 
 __all__ = ["CHECK", "CHECKS", "COMMAND", "compare", "run"]
@@ -86,7 +87,7 @@ def _results(play: Play, count: int, rng: np.random.Generator) -> tuple[Any, Any
         expected.append(softfloat.f32_mul(softfloat.f32_mul(total, scale), unit))
     seen = play(Results(), {"acc": acc.view(np.uint64), "row": row, "column": column})
     golden = [
-        round_result(np.array([[a]]), r[None].view(np.float32), c[None].view(np.float32))[0, 0]
+        round_result(np.array([[a]]), r[None].view(np.float32), c[None].view(np.float32), UNIT_EXPONENT)[0, 0]
         for a, r, c in zip(acc, row, column, strict=True)
     ]
     return _patterns(expected, np.uint32), seen, np.array(golden, np.float32).view(np.uint32)

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import UNIT_EXPONENT
-
 __all__ = ["CANONICAL_NAN", "round_result", "to_float32"]
 
 CANONICAL_NAN = np.array([0x7FC00000], np.uint32).view(np.float32)[0]
@@ -36,7 +34,7 @@ def round_result(
     acc: NDArray[Any],
     row_scale: NDArray[np.float32],
     col_scale: NDArray[np.float32],
-    unit_exponent: int = UNIT_EXPONENT,
+    unit_exponent: int,
 ) -> NDArray[np.float32]:
     """Returns y = f32(f32(acc) * f32(row_scale * col_scale)) * 2**unit_exponent.
 

@@ -257,7 +257,7 @@ def dot(elements: list[int], weights: list[int]) -> int:
     return sum(x * w for x, w in zip(elements, weights, strict=True))
 
 
-def round_result(acc: int, row_scale: int, col_scale: int, unit_exponent: int = -24) -> int:
+def round_result(acc: int, row_scale: int, col_scale: int, unit_exponent: int) -> int:
     """Returns the bit pattern of f32(f32(acc) * f32(row_scale * col_scale)) * 2**unit_exponent."""
     scaled = multiply_f32(to_f32(Fraction(acc)), multiply_f32(row_scale, col_scale))
     return multiply_f32(scaled, to_f32(Fraction(2) ** unit_exponent))

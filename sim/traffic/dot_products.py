@@ -146,7 +146,7 @@ def numeric_products(config: PEConfig, seed: int, count: int) -> list[DotProduct
         row_scales, column_scales = _row_scales(rng, side**2)
         for index, beats in enumerate(packing.dot_products(config, sq, dense)):
             scales = row_scales[index : index + 1], column_scales[index : index + 1]
-            y = round_result(acc.reshape(-1, 1, 1)[index], *scales)
+            y = round_result(acc.reshape(-1, 1, 1)[index], *scales, config.unit)
             pair = scales_beat(scales[0][0], scales[1][0])
             products.append(DotProduct(beats.sq, beats.dense, pair, int(y[0, 0].view(np.uint32))))
     return products

@@ -49,7 +49,7 @@ def with_lasts(layout: data.StructLayout, words: Words, places: Iterable[int]) -
 
 def _mark(config: PEConfig, words: Words, counts: list[int]) -> Words | None:
     """Marks so many elements of each beat of the first bank as outliers; counts agree where they can."""
-    if config.one_step or not 0 < config.sq.outliers < config.sq.bank:
+    if not 0 < config.sq.outliers < config.sq.bank:
         return None
     layout, broken = sq_beat_layout(config), list(words)
     for beat, count in enumerate(counts):
@@ -83,7 +83,7 @@ def _miscount(step: int, *, dense: bool) -> Fault:
     def fault(config: PEConfig, words: Words) -> Words | None:
         """Delivers one high code more or fewer than the mask marks."""
         slots = config.dense_slots if dense else config.slots
-        if config.one_step or not slots:
+        if not slots:
             return None
         layout = (dense_beat_layout if dense else sq_beat_layout)(config)
         count = read_field(layout, words[0], "high_count") + step
@@ -114,15 +114,13 @@ _RESERVED = sorted({*range(256)} - {*LEGAL_SCALES})
 
 def _reserved_scale(config: PEConfig, words: Words) -> Words | None:
     """Different codes for different beats."""
-    if config.one_step:
-        return None
     code = _RESERVED[sum(words) % len(_RESERVED)]
     return [replace_field(sq_beat_layout(config), words[0], "scale", code), *words[1:]]
 
 
 def _cut(config: PEConfig, words: Words) -> Words | None:
     """Ends the dot product inside a bank."""
-    if config.one_step or config.beats_per_bank == 1 or len(words) < 2:
+    if config.beats_per_bank == 1 or len(words) < 2:
         return None
     return [*words[:-2], replace_field(sq_beat_layout(config), words[-2], "last", 1)]
 
@@ -134,21 +132,21 @@ def longer(config: PEConfig, words: Words, banks: int = 1) -> Words:
     return bank * missing + words
 
 
-def _too_long(config: PEConfig, words: Words) -> Words | None:
-    """One bank longer than k_max, which one-step hardware does not count."""
-    return None if config.one_step else longer(config, words)
+def _of_steps(fault: Fault) -> Fault:
+    """The fault, which one-step hardware does not know: it takes every bit pattern, and does not count."""
+    return lambda config, words: None if config.one_step else fault(config, words)
 
 
 FAULTS: dict[str, Fault] = {
-    "one outlier over the capacity": _one_over,
-    "mask over the capacity": _mark_all,
-    "a high code too many": _miscount(+1, dense=False),
-    "a high code too few": _miscount(-1, dense=False),
-    "NaN": _code(0x7E01),
-    "infinity": _code(0xFC00),
-    "reserved bank scale": _reserved_scale,
-    "end inside a bank": _cut,
-    "longer than k_max": _too_long,
+    "one outlier over the capacity": _of_steps(_one_over),
+    "mask over the capacity": _of_steps(_mark_all),
+    "a high code too many": _of_steps(_miscount(+1, dense=False)),
+    "a high code too few": _of_steps(_miscount(-1, dense=False)),
+    "NaN": _of_steps(_code(0x7E01)),
+    "infinity": _of_steps(_code(0xFC00)),
+    "reserved bank scale": _of_steps(_reserved_scale),
+    "end inside a bank": _of_steps(_cut),
+    "longer than k_max": _of_steps(longer),
 }
 """Each takes a configuration and one dot product's beats, and returns broken ones, or None where the
 configuration knows no such fault."""

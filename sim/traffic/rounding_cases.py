@@ -107,7 +107,7 @@ def _dot_products(config: PEConfig, triples: Sequence[Triple], *, short: bool) -
     for product, (total, *patterns), acc in zip(beats, chosen, sums, strict=True):
         assert int(acc) == total
         row_scale, column_scale = np.array(patterns, np.uint32).view(np.float32).reshape(2, 1)
-        y = round_result(np.array([[acc]]), row_scale, column_scale)
+        y = round_result(np.array([[acc]]), row_scale, column_scale, config.unit)
         scales = scales_beat(row_scale[0], column_scale[0])
         yield DotProduct(product.sq, product.dense, scales, int(y.view(np.uint32)[0, 0]))
 

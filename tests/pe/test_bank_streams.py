@@ -141,7 +141,7 @@ def result(config, product):
             high = high if config.sq.high == "fp16" else signed(high, config.sq.high_bits)
             units = sum(slow_model.sq_units(low, mark, beat.scale, high, config.sq))
             acc += units * d * (slow_dense.group_scale_value(beat.group_scale) if config.dense.group else 1)
-    return slow_model.round_result(acc, *product.scales), 0
+    return slow_model.round_result(acc, *product.scales, config.unit), 0
 
 
 def payloads(config, found):

@@ -182,6 +182,7 @@ def test_a_beat_lost_among_dot_products_of_one_beat_each():
     acc = multiply(sq, dense).acc
     scales = [split(word) for word in sent["i_scales"]]
     met = [
-        round_result(acc[row : row + 1, at : at + 1], *scales[row]) for row, at in ((0, 0), (1, 2), (2, 3))
+        round_result(acc[row : row + 1, at : at + 1], *scales[row], config.unit)
+        for row, at in ((0, 0), (1, 2), (2, 3))
     ]
     assert got == [int(y.view(np.uint32)[0, 0]) for y in met]

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sw_reference.exact import exact_matmul, limbs
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, accumulator_bound, unit_exponent
+from sw_reference.format import (
+    UNIT_EXPONENT,
+    DenseFormat,
+    SQFormat,
+    accumulator_bits,
+    accumulator_bound,
+    unit_exponent,
+)
 from sw_reference.multiply import multiply
 from sw_reference.policy import GivenMask
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -128,8 +135,9 @@ def test_long_products_of_the_largest_codes_are_exact(sq_format, dense_format, k
     bound = accumulator_bound(sq_format, dense_format, k)
     assert bound / 2 < abs(acc[0][0]) <= bound
     scales = [sq.row_scale.view(np.uint32).tolist(), dense.row_scale.view(np.uint32).tolist()]
+    exponent = unit_exponent(sq_format, dense_format)
     assert bits(product.y[0]) == [
-        slow_model.round_result(acc[0][n], scales[0][0], scales[1][n]) for n in range(2)
+        slow_model.round_result(acc[0][n], scales[0][0], scales[1][n], exponent) for n in range(2)
     ]
 
 
@@ -273,8 +281,11 @@ def test_output_stage_agrees_with_the_slow_model():
     compared, kinds = 0, set()
     for value in acc:
         floats = scales.view(np.float32)
-        got = bits(round_result(np.full((len(scales), len(scales)), value), floats, floats))
-        want = [[slow_model.round_result(value, r, c) for c in scales.tolist()] for r in scales.tolist()]
+        got = bits(round_result(np.full((len(scales), len(scales)), value), floats, floats, UNIT_EXPONENT))
+        want = [
+            [slow_model.round_result(value, r, c, UNIT_EXPONENT) for c in scales.tolist()]
+            for r in scales.tolist()
+        ]
         assert got == want
         compared += len(scales) ** 2
         kinds.update(kind(code) for row in want for code in row)
@@ -284,14 +295,14 @@ def test_output_stage_agrees_with_the_slow_model():
 
 def test_wide_accumulators_take_the_same_output_stage():
     acc = np.array([[(1 << 80) - 1, -(1 << 70) - 1, 5]], object)
-    y = round_result(acc, np.ones(1, np.float32), np.ones(3, np.float32))
+    y = round_result(acc, np.ones(1, np.float32), np.ones(3, np.float32), UNIT_EXPONENT)
     one = 0x3F800000
-    assert bits(y) == [[slow_model.round_result(int(v), one, one) for v in acc[0]]]
+    assert bits(y) == [[slow_model.round_result(int(v), one, one, UNIT_EXPONENT) for v in acc[0]]]
 
 
 def test_zero_times_infinity_is_the_canonical_nan():
     scale = np.array([3e38], np.float32)
-    assert bits(round_result(np.zeros((1, 1), np.int64), scale, scale)) == [[0x7FC00000]]
+    assert bits(round_result(np.zeros((1, 1), np.int64), scale, scale, UNIT_EXPONENT)) == [[0x7FC00000]]
     assert bits(CANONICAL_NAN) == 0x7FC00000
 
 

@@ -9,6 +9,7 @@ from amaranth.hdl import Fragment
 
 from sim import softfloat
 from sqhw.cli import main
+from sw_reference.format import UNIT_EXPONENT
 from sw_reference.rounding import round_result, to_float32
 
 SEED = 7
@@ -23,7 +24,7 @@ def golden(block, stimulus):
     if "acc" in stimulus:
         acc, rows, columns = (stimulus[name] for name in ("acc", "row", "column"))
         cases = zip(acc.view(np.int64), rows.view(np.float32), columns.view(np.float32), strict=True)
-        y = [round_result(np.array([[a]]), r[None], c[None])[0, 0] for a, r, c in cases]
+        y = [round_result(np.array([[a]]), r[None], c[None], UNIT_EXPONENT)[0, 0] for a, r, c in cases]
         return np.array(y, np.float32).view(np.uint32)
     if "i" in stimulus:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
