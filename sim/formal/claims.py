@@ -291,7 +291,8 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         "pe.completion",
-        "after any 6 cycles of beats, stalls and resets every dot product has its result within the latency",
+        "after any 6 cycles of beats, stalls and resets every dot product has its result four cycles "
+        "after the latency at the latest",
         lambda: PETokenProof(_SMALL, active=6),
         depth=38,
         induction=False,
@@ -314,8 +315,8 @@ PROOFS: tuple[Proof, ...] = (
     ),
     Proof(
         "pe.scales",
-        "after any 6 cycles a result leaves within the latency once its own scales are there, whether later "
-        "ones come or not",
+        "after any 6 cycles a result leaves, four cycles after the latency at the latest, once its own "
+        "scales are there, whether later ones come or not",
         lambda: PEScalesProof(_SMALL, active=6),
         depth=38,
         induction=False,

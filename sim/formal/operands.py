@@ -96,7 +96,7 @@ class JoinProof(wiring.Component):
 
 
 class PEScalesProof(PETokenProof):
-    """A result leaves within the latency once its own scales are there, whether or not later ones come.
+    """A result leaves in time once its own scales are there, whether or not later ones come.
 
     Parameters
     ----------
@@ -120,20 +120,14 @@ class PEScalesProof(PETokenProof):
         return dut.o.valid & dut.o.ready
 
     def _comes(self, m: Module, dut: ProcessingElement, pending: Any) -> None:
-        limit = dut.latency + 4
         words = Signal(range(self.WAITING_MAX + 2))
-        quiet, age = Signal(range(limit + 1)), Signal(range(self._active + 1), reset_less=True)
         result = self._result(m, dut)
-        late, due = age == self._active, (self._level != 0) & (words != 0) & self.ready & ~pending
-        counted = Mux(due & ~result & ~self.sq_valid, Mux(quiet == limit, limit, quiet + 1), 0)
-        m.d.sync += [
-            words.eq(words + (self.scales_valid & dut.i_scales.ready) - result),
-            age.eq(age + ~late),
-            quiet.eq(counted),
-        ]
+        m.d.sync += words.eq(words + (self.scales_valid & dut.i_scales.ready) - result)
+        due = (self._level != 0) & (words != 0) & self.ready & ~pending
+        overdue = self._overdue(m, dut, due & ~result & ~self.sq_valid)
         m.d.comb += [
-            Assume(~late | (self.ready & ~self.sq_valid & self.dense_valid)),
-            Assert(quiet != limit, "a result whose scales are there leaves"),
+            Assume(~self._late(m) | (self.ready & ~self.sq_valid & self.dense_valid)),
+            Assert(~overdue, "a result whose scales are there leaves"),
             Cover(
                 result & ~self.scales_valid & (self._level == 2), "a result leaves, the next has no scales"
             ),

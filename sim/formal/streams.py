@@ -182,10 +182,12 @@ class PETokenProof(_PEHarness):
         Every fourth result is not seen (``"lost"``), or every other one is seen twice (``"doubled"``).
     active
         If not 0, beats come in this many cycles from power-up only: then every result must have come within
-        the latency.
+        the latency and ``SPARE`` cycles more.
     """
 
     WAITING_MAX = 31
+    SPARE = 4
+    """Cycles that a result may take beside the latency."""
     LEGAL, RESERVED = 0xF8, 0x01
 
     def __init__(self, config: PEConfig, *, bug: str = "", active: int = 0):
@@ -262,15 +264,26 @@ class PETokenProof(_PEHarness):
         m.d.comb += Cover(get & error), Cover(get & ~error & (level == 1))
 
     def _comes(self, m: Module, dut: ProcessingElement, pending: Any) -> None:
-        """With scales there and the sink ready, what is complete leaves within the latency."""
-        limit = dut.latency + 4
-        quiet, age = Signal(range(limit + 1)), Signal(range(self._active + 1), reset_less=True)
+        """With scales there and the sink ready, what is complete leaves in time."""
         idle = self.ready & self.scales_valid & ~self.sq_valid & ~pending
-        late = age == self._active
-        m.d.sync += [age.eq(age + ~late), quiet.eq(Mux(idle, Mux(quiet == limit, limit, quiet + 1), 0))]
-        m.d.comb += Assume(~late | (self.ready & self.scales_valid & ~self.sq_valid & self.dense_valid))
-        with m.If(quiet == limit):
+        settled = self.ready & self.scales_valid & ~self.sq_valid & self.dense_valid
+        m.d.comb += Assume(~self._late(m) | settled)
+        with m.If(self._overdue(m, dut, idle)):
             m.d.comb += Assert(self._level == 0, "every dot product has its result")
+
+    def _late(self, m: Module) -> Any:
+        """After the cycles in which anything may happen."""
+        age = Signal(range(self._active + 1), reset_less=True)
+        late = age == self._active
+        m.d.sync += age.eq(age + ~late)
+        return late
+
+    def _overdue(self, m: Module, dut: ProcessingElement, waits: Any) -> Any:
+        """For the latency and ``SPARE`` cycles more `waits` has not been interrupted."""
+        limit = dut.latency + self.SPARE
+        quiet = Signal(range(limit + 1))
+        m.d.sync += quiet.eq(Mux(waits, Mux(quiet == limit, limit, quiet + 1), 0))
+        return quiet == limit
 
 
 class AXIResultProof(wiring.Component):
