@@ -53,7 +53,7 @@ class BankMonitor(wiring.Component):
     banks_max
         The longest dot product, in banks; None for any.
     counted
-        Whether there is ``start : In(1)``, the first beat of a dot product. Then ``last`` is 0.
+        Whether there is ``start : In(1)``, the first beat of a dot product, in place of ``last``.
 
     Members
     -------
@@ -82,14 +82,22 @@ class BankMonitor(wiring.Component):
         self._lanes = lanes
         self._banks_max = banks_max
         self._counted = counted
-        ports = {"beat": In(1), "last": In(1), "outliers": In(range(lanes + 1)), "error": Out(1)}
-        super().__init__(ports | ({"start": In(1)} if counted else {}))
+        super().__init__(
+            {
+                "beat": In(1),
+                "start" if counted else "last": In(1),
+                "outliers": In(range(lanes + 1)),
+                "error": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bank_last = self._bank_last(m)
         outliers = self._outliers_of_bank(m, bank_last)
-        malformed = (outliers > self._outliers) | (self.last & ~bank_last)
+        malformed = outliers > self._outliers
+        if not self._counted:
+            malformed |= self.last & ~bank_last
         if self._banks_max is None:
             m.d.comb += self.error.eq(malformed)
             return m
@@ -116,8 +124,9 @@ class BankMonitor(wiring.Component):
         with m.If(self.beat):
             # A power of two: the counter wraps by itself.
             m.d.sync += beat_of_bank.eq(place + 1)
-            with m.If(self.last):
-                m.d.sync += beat_of_bank.eq(0)
+            if not self._counted:
+                with m.If(self.last):
+                    m.d.sync += beat_of_bank.eq(0)
         return bank_last
 
     def _outliers_of_bank(self, m: Module, bank_last: Any) -> Any:
@@ -129,7 +138,7 @@ class BankMonitor(wiring.Component):
         m.d.comb += total.eq(self._from_start(before) + self.outliers)
         with m.If(self.beat):
             m.d.sync += before.eq(total)
-            with m.If(bank_last | self.last):
+            with m.If(bank_last if self._counted else bank_last | self.last):
                 m.d.sync += before.eq(0)
         return total
 
