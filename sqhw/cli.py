@@ -98,6 +98,7 @@ measure = Group(
         "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),
         "clock": ("sqhw.commands.speed:clock", "Clock of an engine after place and route."),
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
+        "agreement": ("sqhw.commands.torch:agreement", "A model in PyTorch beside the accuracy study."),
         "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
         "losses": ("sqhw.commands.losses:losses", "A text read through an engine's Verilog, bit by bit."),
         "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),

@@ -1,20 +1,24 @@
-"""``sqhw measure speed torch``: layers in PyTorch beside ``nn.Linear``."""
+"""``sqhw measure speed torch`` and ``agreement``: PyTorch beside ``nn.Linear``, and beside the study."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sw_reference.accuracy.runner import windows
+from sw_reference.accuracy.text import EVALUATION, novel
 from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.llm import GGUFFile, Tokenizer, find_model
 from sw_reference.notation import parse_format
 
 from ..console import Command, Outcome, Refused, command_line, progress, reading, refusing
 from .reports import outcome, report_option
 
-__all__ = ["speed"]
+__all__ = ["agreement", "speed"]
 
 
 def _optional(name: str) -> Any:
@@ -44,3 +48,30 @@ def speed(activations: str, weights: str, repetitions: int, output: Path) -> Out
     )
     title = f"Layers of {report['activations']} x {report['weights']}, one core"
     return outcome(report, [(title, *torch_speed.table(report))], output, part="speed", text=text)
+
+
+@click.command(cls=Command)
+@click.option("--activations", default="4/32 e3m2s index", help="Their format: SQ. Weights are imported.")
+@click.option(
+    "--tokens", type=click.IntRange(2, 1024), default=512, help="Of *Persuasion*, from its beginning."
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default="build/accuracy", help="Where the text is kept."
+)
+@report_option("torch")
+def agreement(activations: str, tokens: int, cache: Path, output: Path) -> Outcome:
+    """Compare SmolLM2 in Transformers, converted, with the accuracy study's own forward pass."""
+    with refusing():
+        sq = parse_format(activations)
+    if not isinstance(sq, SQFormat):
+        raise Refused(f"Activations must be SQ, not '{activations}'")
+    torch_agreement = _optional("sqhw.measure.torch_agreement")
+    with reading():
+        file = GGUFFile(find_model())
+        text = novel(EVALUATION, cache)
+        (ids,) = windows(Tokenizer.from_metadata(file.metadata), text.text, 1, tokens, "evaluation")
+    with progress() as begin:
+        report = torch_agreement.measure(file, ids, sq, text.source, begin=begin, command=command_line())
+    title = f"{report['model']}, {report['activations']}: {tokens} tokens of {report['text']}"
+    shown = outcome(report, [(title, *torch_agreement.table(report))], output, part="agreement")
+    return replace(shown, passed=report["agree"])
