@@ -16,6 +16,7 @@ from sw_reference.llm import GGUFFile, Tokenizer, find_model
 from sw_reference.notation import parse_format
 
 from ..console import Command, Outcome, Refused, command_line, progress, reading, refusing
+from ..measure import torch_page
 from .reports import outcome, report_option
 
 __all__ = ["agreement", "speed"]
@@ -47,7 +48,7 @@ def speed(activations: str, weights: str, repetitions: int, output: Path) -> Out
         f"{mode}: {first[mode]} of at most {limit}" for mode, limit in torch_speed.LIMITS.items()
     )
     title = f"Layers of {report['activations']} x {report['weights']}, one core"
-    return outcome(report, [(title, *torch_speed.table(report))], output, part="speed", text=text)
+    return outcome(report, [(title, *torch_page.speed_rows(report))], output, part="speed", text=text)
 
 
 @click.command(cls=Command)
@@ -73,5 +74,5 @@ def agreement(activations: str, tokens: int, cache: Path, output: Path) -> Outco
     with progress() as begin:
         report = torch_agreement.measure(file, ids, sq, text.source, begin=begin, command=command_line())
     title = f"{report['model']}, {report['activations']}: {tokens} tokens of {report['text']}"
-    shown = outcome(report, [(title, *torch_agreement.table(report))], output, part="agreement")
+    shown = outcome(report, [(title, *torch_page.agreement_rows(report))], output, part="agreement")
     return replace(shown, passed=report["agree"])

@@ -26,6 +26,7 @@ from . import (
     imported_page,
     resources,
     summary,
+    torch_page,
     waveform,
 )
 from .accuracy_page import REGIONS, gates_per_mac
@@ -62,6 +63,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "fpga": fpga_page.page,
     "imported": imported_page.page,
     "synth": resources.page,
+    "torch": torch_page.page,
 }
 """What makes docs/results/NAME.md from docs/results/NAME.json."""
 

@@ -24,9 +24,8 @@ from sw_reference.notation import format_text
 from ..console import Begin
 from ..torch import convert
 from .speed import versions
-from .tables import Rows, rows
 
-__all__ = ["ERRORS", "measure", "table"]
+__all__ = ["ERRORS", "measure"]
 
 ERRORS = 3
 """Agreement: paired differences are within so many of their standard errors."""
@@ -117,17 +116,3 @@ def _row(name: str, found: _Losses, study: _Losses) -> dict[str, Any]:
         "kl_change_error": 100 * errors[1],
         "agrees": all(abs(mean) <= ERRORS * error for mean, error in zip(means, errors, strict=True)),
     }
-
-
-def table(report: dict[str, Any]) -> Rows:
-    """Perplexity and divergence of each run, and its difference to the study's."""
-    return rows(
-        report["rows"],
-        {
-            "run": "{run}",
-            "perplexity": "{perplexity:.2f}",
-            "against the study": "{perplexity_change_percent:+.2f} ± {perplexity_change_error:.2f} %",
-            "KL x 100": "{kl_x100:.3f}",
-            "against the study's": "{kl_change_x100:+.3f} ± {kl_change_error:.3f}",
-        },
-    )

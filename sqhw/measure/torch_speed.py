@@ -20,9 +20,8 @@ from ..console import SEED, Begin
 from ..torch import SQLinear, quantize
 from ..torch.linear import Mode
 from .speed import versions
-from .tables import Rows, rows
 
-__all__ = ["LIMITS", "SIZES", "measure", "table"]
+__all__ = ["LIMITS", "SIZES", "measure"]
 
 SIZES = ((64, 576, 1536), (64, 1536, 576))
 """Tokens, inputs and outputs: the feed-forward layers of SmolLM2-135M."""
@@ -112,19 +111,3 @@ def _compared(given: Any, layers: dict[Mode, SQLinear], dense: Any) -> dict[Mode
         "exact": (y.size, int((y != multiply(wanted, dense).y.view(np.uint32)).sum())),
         "fast": (sum(a.size for a, _ in arrays), sum(int((a != b).sum()) for a, b in arrays)),
     }
-
-
-def table(report: dict[str, Any]) -> Rows:
-    """Milliseconds of each mode and of ``nn.Linear``."""
-    return rows(
-        report["rows"],
-        {
-            "mode": "{mode}",
-            "tokens x in x out": "{tokens} x {inputs} x {outputs}",
-            "compared": "{compared:,}",
-            "mismatches": "{mismatches:,}",
-            "ms": lambda r: f"{1e3 * r['seconds']:.2f}",
-            "nn.Linear, ms": lambda r: f"{1e3 * r['linear_seconds']:.2f}",
-            "ratio": "{ratio:.1f}",
-        },
-    )

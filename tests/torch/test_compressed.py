@@ -5,15 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from compressed_tensors.compressors import BaseCompressor, ModelCompressor
+from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.compressors.pack_quantized.helpers import unpack_from_int32
 from compressed_tensors.entrypoints.convert import convert_checkpoint
 from compressed_tensors.quantization import (
     QuantizationArgs,
-    QuantizationConfig,
     QuantizationScheme,
     QuantizationStatus,
-    apply_quantization_config,
 )
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, CompressedTensorsConfig
@@ -21,11 +19,12 @@ from transformers import AutoModelForCausalLM, CompressedTensorsConfig
 from sqhw.console import SEED
 from sqhw.torch import FromPackQuantized, SQCompressor, SQLinear, ToPackQuantized, convert
 from sqhw.torch.compressed import from_pack_quantized, to_pack_quantized
-from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.format import DenseFormat
 from sw_reference.quantize import quantize_dense
 from sw_reference.split import dequantize
 
 from .models import LINEAR_LAYERS, logits, small
+from .packed import pack_quantized
 
 pytestmark = pytest.mark.torch
 
@@ -127,24 +126,8 @@ def test_a_module_is_compressed_and_restored():
 
 
 @pytest.fixture
-def pack_quantized(tmp_path):
-    """A small Llama that the package has compressed and Transformers saved, asymmetric in groups of 32."""
-    model = small("llama")
-    weights = QuantizationArgs(**SCHEMES["int4 g32 offset"])
-    groups = {"group_0": QuantizationScheme(targets=["Linear"], weights=weights)}
-    config = QuantizationConfig(config_groups=groups, ignore=["lm_head"])
-    apply_quantization_config(model, config)
-    rng = np.random.default_rng(SEED)
-    for name, module in model.named_modules():
-        if "proj" in name:
-            scale = module.weight.detach().reshape(len(module.weight), -1, 32).abs().amax(dim=2) / 6
-            module.weight_scale.data.copy_(scale)
-            module.weight_zero_point.data.copy_(torch.from_numpy(rng.integers(-2, 3, scale.shape)))
-    compressor = ModelCompressor.from_pretrained_model(model)
-    compressor.compress_model(model)
-    model.save_pretrained(tmp_path / "pack")
-    compressor.update_config(tmp_path / "pack")
-    return tmp_path / "pack"
+def packed(tmp_path):
+    return pack_quantized(tmp_path / "pack")
 
 
 def dequantized(folder):
@@ -155,13 +138,13 @@ def dequantized(folder):
         return AutoModelForCausalLM.from_pretrained(folder, quantization_config=config)
 
 
-def test_checkpoints_are_converted_both_ways(pack_quantized, tmp_path):
+def test_checkpoints_are_converted_both_ways(packed, tmp_path):
     ours, back = tmp_path / "sq", tmp_path / "back"
-    convert_checkpoint(pack_quantized, ours, FromPackQuantized("4/32 e3m2s index", mode="exact"))
+    convert_checkpoint(packed, ours, FromPackQuantized("4/32 e3m2s index", mode="exact"))
     model = AutoModelForCausalLM.from_pretrained(ours)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, SQLinear)}
     assert len(layers) == LINEAR_LAYERS
-    first = load_file(pack_quantized / "model.safetensors")
+    first = load_file(packed / "model.safetensors")
     count = 0
     for name, module in layers.items():
         codes = unpack_from_int32(first[f"{name}.weight_packed"], 4, first[f"{name}.weight_shape"])
@@ -174,15 +157,15 @@ def test_checkpoints_are_converted_both_ways(pack_quantized, tmp_path):
     for name in first:
         if name.endswith(("weight_packed", "weight_zero_point", "weight_shape")):
             assert torch.equal(last[name], first[name])
-    found, wanted = (logits(dequantized(folder)) for folder in (back, pack_quantized))
+    found, wanted = (logits(dequantized(folder)) for folder in (back, packed))
     assert float((found - wanted).norm() / wanted.norm()) < 0.02
 
 
-def test_a_checkpoint_of_the_package_is_imported(pack_quantized, tmp_path):
-    convert_checkpoint(pack_quantized, tmp_path / "sq", FromPackQuantized("2/32 e3m2s index"))
+def test_a_checkpoint_of_the_package_is_imported(packed, tmp_path):
+    convert_checkpoint(packed, tmp_path / "sq", FromPackQuantized("2/32 e3m2s index"))
     wanted = logits(AutoModelForCausalLM.from_pretrained(tmp_path / "sq"))
-    loaded = dequantized(pack_quantized)
-    model = convert(loaded, "2/32 e3m2s index", "import", checkpoint=pack_quantized)
+    loaded = dequantized(packed)
+    model = convert(loaded, "2/32 e3m2s index", "import", checkpoint=packed)
     assert torch.equal(logits(model), wanted)
 
 
@@ -224,7 +207,7 @@ def test_other_models_are_refused(tmp_path):
     with pytest.raises(ValueError) as error:
         ToPackQuantized(tmp_path)
     assert str(error.value) == f"{tmp_path} must hold a model quantized by 'sq', not 'gptq'"
-    convert(small("llama"), "int8", SQFormat(16, 2)).save_pretrained(tmp_path)
+    convert(small("llama"), "int8", "2/16 e5m3").save_pretrained(tmp_path)
     with pytest.raises(ValueError) as error:
         ToPackQuantized(tmp_path)
     assert str(error.value) == f"Weights of {tmp_path} must be dense, not '2/16 e5m3'"
