@@ -143,8 +143,8 @@ test: | compiler $(READY) $(VENV)/.cluster $(VENV)/.notebook  ## the quick tests
 test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)
 	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
 
-test-torch: torch  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
-	@$(PY) -m pytest -q -m torch tests/torch --junitxml=build/test/torch.xml
+test-torch: torch $(VENV)/.notebook  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
+	@$(PY) -m pytest -q -m torch tests/torch tests/docs/test_notebook.py --junitxml=build/test/torch.xml
 
 test-architects: $(READY) $(VENV)/.architects  ## the mapper ZigZag on a core of `sqhw measure zigzag`
 	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py

@@ -175,7 +175,8 @@ def pages(picture: bool) -> Outcome:
 
 
 @click.command(cls=Command)
-def notebooks() -> Outcome:
+@click.option("--torch", is_flag=True, help="The one of PyTorch too, which needs `make torch`.")
+def notebooks(torch: bool) -> Outcome:
     """Run the notebooks of docs/notebooks, and write their outputs in place."""
-    paths = all_notebooks.write()
+    paths = all_notebooks.write(torch=torch)
     return Outcome([str(path) for path in paths], lambda: say("\n".join(map(str, paths))))

@@ -10,15 +10,17 @@ from sw_reference.files import write_text
 
 from ..tools.tools import package_version
 
-__all__ = ["NOTEBOOKS", "executed", "write"]
+__all__ = ["START", "TORCH", "executed", "printed", "write"]
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = (ROOT / "docs" / "notebooks" / "start.ipynb",)
+NOTEBOOKS = ROOT / "docs" / "notebooks"
+START, TORCH = NOTEBOOKS / "start.ipynb", NOTEBOOKS / "torch.ipynb"
+"""The one that all can run, and the one that needs ``sqhw.torch``."""
 _SECONDS = 300
 
 
 def executed(path: Path) -> Any:
-    """Returns a notebook (``nbformat``) with the outputs of running it, and nothing that differs by machine.
+    """Returns a notebook (``nbformat``) with the outputs of running it, without what differs by machine.
 
     Raises ToolError if ``nbclient`` or ``ipykernel`` is missing, nbclient's own error if a cell fails.
     """
@@ -31,13 +33,26 @@ def executed(path: Path) -> Any:
         notebook, timeout=_SECONDS, kernel_name="python3", record_timing=False, coalesce_streams=True
     )
     client.execute(cwd=str(ROOT))
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # warnings and progress differ by machine
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     notebook.metadata = nbformat.from_dict(metadata)
     return notebook
 
 
-def write() -> list[Path]:
-    """Runs every notebook and writes it with its outputs; returns their paths."""
-    for path in NOTEBOOKS:
+def printed(notebook: Any) -> list[str]:
+    """Returns what each of its cells of code printed."""
+    return [
+        "".join(output.text for output in cell.outputs if output.output_type == "stream")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def write(*, torch: bool = False) -> list[Path]:
+    """Runs the first notebook, or both, and writes them with their outputs; returns their paths."""
+    paths = [START, TORCH] if torch else [START]
+    for path in paths:
         notebook = executed(path)
         write_text(path, importlib.import_module("nbformat").writes(notebook) + "\n")
-    return list(NOTEBOOKS)
+    return paths
