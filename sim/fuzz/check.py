@@ -10,8 +10,7 @@ import click
 
 from sim.bench.streams import compile_pe
 from sim.fuzz.beats import beat_rounds
-from sim.fuzz.engine import CONFIG as ENGINE
-from sim.fuzz.engine import engine_rounds
+from sim.fuzz.engine import CONFIGS, engine_rounds
 from sim.fuzz.files import damaged_files
 from sim.fuzz.line import compile_line, line_rounds
 from sim.mutation.designs import CONFIG
@@ -33,9 +32,9 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def run(folder: Path, begin: Begin, *, beats: int, words: int, rounds: int, seed: int) -> Report:
-    """Send random bits to a processing element, an engine and a serial line, and read damaged files."""
+    """Send random bits to a processing element, engines and a serial line, and read damaged files."""
 
-    step = begin("fuzzing", beats + words + rounds)
+    step = begin("fuzzing", beats + len(CONFIGS) * words + rounds)
 
     def part(name: str, unit: str, steps: Iterator[dict[str, Any]]) -> dict[str, Any]:
         seen = []
@@ -46,8 +45,9 @@ def run(folder: Path, begin: Begin, *, beats: int, words: int, rounds: int, seed
 
     program = compile_pe(emit(CONFIG, "top"), folder)
     parts = [part("processing element", "beats", beat_rounds(program, CONFIG, beats, seed))]
-    device = RTLDevice(ENGINE, note=about(step, "engine"))
-    parts.append(part("engine", "words", engine_rounds(device, words, seed)))
+    for name, config in CONFIGS.items():
+        device = RTLDevice(config, note=about(step, name))
+        parts.append(part(name, "words", engine_rounds(config, device, words, seed)))
     line = compile_line(folder / "line")
     parts.append(part("serial line", "rounds", line_rounds(line, rounds, seed)))
     files = damaged_files(FILES, seed)
@@ -74,7 +74,7 @@ CHECK = Check(
     ("amaranth", "verilator"),
     options=(
         _count("--beats", 1_000_000, "To the processing element."),
-        _count("--words", 300_000, "In good jobs of the engine."),
+        _count("--words", 300_000, "In good jobs of each engine."),
         _count("--rounds", 400, "Of jobs over a serial line."),
     ),
     quick={"beats": 100_000, "words": 10_000, "rounds": 40},

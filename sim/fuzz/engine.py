@@ -14,20 +14,28 @@ from typing import Any
 import numpy as np
 
 from sim.traffic.engine_jobs import ABORT, ALL, OKAY, RECOVER, SLVERR, Job, found, starting
+from sqhw.config import ArrayConfig, EngineConfig
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import REGISTERS, Format, register
-from sqhw.presets import ENGINE_PRESETS
+from sqhw.presets import ENGINE_PRESETS, PRESETS
+from sw_reference.format import DenseFormat
 
-__all__ = ["CONFIG", "engine_rounds"]
+__all__ = ["CONFIGS", "engine_rounds"]
 
-CONFIG = ENGINE_PRESETS["tiny"]
-WORD = CONFIG.axi_bytes
+_LEAN = replace(PRESETS["lean"], dense=DenseFormat(4, 32, scale="linear8", offset=True), k_max=256)
+CONFIGS: dict[str, EngineConfig] = {
+    "engine": ENGINE_PRESETS["tiny"],
+    "one-step engine": EngineConfig(
+        ArrayConfig(_LEAN, 2, 2), axi_bits=256, block_tiles=2, m_max=64, n_max=64, output_stages=2
+    ),
+}
+"""An engine of each kind of unit; the second one unpacks several groups at a time, with offsets."""
 PATIENCE = 20_000
 """Cycles in which an engine that was told to stop must have stopped."""
 PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.3, 0.4))
 
 
-def engine_rounds(device: RTLDevice, words: int, seed: int) -> Iterator[dict[str, Any]]:
+def engine_rounds(config: EngineConfig, device: RTLDevice, words: int, seed: int) -> Iterator[dict[str, Any]]:
     """Yields a row per round: random traffic, recovery as documented, a job that must be right.
 
     Goes on until the good jobs have taken `words` words. Of the others' packets, ``garbage`` counts the words
@@ -37,7 +45,7 @@ def engine_rounds(device: RTLDevice, words: int, seed: int) -> Iterator[dict[str
     taken = number = 0
     while taken < words:
         start = device.cycles
-        garbage, accesses = _garbage(device, rng)
+        garbage, accesses = _garbage(config, device, rng)
         reset = rng.random() < 0.1
         if reset:
             device.reset()
@@ -45,8 +53,8 @@ def engine_rounds(device: RTLDevice, words: int, seed: int) -> Iterator[dict[str
         row = {"round": number, "garbage": garbage, "accesses": accesses, "resets": int(reset)}
         row |= {"hangs": int(hung), "words": 0, "compared": 0, "wrong": 0}
         if not hung:
-            row |= _job(device, rng, numbers)
-            row |= {name: row[name] + count for name, count in _odd_job(device, rng, numbers).items()}
+            row |= _job(config, device, rng, numbers)
+            row |= {name: row[name] + count for name, count in _odd_job(config, device, rng, numbers).items()}
             hung = row["hangs"] > 0
         yield row | {"cycles": device.cycles - start}
         taken += row["words"]
@@ -76,7 +84,7 @@ def _access(device: RTLDevice, rng: random.Random) -> int:
     return count
 
 
-def _garbage(device: RTLDevice, rng: random.Random) -> tuple[int, int]:
+def _garbage(config: EngineConfig, device: RTLDevice, rng: random.Random) -> tuple[int, int]:
     """A job of random size, perhaps one out of range, and packets of random bytes and lengths."""
     accesses = _access(device, rng)
     choices = (rng.randrange(1, 40), rng.getrandbits(9), rng.getrandbits(32))
@@ -84,13 +92,13 @@ def _garbage(device: RTLDevice, rng: random.Random) -> tuple[int, int]:
     device.write("TIMEOUT", rng.choice([0, 9, 500]))
     for name, value in starting(m, n, k, rng.choice([rng.randrange(4), rng.getrandbits(32)])):
         device.write(name, value)
-    words = 0
+    words, size = 0, config.axi_bytes
     for _ in range(rng.randrange(1, 4)):
-        sq, dense = (rng.randbytes(WORD * rng.randrange(1, 600)) for _ in range(2))
+        sq, dense = (rng.randbytes(size * rng.randrange(1, 600)) for _ in range(2))
         limits: dict[str, Any] = {"room": rng.randrange(1, 2000), "cycles": rng.randrange(20, 3000)}
         start = device.cycles
         device.run(sq, dense, passes=rng.randrange(1, 3), **limits, **_pauses(rng))
-        words += sum(min(len(packet) // WORD, device.cycles - start) for packet in (sq, dense))
+        words += sum(min(len(packet) // size, device.cycles - start) for packet in (sq, dense))
         accesses += _access(device, rng)
     return words, accesses
 
@@ -106,18 +114,24 @@ def _recover(device: RTLDevice) -> bool:
     return (device.read("STATUS"), device.read("ERRORS")) == (0, 0)
 
 
-def _job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator) -> dict[str, int]:
+def _job(
+    config: EngineConfig, device: RTLDevice, rng: random.Random, numbers: np.random.Generator
+) -> dict[str, int]:
     """A good job; returns the words it took, the results compared, and how many were wrong."""
     m, n, k = rng.randrange(1, 20), rng.randrange(1, 12), rng.randrange(1, 100)
     output = rng.choice(list(Format))
-    job = replace(Job.of_codes(CONFIG, numbers, m, n, k), output=output)
+    job = replace(Job.of_codes(config, numbers, m, n, k), output=output)
     device.write("TIMEOUT", 0)
     for name, value in starting(m, n, k, output):
         device.write(name, value)
     sq, dense = job.packets
     limits = {"room": job.words, "cycles": 200_000}
     reply = device.run(sq, dense, passes=job.passes, **limits, **_pauses(rng))
-    counts = {"words": (len(sq) + job.passes * len(dense)) // WORD, "compared": m * n, "wrong": m * n}
+    counts = {
+        "words": (len(sq) + job.passes * len(dense)) // config.axi_bytes,
+        "compared": m * n,
+        "wrong": m * n,
+    }
     status, errors = register("STATUS").unpack(device.read("STATUS")), device.read("ERRORS")
     idle = not status["busy"] and not status["discarding"]
     if reply.ended and not reply.flags.any() and idle and not errors:
@@ -125,14 +139,16 @@ def _job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator) ->
     return counts
 
 
-def _odd_job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator) -> dict[str, int]:
+def _odd_job(
+    config: EngineConfig, device: RTLDevice, rng: random.Random, numbers: np.random.Generator
+) -> dict[str, int]:
     """A job that is nearly right: a packet too few, too many or late, or with a scale that is none.
 
     The driver looks at INTERRUPT_STATUS every few cycles and does what the page says at once. The job must be
     over in time, and where ERRORS has nothing by then, every result must be right.
     """
     sizes = rng.randrange(1, 20), rng.randrange(1, 12), rng.randrange(1, 100)
-    job = replace(Job.of_codes(CONFIG, numbers, *sizes), output=rng.choice(list(Format)))
+    job = replace(Job.of_codes(config, numbers, *sizes), output=rng.choice(list(Format)))
     packets = [_bad_scale(packet, rng) if rng.random() < 0.2 else packet for packet in job.packets]
     passes = max(0, job.passes + rng.choice([-1, 0, 0, 1, 2]))
     queues = [packets[0]] * rng.choice([1] * 9 + [2]), [packets[1]] * passes
@@ -140,14 +156,14 @@ def _odd_job(device: RTLDevice, rng: random.Random, numbers: np.random.Generator
         device.write(name, value)
     for name, value in starting(*job.sizes, job.output):
         device.write(name, value)
-    received, errors, end = b"", 0, device.cycles + PATIENCE
+    received, errors, end, size = b"", 0, device.cycles + PATIENCE, config.axi_bytes
     while device.cycles < end:
         heads = [queue[0] if queue and rng.random() < 0.9 else b"" for queue in queues]
         reply = device.run(*heads, room=4096, cycles=rng.randrange(1, 400), **_pauses(rng))
         received += reply.packet
         for queue, head, taken in zip(queues, heads, reply.taken, strict=True):
             if head:
-                queue[:1] = [head[taken * WORD :]] if taken * WORD < len(head) else []
+                queue[:1] = [head[taken * size :]] if taken * size < len(head) else []
         events = register("INTERRUPT_STATUS").unpack(device.read("INTERRUPT_STATUS"))
         device.write("INTERRUPT_STATUS", ALL)
         errors |= device.read("ERRORS")

@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 
+from sim.fuzz.engine import CONFIGS as ENGINES
 from sqhw.config import ArrayConfig, EngineConfig
 from sqhw.driver.engine import Engine, golden
 from sqhw.driver.packets import dense_packet, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import Format
 from sqhw.presets import PRESETS
-from sw_reference.format import DenseFormat
 from sw_reference.pack import dense_bytes_per_row, sq_bytes_per_row, unpack_dense, unpack_sq
 from tests.engine.engine_jobs import errors, recover, start
 from tests.reference.cases import random_dense, random_sq
@@ -22,14 +22,7 @@ _SIZES = {"block_tiles": 2, "m_max": 64, "n_max": 64}
 CONFIGS = {
     # A word of W's stream is several groups, and less than one.
     "lean": EngineConfig(ArrayConfig(replace(PRESETS["lean"], k_max=512), 2, 4), axi_bits=512, **_SIZES),
-    "offsets": EngineConfig(
-        ArrayConfig(
-            replace(PRESETS["lean"], dense=DenseFormat(4, 32, scale="linear8", offset=True), k_max=256), 2, 2
-        ),
-        axi_bits=256,
-        **_SIZES,
-        output_stages=2,
-    ),
+    "offsets": ENGINES["one-step engine"],
     "fine": EngineConfig(
         ArrayConfig(replace(PRESETS["fine"], k_max=256), 1, 2), axi_bits=64, output_stages=1, **_SIZES
     ),

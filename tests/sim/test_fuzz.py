@@ -4,13 +4,14 @@
 import pytest
 
 from sim.fuzz import check as fuzz
-from sim.fuzz.engine import CONFIG, engine_rounds
+from sim.fuzz.engine import CONFIGS, engine_rounds
 from sim.fuzz.line import compile_line, line_rounds
 from sim.traffic.engine_jobs import RECOVER
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
 
 SEED = 7
+CONFIG = CONFIGS["engine"]
 pytestmark = pytest.mark.slow
 
 
@@ -33,8 +34,9 @@ def library():
     return compile_engine(CONFIG)
 
 
-def test_an_engine_recovers(library):
-    totals = fuzz.totals(list(engine_rounds(RTLDevice(CONFIG, library), 10_000, SEED)))
+@pytest.mark.parametrize("name", list(CONFIGS))
+def test_an_engine_recovers(name):
+    totals = fuzz.totals(list(engine_rounds(CONFIGS[name], RTLDevice(CONFIGS[name]), 10_000, SEED)))
     assert (totals["hangs"], totals["wrong"]) == (0, 0)
     assert totals["words"] >= 10_000
     assert totals["compared"] > 1000
@@ -42,12 +44,12 @@ def test_an_engine_recovers(library):
 
 
 def test_an_engine_that_does_not_recover_is_noticed(library):
-    rows = list(engine_rounds(Deaf(CONFIG, library), 10_000, SEED))
+    rows = list(engine_rounds(CONFIG, Deaf(CONFIG, library), 10_000, SEED))
     assert rows[-1]["hangs"] == 1
 
 
 def test_an_engine_that_errs_is_noticed(library):
-    assert fuzz.totals(list(engine_rounds(Wrong(CONFIG, library), 1000, SEED)))["wrong"] > 20
+    assert fuzz.totals(list(engine_rounds(CONFIG, Wrong(CONFIG, library), 1000, SEED)))["wrong"] > 20
 
 
 def test_a_serial_line_recovers(tmp_path):
