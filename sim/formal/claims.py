@@ -9,6 +9,7 @@ from typing import Any
 from amaranth.hdl import Module, Signal
 
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sqhw.engine.unpack_groups import DenseGroups
 from sqhw.presets import PRESETS, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
 
@@ -125,6 +126,16 @@ _ENGINE = EngineConfig(
     n_max=4,
     output_stages=1,
 )
+_ONE_STEP_ENGINE = EngineConfig(
+    ArrayConfig(
+        PEConfig(SQFormat(4, 1, "int8", "index", "e1m0s"), DenseFormat(4, 4, scale="linear8"), 4, 1, 16), 2, 2
+    ),
+    axi_bits=32,
+    block_tiles=1,
+    m_max=4,
+    n_max=4,
+    output_stages=1,
+)
 
 
 def _array_and_engine() -> tuple[Proof, ...]:
@@ -176,6 +187,14 @@ def _array_and_engine() -> tuple[Proof, ...]:
             reach=28,
         ),
         Proof(
+            "control_one_step",
+            "as `control`, in an engine of one-step units",
+            lambda: ControlProof(_ONE_STEP_ENGINE),
+            depth=28,
+            bugs={"packet left open": lambda: ControlProof(_ONE_STEP_ENGINE, bug="open")},
+            reach=28,
+        ),
+        Proof(
             "sequencer",
             "every tile once, beat by beat, then idle, in time; after an abort the tile at hand is finished "
             "and none begins",
@@ -199,6 +218,15 @@ def _array_and_engine() -> tuple[Proof, ...]:
                 "row to another buffer": lambda: LoaderProof(_ENGINE, bug="row"),
                 "room not heard of": lambda: LoaderProof(_ENGINE, bug="deaf"),
             },
+            reach=40,
+        ),
+        Proof(
+            "loader_groups",
+            "as `loader`, of rows that are cut into pieces of several groups",
+            lambda: LoaderProof(_ONE_STEP_ENGINE, DenseGroups),
+            depth=40,
+            induction=False,
+            bugs={"room not heard of": lambda: LoaderProof(_ONE_STEP_ENGINE, DenseGroups, bug="deaf")},
             reach=40,
         ),
         Proof(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
@@ -10,11 +11,14 @@ from amaranth.lib.wiring import In
 
 from sqhw.config import EngineConfig
 from sqhw.engine.loader import Loader
-from sqhw.engine.unpack import SQRows
+from sqhw.engine.unpack import DenseRows, SQRows
+from sqhw.engine.unpack_groups import DenseGroups
 
 from .harness import embed, inner
 
 __all__ = ["LoaderProof"]
+
+Rows = SQRows | DenseRows | DenseGroups
 
 
 class LoaderProof(wiring.Component):
@@ -24,6 +28,8 @@ class LoaderProof(wiring.Component):
 
     Parameters
     ----------
+    rows
+        Makes, from the configuration, what cuts rows of the operand.
     bug
         A row goes to another buffer (``"row"``), or the loader never hears of room (``"deaf"``).
     """
@@ -31,8 +37,8 @@ class LoaderProof(wiring.Component):
     SLACK = 8
     """Cycles beyond one per word and one per piece in which a pass is over when nothing waits."""
 
-    def __init__(self, config: EngineConfig, *, bug: str = ""):
-        self._config, self._bug = config, bug
+    def __init__(self, config: EngineConfig, rows: Callable[[EngineConfig], Rows] = SQRows, *, bug: str = ""):
+        self._config, self._rows, self._bug = config, rows, bug
         names = ("valid", "last", "start", "more", "room", "abort")
         super().__init__(
             {
@@ -46,13 +52,13 @@ class LoaderProof(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, vectors = self._config, self._config.array.rows
-        rows = SQRows(config)
+        rows = self._rows(config)
         dut = Loader(
             config,
             rows,
             vectors=vectors,
             block_tiles=config.block_tiles,
-            block_words=config.sq_block_words,
+            block_words=config.block_tiles * rows.words_max,
             scale_blocks=2,
             count_max=config.m_max,
         )
