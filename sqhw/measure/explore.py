@@ -30,8 +30,9 @@ from .core import BarePE
 from .explore_page import tables
 from .explore_rivals import LIBRARY
 from .parts import emit, job, parts
+from .rivals.catalogue import GROUP
 from .tables import Begin, Record
-from .units import GROUP, Unit
+from .units import Unit
 from .utilization import PERCENTILE, policy_of, utilization
 
 __all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "gates_of", "measure", "tables"]

@@ -16,7 +16,8 @@ from sw_reference.activations import load_activations
 from ..tools.cache import CACHE
 from ..tools.libraries import fetched
 from .cost import cost
-from .units import FAMILIES, GROUP, unit
+from .rivals.catalogue import GROUP
+from .units import FAMILIES, unit
 
 __all__ = ["FORMATS", "LIBRARY", "error_percent", "gates_per_mac", "rows", "units"]
 
@@ -29,6 +30,8 @@ _SIZES = (1, 8)
 FORMATS: dict[str, tuple[Format, Format]] = {
     "w4a4": (Dense(4), Dense(4, GROUP)),
     "w4a8": (Dense(8), Dense(4, GROUP)),
+    "w4a4-linear": (Dense(4), Dense(4, 32, group_scale="linear8")),
+    "w4a8-linear": (Dense(8), Dense(4, 32, group_scale="linear8")),
     "w8a8": (Dense(8), Dense(8)),
     "mxfp4": (MX("fp4"), MX("fp4")),
     "mxint8": (MX("int8"), MX("int8")),
@@ -63,8 +66,9 @@ def error_percent(family: str) -> float:
 
 
 def units() -> list[tuple[str, int, int]]:
-    """Family, lanes and size of every rival that is measured."""
-    return [(family, lanes, size) for family in FORMATS for lanes in _LANES for size in _SIZES]
+    """Family, lanes and size of every rival that is measured; group scales are those of the sweep."""
+    families = [family for family in FORMATS if "-linear" not in family]
+    return [(family, lanes, size) for family in families for lanes in _LANES for size in _SIZES]
 
 
 def rows(gates: dict[tuple[str, int, int], float]) -> list[dict[str, Any]]:

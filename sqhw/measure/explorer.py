@@ -15,8 +15,9 @@ from sw_reference.format import as_parameters
 
 from ..tools.tools import ToolError
 from .accuracy_claims import by_name
+from .rivals.catalogue import GROUP, RIVALS
 from .tables import Record
-from .units import CONFIGS, FAMILIES, GROUP, RIVALS, best
+from .units import CONFIGS, FAMILIES, best
 
 __all__ = ["LOSSES", "chromium", "front", "headless", "libraries", "page", "points", "screenshot"]
 

@@ -19,24 +19,28 @@ from .fpga_page import tables
 from .goals import clock_verdicts
 from .parts import Emitted, combine, emit, job, multiplies, parts
 from .tables import Begin
-from .units import FAMILIES, SQ, Unit, harnessed, unit, units
+from .units import FAMILIES, Unit, harnessed, unit
 
 __all__ = ["PLACED_ARRAY", "SEEDS", "measure", "tables"]
 
-SEEDS = (1, 2, 3, 4, 5)
+SEEDS = (1, 2, 3)
 """Of place and route."""
 
 PLACED_ARRAY = (2, 2)
 """The array that is placed and routed: larger ones have longer wires, and 8 x 8 fits no ECP5."""
 
-_VARIANTS = (
-    *("sq-sentinel", "sq-dense", "sq-sq", "sq-int8-one"),
-    *("w4a4-pairs", "w4a8-pairs", "w6a6-pairs", "w8a8-pairs", "w4a4-operators"),
-)
-"""What is measured in gates only, to be set against another form of the same."""
+_FAMILIES = {
+    16: ("sq-long", "sq", "w4a4", "w4a8", "w8a8", "nvfp4"),
+    32: ("lean-long", "lean", "fine", "w4a4-linear", "w4a8-linear", "w8a8", "nvfp4"),
+}
+"""What is mapped, by lanes."""
 
-_ARRAYS = ("sq", "sq-long", "sq-int8", "w4a4", "w4a8", "w8a8")
-"""Of which arrays are mapped to an FPGA's cells too."""
+_PLACED = (
+    *((16, family, shape) for family in ("sq-long",) for shape in (None, PLACED_ARRAY)),
+    *((32, family, shape) for family in ("lean-long",) for shape in (None, PLACED_ARRAY)),
+    *((16, "sq", None), (16, "w4a8", None), (32, "lean", None), (32, "w4a8-linear", None)),
+)
+"""What is placed and routed: lanes, family, shape."""
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -52,36 +56,28 @@ def measure(
     nextpnr_ecp5()  # what is missing is said before work starts
     survey = _Survey(workers, begin, cache)
     with frozen() if finished else nullcontext():
-        survey.synthesize([u for u in units() if u.family not in _VARIANTS and u.lanes in SQ])
+        survey.synthesize(measured_units())
         survey.place(placed_units())
     return survey.document(command=command)
 
 
 def targets_of(unit: Unit, emitted: Emitted) -> list[Target]:
-    """What a unit is synthesized for: FPGAs where they show something new."""
-    narrow = unit.lanes == min(SQ)
-    large = unit.family == "fp16"
-    if unit.family in _VARIANTS or (large and not narrow) or unit.lanes not in SQ:
-        return []
-    if unit.shape:
-        return [TARGETS["ecp5"]] if unit.family in _ARRAYS else []
+    """What a unit is synthesized for: ECP5, without DSP blocks too where it would take some; elements of 16
+    lanes for other FPGAs too."""
     chosen = [TARGETS["ecp5"]]
     if multiplies(emitted):
         chosen.append(TARGETS["ecp5-nodsp"])
-    return chosen + ([TARGETS["ice40"], TARGETS["xc7"]] if narrow and not large else [])
+    return chosen + ([TARGETS["ice40"], TARGETS["xc7"]] if unit.lanes == min(_FAMILIES) else [])
+
+
+def measured_units() -> list[Unit]:
+    """What is mapped: processing elements."""
+    return [unit(family, lanes, None) for lanes, named in _FAMILIES.items() for family in named]
 
 
 def placed_units() -> list[Unit]:
-    """What is placed and routed, what is compared most often first."""
-    elements = [u for u in units() if not u.shape and u.lanes in SQ and u.family not in (*_VARIANTS, "fp16")]
-    long = [
-        unit(family, lanes, shape)
-        for family in ("sq-long", "sq-int8-long")
-        for shape in (None, PLACED_ARRAY)
-        for lanes in SQ
-    ]
-    both = [u for u in elements if u.family in ("sq", "w4a8", "w8a8")]
-    return [*long, *both, *(u for u in elements if u.lanes == min(SQ) and u not in (*long, *both))]
+    """What is placed and routed, what has goals first."""
+    return [unit(family, lanes, shape) for lanes, family, shape in _PLACED]
 
 
 @dataclass

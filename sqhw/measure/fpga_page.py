@@ -52,7 +52,7 @@ def page(report: Record) -> str:
 
 
 _METHOD = """\
-The units of [area](area.md), on FPGAs: alone, and some as arrays.
+Units of [area](area.md), on FPGAs: alone, and some as arrays of 2 x 2.
 
 * **ECP5, iCE40, Xilinx 7**: after mapping, before packing. A carry cell of ECP5 counts as two LUTs. A
   column shows DSP blocks where a unit has any: all other products are sums of partial products.

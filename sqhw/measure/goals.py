@@ -2,65 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .units import best
+from .units import CONFIGS, beside, best
 
-__all__ = ["clock_verdicts", "smallest", "verdicts"]
+__all__ = ["clock_verdicts", "energy_verdicts", "smallest", "verdicts"]
 
-_OWN = ("sq", "sq-shared", "sq-int8", "sq-int8-one")
-_RATIOS = (
-    *(
-        (family, lanes, size, rival, limit)
-        for family in _OWN
-        for lanes, size, rival, limit in (
-            (16, "pe", "w4a8", 0.95),
-            (16, "pe", "w8a8", 0.50),
-            (32, "pe", "w4a8", 0.75),
-            (32, "pe", "w8a8", 0.38),
-            (32, "8x8", "w4a8", 0.68),
-            (32, "8x8", "w8a8", 0.35),
-            (32, "8x8", "fp16", 0.06),
-            (32, "8x8", "w4a4", 1.30),
-        )
-    ),
-    ("paper", 16, "8x8", "w6a6", 0.64),
+_LEAST = {
+    "lean": {"w4a8": 0.75, "w4a4": 1.22, "w8a8": 0.43, "nvfp4": 0.71},
+    "fine": {"w4a8": 0.80, "w4a4": 1.30, "w8a8": 0.46, "nvfp4": 0.75},
+    "sq-sq": {"w8a8": 0.50, "nvfp4": 0.82},
+    "sq": {"w4a8": 1.10, "w8a8": 0.75},
+    "paper": {"w6a6": 0.64},
+}
+_RATIOS = tuple(
+    (family, lanes, rival, limit)
+    for family, every in (
+        ("lean", (32, 64)),
+        ("fine", (32, 64)),
+        ("sq-sq", (32,)),
+        ("sq", (16,)),
+        ("paper", (16,)),
+    )
+    for lanes in every
+    for rival, limit in _LEAST[family].items()
 )
-"""Family, lanes, size, rival, the most gates in units of the rival's smallest form."""
+"""Family, lanes, rival, the most gates of an array in units of the rival's smallest form."""
+
+_SIZE = "8x8"
 
 _MHZ = tuple(
     (family, lanes, size, least)
-    for family in ("sq-long", "sq-int8-long")
-    for size, least in (("pe", 180), ("2x2", 150))
-    for lanes in (16, 32)
+    for family, lanes in (("sq-long", 16), ("lean-long", 32))
+    for size, least in (("pe", 220), ("2x2", 170))
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.fpga.PLACED_ARRAY`)."""
 
-_OUTLIER_PATH = tuple((family, 32, "8x8", 0.22) for family in _OWN)
-"""The most of an array that the outlier path may take: what it has more than one without outliers."""
+_FLOORS = {**dict.fromkeys(("sq", "sq-sq"), "sq-dense"), "paper": "w4a8"}
+"""Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator.
+That of *lean* and *fine* is INT4 x INT4, of as many lanes and the same group scales."""
 
-_FLOORS = {**dict.fromkeys(_OWN, "sq-dense"), "paper": "w4a8"}
-"""Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator."""
+_CLOCKED = ("lean", "fine")
+"""Families that should not be slower than INT4 x INT8: the ratio at a period is at most that of areas."""
 
 
 def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every goal of area with what was measured, whether it is met, and the floor where there is one."""
     gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
     result = []
-    for family, lanes, size, rival, limit in _RATIOS:
-        base, own = smallest(gates, rival, lanes, size), gates.get((family, lanes, size))
-        floor = smallest(gates, _FLOORS[family], lanes, size)
+    for family, lanes, rival, limit in _RATIOS:
+        config = CONFIGS[family](lanes)
+        base = smallest(gates, beside(rival, config), lanes, _SIZE)
+        own = gates.get((family, lanes, _SIZE))
+        floor_is = _FLOORS.get(family) or beside("w4a4", config)
+        floor = smallest(gates, floor_is, lanes, _SIZE)
         value = own / base if own and base else None
-        verdict = _verdict(f"{_name(family, lanes, size)} / {rival}, gates", value, limit, most=True)
+        verdict = _verdict(f"{_name(family, lanes, _SIZE)} / {rival}, gates", value, limit, most=True)
         if floor and base:
-            verdict |= {"floor": round(floor / base, 3), "floor_is": _FLOORS[family]}
+            verdict |= {"floor": round(floor / base, 3), "floor_is": floor_is}
         result.append(verdict)
-    for family, lanes, size, limit in _OUTLIER_PATH:
-        own, without = gates.get((family, lanes, size)), gates.get(("sq-dense", lanes, size))
-        path = 1 - without / own if own and without else None
-        name = f"outlier path of {_name(family, lanes, size)}, share of gates"
-        result.append(_verdict(name, path, limit, most=True))
+        if family in _CLOCKED and rival == "w4a8" and value:
+            result += _at_periods(document, _name(family, lanes, _SIZE), value)
+    return result
+
+
+def _at_periods(document: Mapping[str, Any], name: str, ratio: float) -> list[dict[str, Any]]:
+    """The ratio to INT4 x INT8 at each period that both reach, against that of areas."""
+    worst: dict[float, float] = {}
+    for row in document.get("reach_ratios", ()):
+        if row["unit"] == name and row["to"].startswith("w4a8"):
+            worst[row["period"]] = max(worst.get(row["period"], 0), row["gates"])
+    return [
+        _verdict(f"{name} / w4a8, gates at {period:g} ns", value, round(ratio, 3), most=True)
+        for period, value in worst.items()
+    ]
+
+
+_ENERGY = (("lean", 32, "w4a8", 0.65), ("lean", 32, "w8a8", 0.36))
+"""Family, lanes, rival, the most energy in units of the rival's form of least energy."""
+
+
+def energy_verdicts(ratios: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same of energy per multiplication, from its ratios to every rival of the same group scales."""
+    result = []
+    for family, lanes, rival, limit in _ENERGY:
+        name = f"{family}_{lanes}"
+        found = [r["with_clock"] for r in ratios if r["unit"] == name and r["to"].startswith(rival)]
+        result.append(_verdict(f"{name} / {rival}, energy", max(found, default=None), limit, most=True))
     return result
 
 

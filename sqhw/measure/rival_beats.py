@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
-from sw_reference.format import GROUP_SCALE_BITS, DenseFormat
+from sw_reference.format import DenseFormat
 from sw_reference.quantize import quantize_dense
 
-from .units import GROUP, RIVALS
+from .rivals.catalogue import GROUP, RIVALS, linear_group
 
 __all__ = ["DRIVEN", "Beats", "rival_beats"]
 
@@ -27,16 +27,27 @@ _Encoder = Callable[[NDArray[np.float32], int, str], _Fields]
 """Makes fields of a matrix, given the lanes and the name of the member for codes."""
 
 
-def _integers(bits: Literal[4, 8], group: int | None) -> _Encoder:
+def _integers(bits: Literal[4, 8], form: Callable[[int], DenseFormat] | None = None) -> _Encoder:
+    """Integers, in the format that so many lanes take if they have group scales."""
+
     def fields(x: NDArray[np.float32], lanes: int, name: str) -> _Fields:
-        tensor = quantize_dense(x, DenseFormat(bits, group))
+        fmt = form(lanes) if form else DenseFormat(bits)
+        tensor = quantize_dense(x, fmt)
         codes = tensor.codes.reshape(len(x), -1, lanes)
-        if tensor.group_scale is None or group is None:
+        if tensor.group_scale is None or fmt.group is None:
             return {name: [(codes, bits)]}
-        scale = np.repeat(tensor.group_scale, group // lanes, axis=1)[:, : codes.shape[1]]
-        return {name: [(codes, bits)], "group_scale": [(scale[:, :, None], GROUP_SCALE_BITS)]}
+        scale = np.repeat(tensor.group_scale, fmt.group // lanes, axis=1)[:, : codes.shape[1]]
+        return {name: [(codes, bits)], "group_scale": [(scale[:, :, None], fmt.group_scale_bits)]}
 
     return fields
+
+
+def _linear(lanes: int) -> DenseFormat:
+    return DenseFormat(4, linear_group(lanes), scale="linear8")
+
+
+def _e3m3(lanes: int) -> DenseFormat:
+    return DenseFormat(4, GROUP)
 
 
 def _blocks(encoder: MX | NVFP4 | IF4, bits: int, scale_bits: int) -> _Encoder:
@@ -53,9 +64,11 @@ def _blocks(encoder: MX | NVFP4 | IF4, bits: int, scale_bits: int) -> _Encoder:
 
 
 _ENCODERS: Mapping[str, tuple[_Encoder, _Encoder]] = {
-    "w4a4": (_integers(4, None), _integers(4, GROUP)),
-    "w4a8": (_integers(8, None), _integers(4, GROUP)),
-    "w8a8": (_integers(8, None), _integers(8, None)),
+    "w4a4": (_integers(4), _integers(4, _e3m3)),
+    "w4a8": (_integers(8), _integers(4, _e3m3)),
+    "w4a4-linear": (_integers(4), _integers(4, _linear)),
+    "w4a8-linear": (_integers(8), _integers(4, _linear)),
+    "w8a8": (_integers(8), _integers(8)),
     "mxfp4": (_blocks(MX("fp4"), 4, 8), _blocks(MX("fp4"), 4, 8)),
     "mxint8": (_blocks(MX("int8"), 8, 8), _blocks(MX("int8"), 8, 8)),
     "nvfp4": (_blocks(NVFP4(), 4, 7), _blocks(NVFP4(), 4, 7)),

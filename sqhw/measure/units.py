@@ -6,38 +6,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from typing import Literal
 
 from amaranth.lib import wiring
 
 from sw_reference.format import DenseFormat, SQFormat
 
-from ..config import ArrayConfig, PEConfig
+from ..config import PEConfig
 from ..presets import preset
-from .core import BareArray, BarePE, ShiftHarness
-from .rivals.array import Rival, RivalArray
-from .rivals.fp16_dot import FP16Decode, FP16Dot
-from .rivals.if4_dot import IF4Decode, IF4Dot
-from .rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
-from .rivals.mx_dot import MXDot
-from .rivals.nvfp4_dot import NVFP4Dot
+from .core import ShiftHarness, bare
+from .rivals.catalogue import GROUP, linear_group, rival_array
 
 __all__ = [
     "CONFIGS",
     "FAMILIES",
-    "LANES",
-    "RIVALS",
-    "SIZES",
+    "MEASURED",
     "SQ",
     "Unit",
+    "alike",
+    "beside",
     "best",
     "harnessed",
     "operand_bits",
+    "own_unit",
     "unit",
     "units",
 ]
-
-GROUP = 64
-"""Elements per group scale of INT4 weights, on all sides."""
 
 
 @dataclass(frozen=True)
@@ -98,73 +92,16 @@ class Family:
         return self.title.removesuffix(", float32 sums")
 
 
-def _integer(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Rival:
-    column = {"b": 0, "group_scale": 1} if group else {"b": 0}
-    return Rival(IntegerMAC, (a_bits, b_bits, lanes, group), {"a": 0, "valid": 1, "clear": -1}, column)
+def _first(bank: int, outliers: int, high: Literal["fp16", "int8"]) -> PEConfig:
+    """A beat per bank, the mask as a bitmap, a lane for each outlier."""
+    return PEConfig(SQFormat(bank, outliers, high), DenseFormat(4, GROUP), bank, outliers)
 
 
-def _paired(a_bits: int, b_bits: int, lanes: int, group: int | None) -> Rival:
-    """The same with the SQ unit's dense lanes: sums of pairs once per row, choices once per column."""
-    plain = _integer(a_bits, b_bits, lanes, group)
-    decode = {"a": (PairSums, (a_bits, lanes)), "b": (PairPicks, (b_bits, lanes))}
-    return replace(plain, unit=PairedMAC, decode=decode)
-
-
-def _fp16(lanes: int) -> Rival:
-    decode = (FP16Decode, (lanes,))
-    row = {"a": 0, "valid": -1, "clear": -1}
-    return Rival(FP16Dot, (lanes,), row, {"b": 0}, {"a": decode, "b": decode})
-
-
-def _nv(unit: Callable[..., wiring.Component], lanes: int) -> Rival:
-    row = {"a": 0, "scale_a": 1, "valid": 1, "clear": -1}
-    return Rival(unit, (lanes,), row, {"b": 0, "scale_b": 1})
-
-
-def _if4(lanes: int) -> Rival:
-    decode = (IF4Decode, (lanes,))
-    return replace(_nv(IF4Dot, lanes), decode={"a": decode, "b": decode})
-
-
-def _mx(element: str, lanes: int) -> Rival:
-    row = {"a": 0, "scale_a": 0, "valid": 0, "clear": -1}
-    return Rival(MXDot, (element, lanes), row, {"b": 0, "scale_b": 0})
-
-
-RIVALS: dict[str, Callable[[int], Rival]] = {
-    "w4a4": lambda lanes: _integer(4, 4, lanes, GROUP),
-    "w4a8": lambda lanes: _integer(8, 4, lanes, GROUP),
-    "w6a6": lambda lanes: _integer(6, 6, lanes, None),
-    "w8a8": lambda lanes: _integer(8, 8, lanes, None),
-    "w4a4-pairs": lambda lanes: _paired(4, 4, lanes, GROUP),
-    "w4a8-pairs": lambda lanes: _paired(8, 4, lanes, GROUP),
-    "w6a6-pairs": lambda lanes: _paired(6, 6, lanes, None),
-    "w8a8-pairs": lambda lanes: _paired(8, 8, lanes, None),
-    "fp16": _fp16,
-    "mxfp4": lambda lanes: _mx("fp4", lanes),
-    "mxint8": lambda lanes: _mx("int8", lanes),
-    "nvfp4": lambda lanes: _nv(NVFP4Dot, lanes),
-    "if4": _if4,
-}
-"""What SQ hardware is compared with by name, given the lanes. Rows hold activations, columns weights."""
-
-_OPERATORS = {
-    "w4a4-operators": lambda lanes: replace(_integer(4, 4, lanes, GROUP), unit=OperatorMAC),
-}
-"""No rival: it shows what compressor trees are worth."""
-
-SQ: dict[int, PEConfig] = {
-    16: preset("default"),
-    32: PEConfig(SQFormat(32, 1, "fp16"), DenseFormat(4, GROUP), lanes=32, outlier_lanes=1),
-}
+SQ: dict[int, PEConfig] = {lanes: _first(lanes, 1, "fp16") for lanes in (16, 32)}
 """SQ configurations with FP16 high codes, by lanes: one outlier and a lane for it, so that no beat stalls."""
 
-_INT8 = {
-    16: PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, GROUP), lanes=16, outlier_lanes=2),
-    32: PEConfig(SQFormat(32, 2, "int8"), DenseFormat(4, GROUP), lanes=32, outlier_lanes=2),
-    64: PEConfig(SQFormat(64, 4, "int8"), DenseFormat(4, GROUP), lanes=64, outlier_lanes=4),
-}
-"""The same with two INT8 outliers, or four of 64, and a lane for each."""
+_INT8 = {lanes: _first(lanes, 2, "int8") for lanes in (16, 32)}
+"""The same with two INT8 outliers."""
 
 
 def _int8_one(config: PEConfig) -> PEConfig:
@@ -198,13 +135,13 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
     "sq-shared": lambda lanes: _shared(SQ[lanes]),
     "sq-int8": lambda lanes: _INT8[lanes],
-    "sq-int8-long": lambda lanes: replace(_INT8[lanes], pipeline="long"),
     "sq-int8-one": lambda lanes: _int8_one(SQ[lanes]),
     "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(_INT8[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
     "paper": lambda lanes: preset("paper"),
     "lean": lambda lanes: _one_step(2, lanes),
+    "lean-long": lambda lanes: replace(_one_step(2, lanes), pipeline="long"),
     "fine": lambda lanes: _one_step(4, lanes),
 }
 """SQ hardware by family, given the lanes."""
@@ -216,13 +153,13 @@ FAMILIES: dict[str, Family] = {
     "sq-long": Family("SQ x INT4, long pipeline"),
     "sq-shared": Family("SQ x INT4, shared multiplier"),
     "sq-int8": Family("SQ (2 INT8 high) x INT4"),
-    "sq-int8-long": Family("SQ (2 INT8 high) x INT4, long pipeline"),
     "sq-int8-one": Family("SQ (1 INT8 high) x INT4"),
     "sq-sentinel": Family("SQ x INT4, sentinel"),
     "sq-dense": Family("SQ x INT4, no outliers"),
     "sq-sq": Family("SQ x SQ"),
     "paper": Family("SQ (INT8 high, sentinel) x INT8"),
     "lean": Family("SQ lean (2 INT8 by index) x INT4"),
+    "lean-long": Family("SQ lean (2 INT8 by index) x INT4, long pipeline"),
     "fine": Family("SQ fine (4 INT8 by index) x INT4"),
     "w4a4": Family("INT4 x INT4", 4, _GROUP_BITS),
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
@@ -230,6 +167,10 @@ FAMILIES: dict[str, Family] = {
     "w8a8": Family("INT8 x INT8", 8, 8),
     "w4a4-pairs": Family("INT4 x INT4, pairs", 4, _GROUP_BITS),
     "w4a8-pairs": Family("INT4 x INT8, pairs", 8, _GROUP_BITS),
+    "w4a4-linear": Family("INT4 x INT4, 8-bit scale", 4),
+    "w4a8-linear": Family("INT4 x INT8, 8-bit scale", 8),
+    "w4a4-linear-pairs": Family("INT4 x INT4, 8-bit scale, pairs", 4),
+    "w4a8-linear-pairs": Family("INT4 x INT8, 8-bit scale, pairs", 8),
     "w6a6-pairs": Family("INT6 x INT6, pairs", 6, 6),
     "w8a8-pairs": Family("INT8 x INT8, pairs", 8, 8),
     "w4a4-operators": Family("INT4 x INT4, `*` and `+`", 4, _GROUP_BITS),
@@ -247,7 +188,20 @@ def operand_bits(unit: Unit) -> tuple[float, float]:
         config = CONFIGS[unit.family](unit.lanes)
         return config.sq.bits_per_element, config.dense.bits_per_element
     family = FAMILIES[unit.family]
+    if "-linear" in unit.family:
+        weights = DenseFormat(4, linear_group(unit.lanes), scale="linear8")
+        return family.row_bits, weights.bits_per_element
     return family.row_bits, family.column_bits
+
+
+def beside(rival: str, config: PEConfig) -> str:
+    """The form of a rival of INT4 weights that has the group scales of a configuration's."""
+    return f"{rival}-linear" if rival in ("w4a4", "w4a8") and config.dense.scale == "linear8" else rival
+
+
+def alike(rival: str, config: PEConfig) -> bool:
+    """Whether a rival's INT4 weights, if it has such, have the group scales of a configuration's."""
+    return rival[:2] != "w4" or ("-linear" in rival) == (config.dense.scale == "linear8")
 
 
 def best(family: str) -> tuple[str, ...]:
@@ -255,30 +209,31 @@ def best(family: str) -> tuple[str, ...]:
     return tuple(name for name in (family, f"{family}-pairs") if name in FAMILIES)
 
 
-SIZES: tuple[tuple[int, int] | None, ...] = (None, (8, 8))
-"""A processing element, and arrays: in the order in which they are measured."""
+_W4 = ("w4a4", "w4a8", "w4a4-pairs", "w4a8-pairs")
+_LINEAR = ("w4a4-linear", "w4a8-linear", "w4a4-linear-pairs", "w4a8-linear-pairs")
+_COMPARED = ("w8a8", "w8a8-pairs", "nvfp4")
+_MX = ("mxfp4", "mxint8")
+_ARRAY = (8, 8)
 
-LANES = (16, 32, 64)
-"""Multiplications per cycle of a processing element."""
-
-_ONE_STEP = ("lean", "fine")
-_WIDE = (
-    *_ONE_STEP,
-    *("sq-int8", "sq-dense", "nvfp4", "if4"),
-    *("w4a4", "w4a8", "w8a8", "w4a4-pairs", "w4a8-pairs", "w8a8-pairs"),
-)
-"""What is measured at 64 lanes, alone and as 8 x 8. MX units have no more than a block's 32."""
+MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
+    (32, _ARRAY): (
+        *("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX),
+        *("sq", "sq-int8", "sq-dense", "sq-sq", *_W4),
+    ),
+    (16, _ARRAY): (
+        *("sq", "sq-int8", "sq-sentinel", "sq-dense", *_W4, *_COMPARED),
+        *("paper", "w6a6", "w6a6-pairs", "fp16"),
+    ),
+    (64, _ARRAY): ("lean", "fine", *_LINEAR, *_COMPARED, "if4"),
+    (32, None): ("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX),
+    (16, None): ("sq", "sq-int8", "sq-sentinel", "paper", *_W4, *_COMPARED, "w4a4-operators"),
+}
+"""Families by lanes and shape. MX units have no more lanes than a block's 32."""
 
 
 def units() -> list[Unit]:
-    """Everything that is measured, at every size."""
-    return [
-        unit(family, lanes, size)
-        for size in SIZES
-        for lanes in LANES
-        for family in FAMILIES
-        if _exists(family, lanes)
-    ]
+    """Everything that is measured, in the order in which it is."""
+    return [unit(family, lanes, shape) for (lanes, shape), named in MEASURED.items() for family in named]
 
 
 def harnessed(measured: Unit) -> Unit:
@@ -287,27 +242,17 @@ def harnessed(measured: Unit) -> Unit:
     return replace(measured, family=f"{measured.family}-placed", make=make)
 
 
-def _exists(family: str, lanes: int) -> bool:
-    if lanes == max(LANES):
-        return family in _WIDE
-    if lanes == min(LANES) and family in _ONE_STEP:
-        return False
-    return family != "paper" or lanes == preset("paper").lanes
-
-
 def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
     """One family's hardware."""
-    return Unit(family, lanes, shape, partial(_make, family, lanes, shape))
+    if family in CONFIGS:
+        return own_unit(family, CONFIGS[family](lanes), shape)
+    return Unit(family, lanes, shape, partial(rival_array, family, lanes, shape))
 
 
-def _make(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
-    rows, columns = shape or (1, 1)
-    if family not in CONFIGS:
-        rival = (RIVALS | _OPERATORS)[family](lanes)
-        return RivalArray(rival, rows, columns, drained=shape is not None)
-    config = CONFIGS[family](lanes)
-    return BareArray(ArrayConfig(config, rows, columns)) if shape else BarePE(config)
+def own_unit(family: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
+    """SQ hardware of any configuration, by a name of its own."""
+    return Unit(family, config.lanes, shape, partial(bare, config, shape))
 
 
 def _harness(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:
-    return ShiftHarness(_make(family, lanes, shape))
+    return ShiftHarness(unit(family, lanes, shape).make())

@@ -13,10 +13,10 @@ from . import cache as store
 from .adders import explicit
 from .cache import CACHE
 from .libraries import Library
-from .targets import RECIPES, Target, front_end, mapping
+from .targets import Target, front_end, mapping
 from .tools import Tool, ToolError, yosys
 
-__all__ = ["CACHE", "Mapped", "Report", "gate_netlist", "map_recipes", "run_yosys", "synthesize"]
+__all__ = ["CACHE", "Mapped", "Report", "gate_netlist", "map_recipe", "run_yosys", "synthesize"]
 
 
 @dataclass(frozen=True)
@@ -117,36 +117,25 @@ class Mapped:
     netlist: Path
 
 
-def map_recipes(
-    verilog: str,
-    top: str,
-    library: Library,
-    *,
-    recipes: Sequence[str] = tuple(RECIPES),
-    shared: Sequence[str] = (),
-    cache: Path = CACHE,
-) -> dict[str, Mapped]:
-    """Maps a design to a timed library by some of :data:`~sqhw.tools.targets.RECIPES`.
+def map_recipe(
+    verilog: str, top: str, library: Library, recipe: str, *, shared: Sequence[str] = (), cache: Path = CACHE
+) -> Mapped:
+    """Maps a design to a timed library by one of :data:`~sqhw.tools.targets.RECIPES`.
 
     Other parameters, and errors, are those of :func:`synthesize`.
     """
     tool = yosys()
-    lines = [*_source(top, shared), front_end(library).replace("{flatten}", "-flatten"), "design -save front"]
-    names = {recipe: f"recipe{number}" for number, recipe in enumerate(recipes)}
-    for recipe, name in names.items():
-        lines += ["design -load front", mapping(library, recipe), "clean -purge"]
-        lines += [f"tee -q -o {name}.json stat -json", "setundef -zero", "splitnets"]
-        lines += [f"write_verilog -noattr -noexpr -nohex {name}.v"]
+    lines = [*_source(top, shared), front_end(library).replace("{flatten}", "-flatten")]
+    lines += [mapping(library, recipe), "clean -purge", "tee -q -o cells.json stat -json"]
+    lines += ["setundef -zero", "splitnets", "write_verilog -noattr -noexpr -nohex mapped.v"]
     script = "\n".join(lines) + "\n"
 
-    def make(folder: Path) -> dict[str, Any]:
+    def make(folder: Path) -> dict[str, int]:
         _run(tool, verilog, script, library.liberty, folder)
-        stats = {recipe: _stat(folder / f"{name}.json") for recipe, name in names.items()}
-        return {recipe: _by_module(modules, top)[top] for recipe, modules in stats.items()}
+        return _by_module(_stat(folder / "cells.json"), top)[top]
 
     folder = cache / _key(verilog, script, library.liberty, tool)
-    found = store.result(folder, make)
-    return {recipe: Mapped(found[recipe], folder / f"{name}.v") for recipe, name in names.items()}
+    return Mapped(store.result(folder, make), folder / "mapped.v")
 
 
 def _source(top: str, shared: Sequence[str]) -> list[str]:

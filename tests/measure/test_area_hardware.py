@@ -12,12 +12,14 @@ from amaranth.lib.wiring import In, Out
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.measure.core import BareArray, BarePE, ShiftHarness
 from sqhw.measure.rivals.array import RivalArray
+from sqhw.measure.rivals.catalogue import RIVALS
 from sqhw.measure.ungated import ungated
-from sqhw.measure.units import CONFIGS, RIVALS, SQ, harnessed, unit, units
+from sqhw.measure.units import CONFIGS, SQ, harnessed, unit, units
 from sqhw.packing import dense_beats, sq_beats, tile_beats
 from sqhw.pe.blocks import stepped
 from sqhw.pe.outliers import outlier_path
 from sqhw.presets import PRESETS
+from sw_reference.codes import GROUP_SCALE_VALUES
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.rivals import integer_dot
@@ -53,7 +55,7 @@ def run_array(dut, rows, columns, beats, count):
     return got
 
 
-@pytest.mark.parametrize("name", ["w4a4", "w4a8", "w6a6", "w8a8", "w4a8-pairs", "w8a8-pairs"])
+@pytest.mark.parametrize("name", ["w4a4", "w4a8", "w6a6", "w8a8", "w4a8-linear", "w4a8-pairs", "w8a8-pairs"])
 @pytest.mark.parametrize("size", [(1, 1, False), (3, 2, True)])
 def test_integer_rivals(name, size):
     rng = np.random.default_rng([SEED, *map(ord, name)])
@@ -63,7 +65,8 @@ def test_integer_rivals(name, size):
     beats = 4
     a = rng.integers(-(1 << a_bits - 1), 1 << a_bits - 1, (rows, beats, LANES))
     b = rng.integers(-(1 << b_bits - 1), 1 << b_bits - 1, (columns, beats, LANES))
-    group_scale = rng.integers(0, 64, (columns, beats))
+    values = np.arange(256) if "-linear" in name else GROUP_SCALE_VALUES
+    group_scale = rng.integers(0, len(values), (columns, beats))
     grouped = "group_scale" in rival.column
     row_beats = [
         [{"a": a[r, k].tolist(), "valid": 1, "clear": int(k == 0)} for k in range(beats)] for r in range(rows)
@@ -78,7 +81,8 @@ def test_integer_rivals(name, size):
     dut = RivalArray(rival, rows, columns, drained=drained)
     got = run_array(dut, row_beats, column_beats, beats, rows)
     want = [
-        [integer_dot(x, y, t if grouped else None) for y, t in zip(b, group_scale, strict=True)] for x in a
+        [integer_dot(x, y, values[t] if grouped else None) for y, t in zip(b, group_scale, strict=True)]
+        for x in a
     ]
     assert got == want
     assert len(got) * len(got[0]) == rows * columns

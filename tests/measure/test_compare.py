@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from sqhw.cli import main
+from sqhw.measure import committed, energy
 from sqhw.measure import compare as module
-from sqhw.measure import energy
 from sqhw.measure.compare import compare, table
-from sqhw.measure.cost import Point, cost
+from sqhw.measure.cost import cost
 from sqhw.measure.energy_points import beside_rivals, rival_point
 from sqhw.measure.units import unit
 from sqhw.presets import preset
 from sqhw.tools.targets import GENERIC
+from sqhw.tools.tools import package_version
 from sw_reference.activations import load_activations
 
 PERIODS = {"own_4_pe": 4.0, "w4a4_4_pe": 5.0, "w4a4_pairs_4_pe": 8.0}
@@ -37,7 +38,7 @@ def no_progress(stage, total=None):
 @pytest.fixture
 def report(tmp_path, monkeypatch):
     """In cells of no process, whose energy is measured, and periods that are told; one rival, for speed."""
-    monkeypatch.setattr(module, "rivals_of", lambda lanes: ["w4a4"])
+    monkeypatch.setattr(module, "rivals_of", lambda config: ["w4a4"])
     text = re.sub(
         r"direction *: *input;", "direction : input; capacitance : 0.01;", GENERIC.liberty.read_text()
     )
@@ -47,7 +48,7 @@ def report(tmp_path, monkeypatch):
         monkeypatch.setattr(each, "fetched", lambda name, cache=None: loads)
     monkeypatch.setattr(module.jobs, "run", lambda runs, **_: {key: run() for key, run in runs.items()})
     monkeypatch.setattr(module, "_clock_hint", lambda timed: None)
-    monkeypatch.setattr(module, "curve", lambda each, *_, **__: [Point("", 1.0, PERIODS[each.name])])
+    monkeypatch.setattr(module, "smallest_period", lambda each, *_, **__: PERIODS[each.name])
     accuracy = tmp_path / "accuracy.json"
     rotated = ROW | {"delta_percent": 1.0, "configuration": ROW["configuration"] | {"transform": "rotated"}}
     accuracy.write_text(json.dumps({"rows": [ROW, rotated]}))
@@ -59,6 +60,7 @@ def report(tmp_path, monkeypatch):
         begin=no_progress,
         command="test",
         accuracy=[accuracy, tmp_path / "none.json"],
+        committed=(tmp_path / "none.json", tmp_path / "none.json"),
         cache=tmp_path,
     )
 
@@ -92,7 +94,7 @@ def test_clock_and_energy_are_of_the_form_whose_area_counts(report, tmp_path):
     elements = {"own": beside_rivals(preset("tiny"))[0]} | {name: rival_point(name, 4) for name in forms}
     energies = {}
     for name, element in elements.items():
-        found = energy.simulate(element, load_activations().sites, 4, 2, tmp_path)
+        found = energy.simulate(element, load_activations().sites, energy.TOKENS, energy.COLUMNS, tmp_path)
         energies[name] = round((found["switching_per_mac"] + found["clock_per_mac"]) * energy.VOLT**2, 1)
     assert len({0.0, *energies.values()}) == 4
     assert {name: row["fj_per_mac"] for name, row in rows.items()} == {
@@ -147,3 +149,35 @@ def test_cells_come_from_one_place(tmp_path, capsys):
     liberty.write_text(GENERIC.liberty.read_text())
     assert main(["compare", "--library", "osu018", "--liberty", str(liberty)]) == 2
     assert "Cells must come from --library or --liberty, not from both" in capsys.readouterr().err
+
+
+def committed_reports(folder, **changed):
+    units = [
+        {"family": "w4a8", "lanes": 32, "size": size, "um2": 1000, "gates": 250, "clock": [{"period": 6.0}]}
+        for size in ("pe", "8x8")
+    ]
+    units.append({"family": "w8a8", "lanes": 32, "size": "8x8", "um2": 2000, "gates": 500})
+    tools = {tool: package_version(tool) for tool in committed.TOOLS}
+    same = {"made_from": committed.made_from(), "tools": tools, "libraries": {"area": {"title": "cells"}}}
+    area = same | {"units": units} | changed
+    energy = same | {"units": [{"name": "w4a8_32", "switching_per_mac": 1.0}]}
+    for name, report in (("area", area), ("energy", energy)):
+        (folder / name).write_text(json.dumps(report))
+    return folder / "area", folder / "energy"
+
+
+def test_rivals_of_committed_reports(tmp_path):
+    found = committed.rivals(32, "8x8", "cells", committed_reports(tmp_path))
+    assert found == {
+        "w4a8": committed.Known(1000, 250, 6.0, {"name": "w4a8_32", "switching_per_mac": 1.0}),
+        "w8a8": committed.Known(2000, 500, None, None),
+    }
+    assert committed.rivals(16, "8x8", "cells", committed_reports(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"made_from": "other code"}, {"tools": {}}, {"libraries": {"area": {"title": "other cells"}}}],
+)
+def test_reports_of_other_code_or_cells_say_nothing(tmp_path, changed):
+    assert committed.rivals(32, "8x8", "cells", committed_reports(tmp_path, **changed)) == {}

@@ -8,7 +8,8 @@ import pytest
 
 from sqhw.measure.cost import cost, curve
 from sqhw.measure.rivals.array import RivalArray
-from sqhw.measure.units import Unit, _integer
+from sqhw.measure.rivals.catalogue import integer
+from sqhw.measure.units import Unit
 from sqhw.tools.libraries import fetched
 from sqhw.tools.targets import GENERIC, RECIPES
 from sqhw.tools.timing import opensta
@@ -19,7 +20,7 @@ SMALL = next(iter(RECIPES))
 
 def small(shape):
     rows, columns = shape or (1, 1)
-    make = partial(RivalArray, _integer(4, 4, 4, None), rows, columns, drained=shape is not None)
+    make = partial(RivalArray, integer(4, 4, 4, None), rows, columns, drained=shape is not None)
     return Unit("small", 4, shape, make)
 
 

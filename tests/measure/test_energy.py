@@ -14,8 +14,10 @@ from sqhw.measure import energy, energy_page, energy_points
 from sqhw.measure.core import BarePE
 from sqhw.measure.rival_beats import DRIVEN, rival_beats
 from sqhw.measure.rivals.array import RivalArray
-from sqhw.measure.units import RIVALS, best
+from sqhw.measure.rivals.catalogue import RIVALS
+from sqhw.measure.units import CONFIGS, best
 from sqhw.packing import dense_beats, sq_beats
+from sqhw.presets import preset
 from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
 from sqhw.tools.liberty import Cell, read_cells
 from sqhw.tools.synth import gate_netlist
@@ -23,6 +25,7 @@ from sqhw.tools.targets import GENERIC, TARGETS
 from sqhw.tools.verilog import convert
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.activations import load_activations
+from sw_reference.codes import GROUP_SCALE_VALUES
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.quantize import quantize_dense
@@ -154,9 +157,15 @@ def golden_sum(family, lanes, x, w):
     """What the unit's accumulator holds in the end."""
     if family[0] == "w":
         a = quantize_dense(x, DenseFormat(int(family[3])))
-        b = quantize_dense(w, DenseFormat(int(family[1]), 64 if family[1] == "4" else None))
-        codes = (tensor.codes.astype(np.int64).reshape(-1, 64) for tensor in (a, b))
-        return integer_dot(*codes, None if b.group_scale is None else b.group_scale[0].astype(np.int64))
+        linear, group = "-linear" in family, 64 if family[1] == "4" else None
+        if linear:
+            group = 32
+        b = quantize_dense(w, DenseFormat(int(family[1]), group, scale="linear8" if linear else "e3m3"))
+        codes = (tensor.codes.astype(np.int64).reshape(-1, group or 64) for tensor in (a, b))
+        if b.group_scale is None:
+            return integer_dot(*codes)
+        scales = b.group_scale[0].astype(np.int64)
+        return integer_dot(*codes, scales if linear else GROUP_SCALE_VALUES[scales])
     encoded = [ENCODERS[family].encode(values) for values in (x, w)]
     if family in ("nvfp4", "if4"):
         dot, unit = (nvfp4_dot, 1) if family == "nvfp4" else (if4_dot, 49)
@@ -200,9 +209,11 @@ def test_document_and_section():
     assert document["ratios"][0] == {"unit": "sq_16", "to": "w4a4_16", "switching": 0.429, "with_clock": 0.5}
     assert json.loads(json.dumps(document)) == document
     assert [ratio["to"] for ratio in document["ratios"]] == [f"{family}_16" for family in DRIVEN]
+    assert document["goals"][0]["measured"] is None
     page = energy_page.page(document)
     assert "| sq_16 | 16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
-    assert "| sq_16 | 16 | w4a4_16 | 0.429 | 0.500 |" in page
+    assert "| energy per MAC of | lanes | / w4a4_16 |" in page
+    assert "| sq_16 | 16 | 0.500 |" in page
     assert "| sq_16 | 16 | 1.0 | 3.0 | 1.0 | 2.50 |" in page
 
 
@@ -215,9 +226,12 @@ def test_own_point_beside_rivals():
     config = PEConfig(SQFormat(64, 4, "int8"), DenseFormat(4, 64), lanes=64, outlier_lanes=4)
     own, *rivals = energy_points.beside_rivals(config)
     assert (own.name, own.title) == ("own_64", "SQ 64/4 INT8 x INT4")
-    assert [r.name for r in rivals] == [f"{f}_64" for f in DRIVEN if not f.startswith("mx")]
-    assert energy_points.rivals_of(16) == list(DRIVEN)
-    assert energy_points.rivals_of(128) == ["w8a8", "nvfp4", "if4"]
+    names = ("w4a4", "w4a4_pairs", "w4a8", "w4a8_pairs", "w8a8", "w8a8_pairs", "nvfp4", "if4")
+    assert [r.name for r in rivals] == [f"{name}_64" for name in names]
+    assert energy_points.rivals_of(CONFIGS["sq"](16)) == [f for f in DRIVEN if "-linear" not in f]
+    assert energy_points.rivals_of(preset("lean")) == [f for f in DRIVEN if f not in ("w4a4", "w4a8")]
+    wide = PEConfig(SQFormat(128, 4, "int8"), DenseFormat(4, 128), lanes=128, outlier_lanes=4)
+    assert energy_points.rivals_of(wide) == ["w8a8", "nvfp4", "if4"]
     document = energy.document([result("own_16", 3.0), result("if4_16", 6.0)], [], command="command")
     assert document["gating"] == []
     assert document["ratios"] == [{"unit": "own_16", "to": "if4_16", "switching": 0.5, "with_clock": 0.571}]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sqhw.measure.rivals.array import RivalArray
+from sqhw.measure.rivals.catalogue import RIVALS
 from sqhw.measure.rivals.if4_dot import IF4Decode, IF4Dot
-from sqhw.measure.units import RIVALS
 from sw_reference.rivals import e2m1_value, if4_dot, if4_value, nvfp4_dot
 from tests.hardware import drive_pipeline
 

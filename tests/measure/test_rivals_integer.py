@@ -12,11 +12,23 @@ from amaranth.lib.wiring import In, Out
 from sqhw.arith.bit_heap import BitHeap
 from sqhw.measure.rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
 from sqhw.measure.rivals.products import add_signed_product
+from sw_reference.codes import GROUP_SCALE_VALUES
 from sw_reference.rivals import integer_dot
 from tests.hardware import drive_pipeline
 
 SEED = 20251206
-WIDTHS = [(4, 4, 64), (4, 8, 64), (8, 4, 64), (8, 4, None), (6, 6, None), (8, 8, None)]
+GROUP_SCALES = {"e3m3": GROUP_SCALE_VALUES, "linear8": np.arange(256)}
+"""Values by code."""
+WIDTHS = [
+    *(
+        (4, 4, 64, "e3m3"),
+        (4, 8, 64, "e3m3"),
+        (8, 4, 64, "e3m3"),
+        (4, 4, 64, "linear8"),
+        (8, 4, 64, "linear8"),
+    ),
+    *((8, 4, None, "e3m3"), (6, 6, None, "e3m3"), (8, 8, None, "e3m3")),
+]
 
 
 class Product(wiring.Component):
@@ -49,11 +61,11 @@ def test_every_product(a_bits, b_bits):
 class Paired(wiring.Component):
     """A PairedMAC with what stands once per row and column: the members of an IntegerMAC."""
 
-    def __init__(self, a_bits, b_bits, lanes, group, k_max):
-        self._mac = PairedMAC(a_bits, b_bits, lanes, group, k_max)
+    def __init__(self, a_bits, b_bits, lanes, group, scale, k_max):
+        self._mac = PairedMAC(a_bits, b_bits, lanes, group, scale, k_max)
         self._sides = PairSums(a_bits, lanes), PairPicks(b_bits, lanes)
         self.latency, self.bound = self._mac.latency, self._mac.bound
-        members = IntegerMAC(a_bits, b_bits, lanes, group, k_max).signature.members
+        members = IntegerMAC(a_bits, b_bits, lanes, group, scale, k_max).signature.members
         super().__init__(dict(members))
 
     def elaborate(self, platform):
@@ -70,14 +82,14 @@ class Paired(wiring.Component):
         return m
 
 
-def beats_of(rng, a_bits, b_bits, lanes, count, extreme):
-    """Operands of one dot product, its codes of tau, and which beats count."""
+def beats_of(rng, a_bits, b_bits, lanes, count, codes, extreme):
+    """Operands of one dot product, its group scales of so many codes, and which beats count."""
     tops = [1 << bits - 1 for bits in (a_bits, b_bits)]
     if extreme:
         a, b = (np.full((count, lanes), -top) for top in tops)
-        return a, b, np.full(count, 63), np.ones(count, bool)
+        return a, b, np.full(count, codes - 1), np.ones(count, bool)
     a, b = (rng.integers(-top, top, (count, lanes)) for top in tops)
-    return a, b, rng.integers(0, 64, count), rng.random(count) < 0.8
+    return a, b, rng.integers(0, codes, count), rng.random(count) < 0.8
 
 
 def run(dut, a_bits, b_bits, lanes, group, jobs):
@@ -97,14 +109,16 @@ def run(dut, a_bits, b_bits, lanes, group, jobs):
     ("unit", "lanes"),
     [*((IntegerMAC, n) for n in (1, 4, 16)), (Paired, 8), (OperatorMAC, 1), (OperatorMAC, 16)],
 )
-@pytest.mark.parametrize(("a_bits", "b_bits", "group"), WIDTHS)
-def test_integer_mac(a_bits, b_bits, group, unit, lanes):
+@pytest.mark.parametrize(("a_bits", "b_bits", "group", "scale"), WIDTHS)
+def test_integer_mac(a_bits, b_bits, group, scale, unit, lanes):
     rng = np.random.default_rng([SEED, a_bits, b_bits, lanes])
-    jobs = [beats_of(rng, a_bits, b_bits, lanes, rng.integers(1, 9), False) for _ in range(20)]
-    jobs.insert(7, beats_of(rng, a_bits, b_bits, lanes, 8, True))
-    dut = unit(a_bits, b_bits, lanes, group, k_max=8 * lanes)
+    codes = len(GROUP_SCALES[scale])
+    jobs = [beats_of(rng, a_bits, b_bits, lanes, rng.integers(1, 9), codes, False) for _ in range(20)]
+    jobs.insert(7, beats_of(rng, a_bits, b_bits, lanes, 8, codes, True))
+    dut = unit(a_bits, b_bits, lanes, group, scale, k_max=8 * lanes)
     got = run(dut, a_bits, b_bits, lanes, group, jobs)
-    want = [integer_dot(a[v], b[v], group_scale[v] if group else None) for a, b, group_scale, v in jobs]
+    values = GROUP_SCALES[scale]
+    want = [integer_dot(a[v], b[v], values[t[v]] if group else None) for a, b, t, v in jobs]
     assert got == want
     assert len(got) == 21
     # The bound is reached, so no narrower accumulator would do.
@@ -112,16 +126,17 @@ def test_integer_mac(a_bits, b_bits, group, unit, lanes):
     assert dut.latency == (3 if group else 2)
 
 
-@pytest.mark.parametrize(("a_bits", "b_bits", "group"), WIDTHS)
-def test_one_product_at_a_time(a_bits, b_bits, group):
+@pytest.mark.parametrize(("a_bits", "b_bits", "group", "scale"), WIDTHS)
+def test_one_product_at_a_time(a_bits, b_bits, group, scale):
     lanes = 16
     corners = [[-(1 << bits - 1), -1, 1, (1 << bits - 1) - 1] for bits in (a_bits, b_bits)]
     jobs = []
     for lane, x, y in itertools.product((0, 6, 15), *corners):
         a = np.where(np.arange(lanes) == lane, x, 0)[None]
         jobs.append((a, np.full((1, lanes), y), np.array([lane + 8]), np.array([True])))
-    dut = IntegerMAC(a_bits, b_bits, lanes, group and 64, k_max=4096)
-    want = [integer_dot(a, b, group_scale if group else None) for a, b, group_scale, _ in jobs]
+    dut = IntegerMAC(a_bits, b_bits, lanes, group, scale, k_max=4096)
+    values = GROUP_SCALES[scale]
+    want = [integer_dot(a, b, values[t] if group else None) for a, b, t, _ in jobs]
     assert run(dut, a_bits, b_bits, lanes, group, jobs) == want
     assert len(want) == 48
 
@@ -135,7 +150,8 @@ def test_one_product_at_a_time(a_bits, b_bits, group):
         ((4, 4, 16.0), TypeError, "Lanes must be an integer from 1 to 128, not 16.0"),
         ((4, 4, 16, 8), ValueError, "Group must be an integer from 16 to 65536, not 8"),
         ((4, 4, 16, 40), ValueError, "Group must be a multiple of the lanes (16), not 40"),
-        ((4, 4, 16, None, 15), ValueError, "K_max must be an integer from 16 to 1048576, not 15"),
+        ((4, 4, 16, 64, "e5m3"), ValueError, "Group scale must be 'e3m3' or 'linear8', not 'e5m3'"),
+        ((4, 4, 16, None, "e3m3", 15), ValueError, "K_max must be an integer from 16 to 1048576, not 15"),
     ],
 )
 def test_integer_mac_refuses(arguments, error, message):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from amaranth.hdl import Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from sw_reference.checks import check_choice, check_int
-from sw_reference.format import GROUP_SCALE_BITS, GROUP_SCALE_MAX
+from sw_reference.format import DenseFormat
 
 from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
-from ...config import K_LIMIT
 from ...pe.dense_lanes import DenseLanes, pair_picks, pair_sums, picks_layout, sums_layout
-from .products import add_signed_product
+from .products import K_LIMIT, add_signed_product
 
 __all__ = ["IntegerMAC", "OperatorMAC", "PairPicks", "PairSums", "PairedMAC"]
 
@@ -27,8 +26,9 @@ _GROUP_SCALE_SIGNIFICAND_MAX = 15
 class IntegerMAC(wiring.Component):
     """``acc = sum over beats of group_scale * sum(a * b)``, exact.
 
-    INT4 weights need a scale per group of elements: the e3m3 integer (8 + m) * 2**e that the SQ unit's
-    dense operand has. INT8 and INT6 weights do with a scale per row, which the output stage applies.
+    INT4 weights need a scale per group of elements, as the SQ unit's dense operand has: the e3m3 integer
+    (8 + m) * 2**e, or an integer of 8 bits. INT8 and INT6 weights do with a scale per row, which the output
+    stage applies.
 
     The scale multiplies the narrow sum of every beat, before the only accumulator. The alternative, to scale
     the sum of a group, needs a second accumulator: at 16 lanes 3,397 against 3,096 GE for INT4 x INT4 and
@@ -47,6 +47,8 @@ class IntegerMAC(wiring.Component):
         Products per cycle, 1..128.
     group : int, optional
         Elements per group scale, a multiple of ``lanes``; None for none.
+    scale : "e3m3" or "linear8"
+        The group scale's format.
     k_max : int
         The longest dot product; it sets the accumulator's width.
 
@@ -54,8 +56,8 @@ class IntegerMAC(wiring.Component):
     -------
     a, b : In(ArrayLayout(signed, lanes))
         In cycle 0. Every code is legal, the most negative included.
-    group_scale : In(6)
-        In cycle 1: fraction m in the lower half, exponent e in the upper. Only with group scales.
+    group_scale : In(6 or 8)
+        In cycle 1: e3m3 has fraction m in the lower half, exponent e in the upper. Only with group scales.
     valid : In(1)
         In cycle 1: the beat counts.
     clear : In(1)
@@ -70,7 +72,13 @@ class IntegerMAC(wiring.Component):
     """
 
     def __init__(
-        self, a_bits: int = 4, b_bits: int = 4, lanes: int = 16, group: int | None = None, k_max: int = 4096
+        self,
+        a_bits: int = 4,
+        b_bits: int = 4,
+        lanes: int = 16,
+        group: int | None = None,
+        scale: Literal["e3m3", "linear8"] = "e3m3",
+        k_max: int = 4096,
     ):
         check_choice("A bits", a_bits, (4, 6, 8))
         check_choice("B bits", b_bits, (4, 6, 8))
@@ -79,11 +87,14 @@ class IntegerMAC(wiring.Component):
             check_int("Group", group, lanes, 65536)
             if group % lanes:
                 raise ValueError(f"Group must be a multiple of the lanes ({lanes}), not {group!r}")
+        check_choice("Group scale", scale, ("e3m3", "linear8"))
         check_int("K_max", k_max, lanes, K_LIMIT)
+        weights = DenseFormat(4, group, scale=scale)
+        self._scale = scale
         self._lanes = lanes
         self._group = group
         self._beat_bound = lanes << (a_bits + b_bits - 2)
-        self._bound = -(-k_max // lanes) * self._beat_bound * (GROUP_SCALE_MAX if group else 1)
+        self._bound = -(-k_max // lanes) * self._beat_bound * weights.group_scale_max
         ports: dict[str, Any] = {
             **self._operands(a_bits, b_bits, lanes),
             "valid": In(1),
@@ -91,7 +102,7 @@ class IntegerMAC(wiring.Component):
             "acc": Out(signed_range(self._bound)),
         }
         if group:
-            ports["group_scale"] = In(GROUP_SCALE_BITS)
+            ports["group_scale"] = In(weights.group_scale_bits)
         super().__init__(ports)
 
     @staticmethod
@@ -131,6 +142,11 @@ class IntegerMAC(wiring.Component):
 
     def _scaled(self, m: Module, beat: Any) -> Any:
         """Returns ``beat * group_scale`` one cycle later."""
+        if self._scale == "linear8":
+            bound = self._beat_bound * ((1 << len(self.group_scale)) - 1)
+            heap = BitHeap(m, signed_range(bound), name="product")
+            heap.add_product(beat, self.group_scale)
+            return register(m, heap.sum(), name="product")
         fraction, exponent = (
             self.group_scale[:_GROUP_SCALE_FRACTION_BITS],
             self.group_scale[_GROUP_SCALE_FRACTION_BITS:],

@@ -13,8 +13,8 @@ from sw_reference.checks import check_int
 from ...arith.accumulator import Accumulator
 from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
-from ...config import K_LIMIT
 from .fp4_products import FP4_BITS, FP4_PRODUCT_MAX, add_fp4_product
+from .products import K_LIMIT
 
 __all__ = ["NVFP4_BLOCK", "SCALE_MAX", "SIGNIFICAND_MAX", "UE4M3_BITS", "NVFP4Dot", "split_scale"]
 

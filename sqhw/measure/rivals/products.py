@@ -8,7 +8,10 @@ from amaranth.hdl import Module, Signal, Value
 
 from ...arith.bit_heap import BitHeap
 
-__all__ = ["add_signed_product", "named"]
+__all__ = ["K_LIMIT", "add_signed_product", "named"]
+
+K_LIMIT = 1 << 20
+"""The longest dot product of a rival."""
 
 _PLAIN_BITS = 4
 """The widest factors whose product takes fewer gates as plain ANDs.
