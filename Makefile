@@ -67,7 +67,7 @@ synth: $(READY)  ## gates, and resources of FPGAs, of each processing element
 area ppa: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival (40 minutes; then seconds)
 	@$(SQHW) measure area $(OUTPUT_OPTION)
 
-fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside every rival (one to two hours; then seconds)
+fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside rivals (half an hour; then seconds)
 	@$(SQHW) measure fpga $(OUTPUT_OPTION)
 
 compare: $(READY)  ## one point beside every rival: area, clock, energy, bits, perplexity (PRESET=name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import click
 from sw_reference.files import write_text
 
 from ..config import ArrayConfig, PEConfig
-from ..console import Command, Outcome, command_line, progress, reading, refusing, say
+from ..console import Command, Outcome, command_line, progress, refusing, say
 from ..measure import area as areas
 from ..measure import energy as energies
 from ..measure import explore as space
@@ -43,11 +42,6 @@ _finished = click.option("--finished", is_flag=True, help="Report earlier runs' 
 @_finished
 @click.option("--note", default="", help="A remark that the report carries.")
 @library_options("areas of sky130, clocks on OSU018")
-@click.option(
-    "--former",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="An earlier report, to set its gates beside.",
-)
 @report_option("area")
 def area(
     workers: int,
@@ -56,7 +50,6 @@ def area(
     liberty: Path | None,
     nand: str | None,
     full_adder: str | None,
-    former: Path | None,
     output: Path,
 ) -> Outcome:
     """Measure area against clock, beside rivals, at equal multiplications per cycle.
@@ -64,8 +57,6 @@ def area(
     Results are kept under build/synth/cache: a run that was stopped goes on where it was.
     """
     own = own_cells(liberty, nand, full_adder)
-    with reading():
-        beside = json.loads(former.read_text()) if former else None
     with progress() as begin:
         report = areas.measure(
             workers=workers,
@@ -74,7 +65,6 @@ def area(
             own=own,
             finished=finished,
             note=note,
-            former=beside,
         )
     return outcome(report, areas.tables(report), output)
 

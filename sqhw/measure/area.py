@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -26,7 +27,9 @@ from .parts import Emitted, emit
 from .tables import Begin, Record
 from .units import Unit, unit, units
 
-__all__ = ["COMMON", "PERIODS", "TIMED", "measure", "tables", "timed_units"]
+__all__ = ["COMMITTED", "COMMON", "PERIODS", "TIMED", "measure", "tables", "timed_units"]
+
+COMMITTED = Path("docs/results/area.json")
 
 PERIODS = (5.0, 5.5, 6.0, 6.5, 7.0, 8.0)
 """Nanoseconds at which areas are reported."""
@@ -68,7 +71,7 @@ def measure(
     own: Library | None = None,
     finished: bool = False,
     note: str = "",
-    former: Record | None = None,
+    former: Path = COMMITTED,
     cache: Path = CACHE,
 ) -> dict[str, Any]:
     """Measures everything that the cache does not have yet; returns the report.
@@ -88,7 +91,7 @@ def measure(
     finished
         Report what earlier runs have finished; start no tool.
     former
-        An earlier report, whose gates are set beside.
+        A report that has gates of the ruler before this one: they are set beside, and kept.
 
     Raises
     ------
@@ -106,7 +109,8 @@ def measure(
         if survey.clocked.timed:
             survey.time(timed_units(measured))
         survey.check(checked)
-    report = survey.document(measured, command=command, note=note, former=former or {})
+    kept = json.loads(former.read_text())["former"] if former.exists() else []
+    report = survey.document(measured, command=command, note=note, former=kept)
     if not report["ratios"]:
         raise ToolError("No SQ unit is finished beside a rival yet: run without --finished")
     return report
@@ -199,7 +203,7 @@ class _Survey:
             self.flat[name] = self.library.gate_equivalents(report.cells)
 
     def document(
-        self, measured: Sequence[Unit], *, command: str, note: str, former: Record
+        self, measured: Sequence[Unit], *, command: str, note: str, former: Sequence[Record]
     ) -> dict[str, Any]:
         """Everything as JSON types: units, ratios, goals, and what follows."""
         described = {
@@ -224,11 +228,7 @@ class _Survey:
             "decode": decode(described, _DECODERS),
             "bits": bits(measured),
             "sums": [self._sum(name, whole) for name, whole in self.flat.items() if name in self.costs],
-            "former": [
-                {"unit": u["name"], "gates": u["gates"]}
-                for u in former.get("units", ())
-                if u["name"] in described and "gates" in u
-            ],
+            "former": [row for row in former if row["unit"] in described],
             "note": note,
         }
         return report | {"goals": verdicts(report)}

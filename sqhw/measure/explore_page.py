@@ -32,9 +32,9 @@ def front(report: Record, size: int) -> list[Record]:
 
 
 def measured(report: Record) -> Iterable[Record]:
-    """The points of the units whose area has goals, in arrays of 8 x 8."""
+    """The points of units with a bitmap whose area is measured as a whole, in arrays of 8 x 8."""
     for lanes in SQ:
-        for family in ("sq", "sq-shared", "sq-int8", "sq-int8-one"):
+        for family in ("sq", "sq-int8"):
             config = CONFIGS[family](lanes)
             wanted = {name: getattr(config.sq, name) for name in ("bank", "outliers", "high", "mask")}
             wanted |= {name: getattr(config, name) for name in ("lanes", "outlier_lanes")}
@@ -78,7 +78,7 @@ def page(report: Record) -> str:
         lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
         if report.get("rivals"):
             lines += ["", *markdown(*rival_rows(report, size)), "", _RIVALS]
-    lines += ["", "## The units of the goals", "", _UNITS, ""]
+    lines += ["", "## The units of the page on area", "", _UNITS, ""]
     return "\n".join([*lines, *markdown(*choice_rows(measured(report)))]) + "\n"
 
 
@@ -103,5 +103,5 @@ _GENERIC_BITS = {"capture": 8, "operand": 6}
 """Of reports that name no library, which have gates of no process."""
 
 _UNITS = """\
-The configurations of the units in [area.md](area.md), in arrays of 8 x 8. None of them ever stalls,
-whatever the data."""
+The configurations of the units with a bitmap in [area.md](area.md), in arrays of 8 x 8. None of them ever
+stalls, whatever the data."""

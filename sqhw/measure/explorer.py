@@ -34,6 +34,7 @@ _FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits",
 
 _ACTIVATIONS = {
     "w4a8": "W8 A8",
+    "w4a8-linear": "W8 A8",
     "w8a8": "W8 A8",
     "mxfp4": "W8 A-MXFP4",
     "nvfp4": "W8 A-NVFP4",

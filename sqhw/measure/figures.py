@@ -15,6 +15,7 @@ from sw_reference.files import write_text
 from ..tools.tools import package_version
 from .explorer import front, libraries
 from .tables import Record
+from .units import best
 
 Point = tuple[float, float]
 
@@ -108,24 +109,25 @@ def label(
         boxes.append(place(min(places, key=cost)))
 
 
-_SHOWN = ("lean", "fine", "sq", "sq-shared", "sq-int8", "sq-int8-one", "sq-dense", "sq-sq", "paper")
+_SHOWN = ("lean", "fine", "sq", "sq-int8", "sq-dense", "sq-sq", "paper")
 _RIVALS = ("w4a4", "w4a8", "w6a6", "w8a8", "mxfp4", "nvfp4", "mxint8")
 
 
 def area_blocks(report: Record, path: Path) -> Path:
     """Stacked bars of gates per MAC: SQ hardware by block, rivals whole and in their smaller form."""
     plot = pyplot()
-    figure, axes = plot.subplots(1, 2, figsize=(9, 5.2), sharey=True)
+    figure, axes = plot.subplots(1, 2, figsize=(9, 4.8), sharey=True)
     names = list(dict.fromkeys(b for u in report["units"] for b in u.get("blocks", {})))
     colours = {**dict(zip(names, _PALETTE + _MORE, strict=False)), "in all": GREY}
     titles = {u["family"]: u["title"] for u in report["units"]}
     families = [family for family in (*_SHOWN, *_RIVALS) if family in titles]
-    for axis, (lanes, size) in zip(axes, ((16, "pe"), (32, "8x8")), strict=True):
-        units = {u["family"]: u for u in report["units"] if (u["lanes"], u["size"]) == (lanes, size)}
+    for axis, lanes in zip(axes, (16, 32), strict=True):
+        units = {u["family"]: u for u in report["units"] if (u["lanes"], u["size"]) == (lanes, "8x8")}
         for place, family in enumerate(families):
-            forms = [units[form] for form in (family, f"{family}-pairs") if form in units]
+            weights = f"{family}-linear" if f"{family}-linear" in units else family
+            forms = [units[form] for form in best(weights) if form in units]
             if not forms:
-                axis.text(0, place, " no such array", va="center", fontsize=8, color=GREY)
+                axis.text(0, place, " not measured", va="center", fontsize=8, color=GREY)
                 continue
             unit, left = min(forms, key=lambda u: u["gates_per_mac"]), 0.0
             # Blocks are synthesized with borders kept; the bar's length is the unit's own gates.
@@ -136,7 +138,7 @@ def area_blocks(report: Record, path: Path) -> Path:
                 left += gates * scale
             axis.text(left, place, f" {left:.0f}", va="center", fontsize=8)
         axis.axhline(sum(family in _SHOWN for family in families) - 0.5, color=GREY, lw=0.6)
-        axis.set_title("one PE, 16 lanes" if size == "pe" else f"array of {size}, 32 lanes")
+        axis.set_title(f"array of 8 x 8, {lanes} lanes")
         axis.set_xlabel("gates (NAND2 = 1) per multiplication")
     axes[0].set_yticks(
         range(len(families)), [titles[family].removesuffix(", float32 sums") for family in families]
@@ -150,19 +152,10 @@ def area_blocks(report: Record, path: Path) -> Path:
 def area_bits(report: Record, path: Path) -> Path:
     """Bars of bits moved per multiplication: a PE alone, and arrays that reuse operands."""
     plot = pyplot()
-    lanes = min(u["lanes"] for u in report["bits"])
-    units = {(u["family"], u["size"]): u for u in report["bits"] if u["lanes"] == lanes}
-    families = (
-        "sq",
-        "sq-shared",
-        "sq-int8",
-        "sq-int8-one",
-        "sq-sentinel",
-        "sq-sq",
-        "paper",
-        *_RIVALS,
-        "fp16",
-    )
+    units: dict[tuple[str, str], Record] = {}
+    for u in report["bits"]:
+        units.setdefault((u["family"], u["size"]), u)  # of the lanes that are measured first
+    families = [f for f in (*_SHOWN, *_RIVALS, "fp16") if (f, "pe") in units and f != "sq-dense"]
     sizes = (("pe", "one PE", GREY), ("4x4", "array of 4 x 4", "#7ba7d1"), ("8x8", "array of 8 x 8", INK))
     figure, axis = plot.subplots(figsize=(8, 5.6))
     for index, (size, title, colour) in enumerate(sizes):
@@ -171,7 +164,7 @@ def area_bits(report: Record, path: Path) -> Path:
         axis.barh(places, bits, height=0.25, label=title, color=colour)
         for place, value in zip(places, bits, strict=True):
             axis.text(value, place, f" {value:.1f}", va="center", fontsize=7)
-    axis.axhline(6.5, color=GREY, lw=0.6)
+    axis.axhline(sum(f in _SHOWN for f in families) - 0.5, color=GREY, lw=0.6)
     names = [units[family, "pe"]["title"].removesuffix(", float32 sums") for family in families]
     axis.set_yticks(range(len(families)), names)
     axis.invert_yaxis()
@@ -183,15 +176,14 @@ def area_bits(report: Record, path: Path) -> Path:
 _CURVES = {
     "lean": ("#d62828", "-"),
     "fine": ("#7f1d1d", "-"),
-    "sq-int8": (ACCENT, "-"),
-    "sq-int8-one": ("#e3a857", "-"),
-    "sq": (INK, "-"),
-    "w4a4": ("#3f7f5f", "--"),
-    "w4a8": ("#7ba7d1", "--"),
-    "w8a8": ("#7a5195", "--"),
+    "w4a4-linear-pairs": ("#3f7f5f", "--"),
+    "w4a8-linear-pairs": ("#7ba7d1", "--"),
+    "w8a8-pairs": ("#7a5195", "--"),
     "nvfp4": (GREY, "--"),
+    "if4": (ACCENT, "--"),
     "mxfp4": ("#d98ba5", "--"),
 }
+_CURVES_LANES = 32
 
 
 def area_clock(report: Record, path: Path) -> Path:
@@ -199,14 +191,15 @@ def area_clock(report: Record, path: Path) -> Path:
     plot = pyplot()
     figure, axis = plot.subplots(figsize=(8, 4.8))
     for unit in report["units"]:
-        if unit["family"] in _CURVES and unit["size"] == "pe" and "clock" in unit:
+        key = (unit["lanes"], unit["size"])
+        if unit["family"] in _CURVES and key == (_CURVES_LANES, "pe") and "clock" in unit:
             colour, style = _CURVES[unit["family"]]
             gates = [point["gates"] / unit["macs"] for point in unit["clock"]]
             periods = [point["period"] for point in unit["clock"]]
             title = unit["title"].removesuffix(", float32 sums")
             axis.step(periods, gates, where="post", color=colour, ls=style, marker=".", label=title)
     axis.set(xlabel="period of the clock, ns", ylabel="gates (NAND2 = 1) per multiplication")
-    axis.set_title(f"one PE on {report['libraries']['clock']['title']}")
+    axis.set_title(f"one PE of {_CURVES_LANES} lanes on {report['libraries']['clock']['title']}")
     axis.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return save(figure, path)
 

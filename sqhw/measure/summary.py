@@ -8,7 +8,7 @@ from typing import Any
 
 from .energy import femtojoules
 from .tables import Columns, Record, markdown, rows
-from .units import best, operand_bits, unit
+from .units import CONFIGS, beside, best, operand_bits, unit
 
 __all__ = ["PRODUCTS", "REPORTS", "Product", "document", "table"]
 
@@ -43,8 +43,8 @@ PRODUCTS = (
     Product("lean", "SQ `lean`: 2 of 32 INT8", "lean", 32, "imported, A 2/32 e3m2s index"),
     Product("fine", "SQ `fine`: 4 of 32 INT8", "fine", 32, "imported, A 4/32 e3m2s index"),
     Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "imported, A 1/16 e5m3 fp16"),
-    Product("w4a4", "INT4", "w4a4", 32, None),
-    Product("w4a8", "INT8", "w4a8", 32, "imported, A8"),
+    Product("w4a4", "INT4", "w4a4-linear", 32, None),
+    Product("w4a8", "INT8", "w4a8-linear", 32, "imported, A8"),
     Product("w8a8", "INT8, weights too", "w8a8", 32, "W8 A8"),
     Product("nvfp4", "NVFP4", "nvfp4", 32, "imported, A-NVFP4"),
     Product("if4", "IF4", "if4", 32, "imported, A-IF4"),
@@ -60,7 +60,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     weights, of INT8 weights beside INT8 activations in ``w8a8``.
     """
     units = {(u["family"], u["lanes"], u["size"]): u for u in area["units"]}
-    clocks = {entry["unit"]: entry["fastest"] for entry in area["reach"]}
+    clocks = {key[:2]: u["clock"][0]["period"] for key, u in units.items() if key[2] == "pe" and "clock" in u}
     switched = {u["name"]: u for u in energy["units"]}
     losses = {row["scheme"]: row for row in imported["rows"]}
     found = []
@@ -69,7 +69,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
         loss = losses.get(product.scheme or "", {})
         form = own["family"] if own else product.family
         element = switched.get(f"{form.replace('-', '_')}_{product.lanes}")
-        period = clocks.get(unit(form, product.lanes, None).name)
+        period = clocks.get((form, product.lanes))
         bits = operand_bits(unit(product.family, product.lanes, _ARRAY))
         found.append(
             {
@@ -88,7 +88,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
                 "ge_per_mac": own and own["gates_per_mac"],
                 "mhz": period and round(1000 / period, 1),
                 "fj_per_mac": element and round(femtojoules(element, energy["volt"]), 0),
-                **{f"ratio_{rival}": _ratio(units, own, rival, product.lanes) for rival in _RATIOS},
+                **{f"ratio_{rival}": _ratio(units, own, rival, product) for rival in _RATIOS},
                 "cells": f"{area['libraries']['area']['title']}; clock and energy: "
                 f"{area['libraries']['clock']['title']}",
                 "command": "; ".join(report["command"] for report in (area, energy, imported)),
@@ -97,7 +97,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     return {
         "command": "sqhw measure pages",
         "windows": imported["configuration"]["windows"],
-        "note": "Clock and energy are of one element of the form whose area it is; null: not measured of it.",
+        "note": "Clock and energy are of one element of the form whose area it is; null: not measured.",
         "rows": sorted(found, key=lambda row: row["ge_per_mac"] or float("inf")),
     }
 
@@ -125,10 +125,11 @@ def _smallest(units: Mapping[tuple[str, int, str], Record], family: str, lanes: 
 
 
 def _ratio(
-    units: Mapping[tuple[str, int, str], Record], own: Record | None, rival: str, lanes: int
+    units: Mapping[tuple[str, int, str], Record], own: Record | None, rival: str, product: Product
 ) -> float | None:
-    """Area in that of a rival of as many lanes."""
-    base = _smallest(units, rival, lanes)
+    """Area in that of a rival of as many lanes; INT4 weights have the product's group scales, or lean's."""
+    config = CONFIGS.get(product.family) or CONFIGS["lean"]
+    base = _smallest(units, beside(rival, config(product.lanes)), product.lanes)
     if own is None or base is None:
         return None
     return round(own["um2"] / own["macs"] / (base["um2"] / base["macs"]), 3)

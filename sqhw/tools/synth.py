@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -49,7 +50,7 @@ def synthesize(
     shared: Sequence[str] = (),
     cache: Path = CACHE,
 ) -> Report:
-    """Synthesizes a design, or returns the report of an earlier run of the same text and tools.
+    """Synthesizes a design, or returns the report of an earlier run of the same code and tools.
 
     Parameters
     ----------
@@ -154,7 +155,11 @@ def _script(top: str, target: Target, breakdown: bool, shared: Sequence[str]) ->
 
 
 def _key(verilog: str, script: str, liberty: Path | None, tool: Tool) -> str:
-    return store.key([verilog, script, tool.version, liberty.read_text() if liberty else ""])
+    code = _COMMENT.sub("", verilog)  # comments are docstrings, and decide nothing
+    return store.key([code, script, tool.version, liberty.read_text() if liberty else ""])
+
+
+_COMMENT = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
 
 
 def _run(tool: Tool, verilog: str, script: str, library: Path | None, folder: Path) -> None:

@@ -12,29 +12,30 @@ kl_x100 kl_error um2_per_mac ge_per_mac mhz fj_per_mac
 ratio_w4a8 ratio_w4a4 ratio_w8a8 ratio_nvfp4 cells command"""
 
 
-def area_unit(family, um2, size="8x8"):
+def area_unit(family, um2, size="8x8", **more):
     macs = 2048 if size == "8x8" else 32
-    return {
-        "family": family,
-        "lanes": 32,
-        "size": size,
-        "macs": macs,
-        "um2": um2,
-        "gates_per_mac": um2 / macs,
-    }
+    numbers = {"macs": macs, "um2": um2, "gates_per_mac": um2 / macs}
+    return {"family": family, "lanes": 32, "size": size} | numbers | more
+
+
+def element(family, *periods):
+    return area_unit(family, 1, "pe", clock=[{"period": period} for period in periods])
 
 
 AREA = {
     "command": "area",
     "libraries": {"area": {"title": "sky"}, "clock": {"title": "osu"}},
-    "units": [area_unit("lean", 2048), area_unit("w4a8", 8192), area_unit("w4a8-pairs", 4096)],
-    "reach": [{"unit": f"{name}_32_pe", "fastest": 5.0} for name in ("lean", "w4a8")],
+    "units": [
+        *(area_unit("lean", 2048), area_unit("w4a8-linear", 8192), area_unit("w4a8-linear-pairs", 4096)),
+        *(element("lean", 5.0, 4.0), element("w4a8-linear", 5.0), area_unit("w4a8", 1024)),
+    ],
 }
 ENERGY = {
     "command": "energy",
     "volt": 2,
     "units": [
-        {"name": name, "switching_per_mac": 30.0, "clock_per_mac": 20.0} for name in ("lean_32", "w4a8_32")
+        {"name": name, "switching_per_mac": 30.0, "clock_per_mac": 20.0}
+        for name in ("lean_32", "w4a8_linear_32")
     ],
 }
 LOSS = {"delta_percent": 1.0, "standard_error": 0.5, "kl_x100": 4.0, "kl_error": 0.25}
@@ -59,7 +60,12 @@ def test_reports_are_joined():
 
 
 def test_clock_and_energy_are_of_the_form_of_the_area():
-    single = {**AREA, "units": [area_unit("w4a8", 4096), area_unit("w4a8-pairs", 8192)]}
+    forms = [
+        area_unit("w4a8-linear", 4096),
+        area_unit("w4a8-linear-pairs", 8192),
+        element("w4a8-linear", 5.0),
+    ]
+    single = {**AREA, "units": forms}
     rows = {row["name"]: row for row in document(single, ENERGY, IMPORTED)["rows"]}
     assert [rows["w4a8"][name] for name in ("um2_per_mac", "mhz", "fj_per_mac")] == [2.0, 200.0, 200.0]
 
