@@ -17,6 +17,7 @@ from ..measure import energy as energies
 from ..measure import explore as space
 from ..measure import fpga as fpgas
 from ..measure import notebooks as all_notebooks
+from ..measure import layout as layouts
 from ..measure import pages as all_pages
 from ..measure import zigzag as cores
 from ..measure.rival_beats import DRIVEN
@@ -29,6 +30,7 @@ __all__ = [
     "energy",
     "explore",
     "fpga",
+    "layout",
     "notebooks",
     "pages",
     "zigzag",
@@ -106,6 +108,28 @@ def energy(tokens: int, columns: int, output: Path, **values: Any) -> Outcome:
 def _several(name: str, default: tuple[Any, ...], text: str) -> Callable[[Any], Any]:
     kind = click.Choice(default) if isinstance(default[0], str) else int
     return click.option(name, multiple=True, type=kind, default=default, help=text)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--unit",
+    "names",
+    multiple=True,
+    type=click.Choice(list(layouts.SUBJECTS)),
+    default=list(layouts.SUBJECTS),
+    help="What is placed and routed.",
+)
+@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="PNG of the first two.")
+@jobs_option
+@report_option("layout")
+def layout(names: tuple[str, ...], picture: Path | None, workers: int, output: Path) -> Outcome:
+    """Place and route processing elements in OSU018 cells, beside rivals: minutes each.
+
+    It needs Debian's qflow, graywolf, qrouter, tcsh and opensta. What was placed is kept.
+    """
+    with progress() as begin:
+        report = layouts.measure(names, workers=workers, begin=begin, command=command_line(), draw=picture)
+    return outcome(report, layouts.tables(report), output)
 
 
 @click.command(cls=Command)

@@ -17,7 +17,16 @@ from .libraries import Library
 from .targets import Target, front_end, mapping
 from .tools import Tool, ToolError, yosys
 
-__all__ = ["CACHE", "Mapped", "Report", "gate_netlist", "map_recipe", "run_yosys", "synthesize"]
+__all__ = [
+    "CACHE",
+    "Mapped",
+    "Report",
+    "flat_netlist",
+    "gate_netlist",
+    "map_recipe",
+    "run_yosys",
+    "synthesize",
+]
 
 
 @dataclass(frozen=True)
@@ -89,15 +98,33 @@ def gate_netlist(verilog: str, top: str, target: Target, *, cache: Path = CACHE)
 
     Returns the top module of Yosys's JSON; raises ToolError as :func:`synthesize`.
     """
+    lines = [*_source(top, ()), target.script(flatten=False), "flatten", "clean -purge"]
+    return _netlist(verilog, top, lines, target.liberty, cache)
+
+
+def flat_netlist(
+    verilog: str, top: str, library: Library, recipe: str, *, cache: Path = CACHE
+) -> dict[str, Any]:
+    """A design on a timed library's cells by one of :data:`~sqhw.tools.targets.RECIPES`, mapped as a whole.
+
+    Returns the top module of Yosys's JSON; raises ToolError as :func:`synthesize`.
+    """
+    lines = [*_source(top, ()), front_end(library).replace("{flatten}", "-flatten")]
+    lines += [mapping(library, recipe), "clean -purge", "setundef -zero"]
+    return _netlist(verilog, top, lines, library.liberty, cache)
+
+
+def _netlist(
+    verilog: str, top: str, lines: Sequence[str], liberty: Path | None, cache: Path
+) -> dict[str, Any]:
     tool = yosys()
-    lines = [*explicit(), f"hierarchy -check -top {top}", target.script(flatten=False)]
-    script = "\n".join([*lines, "flatten", "clean -purge", "write_json netlist.json"]) + "\n"
+    script = "\n".join([*lines, "write_json netlist.json"]) + "\n"
 
     def make(folder: Path) -> dict[str, str]:
-        _run(tool, verilog, script, target.liberty, folder)
+        _run(tool, verilog, script, liberty, folder)
         return {"netlist": str(folder / "netlist.json")}
 
-    found = store.result(cache / _key(verilog, script, target.liberty, tool), make)
+    found = store.result(cache / _key(verilog, script, liberty, tool), make)
     module: dict[str, Any] = json.loads(Path(found["netlist"]).read_text())["modules"][top]
     return module
 

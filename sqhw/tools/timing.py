@@ -1,4 +1,4 @@
-"""Static timing of mapped netlists with OpenSTA: the least clock period, without wires."""
+"""Static timing of mapped netlists with OpenSTA: the least clock period."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .libraries import Library
 from .synth import run_yosys
 from .tools import ToolError, yosys
 
-__all__ = ["least_period", "opensta"]
+__all__ = ["least_period", "opensta", "worst_path"]
 
 _PERIOD = 1000
 """Nanoseconds: the slack below it is what a path leaves."""
@@ -41,7 +41,7 @@ def opensta(library: Library) -> str:
 
 
 def least_period(netlists: Sequence[Path], top: str, library: Library, folder: Path) -> float:
-    """Nanoseconds of the longest path from register to register, setup included.
+    """Nanoseconds of the longest path from register to register, setup included, wires not.
 
     Parameters
     ----------
@@ -59,19 +59,34 @@ def least_period(netlists: Sequence[Path], top: str, library: Library, folder: P
     ToolError
         If the library has no delays, or OpenSTA is missing, fails, or finds no path.
     """
-    program = opensta(library)
+    opensta(library)
     for path in (*netlists, library.liberty):
         shutil.copy(path, folder / f"{path.parent.name}_{path.name}")
     flat = [*(f"read_verilog {path.parent.name}_{path.name}" for path in netlists), *_FLAT]
     liberty = f"{library.liberty.parent.name}_{library.liberty.name}"
     run_yosys(yosys(), "\n".join(flat).replace("{top}", top).replace("{liberty}", liberty) + "\n", folder)
+    return worst_path([folder / "flat.v"], top, library, folder)
+
+
+def worst_path(
+    netlists: Sequence[Path],
+    top: str,
+    library: Library,
+    folder: Path,
+    *,
+    clock: str = "clk",
+    parasitics: Path | None = None,
+) -> float:
+    """The same of flat Verilog without assignments, with the wires of a SPEF file if there is one.
+
+    `clock` is the clock's port. Other parameters, and errors, are those of :func:`least_period`.
+    """
+    program = opensta(library)
     script = ["set_cmd_units -time ns", f"read_liberty {library.liberty.resolve()}"]
-    script += ["read_verilog flat.v"]
-    script += [
-        f"link_design {top}",
-        f"create_clock -name clk -period {_PERIOD} [get_ports clk]",
-        "report_worst_slack -digits 4",
-    ]
+    script += [f"read_verilog {path.resolve()}" for path in netlists]
+    script += [f"link_design {top}", f"create_clock -name clk -period {_PERIOD} [get_ports {clock}]"]
+    script += [f"read_spef {parasitics.resolve()}"] if parasitics else []
+    script += ["report_worst_slack -digits 4"]
     (folder / "timing.tcl").write_text("\n".join(script) + "\n")
     command = [program, "-no_splash", "-exit", "timing.tcl"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
