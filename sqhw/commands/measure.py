@@ -16,8 +16,8 @@ from ..measure import area as areas
 from ..measure import energy as energies
 from ..measure import explore as space
 from ..measure import fpga as fpgas
-from ..measure import notebooks as all_notebooks
 from ..measure import layout as layouts
+from ..measure import notebooks as all_notebooks
 from ..measure import pages as all_pages
 from ..measure import zigzag as cores
 from ..measure.rival_beats import DRIVEN

@@ -32,7 +32,7 @@ from .explore_rivals import LIBRARY
 from .parts import emit, job, parts
 from .rivals.catalogue import GROUP
 from .tables import Begin, Record
-from .units import Unit
+from .units import Unit, one_step
 from .utilization import PERCENTILE, policy_of, utilization
 
 __all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "gates_of", "measure", "tables"]
@@ -53,22 +53,30 @@ _OPERAND_GE = 7.7
 class Sweep:
     """Values that are combined; combinations that no processing element can have are left out."""
 
-    banks: tuple[int, ...] = (8, 16, 32, 64)
+    banks: tuple[int, ...] = (16, 32, 64)
     outliers: tuple[int, ...] = (1, 2, 4)
-    lanes: tuple[int, ...] = (8, 16, 32)
+    lanes: tuple[int, ...] = (16, 32, 64)
     outlier_lanes: tuple[int, ...] = (1, 2)
     high: tuple[Literal["fp16", "int8"], ...] = ("fp16", "int8")
-    masks: tuple[Literal["bitmap", "sentinel"], ...] = ("bitmap", "sentinel")
+    masks: tuple[Literal["bitmap", "index"], ...] = ("bitmap", "index")
 
 
 def configurations(sweep: Sweep) -> list[PEConfig]:
-    """Every configuration of the sweep that exists; ValueError if a value is wrong, or none exists."""
+    """Every configuration of the sweep that exists; ValueError if a value is wrong, or none exists.
+
+    With an index mask a beat is a bank and takes one step: every outlier has its lane.
+    """
     found = []
     for bank, outliers, lanes, outlier_lanes, high, mask in itertools.product(
         sweep.banks, sweep.outliers, sweep.lanes, sweep.outlier_lanes, sweep.high, sweep.masks
     ):
-        if lanes <= bank and outlier_lanes <= min(outliers, lanes) and outliers <= bank // 4:
-            sq = SQFormat(bank, outliers, high, mask)
+        if outliers > bank // 4:
+            continue
+        sq = SQFormat(bank, outliers, high)
+        if mask == "index":
+            if (high, lanes, outlier_lanes) == ("int8", bank, sweep.outlier_lanes[0]):
+                found.append(one_step(outliers, lanes))
+        elif lanes <= bank and outlier_lanes <= min(outliers, lanes):
             found.append(PEConfig(sq, DenseFormat(4, GROUP), lanes=lanes, outlier_lanes=outlier_lanes))
     if not found:
         raise ValueError("No processing element has any of these combinations")
@@ -132,7 +140,7 @@ def evaluate(config: PEConfig, folder: str = str(CACHE)) -> dict[str, float]:
         for top in parts(emitted)
     }
     once = gates.pop(emitted.top)
-    unit_gates = sum(value for top, value in gates.items() if "MACUnit" in top)
+    unit_gates = sum(value for top, value in gates.items() if "Unit" in top)
     column = _OPERAND_GE * dense_beat_layout(config).size
     return {"row": once - column + sum(gates.values()) - unit_gates, "column": column, "unit": unit_gates}
 
@@ -144,12 +152,12 @@ def gates_of(config: PEConfig, costs: Mapping[str, float], size: int) -> float:
 
 
 @cache
-def error_percent(sq: SQFormat, policy: str) -> float:
-    """Root mean square error of products on the embedded data, INT4 weights, in percent."""
+def error_percent(sq: SQFormat, dense: DenseFormat, policy: str) -> float:
+    """Root mean square error of products on the embedded data, in percent."""
     wrong = total = 0.0
     for site in load_activations().sites:
         y = multiply(
-            quantize_sq(site.x, sq, policy=policy_of(site, policy)), _weights(site.layer, site.name)
+            quantize_sq(site.x, sq, policy=policy_of(site, policy)), _weights(site.layer, site.name, dense)
         ).y
         exact = site.x.astype(np.float64) @ site.weight.T.astype(np.float64)
         wrong += float(np.square((y.astype(np.float64) - exact) / np.sqrt(np.square(exact).mean())).sum())
@@ -158,8 +166,8 @@ def error_percent(sq: SQFormat, policy: str) -> float:
 
 
 @cache
-def _weights(layer: int, name: str) -> Any:
-    return quantize_dense(load_activations().site(layer, name).weight, DenseFormat(4, GROUP))
+def _weights(layer: int, name: str, dense: DenseFormat) -> Any:
+    return quantize_dense(load_activations().site(layer, name).weight, dense)
 
 
 def document(
@@ -187,7 +195,7 @@ def document(
                 "gates_per_mac": round(gates / macs, 1),
                 "utilization": round(busy, 4),
                 "gates_per_useful_mac": round(gates / macs / busy, 1),
-                "error_percent": round(error_percent(config.sq, policy), 3),
+                "error_percent": round(error_percent(config.sq, config.dense, policy), 3),
                 **_perplexity(accuracy, config.sq, policy),
             }
         )

@@ -89,8 +89,9 @@ register {operand}. Utilization is that of rows in lockstep,
 without a queue, on the embedded activations. The policy is `largest` (every bank uses its capacity) or
 `threshold` (only elements above the {percentile}th percentile). The error is the root mean square of the
 products' difference from float: activations in the format times INT4 weights with group scales.
-Perplexity is the increase over float, where the accuracy study has the format beside INT8 weights. All
-formats here have a bitmap or a sentinel; the presets `lean` and `fine` are in [area.md](area.md) and
+Perplexity is the increase over float, where the accuracy study has the format beside INT8 weights. With an
+index mask, as in the presets `lean` and `fine`, a bank is a beat: it has a narrow scale, outliers per segment
+of at most 32 elements, a lane for each, and weights with 8-bit group scales. Its perplexity is in
 [imported.md](imported.md). The tables show the points that no other beats in both gates per useful
 multiplication and error.
 [The explorer](../explorer.html) shows all points, with perplexity."""

@@ -27,6 +27,7 @@ __all__ = [
     "beside",
     "best",
     "harnessed",
+    "one_step",
     "operand_bits",
     "own_unit",
     "unit",
@@ -123,11 +124,12 @@ def _shared(config: PEConfig) -> PEConfig:
     return replace(config, sq=replace(config.sq, bank=2 * config.lanes))
 
 
-def _one_step(outliers: int, lanes: int) -> PEConfig:
+def one_step(outliers: int, lanes: int) -> PEConfig:
     """Outliers by index in each segment of 32, a narrow bank scale per beat, linear group scales."""
-    scale = "e3m2s" if lanes == 32 else "e4m2s"  # a scale of 64 elements has to reach further
+    scale = "e3m2s" if lanes <= 32 else "e4m2s"  # a scale of 64 elements has to reach further
     sq = SQFormat(lanes, outliers, "int8", "index", scale, min(32, lanes))
-    return PEConfig(sq, DenseFormat(4, lanes, scale="linear8"), lanes, outliers * max(1, lanes // 32))
+    dense = DenseFormat(4, linear_group(lanes), scale="linear8")
+    return PEConfig(sq, dense, lanes, outliers * max(1, lanes // 32))
 
 
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
@@ -140,9 +142,9 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq-dense": lambda lanes: _without_outliers(_INT8[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
     "paper": lambda lanes: preset("paper"),
-    "lean": lambda lanes: _one_step(2, lanes),
-    "lean-long": lambda lanes: replace(_one_step(2, lanes), pipeline="long"),
-    "fine": lambda lanes: _one_step(4, lanes),
+    "lean": lambda lanes: one_step(2, lanes),
+    "lean-long": lambda lanes: replace(one_step(2, lanes), pipeline="long"),
+    "fine": lambda lanes: one_step(4, lanes),
 }
 """SQ hardware by family, given the lanes."""
 

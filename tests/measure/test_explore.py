@@ -11,6 +11,7 @@ from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
 from sqhw.measure import explore, explore_page, explore_rivals
 from sqhw.measure.explore import Sweep, configurations, document, gates_of
+from sqhw.presets import preset
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.quantize import quantize_dense
@@ -25,7 +26,8 @@ def test_hundreds_of_points():
     points = configurations(Sweep())
     assert len(set(points)) == len(points)
     assert {FP16, WIDE} <= set(points)
-    assert len(points) * len(explore.SIZES) > 400
+    assert {preset("lean"), preset("fine")} <= set(points)
+    assert len(points) * len(explore.SIZES) > 250
 
 
 def test_errors_of_rivals():
