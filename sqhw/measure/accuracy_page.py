@@ -14,23 +14,16 @@ Gates = Mapping[str, float]
 
 _UNITS = {
     "W4 g64 A-SQ 16/1": ("sq", 16),
-    "W4 g64 A-SQ 32/1": ("sq", 32),
-    "W4 g64 A-SQ 64/1": ("sq-shared", 32),
-    "W4 g64 A-SQ 16/1 INT8 codes": ("sq-int8-one", 16),
     "W4 g64 A-SQ 16/2 INT8 codes": ("sq-int8", 16),
-    "W4 g64 A-SQ 32/1 INT8 codes": ("sq-int8-one", 32),
-    "W4 g64 A-SQ 32/2 INT8 codes": ("sq-int8", 32),
-    "SQ 16/1 both": ("sq-sq", 16),
-    "W4 g64 A8": ("w4a8", 32),
-    "W4 g64 A4": ("w4a4", 32),
-    "W8 A8": ("w8a8", 32),
+    "W4 g64 A8": ("w4a8", 16),
+    "W4 g64 A4": ("w4a4", 16),
+    "W8 A8": ("w8a8", 16),
+    "NVFP4 both": ("nvfp4", 16),
     "MXFP4 both": ("mxfp4", 32),
     "MXINT8 both": ("mxint8", 32),
-    "NVFP4 both": ("nvfp4", 32),
     "IF4 both": ("if4", 32),
 }
-"""Family and lanes of the unit, in the survey of area, that computes a scheme; rivals have as many lanes as
-the best SQ units."""
+"""Family and lanes of the unit, in the survey of area, that computes a scheme."""
 ARRAY = "8x8"
 
 

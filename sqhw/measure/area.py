@@ -47,11 +47,15 @@ TIMED = {
 }
 """Families whose processing elements are timed, by lanes; some of 32 lanes as arrays too."""
 
-_DECODERS = ("sq", "sq-int8", "sq-sentinel", "paper", "lean", "fine")
+_DECODERS = ("sq", "sq-int8", "lean", "fine")
 """What has a decoder beside its lanes, and is measured block by block."""
 
 K = TypeVar("K")
 T = TypeVar("T")
+
+
+def _in_blocks(measured: Unit) -> bool:
+    return measured.family in _DECODERS and measured.lanes <= 32
 
 
 def timed_units(chosen: Sequence[Unit]) -> list[Unit]:
@@ -165,13 +169,12 @@ class _Survey:
         known = [u for u in chosen if u.name in self.emitted]
         runs: dict[tuple[str, str], Callable[[], Any]] = {}
         for u in known:
-            emitted, breakdown = self.emitted[u.name], u.family in _DECODERS
+            emitted, breakdown = self.emitted[u.name], _in_blocks(u)
             every = part_jobs(emitted, self.library, breakdown=breakdown, cache=self.cache)
             runs |= {(_text(emitted, top), top): run for top, run in every.items()}
         self._first("Synthesizing", runs)
         costs = {
-            u.name: partial(cost, u, self.library, breakdown=u.family in _DECODERS, cache=self.cache)
-            for u in known
+            u.name: partial(cost, u, self.library, breakdown=_in_blocks(u), cache=self.cache) for u in known
         }
         self.costs = self._run("Adding up", costs)
 

@@ -39,9 +39,9 @@ _MHZ = tuple(
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.fpga.PLACED_ARRAY`)."""
 
-_FLOORS = {**dict.fromkeys(("sq", "sq-sq"), "sq-dense"), "paper": "w4a8"}
+_FLOORS = {"sq": "sq-dense", "sq-sq": "w4a4-linear", "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator.
-That of *lean* and *fine* is INT4 x INT4, of as many lanes and the same group scales."""
+That of *lean*, *fine* and SQ x SQ is INT4 x INT4 of as many lanes with an 8-bit group scale."""
 
 _CLOCKED = ("lean", "fine")
 """Families that should not be slower than INT4 x INT8: the ratio at a period is at most that of areas."""

@@ -105,23 +105,9 @@ _INT8 = {lanes: _first(lanes, 2, "int8") for lanes in (16, 32)}
 """The same with two INT8 outliers."""
 
 
-def _int8_one(config: PEConfig) -> PEConfig:
-    """The same with an INT8 outlier instead of an FP16 one."""
-    return replace(config, sq=replace(config.sq, high="int8"))
-
-
 def _without_outliers(config: PEConfig) -> PEConfig:
     """The same hardware for a format without outliers: what is left is not the outlier path."""
     return replace(config, sq=replace(config.sq, outliers=0), outlier_lanes=0)
-
-
-def _sentinel(config: PEConfig) -> PEConfig:
-    return replace(config, sq=replace(config.sq, mask="sentinel"))
-
-
-def _shared(config: PEConfig) -> PEConfig:
-    """Banks of two beats: a bank's sum and its outlier take turns at one multiplier."""
-    return replace(config, sq=replace(config.sq, bank=2 * config.lanes))
 
 
 def one_step(outliers: int, lanes: int) -> PEConfig:
@@ -135,10 +121,7 @@ def one_step(outliers: int, lanes: int) -> PEConfig:
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
-    "sq-shared": lambda lanes: _shared(SQ[lanes]),
     "sq-int8": lambda lanes: _INT8[lanes],
-    "sq-int8-one": lambda lanes: _int8_one(SQ[lanes]),
-    "sq-sentinel": lambda lanes: _sentinel(SQ[lanes]),
     "sq-dense": lambda lanes: _without_outliers(_INT8[lanes]),
     "sq-sq": lambda lanes: replace(SQ[lanes], dense=DenseFormat(4, lanes, 1, lanes)),
     "paper": lambda lanes: preset("paper"),
@@ -153,10 +136,7 @@ _GROUP_BITS = DenseFormat(4, GROUP).bits_per_element
 FAMILIES: dict[str, Family] = {
     "sq": Family("SQ x INT4"),
     "sq-long": Family("SQ x INT4, long pipeline"),
-    "sq-shared": Family("SQ x INT4, shared multiplier"),
     "sq-int8": Family("SQ (2 INT8 high) x INT4"),
-    "sq-int8-one": Family("SQ (1 INT8 high) x INT4"),
-    "sq-sentinel": Family("SQ x INT4, sentinel"),
     "sq-dense": Family("SQ x INT4, no outliers"),
     "sq-sq": Family("SQ x SQ"),
     "paper": Family("SQ (INT8 high, sentinel) x INT8"),
@@ -175,7 +155,6 @@ FAMILIES: dict[str, Family] = {
     "w4a8-linear-pairs": Family("INT4 x INT8, 8-bit scale, pairs", 8),
     "w6a6-pairs": Family("INT6 x INT6, pairs", 6, 6),
     "w8a8-pairs": Family("INT8 x INT8, pairs", 8, 8),
-    "w4a4-operators": Family("INT4 x INT4, `*` and `+`", 4, _GROUP_BITS),
     "fp16": Family("FP16 x FP16, float32 sums", 16, 16),
     "mxfp4": Family("MXFP4 x MXFP4, float32 sums", 4.25, 4.25),
     "mxint8": Family("MXINT8 x MXINT8, float32 sums", 8.25, 8.25),
@@ -218,17 +197,14 @@ _MX = ("mxfp4", "mxint8")
 _ARRAY = (8, 8)
 
 MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
-    (32, _ARRAY): (
-        *("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX),
-        *("sq", "sq-int8", "sq-dense", "sq-sq", *_W4),
-    ),
+    (32, _ARRAY): ("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX, "sq-sq"),
     (16, _ARRAY): (
-        *("sq", "sq-int8", "sq-sentinel", "sq-dense", *_W4, *_COMPARED),
-        *("paper", "w6a6", "w6a6-pairs", "fp16"),
+        *("sq", "sq-int8", "sq-dense", *_W4, *_COMPARED, "fp16"),
+        *("paper", "w6a6", "w6a6-pairs"),
     ),
-    (64, _ARRAY): ("lean", "fine", *_LINEAR, *_COMPARED, "if4"),
+    (64, _ARRAY): ("lean", "fine", *_LINEAR, *_COMPARED),
     (32, None): ("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX),
-    (16, None): ("sq", "sq-int8", "sq-sentinel", "paper", *_W4, *_COMPARED, "w4a4-operators"),
+    (16, None): ("sq", "sq-int8", *_W4, *_COMPARED),
 }
 """Families by lanes and shape. MX units have no more lanes than a block's 32."""
 

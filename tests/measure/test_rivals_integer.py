@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.arith.bit_heap import BitHeap
-from sqhw.measure.rivals.integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
+from sqhw.measure.rivals.integer_mac import IntegerMAC, PairedMAC, PairPicks, PairSums
 from sqhw.measure.rivals.products import add_signed_product
 from sw_reference.codes import GROUP_SCALE_VALUES
 from sw_reference.rivals import integer_dot
@@ -107,7 +107,7 @@ def run(dut, a_bits, b_bits, lanes, group, jobs):
 
 @pytest.mark.parametrize(
     ("unit", "lanes"),
-    [*((IntegerMAC, n) for n in (1, 4, 16)), (Paired, 8), (OperatorMAC, 1), (OperatorMAC, 16)],
+    [*((IntegerMAC, n) for n in (1, 4, 16)), (Paired, 8)],
 )
 @pytest.mark.parametrize(("a_bits", "b_bits", "group", "scale"), WIDTHS)
 def test_integer_mac(a_bits, b_bits, group, scale, unit, lanes):

@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from .array import Rival, RivalArray
 from .fp16_dot import FP16Decode, FP16Dot
 from .if4_dot import IF4Decode, IF4Dot
-from .integer_mac import IntegerMAC, OperatorMAC, PairedMAC, PairPicks, PairSums
+from .integer_mac import IntegerMAC, PairedMAC, PairPicks, PairSums
 from .mx_dot import MXDot
 from .nvfp4_dot import NVFP4Dot
 
@@ -84,13 +84,8 @@ RIVALS |= {
 }
 """What SQ hardware is compared with by name, given the lanes. Rows hold activations, columns weights."""
 
-_OPERATORS = {
-    "w4a4-operators": lambda lanes: replace(integer(4, 4, lanes, GROUP), unit=OperatorMAC),
-}
-"""No rival: it shows what compressor trees are worth."""
-
 
 def rival_array(family: str, lanes: int, shape: tuple[int, int] | None) -> RivalArray:
     """An array; without a shape one unit without capture registers."""
     rows, columns = shape or (1, 1)
-    return RivalArray((RIVALS | _OPERATORS)[family](lanes), rows, columns, drained=shape is not None)
+    return RivalArray(RIVALS[family](lanes), rows, columns, drained=shape is not None)

@@ -17,7 +17,7 @@ from ...arith.pipeline import register, signed_range
 from ...pe.dense_lanes import DenseLanes, pair_picks, pair_sums, picks_layout, sums_layout
 from .products import K_LIMIT, add_signed_product
 
-__all__ = ["IntegerMAC", "OperatorMAC", "PairPicks", "PairSums", "PairedMAC"]
+__all__ = ["IntegerMAC", "PairPicks", "PairSums", "PairedMAC"]
 
 _GROUP_SCALE_FRACTION_BITS = 3
 _GROUP_SCALE_SIGNIFICAND_MAX = 15
@@ -155,23 +155,6 @@ class IntegerMAC(wiring.Component):
         heap.add(beat, column=_GROUP_SCALE_FRACTION_BITS)
         heap.add_product(beat, fraction)
         return register(m, heap.sum(), name="product") << register(m, exponent, name="exponent")
-
-
-class OperatorMAC(IntegerMAC):
-    """An :class:`IntegerMAC` whose lanes are `*` and a balanced tree of `+`: no bit heap, no compressors.
-
-    It is no rival, but shows what the bit heap of all other units is worth. Parameters, members, latency and
-    errors are those of :class:`IntegerMAC`.
-    """
-
-    def _sum(self, m: Module) -> Any:
-        """Returns the sum of the products one cycle later."""
-        terms: list[Any] = [a * b for a, b in zip(self.a, self.b, strict=True)]
-        while len(terms) > 1:
-            odd = terms[len(terms) & ~1 :]
-            terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)] + odd
-        width = signed_range(self._beat_bound).width
-        return register(m, terms[0][:width].as_signed(), name="sum")
 
 
 def _row_layout(bits: int, lanes: int) -> data.StructLayout:
