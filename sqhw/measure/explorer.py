@@ -168,7 +168,7 @@ def _rival(
         title = FAMILIES[family].product
         yield {
             "name": title,
-            "short": title.split(" x ")[0] if family in ("nvfp4", "if4", "mxfp4", "mxint8") else title,
+            "short": title.split("," if family[0] == "w" else " x ")[0],
             "kind": "rival",
             "lanes": lanes,
             "size": _SIZES[size],

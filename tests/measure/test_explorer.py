@@ -112,7 +112,7 @@ def test_nothing_is_fetched():
 
 def test_points_are_of_all_kinds():
     found = list(points(*reports()))
-    assert len(found) > 1000
+    assert len(found) > 500
     assert {point["kind"] for point in found} == {"fp16", "int8", "rival"}
     (nvfp4,) = (p for p in found if p["name"] == "NVFP4 x NVFP4" and (p["lanes"], p["size"]) == (32, 8))
     _, area, accuracy = reports()
