@@ -294,7 +294,7 @@ def test_what_is_placed_and_measured():
     assert len(names) == len(set(names))
     assert {"lean_64_8x8", "w4a8_linear_64_8x8", "if4_32_8x8", "mxfp4_32_pe", "paper_16_8x8"} <= set(names)
     timed = {u.name for u in area.timed_units(units())}
-    assert {"lean_32_pe", "w4a8_linear_32_8x8", "w8a8_pairs_16_pe"} <= timed
+    assert {"lean_32_pe", "w4a8_linear_32_8x8", "w8a8_pairs_32_pe", "sq_16_pe"} <= timed
     assert not any("_64_" in name for name in timed)
 
 
