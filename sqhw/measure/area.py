@@ -231,7 +231,7 @@ class _Survey:
             "decode": decode(described, _DECODERS),
             "bits": bits(measured),
             "sums": [self._sum(name, whole) for name, whole in self.flat.items() if name in self.costs],
-            "former": [row for row in former if row["unit"] in described],
+            "former": list(former),
             "note": note,
         }
         return report | {"goals": verdicts(report)}

@@ -230,12 +230,12 @@ def explore(points: Sequence[Record], path: Path) -> Path:
         for kind, colour, marker in kinds:
             own = sorted({places[id(point)] for point in shown if point["kind"] == kind})
             name = f"rivals, {_RIVAL_LANES} lanes" if kind == "rival" else f"SQ, {kind.upper()} high codes"
-            axis.scatter(
-                *zip(*own, strict=True), label=name, s=22, marker=marker, color=colour, alpha=0.7, lw=0
-            )
+            across, up = zip(*own, strict=True) if own else ((), ())
+            axis.scatter(across, up, label=name, s=22, marker=marker, color=colour, alpha=0.7, lw=0)
         best = front(shown, library, "activations")
         corners = [places[id(point)] for point in best]
-        axis.plot(*zip(*corners, strict=True), color="black", lw=1, drawstyle="steps-post")
+        across, up = zip(*corners, strict=True) if corners else ((), ())
+        axis.plot(across, up, color="black", lw=1, drawstyle="steps-post")
         axis.set(xscale="log", yscale="log", xlabel=f"GE per useful multiplication, {library}")
         for scale, ticks in ((axis.xaxis, _TICKS), (axis.yaxis, _PERCENT)):
             scale.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
