@@ -146,8 +146,8 @@ test-slow: | compiler $(READY)  ## the tests that are too long for make test (ha
 test-torch: torch $(VENV)/.notebook  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
 	@$(PY) -m pytest -q -m torch tests/torch tests/docs/test_notebook.py --junitxml=build/test/torch.xml
 
-test-architects: $(READY) $(VENV)/.architects  ## the mapper ZigZag on a core of `sqhw measure zigzag`
-	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py
+test-architects: $(READY) $(VENV)/.architects  ## ZigZag on a core of ours, FuseSoC's targets, IP-XACT's schema
+	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py tests/tools/test_ipxact.py tests/docs/test_fusesoc.py
 
 test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)
 	@$(PY) -m pytest -q -m slow tests/driver/test_serial_engine.py

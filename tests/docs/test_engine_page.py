@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from sqhw import __version__
 from sqhw.emit import Design, emit, module_name, write
 from sqhw.layouts import buffer_bits
 from sqhw.presets import ENGINE_PRESETS
@@ -141,17 +139,3 @@ def test_example_lints(tmp_path):
     whole.write_text(EXAMPLE.read_text() + engine.read_text())
     whole.with_suffix(".vlt").write_text(waivers(whole.stem))
     lint(whole, "sq_engine_example")
-
-
-def test_core_file_names_this_version():
-    assert f"name: sqhw:engine:sq_engine_tiny:{__version__}\n" in (FOLDER / "sq_engine.core").read_text()
-
-
-@pytest.mark.skipif(not shutil.which("fusesoc"), reason="needs fusesoc")
-def test_fusesoc_accepts_the_core_file(tmp_path):
-    shutil.copy(FOLDER / "sq_engine.core", tmp_path)
-    (tmp_path / "sq_engine_tiny.v").write_text("module sq_engine_tiny; endmodule\n")
-    command = ["fusesoc", "--cores-root", ".", "core", "show", "sqhw:engine:sq_engine_tiny"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "sq_engine_tiny.v" in result.stdout or "sq_engine_tiny" in result.stdout

@@ -10,7 +10,15 @@ import pytest
 
 from sim.examples import FOLDER, renew
 
-BY_HAND = {"Makefile", "README.md", "testbench.v", "sq_engine_registers.h"}
+BY_HAND = {
+    "Makefile",
+    "README.md",
+    "Bender.yml",
+    "testbench.v",
+    "testbench_engine.v",
+    "sq_engine_registers.h",
+}
+BY_HAND |= {"sq_pe_default.core", "sq_engine_tiny.core"}
 needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="needs Icarus Verilog")
 
 
@@ -20,8 +28,8 @@ def copy(tmp_path):
     return shutil.copytree(FOLDER, tmp_path / "verilog", ignore=shutil.ignore_patterns("build"))
 
 
-def simulate(folder) -> tuple[int, str]:
-    done = subprocess.run(["make", "-C", str(folder)], capture_output=True, text=True, check=False)
+def simulate(folder, *targets) -> tuple[int, str]:
+    done = subprocess.run(["make", "-C", str(folder), *targets], capture_output=True, text=True, check=False)
     return done.returncode, done.stdout
 
 
@@ -47,21 +55,27 @@ def test_readme_lists_the_fields():
 
 
 @needs_icarus
-def test_testbench_compares_results(copy):
-    code, shown = simulate(copy)
+@pytest.mark.parametrize("target", ["pe", "engine"])
+def test_testbench_compares_results(copy, target):
+    code, shown = simulate(copy, target)
     assert code == 0, shown
     compared, of, differ = re.search(
-        r"^(\d+) of (\d+) results compared .*, (\d+) differ$", shown, re.M
+        r"^(\d+) of (\d+) (?:words of )?results compared .*, (\d+) differ$", shown, re.M
     ).groups()
     assert (int(compared), int(differ)) == (int(of), 0)
     assert int(of) >= 24
 
 
 @needs_icarus
-@pytest.mark.parametrize("break_it", ["a result", "no results", "a design that hangs"])
+@pytest.mark.parametrize(
+    "break_it", ["a result", "no results", "a design that hangs", "a word of the engine"]
+)
 def test_testbench_fails(copy, break_it):
     if break_it == "a result":
         path = copy / "vectors" / "y.hex"
+        path.write_text("3f800000\n" + path.read_text().split("\n", 1)[1])
+    elif break_it == "an engine's word":
+        path = copy / "vectors" / "engine_y.hex"
         path.write_text("3f800000\n" + path.read_text().split("\n", 1)[1])
     elif break_it == "no results":
         path = copy / "vectors" / "sizes.vh"

@@ -164,7 +164,8 @@ def test_missing_tool(folder, capsys, monkeypatch):
 def test_files_and_manifest(folder, capsys):
     assert cli.main(["verilog", *EVERY_OPTION.split(), "--name", "mine", "--output", "out"]) == 0
     assert capsys.readouterr() == ("out/mine.v\n", "")
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["mine.json", "mine.v", "mine.vlt"]
+    files = ["mine.json", "mine.v", "mine.vlt", "mine.xml"]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == files
     manifest = json.loads((folder / "out" / "mine.json").read_text())
     assert manifest["parameters"] == json.loads(json.dumps(as_parameters(EVERY_PARAMETER)))
 
