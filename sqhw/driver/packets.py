@@ -71,7 +71,7 @@ def results(config: EngineConfig, m: int, n: int, output: Format, packet: bytes)
 def results_packet(config: EngineConfig, y: NDArray[Any], output: Format) -> bytes:
     """Returns the packet that holds results [m, n], as an engine sends it: padding is zeros."""
     parts = []
-    for row, rows, column, columns, size in _chunks(config, *y.shape, output):
+    for row, rows, column, columns, size in _chunks(config, len(y), y.shape[1], output):
         chunk = np.zeros((rows, size), np.uint8)
         values = np.ascontiguousarray(y[row : row + rows, column : column + columns], DTYPES[output])
         chunk[:, : values.shape[1] * values.itemsize] = values.view(np.uint8)
