@@ -101,12 +101,15 @@ pages: $(READY) $(VENV)/.ppa  ## pages, tables and figures of README and docs fr
 	@$(SQHW) measure pages && $(SQHW) verify pages
 
 ##@ Verify
-.PHONY: verify sim-array sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
+.PHONY: verify sim-array sim-encoder sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
 verify: | compiler $(READY)  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
 	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 sim-array: | compiler $(READY)  ## emitted arrays on activations of a real LLM, with their utilization
 	@$(SQHW) sim array --simulator $(SIM) $(OUTPUT_OPTION)
+
+sim-encoder: | compiler $(READY)  ## emitted encoders on activations of a real LLM, against the golden model
+	@$(SQHW) sim encoder --simulator $(SIM) $(OUTPUT_OPTION)
 
 sim-engine: | compiler $(READY)  ## the smallest engine's Verilog against the golden model, through AXI models
 	@$(SQHW) sim engine --simulator $(SIM) $(OUTPUT_OPTION)

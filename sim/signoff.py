@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sim import exhaustive, netlist, pe, plan, softfloat
+from sim import encoder, exhaustive, netlist, pe, plan, softfloat
 from sim.coverage.check import CHECK as COVERAGE
 from sim.formal.check import CHECK as FORMAL
 from sim.fuzz.check import CHECK as FUZZ
@@ -34,6 +34,7 @@ CHECKS = (
     softfloat.CHECK,
     FUZZ,
     pe.CHECK,
+    encoder.CHECK,
 )
 """In the order of the page."""
 

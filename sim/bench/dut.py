@@ -1,4 +1,4 @@
-"""cocotb benches of an AXI4-Stream processing element and of an array."""
+"""cocotb benches of an AXI4-Stream processing element, of an array and of an encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqhw.layouts import dense_beat_layout, pe_beat_layout
 from sqhw.packing import axi_words, read_tile_row
 from sqhw.pe.blocks import blocks
 
-__all__ = ["ArrayBench", "PEBench"]
+__all__ = ["ArrayBench", "EncoderBench", "PEBench"]
 
 
 class PEBench(StreamBench):
@@ -80,6 +80,25 @@ class ArrayBench(StreamBench):
     def rows_of(self, run: Run) -> list[tuple[list[int], bool, bool]]:
         """Sums, whether they are void, whether they are the last of a tile."""
         return [read_tile_row(self._config, payload) for payload, _ in run.outputs]
+
+
+class EncoderBench(StreamBench):
+    """Of an encoder."""
+
+    def __init__(self, dut: Any, seed: int):
+        super().__init__(
+            dut,
+            clock="clk",
+            reset=("rst", 1),
+            sources=[_stream(dut, "i")],
+            sink=_stream(dut, "o")[:-1],
+            active=[],
+            seed=seed,
+        )
+
+    async def run(self, words: list[int], banks: int, **options: Any) -> Run:
+        """Sends words of rows, until `banks` banks have come."""
+        return await self.send([[(word, 0, 0) for word in words]], banks, **options)
 
 
 def _axi(dut: Any, name: str, *beside: str) -> list[Any]:
