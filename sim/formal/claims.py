@@ -9,6 +9,8 @@ from typing import Any
 from amaranth.hdl import Module, Signal
 
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sqhw.encoder.config import EncoderConfig
+from sqhw.encoder.selection import Selection
 from sqhw.engine.unpack_groups import DenseGroups
 from sqhw.presets import PRESETS, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
@@ -25,6 +27,7 @@ from .long_decoder import LongDecoderProof
 from .operands import JoinProof, PEScalesProof
 from .prove import Build, Proof
 from .registers import RegisterFileProof
+from .selection import SELECTION_BUGS, SelectionProof
 from .streams import AXIResultProof, BufferProof, CreditProof, PEResultProof, PETokenProof, stream_buffer
 
 __all__ = ["PROOFS", "QUICK"]
@@ -67,6 +70,13 @@ _LONG_BUGS: dict[str, Iterable[str]] = {
     "engine 8x8": ("outlier in the last lane lost", "high codes mixed up"),
 }
 """Of decoders whose beats are several steps, and of those that find outliers while they count."""
+
+
+_ENCODER = EncoderConfig(SQFormat(4, 2, "int8", "index", "e1m0s"), 2, 4)
+
+
+def _selection_with_bug(kind: type[Selection]) -> Build:
+    return lambda: SelectionProof(_ENCODER, kind)
 
 
 def _index_with_bug(bug: str) -> Build:
@@ -352,6 +362,16 @@ PROOFS: tuple[Proof, ...] = (
         reach=38,
     ),
     *_array_and_engine(),
+    Proof(
+        "encoder.selection",
+        "the slots of a bank hold its largest elements and no zero, of equal ones the first, in order of "
+        "index, and its sides the largest other magnitude of either sign",
+        lambda: SelectionProof(_ENCODER),
+        depth=9,
+        induction=False,
+        bugs={name: _selection_with_bug(kind) for name, kind in SELECTION_BUGS.items()},
+        reach=9,
+    ),
 )
 
 QUICK = (

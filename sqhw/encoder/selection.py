@@ -47,40 +47,6 @@ class _Split:
     others: list[Any]
 
 
-def _split(m: Module, elements: Sequence[Any], count: int, name: str) -> _Split:
-    """Splits elements, given in order of index: of equal magnitudes the first ones are taken, zeros never."""
-    wins = {
-        (i, j): magnitude(a.number) >= magnitude(elements[j].number)
-        for i, a in enumerate(elements)
-        for j in range(i + 1, len(elements))
-    }
-    chosen = []
-    for i, element in enumerate(elements):
-        above = [wins[j, i] for j in range(i)] + [~wins[i, j] for j in range(i + 1, len(elements))]
-        taken = Signal(name=f"{name}_takes{i}")
-        m.d.comb += taken.eq(element.number.exponent.any() & (reduce(add, above, 0) < count))
-        chosen.append(taken)
-    largest: list[Any] = []
-    before: Any = Const(1, count)  # one-hot: how many were taken
-    bits: list[list[Any]] = [[] for _ in range(count)]
-    for i, (taken, element) in enumerate(zip(chosen, elements, strict=True)):
-        for slot in range(count):
-            bits[slot].append(Mux(before[slot] & taken, element.as_value(), 0))
-        after = Signal(count, name=f"{name}_after{i}")
-        m.d.comb += after.eq(Mux(taken, before << 1, before))
-        before = after
-    for slot, terms in enumerate(bits):
-        one: Any = Signal(elements[0].shape(), name=f"{name}_largest{slot}")
-        m.d.comb += one.as_value().eq(reduce(or_, terms))
-        largest.append(one)
-    others = []
-    for i, (taken, element) in enumerate(zip(chosen, elements, strict=True)):
-        other: Any = Signal(number_layout(), name=f"{name}_other{i}")
-        m.d.comb += other.as_value().eq(Mux(taken, 0, element.number.as_value()))
-        others.append(other)
-    return _Split(largest, others)
-
-
 def maximum(m: Module, values: Sequence[Any], name: str) -> Any:
     """Returns the largest of unsigned values of one width, by a tree."""
     if len(values) == 1:
@@ -150,7 +116,7 @@ class Selection(wiring.Component):
         one = register(m, self.flags, name="flags_1", reset=True)
         two = register(m, one, name="flags_2", reset=True)
         valid = register(m, self.valid, name="valid_1", reset=True)
-        split = _split(m, self._named(m), min(config.sq.outliers, config.elements), "word")
+        split = self._split(m, self._named(m), min(config.sq.outliers, config.elements), "word")
         largest = [register(m, item, name=f"word_slot{i}") for i, item in enumerate(split.largest)]
         sides = register(m, _sides(m, split.others, "word_sides"), name="word_sides_1")
         kept, left = self._segments(m, largest, one, valid)
@@ -177,12 +143,8 @@ class Selection(wiring.Component):
         config = self._config
         kept: list[Any] = [Signal(named_layout(config), name=f"kept{i}") for i in range(config.sq.outliers)]
         starts = Signal(init=1, name="segment_starts")
-        earlier = []
-        for i, one in enumerate(kept):
-            before: Any = Signal(named_layout(config), name=f"before{i}")
-            m.d.comb += before.as_value().eq(Mux(starts, 0, one.as_value()))
-            earlier.append(before)
-        split = _split(m, [*earlier, *largest], len(kept), "segment")
+        earlier = [self._kept(m, one, starts, f"before{i}") for i, one in enumerate(kept)]
+        split = self._split(m, [*earlier, *largest], len(kept), "segment")
         with m.If(valid):
             m.d.sync += starts.eq(flags.segment)
             m.d.sync += [one.eq(new) for one, new in zip(kept, split.largest, strict=True)]
@@ -191,8 +153,7 @@ class Selection(wiring.Component):
     def _banks(self, m: Module, left: list[Any], word_sides: Any, flags: Any, valid: Any) -> None:
         """Keeps the sides of a bank."""
         starts = Signal(init=1, name="bank_starts")
-        before: Any = Signal(sides_layout(), name="earlier_sides")
-        m.d.comb += before.as_value().eq(Mux(starts, 0, self.sides.as_value()))
+        before = self._kept(m, self.sides, starts, "earlier_sides")
         with m.If(valid):
             m.d.sync += [
                 starts.eq(flags.bank),
@@ -211,3 +172,46 @@ class Selection(wiring.Component):
                     m.d.sync += [slot.eq(one) for slot, one in zip(own, kept, strict=True)]
                 with m.Elif(segment == 0):
                     m.d.sync += [slot.as_value().eq(0) for slot in own]
+
+    def _split(self, m: Module, elements: Sequence[Any], count: int, name: str) -> _Split:
+        """Splits elements, given in order of index: of equal ones the first are taken, zeros never."""
+        wins = {
+            (i, j): self._wins(a, elements[j])
+            for i, a in enumerate(elements)
+            for j in range(i + 1, len(elements))
+        }
+        chosen = []
+        for i, element in enumerate(elements):
+            above = [wins[j, i] for j in range(i)] + [~wins[i, j] for j in range(i + 1, len(elements))]
+            taken = Signal(name=f"{name}_takes{i}")
+            m.d.comb += taken.eq(element.number.exponent.any() & (reduce(add, above, 0) < count))
+            chosen.append(taken)
+        largest: list[Any] = []
+        before: Any = Const(1, count)  # one-hot: how many were taken
+        bits: list[list[Any]] = [[] for _ in range(count)]
+        for i, (taken, element) in enumerate(zip(chosen, elements, strict=True)):
+            for slot in range(count):
+                bits[slot].append(Mux(before[slot] & taken, element.as_value(), 0))
+            after = Signal(count, name=f"{name}_after{i}")
+            m.d.comb += after.eq(Mux(taken, before << 1, before))
+            before = after
+        for slot, terms in enumerate(bits):
+            one: Any = Signal(elements[0].shape(), name=f"{name}_largest{slot}")
+            m.d.comb += one.as_value().eq(reduce(or_, terms))
+            largest.append(one)
+        others = []
+        for i, (taken, element) in enumerate(zip(chosen, elements, strict=True)):
+            other: Any = Signal(number_layout(), name=f"{name}_other{i}")
+            m.d.comb += other.as_value().eq(Mux(taken, 0, element.number.as_value()))
+            others.append(other)
+        return _Split(largest, others)
+
+    def _wins(self, first: Any, second: Any) -> Any:
+        """Whether the first of two elements, in order of index, is to be taken rather than the second."""
+        return magnitude(first.number) >= magnitude(second.number)
+
+    def _kept(self, m: Module, one: Any, starts: Any, name: str) -> Any:
+        """What is left of a segment, or of a bank, when the next word comes: nothing where one starts."""
+        before: Any = Signal(one.shape(), name=name)
+        m.d.comb += before.as_value().eq(Mux(starts, 0, one.as_value()))
+        return before
