@@ -102,7 +102,7 @@ pages: $(READY) $(VENV)/.ppa  ## pages, tables and figures of README and docs fr
 
 ##@ Verify
 .PHONY: verify sim-array sim-encoder sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
-verify: | compiler $(READY)  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
+verify: | compiler $(READY) $(VENV)/.torch $(VENV)/.notebook  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
 	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 sim-array: | compiler $(READY)  ## emitted arrays on activations of a real LLM, with their utilization
@@ -147,7 +147,7 @@ test-slow: | compiler $(READY)  ## the tests that are too long for make test (ha
 	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
 
 test-torch: torch $(VENV)/.notebook  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
-	@$(PY) -m pytest -q -m torch tests/torch tests/docs/test_notebook.py --junitxml=build/test/torch.xml
+	@$(SQHW) verify torch $(OUTPUT_OPTION)
 
 test-architects: $(READY) $(VENV)/.architects  ## ZigZag on a core of ours, FuseSoC's targets, IP-XACT's schema
 	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py tests/tools/test_ipxact.py tests/docs/test_fusesoc.py

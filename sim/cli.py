@@ -33,6 +33,7 @@ verify = Group(
         "netlist": ("sim.netlist:COMMAND", "Netlists, and simulators against each other."),
         "softfloat": ("sim.softfloat:COMMAND", "Every float step against Berkeley SoftFloat."),
         "fuzz": ("sim.fuzz.check:COMMAND", "Random bits, bytes and files."),
+        "torch": ("sim.torch_layers:COMMAND", "Layers for PyTorch, and plug-ins."),
         "pages": ("sim.pages:COMMAND", "Tables of README.md and docs/verification.md, of these reports."),
     },
     default="all",

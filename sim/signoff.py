@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sim import encoder, exhaustive, netlist, pe, plan, softfloat
+from sim import encoder, exhaustive, netlist, pe, plan, softfloat, torch_layers
 from sim.coverage.check import CHECK as COVERAGE
 from sim.formal.check import CHECK as FORMAL
 from sim.fuzz.check import CHECK as FUZZ
@@ -33,6 +33,7 @@ CHECKS = (
     netlist.CHECK,
     softfloat.CHECK,
     FUZZ,
+    torch_layers.CHECK,
     pe.CHECK,
     encoder.CHECK,
 )

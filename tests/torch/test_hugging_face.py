@@ -169,7 +169,7 @@ def test_sq_weights_beside_dense_activations(tmp_path):
         ),
         (
             lambda: convert(small("llama"), "int8", "2/32", calibration={}, compensate=True),
-            f"Compensation must come with dense weights, not {SQFormat(32, 2)}",
+            f"Compensation must come with dense weights, not {SQFormat(32, 2, 'int8')}",
         ),
         (
             lambda: calibrate(small("llama"), []),
