@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import StringIO
 from itertools import accumulate
@@ -60,7 +61,9 @@ def draw(report: Record, path: Path) -> Path:
     console.print(Text(f"\n{report['text']}\n"))
     for line in summary(report):
         console.print(Text(line))
-    write_text(path, console.export_svg(title="sqhw generate", unique_id="generate"))
+    picture = console.export_svg(title="sqhw generate", unique_id="generate")
+    # Fonts from the network: pages show pictures without them.
+    write_text(path, re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
     return path
 
 

@@ -18,7 +18,7 @@ from sw_reference.pack import dense_bytes_per_row, sq_bytes_per_row, unpack_dens
 from tests.engine.engine_jobs import errors, recover, start
 from tests.reference.cases import random_dense, random_sq
 
-_SIZES = {"block_tiles": 2, "m_max": 64, "n_max": 64}
+_SIZES = {"block_tiles": 2, "m_max": 64, "n_max": 256}
 CONFIGS = {
     # A word of W's stream is several groups, and less than one.
     "lean": EngineConfig(ArrayConfig(replace(PRESETS["lean"], k_max=512), 2, 4), axi_bits=512, **_SIZES),

@@ -1,22 +1,12 @@
 """A tiny model through the emitted Verilog of a small engine."""
 
-from dataclasses import replace
-
-from sqhw.config import ArrayConfig, EngineConfig
 from sqhw.driver.engine import Engine
 from sqhw.generate.answer import Setting, prepare, report
-from sqhw.presets import PRESETS
 from sw_reference.checkpoints.gguf import GGUFFile
+from tests.engine.test_engine_lean import CONFIGS
 from tests.generate.models import CONFIG, tiny_gguf
 
-SMALL = EngineConfig(
-    ArrayConfig(replace(PRESETS["lean"], k_max=128), rows=2, columns=2),
-    axi_bits=64,
-    block_tiles=2,
-    m_max=64,
-    n_max=256,
-    output_stages=1,
-)
+SMALL = CONFIGS["lean"]
 PROMPT = (3, 1, 4, 1, 5)
 TOKENS = 3
 OUTPUTS = CONFIG.blocks * (64 + 2 * 32 + 64 + 2 * 96 + 64)
