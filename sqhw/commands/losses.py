@@ -29,7 +29,7 @@ _ENGINES = [name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_
 
 
 @click.command(cls=Command)
-@click.option("--engine", type=click.Choice(_ENGINES), default="decode", help="Whose Verilog is simulated.")
+@click.option("--engine", type=click.Choice(_ENGINES), default="imported", help="Whose Verilog is simulated.")
 @click.option("--tokens", type=click.IntRange(2), default=257, help="Of the text, from its beginning.")
 @click.option(
     "--text",
@@ -53,7 +53,9 @@ def losses(engine: str, tokens: int, text: Path | None, output: Path) -> Outcome
         with progress() as begin:
             device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling")))
             model, matrices = load(file)
-            layers = coded_layers(matrices, config.pe.sq, config.pe.dense, begin("Importing", len(matrices)))
+            layers = coded_layers(
+                matrices, config.pe.sq, config.pe.dense.group, begin("Importing", len(matrices))
+            )
             linear = Linear(layers, config.pe.sq, device)
             wanted = of_tokens(model, ids, Linear(layers, config.pe.sq), begin("Golden model", tokens))
             try:

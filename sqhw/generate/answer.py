@@ -34,7 +34,7 @@ class Setting:
     prompt
         Token ids.
     pe
-        The formats of both operands.
+        The format of activations, and the group of weights.
     engine
         The engine that computes the linear layers; None for the golden model.
     """
@@ -65,7 +65,7 @@ def prepare(setting: Setting, engine: Engine | None, count: int, begin: Begin) -
     """
     pe = setting.pe
     model, matrices = load(setting.model)
-    layers = coded_layers(matrices, pe.sq, pe.dense, begin("Importing weights", len(matrices)))
+    layers = coded_layers(matrices, pe.sq, pe.dense.group, begin("Importing weights", len(matrices)))
     linear, golden = Linear(layers, pe.sq, engine), Linear(layers, pe.sq)
     end = setting.model.metadata.get("tokenizer.ggml.eos_token_id")
     return Session(model, list(setting.prompt), linear, golden, setting.file, count, end)

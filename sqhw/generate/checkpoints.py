@@ -59,10 +59,9 @@ class _Recorder:
         layer, elements = self._layers[name], Elements(sq)
         part, sums = layer.parts[name], layer.sums(elements)
         self.hashes[name] = {
-            "sums_of_codes": _sha256(layer.of_codes(elements, sums)[:, part].astype("<i8")),
             "sums": _sha256(sums[:, part].astype("<i8")),
-            "packed_weight": _sha256(pack_dense(layer.codes)[part]),
-            "row_scale": _sha256(layer.codes.row_scale[part].astype("<f4")),
+            "packed_weight": _sha256(pack_dense(layer.weights)[part]),
+            "row_scale": _sha256(layer.weights.row_scale[part].astype("<f4")),
         }
 
 
@@ -86,7 +85,7 @@ def record(
     """
     recorder = _Recorder(layers, sq)
     model.hidden(tokens, linear=recorder)
-    dense = next(iter(layers.values())).codes.format
+    dense = next(iter(layers.values())).weights.format
     about = {
         **made,
         "prompt": PROMPT,

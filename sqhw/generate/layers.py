@@ -1,4 +1,4 @@
-"""A model's linear layers as operands: the codes of its checkpoint, and what offsets add to their sums.
+"""A model's linear layers as operands in the codes of its checkpoint.
 
 Layers that take the same activations, such as query, key and value, are one operand, one below the other.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.checkpoints.imported import CodedMatrix
-from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, unit_exponent
+from sw_reference.format import SQFormat, accumulator_bits, unit_exponent
 from sw_reference.llm import LAYERS, Model, ModelConfig
 from sw_reference.llm.reproducible import REPRODUCIBLE
 from sw_reference.notation import format_text
@@ -45,22 +45,14 @@ class Elements:
         parts = split(tensor)
         self.values: NDArray[np.float64] = (parts.low + parts.high)[:, : tensor.k].astype(np.float64)
 
-    def sums(self, group: int) -> NDArray[np.int64]:
-        """Returns int64[rows, groups]: the sum of each group's elements."""
-        starts = np.arange(0, self.tensor.k, group)
-        return np.add.reduceat(self.values, starts, axis=1).astype(np.int64)
-
 
 class Layer:
     """Linear layers that take the same activations, in the codes of their checkpoint.
 
-    An engine without group offsets multiplies the codes alone. What offsets add is a small product of its
-    own: the sums of the activations of each group, times group scale and offset.
-
     Parameters
     ----------
     tensors
-        The weights of each, by name, offsets included.
+        The weights of each, by name.
     sq
         The format of the activations.
 
@@ -68,8 +60,8 @@ class Layer:
     -------
     parts: dict[str, slice]
         The outputs of each layer, by name.
-    codes: DenseTensor
-        The weights without their offsets: what an engine takes.
+    weights: DenseTensor
+        The weights of all.
 
     Raises
     ------
@@ -82,44 +74,20 @@ class Layer:
         self.parts = {
             name: slice(start, end) for name, start, end in zip(tensors, [0, *ends], ends, strict=False)
         }
-        tensor = _joined(list(tensors.values()))
+        self.weights = tensor = _joined(list(tensors.values()))
         bits = accumulator_bits(sq, tensor.format, tensor.k)
         if bits > _EXACT_BITS:
             raise ValueError(f"Sums must fit {_EXACT_BITS} bits, not {bits}: format {format_text(sq)}")
-        self._tensor = tensor
         self._unit = unit_exponent(sq, tensor.format)
         self._values = dense_integers(tensor).astype(np.float64)
-        self._shares: NDArray[np.int64] | None = None
-        if tensor.offset is not None and tensor.group_scale is not None:
-            self._shares = (tensor.group_scale.astype(np.int64) * tensor.offset).T
-        self.codes = replace(tensor, format=replace(tensor.format, offset=False), offset=None)
 
     def sums(self, x: Elements) -> NDArray[np.int64]:
-        """Returns the exact sums [rows, outputs], offsets included: ``multiply(x.tensor, tensor).acc``."""
+        """Returns the exact sums, ``multiply(x.tensor, weights).acc``."""
         return (x.values @ self._values.T).astype(np.int64)
 
-    def offset_sums(self, x: Elements) -> NDArray[np.int64] | int:
-        """Returns what the offsets add to :meth:`sums`, in the same units."""
-        if self._shares is None:
-            return 0
-        assert self._tensor.format.group is not None
-        return x.sums(self._tensor.format.group) @ self._shares
-
-    def of_codes(self, x: Elements, sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns the sums of an engine, ``multiply(x.tensor, codes).acc``, from :meth:`sums`."""
-        return (sums - self.offset_sums(x)) >> self._shift
-
-    def whole(self, x: Elements, of_codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Returns :meth:`sums` from the sums of an engine."""
-        return (of_codes << self._shift) + self.offset_sums(x)
-
-    @property
-    def _shift(self) -> int:
-        return -self._tensor.format.unit_exponent
-
     def results(self, x: Elements, sums: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns float32 results: ``multiply(x.tensor, tensor).y``."""
-        return round_result(sums, x.tensor.row_scale, self._tensor.row_scale, self._unit)
+        """Returns float32 results, ``multiply(x.tensor, weights).y``, from the sums."""
+        return round_result(sums, x.tensor.row_scale, self.weights.row_scale, self._unit)
 
 
 def _joined(tensors: Sequence[DenseTensor]) -> DenseTensor:
@@ -132,7 +100,7 @@ def _joined(tensors: Sequence[DenseTensor]) -> DenseTensor:
 
 
 def coded_layers(
-    matrices: Mapping[str, CodedMatrix], sq: SQFormat, dense: DenseFormat, done: Callable[[str], None]
+    matrices: Mapping[str, CodedMatrix], sq: SQFormat, group: int | None, done: Callable[[str], None]
 ) -> dict[str, Layer]:
     """Returns by each matrix's name the layer that it is a part of.
 
@@ -140,25 +108,23 @@ def coded_layers(
     ----------
     matrices
         Their weights.
-    sq, dense
-        The formats of the hardware. Offsets come on top of it.
+    sq
+        The format of the activations.
+    group
+        Of the weights, see :func:`~sw_reference.checkpoints.dense.dense_format`.
     done
         Called with each name that is finished.
 
     Raises
     ------
     ValueError
-        If the hardware's dense format does not hold a matrix's codes; the message names it.
+        If a dense operand with such groups does not hold a matrix's codes.
     """
     tensors: dict[str, dict[str, DenseTensor]] = {}
     for name, matrix in matrices.items():
-        found = dense_format(matrix, dense.group)
-        if replace(found, offset=False) != dense:
-            need = format_text(replace(found, offset=False))
-            raise ValueError(f"{name}: its codes need the dense format {need!r}, not {format_text(dense)!r}")
         _, block, short, _ = name.split(".")
         site = tensors.setdefault(f"{block}.{LAYERS[short]}", {})
-        site[name] = import_dense(matrix.part(slice(None)), found).tensor
+        site[name] = import_dense(matrix.part(slice(None)), dense_format(matrix, group)).tensor
         done(name)
     layers = [Layer(site, sq) for site in tensors.values()]
     return {name: layer for layer in layers for name in layer.parts}

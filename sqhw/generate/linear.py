@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sw_reference.format import SQFormat
+from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.llm.arithmetic import Float32
+from sw_reference.notation import format_text
 from sw_reference.quantize import quantize_sq
 from sw_reference.tensors import SQTensor
 
@@ -65,6 +66,11 @@ class Linear:
     -------
     counts: Counts
         Replace it to count anew.
+
+    Raises
+    ------
+    ValueError
+        If the engine's operands have other formats.
     """
 
     def __init__(
@@ -73,6 +79,10 @@ class Linear:
         sq: SQFormat,
         engine: Engine | None = None,
     ) -> None:
+        if engine is not None:
+            for layer in layers.values():
+                _check("activations", sq, engine.config.pe.sq)
+                _check("weights", layer.weights.format, engine.config.pe.dense)
         self._layers = layers
         self._sq = sq
         self._engine = engine
@@ -95,18 +105,17 @@ class Linear:
         elements = Elements(quantize_sq(x, self._sq, scale="two_candidates"))
         sums = layer.sums(elements)
         if self._engine is not None:
-            sums = layer.whole(elements, self._on_engine(self._engine, layer, elements, sums))
+            sums = self._on_engine(self._engine, layer, elements, sums)
         self.counts.products += sums.size * x.shape[1]
         return layer.results(elements, sums)
 
     def _on_engine(
-        self, engine: Engine, layer: Layer, x: Elements, sums: NDArray[np.int64]
+        self, engine: Engine, layer: Layer, x: Elements, wanted: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         if layer not in self._packed:
-            self._packed[layer] = engine.pack(layer.codes)
+            self._packed[layer] = engine.pack(layer.weights)
         packed = self._packed[layer]
         found = engine.matmul(x.tensor, packed, Format.INT64)
-        wanted = layer.of_codes(x, sums)
         differing = np.argwhere(found != wanted)
         if len(differing):
             token, output = differing[0]
@@ -128,3 +137,8 @@ class Linear:
         self.counts.moved_bytes += weights + other
         if engine.statistics is not None:
             self.counts.cycles += engine.statistics.cycles
+
+
+def _check(what: str, fmt: SQFormat | DenseFormat, engines: SQFormat | DenseFormat) -> None:
+    if fmt != engines:
+        raise ValueError(f"The engine must take {what} {format_text(fmt)!r}, not {format_text(engines)!r}")

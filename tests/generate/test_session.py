@@ -26,7 +26,7 @@ class StandIn(Engine):
     """An engine that is the golden model, and that errs in one sum of its `wrong`th product."""
 
     def __init__(self, wrong=None):
-        super().__init__("decode")
+        super().__init__("imported")
         self.jobs, self._wrong = 0, wrong
 
     def matmul(self, x, w, output):
@@ -41,7 +41,7 @@ class StandIn(Engine):
 def parts(tmp_path_factory):
     file = GGUFFile(tiny_gguf(tmp_path_factory.mktemp("model") / "model.gguf"))
     model, matrices = load(file)
-    return model, coded_layers(matrices, LEAN.sq, LEAN.dense, lambda name: None)
+    return model, coded_layers(matrices, LEAN.sq, LEAN.dense.group, lambda name: None)
 
 
 def session(parts, file, engine=None, count=TOKENS, end=None):
@@ -101,6 +101,12 @@ def test_the_first_sum_that_differs_stops_the_run(parts, tmp_path):
     assert found is not None
     assert int(found[1]) == int(found[2]) + 1
     assert wrong.steps == []
+
+
+def test_an_engine_of_other_formats_is_refused(parts):
+    need = "The engine must take weights 'int4 g32 linear8 offset', not 'int4 g32 linear8'"
+    with pytest.raises(ValueError, match=f"^{need}$"):
+        Linear(parts[1], LEAN.sq, Engine("decode"))
 
 
 def test_the_end_ends_an_answer(parts, tmp_path):
