@@ -23,7 +23,6 @@ from . import (
     explorer,
     figures,
     fpga_page,
-    generate_page,
     imported_page,
     resources,
     summary,
@@ -62,9 +61,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "engine": engine_page.page,
     "explore": explore_page.page,
     "fpga": fpga_page.page,
-    "generate": generate_page.answer_page,
     "imported": imported_page.page,
-    "losses": generate_page.losses_page,
     "synth": resources.page,
     "torch": torch_page.page,
 }
@@ -144,7 +141,6 @@ def write(*, picture: bool = False) -> list[Path]:
 
 
 _FIGURES = {
-    "generate": ("generate", generate_page.draw),
     "area_blocks": ("area", figures.area_blocks),
     "area_bits": ("area", figures.area_bits),
     "explore": ("explore", _draw_explore),
