@@ -8,7 +8,8 @@ from amaranth.hdl import Assert, Cat, Cover, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
-from sqhw.arith.output_stage import SerialOutputStage, output_stage_input
+from sqhw.arith.output_stage import output_stage_input
+from sqhw.arith.serial_output_stage import SerialOutputStage
 from sqhw.array.drain import Drain
 from sqhw.array.lockstep import Lockstep
 from sqhw.config import ArrayConfig

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from .bit_heap import BitHeap
 from .pipeline import signed_range
@@ -29,7 +30,36 @@ def add_scaled(heap: BitHeap, value: Value, fraction: Value, negative: Value | N
     heap.add_product(value, fraction)
 
 
-class NarrowScale(wiring.Component):
+class _Scale(wiring.Component):
+    """``value``, one of `inputs`, times a scale: a product made in one heap, at most `bound` in magnitude."""
+
+    def __init__(self, inputs: dict[str, Member], bound: int, registered: Sequence[int]):
+        self._bound = bound
+        self._registered = registered
+        super().__init__(inputs | {"o": Out(signed_range(bound))})
+
+    @property
+    def bound(self) -> int:
+        """Largest magnitude of ``o``."""
+        return self._bound
+
+    @property
+    def latency(self) -> int:
+        return len(self._registered)
+
+    @abstractmethod
+    def _add(self, heap: BitHeap) -> None:
+        """Adds the product to its heap."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="product")
+        self._add(heap)
+        m.d.comb += self.o.eq(heap.sum(self._registered))
+        return m
+
+
+class NarrowScale(_Scale):
     """``value * (2**f + fraction)``, or its negative: sign and significand of a narrow bank scale.
 
     Latency: :attr:`latency` cycles; combinational without registers.
@@ -55,32 +85,17 @@ class NarrowScale(wiring.Component):
     """
 
     def __init__(self, bound: int, fraction_bits: int, *, signed_scale: bool, registered: Sequence[int] = ()):
-        self._registered = registered
         self._signed = signed_scale
-        self._bound = bound * ((2 << fraction_bits) - 1)
-        ports = {"value": In(signed_range(bound)), "fraction": In(fraction_bits)}
+        inputs = {"value": In(signed_range(bound)), "fraction": In(fraction_bits)}
         if signed_scale:
-            ports["negative"] = In(1)
-        super().__init__(ports | {"o": Out(signed_range(self._bound))})
+            inputs["negative"] = In(1)
+        super().__init__(inputs, bound * ((2 << fraction_bits) - 1), registered)
 
-    @property
-    def bound(self) -> int:
-        """Largest magnitude of ``o``."""
-        return self._bound
-
-    @property
-    def latency(self) -> int:
-        return len(self._registered)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        heap = BitHeap(m, self.o.shape(), name="product")
+    def _add(self, heap: BitHeap) -> None:
         add_scaled(heap, self.value, self.fraction, self.negative if self._signed else None)
-        m.d.comb += self.o.eq(heap.sum(self._registered))
-        return m
 
 
-class LinearScale(wiring.Component):
+class LinearScale(_Scale):
     """``value * factor``: a linear group scale, an unsigned integer.
 
     Latency: :attr:`latency` cycles; combinational without registers.
@@ -102,24 +117,8 @@ class LinearScale(wiring.Component):
     """
 
     def __init__(self, bound: int, bits: int, *, registered: Sequence[int] = ()):
-        self._registered = registered
-        self._bound = bound * ((1 << bits) - 1)
-        super().__init__(
-            {"value": In(signed_range(bound)), "factor": In(bits), "o": Out(signed_range(self._bound))}
-        )
+        inputs = {"value": In(signed_range(bound)), "factor": In(bits)}
+        super().__init__(inputs, bound * ((1 << bits) - 1), registered)
 
-    @property
-    def bound(self) -> int:
-        """Largest magnitude of ``o``."""
-        return self._bound
-
-    @property
-    def latency(self) -> int:
-        return len(self._registered)
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        heap = BitHeap(m, self.o.shape(), name="product")
+    def _add(self, heap: BitHeap) -> None:
         heap.add_product(self.value, self.factor)
-        m.d.comb += self.o.eq(heap.sum(self._registered))
-        return m

@@ -15,7 +15,7 @@ from sw_reference.multiply import check_operands, multiply
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
-from ..arith.output_stage import SerialOutputStage
+from ..arith.serial_output_stage import SerialOutputStage
 from ..config import EngineConfig
 from ..engine.registers import Format, register
 from ..engine.result_lanes import SerialResultLanes

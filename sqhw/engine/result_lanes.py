@@ -9,9 +9,10 @@ from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..arith.float_pack import FLOAT16_BITS, Float16Round
-from ..arith.output_stage import OutputStage, SerialOutputStage, output_latency
+from ..arith.output_stage import OutputStage, output_latency
 from ..arith.pipeline import delay
 from ..arith.repeated import repeated
+from ..arith.serial_output_stage import SerialOutputStage
 from ..config import EngineConfig
 from ..layouts import output_row_layout, output_word_layout
 

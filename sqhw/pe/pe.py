@@ -8,7 +8,8 @@ from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from ..arith.output_stage import OutputStage, SerialOutputStage
+from ..arith.output_stage import OutputStage
+from ..arith.serial_output_stage import SerialOutputStage
 from ..config import PEConfig
 from ..layouts import dense_beat_layout, pe_beat_layout, result_layout, scales_layout
 from .blocks import blocks

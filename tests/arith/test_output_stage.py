@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sqhw.arith.output_stage import OutputStage, SerialOutputStage, output_stage_input
+from sqhw.arith.output_stage import OutputStage, output_stage_input
+from sqhw.arith.serial_output_stage import SerialOutputStage
 from sqhw.presets import PRESETS
 from sw_reference.rounding import round_result
 from tests.arith.float32_reference import (

@@ -6,8 +6,8 @@ import random
 import pytest
 from amaranth.hdl import signed
 
+from sqhw.arith.shared_multiplier import BankSum, SharedMultiplier
 from sqhw.console import SEED
-from sqhw.pe.outliers.shared import BankSum, SharedMultiplier
 from tests.hardware import drive_pipeline, simulate
 
 
