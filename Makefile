@@ -97,8 +97,8 @@ layer: | compiler $(READY) $(VENV)/.llm  ## all linear layers of a real block th
 bench-runtime: sim-engine  ## cycles per second: the driver's simulation against cocotb
 	@$(SQHW) measure speed simulation $(OUTPUT_OPTION)
 
-pages: $(READY) $(VENV)/.ppa  ## pages, tables and figures of README and docs from the committed reports
-	@$(SQHW) measure pages && $(SQHW) verify pages
+pages: $(READY) $(VENV)/.ppa $(VENV)/.notebook  ## pages, tables and figures of README and docs from the committed reports
+	@$(SQHW) measure pages && $(SQHW) measure notebooks && $(SQHW) verify pages
 
 ##@ Verify
 .PHONY: verify sim-array sim-encoder sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
