@@ -17,6 +17,7 @@ from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof
 from .array import DrainProof, LockstepProof, SerialOutputProof
+from .bursts import BurstReaderProof, BurstWriterProof
 from .control import ControlProof
 from .decoder import DECODER_BUGS, Bug, DecoderProof
 from .engine import SequencerProof
@@ -249,6 +250,25 @@ def _array_and_engine() -> tuple[Proof, ...]:
             bugs={
                 "part of a word obeyed": lambda: RegisterFileProof(bug="strobe"),
                 "answer doubled": lambda: RegisterFileProof(bug="twice"),
+            },
+        ),
+        Proof(
+            "dma.reader",
+            "bursts are legal, their words have room, packets leave whole and in order",
+            BurstReaderProof,
+            depth=14,
+            induction=False,
+            bugs={"address of another word": lambda: BurstReaderProof(bug="shifted")},
+        ),
+        Proof(
+            "dma.writer",
+            "bursts are legal, hold what they announce, within the room; busy until all is answered",
+            BurstWriterProof,
+            depth=14,
+            induction=False,
+            bugs={
+                "address of another word": lambda: BurstWriterProof(bug="shifted"),
+                "end of a burst unmarked": lambda: BurstWriterProof(bug="unmarked"),
             },
         ),
         Proof(

@@ -75,7 +75,7 @@ class BurstReader(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=len(self.o.p.data), depth=self._depth)
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=len(self.o.p.data), depth=self._depth + 1)
         taken = Signal()
         claimed = Signal(range(self._depth + 1))
         words = Signal(32)

@@ -81,9 +81,11 @@ class BurstWriter(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=len(self.i.p.data), depth=2 * self._burst)
+        width, depth = len(self.i.p.data), 2 * self._burst + 1
+        m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=width, depth=depth)
         open_, gathered = Signal(), Signal(range(2 * self._burst + 1))
         entering, leaving = Signal(), Signal()
+        room = Signal.like(self.room)
         m.d.comb += [
             self.i.ready.eq(open_ & queue.w_rdy),
             queue.w_data.eq(self.i.p.data),
@@ -98,11 +100,11 @@ class BurstWriter(wiring.Component):
             self.overflow.eq(0),
         ]
         with m.If(self.start & ~self.busy):
-            m.d.sync += [open_.eq(1), self.written.eq(0), self.busy.eq(1)]
+            m.d.sync += [open_.eq(1), self.written.eq(0), self.busy.eq(1), room.eq(self.room)]
         with m.Elif(self.i.valid & self.i.ready):
             with m.If(self.i.p.last):
                 m.d.sync += open_.eq(0)
-            with m.If(self.written == self.room):
+            with m.If(self.written == room):
                 m.d.sync += self.overflow.eq(1)
             with m.Else():
                 m.d.comb += entering.eq(1)
