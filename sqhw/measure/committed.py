@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..tools import cache as store
-from ..tools import gate_sim, libraries, synth, timing, verilog
+from ..tools.targets import GENERIC, RECIPES, gates
 from ..tools.tools import package_version
-from . import rival_beats
 from .rivals import catalogue
 from .tables import Record
 
@@ -38,9 +37,8 @@ class Known:
 
 
 def made_from() -> str:
-    """Digest of all code that decides what a rival measures."""
-    modules = (catalogue, rival_beats, verilog, synth, timing, libraries, gate_sim)
-    return store.sources(*(module.__name__ for module in modules))
+    """Digest of what decides a rival's numbers: the code that makes it, and the scripts that map it."""
+    return store.key([store.sources(catalogue.__name__), gates(GENERIC).commands, RECIPES])
 
 
 def rivals(lanes: int, size: str, library: str, reports: tuple[Path, Path] = REPORTS) -> dict[str, Known]:
