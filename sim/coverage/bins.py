@@ -35,7 +35,9 @@ class Bins:
 
 
 def applicable_faults(config: PEConfig) -> list[str]:
-    """The faults of ``FAULTS`` and ``DENSE_FAULTS`` that a configuration knows."""
+    """The faults of ``FAULTS`` and ``DENSE_FAULTS`` that a configuration knows: none with an index mask."""
+    if config.one_step:
+        return []
     fp16 = config.sq.high == "fp16" and config.slots > 0
     bank, slots = config.dense.bank, config.dense_slots
     known = {
@@ -65,11 +67,15 @@ class OperandBins:
     def names(self) -> list[str]:
         config = self._config
         names = ["length: one bank" if config.banks(1) == 1 else "length: shortest", "length: k_max"]
-        names += ["bank scale: smallest", "bank scale: largest", "low code: -7", "low code: 7"]
-        names += _counts("outliers in a bank", config.sq.outliers, config.sq.bank)
-        if config.slots:
+        names += ["bank scale: smallest", "bank scale: largest"]
+        names += [f"low code: {code}" for code in (config.sq.low_min, 7)]
+        if config.one_step:
+            names += self._slot_names()
+        elif config.slots:
             names += ["outlier in the first lane", "outlier in the last lane"]
             names += [f"high code: {name}" for name in self._codes()]
+        if not config.one_step:
+            names += _counts("outliers in a bank", config.sq.outliers, config.sq.bank)
         if config.steps > 1:
             names += ["more outliers in a beat than outlier lanes"]
         if config.dense.group:
@@ -80,6 +86,18 @@ class OperandBins:
             names += ["dense outlier in the first lane", "dense outlier in the last lane"]
             names += ["outliers of both operands at one position", "high nibble: -8", "high nibble: 7"]
         return names
+
+    def _slot_names(self) -> list[str]:
+        """Of each slot with an index mask: the ends of its segment, the limits of its nibble, none."""
+        places = ("first", "last")
+        names = [
+            f"slot {slot}: {place} of its segment" for slot in range(self._config.slots) for place in places
+        ]
+        names += [
+            f"slot {slot}: nibble {nibble}" for slot in range(self._config.slots) for nibble in (-8, 0, 7)
+        ]
+        names += ["two slots name one element"] if self._config.sq.outliers > 1 else []
+        return [*names, *(["bank scale: negative"] if self._config.sq.bank_scale.signed else [])]
 
     def _codes(self) -> dict[str, int]:
         sq = self._config.sq
@@ -101,6 +119,8 @@ class OperandBins:
 
     def _masks(self, sq: Sequence[int]) -> list[int]:
         config = self._config
+        if config.one_step:
+            return [0] * len(sq)  # the low codes of all elements count
         if config.sq.has_bitmap:
             return [read_field(self._sq, word, "bitmap") for word in sq]
         return [self._lanes(word, self._sq, "low", config.lanes, 4, lambda code: code == 8) for word in sq]
@@ -112,7 +132,8 @@ class OperandBins:
 
     def _banks(self, masks: list[int], dense: Sequence[int]) -> Iterable[tuple[int, list[int], str, int]]:
         config = self._config
-        yield config.beats_per_bank, masks, "outliers in a bank", config.sq.outliers
+        if not config.one_step:
+            yield config.beats_per_bank, masks, "outliers in a bank", config.sq.outliers
         if config.dense.bank:
             bitmaps = [read_field(self._dense, word, "bitmap") for word in dense]
             parts = max(1, config.lanes // config.dense.bank)
@@ -135,12 +156,17 @@ class OperandBins:
     def _sample_sq(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._sq
         scale = read_field(layout, word, "scale")
-        bins.hit("bank scale: smallest", scale == 0)
-        bins.hit("bank scale: largest", scale == 255)
-        for code in (-7, 7):
+        magnitude = scale & ((1 << config.sq.bank_scale.magnitude_bits) - 1)
+        bins.hit("bank scale: smallest", magnitude == 0)
+        bins.hit("bank scale: largest", magnitude == config.sq.bank_scale.legal[-1])
+        for code in (config.sq.low_min, 7):
             found = self._lanes(word, layout, "low", config.lanes, 4, lambda c, code=code: c == code & 15)
             bins.hit(f"low code: {code}", bool(found & ~mask))
-        if config.slots:
+        if config.one_step:
+            self._sample_slots(bins, word)
+            if config.sq.bank_scale.signed:
+                bins.hit("bank scale: negative", scale != magnitude)
+        elif config.slots:
             bins.hit("outlier in the first lane", mask & 1)
             bins.hit("outlier in the last lane", mask >> (config.lanes - 1))
             size, codes = config.sq.high_bits, read_field(layout, word, "high")
@@ -149,6 +175,20 @@ class OperandBins:
                 bins.hit(f"high code: {name}", used.count(code))
         if config.steps > 1:
             bins.hit("more outliers in a beat than outlier lanes", mask.bit_count() > config.outlier_lanes)
+
+    def _sample_slots(self, bins: Bins, word: int) -> None:
+        sq, slots = self._config.sq, range(self._config.slots)
+        indices, nibbles = (read_field(self._sq, word, name) for name in ("index", "high"))
+        places = [indices >> sq.index_bits * slot & ((1 << sq.index_bits) - 1) for slot in slots]
+        codes = [nibbles >> 4 * slot & 15 for slot in slots]
+        for slot, (place, code) in enumerate(zip(places, codes, strict=True)):
+            bins.hit(f"slot {slot}: first of its segment", place == 0 and code != 0)
+            bins.hit(f"slot {slot}: last of its segment", place == sq.segment_size - 1 and code != 0)
+            for nibble in (-8, 0, 7):
+                bins.hit(f"slot {slot}: nibble {nibble}", code == nibble & 15)
+        named = [(slot // sq.outliers, places[slot]) for slot in slots if codes[slot]]
+        if sq.outliers > 1:
+            bins.hit("two slots name one element", len(set(named)) < len(named))
 
     def _sample_dense(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._dense
@@ -160,7 +200,7 @@ class OperandBins:
         if config.dense.group:
             group_scale = read_field(layout, word, "group_scale")
             bins.hit("group scale: smallest", group_scale == 0)
-            bins.hit("group scale: largest", group_scale == 63)
+            bins.hit("group scale: largest", group_scale == (1 << config.dense.group_scale_bits) - 1)
         if config.dense.bank:
             bitmap = read_field(layout, word, "bitmap")
             bins.hit("dense outlier in the first lane", bitmap & 1)

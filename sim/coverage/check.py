@@ -37,11 +37,21 @@ SQ_SQ = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16, 2, 8), lanes=4, outl
 SHARED = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 32), lanes=4, outlier_lanes=1, k_max=128)
 """Bank sums and outliers share a multiplier; banks of four beats, group scales of two banks."""
 
+ONE_STEP = PEConfig(
+    SQFormat(8, 2, "int8", "index", "e3m2s", 4),
+    DenseFormat(4, 16, scale="linear8"),
+    lanes=8,
+    outlier_lanes=4,
+    k_max=64,
+)
+"""Outliers by index in two segments of a beat, a narrow bank scale, linear group scales of two beats."""
+
 DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "PE default": partial(cover_pe, PRESETS["default"]),
     "PE of the engine 8x8": partial(cover_pe, engine_preset("8x8").pe),
     "PE tiny": partial(cover_pe, PRESETS["tiny"]),
     "PE SQ x SQ": partial(cover_pe, SQ_SQ),
+    "PE with an index mask": partial(cover_pe, ONE_STEP),
     "PE shared multiplier": partial(cover_pe, SHARED),
     "array tiny": partial(cover_array, array_preset("tiny")),
     "engine tiny": partial(cover_engine, engine_preset("tiny")),

@@ -104,7 +104,12 @@ def cover_pe(config: PEConfig, seed: int, folder: Path, note: Note) -> Covered:
 
 
 def _far_from_legal(config: PEConfig, seed: int, legal: Sequence[DotProduct]) -> list[DotProduct]:
-    """Dot products longer than k_max, all reserved bank scales, bitmaps of any number of outliers."""
+    """Dot products longer than k_max, all reserved bank scales, bitmaps of any number of outliers.
+
+    None with an index mask, where every bit pattern is legal.
+    """
+    if config.one_step:
+        return []
     rng, layout, good = random.Random(seed), sq_beat_layout(config), legal[0]
     broken = [(good, counted(config, longer(config, list(good.sq))), "longer than k_max")]
     for code in sorted({*range(256)} - {*LEGAL_SCALES}):

@@ -93,6 +93,8 @@ def _dense(t: DenseTensor) -> DenseTensor:
     if t.group_scale is not None:
         group_scale = t.group_scale.copy()
         group_scale[:2] = (1 << t.format.group_scale_bits) - 1
-        group_scale[2:] = 0 if t.format.scale == "e3m3" else 1  # a linear 0 makes nothing of all codes
+        group_scale[2:] = 0 if t.format.scale == "e3m3" else 1
+        if t.format.scale == "linear8":
+            group_scale[2:, 1:2] = 0  # makes nothing of its codes, so of one group alone
         fields["group_scale"] = group_scale
     return replace(t, codes=codes, **fields)

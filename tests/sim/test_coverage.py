@@ -64,7 +64,11 @@ def test_exclusions_have_a_line_in_the_page():
     assert [reason for reason in reasons if reason not in section] == []
 
 
-@pytest.mark.parametrize("config", [PRESETS["tiny"], coverage.SQ_SQ], ids=["tiny", "SQ x SQ"])
+@pytest.mark.parametrize(
+    "config",
+    [PRESETS["tiny"], coverage.SQ_SQ, coverage.ONE_STEP],
+    ids=["tiny", "SQ x SQ", "index mask"],
+)
 def test_the_traffic_holds_all_bins(config):
     legal, malformed = dot_products(config, SEED)
     products = [*malformed, *legal, *extreme_products(config, SEED)]
