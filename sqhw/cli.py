@@ -92,6 +92,7 @@ measure = Group(
         "area": ("sqhw.commands.measure:area", "Area against clock, beside rivals."),
         "fpga": ("sqhw.commands.measure:fpga", "Resources and clock on FPGAs, beside rivals."),
         "layout": ("sqhw.commands.measure:layout", "Elements placed and routed, beside rivals."),
+        "encoder": ("sqhw.commands.measure:encoder", "Encoders in gates, beside the array they serve."),
         "energy": ("sqhw.commands.measure:energy", "Switching energy on real activations."),
         "explore": ("sqhw.commands.measure:explore", "Gates and error of hundreds of configurations."),
         "zigzag": ("sqhw.commands.measure:zigzag", "An array as a core of the mapper ZigZag."),

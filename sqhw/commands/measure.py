@@ -13,6 +13,7 @@ from sw_reference.files import write_text
 from ..config import ArrayConfig, PEConfig
 from ..console import Command, Outcome, command_line, progress, refusing, say
 from ..measure import area as areas
+from ..measure import encoders as all_encoders
 from ..measure import energy as energies
 from ..measure import explore as space
 from ..measure import fpga as fpgas
@@ -27,6 +28,7 @@ from .reports import file_option, jobs_option, library_options, outcome, own_cel
 
 __all__ = [
     "area",
+    "encoder",
     "energy",
     "explore",
     "fpga",
@@ -83,6 +85,15 @@ def fpga(workers: int, finished: bool, output: Path) -> Outcome:
     with progress() as begin:
         report = fpgas.measure(workers=workers, begin=begin, command=command_line(), finished=finished)
     return outcome(report, fpgas.tables(report), output)
+
+
+@click.command(cls=Command)
+@report_option("encoder")
+def encoder(output: Path) -> Outcome:
+    """Measure what encoders take, beside the array that they serve."""
+    with progress() as begin:
+        report = all_encoders.measure(begin=begin, command=command_line())
+    return outcome(report, all_encoders.tables(report), output)
 
 
 @click.command(cls=Command)
