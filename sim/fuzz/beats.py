@@ -48,8 +48,8 @@ def _round(
 ) -> tuple[Beats, list[Any]]:
     """Random bits, again and again followed by a good dot product; None stands for a result nobody knows.
 
-    In one of three dot products of either kind some ``last`` are lost or added, so that its result is known:
-    an error.
+    In one of three dot products of either kind some ``last`` are lost or added: its result is known then, an
+    error.
     """
     last = [layout(config)["last"].offset for layout in (pe_beat_layout, dense_beat_layout)]
     traffic = Beats([], [], [])
@@ -59,7 +59,8 @@ def _round(
             product = rng.choice(good)
             sq, dense, refused = _noise(config, rng) if noisy else ([*product.sq], [*product.dense], False)
             scales = rng.randrange(1, 255) << 23 | rng.randrange(1, 255) << 55 if noisy else product.scales
-            if rng.random() < 0.3:
+            # A dot product that is broken already may be put right by this.
+            if rng.random() < 0.3 and (noisy or not product.error):
                 chosen = rng.choice(((0,), (1,), (0, 1)))
                 refused |= sum(_flipped((sq, dense)[one], last[one], rng) for one in chosen) > 0
             for stream, words in ((traffic.sq, sq), (traffic.dense, dense), (traffic.scales, [scales])):
