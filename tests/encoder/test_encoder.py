@@ -169,3 +169,33 @@ def test_bad_rows_are_refused(row, error, message):
 def test_unknown_preset_is_refused():
     with pytest.raises(ValueError, match=r"^Encoder must be one of lean, fine, not 'wide'$"):
         encoder_preset("wide")
+
+
+@pytest.mark.parametrize("name", ["lean", "two segments"])
+def test_any_bits_in_rows_of_any_length(name):
+    """Every word and end that there is, rows that are too long among them: nothing hangs, nothing is lost."""
+    config = CONFIGS[name]
+    rng = np.random.default_rng(2)
+    longest = config.banks_max * config.sq.bank // config.elements
+    words, expected, layout = [], [], encoded_layout(config)
+    for length in [*rng.integers(1, longest + 1, 12), longest + 1, 2 * longest, 1]:
+        codes = rng.integers(0, 1 << 16, length * config.elements).astype(np.uint16)
+        if length % 3:
+            codes &= 0xBFFF  # without the highest exponents: finite
+        row = codes.view(np.float16)
+        words += [
+            int.from_bytes(codes[place : place + config.elements].astype("<u2").tobytes(), "little")
+            for place in range(0, len(codes), config.elements)
+        ]
+        words[-1] |= 1 << 16 * config.elements
+        if length > longest or not np.isfinite(row).all():
+            expected += [None] * config.sq.banks(min(length, longest) * config.elements)
+        else:
+            expected += encoded_row(config, row)
+    got, _ = drive_stream(Encoder(config), {"i": words}, len(expected), stalls="both", limit=40 * len(words))
+    flagged = [layout.from_bits(beat).error for beat in got]
+    assert flagged == [beat is None for beat in expected]
+    assert [beat for beat, error in zip(got, flagged, strict=True) if not error] == [
+        beat for beat in expected if beat is not None
+    ]
+    assert 2 * config.banks_max < sum(flagged) < len(got)

@@ -6,6 +6,7 @@ import pytest
 
 from sqhw.array.array import ProcessingArray
 from sqhw.emit import emit
+from sqhw.encoder.config import EncoderConfig
 from sqhw.presets import PRESETS, array_preset, engine_preset
 from sqhw.tools.structure import check_structure
 from sqhw.tools.tools import ToolError
@@ -28,8 +29,9 @@ def test_presets(name, tmp_path):
         lambda: emit(replace(PRESETS["default"], pipeline="long"), "top").verilog,
         lambda: convert(ProcessingArray(array_preset("tiny")), "top"),
         lambda: emit(engine_preset("tiny"), "top").verilog,
+        lambda: emit(EncoderConfig(elements=2, k_max=64), "top").verilog,
     ],
-    ids=["long pipeline", "array", "engine"],
+    ids=["long pipeline", "array", "engine", "encoder"],
 )
 def test_more_designs(make, tmp_path):
     check_structure(make(), "top", tmp_path)
