@@ -90,6 +90,7 @@ bench-reference: $(READY)  ## speed of the golden model against plain NumPy
 
 bench-engine: | compiler $(READY)  ## how close the 8x8 engine comes to its peak rate (compiles for a minute, once)
 	@$(SQHW) measure speed product $(OUTPUT_OPTION)
+	@$(SQHW) measure speed stream $(OUTPUT_OPTION)
 
 layer: | compiler $(READY) $(VENV)/.llm  ## all linear layers of a real block through the 8x8 engine's Verilog
 	@$(SQHW) measure speed layer $(OUTPUT_OPTION)

@@ -115,6 +115,7 @@ speed = Group(
     {
         "product": ("sqhw.commands.speed:product", "Cycles of whole products against the peak rate."),
         "layer": ("sqhw.commands.speed:layer", "All linear layers of a real block."),
+        "stream": ("sqhw.commands.speed:stream", "The share of W's bandwidth that a model's layers use."),
         "simulation": (
             "sqhw.commands.speed:simulation",
             "Cycles per second: the driver's backend against cocotb.",

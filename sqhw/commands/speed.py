@@ -14,12 +14,13 @@ from ..console import Command, Outcome, command_line, progress, reading
 from ..measure import clock as clocks
 from ..measure import engine_page, speed
 from ..measure import simulation as simulations
+from ..measure import stream as streams
 from ..measure.tables import only
 from ..presets import ENGINE_PRESETS
 from ..tools.pnr import DEVICES
 from .reports import jobs_option, outcome, report_option
 
-__all__ = ["clock", "layer", "product", "simulation"]
+__all__ = ["clock", "layer", "product", "simulation", "stream"]
 
 
 def _engine(default: str) -> Callable[[Any], Any]:
@@ -118,6 +119,25 @@ def layer(preset: str, block: int, tokens: int, layers: tuple[str, ...], output:
     return outcome(
         report, [(title, *only(engine_page.layer_rows(report), names))], output, part="layer", text=text
     )
+
+
+@click.command(cls=Command)
+@click.option(
+    "--preset",
+    "presets",
+    multiple=True,
+    type=click.Choice([name for name, config in ENGINE_PRESETS.items() if not config.pe.dense.offset]),
+    default=("lean", "decode"),
+    help="Engines.",
+)
+@click.option("--tokens", multiple=True, type=click.IntRange(1, 1024), default=(1, 64), help="At a time.")
+@report_option("engine")
+def stream(presets: tuple[str, ...], tokens: tuple[int, ...], output: Path) -> Outcome:
+    """Measure the share of W's bandwidth that a language model's layers use, and their cycles."""
+    with progress() as begin:
+        report = streams.measure(presets, tokens, begin=begin, command=command_line())
+    title = "All linear layers of SmolLM2-135M through the emitted Verilog"
+    return outcome(report, [(title, *engine_page.stream_rows(report))], output, part="stream")
 
 
 @click.command(cls=Command)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import stream
 from .tables import Record, Rows, markdown, rows
 
-__all__ = ["layer_rows", "page", "product_rows", "simulation_rows"]
+__all__ = ["layer_rows", "page", "product_rows", "simulation_rows", "stream_rows"]
 
 
 def product_rows(product: Record) -> Rows:
@@ -62,6 +63,23 @@ def simulation_rows(simulation: Record) -> Rows:
     )
 
 
+def stream_rows(report: Record) -> Rows:
+    """Cycles of all blocks of the model, and how they use the stream of W and the array."""
+    return rows(
+        stream.totals(report),
+        {
+            "engine": "{preset}",
+            "stream": "{axi_bits} bits",
+            "M": "{m}",
+            "compared": "{compared:,}",
+            "mismatches": "{mismatches:,}",
+            "cycles per token": "{cycles_per_token:,.0f}",
+            "W's stream": "{stream_share:.1%}",
+            "utilization": "{utilization:.1%}",
+        },
+    )
+
+
 def page(report: Record) -> str:
     """Returns the page of the reports of `sqhw measure speed` and `sqhw measure clock`."""
     product, layer, simulation = report["product"], report["layer"], report["simulation"]
@@ -87,6 +105,9 @@ def page(report: Record) -> str:
         "bytes": "{bytes:,}",
     }
     lines += ["", *markdown(*rows(product["emission"], emission))]
+    if "stream" in report:
+        lines += ["", f"## A language model: `{report['stream']['command']}`", "", _STREAM, ""]
+        lines += markdown(*stream_rows(report["stream"]))
     lines += ["", f"## Speed of the simulation: `{simulation['command']}`", "", _SIMULATION, ""]
     lines += markdown(*simulation_rows(simulation))
     title = f"## Block {layer['block']} of SmolLM2-135M-Instruct: `{layer['command']}`"
@@ -122,6 +143,11 @@ def _clock(clock: dict[str, Any], milliseconds: float) -> list[str]:
         "The engine of the table is larger and was not placed; its own clock may be slower.",
     ]
 
+
+_STREAM = """\
+The linear layers of SmolLM2-135M with M tokens at a time, random operands. One block is run, its q, k, v
+and its gate, up as one product each; cycles are those of 30 blocks. W's stream: cycles in which it
+moves a word."""
 
 _SIMULATION = """\
 The same job, without pauses, under cocotb (Verilator) and through `Engine(config, backend="rtl")`:
