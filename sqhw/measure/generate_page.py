@@ -81,9 +81,9 @@ def answer_page(report: Record) -> str:
         ["multiply-accumulates", f"{report['products']:,}"],
         ["tokens of the prompt, of the answer", f"{report['prompt_tokens']}, {report['tokens']}"],
         ["cycles per token of the prompt", f"{report['cycles_prefill_per_token']:,.0f}"],
-        ["of the array's peak", f"{report['utilization_prefill']:.1%}"],
+        ["of the array's peak", f"{100 * report['utilization_prefill']:.1f} %"],
         ["cycles per decoded token", f"{report['cycles_decode_per_token']:,.0f}"],
-        ["of the weights' stream", f"{report['stream_share_decode']:.1%}"],
+        ["of the weights' stream", f"{100 * report['stream_share_decode']:.1f} %"],
         ["bytes moved per decoded token", f"{report['bytes_per_token']:,.0f}"],
         ["seconds of simulation per decoded token", f"{report['seconds_per_token']:.1f}"],
         ["seconds of simulation per token of the prompt", f"{report['seconds_per_prompt_token']:.1f}"],
@@ -94,7 +94,7 @@ def answer_page(report: Record) -> str:
     array = engine["array"]
     return f"""# A language model through the emitted Verilog
 
-> **{report["prompt"]}**
+**{report["prompt"]}**
 
 {answer}
 
@@ -109,7 +109,8 @@ A token is decoded alone, so its weights come in through the stream once per tok
 bound by that stream. At {at["mhz"]:g} MHz, with {at["gigabytes_per_second"]:g} GB/s of weights, the
 engine would decode {at["tokens_per_second"]:.0f} tokens and read
 {at["prompt_tokens_per_second"]:.0f} tokens of a prompt per second, the host's work not counted.
-The clock is an assumption: no memory and no board was part of the run.
+The clock is an assumption: no memory and no board was part of the run. Seconds are
+those of the machine that ran it, whatever else ran there.
 
 {_tools(report)}"""
 

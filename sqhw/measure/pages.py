@@ -24,6 +24,7 @@ from . import (
     explorer,
     figures,
     fpga_page,
+    generate_page,
     imported_page,
     resources,
     summary,
@@ -63,6 +64,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "engine": engine_page.page,
     "explore": explore_page.page,
     "fpga": fpga_page.page,
+    "generate": generate_page.answer_page,
     "imported": imported_page.page,
     "synth": resources.page,
     "torch": torch_page.page,
@@ -143,6 +145,7 @@ def write(*, picture: bool = False) -> list[Path]:
 
 
 _FIGURES = {
+    "generate": ("generate", generate_page.draw),
     "area_blocks": ("area", figures.area_blocks),
     "area_bits": ("area", figures.area_bits),
     "explore": ("explore", _draw_explore),

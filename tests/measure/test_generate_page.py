@@ -55,12 +55,12 @@ def test_the_summary():
 
 def test_the_page_of_an_answer():
     page = answer_page(REPORT)
-    assert "> **Why?**\n\n> Because.\n> It is.\n" in page
+    assert "**Why?**\n\n> Because.\n> It is.\n" in page
     for figure in (
         "12,345",
         "470,000",
         "60,000",
-        "97.0%",
+        "97.0 %",
         "213 tokens",
         "4 rows and 16 columns",
         "1024 bits",
