@@ -219,6 +219,9 @@ _CHOICES = ("selection", "scale", "compensate")
 """What a description says of how outliers, scales and codes were chosen, not of their numbers."""
 
 
+_RULES = ("two_candidates", "saturating")
+
+
 def _numbers(described: Record) -> Record:
     return {name: value for name, value in described.items() if name not in _CHOICES}
 
@@ -230,8 +233,8 @@ def _loss(losses: Sequence[Record], activation: Format, weight: Format) -> float
     for row in losses:
         described = row["configuration"]
         same = all(_numbers(described[side]) == _numbers(wanted[side]) for side in ("activation", "weight"))
-        # The rule for hardware has rows of its own.
-        searched = all(described[side].get("scale") != "two_candidates" for side in ("activation", "weight"))
+        # Rules without a search have rows of their own.
+        searched = all(described[side].get("scale") not in _RULES for side in ("activation", "weight"))
         if same and searched and described["transform"] == "none":
             found.append(row["delta_percent"])
     return min(found, default=None)

@@ -27,6 +27,7 @@ from . import (
     generate_page,
     imported_page,
     resources,
+    rules_page,
     summary,
     torch_page,
     waveform,
@@ -66,6 +67,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "fpga": fpga_page.page,
     "generate": generate_page.answer_page,
     "imported": imported_page.page,
+    "rules": rules_page.page,
     "synth": resources.page,
     "torch": torch_page.page,
 }

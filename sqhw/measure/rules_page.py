@@ -1,0 +1,25 @@
+"""docs/results/rules.md: what the rules for bank scales cost, from the accuracy study."""
+
+from __future__ import annotations
+
+from .accuracy_page import COLUMNS, conditions
+from .tables import Record, markdown, rows
+
+__all__ = ["page"]
+
+_SHOWN = ("scheme", "bits A", "KL x 100", "perplexity", "against float", "against W8 A8")
+
+_TEXT = """# Accuracy of the rules for bank scales
+
+The rows compare the ways in which [the encoder](../encoder.md) chooses bank scales: a search by
+least squares, which is the default and not named; the better one of two candidates; and
+"saturating", the rule of the encoder in hardware, which needs no errors. The weights are the
+checkpoint's own, as in [imported.md](imported.md), which says what the columns are.
+"""
+
+
+def page(report: Record) -> str:
+    """The page, in rising order of the divergence."""
+    lines = sorted(report["rows"], key=lambda row: row["kl_x100"])
+    columns = {name: COLUMNS[name] for name in _SHOWN}
+    return f"{_TEXT}\n{conditions(report)}\n\n" + "\n".join(markdown(*rows(lines, columns)))
