@@ -28,8 +28,9 @@ what a format's text means.
 
 KL is the mean Kullback-Leibler divergence of the next token's distribution from the unquantized
 model's, in nats, times 100: it resolves what perplexity does not. [accuracy.md](../accuracy.md) says how both
-are measured. "Two candidates" is a rule without a search ([encoder.md](../encoder.md)); the other SQ
-rows search by least squares. [rules.md](rules.md) sets the rules side by side.
+are measured, [exponents.md](exponents.md) what another order of float32 sums does to them.
+"Two candidates" is a rule without a search ([encoder.md](../encoder.md)); the other SQ rows search by
+least squares. [rules.md](rules.md) sets the rules side by side.
 """
 
 

@@ -22,6 +22,7 @@ from . import (
     engine_page,
     explore_page,
     explorer,
+    exponents_page,
     figures,
     fpga_page,
     generate_page,
@@ -73,6 +74,11 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
 }
 """What makes docs/results/NAME.md from docs/results/NAME.json."""
 
+_JOINED: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
+    "exponents": (exponents_page.page, exponents_page.REPORTS),
+}
+"""What makes docs/results/NAME.md from several reports."""
+
 
 def _load(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text())
@@ -122,7 +128,9 @@ def filled(page: Path) -> str:
 
 def result_pages() -> dict[Path, str]:
     """The text of each page of docs/results that is made whole, by its path."""
-    return {RESULTS / f"{name}.md": wrapped(make(_load(name))) + "\n" for name, make in _RESULTS.items()}
+    texts = {name: make(_load(name)) for name, make in _RESULTS.items()}
+    texts |= {name: make(*map(_load, reports)) for name, (make, reports) in _JOINED.items()}
+    return {RESULTS / f"{name}.md": wrapped(text) + "\n" for name, text in texts.items()}
 
 
 def draw() -> list[Path]:

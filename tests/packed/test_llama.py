@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from sqhw.packed.llama import model_hash, read_llama, read_tokenizer
 from sw_reference.llm import Model
 from tests.packed.hf_folder import config, names, write_coded_folder, write_folder
+from tests.reference.gguf_maker import GGUF, STRING
 from tests.reference.test_llm import TEXT, TINY, tiny_weights
 
 
@@ -116,6 +117,15 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
     with pytest.raises(ModuleNotFoundError) as error:
         read_tokenizer(tmp_path)
     assert "which reads tokenizer.json: run `" in str(error.value)
+
+
+def test_a_tokenizer_that_gguf_describes_and_is_not_known(tmp_path):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(GGUF().pair("tokenizer.ggml.model", STRING, "llama").bytes())
+    with pytest.raises(ValueError) as error:
+        read_tokenizer(path)
+    text = "Metadata tokenizer.ggml.model must be 'gpt2', not 'llama'"
+    assert str(error.value) == f"{path}: {text}; --tokenizer FILE names its tokenizer.json instead"
 
 
 @pytest.mark.llm
