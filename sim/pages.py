@@ -23,6 +23,7 @@ SUBJECTS = {"pe": "processing element", "array": "array", "engine": "engine, its
 SENT = {
     "processing element": "{beats:,} beats, {flagged:,} results flagged",
     "engine": "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
+    "encoder": "{words:,} words of rows, {flagged:,} banks flagged",
     "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
 }
 NETLISTS = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells"}

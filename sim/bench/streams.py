@@ -1,4 +1,4 @@
-"""Streams with random pauses at compiled processing elements and arrays: millions of beats, no Python."""
+"""Streams with random pauses at compiled processing elements, arrays and encoders: no Python per beat."""
 
 from __future__ import annotations
 
@@ -11,11 +11,23 @@ from sim.bench.program import Bench, Port, Program, compile_program, ports_of
 from sqhw.array.array import ProcessingArray
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design
+from sqhw.encoder.config import EncoderConfig
+from sqhw.encoder.encoder import Encoder
 from sqhw.layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout
 from sqhw.packing import axi_words
 from sqhw.tools.verilog import convert
 
-__all__ = ["STALLS", "Beats", "Run", "compile_array", "compile_pe", "drive", "drive_array"]
+__all__ = [
+    "STALLS",
+    "Beats",
+    "Run",
+    "compile_array",
+    "compile_encoder",
+    "compile_pe",
+    "drive",
+    "drive_array",
+    "drive_encoder",
+]
 
 STATES = {0: "done", 1: "hung", 2: "stream rule broken"}
 STALLS = ("none", "input starved", "output held", "both")
@@ -159,6 +171,28 @@ def drive_array(
     ]
     limits = _limits(seed, pause_in, pause_out, results, 2000 + 40 * len(streams[0]))
     return _run(program, ("rst", 1), sources, _stream("o"), limits, coverage)
+
+
+def compile_encoder(config: EncoderConfig, folder: Path) -> Program:
+    """Compiles an encoder, with the ports that Amaranth emits."""
+    encoder = Encoder(config)
+    verilog = convert(encoder, "sq_encoder")
+    return compile_program(verilog, "sq_encoder", ports_of(encoder), folder, clock="clk")
+
+
+def drive_encoder(
+    program: Program,
+    words: Sequence[int],
+    *,
+    results: int,
+    seed: int,
+    pause_in: float = 0.0,
+    pause_out: float = 0.0,
+) -> Run:
+    """The same for an encoder; `words` are the payloads of ``i``."""
+    limits = _limits(seed, pause_in, pause_out, results, 2000 + 40 * len(words))
+    records = [(word, 0, 0) for word in words]
+    return _run(program, ("rst", 1), [(_stream("i"), records)], _stream("o"), limits, None)
 
 
 Ports = tuple[str, str, str, str, str]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sim.bench.streams import compile_pe
+from sim.bench.streams import compile_encoder, compile_pe
 from sim.fuzz.beats import beat_rounds
+from sim.fuzz.encoder import row_rounds
 from sim.fuzz.engine import CONFIGS, engine_rounds
 from sim.fuzz.files import damaged_files
 from sim.fuzz.line import compile_line, line_rounds
@@ -18,10 +20,12 @@ from sim.report import Check, Report, about
 from sqhw.console import Begin
 from sqhw.driver.rtl import RTLDevice
 from sqhw.emit import emit
+from sqhw.encoder.config import ENCODERS
 
 __all__ = ["CHECK", "COMMAND", "run", "totals"]
 
 FILES = 1000
+_ENCODER = replace(ENCODERS["lean"], k_max=512)
 
 
 def totals(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
@@ -31,10 +35,12 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
     return {"rounds": len(rows)} | {name: sum(row[name] for row in rows) for name in names}
 
 
-def run(folder: Path, begin: Begin, *, beats: int, words: int, rounds: int, seed: int) -> Report:
-    """Send random bits to a processing element, engines and a serial line, and read damaged files."""
+def run(
+    folder: Path, begin: Begin, *, beats: int, words: int, row_words: int, rounds: int, seed: int
+) -> Report:
+    """Send random bits to a processing element, engines, an encoder and a serial line; read damaged files."""
 
-    step = begin("fuzzing", beats + len(CONFIGS) * words + rounds)
+    step = begin("fuzzing", beats + len(CONFIGS) * words + row_words + rounds)
 
     def part(name: str, unit: str, steps: Iterator[dict[str, Any]]) -> dict[str, Any]:
         seen = []
@@ -48,6 +54,8 @@ def run(folder: Path, begin: Begin, *, beats: int, words: int, rounds: int, seed
     for name, config in CONFIGS.items():
         device = RTLDevice(config, note=about(step, name))
         parts.append(part(name, "words", engine_rounds(config, device, words, seed)))
+    encoder = compile_encoder(_ENCODER, folder / "encoder")
+    parts.append(part("encoder", "words", row_rounds(encoder, _ENCODER, row_words, seed)))
     line = compile_line(folder / "line")
     parts.append(part("serial line", "rounds", line_rounds(line, rounds, seed)))
     files = damaged_files(FILES, seed)
@@ -75,8 +83,9 @@ CHECK = Check(
     options=(
         _count("--beats", 1_000_000, "To the processing element."),
         _count("--words", 300_000, "In good jobs of each engine."),
+        _count("--row-words", 300_000, "Of rows to an encoder."),
         _count("--rounds", 400, "Of jobs over a serial line."),
     ),
-    quick={"beats": 100_000, "words": 10_000, "rounds": 40},
+    quick={"beats": 100_000, "words": 10_000, "row_words": 10_000, "rounds": 40},
 )
 COMMAND = CHECK.command()

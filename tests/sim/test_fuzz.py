@@ -3,12 +3,15 @@
 
 import pytest
 
+from sim.bench.streams import compile_encoder
 from sim.fuzz import check as fuzz
+from sim.fuzz.encoder import row_rounds
 from sim.fuzz.engine import CONFIGS, engine_rounds
 from sim.fuzz.line import compile_line, line_rounds
 from sim.traffic.engine_jobs import RECOVER
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
+from sqhw.encoder.config import EncoderConfig
 
 SEED = 7
 CONFIG = CONFIGS["engine"]
@@ -58,3 +61,14 @@ def test_a_serial_line_recovers(tmp_path):
     assert totals["compared"] > 500
     assert totals["damaged"] > 500
     assert totals["gave_up"] > 0
+
+
+def test_rows_of_random_bits_leave_no_trace_in_an_encoder(tmp_path):
+    config = EncoderConfig(elements=4, k_max=96)
+    totals = fuzz.totals(
+        list(row_rounds(compile_encoder(config, tmp_path), config, 8000, SEED, per_round=2000))
+    )
+    assert totals["hangs"] == totals["wrong"] == 0
+    assert totals["rounds"] == 4
+    assert totals["compared"] > 800
+    assert totals["flagged"] > 100
