@@ -76,7 +76,7 @@ compare: $(READY)  ## one point beside every rival: area, clock, energy, bits, p
 energy: $(READY)  ## switching energy on real activations (two minutes)
 	@$(SQHW) measure energy $(OUTPUT_OPTION)
 
-explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of hundreds of configurations (ten minutes)
+explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of design points (ten minutes)
 	@$(SQHW) measure explore $(OUTPUT_OPTION)
 
 clock: $(READY) $(VENV)/.ppa  ## the clock of a small engine after place and route (half an hour; then seconds)

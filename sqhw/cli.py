@@ -94,7 +94,7 @@ measure = Group(
         "layout": ("sqhw.commands.measure:layout", "Elements placed and routed, beside rivals."),
         "encoder": ("sqhw.commands.measure:encoder", "Encoders in gates, beside the array they serve."),
         "energy": ("sqhw.commands.measure:energy", "Switching energy on real activations."),
-        "explore": ("sqhw.commands.measure:explore", "Gates and error of hundreds of configurations."),
+        "explore": ("sqhw.commands.measure:explore", "Gates and error of design points."),
         "zigzag": ("sqhw.commands.measure:zigzag", "An array as a core of the mapper ZigZag."),
         "roofline": ("sqhw.commands.compare:roofline", "Tokens per second of a model, calculated."),
         "resources": ("sqhw.commands.verilog:resources", "Processing elements in gates and on FPGAs."),

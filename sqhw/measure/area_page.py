@@ -217,7 +217,7 @@ def page(report: Record) -> str:
     if report["former"]:
         sections.append(("Before and now", _FORMER, [former_rows(report)]))
     if report["reach"]:
-        found = [clock_rows(report), clock_ratio_rows(report)]
+        found = [clock_rows(report), *([clock_ratio_rows(report)] if report["reach_ratios"] else [])]
         sections.append(("Area against clock", _CLOCK.format(**report["libraries"]["clock"]), found))
     for size in _sizes(report):
         title = "Processing elements" if size == "pe" else f"Arrays of {size}"

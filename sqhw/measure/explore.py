@@ -1,4 +1,4 @@
-"""Design space of SQ hardware: gates, utilization and error of hundreds of configurations."""
+"""Design space of SQ hardware: gates, utilization and error of design points."""
 
 from __future__ import annotations
 

@@ -26,19 +26,19 @@ LOSSES = {
     "product": {"title": "perplexity, product", "signed": True},
     "error": {"title": "error of products", "signed": False},
 }
-"""What a point loses, in percent: perplexity against float with only activations in its format, beside INT8
-weights or the checkpoint's own codes; of the product that the unit computes; or the root mean square error of
+"""What a point loses, in percent: perplexity against float with only activations in its format, beside the
+checkpoint's own codes or else INT8 weights; of the product that the unit computes; or the root mean square error of
 products."""
 
 _FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES)
 
 _ACTIVATIONS = {
-    "w4a8": "W8 A8",
-    "w4a8-linear": "W8 A8",
+    "w4a8": "imported, A8",
+    "w4a8-linear": "imported, A8",
     "w8a8": "W8 A8",
-    "mxfp4": "W8 A-MXFP4",
-    "nvfp4": "W8 A-NVFP4",
-    "if4": "W8 A-IF4",
+    "mxfp4": "imported, A-MXFP4",
+    "nvfp4": "imported, A-NVFP4",
+    "if4": "imported, A-IF4",
 }
 _PRODUCTS = {
     "w4a4": "W4 g64 A4",
@@ -108,6 +108,7 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
     """Every design point of the sweep, every SQ unit of the survey of area, and every rival."""
     study = by_name(accuracy)
     products = _products(study.values())
+    activations = _activations(study.values())
     errors = {rival["family"]: rival["error_percent"] for rival in explore.get("rivals", ())}
     for row in explore["points"]:
         yield {
@@ -117,7 +118,9 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
             "kind": row["high"],
             **{name: row[name] for name in ("bank", "outliers", "lanes", "size")},
             "bits": round(row["bits_per_element"], 3),
-            "activations": row.get("delta_percent"),
+            "activations": activations.get(_key(row), row.get("delta_percent"))
+            if row["policy"] == "largest"
+            else row.get("delta_percent"),
             "product": products.get(_key(row)) if row["policy"] == "largest" else None,
             "error": row["error_percent"],
             "gates": {explore.get("library", _GENERIC): row["gates_per_useful_mac"]},
@@ -212,10 +215,10 @@ def _products(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
 
 
 def _activations(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
-    """Loss with INT8 weights, or else with the checkpoint's own codes, by SQ format of the activations."""
+    """Loss with the checkpoint's own codes, or else with INT8 weights, by SQ format of the activations."""
     rows = list(study)
-    own = _losses(rows, {"format": "Imported"})
-    return own | _losses(rows, {"format": "Dense", "width": 8, "group": None})
+    int8 = _losses(rows, {"format": "Dense", "width": 8, "group": None})
+    return int8 | _losses(rows, {"format": "Imported"})
 
 
 def _losses(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], float]:

@@ -42,6 +42,7 @@ __all__ = [
     "README",
     "SUMMARY",
     "draw",
+    "explored",
     "filled",
     "result_pages",
     "summed_up",
@@ -92,13 +93,15 @@ def _draw_area(report: Record, path: Path) -> Path:
     return accuracy_figures.area(report, path, gates_per_mac(_load("area")))
 
 
-_EXPLORED = ("explore", "area", "accuracy")
-"""Reports that the explorer joins."""
+def explored() -> tuple[Record, Record, Record]:
+    """Reports that the explorer joins: design space, area, both studies of accuracy as one."""
+    accuracy = _load("accuracy")
+    rows = [*accuracy["rows"], *_load("imported")["rows"]]
+    return _load("explore"), _load("area"), accuracy | {"rows": rows}
 
 
 def _draw_explore(report: Record, path: Path) -> Path:
-    joined = explorer.points(report, *map(_load, _EXPLORED[1:]))
-    return figures.explore(list(joined), path)
+    return figures.explore(list(explorer.points(*explored())), path)
 
 
 def summed_up() -> Record:
@@ -145,7 +148,7 @@ def write(*, picture: bool = False) -> list[Path]:
     With `picture`, it photographs the explorer too; ToolError if there is no Chromium.
     """
     texts = result_pages() | {page: filled(page) for page in PAGES}
-    texts[EXPLORER] = explorer.page(*map(_load, _EXPLORED))
+    texts[EXPLORER] = explorer.page(*explored())
     texts[SUMMARY] = as_json(summed_up())
     paths = draw()
     for path, text in texts.items():
