@@ -27,8 +27,8 @@ LOSSES = {
     "error": {"title": "error of products", "signed": False},
 }
 """What a point loses, in percent: perplexity against float with only activations in its format, beside the
-checkpoint's own codes or else INT8 weights; of the product that the unit computes; or the root mean square error of
-products."""
+checkpoint's own codes or else INT8 weights; of the product that the unit computes; or the root mean square
+error of products."""
 
 _FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES)
 
