@@ -120,8 +120,13 @@ def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None)
 def _steps(session: Session, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """A record of each step, with the text of its token."""
     return [
-        {"text": tokenizer.decode([step.token]), "read": step.read, "seconds": step.seconds}
-        | asdict(step.counts)
+        {
+            "text": tokenizer.decode([step.token]),
+            "read": step.read,
+            "seconds": step.seconds,
+            "processor_seconds": step.processor_seconds,
+            **asdict(step.counts),
+        }
         for step in session.steps
     ]
 

@@ -85,6 +85,8 @@ def report(session: Session, config: EngineConfig | None) -> dict[str, Any]:
         "mismatches": 0,
         "seconds_per_prompt_token": prompt.seconds / prompt.read,
         "seconds_per_token": _mean([step.seconds for step in decoded]),
+        "processor_seconds_per_prompt_token": prompt.processor_seconds / prompt.read,
+        "processor_seconds_per_token": _mean([step.processor_seconds for step in decoded]),
     }
     return found if config is None else found | _of_engine(config, prompt, [step.counts for step in decoded])
 

@@ -33,8 +33,8 @@ class Step:
         What it gave: the token of the largest score, the lowest id of equal ones.
     read
         Tokens that it read: all of the prompt, then one at a time.
-    seconds
-        How long it took.
+    seconds, processor_seconds
+        How long it took, and of that on all cores together.
     counts
         What the linear layers did.
     """
@@ -42,6 +42,7 @@ class Step:
     token: int
     read: int
     seconds: float
+    processor_seconds: float
     counts: Counts
 
 
@@ -122,10 +123,11 @@ class Session:
         new = known[self._cache.length :]
         stage = f"Token {len(self.steps) + 1}" if self.steps else f"Prompt of {len(new)} tokens"
         self._linear.counts = Counts()
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         hidden = self._read(new, self._linear, begin(stage, len(LAYERS) * self._model.config.blocks))
         token = int(self._model.logits(hidden[-1:]).argmax())
-        step = Step(token, len(new), time.perf_counter() - start, self._linear.counts)
+        seconds = time.perf_counter() - start[0], time.process_time() - start[1]
+        step = Step(token, len(new), *seconds, self._linear.counts)
         self.steps.append(step)
         write_text(self._file, as_json([asdict(step) for step in self.steps]))
         return step

@@ -17,6 +17,8 @@ REPORT = {
     "mismatches": 0,
     "seconds_per_prompt_token": 1.25,
     "seconds_per_token": 7.5,
+    "processor_seconds_per_prompt_token": 0.75,
+    "processor_seconds_per_token": 6.25,
     "cycles_prefill_per_token": 60000.4,
     "cycles_decode_per_token": 470000.0,
     "utilization_prefill": 0.9,
@@ -85,7 +87,7 @@ def test_the_page_of_losses():
         }
     )
     assert "| exact sums | 40,000,000 | 0 |" in page
-    assert "| losses of tokens, all 64 bits | 256 | 0 |" in page
+    assert "| losses, all 64 bits | 256 | 0 |" in page
     assert "The perplexity is 31.2500 by both." in page
 
 
