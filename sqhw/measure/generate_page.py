@@ -63,7 +63,8 @@ def draw(report: Record, path: Path) -> Path:
         console.print(Text(line))
     picture = console.export_svg(title="sqhw generate", unique_id="generate")
     # Fonts from the network: pages show pictures without them.
-    write_text(path, re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL))
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
+    write_text(path, re.sub(r"\d+\.\d{2,}", lambda found: f"{float(found[0]):.1f}", picture))
     return path
 
 

@@ -69,6 +69,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "fpga": fpga_page.page,
     "generate": generate_page.answer_page,
     "imported": imported_page.page,
+    "losses": generate_page.losses_page,
     "rules": rules_page.page,
     "synth": resources.page,
     "torch": torch_page.page,
