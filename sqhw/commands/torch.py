@@ -54,7 +54,7 @@ def speed(activations: str, weights: str, repetitions: int, output: Path) -> Out
 @click.command(cls=Command)
 @click.option("--activations", default="4/32 e3m2s index", help="Their format: SQ. Weights are imported.")
 @click.option(
-    "--tokens", type=click.IntRange(2, 1024), default=512, help="Of *Persuasion*, from its beginning."
+    "--tokens", type=click.IntRange(2, 1024), default=128, help="Of *Persuasion*, from its beginning."
 )
 @click.option(
     "--cache", type=click.Path(path_type=Path), default="build/accuracy", help="Where the text is kept."

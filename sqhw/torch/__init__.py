@@ -29,12 +29,12 @@ for _package in ("torch", "transformers", "compressed_tensors"):
 
 from sw_reference.accuracy.calibration import PERCENTILES, Site  # noqa: E402
 
-from .calibrate import calibrate, compensated_weights, smoothing_divisor  # noqa: E402
 from .compressed import SQCompressor  # noqa: E402
 from .converters import FromPackQuantized, ToPackQuantized  # noqa: E402
 from .hugging_face import SQConfig, SQQuantizer, convert  # noqa: E402
 from .linear import SQLinear  # noqa: E402
 from .quantized import QuantizedTensor, quantize  # noqa: E402
+from .statistics import calibrate, compensated_weights, smoothing_divisor  # noqa: E402
 
 __all__ = [
     "PERCENTILES",

@@ -128,7 +128,6 @@ def dense_of_kept(state: State, fmt: DenseFormat) -> DenseTensor:
     return tensor
 
 
-@BaseCompressor.register(name=METHOD)
 class SQCompressor(BaseCompressor):
     """Weights as the hardware's dense operand reads them: ``BaseCompressor.get_value_from_registry("sq")``.
 
@@ -167,6 +166,9 @@ class SQCompressor(BaseCompressor):
         state = {name: value for name, value in state_dict.items() if name not in KEPT}
         state |= to_pack_quantized(tensor)
         return dict(BaseCompressor.get_value_from_registry(PACK).decompress(state, scheme))
+
+
+BaseCompressor.register_value(SQCompressor, name=METHOD)
 
 
 def _format_of(scheme: QuantizationScheme) -> DenseFormat:

@@ -27,8 +27,8 @@ from .compressed import (
     kept_of,
     to_pack_quantized,
 )
-from .convert import FormatOrText, as_format
 from .hugging_face import METHOD, SQConfig
+from .recipe import FormatOrText, as_format
 
 __all__ = ["FromPackQuantized", "ToPackQuantized"]
 

@@ -19,9 +19,9 @@ from sw_reference.notation import format_text
 from sw_reference.policy import Threshold
 
 from ..presets import preset as pe_preset
-from .convert import FormatOrText, Recipe, as_format, replace_linears
 from .linear import Mode, SQLinear
 from .names import SKIPPED
+from .recipe import FormatOrText, Recipe, as_format, replace_linears
 
 __all__ = ["METHOD", "SQConfig", "SQQuantizer", "convert"]
 
@@ -29,7 +29,6 @@ METHOD = "sq"
 """What ``config.json`` calls the quantization."""
 
 
-@register_quantization_config(METHOD)
 class SQConfig(QuantizationConfigMixin):
     """How a model's linear layers are quantized, for ``from_pretrained(..., quantization_config=...)``.
 
@@ -126,7 +125,6 @@ class SQConfig(QuantizationConfigMixin):
         return cls.of_formats(first.activations, formats, own, **options)
 
 
-@register_quantizer(METHOD)
 class SQQuantizer(HfQuantizer):
     """Quantizes the layers of a model of floats, or makes those of a saved one ready to be loaded."""
 
@@ -159,6 +157,10 @@ class SQQuantizer(HfQuantizer):
     def is_trainable(self) -> bool:
         """Layers have no gradient."""
         return False
+
+
+register_quantization_config(METHOD)(SQConfig)
+register_quantizer(METHOD)(SQQuantizer)
 
 
 def convert(

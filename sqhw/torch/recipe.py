@@ -15,10 +15,10 @@ from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.notation import parse_format
 from sw_reference.tensors import DenseTensor
 
-from .calibrate import compensated_weights, smoothing_divisor
 from .checkpoint import Checkpoint
 from .linear import Mode, SQLinear
 from .names import linear_names
+from .statistics import compensated_weights, smoothing_divisor
 
 __all__ = ["FormatOrText", "Recipe", "as_format", "replace_linears"]
 
