@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 
 from ..config import EngineConfig
@@ -88,7 +88,8 @@ class DenseGroups(wiring.Component):
         with m.If(self.next):
             m.d.sync += came.eq(present)
         groups, rest = self._split(came)
-        mask = Cat((rest > index).replicate(bits) for index in range(self._group))
+        # Whoever lacks a code lacks the last one.
+        mask = Cat(*((rest > index).replicate(bits) for index in range(self._group - 1)), Const(0, bits))
         codes, reserved = [], []
         for index, scale in enumerate(self.word.group_scale):
             record = self.piece.word_select(index, 8 * self._group_bytes)
