@@ -147,12 +147,12 @@ class BankScale(wiring.Component):
         m.d.comb += negative.eq((sides.positive >= sides.negative) & sides.positive.any())
         positions, exponents = self._needed(m, negative)
         flags = register(m, self.flags, name="flags_1", reset=True)
-        data_ = self.write.data
+        bank = self.write.data
         m.d.sync += [
-            data_.slots.eq(register(m, self.slots, name="slots_1")),
-            data_.negative.eq(register(m, negative, name="negative_1")),
-            data_.position.eq(maximum(m, positions, "position")),
-            data_.last_word.eq(flags.word),
+            bank.slots.eq(register(m, self.slots, name="slots_1")),
+            bank.negative.eq(register(m, negative, name="negative_1")),
+            bank.position.eq(maximum(m, positions, "position")),
+            bank.last_word.eq(flags.word),
             self.write.enable.eq(flags.bank),
             self.write.address.eq(self.write.address + self.write.enable),
         ]

@@ -88,6 +88,14 @@ def test_latency_and_throughput(name):
     assert when[-1] - when[0] == count * words - config.words
 
 
+@pytest.mark.parametrize(("name", "banks"), [("lean", 1), ("two segments", 1), ("a bank per cycle", 3)])
+def test_short_rows_follow_each_other_without_a_gap(name, banks):
+    config = CONFIGS[name]
+    rows = random_rows(banks * config.sq.bank, 12)
+    _, when = encode(config, rows)
+    assert when[-1] - when[0] == (12 * banks - 1) * config.words
+
+
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
 def test_a_row_with_nan_or_inf_is_flagged_and_the_next_one_not(special):
     config = CONFIGS["lean"]
