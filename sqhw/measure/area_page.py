@@ -288,8 +288,8 @@ _CLOCK = """\
 GE per MAC of processing elements, cells of {title} ({source}): the smallest of a unit's netlists that
 reaches the period. There are five per unit: with full-adder cells, with and without ABC's `dch`, each with
 and without buffers and chosen drive strengths; and one whose adders are gates. OpenSTA times them from
-register to register at the library's conditions, without wires. A dash: no netlist reaches it. Below,
-arrays of 8 x 8 at a period that both sides reach.
+register to register at the library's conditions, without wires. A dash: no netlist reaches it. A second
+table, once it is measured, has ratios of arrays of 8 x 8 at a period that both sides reach.
 
 ![area against clock](../figures/area_clock.svg)"""
 
