@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .rivals.catalogue import RIVALS
 from .tables import Record, Rows, Table, made_by, markdown, only, rows
@@ -136,16 +137,18 @@ def goal_rows(report: Record) -> Rows:
     def verdict(record: Record) -> str:
         return "open" if record["measured"] is None else "met" if record["met"] else "missed"
 
-    return rows(
-        report["goals"],
-        {
-            "goal": "{goal}",
-            "limit": lambda r: f"{'at least' if 'MHz' in r['goal'] else 'at most'} {r['limit']}",
-            "measured": lambda r: "not measured" if r["measured"] is None else str(r["measured"]),
-            "verdict": verdict,
-            "floor": "{floor} ({floor_is})",
-        },
-    )
+    goals = report["goals"]
+    columns: dict[str, Any] = {
+        "goal": "{goal}",
+        "limit": lambda r: f"{'at least' if 'MHz' in r['goal'] else 'at most'} {r['limit']}",
+        "measured": lambda r: "not measured" if r["measured"] is None else str(r["measured"]),
+        "verdict": verdict,
+    }
+    if any("single" in goal for goal in goals):
+        columns["to single products"] = lambda r: str(r.get("single", ""))
+    if any("floor" in goal for goal in goals):
+        columns["floor"] = "{floor} ({floor_is})"
+    return rows(goals, columns)
 
 
 def block_rows(report: Record, size: str) -> Rows:
@@ -298,7 +301,8 @@ The floor of a ratio is what the hardware contains in any case. For *sq* (one FP
 hardware for a format without outliers: dense lanes, bank and group scales, accumulator, drain. For *lean*,
 *fine* and *sq_sq* (outliers on both sides) it is INT4 x INT4 with 8-bit group scales, for the paper's
 configuration INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8; numbers are lanes. Of a rival the
-smaller form counts. A goal at a period asks that the ratio there is no worse than that of areas."""
+smaller form counts; the column beside the verdict has its form of single products. A goal at a period asks
+that the ratio there is no worse than that of areas."""
 
 _PAID = """\
 Choices of the micro-architecture. Two units of this run show each: one without it and one with it.

@@ -48,7 +48,10 @@ _CLOCKED = ("lean", "fine")
 
 
 def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every goal of area with what was measured, whether it is met, and the floor where there is one."""
+    """Every goal of area with what was measured, whether it is met, and the floor where there is one.
+
+    ``single``: the ratio to the rival's form of single products, which is not always its smallest.
+    """
     gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
     result = []
     for family, lanes, rival, limit in _RATIOS:
@@ -59,6 +62,9 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         floor = smallest(gates, floor_is, lanes, _SIZE)
         value = own / base if own and base else None
         verdict = _verdict(f"{_name(family, lanes, _SIZE)} / {rival}, gates", value, limit, most=True)
+        plain = gates.get((beside(rival, config), lanes, _SIZE))
+        if own and plain:
+            verdict["single"] = round(own / plain, 3)
         if floor and base:
             verdict |= {"floor": round(floor / base, 3), "floor_is": floor_is}
         result.append(verdict)

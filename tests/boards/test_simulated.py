@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,9 @@ CONFIG = BOARDS["icebreaker"].config
 def test_products_over_the_port_of_a_simulated_board():
     """The second host finds the board as the first one left it; an interrupt ends it."""
     command = [sys.executable, "-m", "sqhw", "board", "--simulate", "icebreaker"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as board:
+    # A shell that runs tests in the background has told them to ignore interrupts.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as board:
         compared = 0
         try:
             line = next(line for line in board.stderr if " is at " in line)

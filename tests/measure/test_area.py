@@ -232,6 +232,7 @@ def test_verdicts():
         "limit": 1.1,
         "measured": 0.875,
         "met": True,
+        "single": 0.7,
         "floor": 0.75,
         "floor_is": "sq-dense",
     }
