@@ -1745,13 +1745,13 @@ module sq_pe_default__pe__counter (
 );
   reg [8:0] left;
   reg inside_;
-  wire [8:0] signal = inside_ ? left : i__payload[114:106];
-  wire o__payload_last = ~|signal[8:1];
+  wire [8:0] now = inside_ ? left : i__payload[114:106];
+  wire ends = ~|now[8:1];
   wire refused = ~inside_ & ((~|i__payload[114:106]) | (i__payload[114:106] > 9'h100));
-  wire o__payload_error = refused | (i__payload[105] != o__payload_last);
+  wire o__payload_error = refused | (i__payload[105] != ends);
   wire n = o__valid & i__ready;
-  wire [9:0] n_2 = {1'b0, signal} - 10'd1;
-  assign o__payload = {o__payload_error, o__payload_last, i__payload[104:0]};
+  wire [9:0] n_2 = {1'b0, now} - 10'd1;
+  assign o__payload = {o__payload_error, ends, i__payload[104:0]};
   always @(posedge clk) begin
     if (n) begin
       left <= n_2[8:0];
@@ -1759,7 +1759,7 @@ module sq_pe_default__pe__counter (
     if (rst) begin
       inside_ <= 1'b0;
     end else if (n) begin
-      inside_ <= ~o__payload_last;
+      inside_ <= ~ends;
     end
   end
   initial begin

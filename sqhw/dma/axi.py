@@ -150,7 +150,8 @@ class AXIDMAEngine(wiring.Component):
         low = self._config.engine.axi_bytes.bit_length() - 1
         busy = Cat(readers["X"].busy, readers["W"].busy, writer.busy)
         odd = Signal()
-        over, finished = Signal(), Signal()
+        over = Signal()
+        finished = Signal()
         names = [f"{name}_{what}" for name in (*OPERANDS, "Y") for what in ("ADDRESS", "BYTES")]
         m.d.comb += [
             odd.eq(engine.start & Cat(getattr(value, name)[:low] for name in names).any()),

@@ -105,8 +105,10 @@ class BurstReader(wiring.Component):
     def _ask(self, m: Module, words: Signal, claimed: Signal, taken: Signal) -> None:
         """Cuts packets into bursts, and asks for one as soon as it fits."""
         low = self._word_bytes.bit_length() - 1
-        begin, address = Signal.like(self.address), Signal.like(self.address)
-        left, times = Signal(32), Signal(32)
+        begin = Signal.like(self.address)
+        address = Signal.like(self.address)
+        left = Signal(32)
+        times = Signal(32)
         size = Signal(range(self._burst + 1))
         asked = Signal(range(self._burst + 1))
         m.d.sync += claimed.eq(claimed + asked - taken)

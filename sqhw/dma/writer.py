@@ -83,8 +83,10 @@ class BurstWriter(wiring.Component):
         m = Module()
         width, depth = len(self.i.p.data), 2 * self._burst + 1
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=width, depth=depth)
-        open_, gathered = Signal(), Signal(range(2 * self._burst + 1))
-        entering, leaving = Signal(), Signal()
+        open_ = Signal()
+        gathered = Signal(range(2 * self._burst + 1))
+        entering = Signal()
+        leaving = Signal()
         room = Signal.like(self.room)
         m.d.comb += [
             self.i.ready.eq(open_ & queue.w_rdy),
@@ -115,8 +117,10 @@ class BurstWriter(wiring.Component):
     def _bursts(self, m: Module, open_: Signal, gathered: Signal, there: Signal, leaving: Signal) -> None:
         """Addresses and words of bursts, and the answers that are still missing."""
         low = self._word_bytes.bit_length() - 1
-        address, size = Signal.like(self.address), Signal(range(self._burst + 1))
-        missing, asked = Signal(range(_OUTSTANDING + 1)), Signal()
+        address = Signal.like(self.address)
+        size = Signal(range(self._burst + 1))
+        missing = Signal(range(_OUTSTANDING + 1))
+        asked = Signal()
         end = Signal()
         m.d.sync += missing.eq(missing + asked - self.b.valid)
         m.d.comb += end.eq(size == 1)

@@ -114,7 +114,8 @@ class Encoder(wiring.Component):
         bits: Any = Value.cast(writes.data).shape()
         depth = 1 << len(writes.address)
         m.submodules[f"{name}_memory"] = words = memory.Memory(shape=bits, depth=depth, init=[])
-        write, read = words.write_port(), words.read_port()
+        write = words.write_port()
+        read = words.read_port()
         m.d.comb += [
             write.addr.eq(writes.address),
             write.data.eq(writes.data),

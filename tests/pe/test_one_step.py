@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sim.traffic.operands import random_dense, random_sq
-from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sqhw.config import PEConfig
 from sqhw.console import SEED
 from sqhw.layouts import dense_beat_layout, sq_beat_layout, step_layout
 from sqhw.packing import scales_beat, with_length
@@ -290,9 +290,3 @@ def test_what_the_hardware_does_not_take(fields, message):
     with pytest.raises(ValueError) as error:
         replace(CONFIGS["2 of 32"], **fields)
     assert str(error.value) == message
-
-
-def test_an_engine_takes_no_index_mask():
-    with pytest.raises(ValueError) as error:
-        EngineConfig(ArrayConfig(CONFIGS["2 of 32"], 2, 2), output_stages=2)
-    assert str(error.value) == "Mask must be 'bitmap' or 'sentinel' in an engine, not 'index'"

@@ -321,7 +321,8 @@ def test_lanes_for_dense_outliers(dense, lanes, slots):
 
 
 def test_accumulator_holds_the_largest_products():
-    assert PEConfig(dense=DenseFormat(4, 64, 1, 16)).acc_bits == 67
+    sq, dense = SQFormat(16, 2, "int8"), DenseFormat(4, 64, 1, 16)
+    assert PEConfig(sq, dense, outlier_lanes=2).acc_bits == 67
 
 
 def test_verilog_and_manifest(tmp_path):

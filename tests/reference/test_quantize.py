@@ -204,7 +204,8 @@ def test_absmax_saturates_nothing_and_least_squares_is_better():
         )
         assert 0.7 < best / covering < 0.85
         assert 1 <= two / best < 1.05
-        assert best <= saturating < covering
+        assert best <= saturating
+        assert saturating < covering or not fmt.has_index  # of the formats that hardware encodes
 
 
 def test_the_sign_of_a_scale_gives_the_largest_element_the_longer_side():
