@@ -124,7 +124,7 @@ def test_same_bytes_in_another_process(tmp_path):
         subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
         texts.append([path.read_bytes() for path in sorted((folder / "out").iterdir())])
     assert len(texts) >= 2
-    assert [len(files) for files in texts] == [3] * len(texts)
+    assert [len(files) for files in texts] == [4] * len(texts)
     assert all(files == texts[0] for files in texts)
 
 
