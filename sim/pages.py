@@ -20,9 +20,11 @@ __all__ = ["COMMAND", "PAGES", "filled"]
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 SUBJECTS = {"pe": "processing element", "array": "array", "engine": "engine, its control"}
+_JOBS = "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets"
 SENT = {
     "processing element": "{beats:,} beats, {flagged:,} results flagged",
-    "engine": "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets",
+    "engine": _JOBS,
+    "one-step engine": _JOBS,
     "encoder": "{words:,} words of rows, {flagged:,} banks flagged",
     "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
 }
