@@ -54,6 +54,7 @@ class PEConfig:
         ``"pipelined"``: an output stage that takes a sum every cycle. ``"serial"``: one with the same results
         and an eighth of the gates, but a sum every 32 cycles. It costs no throughput where dot products have
         at least 32 beats (K >= 32 * lanes), and holds the beats back where they are shorter.
+        Not with group offsets.
     pipeline
         ``"short"``: few registers, for least area. ``"long"``: registers within sums, products and shifts,
         for FPGAs, where they would be idle; about three times the clock, and 14 to 20 cycles later.
@@ -87,6 +88,8 @@ class PEConfig:
         check_int("Outlier lanes", self.outlier_lanes, min(1, self.slots), self.slots)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
         check_choice("Output", self.output, ("pipelined", "serial"))
+        if self.dense.offset:  # a subnormal product is rounded twice then, which no serial stage does
+            check_choice("Output", self.output, ("pipelined",), of="hardware with group offsets")
         check_choice("Pipeline", self.pipeline, ("short", "long"))
 
     def _check_formats(self) -> None:

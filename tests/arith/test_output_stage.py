@@ -234,14 +234,15 @@ def test_serial_width_out_of_range(width):
         SerialOutputStage(width)
 
 
-@pytest.mark.parametrize("serial", [False, True])
-def test_sums_whose_unit_is_one(serial):
-    """The product with the scales is the result: rounded once, where it is subnormal too."""
+@pytest.mark.parametrize(("unit", "serial"), [(0, False), (0, True), (-4, False)])
+def test_sums_in_other_units(unit, serial):
+    """With unit 0 the product with the scales is the result. With -4, that of group offsets, a subnormal
+    product is rounded, and then its sixteenth again."""
     width, rng = 40, random.Random(7)
-    cases = mixed(rng, width, 8) + near_result(rng, 120, width, range(-176, -146))
-    stage = (SerialOutputStage if serial else OutputStage)(width, 0)
+    cases = mixed(rng, width, 8) + near_result(rng, 120, width, range(-176 - unit, -146 - unit))
+    stage = (SerialOutputStage if serial else OutputStage)(width, unit)
     expected = [
-        round_result(np.array([[acc]]), *np.array([[row], [column]], np.uint32).view(np.float32), 0)
+        round_result(np.array([[acc]]), *np.array([[row], [column]], np.uint32).view(np.float32), unit)
         for acc, row, column in cases
     ]
     if serial:

@@ -277,6 +277,10 @@ def test_a_beat_every_cycle_whatever_the_data(pipeline):
             "Group must be a multiple of the lanes (32), not 16",
         ),
         (
+            {"dense": DenseFormat(4, 32, scale="linear8", offset=True), "output": "serial"},
+            "Output must be 'pipelined' in hardware with group offsets, not 'serial'",
+        ),
+        (
             {"dense": DenseFormat(4, 32)},
             "Group scale must be 'linear8' in hardware with an index mask, not 'e3m3'",
         ),
