@@ -1,4 +1,7 @@
-"""The list of proofs: which claim, about which configuration, by induction or to which depth."""
+"""The list of proofs: which claim, about which configuration, by induction or to which depth.
+
+Those about units stand here, the others in engine_claims.py.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,17 @@ from typing import Any
 
 from amaranth.hdl import Module, Signal
 
-from sqhw.config import ArrayConfig, EngineConfig, PEConfig
-from sqhw.encoder.config import EncoderConfig
-from sqhw.encoder.selection import Selection
-from sqhw.engine.unpack_groups import DenseGroups
+from sqhw.config import PEConfig
 from sqhw.presets import PRESETS, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof
-from .array import DrainProof, LockstepProof, SerialOutputProof
-from .bursts import BurstReaderProof, BurstWriterProof
-from .control import ControlProof
 from .decoder import DECODER_BUGS, Bug, DecoderProof
-from .engine import SequencerProof
-from .gearbox import GearboxProof
+from .engine_claims import ENGINE_PROOFS
 from .index import INDEX_BUGS, IndexProof
-from .loader import LoaderProof
 from .long_decoder import LongDecoderProof
 from .operands import JoinProof, PEScalesProof
 from .prove import Build, Proof
-from .registers import RegisterFileProof
-from .selection import SELECTION_BUGS, SelectionProof
 from .streams import AXIResultProof, BufferProof, CreditProof, PEResultProof, PETokenProof, stream_buffer
 
 __all__ = ["PROOFS", "QUICK"]
@@ -71,13 +64,6 @@ _LONG_BUGS: dict[str, Iterable[str]] = {
     "engine 8x8": ("outlier in the last lane lost", "high codes mixed up"),
 }
 """Of decoders whose beats are several steps, and of those that find outliers while they count."""
-
-
-_ENCODER = EncoderConfig(SQFormat(4, 2, "int8", "index", "e1m0s"), 2, 4)
-
-
-def _selection_with_bug(kind: type[Selection]) -> Build:
-    return lambda: SelectionProof(_ENCODER, kind)
 
 
 def _index_with_bug(bug: str) -> Build:
@@ -128,161 +114,6 @@ def _stale(m: Module, buffer: Any) -> Any:
 
 
 _SMALL = CONFIGS["small"]
-_ARRAY = ArrayConfig(PEConfig(SQFormat(4, 2, "int8"), DenseFormat(4), 4, 1, 16), rows=2, columns=1)
-_ENGINE = EngineConfig(
-    ArrayConfig(PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), 4, 1, 8), rows=2, columns=2),
-    axi_bits=32,
-    block_tiles=1,
-    m_max=4,
-    n_max=4,
-    output_stages=1,
-)
-_ONE_STEP_ENGINE = EngineConfig(
-    ArrayConfig(
-        PEConfig(SQFormat(4, 1, "int8", "index", "e1m0s"), DenseFormat(4, 4, scale="linear8"), 4, 1, 16), 2, 2
-    ),
-    axi_bits=32,
-    block_tiles=1,
-    m_max=4,
-    n_max=4,
-    output_stages=1,
-)
-
-
-def _array_and_engine() -> tuple[Proof, ...]:
-    """Ends of the array, state machines of the engine, the handshake of the serial output stage."""
-    return (
-        Proof(
-            "lockstep",
-            "every beat of all rows meets one beat of all columns, in order, each row's outliers once; rows "
-            "end beats together, in as many steps as a beat has elements at most",
-            lambda: LockstepProof(_ARRAY),
-            depth=8,
-            induction=False,
-            bugs={
-                "step lost": lambda: LockstepProof(_ARRAY, bug="lost"),
-                "beat doubled": lambda: LockstepProof(_ARRAY, bug="doubled"),
-            },
-        ),
-        Proof(
-            "drain",
-            "tiles leave whole, row by row, in order, each with its errors; none lost or doubled",
-            lambda: DrainProof(_ARRAY),
-            depth=16,
-            induction=False,
-            bugs={
-                "room not looked for": lambda: DrainProof(_ARRAY, bug="full"),
-                "row doubled": lambda: DrainProof(_ARRAY, bug="doubled"),
-            },
-        ),
-        Proof(
-            "serial_output_stage",
-            "one result per sum, with its error, held until it is taken; no sum is taken before",
-            lambda: SerialOutputProof(12),
-            depth=2,
-            bugs={"sum taken too early": lambda: SerialOutputProof(12, bug="eager")},
-            reach=4,
-            cut=("stage/integer",),
-        ),
-        Proof(
-            "control",
-            "error flags exactly when due; while streams move every job ends and says so, in time, and each "
-            "start has exactly one event; recovery takes effect whenever it is asked for",
-            lambda: ControlProof(_ENGINE),
-            depth=28,
-            bugs={
-                "flag lost": lambda: ControlProof(_ENGINE, bug="flag"),
-                "packet left open": lambda: ControlProof(_ENGINE, bug="open"),
-                "end without an event": lambda: ControlProof(_ENGINE, bug="quiet"),
-            },
-            reach=28,
-        ),
-        Proof(
-            "control_one_step",
-            "as `control`, in an engine of one-step units",
-            lambda: ControlProof(_ONE_STEP_ENGINE),
-            depth=28,
-            bugs={"packet left open": lambda: ControlProof(_ONE_STEP_ENGINE, bug="open")},
-            reach=28,
-        ),
-        Proof(
-            "sequencer",
-            "every tile once, beat by beat, then idle, in time; after an abort the tile at hand is finished "
-            "and none begins",
-            lambda: SequencerProof(_ENGINE),
-            depth=20,
-            induction=False,
-            bugs={
-                "last tile not told": lambda: SequencerProof(_ENGINE, bug="last"),
-                "operands not heard of": lambda: SequencerProof(_ENGINE, bug="deaf"),
-            },
-            reach=20,
-        ),
-        Proof(
-            "loader",
-            "each row is written to its place once, a tile is told with its last row; idle after the last "
-            "pass, in time, and from an abort on",
-            lambda: LoaderProof(_ENGINE),
-            depth=60,
-            induction=False,
-            bugs={
-                "row to another buffer": lambda: LoaderProof(_ENGINE, bug="row"),
-                "room not heard of": lambda: LoaderProof(_ENGINE, bug="deaf"),
-            },
-            reach=40,
-        ),
-        Proof(
-            "loader_groups",
-            "as `loader`, of rows that are cut into pieces of several groups",
-            lambda: LoaderProof(_ONE_STEP_ENGINE, DenseGroups),
-            depth=40,
-            induction=False,
-            bugs={"room not heard of": lambda: LoaderProof(_ONE_STEP_ENGINE, DenseGroups, bug="deaf")},
-            reach=40,
-        ),
-        Proof(
-            "register_file",
-            "reads and writes are answered once, in time, as the map says; a register is what was written or "
-            "set",
-            RegisterFileProof,
-            depth=10,
-            induction=False,
-            bugs={
-                "part of a word obeyed": lambda: RegisterFileProof(bug="strobe"),
-                "answer doubled": lambda: RegisterFileProof(bug="twice"),
-            },
-        ),
-        Proof(
-            "dma.reader",
-            "bursts are legal, their words have room, packets leave whole and in order",
-            BurstReaderProof,
-            depth=14,
-            induction=False,
-            bugs={"address of another word": lambda: BurstReaderProof(bug="shifted")},
-        ),
-        Proof(
-            "dma.writer",
-            "bursts are legal, hold what they announce, within the room; busy until all is answered",
-            BurstWriterProof,
-            depth=14,
-            induction=False,
-            bugs={
-                "address of another word": lambda: BurstWriterProof(bug="shifted"),
-                "end of a burst unmarked": lambda: BurstWriterProof(bug="unmarked"),
-            },
-        ),
-        Proof(
-            "gearbox",
-            "bytes leave once and in order; a packet that ends early or late is noticed exactly then",
-            GearboxProof,
-            depth=10,
-            induction=False,
-            bugs={
-                "bytes exchanged": lambda: GearboxProof(bug="lost"),
-                "end not heard of": lambda: GearboxProof(bug="late"),
-            },
-        ),
-    )
 
 
 PROOFS: tuple[Proof, ...] = (
@@ -381,17 +212,7 @@ PROOFS: tuple[Proof, ...] = (
         bugs={"result held until scales come": lambda: PEScalesProof(_SMALL, active=6, coupled=True)},
         reach=38,
     ),
-    *_array_and_engine(),
-    Proof(
-        "encoder.selection",
-        "the slots of a bank hold its largest elements and no zero, of equal ones the first, in order of "
-        "index, and its sides the largest other magnitude of either sign",
-        lambda: SelectionProof(_ENCODER),
-        depth=9,
-        induction=False,
-        bugs={name: _selection_with_bug(kind) for name, kind in SELECTION_BUGS.items()},
-        reach=9,
-    ),
+    *ENGINE_PROOFS,
 )
 
 QUICK = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engine.registers import Field, Register
+from ..engine.registers import Field, Register, whole
 
 __all__ = ["DMA_REGISTERS", "OPERANDS"]
 
@@ -10,22 +10,18 @@ OPERANDS = ("X", "W")
 """Names of the operands whose packets are read; `Y` is written."""
 
 
-def _words(name: str, offset: int, text: str, access: str = "rw") -> Register:
-    return Register(name, offset, access, text, (Field("value", 32, text),))  # type: ignore[arg-type]
-
-
 DMA_REGISTERS: tuple[Register, ...] = (
-    _words("X_ADDRESS", 0xC0, "Address of the packet of X, lower bits; a multiple of a word."),
-    _words("X_ADDRESS_HIGH", 0xC4, "Its upper bits."),
-    _words("X_BYTES", 0xC8, "Bytes of that packet, whole words."),
-    _words("W_ADDRESS", 0xCC, "Address of the packet of W, lower bits; a multiple of a word."),
-    _words("W_ADDRESS_HIGH", 0xD0, "Its upper bits."),
-    _words("W_BYTES", 0xD4, "Bytes of that packet, whole words."),
-    _words("W_TIMES", 0xD8, "How often the packet of W is read."),
-    _words("Y_ADDRESS", 0xDC, "Address for the packet of Y, lower bits; a multiple of a word."),
-    _words("Y_ADDRESS_HIGH", 0xE0, "Its upper bits."),
-    _words("Y_BYTES", 0xE4, "Room for that packet in bytes, whole words."),
-    _words("Y_WRITTEN", 0xE8, "Bytes of the packet of Y that were written.", "ro"),
+    whole("X_ADDRESS", 0xC0, "rw", "Address of the packet of X, lower bits; a multiple of a word."),
+    whole("X_ADDRESS_HIGH", 0xC4, "rw", "Its upper bits."),
+    whole("X_BYTES", 0xC8, "rw", "Bytes of that packet, whole words."),
+    whole("W_ADDRESS", 0xCC, "rw", "Address of the packet of W, lower bits; a multiple of a word."),
+    whole("W_ADDRESS_HIGH", 0xD0, "rw", "Its upper bits."),
+    whole("W_BYTES", 0xD4, "rw", "Bytes of that packet, whole words."),
+    whole("W_TIMES", 0xD8, "rw", "How often the packet of W is read."),
+    whole("Y_ADDRESS", 0xDC, "rw", "Address for the packet of Y, lower bits; a multiple of a word."),
+    whole("Y_ADDRESS_HIGH", 0xE0, "rw", "Its upper bits."),
+    whole("Y_BYTES", 0xE4, "rw", "Room for that packet in bytes, whole words."),
+    whole("Y_WRITTEN", 0xE8, "ro", "Bytes of the packet of Y that were written."),
     Register(
         "DMA_STATUS",
         0xEC,

@@ -18,6 +18,7 @@ __all__ = [
     "Register",
     "constants",
     "register",
+    "whole",
 ]
 
 ADDRESS_BITS = 8
@@ -87,12 +88,13 @@ class Register:
         }
 
 
-def _one(name: str, offset: int, access: Literal["ro", "rw"], text: str, bits: int = 32) -> Register:
+def whole(name: str, offset: int, access: Literal["ro", "rw"], text: str, bits: int = 32) -> Register:
+    """A register of one number."""
     return Register(name, offset, access, text, (Field("value", bits, text),))
 
 
 REGISTERS: tuple[Register, ...] = (
-    _one("ID", 0x00, "ro", 'The letters "SQHW": 0x53514857.'),
+    whole("ID", 0x00, "ro", 'The letters "SQHW": 0x53514857.'),
     Register(
         "VERSION",
         0x04,
@@ -142,9 +144,9 @@ REGISTERS: tuple[Register, ...] = (
             Field("acc_bits", 8, "Width of the exact sums."),
         ),
     ),
-    _one("M_MAX", 0x18, "ro", "Largest M."),
-    _one("N_MAX", 0x1C, "ro", "Largest N."),
-    _one("K_MAX", 0x20, "ro", "Largest K."),
+    whole("M_MAX", 0x18, "ro", "Largest M."),
+    whole("N_MAX", 0x1C, "ro", "Largest N."),
+    whole("K_MAX", 0x20, "ro", "Largest K."),
     Register(
         "CONTROL",
         0x40,
@@ -209,23 +211,23 @@ REGISTERS: tuple[Register, ...] = (
             Field("error", 1, "A bit of ERRORS was set; the job may still run."),
         ),
     ),
-    _one("M", 0x54, "rw", "Rows of the SQ operand."),
-    _one("N", 0x58, "rw", "Rows of the dense operand."),
-    _one("K", 0x5C, "rw", "Elements of a row."),
-    _one("OUTPUT", 0x60, "rw", "Results: 0 float32, 1 float16, 2 the exact sums as int64."),
-    _one(
+    whole("M", 0x54, "rw", "Rows of the SQ operand."),
+    whole("N", 0x58, "rw", "Rows of the dense operand."),
+    whole("K", 0x5C, "rw", "Elements of a row."),
+    whole("OUTPUT", 0x60, "rw", "Results: 0 float32, 1 float16, 2 the exact sums as int64."),
+    whole(
         "TIMEOUT", 0x64, "rw", "Cycles in which no stream moves until the job is ended; 0: without a limit."
     ),
-    _one(
+    whole(
         "CYCLES",
         0x80,
         "ro",
         "Cycles from the start to the end of the job. Like all counters it stops at 2^32 - 1.",
     ),
-    _one("BEATS", 0x84, "ro", "Cycles in which the array took a beat."),
-    _one("STARVED", 0x88, "ro", "Cycles in which no beat was there for the array."),
-    _one("HELD", 0x8C, "ro", "Cycles in which the array held a beat back."),
-    _one(
+    whole("BEATS", 0x84, "ro", "Cycles in which the array took a beat."),
+    whole("STARVED", 0x88, "ro", "Cycles in which no beat was there for the array."),
+    whole("HELD", 0x8C, "ro", "Cycles in which the array held a beat back."),
+    whole(
         "GATED",
         0x90,
         "ro",
