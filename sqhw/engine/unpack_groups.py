@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 
 from ..config import EngineConfig
 from ..layouts import dense_word_layout
-from .unpack import DenseRows, rows_signature
+from .unpack import DenseRows, count_pieces, rows_signature
 
 __all__ = ["DenseGroups", "dense_rows"]
 
@@ -54,19 +54,7 @@ class DenseGroups(wiring.Component):
             beats.eq(banks << (pe.beats_per_bank.bit_length() - 1)),
             self.words.eq((beats + per_word - 1) >> (per_word.bit_length() - 1)),
         ]
-        left = Signal(range(pe.k_max + 1))
-        done = Signal(range(self.words_max))
-        whole = Signal()
-        present = Signal(range(codes + 1))
-        m.d.comb += [
-            self.last.eq(done + 1 == self.words),
-            whole.eq(left >= codes),
-            present.eq(Mux(whole, codes, left)),
-        ]
-        with m.If(self.next):
-            m.d.sync += [done.eq(done + 1), left.eq(Mux(whole, left - codes, 0))]
-        with m.If(self.load | self.next & self.last):
-            m.d.sync += [done.eq(0), left.eq(self.k)]
+        _, present = count_pieces(m, self, codes, pe.k_max)
         m.d.comb += self.bytes.eq(self._bytes(present))
         self._unpack(m, present)
         return m

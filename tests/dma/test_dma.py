@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from sim.dma import simulate_dma
+from sim.engine import simulate_dma
 from sqhw.cli import main
 from sqhw.console import SEED
 from sqhw.dma.axi import AXIDMAEngine
