@@ -93,7 +93,7 @@ class Imported:
 
     @property
     def hardware(self) -> bool:
-        return False  # of the first edition, which `hardware` speaks of, nothing adds offsets
+        return False  # only hardware with an index mask adds offsets, and not every activation has one
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         """Takes the codes of the site; ValueError if it has none, or others."""
