@@ -9,9 +9,10 @@ sys.path.insert(0, str(ROOT))
 project = "sqhw"
 author = "the sqhw authors"
 extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# Pages are read in the order of their names: a class's own page must come before those of its other names.
 apidoc_modules = [
-    {"path": f"../{name}", "destination": f"api/{name}", "exclude_patterns": ["**/*figures*"]}
-    for name in ("sqhw", "sw_reference")
+    {"path": f"../{name}", "destination": f"api/{folder}", "exclude_patterns": ["**/*figures*"]}
+    for folder, name in (("golden", "sw_reference"), ("sqhw", "sqhw"))
 ]
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "none"
