@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from sqhw.driver.engine import Engine, EngineError, golden
+from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import REGISTERS, Format, register
@@ -265,33 +265,6 @@ def test_the_pattern_of_a_flagged_result(dut, output, pattern):
     y = results(CONFIG, 1, 4, output, reply.packet)
     assert [int(word) for word in y.view(f"u{y.itemsize}").ravel()] == [pattern] * 4
     assert errors(dut) == ["malformed"]
-
-
-def test_the_driver_says_how_a_job_ended(dut):
-    """And leaves the engine ready for the next one."""
-    rng = np.random.default_rng(15)
-    x, w = operands(rng, 3, 3, 20)
-
-    class Bent(RTLDevice):
-        """Sends other packets than it is given."""
-
-        bend = staticmethod(lambda sq, dense: (sq, dense))
-
-        def run(self, sq, dense, **options):
-            return super().run(*self.bend(sq, dense), **options)
-
-    bent = Bent(CONFIG, device()._library._name)
-    engine = Engine(CONFIG, bent)
-    for bend, message in (
-        (lambda sq, dense: (sq[:-WORD], dense), "sq_early"),
-        (lambda sq, dense: (sq, bytes(4) + dense[4:]), "scale"),
-        (lambda sq, dense: (sq, b""), "no results"),
-    ):
-        bent.bend = bend
-        with pytest.raises(EngineError, match=f"^Job of M = 3, N = 3, K = 20 failed: {message}$"):
-            engine.matmul(x, w)
-        bent.bend = Bent.bend
-        assert engine.matmul(x, w).tobytes() == golden(x, w).tobytes()
 
 
 def test_registers_of_the_contract():
