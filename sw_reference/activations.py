@@ -34,7 +34,7 @@ _LOUD = 1000.0
 class Site:
     """The inputs of one group of linear layers that share them, and weight rows of those layers.
 
-    ``x @ weight.T`` is a part of what the model computes there. Both arrays are read-only.
+    ``x @ weight.T`` is a part of what the model computes there. All arrays are read-only.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class Site:
         float32[tokens, K]: the inputs, one row per captured token.
     weight
         float32[rows, K]: weight rows, dequantized exactly as the model uses them.
+    blocks
+        uint8[rows, K // 32, 20]: the same as the model's file has them, in Q4_1.
     tokens
         The text of each captured token.
     positions
@@ -59,6 +61,7 @@ class Site:
     name: str
     x: NDArray[np.float32]
     weight: NDArray[np.float32]
+    blocks: NDArray[np.uint8]
     tokens: tuple[str, ...]
     positions: tuple[int, ...]
     rows: tuple[tuple[str, int], ...]
@@ -200,9 +203,9 @@ def _read_site(arrays: Any, record: Any, tokens: tuple[str, ...], positions: tup
     if not (blocks.dtype == np.uint8 and blocks.shape == (len(rows), x.shape[1] // _BLOCK, _BLOCK_BYTES)):
         raise ValueError(f"{key}.weight must be uint8[{len(rows)}, {x.shape[1] // _BLOCK}, {_BLOCK_BYTES}]")
     weight = dequantize_q4_1(blocks)
-    for array in (x, weight):
+    for array in (x, weight, blocks):
         array.setflags(write=False)
-    return Site(int(record["layer"]), str(record["name"]), x, weight, tokens, positions, rows)
+    return Site(int(record["layer"]), str(record["name"]), x, weight, blocks, tokens, positions, rows)
 
 
 def _find(arrays: Any, key: str) -> NDArray[Any]:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sim import layer_tiles, pe
+from sim import coded_layers, layer_tiles, pe
+from sim.coded_layers import CONFIG, NAME, simulate_coded
 from sim.engine import simulate_engine
 from sim.harness import Simulation
 from sim.layer_tiles import ENGINE, simulate_tiles
 from sim.report import Failure
 from sqhw.cli import main
 from sqhw.console import SEED
+from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
 from sw_reference.activations import load_activations
 from tests.engine.test_engine import library
@@ -77,13 +79,16 @@ def test_make_sim_runs_an_engine(tmp_path, monkeypatch, capsys, options, engine)
 
     monkeypatch.setattr(pe, "simulate", simulate)
     monkeypatch.setattr(pe, "simulate_tiles", tiles)
+    monkeypatch.setattr(pe, "simulate_coded", lambda *, folder, **_: tiles(NAME, folder=folder))
     output = tmp_path / "sim.json"
     assert main(["sim", *options, "--output", str(output)]) == 0
-    assert (f"engine {ENGINE}\n" in capsys.readouterr().out) == engine
+    shown = capsys.readouterr().out
     report = json.loads(output.read_text())
-    assert (report["compared"] > 1000) == engine
-    assert (f"engine {ENGINE}" in report["configurations"]) == engine
-    assert f"engine {ENGINE}" not in report["verilog_sha256"]
+    assert (report["compared"] > 2000) == engine
+    for name in (f"engine {ENGINE}", NAME):
+        assert (f"{name}\n" in shown) == engine
+        assert (name in report["configurations"]) == engine
+        assert name not in report["verilog_sha256"]
 
 
 @pytest.mark.slow
@@ -92,6 +97,45 @@ def test_the_committed_report_is_of_this_engine(tmp_path):
     committed = json.loads(COMMITTED.read_text())["rows"]
     assert [row for row in committed if row["preset"] == f"engine {ENGINE}"] == rows
     assert len(rows) == 12
+
+
+@pytest.fixture(scope="module")
+def coded_library():
+    return compile_engine(CONFIG)
+
+
+@pytest.mark.slow
+def test_layers_in_codes_are_the_committed_ones(tmp_path, coded_library):
+    rows = simulate_coded(seed=SEED, folder=tmp_path).rows
+    committed = json.loads(COMMITTED.read_text())["rows"]
+    assert [row for row in committed if row["preset"] == NAME] == rows
+    assert sum(row["compared"] for row in rows) == 12 * 24 * 72
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (slice(0, 1), "ffn_down: 1 of 1440 sums differ; first that of token 0, output 0: .*"),
+        (slice(0, 0), "Job of M = 20, N = 72, K = 1536 failed: .*"),
+    ],
+)
+def test_a_wrong_sum_or_none_fails(tmp_path, monkeypatch, coded_library, wrong, message):
+    class Activations:
+        sites = (SITE,)
+
+    class Wrong(RTLDevice):
+        def run(self, sq, dense, **options):
+            if wrong == slice(0, 0):
+                sq = sq[: -CONFIG.axi_bytes]
+            reply = super().run(sq, dense, **options)
+            packet = bytes(byte ^ 1 for byte in reply.packet[wrong]) + reply.packet[wrong.stop :]
+            return type(reply)(packet, reply.flags, reply.ended)
+
+    monkeypatch.setattr(coded_layers, "load_activations", Activations)
+    monkeypatch.setattr(coded_layers, "RTLDevice", Wrong)
+    with pytest.raises(Failure, match=f"^{NAME}, layer 11 ffn_down: {message}$"):
+        simulate_coded(seed=SEED, folder=tmp_path)
 
 
 @pytest.mark.slow
