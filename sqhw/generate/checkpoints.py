@@ -21,7 +21,7 @@ from sw_reference.pack import pack_dense, pack_sq
 from sw_reference.quantize import quantize_sq
 
 from .layers import Elements, Layer
-from .linear import Linear
+from .linear import RULE, Linear
 
 __all__ = ["BLOCKS", "KEY", "PROMPT", "Tensors", "record"]
 
@@ -51,7 +51,7 @@ class _Recorder:
         return y
 
     def _keep(self, site: str, name: str, x: Float32, y: Float32) -> None:
-        sq = quantize_sq(x, self._sq, scale="two_candidates")
+        sq = quantize_sq(x, self._sq, scale=RULE)
         self.tensors[f"{site}.x"] = x
         self.tensors[f"{site}.packed"] = pack_sq(sq)
         self.tensors[f"{site}.row_scale"] = sq.row_scale

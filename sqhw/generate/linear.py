@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.codes import ScaleChoice
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.notation import format_text
@@ -19,7 +20,10 @@ from ..driver.packets import results_bytes, sq_packet
 from ..engine.registers import Format
 from .layers import Elements, Layer
 
-__all__ = ["Counts", "Linear", "MismatchError"]
+__all__ = ["RULE", "Counts", "Linear", "MismatchError"]
+
+RULE: ScaleChoice = "two_candidates"
+"""How bank scales of activations are chosen: by a search of two."""
 
 
 class MismatchError(RuntimeError):
@@ -102,7 +106,7 @@ class Linear:
         return self._last[2][:, layer.parts[name]]
 
     def _results(self, layer: Layer, x: Float32) -> Float32:
-        elements = Elements(quantize_sq(x, self._sq, scale="two_candidates"))
+        elements = Elements(quantize_sq(x, self._sq, scale=RULE))
         sums = layer.sums(elements)
         if self._engine is not None:
             sums = self._on_engine(self._engine, layer, elements, sums)

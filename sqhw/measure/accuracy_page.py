@@ -87,7 +87,9 @@ def _windows(count: int) -> str:
 
 def _later(run: Record) -> str:
     names = ", ".join(run["schemes"])
-    return f" Of a later run, `{run['command']}`, whose float model has {run['float']:.2f}: {names}."
+    windows = f" over {_windows(run['windows'])}" if "windows" in run else ""
+    model = f"whose float model has {run['float']:.2f}{windows}"
+    return f" Of a later run, `{run['command']}`, {model}: {names}."
 
 
 _SUMMARY = (

@@ -68,7 +68,6 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "explore": explore_page.page,
     "fpga": fpga_page.page,
     "generate": generate_page.answer_page,
-    "imported": imported_page.page,
     "losses": generate_page.losses_page,
     "rules": rules_page.page,
     "synth": resources.page,
@@ -78,6 +77,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
 
 _JOINED: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "exponents": (exponents_page.page, exponents_page.REPORTS),
+    "imported": (imported_page.page, imported_page.REPORTS),
 }
 """What makes docs/results/NAME.md from several reports."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .energy import femtojoules
+from .imported_page import rule
 from .tables import Columns, Record, markdown, rows
 from .units import CONFIGS, beside, best, operand_bits, unit
 
@@ -57,7 +58,8 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
     """The summary as JSON types; what a report lacks of the form whose area it is, is None.
 
     Perplexity and divergence are those of the activations' format beside the codes of the checkpoint as
-    weights, of INT8 weights beside INT8 activations in ``w8a8``.
+    weights, of INT8 weights beside INT8 activations in ``w8a8``; ``rule`` is how bank scales were chosen,
+    ``tokens`` on how many they are.
     """
     units = {(u["family"], u["lanes"], u["size"]): u for u in area["units"]}
     clocks = {key[:2]: u["clock"][0]["period"] for key, u in units.items() if key[2] == "pe" and "clock" in u}
@@ -80,6 +82,8 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
                 "bits_activation": bits[0],
                 "bits_weight": bits[1],
                 "scheme": product.scheme,
+                "rule": rule(loss) if loss else None,
+                "tokens": loss.get("tokens"),
                 "perplexity_percent": loss.get("delta_percent"),
                 "perplexity_error": loss.get("standard_error"),
                 "kl_x100": loss.get("kl_x100"),
@@ -111,6 +115,7 @@ def table(summary: Record) -> str:
         "/ INT4 x INT8": "{ratio_w4a8:.2f}",
         "KL x 100": "{kl_x100:.1f} ± {kl_error:.1f}",
         "perplexity": "{perplexity_percent:+.1f} ± {perplexity_error:.1f} %",
+        "tokens": "{tokens:,}",
     }
     known = [row for row in summary["rows"] if row["um2_per_mac"] and row["kl_x100"] is not None]
     return "\n".join(markdown(*rows(known, columns)))

@@ -35,7 +35,7 @@ class Format(Protocol):
 
     @property
     def hardware(self) -> bool:
-        """Whether the processing element takes this operand as it is."""
+        """Whether a processing element takes this operand as it is, beside one that suits it."""
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand: ...
 
@@ -93,7 +93,7 @@ class Imported:
 
     @property
     def hardware(self) -> bool:
-        return False  # only hardware with an index mask adds offsets, and not every activation has one
+        return True
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         """Takes the codes of the site; ValueError if it has none, or others."""

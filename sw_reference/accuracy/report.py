@@ -28,6 +28,8 @@ def rows(results: dict[Scheme, Result]) -> list[dict[str, Any]]:
 
     scheme : str
         Its name.
+    tokens : int
+        Losses over which its means are: one less than tokens for each window.
     perplexity : float
         exp of the mean loss over all windows.
     delta_percent, standard_error : float
@@ -61,6 +63,7 @@ def _row(scheme: Scheme, result: Result, plain: Result, int8: Result) -> dict[st
     divergences = 100 * result.divergences
     return {
         "scheme": scheme.name,
+        "tokens": len(result.losses),
         "perplexity": round(float(np.exp(result.losses.mean())), 4),
         "delta_percent": delta,
         "standard_error": error,
@@ -87,22 +90,22 @@ def _change(losses: NDArray[np.float64], reference: NDArray[np.float64]) -> tupl
 
 
 _SAME = ("model", "text", "calibration_text")
-_WINDOWS = ("windows", "tokens_per_window", "calibration_windows")
+_LENGTHS = ("tokens_per_window", "calibration_windows")
 
 
 def merged(report: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """Returns a report with the rows of a later one that it lacks, and under ``later`` where they are from.
 
     Each row is compared with the unquantized model and with INT8 of its own run: float32 sums differ between
-    processors, so the same scheme moves by up to half a percent.
+    processors, so the same scheme moves by up to half a percent. The later one may have fewer windows.
 
     Raises
     ------
     ValueError
-        If the two are not of the same model, texts and windows, or the later one adds nothing.
+        If the two are not of the same model, texts and lengths of windows, or the later one adds nothing.
     """
     parts = [(name, report[name], later[name]) for name in _SAME]
-    parts += [(name, *(r["configuration"][name] for r in (report, later))) for name in _WINDOWS]
+    parts += [(name, *(r["configuration"][name] for r in (report, later))) for name in _LENGTHS]
     for name, own, other in parts:
         if own != other:
             raise ValueError(f"Reports to be merged must have the same {name}, not {own!r} and {other!r}")
@@ -112,6 +115,7 @@ def merged(report: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("The report already has all of these schemes")
     (plain,) = (row["perplexity"] for row in later["rows"] if row["scheme"] == "float")
     source = {"command": later["command"], "versions": later["versions"], "float": plain}
+    source["windows"] = later["configuration"]["windows"]
     source["schemes"] = [row["scheme"] for row in new]
     count = len(known) + len(new)
     configuration = report["configuration"] | {

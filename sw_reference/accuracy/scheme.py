@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.calibration import SITES, Calibration, Site, Uncalibrated, site_of
-from sw_reference.accuracy.formats import Dense, DenseSQ, Format, Imported, Plain, Stored
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Format, Imported, Plain
 from sw_reference.accuracy.operand import Operand, product
 from sw_reference.accuracy.rotation import rotation, scattered
+from sw_reference.accuracy.variants import Variant
+from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.llm.model import Model
 
@@ -68,11 +70,13 @@ class Scheme:
 
     @property
     def hardware(self) -> bool:
-        """Whether the processing element computes it: an SQ operand times a dense one, bit for bit."""
+        """Whether a processing element computes it: an SQ operand times a dense one, bit for bit."""
         operands = self.activation, self.weight
-        dense = [isinstance(operand, Dense | DenseSQ | Imported | Stored) for operand in operands]
-        hardware = all(operand.hardware for operand in operands)
-        return hardware and sum(dense) == 1 and self.transform != "rotate"
+        if self.transform == "rotate" or not all(operand.hardware for operand in operands):
+            return False
+        sq = [operand.format for operand in operands if isinstance(operand, SQ | Variant)]
+        dense = [operand.format for operand in operands if isinstance(operand, Dense | DenseSQ | Imported)]
+        return len(sq) == len(dense) == 1 and _suit(sq[0], dense[0])
 
     @property
     def weight_key(self) -> str:
@@ -85,6 +89,19 @@ class Scheme:
         """A hash of everything but the name."""
         text = json.dumps([MEANING, self.configuration], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _suit(sq: SQFormat, dense: DenseFormat) -> bool:
+    """Whether one unit takes both operands.
+
+    With an index mask group scales are linear, hold for whole segments, and may have offsets. Otherwise they
+    are small floats and hold for whole banks, and bank scales are E5M3.
+    """
+    if sq.has_index:
+        return dense.group is None or (dense.scale == "linear8" and dense.group % sq.segment_size == 0)
+    if dense.offset or (sq.scale, sq.segment_size) != ("e5m3", sq.bank):
+        return False
+    return dense.group is None or (dense.scale == "e3m3" and dense.group % sq.bank == 0)
 
 
 def _described(value: Any) -> Any:

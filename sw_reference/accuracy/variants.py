@@ -85,6 +85,11 @@ class Variant:
             raise ValueError("Shared must be None with compensation: scales are chosen bank by bank")
 
     @property
+    def format(self) -> SQFormat:
+        """The SQ format of its banks and outliers."""
+        return SQFormat(self.bank, self.outliers, "fp16")
+
+    @property
     def bits(self) -> float:
         shared = self.bank if self.shared is None else self.shared
         bits = self.low_bits + ((16 if self.scale == "fp16" else 8) / shared if shared else 0)
@@ -103,8 +108,7 @@ class Variant:
         )
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
-        fmt = SQFormat(self.bank, self.outliers, "fp16")
-        bitmap = self.selection.policy(x, fmt, site).mark(x, fmt)
+        bitmap = self.selection.policy(x, self.format, site).mark(x, self.format)
         marked = bitmap.reshape(len(x), -1)[:, : x.shape[1]]
         exponent = np.maximum(
             np.frexp(np.abs(np.where(marked, 0, x)).max(axis=1) / _LOW_LIMIT)[1],

@@ -7,7 +7,8 @@ import pytest
 from sqhw.measure import pages
 from sqhw.measure.summary import PRODUCTS, document, table
 
-KEYS = """name title lanes array bits_activation bits_weight scheme perplexity_percent perplexity_error
+KEYS = """name title lanes array bits_activation bits_weight scheme rule tokens
+perplexity_percent perplexity_error
 kl_x100 kl_error um2_per_mac ge_per_mac mhz fj_per_mac
 ratio_w4a8 ratio_w4a4 ratio_w8a8 ratio_nvfp4 cells command"""
 
@@ -38,7 +39,8 @@ ENERGY = {
         for name in ("lean_32", "w4a8_linear_32")
     ],
 }
-LOSS = {"delta_percent": 1.0, "standard_error": 0.5, "kl_x100": 4.0, "kl_error": 0.25}
+LOSS = {"delta_percent": 1.0, "standard_error": 0.5, "kl_x100": 4.0, "kl_error": 0.25, "tokens": 1023}
+LOSS |= {"configuration": {"activation": {"format": "SQ", "scale": "least_squares"}}}
 IMPORTED = {
     "command": "accuracy",
     "configuration": {"windows": 4},
@@ -53,6 +55,7 @@ def test_reports_are_joined():
     assert set(lean) == set(KEYS.split())
     assert (lean["um2_per_mac"], lean["mhz"], lean["fj_per_mac"]) == (1.0, 200.0, 200.0)
     assert (lean["kl_x100"], lean["perplexity_percent"], lean["bits_activation"]) == (4.0, 1.0, 4.75)
+    assert (lean["rule"], lean["tokens"], rows["w4a8"]["rule"]) == ("least_squares", 1023, None)
     assert (lean["ratio_w4a8"], lean["ratio_w4a4"]) == (0.5, None)  # the smaller of two forms
     # Area of pairs, but clock and energy were measured of single products.
     assert [rival[name] for name in ("um2_per_mac", "kl_x100", "mhz", "fj_per_mac")] == [2.0, *3 * [None]]
@@ -78,7 +81,7 @@ def test_a_form_that_is_not_measured_is_no_ratio():
 
 def test_the_table_has_what_is_known():
     lines = table(document(AREA, ENERGY, IMPORTED)).splitlines()
-    assert lines[2:] == ["| SQ `lean`: 2 of 32 INT8 | 4.75 | 1 | 0.50 | 4.0 ± 0.2 | +1.0 ± 0.5 % |"]
+    assert lines[2:] == ["| SQ `lean`: 2 of 32 INT8 | 4.75 | 1 | 0.50 | 4.0 ± 0.2 | +1.0 ± 0.5 % | 1,023 |"]
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)

@@ -48,6 +48,7 @@ def test_imported_weights_need_their_codes():
         with pytest.raises(ValueError, match=f"^{message}$"):
             Imported().quantize(site.weight, other)
     assert not Scheme("a", SQ(16, 2, high="int8"), Imported()).hardware  # for the offsets
+    assert Scheme("a", SQ(32, 2, high="int8", mask="index", bank_scale="e3m2s"), Imported()).hardware
 
 
 def test_fast_product_is_the_golden_one_on_real_activations():
