@@ -58,6 +58,10 @@ class PEConfig:
     pipeline
         ``"short"``: few registers, for least area. ``"long"``: registers within sums, products and shifts,
         for FPGAs, where they would be idle; about three times the clock, and 14 to 20 cycles later.
+    multiplier
+        What makes the products of dense lanes. ``"sums"``: selected bits in one sum, without multipliers.
+        ``"dsp"``: DSP blocks of FPGAs, two lanes in each, with INT4 dense codes and a long pipeline; not with
+        an index mask.
 
     A dense operand with outliers of its own has as many lanes for them as a beat can hold: it never stalls.
 
@@ -74,6 +78,7 @@ class PEConfig:
     k_max: int = 4096
     output: Literal["pipelined", "serial"] = "pipelined"
     pipeline: Literal["short", "long"] = "short"
+    multiplier: Literal["sums", "dsp"] = "sums"
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -91,6 +96,9 @@ class PEConfig:
         if self.dense.offset:  # a subnormal product is rounded twice then, which no serial stage does
             check_choice("Output", self.output, ("pipelined",), of="hardware with group offsets")
         check_choice("Pipeline", self.pipeline, ("short", "long"))
+        check_choice("Multiplier", self.multiplier, ("sums", "dsp"))
+        if self.multiplier == "dsp":
+            self._check_dsp()
 
     def _check_formats(self) -> None:
         """Raises ValueError unless the hardware takes the two formats."""
@@ -118,6 +126,19 @@ class PEConfig:
         group = self.dense.group
         if group is not None and group % self.lanes:
             raise ValueError(f"Group must be a multiple of the lanes ({self.lanes}), not {group!r}")
+
+    def _check_dsp(self) -> None:
+        """Raises ValueError unless DSP blocks can make the dense lanes' products."""
+        if self.one_step:
+            check_choice("Multiplier", self.multiplier, ("sums",), of="hardware with an index mask")
+        of = "hardware with DSP blocks"
+        check_choice("Pipeline", self.pipeline, ("long",), of=of)  # a block needs registers around it
+        check_choice("Dense bits", self.dense.bits, (4,), of=of)  # wider codes leave no room for a pair
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The parameters that ``as_parameters`` leaves out."""
+        return frozenset() if self.multiplier == "dsp" else frozenset({"multiplier"})
 
     @property
     def one_step(self) -> bool:

@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from sw_reference.format import LOW_BITS
 
-from .dense_lanes import picks_layout, sums_layout
+from .lane_kinds import lane_kind
 from .outliers.path import OutlierPath
 
 __all__ = ["column_layout", "row_layout"]
@@ -16,8 +16,9 @@ __all__ = ["column_layout", "row_layout"]
 def row_layout(path: OutlierPath) -> data.StructLayout:
     """What the row side hands to its multiply-accumulate units.
 
-    The outlier path and dense outliers add fields of their own (their ``row_fields``). Cycles are those of
-    the path's :class:`~sqhw.pe.schedule.Schedule`; a path may move a field and says so.
+    The outlier path and dense outliers add fields of their own (their ``row_fields``). Lanes in DSP blocks
+    have ``pairs`` instead of ``sums`` (:mod:`~sqhw.pe.lane_kinds`). Cycles are those of the path's
+    :class:`~sqhw.pe.schedule.Schedule`; a path may move a field and says so.
 
     ========== ============== =====================================================================
     field      cycle          meaning
@@ -32,12 +33,8 @@ def row_layout(path: OutlierPath) -> data.StructLayout:
     error      result         it must not be trusted
     ========== ============== =====================================================================
     """
-    lanes = path.config.lanes
-    fields: dict[str, object] = {
-        "low": data.ArrayLayout(signed(LOW_BITS), lanes),
-        "sums": sums_layout(lanes),
-        "dense": 1,
-    }
+    fields: dict[str, object] = {"low": data.ArrayLayout(signed(LOW_BITS), path.config.lanes)}
+    fields |= lane_kind(path.config).row_fields() | {"dense": 1}
     fields |= path.row_fields() | path.dense.row_fields()
     fields |= {"fraction": 3, "exponent": path.exponent_bits, "clear": 1, "last": 1, "error": 1}
     return data.StructLayout(fields)
@@ -47,6 +44,7 @@ def column_layout(path: OutlierPath) -> data.StructLayout:
     """What the column side hands to its units.
 
     The outlier path adds group scales, and dense outliers add fields of their own (``column_fields``).
+    Lanes in DSP blocks have ``pairs`` instead of ``picks``.
 
     ============= ============== ==============================
     field         cycle          meaning
@@ -56,8 +54,6 @@ def column_layout(path: OutlierPath) -> data.StructLayout:
     ============= ============== ==============================
     """
     lanes, bits = path.config.lanes, path.config.dense.bits
-    fields: dict[str, object] = {
-        "codes": data.ArrayLayout(signed(bits), lanes),
-        "picks": picks_layout(lanes, bits),
-    }
+    fields: dict[str, object] = {"codes": data.ArrayLayout(signed(bits), lanes)}
+    fields |= lane_kind(path.config).column_fields()
     return data.StructLayout(fields | path.column_fields() | path.dense.column_fields())

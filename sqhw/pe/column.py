@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..arith.pipeline import delay
 from ..layouts import dense_step_layout
 from .broadcasts import column_layout
-from .dense_lanes import pair_picks
+from .lane_kinds import lane_kind
 from .outliers.path import OutlierPath
 
 __all__ = ["ColumnSide"]
@@ -47,12 +47,7 @@ class ColumnSide(wiring.Component):
         m = Module()
         at = self._path.at
         m.d.comb += self.o.codes.eq(delay(m, self.i.codes, at.start, name="codes"))
-        for pair, bits in enumerate(pair_picks(self.i.codes)):
-            for bit, pick in enumerate(bits):
-                m.d.comb += [
-                    self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
-                    for name, value in pick.items()
-                ]
+        lane_kind(self._path.config).column_side(m, self.i.codes, self.o, at.start)
         valid = self.valid if self._path.holds_group_scale else None
         self._path.column_side(m, self.i, valid, self.o)
         return m

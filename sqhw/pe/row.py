@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..arith.pipeline import delay, register
 from ..layouts import step_layout
 from .broadcasts import row_layout
-from .dense_lanes import pair_sums
+from .lane_kinds import lane_kind
 from .outliers.path import OutlierPath
 from .schedule import Schedule
 
@@ -50,10 +50,7 @@ class RowSide(wiring.Component):
         low = delay(m, step.low, at.start, name="low")
         m.d.comb += [
             row.low.eq(low),
-            *(
-                row.sums[pair].eq(delay(m, value, at.start, name=f"sum{pair}"))
-                for pair, value in enumerate(pair_sums(step.low))
-            ),
+            *lane_kind(self._path.config).row_side(m, step.low, row, at.start),
             row.dense.eq(delay(m, self.valid & step.first, at.dense_sum, name="dense", reset=True)),
             row.fraction.eq(delay(m, step.scale[:3], at.bank_sum, name="fraction")),
         ]

@@ -9,6 +9,7 @@ from ..arith.bit_heap import cuts
 from ..arith.scale import shift_latency
 from ..config import PEConfig
 from .dense_outliers import dense_outliers
+from .lane_kinds import lane_kind
 
 __all__ = ["Schedule"]
 
@@ -33,12 +34,6 @@ class Schedule:
         return 1 if self.long else 0
 
     @property
-    def dense_cuts(self) -> tuple[int, ...]:
-        """Where the dense lanes' heap is registered: at once behind the choice of what is summed too."""
-        rows = -(-self.config.lanes // 2) * self.config.dense.bits + 1
-        return (rows, *cuts(rows)) if self.long else ()
-
-    @property
     def scale_cuts(self) -> tuple[int, ...]:
         """Where a product with a scale's significand is registered."""
         return cuts(5) if self.long else ()
@@ -46,7 +41,7 @@ class Schedule:
     @property
     def dense_sum(self) -> int:
         """The dense lanes' sum is there."""
-        return self.start + len(self.dense_cuts) + 1
+        return self.start + lane_kind(self.config).latency
 
     @property
     def dense_outliers_sum(self) -> int:

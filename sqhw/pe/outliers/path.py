@@ -13,8 +13,8 @@ from sw_reference.format import NIBBLE_MIN
 from ...arith.pipeline import delay, register
 from ...arith.scale import BANK_EXPONENT_MAX, GROUP_EXPONENT_MAX, ScaleMultiply, ScaleShift
 from ...config import PEConfig
-from ..dense_lanes import DenseLanes
 from ..dense_outliers import NoDenseOutliers, dense_outliers
+from ..lane_kinds import lane_kind
 from ..schedule import Schedule
 
 __all__ = ["OutlierPath"]
@@ -118,11 +118,7 @@ class OutlierPath:
 
     def dense_sum(self, m: Module, row: Any, column: Any) -> Any:
         """Returns the dense lanes' sum of a step, whether it counts or not, in cycle ``dense_sum``."""
-        config = self.config
-        lanes = DenseLanes(config.lanes, config.dense.bits, registered=self.at.dense_cuts)
-        m.submodules.dense_lanes = lanes
-        m.d.comb += [lanes.low.eq(row.low), lanes.sums.eq(row.sums), lanes.picks.eq(column.picks)]
-        return lanes.o
+        return lane_kind(self.config).sum(m, row, column)
 
     def terms(self, m: Module, row: Any, column: Any) -> list[Any]:
         """Returns what the accumulator adds up in cycle ``terms``."""
