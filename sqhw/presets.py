@@ -71,6 +71,7 @@ def array_preset(name: str) -> ArrayConfig:
 
 _LEAN = replace(PRESETS["lean"], k_max=2048)
 _IMPORTED = replace(_LEAN, dense=replace(_LEAN.dense, offset=True))
+_FINE = replace(PRESETS["fine"], k_max=2048, dense=_IMPORTED.dense)
 ENGINE_PRESETS: dict[str, EngineConfig] = {
     "tiny": EngineConfig(
         ArrayConfig(
@@ -89,12 +90,14 @@ ENGINE_PRESETS: dict[str, EngineConfig] = {
     "lean": EngineConfig(ArrayConfig(_LEAN, rows=8, columns=8), axi_bits=512),
     "decode": EngineConfig(ArrayConfig(_LEAN, rows=4, columns=16), axi_bits=1024, n_max=65536),
     "imported": EngineConfig(ArrayConfig(_IMPORTED, rows=4, columns=16), axi_bits=1024, n_max=65536),
+    "fine": EngineConfig(ArrayConfig(_FINE, rows=4, columns=16), axi_bits=1024, n_max=65536),
 }
 """Design points by name. ``tiny``: the smallest useful engine. ``2x2``: with units and streams of
 ``8x8``, for short simulations. ``8x8``: 64 units of 16 lanes, 1,024 multiply-accumulates per cycle.
 ``lean``: 64 units of 32 lanes, of the preset ``lean``. ``decode``: the same units in few rows and many
 columns, for few tokens at a time: their rate is that of the dense operand's stream. ``imported``: the same
-with group offsets, which the codes of asymmetric checkpoints need."""
+with group offsets, which the codes of asymmetric checkpoints need. ``fine``: ``imported`` with units of
+the preset ``fine``."""
 
 
 def engine_preset(name: str) -> EngineConfig:
