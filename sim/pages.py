@@ -20,13 +20,22 @@ __all__ = ["COMMAND", "PAGES", "filled"]
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
-SUBJECTS = {"pe": "processing element", "array": "array", "engine": "engine, its control"}
+SUBJECTS = {
+    "pe": "processing element",
+    "one-step pe": "processing element, one step per beat",
+    "array": "array",
+    "engine": "engine, its control",
+    "encoder": "encoder",
+    "reader": "DMA, its reader",
+    "writer": "DMA, its writer",
+}
 _JOBS = "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets"
 SENT = {
     "processing element": "{beats:,} beats, {flagged:,} results flagged",
     "engine": _JOBS,
     "one-step engine": _JOBS,
     "encoder": "{words:,} words of rows, {flagged:,} banks flagged",
+    "DMA": "{words:,} words moved, {bad:,} bad responses, {vain:,} starts in vain, {resets:,} resets",
     "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
 }
 NETLISTS = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells"}

@@ -6,10 +6,21 @@ import ctypes
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sim.bench.program import Bench, Channel, Check, Program
 
-__all__ = ["Recording", "Sink", "Source", "play", "replay"]
+__all__ = ["End", "Recording", "Sink", "Source", "play", "replay"]
+
+
+class End(Protocol):
+    """What is at some ports of a design, cycle by cycle."""
+
+    def before(self, bench: Bench, rng: random.Random) -> None:
+        """Sets inputs for the next cycle."""
+
+    def after(self, bench: Bench) -> None:
+        """Looks at the outputs of that cycle."""
 
 
 @dataclass
@@ -64,7 +75,7 @@ class Sink:
 
 def play(
     bench: Bench,
-    ends: Sequence[Source | Sink],
+    ends: Sequence[End],
     rng: random.Random,
     *,
     cycles: int,

@@ -173,11 +173,11 @@ def drive_array(
     return _run(program, ("rst", 1), sources, _stream("o"), limits, coverage)
 
 
-def compile_encoder(config: EncoderConfig, folder: Path) -> Program:
+def compile_encoder(config: EncoderConfig, folder: Path, *, options: Sequence[str] = ()) -> Program:
     """Compiles an encoder, with the ports that Amaranth emits."""
     encoder = Encoder(config)
     verilog = convert(encoder, "sq_encoder")
-    return compile_program(verilog, "sq_encoder", ports_of(encoder), folder, clock="clk")
+    return compile_program(verilog, "sq_encoder", ports_of(encoder), folder, clock="clk", options=options)
 
 
 def drive_encoder(
@@ -188,11 +188,12 @@ def drive_encoder(
     seed: int,
     pause_in: float = 0.0,
     pause_out: float = 0.0,
+    coverage: Path | None = None,
 ) -> Run:
     """The same for an encoder; `words` are the payloads of ``i``."""
-    limits = _limits(seed, pause_in, pause_out, results, 2000 + 40 * len(words))
+    limits = _limits(seed, pause_in, pause_out, results, 2000 + 60 * len(words))
     records = [(word, 0, 0) for word in words]
-    return _run(program, ("rst", 1), [(_stream("i"), records)], _stream("o"), limits, None)
+    return _run(program, ("rst", 1), [(_stream("i"), records)], _stream("o"), limits, coverage)
 
 
 Ports = tuple[str, str, str, str, str]

@@ -9,10 +9,13 @@ from typing import Any
 
 from sim.coverage.data import Exclusion, summary
 from sim.coverage.designs import Covered, cover_array, cover_pe
+from sim.coverage.dma import cover_reader, cover_writer
+from sim.coverage.encoder import cover_encoder
 from sim.coverage.engine import cover_engine
 from sim.report import Check, Note, Report, about, choice
 from sqhw.config import PEConfig
 from sqhw.console import Begin
+from sqhw.encoder.config import EncoderConfig
 from sqhw.presets import PRESETS, array_preset, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
 
@@ -46,6 +49,9 @@ ONE_STEP = PEConfig(
 )
 """Outliers by index in two segments of a beat, a narrow bank scale, linear group scales of two beats."""
 
+ENCODER = EncoderConfig(SQFormat(16, 2, "int8", "index", "e3m2s", 8), elements=4, k_max=64)
+"""Banks of two segments, segments of two words, rows of four banks."""
+
 DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "PE default": partial(cover_pe, PRESETS["default"]),
     "PE of the engine 8x8": partial(cover_pe, engine_preset("8x8").pe),
@@ -55,6 +61,9 @@ DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "PE shared multiplier": partial(cover_pe, SHARED),
     "array tiny": partial(cover_array, array_preset("tiny")),
     "engine tiny": partial(cover_engine, engine_preset("tiny")),
+    "encoder": partial(cover_encoder, ENCODER),
+    "DMA reader": cover_reader,
+    "DMA writer": cover_writer,
 }
 """What is covered, by a seed and a folder; each says what it does."""
 

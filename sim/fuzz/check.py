@@ -11,11 +11,12 @@ import click
 
 from sim.bench.streams import compile_encoder, compile_pe
 from sim.fuzz.beats import beat_rounds
+from sim.fuzz.dma import compile_dma, transfer_rounds
 from sim.fuzz.encoder import row_rounds
 from sim.fuzz.engine import CONFIGS, engine_rounds
 from sim.fuzz.files import damaged_files
 from sim.fuzz.line import compile_line, line_rounds
-from sim.mutation.designs import CONFIG
+from sim.mutation.pe import CONFIG
 from sim.report import Check, Report, about
 from sqhw.console import Begin
 from sqhw.driver.rtl import RTLDevice
@@ -36,11 +37,20 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 
 def run(
-    folder: Path, begin: Begin, *, beats: int, words: int, row_words: int, rounds: int, seed: int
+    folder: Path,
+    begin: Begin,
+    *,
+    beats: int,
+    words: int,
+    row_words: int,
+    moved: int,
+    rounds: int,
+    seed: int,
 ) -> Report:
-    """Send random bits to a processing element, engines, an encoder and a serial line; read damaged files."""
+    """Send random bits to a processing element, engines, an encoder, a DMA and a serial line; read damaged
+    files."""
 
-    step = begin("fuzzing", beats + len(CONFIGS) * words + row_words + rounds)
+    step = begin("fuzzing", beats + len(CONFIGS) * words + row_words + 2 * moved + rounds)
 
     def part(name: str, unit: str, steps: Iterator[dict[str, Any]]) -> dict[str, Any]:
         seen = []
@@ -56,6 +66,8 @@ def run(
         parts.append(part(name, "words", engine_rounds(config, device, words, seed)))
     encoder = compile_encoder(_ENCODER, folder / "encoder")
     parts.append(part("encoder", "words", row_rounds(encoder, _ENCODER, row_words, seed)))
+    dma = compile_dma(folder / "dma")
+    parts.append(part("DMA", "words", transfer_rounds(dma, moved, seed)))
     line = compile_line(folder / "line")
     parts.append(part("serial line", "rounds", line_rounds(line, rounds, seed)))
     files = damaged_files(FILES, seed)
@@ -83,9 +95,10 @@ CHECK = Check(
     options=(
         _count("--beats", 1_000_000, "To the processing element."),
         _count("--words", 300_000, "In good jobs of each engine."),
-        _count("--row-words", 300_000, "Of rows to an encoder."),
+        _count("--row-words", 1_000_000, "Of rows to an encoder."),
+        _count("--moved", 1_000_000, "Words that each of a DMA's reader and writer moves."),
         _count("--rounds", 400, "Of jobs over a serial line."),
     ),
-    quick={"beats": 100_000, "words": 10_000, "row_words": 10_000, "rounds": 40},
+    quick={"beats": 100_000, "words": 10_000, "row_words": 10_000, "moved": 10_000, "rounds": 40},
 )
 COMMAND = CHECK.command()

@@ -8,9 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
-from sim.bench.program import Bench, Channel, ports_of
+from sim.bench.program import Bench, Channel
 from sim.bench.replay import Sink, Source, play
 from sim.mutation.invariants import Clause, Term
+from sim.mutation.mutate import component_design
 from sim.report import Failure
 from sim.traffic.faults import FAULTS
 from sqhw.array.array import ProcessingArray
@@ -18,7 +19,6 @@ from sqhw.config import ArrayConfig, PEConfig
 from sqhw.emit import Design
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
 from sqhw.packing import dense_beats, read_tile_row, sq_beats, tile_beats
-from sqhw.tools.verilog import convert
 from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold
@@ -57,12 +57,7 @@ Tile = tuple[list[int], list[int], list[list[int] | None]]
 
 def array_design() -> Design:
     """The array, clock and reset included among its ports."""
-    component = ProcessingArray(CONFIG)
-    ports = [
-        {"name": port.name, "width": port.width, "direction": "output" if port.output else "input"}
-        for port in ports_of(component)
-    ]
-    return Design("top", convert(component, "top"), {"ports": ports})
+    return component_design(ProcessingArray(CONFIG))
 
 
 def _tile(rng: np.random.Generator, dice: random.Random) -> Tile:

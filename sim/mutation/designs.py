@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from sim.bench.program import Bench, Channel, Port, Program
-from sim.bench.replay import Recording, Sink, Source, play
-from sim.mutation.array import INVARIANTS as ARRAY_INVARIANTS
-from sim.mutation.array import OUT as ARRAY_OUT
-from sim.mutation.array import array_design, stimulate_array
-from sim.mutation.engine import COUNTED_OUT, INVARIANTS, B, R, Y, engine_design, stimulate_engine
+from sim.bench.replay import Recording
+from sim.mutation import array, dma, encoder, engine, pe
 from sim.mutation.invariants import Clause, Term
-from sim.report import Failure
-from sim.traffic.dot_products import NAN, DotProduct, Traffic, dot_products, numeric_products
-from sim.traffic.rounding_cases import rounding_products
-from sqhw.config import PEConfig
 from sqhw.emit import Design, emit
-from sqhw.layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout
-from sqhw.packing import axi_words
-from sw_reference.format import LEGAL_SCALES, DenseFormat, SQFormat
 
-__all__ = ["CONFIG", "DESIGNS", "Subject", "design_ports"]
-
-CONFIG = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
-"""Small, with all that needs control: banks of two beats, beats of two steps, group scales, a short k_max."""
+__all__ = ["DESIGNS", "Subject", "design_ports"]
 
 
 @dataclass(frozen=True)
@@ -85,113 +72,77 @@ def design_ports(design: Design) -> list[Port]:
     ]
 
 
-def _axi(name: str, *payload: str) -> Channel:
-    return Channel(tuple(f"{name}_{wire}" for wire in payload), f"{name}_tvalid", f"{name}_tready")
-
-
-_PE_IN = (
-    _axi("s_axis_sq", "tdata", "tlast", "tuser"),
-    _axi("s_axis_dense", "tdata", "tlast"),
-    _axi("s_axis_scale", "tdata"),
-)
-_PE_OUT = _axi("m_axis_y", "tdata", "tuser")
-UNKNOWN = -1
-ODD = (0, 0xFF << 23, 0xFF << 55)
-PAUSES = ((0.0, 0.0), (0.3, 0.4), (0.0, 0.7), (0.6, 0.0))
-
-
-def _pe_ends(traffic: Traffic, pauses: tuple[float, float]) -> tuple[list[Source], Sink]:
-    beats: list[Sequence[tuple[int, ...]]] = [
-        axi_words(pe_beat_layout(CONFIG), traffic.sq),
-        [word[:2] for word in axi_words(dense_beat_layout(CONFIG), traffic.dense)],
-        [(word,) for word in traffic.scales],
-    ]
-    sources = [Source(channel, words, pauses[0]) for channel, words in zip(_PE_IN, beats, strict=True)]
-    return sources, Sink(_PE_OUT, pauses[1])
-
-
-def _every_scale(product: DotProduct) -> list[DotProduct]:
-    """The same dot product with each bank scale there is, legal or reserved."""
-    layout = sq_beat_layout(CONFIG)
-    field = layout["scale"]
-    mask = (1 << field.width) - 1 << field.offset
-    products = []
-    for code in range(256):
-        sq = [word & ~mask | code << field.offset for word in product.sq]
-        reserved = code not in LEGAL_SCALES
-        y = NAN if reserved else UNKNOWN
-        products.append(replace(product, sq=sq, y=y, error=int(reserved)))
-    return products
-
-
-def _stimulate_pe(bench: Bench, seed: int, effort: int) -> int:
-    """Dot products of every kind, legal and not, in each pattern of pauses, and a reset in mid-stream."""
-    rng = random.Random(seed)
-    legal, malformed = dot_products(CONFIG, seed)
-    numeric = numeric_products(CONFIG, seed, effort)
-    close = rounding_products(CONFIG, seed)
-    compared = 0
-    for number, pauses in enumerate(PAUSES):
-        share = numeric[number::8] if number else numeric[::2] + numeric[5::8]
-        chosen = rng.sample(legal, min(len(legal), effort // 10)) + malformed + share
-        chosen += close[number :: len(PAUSES)] + _every_scale(legal[0])[number :: len(PAUSES)]
-        chosen.append(max(legal, key=lambda product: len(product.sq)))
-        # Row scales that are not normal: nobody says what comes of them, but a mutant must not change it.
-        odd = [replace(product, scales=rng.getrandbits(64), y=UNKNOWN) for product in share[::20]]
-        chosen += [replace(product, scales=product.scales & ~rng.choice(ODD), y=UNKNOWN) for product in odd]
-        rng.shuffle(chosen)
-        traffic = Traffic()
-        for product in chosen:
-            traffic.add(product)
-        bench.set("aresetn", 0)
-        bench.step()
-        bench.set("aresetn", 1)
-        sources, sink = _pe_ends(traffic, pauses)
-        expected = traffic.expected
-        limit = 60 * len(traffic.sq)
-        if not play(bench, [*sources, sink], rng, cycles=limit, until=sink.has(len(expected))):
-            raise Failure(f"{len(sink.beats)} of {len(expected)} results came")
-        known = [pair for pair in zip(sink.beats, expected, strict=True) if pair[1][0] != UNKNOWN]
-        if any(got != want for got, want in known):
-            raise Failure("Results differ from the golden model's")
-        compared += len(known)
-        # Something is left inside when the next reset comes.
-        sources, sink = _pe_ends(traffic, pauses)
-        play(bench, [*sources, sink], rng, cycles=rng.randrange(20, 90))
-    return compared
-
-
 PE = Subject(
     "pe",
-    lambda: emit(CONFIG, "top"),
+    lambda: emit(pe.CONFIG, "top"),
     "aclk",
-    (_PE_OUT,),
-    _stimulate_pe,
+    (pe.PE_OUT,),
+    pe.stimulate_pe,
     ("aresetn", 0),
     40_000,
     pipeline=True,
     invariants=((Term("pe.decoder.rest", 0, 1, any=False),),),
 )
+ONE_STEP = Subject(
+    "one-step pe",
+    lambda: emit(pe.ONE_STEP, "top"),
+    "aclk",
+    (pe.PE_OUT,),
+    partial(pe.stimulate_pe, config=pe.ONE_STEP),
+    ("aresetn", 0),
+    20_000,
+    pipeline=True,
+)
 ARRAY = Subject(
     "array",
-    array_design,
+    array.array_design,
     "clk",
-    (ARRAY_OUT,),
-    stimulate_array,
+    (array.OUT,),
+    array.stimulate_array,
     ("rst", 1),
     2000,
-    invariants=ARRAY_INVARIANTS,
+    invariants=array.INVARIANTS,
 )
 ENGINE = Subject(
     "engine",
-    engine_design,
+    engine.engine_design,
     "aclk",
-    (Y, B, R),
-    stimulate_engine,
+    (engine.Y, engine.B, engine.R),
+    engine.stimulate_engine,
     ("aresetn", 0),
     400,
     r"array|lanes",
-    COUNTED_OUT,
-    invariants=INVARIANTS,
+    engine.COUNTED_OUT,
+    invariants=engine.INVARIANTS,
 )
-DESIGNS = {subject.name: subject for subject in (PE, ARRAY, ENGINE)}
+ENCODER = Subject(
+    "encoder",
+    encoder.encoder_design,
+    "clk",
+    (encoder.OUT,),
+    encoder.stimulate_encoder,
+    ("rst", 1),
+    8000,
+    pipeline=True,
+)
+READER = Subject(
+    "reader",
+    dma.reader_design,
+    "clk",
+    dma.READ_OUT,
+    dma.stimulate_reader,
+    ("rst", 1),
+    800,
+    beyond=dma.COUNTED_OUT,
+)
+WRITER = Subject(
+    "writer",
+    dma.writer_design,
+    "clk",
+    dma.WRITE_OUT,
+    dma.stimulate_writer,
+    ("rst", 1),
+    800,
+    beyond=dma.COUNTED_OUT,
+)
+DESIGNS = {subject.name: subject for subject in (PE, ONE_STEP, ARRAY, ENGINE, ENCODER, READER, WRITER)}

@@ -7,11 +7,15 @@ import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from amaranth.lib import wiring
+
+from sim.bench.program import ports_of
 from sqhw.emit import Design
 from sqhw.tools.tools import ToolError, yosys
+from sqhw.tools.verilog import convert
 from sw_reference.files import write_text
 
-__all__ = ["Mutant", "mutate"]
+__all__ = ["Mutant", "component_design", "mutate"]
 
 _GRAPH = (
     "memory_map\nsetundef -anyseq\nopt -fast\ntechmap\nopt -fast\ndffunmap\nsetundef -anyseq\naigmap\n"
@@ -40,6 +44,15 @@ class Mutant:
         """Wire that shows the fault, as Yosys names it, or the cell."""
         found = re.search(r"-wire (\S+)", self.command) or re.search(r"-cell (\S+)", self.command)
         return found[1].lstrip("\\") if found else ""
+
+
+def component_design(component: wiring.Component) -> Design:
+    """A component alone, clock and reset included among its ports."""
+    ports = [
+        {"name": port.name, "width": port.width, "direction": "output" if port.output else "input"}
+        for port in ports_of(component)
+    ]
+    return Design("top", convert(component, "top"), {"ports": ports})
 
 
 def mutate(

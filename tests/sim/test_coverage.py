@@ -4,16 +4,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sim.coverage import check as coverage
-from sim.coverage.bins import Bins, OperandBins, applicable_faults, result_bins, sample_results
+from sim.coverage.bins import RUN_BINS, Bins, OperandBins, applicable_faults, result_bins, sample_results
 from sim.coverage.data import Exclusion, Points, summary
+from sim.coverage.encoder import row_bins, sample_row
 from sim.coverage.unreachable import Unreachable
 from sim.report import Failure
 from sim.traffic.dot_products import dot_products
 from sim.traffic.extreme_values import extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
+from sim.traffic.rows import random_row
 from sqhw.cli import main
 from sqhw.presets import PRESETS
 
@@ -80,6 +83,14 @@ def test_the_traffic_holds_all_bins(config):
     assert bins.missed == []
     assert len(bins.counts) > 30
     assert {product.fault for product in malformed} >= set(applicable_faults(config))
+
+
+def test_rows_for_an_encoder_hold_all_bins():
+    rng, bins = np.random.default_rng(SEED), Bins(row_bins(coverage.ENCODER))
+    for _ in range(800):
+        sample_row(bins, coverage.ENCODER, random_row(coverage.ENCODER, rng))
+    # How rows follow each other is for the run to show.
+    assert set(bins.missed) == {*RUN_BINS, "right row behind a flagged one"}
 
 
 def test_every_fault_is_a_bin_of_some_design():

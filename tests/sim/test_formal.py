@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In
 from sim.formal import decoder as formal_decoder
 from sim.formal.claims import PROOFS, QUICK
 from sim.formal.prove import Proof, prove, refute
-from sim.mutation.designs import CONFIG
+from sim.mutation.pe import CONFIG
 from sqhw.cli import main
 from sqhw.pe import decoder as bitmap_decoder
 from sqhw.pe import mask

@@ -3,8 +3,10 @@
 
 import pytest
 
+from sim.bench.program import Bench
 from sim.bench.streams import compile_encoder
 from sim.fuzz import check as fuzz
+from sim.fuzz import dma
 from sim.fuzz.encoder import row_rounds
 from sim.fuzz.engine import CONFIGS, engine_rounds
 from sim.fuzz.line import compile_line, line_rounds
@@ -72,3 +74,30 @@ def test_rows_of_random_bits_leave_no_trace_in_an_encoder(tmp_path):
     assert totals["rounds"] == 4
     assert totals["compared"] > 800
     assert totals["flagged"] > 100
+
+
+@pytest.fixture(scope="module")
+def reader_and_writer(tmp_path_factory):
+    return dma.compile_dma(tmp_path_factory.mktemp("dma"))
+
+
+def test_transfers_are_right(reader_and_writer):
+    totals = fuzz.totals(list(dma.transfer_rounds(reader_and_writer, 20_000, SEED)))
+    assert (totals["hangs"], totals["wrong"]) == (0, 0)
+    assert totals["compared"] > 40_000
+    assert min(totals[name] for name in ("bad", "vain", "resets")) > 10
+
+
+@pytest.mark.parametrize(
+    "port", ["o__payload", "ar__payload", "error", "w__payload", "aw__payload", "written"]
+)
+def test_a_transfer_that_errs_is_noticed(port, reader_and_writer, monkeypatch):
+    class Flipped(Bench):
+        """A port differs in its lowest bit, in one of seven cycles."""
+
+        def get(self, name):
+            return super().get(name) ^ (name == port and self.cycles % 7 == 0)
+
+    monkeypatch.setattr(dma, "Bench", Flipped)
+    rows = list(dma.transfer_rounds(reader_and_writer, 5000, SEED))
+    assert rows[-1]["wrong"] == 1

@@ -10,10 +10,11 @@ from sim.bench.streams import compile_pe, drive
 from sim.fuzz.beats import beat_rounds
 from sim.fuzz.files import damaged_files
 from sim.mutation import check as mutation
-from sim.mutation.designs import CONFIG, DESIGNS
+from sim.mutation.designs import DESIGNS
 from sim.mutation.equivalence import Equivalence
 from sim.mutation.invariants import Term
 from sim.mutation.mutate import Mutant
+from sim.mutation.pe import CONFIG
 from sim.traffic.dot_products import NAN, dot_products, numeric_products, traffic
 from sqhw.emit import emit
 
@@ -37,6 +38,14 @@ def test_mutants_are_killed_or_proven_equivalent(campaign):
     assert report["compared"] > 50
     assert report["killed"] >= 25
     assert [row for row in rows if row["outcome"] == "open"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one-step pe", "encoder", "reader", "writer"])
+def test_a_few_mutants_of_other_designs(name, tmp_path):
+    report, _ = mutation.campaign(DESIGNS[name], 10, SEED, tmp_path, lambda text: None, effort=1000)
+    assert report["compared"] > 500
+    assert report["killed"] + report["equivalent"] >= 8
 
 
 def test_what_is_killed_is_never_proven_equivalent(campaign):

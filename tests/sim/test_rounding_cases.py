@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim.mutation.designs import CONFIG
+from sim.mutation.pe import CONFIG
 from sim.traffic.rounding_cases import FINEST_SUM, LARGEST_SUM, operands_with_sums, rounding_products
 from sw_reference.multiply import multiply
 
