@@ -46,7 +46,8 @@ class PEConfig:
     outlier_lanes
         High-code multipliers: the outliers of one beat that are taken in one cycle; from 1 to the
         most outliers a beat can hold, and 0 exactly when the format has no outliers. With an index mask a
-        beat has whole segments, and every slot a lane.
+        beat has whole segments, and every slot a lane; outliers of the dense operand have an index mask
+        then too, and a beat has whole banks of it.
     k_max
         The longest dot product, in elements; it sets the accumulator's width. From one bank to 2**20.
         A dot product is whole banks of both operands.
@@ -103,12 +104,13 @@ class PEConfig:
     def _check_formats(self) -> None:
         """Raises ValueError unless the hardware takes the two formats."""
         sq, dense = self.sq, self.dense
-        check_choice("Dense mask", dense.mask, ("bitmap",), of="the hardware")
         if self.one_step:
-            check_int("Dense outliers beside an index mask", dense.outliers, 0, 0)
+            if dense.outliers:
+                check_choice("Dense mask", dense.mask, ("index",), of="hardware with an index mask")
             if dense.group is not None:
                 check_choice("Group scale", dense.scale, ("linear8",), of="hardware with an index mask")
             return
+        check_choice("Dense mask", dense.mask, ("bitmap",), of="hardware without an index mask")
         check_choice("Offset", dense.offset, (False,), of="hardware without an index mask")
         check_choice("Scale", sq.scale, ("e5m3",), of="hardware without an index mask")
         check_choice("Segment", sq.segment_size, (sq.bank,), of="hardware without an index mask")
@@ -120,8 +122,12 @@ class PEConfig:
                 raise ValueError(f"Group must be a multiple of the {name} ({bank}), not {dense.group!r}")
 
     def _check_one_step(self) -> None:
-        """Raises ValueError unless a beat is whole segments of one group, with a lane for each slot."""
-        check_int("Lanes", self.lanes, self.sq.segment_size, self.sq.bank, power_of_two=True)
+        """Raises ValueError unless a beat is whole segments of one group, with a lane for each slot.
+
+        The dense operand's segments are its banks.
+        """
+        least = max(self.sq.segment_size, self.dense.bank or 0)
+        check_int("Lanes", self.lanes, least, self.sq.bank, power_of_two=True)
         check_int("Outlier lanes", self.outlier_lanes, self.slots, self.slots)
         group = self.dense.group
         if group is not None and group % self.lanes:

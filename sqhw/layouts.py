@@ -85,21 +85,34 @@ def _slots(config: PEConfig) -> dict[str, object]:
     }
 
 
+def _dense_slots(config: PEConfig) -> dict[str, object]:
+    """The same of the dense operand."""
+    bits = config.dense.outlier_format.index_bits
+    return {
+        "index": data.ArrayLayout(unsigned(bits), config.dense_slots),
+        "high": data.ArrayLayout(signed(LOW_BITS), config.dense_slots),
+    }
+
+
 def dense_beat_layout(config: PEConfig) -> data.StructLayout:
     """One beat of a dense operand: `lanes` codes, the group scale they share, the end of the dot product.
 
     With group offsets also ``offset``. With outliers also ``bitmap``; ``high``, the high nibbles of this
-    beat's outliers in order of element index; ``high_count``, how many were delivered. Their low nibbles are
-    among the codes.
+    beat's outliers in order of element index; ``high_count``, how many were delivered. With the index mask
+    instead ``index`` and ``high``: for each slot of each bank in turn the position within the bank, and the
+    high nibble, 0 in an empty slot. Low nibbles of outliers are among the codes.
     """
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
-    if config.dense_slots:
+    counted = config.dense_slots and not config.dense.has_index
+    if counted:
         fields["bitmap"] = unsigned(config.lanes)
     if config.dense.group:
         fields["group_scale"] = unsigned(config.dense.group_scale_bits)
     if config.dense.offset:
         fields["offset"] = signed(OFFSET_BITS)
-    if config.dense_slots:
+    if config.dense.has_index:
+        fields |= _dense_slots(config)
+    if counted:
         fields["high"] = data.ArrayLayout(signed(LOW_BITS), config.dense_slots)
         fields["high_count"] = Shape.cast(range(config.dense_slots + 1))
     fields["last"] = unsigned(1)
@@ -107,12 +120,12 @@ def dense_beat_layout(config: PEConfig) -> data.StructLayout:
 
 
 def dense_step_layout(config: PEConfig) -> data.StructLayout:
-    """A beat of a dense operand as its decoder hands it out; without outliers just the beat.
+    """A beat of a dense operand as its decoder hands it out; without outliers, or by index, just the beat.
 
     ``select[s]`` is the one-hot position of the outlier of dense outlier lane s, zero when the lane has
     none, and ``high[s]`` its high nibble; ``error`` says that this beat broke a rule.
     """
-    if not config.dense_slots:
+    if not config.dense_slots or config.dense.has_index:
         return dense_beat_layout(config)
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     if config.dense.group:

@@ -169,6 +169,13 @@ def _outlier_fields(config: PEConfig, tensor: DenseTensor, row: int, beats: int)
     """Returns the fields for the outliers of each beat of a dense row."""
     if tensor.bitmap is None or tensor.high is None:
         return [{}] * beats
+    if tensor.index is not None:
+        banks = beats * config.lanes // tensor.bitmap.shape[-1]
+        index, high = (
+            _padded(slots[row : row + 1], banks).reshape(beats, -1).tolist()
+            for slots in (tensor.index, tensor.high)
+        )
+        return [{"index": index[beat], "high": high[beat]} for beat in range(beats)]
     bitmap = _padded(tensor.bitmap[row].reshape(1, -1), beats * config.lanes).reshape(beats, config.lanes)
     nibbles = iter(tensor.high[row][used_slots(tensor.bitmap, config.dense.outliers)[row]].tolist())
     weights = 1 << np.arange(config.lanes, dtype=object)

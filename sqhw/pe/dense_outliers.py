@@ -22,7 +22,7 @@ __all__ = ["DenseOutliers", "NoDenseOutliers", "dense_outliers"]
 
 @dataclass(frozen=True)
 class NoDenseOutliers:
-    """A dense operand without outliers: its beats pass as they are."""
+    """A dense operand without outliers, or with some by index: its beats pass as they are."""
 
     config: PEConfig
 
@@ -156,4 +156,5 @@ class DenseOutliers(NoDenseOutliers):
 
 def dense_outliers(config: PEConfig) -> NoDenseOutliers:
     """Returns the object for a configuration's dense operand."""
-    return (DenseOutliers if config.dense_slots else NoDenseOutliers)(config)
+    counted = config.dense_slots and not config.dense.has_index
+    return (DenseOutliers if counted else NoDenseOutliers)(config)

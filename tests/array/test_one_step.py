@@ -16,11 +16,14 @@ UNIT = PEConfig(
     SQFormat(8, 2, "int8", "index", "e3m2s", 4), DenseFormat(4, 8, scale="linear8"), 8, 4, k_max=256
 )
 OFFSET = PEConfig(UNIT.sq, DenseFormat(4, 8, scale="linear8", offset=True), 8, 4, k_max=256)
+BOTH = PEConfig(UNIT.sq, DenseFormat(4, 8, 1, 8, "linear8", mask="index"), 8, 4, k_max=256)
 UNGROUPED = PEConfig(SQFormat(8, 1, "int8", "index", "e2m2"), DenseFormat(4), 8, 1, k_max=256)
 
 
 @pytest.mark.parametrize("stalls", STALLS)
-@pytest.mark.parametrize("pe", [UNIT, UNGROUPED, OFFSET], ids=["grouped", "ungrouped", "offset"])
+@pytest.mark.parametrize(
+    "pe", [UNIT, UNGROUPED, OFFSET, BOTH], ids=["grouped", "ungrouped", "offset", "both"]
+)
 @pytest.mark.parametrize("pipeline", ["short", "long"])
 def test_tiles_agree_with_the_golden_model(pe, pipeline, stalls):
     """Short tiles and long ones; what any stream does leaves the sums alone."""

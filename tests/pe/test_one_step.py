@@ -49,6 +49,20 @@ CONFIGS = {
     "offset, dense INT8": PEConfig(
         SQFormat(8, 1, "int8", "index", "e3m1s"), DenseFormat(8, 8, scale="linear8", offset=True), 8, 1, 64
     ),
+    "2 of 32, both": PEConfig(
+        SQFormat(32, 2, "int8", "index", "e3m2s"), DenseFormat(4, 32, 2, 32, "linear8", mask="index"), 32, 2
+    ),
+    "2 of 8 and 1 of 4": PEConfig(
+        SQFormat(8, 2, "int8", "index", "e3m2s"), DenseFormat(4, 8, 1, 4, "linear8", mask="index"), 8, 2
+    ),
+    "2 of 4 and 3 of 8": PEConfig(
+        SQFormat(8, 2, "int8", "index", "e3m1s", 4), DenseFormat(4, None, 3, 8, mask="index"), 8, 4, 256
+    ),
+    "both, offset": PEConfig(
+        SQFormat(8, 2, "int8", "index", "e3m2s"),
+        DenseFormat(4, 16, 2, 4, "linear8", offset=True, mask="index"),
+        *(8, 2, 256),
+    ),
     "serial output": PEConfig(
         SQFormat(8, 2, "int8", "index", "e3m2s"), DenseFormat(4, 8, scale="linear8"), 8, 2, output="serial"
     ),
@@ -101,7 +115,10 @@ def test_agrees_with_the_golden_model(name):
     assert check(CONFIGS[name], patterns) == 12 * len(patterns)
 
 
-@pytest.mark.parametrize("name", ["2 of 32", "2 of 16, a scale per 32", "no groups", "dense INT8", "offset"])
+LONG = ("2 of 32", "2 of 16, a scale per 32", "no groups", "dense INT8", "offset")
+
+
+@pytest.mark.parametrize("name", [*LONG, "2 of 8 and 1 of 4", "2 of 4 and 3 of 8"])
 def test_a_long_pipeline_agrees(name):
     assert check(replace(CONFIGS[name], pipeline="long"), ["both"]) == 12
 
@@ -129,18 +146,23 @@ class OneBeat(wiring.Component):
         return m
 
 
-def elements_of(config, low, index, high):
-    """The elements of a beat, in units of its bank scale."""
+def elements_of(low, index, high, outliers, segment):
+    """The elements of a beat, in units of its bank scale, or of the dense operand's group scale."""
     elements = list(low)
     for slot, (place, nibble) in enumerate(zip(index, high, strict=True)):
-        elements[slot // config.sq.outliers * config.sq.segment_size + place] += 16 * nibble
+        elements[slot // outliers * segment + place] += 16 * nibble
     return elements
 
 
-def beat_sum(config, low, index, high, scale, codes, group_scale, offset):
+def sq_elements(config, low, index, high):
+    return elements_of(low, index, high, config.sq.outliers, config.sq.segment_size)
+
+
+def beat_sum(config, low, index, high, scale, codes, group_scale, offset=0, dense_index=(), dense_high=()):
     """What a beat alone must add up to."""
-    elements = elements_of(config, low, index, high)
-    total = sum(x * d for x, d in zip(elements, codes, strict=True))
+    elements = sq_elements(config, low, index, high)
+    dense = elements_of(codes, dense_index, dense_high, config.dense.outliers, config.dense.bank)
+    total = sum(x * d for x, d in zip(elements, dense, strict=True))
     if config.dense.offset:
         total = 16 * total + offset * sum(elements)
     return total * config.sq.bank_scale.units(scale) * (group_scale if config.dense.group else 1)
@@ -150,12 +172,14 @@ def one_beat_sums(config, beats):
     """Returns what each beat alone adds up to, and what it must."""
     steps, denses = step_layout(config), dense_beat_layout(config)
     stimuli = []
-    for low, index, high, scale, codes, group_scale, offset in beats:
+    for low, index, high, scale, codes, group_scale, offset, *slots in beats:
         step = {"low": low, "index": index, "high": high, "scale": scale, "first": 1, "done": 1, "last": 1}
         dense = {"codes": codes, "last": 1} | ({"group_scale": group_scale} if config.dense.group else {})
         if config.dense.offset:
-            step["sum"] = sum(elements_of(config, low, index, high))
+            step["sum"] = sum(sq_elements(config, low, index, high))
             dense["offset"] = offset
+        if config.dense_slots:
+            dense["index"], dense["high"] = slots
         stimuli.append(
             {"step": steps.const(step).as_value().value, "beat": denses.const(dense).as_value().value}
         )
@@ -175,6 +199,8 @@ def beats_of(config, rng, count):
             [rng.randint(config.dense.code_min, config.dense.code_max) for _ in range(lanes)],
             rng.randrange(256),
             rng.randrange(-128, 128),
+            [rng.randrange(config.dense.bank) for _ in range(config.dense_slots)],
+            [rng.randint(-8, 7) for _ in range(config.dense_slots)],
         ]
 
 
@@ -189,6 +215,37 @@ def test_every_index_of_every_slot_with_every_nibble(name):
     got, expected = one_beat_sums(config, beats)
     assert got == expected
     assert len(got) == config.slots * config.sq.segment_size * 16
+
+
+@pytest.mark.parametrize("name", ["2 of 8 and 1 of 4", "2 of 4 and 3 of 8"])
+def test_every_pair_of_places(name):
+    """Of a slot of either operand, all other slots random: those that name one element are multiplied."""
+    config, rng = CONFIGS[name], random.Random(SEED)
+    slots = range(config.slots), range(config.dense_slots)
+    places = range(config.sq.segment_size), range(config.dense.bank)
+    pairs = list(itertools.product(*slots, *places))
+    beats = list(beats_of(config, rng, len(pairs)))
+    for beat, (slot, dense_slot, place, dense_place) in zip(beats, pairs, strict=True):
+        beat[1][slot], beat[7][dense_slot] = place, dense_place
+        beat[2][slot], beat[8][dense_slot] = rng.choice((-8, 7, 1)), rng.choice((-8, 7, 1))
+    got, expected = one_beat_sums(config, beats)
+    assert got == expected
+    assert len(got) == config.slots * config.dense_slots * len(places[0]) * len(places[1])
+
+
+@pytest.mark.parametrize("name", ["2 of 8 and 1 of 4", "2 of 4 and 3 of 8", "both, offset"])
+def test_all_outliers_of_a_segment_at_one_element(name):
+    """With the largest nibbles of either sign: the largest sums, and one per segment."""
+    config = CONFIGS[name]
+    beats = []
+    for low, code, scale in itertools.product((-8, 7), (-8, 7), (0, (1 << config.sq.bank_scale.bits) - 1)):
+        for place in range(config.sq.segment_size):
+            row = [low] * config.lanes, [place] * config.slots, [low] * config.slots, scale
+            slots = [place % config.dense.bank] * config.dense_slots, [code] * config.dense_slots
+            beats.append((*row, [code] * config.lanes, 255, 127 if code > 0 else -128, *slots))
+    got, expected = one_beat_sums(config, beats)
+    assert got == expected
+    assert len(got) == 8 * config.sq.segment_size
 
 
 @pytest.mark.parametrize("name", ["2 of 32", "a bank in two beats", "all are outliers", "offset, dense INT8"])
@@ -249,7 +306,7 @@ def test_no_bit_pattern_is_a_fault():
         sq, dense = layouts[0].from_bits(left), layouts[1].from_bits(right)
         assert (sq.last, dense.last) == (1, 1)
         fields = (list(sq.low), list(sq.index), list(sq.high), sq.scale, list(dense.codes), dense.group_scale)
-        acc = np.array([[beat_sum(config, *fields, 0)]])
+        acc = np.array([[beat_sum(config, *fields)]])
         expected.append(bits(round_result(acc, one, one, config.unit)[0, 0]))
     assert got == expected
     assert len(got) == count
@@ -286,7 +343,11 @@ def test_a_beat_every_cycle_whatever_the_data(pipeline):
         ),
         (
             {"dense": DenseFormat(4, None, 1, 32)},
-            "Dense outliers beside an index mask must be an integer from 0 to 0, not 1",
+            "Dense mask must be 'index' in hardware with an index mask, not 'bitmap'",
+        ),
+        (
+            {"dense": DenseFormat(4, None, 1, 64, mask="index")},
+            "Lanes must be a power of two from 64 to 32, not 32",
         ),
     ],
 )

@@ -91,7 +91,7 @@ PE_REFUSALS = [
     ("--offset true", "Offset must be False in hardware without an index mask, not True"),
     (
         "--dense-outliers 1 --dense-bank 16 --dense-mask index",
-        "Dense mask must be 'bitmap' in the hardware, not 'index'",
+        "Dense mask must be 'bitmap' in hardware without an index mask, not 'index'",
     ),
     (
         "--group 8",

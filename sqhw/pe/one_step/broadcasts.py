@@ -10,6 +10,7 @@ from sw_reference.format import LOW_BITS
 from ...config import PEConfig
 from ..dense_lanes import sums_layout
 from .lanes import dual_picks_layout
+from .meetings import column_slots, merged_layout, row_is_near, row_slots
 from .offset import offset_choices_layout, offset_picks_layout
 
 __all__ = ["one_step_column_layout", "one_step_row_layout"]
@@ -39,6 +40,9 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
 
     With group offsets there is ``offset`` in ``start``: the sum of all elements, and multiples of it.
     Without group scales there is ``counts`` in ``lane_sum``: there was a beat.
+    Beside outliers of the dense operand there are, in cycle 0, ``not_low``, inverted low codes for these, and
+    ``index``, the positions of outliers; and ``merged`` in ``start``, if this is the far operand
+    (:mod:`~sqhw.pe.one_step.meetings`).
     """
     scale, slots = config.sq.bank_scale, config.slots
     fields: dict[str, object] = {
@@ -52,6 +56,12 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
     }
     if config.dense.offset:
         fields["offset"] = offset_choices_layout(config.lanes, slots)
+    if column := column_slots(config):
+        row = row_slots(config)
+        fields["not_low"] = data.ArrayLayout(signed(LOW_BITS), config.lanes)
+        fields["index"] = data.ArrayLayout(unsigned(config.sq.index_bits), slots)
+        if not row_is_near(row, column):
+            fields["merged"] = merged_layout(row)
     if scale.signed:
         fields["negative"] = 1
     if not config.dense.group:
@@ -71,6 +81,9 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
     offset_picks    start   the group offset, if there is one: a choice for each of its digits
     not_group_scale scaled  the group scale, if there is one, inverted; 0 without a beat
     =============== ======= ==============================================================
+
+    With outliers there are ``not_select``, ``index``, ``high``, ``high_sums`` and perhaps ``merged``, as
+    in :func:`one_step_row_layout`.
     """
     lanes, bits = config.lanes, config.dense.bits
     fields: dict[str, object] = {
@@ -79,6 +92,15 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
     }
     if config.dense.offset:
         fields["offset_picks"] = offset_picks_layout()
+    if column := column_slots(config):
+        fields |= {
+            "not_select": data.ArrayLayout(unsigned(column.segment), column.total),
+            "index": data.ArrayLayout(range(column.segment), column.total),
+            "high": data.ArrayLayout(signed(LOW_BITS), column.total),
+            "high_sums": sums_layout(column.total),
+        }
+        if row_is_near(row_slots(config), column):
+            fields["merged"] = merged_layout(column)
     if config.dense.group:
         fields["not_group_scale"] = unsigned(config.dense.group_scale_bits)
     return data.StructLayout(fields)

@@ -9,8 +9,10 @@ from amaranth.lib.wiring import In, Out
 from ...arith.pipeline import delay
 from ...config import PEConfig
 from ...layouts import dense_beat_layout
+from ..dense_lanes import pair_sums
 from .broadcasts import one_step_column_layout
 from .lanes import dual_picks
+from .meetings import column_slots, merged, not_places
 from .offset import offset_picks
 from .schedule import OneStepSchedule
 
@@ -63,7 +65,31 @@ class OneStepColumnSide(wiring.Component):
                     )
                     for name, value in pick.items()
                 ]
+        self._outliers(m, at)
         if self._config.dense.group:
             scale = self.i.group_scale & self.valid.replicate(len(self.i.group_scale))
             m.d.comb += self.o.not_group_scale.eq(~delay(m, scale, at.scaled, name="group_scale"))
         return m
+
+    def _outliers(self, m: Module, at: OneStepSchedule) -> None:
+        """Decodes positions, and adds neighbouring high nibbles, and all that name one element."""
+        slots, beat, column = column_slots(self._config), self.i, self.o
+        if slots is None:
+            return
+        m.d.comb += [
+            column.index.eq(beat.index),
+            column.high.eq(delay(m, beat.high, at.start, name="high")),
+            *(
+                select.eq(not_places(index, slots.segment))
+                for select, index in zip(column.not_select, beat.index, strict=True)
+            ),
+            *(
+                column.high_sums[pair].eq(delay(m, value, at.start, name=f"high_sum{pair}"))
+                for pair, value in enumerate(pair_sums(beat.high))
+            ),
+        ]
+        if "merged" in column.shape().members:
+            m.d.comb += [
+                column.merged[slot].eq(delay(m, value, at.start, name=f"merged{slot}"))
+                for slot, value in enumerate(merged(slots, beat.index, beat.high))
+            ]

@@ -17,6 +17,7 @@ from ...arith.pipeline import register, signed_range
 from ...layouts import beat_sum_bound
 from ..dense_lanes import pair_picks, sums_layout
 from ..gather import Gather
+from .meetings import Slots
 from .offset import offset_choices_layout, offset_picks_layout, subtract_offset
 
 __all__ = ["OneHeapLanes", "dual_picks", "dual_picks_layout"]
@@ -57,15 +58,15 @@ class OneHeapLanes(wiring.Component):
     dense_bits
         Width of a dense code.
     slots
-        Outliers per beat.
-    segment
-        Elements that an outlier is chosen from; slots belong to segments in order, as many to each.
+        Slots for outliers in a beat.
     long
         Whether gathered codes are registered: ``not_codes`` and ``not_select`` come a cycle early.
     registered
         Heights at which the heap is registered on its way.
     offset
         Whether the sum of all elements times an offset joins; ``o`` is in sixteenths then.
+    more, more_bound
+        Further members of a subclass, and the largest magnitude of what it adds.
 
     Members
     -------
@@ -88,39 +89,39 @@ class OneHeapLanes(wiring.Component):
         self,
         lanes: int,
         dense_bits: int,
-        slots: int,
-        segment: int,
+        slots: Slots,
         *,
         long: bool = False,
         registered: Sequence[int] = (),
         offset: bool = False,
+        more: dict[str, Any] | None = None,
+        more_bound: int = 0,
     ):
         self._dense_bits = dense_bits
-        self._slots_per_segment = slots * segment // lanes
-        self._segment = segment
+        self._slots = slots
         self._long = long
         self._registered = registered
         self._offset = offset
         self._point = OFFSET_FRACTION_BITS if offset else 0
-        elements = beat_sum_bound(lanes, slots)
-        self._bound = elements << (dense_bits - 1 + self._point)
+        elements = beat_sum_bound(lanes, slots.total)
+        self._bound = (elements << (dense_bits - 1)) + more_bound << self._point
         ports = {
             "low": In(data.ArrayLayout(signed(LOW_BITS), lanes)),
             "sums": In(sums_layout(lanes)),
             "not_sums": In(sums_layout(lanes)),
             "picks": In(dual_picks_layout(lanes, dense_bits)),
-            "high": In(data.ArrayLayout(signed(LOW_BITS), slots)),
-            "high_sums": In(sums_layout(slots)),
+            "high": In(data.ArrayLayout(signed(LOW_BITS), slots.total)),
+            "high_sums": In(sums_layout(slots.total)),
             "not_codes": In(data.ArrayLayout(signed(dense_bits), lanes)),
-            "not_select": In(data.ArrayLayout(unsigned(segment), slots)),
+            "not_select": In(data.ArrayLayout(unsigned(slots.segment), slots.total)),
         }
         if offset:
             self._bound += elements << (OFFSET_BITS - 1)
             ports |= {
-                "offset": In(offset_choices_layout(lanes, slots)),
+                "offset": In(offset_choices_layout(lanes, slots.total)),
                 "offset_picks": In(offset_picks_layout()),
             }
-        super().__init__(ports | {"o": Out(signed_range(self._bound))})
+        super().__init__(ports | (more or {}) | {"o": Out(signed_range(self._bound))})
 
     @property
     def bound(self) -> int:
@@ -136,15 +137,23 @@ class OneHeapLanes(wiring.Component):
         heap = BitHeap(m, self.o.shape(), name="lanes")
         point = self._point
         self._subtract(m, heap, self.low, self.sums, self.not_sums, self.picks, point, name="pair")
-        picks = dual_picks([self._gather(m, slot) for slot in range(len(self.high))])
+        gathered = [
+            self._gathered(m, self._slots, slot, self.not_codes, self.not_select, name="gather")
+            for slot in range(self._slots.total)
+        ]
+        picks = dual_picks(gathered)
         not_sums = [~Value.cast(value) for value in self.high_sums]
         column = point + LOW_BITS
         self._subtract(m, heap, self.high, self.high_sums, not_sums, picks, column, name="outliers")
+        self._subtract_more(m, heap)
         if self._offset:
             subtract_offset(m, heap, self.offset, self.offset_picks)
         heap.add_constant(-1)
         m.d.comb += self.o.eq(register(m, ~heap.sum(self._registered), name="sum"))
         return m
+
+    def _subtract_more(self, m: Module, heap: BitHeap) -> None:
+        """Subtracts what else a subclass adds."""
 
     def _subtract(
         self,
@@ -166,10 +175,9 @@ class OneHeapLanes(wiring.Component):
         codes = [*values, *([Const(0, signed(LOW_BITS))] * (len(values) % 2))]
         top = LOW_BITS
         for pair, (first, second) in enumerate(zip(codes[::2], codes[1::2], strict=True)):
-            for bit in range(self._dense_bits):
-                pick = picks[pair][bit]
+            for bit, pick in enumerate(picks[pair]):
                 chosen = Signal(LOW_BITS + 1, name=f"{name}{pair}_{bit}")
-                sign = bit == self._dense_bits - 1
+                sign = bit == len(picks[pair]) - 1
                 for index in range(LOW_BITS + 1):
                     below = min(index, LOW_BITS - 1)
                     one = first[below] & pick["first"] | second[below] & pick["second"]
@@ -181,12 +189,14 @@ class OneHeapLanes(wiring.Component):
                     negative = (index == top) == sign
                     heap.add_bit(chosen[index], column + bit + index, negative=negative, arrival=2)
 
-    def _gather(self, m: Module, slot: int) -> object:
-        """Returns the dense code that a slot's outlier meets."""
-        first = slot // self._slots_per_segment * self._segment
-        m.submodules[f"gather{slot}"] = gather = Gather(self._segment, len(self.not_codes[0]))
+    def _gathered(
+        self, m: Module, slots: Slots, slot: int, not_codes: Any, not_select: Any, *, name: str
+    ) -> object:
+        """Returns the other operand's low code at a slot's element."""
+        first = slots.start(slot)
+        m.submodules[f"{name}{slot}"] = gather = Gather(slots.segment, len(not_codes[0]))
         m.d.comb += [
-            *(code.eq(~self.not_codes[first + lane]) for lane, code in enumerate(gather.codes)),
-            gather.select.eq(~self.not_select[slot]),
+            *(code.eq(~not_codes[first + lane]) for lane, code in enumerate(gather.codes)),
+            gather.select.eq(~not_select[slot]),
         ]
-        return register(m, gather.o, name=f"gathered{slot}") if self._long else gather.o
+        return register(m, gather.o, name=f"{name}ed{slot}") if self._long else gather.o

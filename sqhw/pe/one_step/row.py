@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,7 @@ from ...config import PEConfig
 from ...layouts import step_layout
 from ..dense_lanes import pair_sums
 from .broadcasts import one_step_row_layout
+from .meetings import merged, not_places, row_slots
 from .offset import offset_choices
 from .schedule import OneStepSchedule
 
@@ -65,15 +66,24 @@ class OneStepRowSide(wiring.Component):
             ]
         m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
         m.d.comb += [
-            select.eq(~self._place(index)) for select, index in zip(row.not_select, step.index, strict=True)
+            select.eq(not_places(index, self._config.sq.segment_size))
+            for select, index in zip(row.not_select, step.index, strict=True)
         ]
+        if self._config.dense_slots:
+            self._meetings(m, at)
         self._scale(m, at)
         self._flags(m, at)
         return m
 
-    def _place(self, index: Any) -> Any:
-        """Returns the position of an index, one-hot."""
-        return Cat(index == place for place in range(self._config.sq.segment_size))
+    def _meetings(self, m: Module, at: OneStepSchedule) -> None:
+        """What the dense operand's outliers meet."""
+        step, row = self.i, self.o
+        m.d.comb += [row.not_low.as_value().eq(~step.low.as_value()), row.index.eq(step.index)]
+        if "merged" in row.shape().members:
+            m.d.comb += [
+                row.merged[slot].eq(delay(m, value, at.start, name=f"merged{slot}"))
+                for slot, value in enumerate(merged(row_slots(self._config), step.index, step.high))
+            ]
 
     def _scale(self, m: Module, at: OneStepSchedule) -> None:
         """Splits the bank scale: fraction in the low bits, then the exponent, then the sign."""

@@ -37,8 +37,18 @@ class OneStepSchedule:
     def lane_cuts(self) -> tuple[int, ...]:
         """Where the lanes' heap is registered: at once behind the choice of what is summed too."""
         pairs = -(-self.config.lanes // 2) + -(-self.config.slots // 2)
-        rows = pairs * self.config.dense.bits + 1 + (OFFSET_DIGITS if self.config.dense.offset else 0)
+        rows = (
+            (pairs + self._dense_pairs) * self.config.dense.bits
+            + 1
+            + (OFFSET_DIGITS if self.config.dense.offset else 0)
+        )
         return (rows, *cuts(rows)) if self.long else ()
+
+    @property
+    def _dense_pairs(self) -> int:
+        """Pairs of dense outliers, and of outliers that meet some."""
+        dense = self.config.dense_slots
+        return -(-dense // 2) + -(-min(dense, self.config.slots) // 2)
 
     @property
     def lane_sum(self) -> int:

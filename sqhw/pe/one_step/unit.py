@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -13,7 +15,9 @@ from ...arith.scale import ScaleShift
 from ...config import PEConfig
 from .broadcasts import one_step_column_layout, one_step_row_layout
 from .lanes import OneHeapLanes
+from .meetings import column_slots, row_slots
 from .schedule import OneStepSchedule
+from .two_sided import TwoSidedLanes
 
 __all__ = ["OneStepUnit"]
 
@@ -60,15 +64,7 @@ class OneStepUnit(wiring.Component):
         m = Module()
         config, at, row, column = self._config, OneStepSchedule(self._config), self.row, self.column
         shape = config.sq.bank_scale
-        m.submodules.lanes = lanes = OneHeapLanes(
-            config.lanes,
-            config.dense.bits,
-            config.slots,
-            config.sq.segment_size,
-            long=at.long,
-            registered=at.lane_cuts,
-            offset=config.dense.offset,
-        )
+        m.submodules.lanes = lanes = self._lanes(at)
         m.d.comb += [
             *(
                 getattr(lanes, name).eq(row[name])
@@ -76,6 +72,8 @@ class OneStepUnit(wiring.Component):
             ),
             *(getattr(lanes, name).eq(column[name]) for name in ("not_codes", "picks")),
         ]
+        if isinstance(lanes, TwoSidedLanes):
+            self._connect_outliers(m, lanes)
         if config.dense.offset:
             m.d.comb += [lanes.offset.eq(row.offset), lanes.offset_picks.eq(column.offset_picks)]
         value = lanes.o if config.dense.group else lanes.o & row.counts.replicate(len(lanes.o))
@@ -104,3 +102,23 @@ class OneStepUnit(wiring.Component):
             self.acc.eq(accumulator.o),
         ]
         return m
+
+    def _lanes(self, at: OneStepSchedule) -> OneHeapLanes | TwoSidedLanes:
+        config = self._config
+        row, column = row_slots(config), column_slots(config)
+        more: dict[str, Any] = {"long": at.long, "registered": at.lane_cuts, "offset": config.dense.offset}
+        if column is None:
+            return OneHeapLanes(config.lanes, config.dense.bits, row, **more)
+        return TwoSidedLanes(config.lanes, row, column, **more)
+
+    def _connect_outliers(self, m: Module, lanes: TwoSidedLanes) -> None:
+        """Hands positions, nibbles and codes to the lanes for outliers of both operands."""
+        row, column = self.row, self.column
+        m.d.comb += [
+            *(getattr(lanes, name).eq(row[name]) for name in ("not_low", "index")),
+            *(
+                getattr(lanes, f"dense_{name}").eq(column[name])
+                for name in ("not_select", "index", "high", "high_sums")
+            ),
+            lanes.merged.eq((column if "merged" in column.shape().members else row).merged),
+        ]
