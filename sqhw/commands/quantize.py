@@ -152,6 +152,7 @@ def inspect(file: Path) -> Outcome:
                 done = begin("Checking", len(packed))
                 for name in packed:
                     content.tensor(name)
+                    content.order(name)
                     done(name)
     rest = {name: {"dtype": entry.dtype, "shape": entry.shape} for name, entry in others.items()}
     document = {**made, "packed": _as_data(packed), "others": rest}

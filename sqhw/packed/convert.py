@@ -65,7 +65,7 @@ def convert(
     makings = {name: recipe.making(source, name) for name in names}
     packed = {name: _stand_in(making, source.entries[name].shape) for name, making in makings.items()}
     others = [] if only_packed else [name for name in source.entries if name not in packed]
-    made_of = [packed_entries(name, p.format, p.rows, p.k) for name, p in packed.items()]
+    made_of = [packed_entries(name, p) for name, p in packed.items()]
     entries: dict[str, Entry] = {}
     for part in (*made_of, *({name: source.passed_on(name)} for name in others)):
         if entries.keys() & part.keys():
@@ -91,7 +91,7 @@ def _stand_in(making: Making, shape: tuple[int, ...]) -> Packed:
     """Returns a description that is at least as long as the one that the matrix will have."""
     rows, k = shape
     origin = None if making.source_type is None else Origin(making.source_type, _LONGEST, rows * k)
-    return Packed(making.format, rows, k, _LONGEST, _LONGEST, origin)
+    return Packed(making.format, rows, k, _LONGEST, _LONGEST, origin, making.order is not None)
 
 
 def _pack(
@@ -103,6 +103,8 @@ def _pack(
 ) -> Packed:
     """Writes a matrix, reads it back, and returns what the file holds."""
     rows, k = shape
+    if making.order is not None:
+        writer.write(f"{name}.order", making.order.astype("<i4"))
     error = squares = own = 0.0
     outliers = requantized = 0
     for part in parts(shape):
@@ -124,13 +126,16 @@ def _pack(
         done(name, made.w.size)
     share = 1 / squares if squares else 0.0
     origin = None if making.source_type is None else Origin(making.source_type, own * share, requantized)
-    return Packed(making.format, rows, k, error * share, outliers / (rows * k), origin)
+    ordered = making.order is not None
+    return Packed(making.format, rows, k, error * share, outliers / (rows * k), origin, ordered)
 
 
 def _check(file: PackedFile, source: Source, makings: Mapping[str, Making]) -> None:
     """Raises ValueError unless sample rows of each matrix are what the source's give."""
     for name, making in makings.items():
         rows = source.entries[name].shape[0]
+        if _columns(file.order(name)) != _columns(making.order):
+            raise ValueError(f"{name}: the order of columns in the file is not the model's")
         for row in sorted({i * (rows - 1) // (_CHECKED - 1) for i in range(_CHECKED)}):
             only = slice(row, row + 1)
             want = dequantize(_made(making, only, name).tensor)
@@ -138,6 +143,10 @@ def _check(file: PackedFile, source: Source, makings: Mapping[str, Making]) -> N
                 raise ValueError(
                     f"{name}: row {row} of the file is not the model's: a disk fails, or the model changed"
                 )
+
+
+def _columns(order: NDArray[np.int32] | None) -> list[int] | None:
+    return None if order is None else order.tolist()
 
 
 def _made(making: Making, rows: slice, name: str) -> Rows:

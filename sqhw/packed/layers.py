@@ -116,7 +116,7 @@ class _LayerSource:
     def part(self, name: str, rows: slice) -> NDArray[Any]:
         if name not in self._matrices:
             return self._source.part(name, rows)
-        return self._matrices[name].part(rows).values()
+        return self._matrices[name].values(rows)
 
 
 def with_layers(source: Source) -> Source:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -236,4 +237,4 @@ def _reordered(matrix: CodedMatrix, order: NDArray[np.intp]) -> CodedMatrix:
         some = order[rows]
         return ImportedWeights(w.bits, w.group, w.codes[some], w.scale[some], w.bias[some], w.cell)
 
-    return CodedMatrix(matrix.kind, matrix.shape, matrix.bits, matrix.group, matrix.has_bias, read)
+    return replace(matrix, read=read)

@@ -1,7 +1,8 @@
 """Packed SQ tensors in a safetensors file: what is stored under which name, and reading it back.
 
 A tensor NAME of [rows, k] becomes NAME.packed, uint8[rows, bytes per row] as ``sw_reference.pack`` lays it
-out, and NAME.row_scale, float32[rows]. The metadata's entry ``sqhw`` describes them all, in JSON.
+out, and NAME.row_scale, float32[rows]. Where columns are in another order than the model's, NAME.order,
+int32[k], says which they are. The metadata's entry ``sqhw`` describes them all, in JSON.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ class Packed:
         The share of elements that are outliers.
     origin
         Where the codes come from; None: they were made of numbers.
+    ordered
+        Whether the file says in which order the columns are.
     """
 
     format: SQFormat | DenseFormat
@@ -73,11 +76,13 @@ class Packed:
     relative_error: float
     outlier_share: float
     origin: Origin | None = None
+    ordered: bool = False
 
     @property
     def unlisted(self) -> frozenset[str]:
         """The parameters that ``as_parameters`` leaves out."""
-        return frozenset() if self.origin else frozenset({"origin"})
+        usual = {"origin": self.origin is None, "ordered": not self.ordered}
+        return frozenset(name for name, is_usual in usual.items() if is_usual)
 
     @property
     def operand(self) -> str:
@@ -94,10 +99,12 @@ def bytes_per_row(fmt: SQFormat | DenseFormat, k: int) -> int:
     return sq_bytes_per_row(fmt, k) if isinstance(fmt, SQFormat) else dense_bytes_per_row(fmt, k)
 
 
-def packed_entries(name: str, fmt: SQFormat | DenseFormat, rows: int, k: int) -> dict[str, Entry]:
+def packed_entries(name: str, packed: Packed) -> dict[str, Entry]:
     """Returns the tensors of a file that hold the tensor `name`."""
-    width = bytes_per_row(fmt, k)
-    return {
+    rows, k = packed.rows, packed.k
+    width = bytes_per_row(packed.format, k)
+    order = {f"{name}.order": Entry("I32", (k,), 4 * k)} if packed.ordered else {}
+    return order | {
         f"{name}.packed": Entry("U8", (rows, width), rows * width),
         f"{name}.row_scale": Entry("F32", (rows,), 4 * rows),
     }
@@ -149,7 +156,7 @@ class PackedFile:
             self.packed = {name: self._described(name, dict(fields)) for name, fields in tensors.items()}
         except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: the description of its packed tensors is damaged: {error}") from error
-        used = {f"{name}{part}" for name in self.packed for part in (".packed", ".row_scale")}
+        used = {part for name, packed in self.packed.items() for part in packed_entries(name, packed)}
         self.others = {name: entry for name, entry in self.file.entries.items() if name not in used}
 
     def _described(self, name: str, fields: dict[str, Any]) -> Packed:
@@ -162,11 +169,27 @@ class PackedFile:
             value = getattr(described, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field} must be a number, not {value!r}")
-        for part, entry in packed_entries(name, fmt, packed.rows, packed.k).items():
+        if not isinstance(packed.ordered, bool):
+            raise TypeError(f"ordered must be true or false, not {packed.ordered!r}")
+        for part, entry in packed_entries(name, packed).items():
             found = self.file.entries.get(part)
             if found != entry:
                 raise ValueError(f"{part} must be {entry}, not {found}")
         return packed
+
+    def order(self, name: str) -> NDArray[np.int32] | None:
+        """Returns which of the model's columns each element of a packed row is, int32[k]; None where they are
+        in order. Inputs x [tokens, k] are multiplied as ``x[:, order]``.
+
+        Raises ValueError if a column is missing.
+        """
+        packed = self.packed[name]
+        if not packed.ordered:
+            return None
+        order: NDArray[np.int32] = self.file.raw(f"{name}.order").view("<i4")
+        if not np.array_equal(np.sort(order), np.arange(packed.k)):
+            raise ValueError(f"{self.file.path}: {name}: order must hold each of {packed.k} columns once")
+        return order
 
     def tensor(self, name: str, rows: slice = slice(None)) -> SQTensor | DenseTensor:
         """Returns a packed tensor, or some of its rows; ValueError names what breaks a rule of the format."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.imported import CodedMatrix
@@ -25,11 +26,13 @@ __all__ = ["Import", "Making", "Recipe"]
 
 @dataclass(frozen=True)
 class Making:
-    """How one matrix is made: its format, the type its codes come from (None: numbers), and some rows."""
+    """How one matrix is made: its format, the type its codes come from (None: numbers), some rows, and the
+    order of its columns in them, int32[k] (None: as they are)."""
 
     format: SQFormat | DenseFormat
     source_type: str | None
     rows: Callable[[slice], Rows]
+    order: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True)
@@ -143,9 +146,9 @@ class Import:
         if matrix is None:
             raise ValueError(f"of type {source.entries[name].dtype}, whose codes cannot be imported")
         fmt = dense_format(matrix, self.group)
-        return Making(fmt, matrix.kind, partial(self._rows, matrix, fmt))
+        return Making(fmt, matrix.kind, partial(self._rows, matrix, fmt), matrix.order)
 
     def _rows(self, matrix: CodedMatrix, fmt: DenseFormat, rows: slice) -> Rows:
-        weights = matrix.part(rows)
+        weights = matrix.grouped(rows)
         made = import_dense(weights, fmt)
         return Rows(weights.values(), made.tensor, weights.expected_error(), made.requantized)

@@ -98,6 +98,7 @@ def stored(model: Model) -> Stored:
             )
         matrix = model.codes[name]
         try:
+            matrix.part(slice(0))  # says at once what cannot be used
             bits += dense_format(matrix).bits_per_element * prod(shape)
         except ValueError as error:
             raise ValueError(f"{name} cannot be imported: {error}") from error

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checkpoints.imported import CodedMatrix, ImportedWeights, imported
-from sw_reference.checkpoints.words import check_scales, check_words, regular_group, unpacked
+from sw_reference.checkpoints.words import check_scales, check_words, grouping, unpacked
 
 __all__ = ["awq"]
 
@@ -39,7 +39,7 @@ def awq(qweight: NDArray[np.int32], qzeros: NDArray[np.int32], scales: NDArray[A
     k = len(qweight)
     check_words("qweight", qweight, (k, n // 8))
     check_words("qzeros", qzeros, (groups, n // 8))
-    group = regular_group(k, groups, None)
+    group, _ = grouping(k, groups, None)
     zeros = _columns(qzeros).astype(np.int16)
     has_bias = bool((zeros != 8).any() or (np.asarray(scales) < 0).any())
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checkpoints.imported import CodedMatrix, ImportedWeights, imported
-from sw_reference.checkpoints.words import check_scales, check_words, regular_group, unpacked
+from sw_reference.checkpoints.words import check_scales, check_words, grouping, unpacked
 
 __all__ = ["compressed_tensors"]
 
@@ -34,13 +34,13 @@ def compressed_tensors(
         int32[ceil(N * bits / 32), groups]: zero points plus half of the codes' range, packed along N.
         None: all are zero.
     weight_g_idx
-        int32[K]: the group of each column; -1 everywhere stands for groups in order.
+        int32[K]: the group of each column, in any order (act-order); -1 everywhere stands for groups in
+        order.
 
     Raises
     ------
     ValueError
-        If the shapes contradict each other, codes have neither 4 nor 8 bits, or the columns of a group
-        are not consecutive.
+        If the shapes contradict each other, codes have neither 4 nor 8 bits, or groups differ in size.
     """
     check_words("weight_packed", weight_packed)
     if weight_shape.size != 2:
@@ -58,7 +58,7 @@ def compressed_tensors(
     groups = weight_scale.shape[1]
     if weight_g_idx is not None and (weight_g_idx == -1).all():
         weight_g_idx = None
-    group = regular_group(k, groups, weight_g_idx)
+    group, order = grouping(k, groups, weight_g_idx)
     middle = 1 << (bits - 1)
     zeros = np.full((n, groups), middle, np.int16)
     if weight_zero_point is not None:
@@ -68,6 +68,7 @@ def compressed_tensors(
 
     def part(rows: slice) -> ImportedWeights:
         codes = unpacked(weight_packed[rows], bits, 1)[:, :k].astype(np.int16) - middle
+        codes = codes if order is None else codes[:, order]
         scale = weight_scale[rows].astype(np.float64)
         return imported(
             codes.astype(np.int8),
@@ -78,4 +79,4 @@ def compressed_tensors(
             first_row=rows.indices(n)[0],
         )
 
-    return CodedMatrix(f"compressed-tensors INT{bits}", (n, k), bits, group, has_bias, part)
+    return CodedMatrix(f"compressed-tensors INT{bits}", (n, k), bits, group, has_bias, part, order)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.checkpoints.imported import CodedMatrix, ImportedWeights, imported
-from sw_reference.checkpoints.words import check_scales, check_words, regular_group, unpacked
+from sw_reference.checkpoints.words import check_scales, check_words, grouping, unpacked
 
 __all__ = ["gptq", "stored_minus_one"]
 
@@ -31,13 +31,12 @@ def gptq(
     scales
         [groups, N], floats.
     g_idx
-        int32[K]: the group of each column.
+        int32[K]: the group of each column; in any order (act-order).
 
     Raises
     ------
     ValueError
-        If the shapes contradict each other, codes have neither 4 nor 8 bits, or the columns of a group
-        are not consecutive.
+        If the shapes contradict each other, codes have neither 4 nor 8 bits, or groups differ in size.
     """
     check_scales("scales", scales)
     groups, n = scales.shape
@@ -49,7 +48,7 @@ def gptq(
     k = 32 // bits * qweight.shape[0]
     check_words("qweight", qweight, (k * bits // 32, n))
     check_words("qzeros", qzeros, (groups, n * bits // 32))
-    group = regular_group(k, groups, g_idx)
+    group, order = grouping(k, groups, g_idx)
     zeros = unpacked(qzeros, bits, 1).astype(np.int16)
     if stored_minus_one(zeros, qweight, bits):
         zeros = (zeros + 1) & (1 << bits) - 1
@@ -58,6 +57,7 @@ def gptq(
 
     def part(rows: slice) -> ImportedWeights:
         codes = unpacked(qweight[:, rows], bits, 0).T.astype(np.int16) - middle
+        codes = codes if order is None else codes[:, order]
         scale = scales[:, rows].T.astype(np.float64)
         bias = scale * (middle - zeros[:, rows].T)
         return imported(
@@ -69,7 +69,7 @@ def gptq(
             first_row=rows.indices(n)[0],
         )
 
-    return CodedMatrix(f"GPTQ INT{bits}", (n, k), cast(Literal[4, 8], bits), group, has_bias, part)
+    return CodedMatrix(f"GPTQ INT{bits}", (n, k), cast(Literal[4, 8], bits), group, has_bias, part, order)
 
 
 def stored_minus_one(zeros: NDArray[np.int16], qweight: NDArray[np.int32], bits: int) -> bool:

@@ -78,6 +78,9 @@ class CodedMatrix:
         Whether any group has a bias.
     read
         Gives some rows.
+    order
+        int32[k]: which column each element of those rows is; None where they are in order. Act-order puts
+        the columns of a group in many places; here they are consecutive.
     """
 
     kind: str
@@ -86,11 +89,31 @@ class CodedMatrix:
     group: int
     has_bias: bool
     read: Callable[[slice], ImportedWeights]
+    order: NDArray[np.int32] | None = None
 
-    def part(self, rows: slice) -> ImportedWeights:
-        """Returns some rows; ValueError if a scale or a bias of them is not finite."""
+    def grouped(self, rows: slice) -> ImportedWeights:
+        """Returns some rows, their elements in :attr:`order`; ValueError if a scale or a bias of them is not
+        finite."""
         with np.errstate(invalid="ignore"):  # what comes of numbers that are refused
             return self.read(rows)
+
+    def part(self, rows: slice) -> ImportedWeights:
+        """Returns some rows of a matrix whose columns are in order; ValueError if they are not, too."""
+        if self.order is not None:
+            raise ValueError(
+                "Its columns are out of order (act-order): `sqhw quantize --weights import` takes them, and "
+                "stores in which order inputs must come"
+            )
+        return self.grouped(rows)
+
+    def values(self, rows: slice) -> NDArray[np.float64]:
+        """Returns some rows as numbers, float64[rows, k], their columns in order."""
+        grouped = self.grouped(rows).values()
+        if self.order is None:
+            return grouped
+        values = np.empty_like(grouped)
+        values[:, self.order] = grouped
+        return values
 
 
 def imported(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_scales", "check_words", "regular_group", "unpacked"]
+__all__ = ["check_scales", "check_words", "grouping", "unpacked"]
 
 
 def check_words(name: str, words: Any, shape: tuple[int, ...] | None = None) -> None:
@@ -39,18 +39,26 @@ def unpacked(words: NDArray[np.int32], bits: int, axis: int) -> NDArray[np.uint8
     return codes.reshape(sizes)
 
 
-def regular_group(k: int, groups: int, g_idx: NDArray[np.int32] | None) -> int:
-    """Returns how many consecutive columns of `k` share a scale; `g_idx` gives the group of each, if stored.
+def grouping(k: int, groups: int, g_idx: NDArray[np.int32] | None) -> tuple[int, NDArray[np.int32] | None]:
+    """Returns how many of `k` columns share a scale, and the columns in an order in which those that do are
+    consecutive: int32[k], None where they are as they come. `g_idx` gives the group of each, if stored.
 
-    Raises ValueError unless `groups` groups are equal runs of columns. Act-order makes others.
+    Raises ValueError unless `groups` groups have equal sizes.
     """
     if g_idx is None:
         if groups < 1 or k % groups:
             raise ValueError(f"{k} columns must be whole groups, not {groups} of them")
-        return k // groups
+        return k // groups, None
+    if g_idx.shape != (k,):
+        raise ValueError(f"g_idx must have {k} numbers, not {list(g_idx.shape)}")
     group = max(1, int((g_idx == g_idx[:1]).sum()))
-    if not np.array_equal(g_idx, np.arange(k) // group):
-        raise ValueError("the columns of a group are not consecutive (act-order)")
-    if groups != -(-k // group):
-        raise ValueError(f"{k} columns in groups of {group} must have {-(-k // group)} scales, not {groups}")
-    return group
+    if np.array_equal(g_idx, np.arange(k) // group):
+        if groups != -(-k // group):
+            raise ValueError(
+                f"{k} columns in groups of {group} must have {-(-k // group)} scales, not {groups}"
+            )
+        return group, None
+    order = np.argsort(g_idx, kind="stable").astype(np.int32)
+    if k % groups or not np.array_equal(g_idx[order], np.arange(k) // (k // groups)):
+        raise ValueError(f"g_idx must put {k} columns in {groups} groups of equal size (act-order)")
+    return k // groups, order

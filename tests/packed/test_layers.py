@@ -73,8 +73,8 @@ def test_a_layer_may_lie_in_two_files(tmp_path):
 
 
 def test_layers_that_cannot_be_read_keep_their_tensors(tmp_path):
-    """Act-order, a type of codes that is not known, a part that is missing, a second weight."""
-    g_idx = np.random.default_rng(1).permutation(96).astype(np.int32) // np.int32(32)
+    """Groups of unequal sizes, a type of codes that is not known, a part that is missing, a second weight."""
+    g_idx = np.arange(96, dtype=np.int32) % 2
     stored = named(gptq_layer(*MADE) | {"g_idx": g_idx}, "h.0.a")
     stored |= named(compressed_tensors_layer(*MADE) | {"weight_packed": np.ones((24, 48), np.uint8)}, "h.0.b")
     stored |= {name: v for name, v in named(awq_layer(*MADE), "h.0.c").items() if "scales" not in name}
@@ -89,7 +89,7 @@ def test_layers_that_cannot_be_read_keep_their_tensors(tmp_path):
     }
     codes = "in codes of GPTQ or AWQ"
     assert reasons == {
-        f"{codes}: the columns of a group are not consecutive (act-order)": ["h.0.a"],
+        f"{codes}: g_idx must put 96 columns in 3 groups of equal size (act-order)": ["h.0.a"],
         "in codes of compressed-tensors: weight_packed is of type U8": ["h.0.b"],
         f"{codes}: it lacks scales": ["h.0.c"],
         f"{codes}: it has h.0.d.weight too": ["h.0.d"],

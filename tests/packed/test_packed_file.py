@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from sqhw.packed import convert as convert_module
 from sqhw.packed import packed_file
-from sqhw.packed.packed_file import KEY, PackedFile
+from sqhw.packed.packed_file import KEY, Packed, PackedFile
 from sqhw.packed.recipe import Recipe
 from sqhw.packed.sources import open_source
 from sqhw.packed.tensor_file import TensorFile, TensorFileWriter
@@ -24,8 +24,8 @@ def test_any_codes_come_back(tmp_path, fmt):
     """Not only what an encoder writes."""
     rng = np.random.default_rng(0)
     t = (random_sq if isinstance(fmt, SQFormat) else random_dense)(rng, fmt, 5, 77)
-    entries = packed_file.packed_entries("a", fmt, 5, 77)
-    packed = packed_file.Packed(fmt, 5, 77, 0.0, 0.0)
+    packed = Packed(fmt, 5, 77, 0.0, 0.0)
+    entries = packed_file.packed_entries("a", packed)
     metadata = {KEY: packed_file.description({"a": packed})}
     pack = convert_module.pack_sq if isinstance(fmt, SQFormat) else convert_module.pack_dense
     with TensorFileWriter(tmp_path / "a", entries, metadata) as writer:

@@ -33,11 +33,15 @@ def layer(rng, n, k, group, bits=4, symmetric=False):
 
 def values(codes, zeros, scales, group):
     """The weights that they stand for, one at a time."""
-    n, k = codes.shape
+    return values_by(codes, zeros, scales, [column // group for column in range(codes.shape[1])])
+
+
+def values_by(codes, zeros, scales, g_idx):
+    """The same where any column may be in any group."""
     return np.array(
         [
-            [float(scales[r, c // group]) * int(codes[r, c] - zeros[r, c // group]) for c in range(k)]
-            for r in range(n)
+            [float(scales[r, g]) * int(codes[r, c] - zeros[r, g]) for c, g in enumerate(g_idx)]
+            for r in range(len(codes))
         ]
     )
 

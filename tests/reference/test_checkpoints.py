@@ -10,7 +10,7 @@ from sw_reference.checkpoints.compressed_tensors import compressed_tensors
 from sw_reference.checkpoints.gptq import gptq
 from sw_reference.checkpoints.imported import imported
 
-from .checkpoint_maker import awq_layer, compressed_tensors_layer, gptq_layer, layer, values
+from .checkpoint_maker import awq_layer, compressed_tensors_layer, gptq_layer, layer, values, values_by
 
 N, K, GROUP = 24, 96, 32
 WHOLE = slice(None)
@@ -78,14 +78,25 @@ def test_compressed_tensors(k, group, bits, symmetric):
     assert same(compressed_tensors(**stored), *made, bits) == N * k
 
 
-def test_columns_out_of_order_are_refused():
-    made = layer(np.random.default_rng(0), N, K, GROUP)
-    g_idx = np.random.default_rng(0).permutation(K).astype(np.int32) // GROUP
-    message = r"^the columns of a group are not consecutive \(act-order\)$"
-    with pytest.raises(ValueError, match=message):
-        gptq(**gptq_layer(*made) | {"g_idx": g_idx})
-    with pytest.raises(ValueError, match=message):
-        compressed_tensors(**compressed_tensors_layer(*made), weight_g_idx=g_idx)
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("family", ["gptq", "ct"])
+def test_columns_of_a_group_are_brought_together(family, bits):
+    """Act-order: any column may be in any group. Codes and numbers stay those of their columns."""
+    rng = np.random.default_rng(1)
+    codes, zeros, scales = layer(rng, N, K, GROUP, bits)
+    g_idx = rng.permutation(K).astype(np.int32) // GROUP
+    make, read = FAMILIES[family]
+    name = "g_idx" if family == "gptq" else "weight_g_idx"
+    matrix = read(**make(codes, zeros, scales, bits) | {name: g_idx})
+    assert g_idx[matrix.order].tolist() == sorted(g_idx.tolist())
+    got = matrix.grouped(WHOLE)
+    assert got.codes.tolist() == (codes - (1 << (bits - 1)))[:, matrix.order].tolist()
+    want = values_by(codes, zeros, scales, g_idx)
+    assert got.values().tolist() == want[:, matrix.order].tolist()
+    for rows in (WHOLE, slice(3, 9)):
+        assert matrix.values(rows).tolist() == want[rows].tolist()
+    with pytest.raises(ValueError, match=r"^Its columns are out of order \(act-order\): "):
+        matrix.part(WHOLE)
 
 
 def changed(name, value):
@@ -102,7 +113,9 @@ CONTRADICTIONS = [
     ("gptq qzeros", lambda w: w[:2], "qzeros must have shape [3, 3], not [2, 3]"),
     ("gptq scales", lambda w: w[:0], "scales must be a matrix with elements, not [0, 24]"),
     ("gptq g_idx", lambda g: g // 2, "96 columns in groups of 64 must have 2 scales, not 3"),
-    ("gptq g_idx", lambda g: g[:9], "the columns of a group are not consecutive (act-order)"),
+    ("gptq g_idx", lambda g: g[:9], "g_idx must have 96 numbers, not [9]"),
+    ("gptq g_idx", lambda g: g % 2, "g_idx must put 96 columns in 3 groups of equal size (act-order)"),
+    ("gptq g_idx", lambda g: g[::-1] - 1, "g_idx must put 96 columns in 3 groups of equal size (act-order)"),
     ("awq qweight", lambda w: w[:, :2], "qweight must have shape [96, 3], not [96, 2]"),
     ("awq qweight", lambda w: w[:95], "95 columns must be whole groups, not 3 of them"),
     ("awq qzeros", lambda w: w[:1], "qzeros must have shape [3, 3], not [1, 3]"),
