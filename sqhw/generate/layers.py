@@ -23,11 +23,13 @@ from sw_reference.rounding import round_result
 from sw_reference.split import dense_integers, split
 from sw_reference.tensors import DenseTensor, SQTensor
 
-__all__ = ["Elements", "Layer", "coded_layers", "load"]
+__all__ = ["Elements", "Layer", "coded_head", "coded_layers", "head_name", "load"]
 
 _EXACT_BITS = 54
 """Sums that fit a two's complement number of so many bits are exact in float64, in whatever order they are
 added."""
+_OFFSET_STEPS = 16
+"""Of an offset per code."""
 
 
 class Elements:
@@ -52,16 +54,18 @@ class Layer:
     Parameters
     ----------
     tensors
-        The weights of each, by name.
+        The weights of each, by name: one operand, or several whose products are added up.
     sq
         The format of the activations.
+    factors
+        What the product of each operand counts.
 
     Members
     -------
     parts: dict[str, slice]
         The outputs of each layer, by name.
-    weights: DenseTensor
-        The weights of all.
+    operands: list[DenseTensor]
+        The weights of all layers, of one format.
 
     Raises
     ------
@@ -69,25 +73,33 @@ class Layer:
         If sums could leave the numbers that float64 holds exactly.
     """
 
-    def __init__(self, tensors: Mapping[str, DenseTensor], sq: SQFormat) -> None:
-        ends = np.cumsum([tensor.rows for tensor in tensors.values()]).tolist()
+    def __init__(
+        self, tensors: Mapping[str, Sequence[DenseTensor]], sq: SQFormat, factors: Sequence[int] = (1,)
+    ) -> None:
+        ends = np.cumsum([first.rows for first, *_ in tensors.values()]).tolist()
         self.parts = {
             name: slice(start, end) for name, start, end in zip(tensors, [0, *ends], ends, strict=False)
         }
-        self.weights = tensor = _joined(list(tensors.values()))
-        bits = accumulator_bits(sq, tensor.format, tensor.k)
+        self.operands = [_joined(operands) for operands in zip(*tensors.values(), strict=True)]
+        self._factors = np.array(factors)
+        dense = self.operands[0].format
+        bits = accumulator_bits(sq, dense, self.operands[0].k)
         if bits > _EXACT_BITS:
             raise ValueError(f"Sums must fit {_EXACT_BITS} bits, not {bits}: format {format_text(sq)}")
-        self._unit = unit_exponent(sq, tensor.format)
-        self._values = dense_integers(tensor).astype(np.float64)
+        self._unit = unit_exponent(sq, dense)
+        self._values = [dense_integers(operand).astype(np.float64) for operand in self.operands]
 
     def sums(self, x: Elements) -> NDArray[np.int64]:
-        """Returns the exact sums, ``multiply(x.tensor, weights).acc``."""
-        return (x.values @ self._values.T).astype(np.int64)
+        """Returns the exact sums of each operand, ``multiply(x.tensor, operand).acc``.
+
+        Shape [operands, tokens, outputs].
+        """
+        return np.stack([x.values @ values.T for values in self._values]).astype(np.int64)
 
     def results(self, x: Elements, sums: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns float32 results, ``multiply(x.tensor, weights).y``, from the sums."""
-        return round_result(sums, x.tensor.row_scale, self.weights.row_scale, self._unit)
+        """Returns float32 results from the sums; of one operand, ``multiply(x.tensor, operand).y``."""
+        total = np.tensordot(self._factors, sums, 1)
+        return round_result(total, x.tensor.row_scale, self.operands[0].row_scale, self._unit)
 
 
 def _joined(tensors: Sequence[DenseTensor]) -> DenseTensor:
@@ -120,14 +132,46 @@ def coded_layers(
     ValueError
         If a dense operand with such groups does not hold a matrix's codes.
     """
-    tensors: dict[str, dict[str, DenseTensor]] = {}
+    tensors: dict[str, dict[str, list[DenseTensor]]] = {}
     for name, matrix in matrices.items():
         _, block, short, _ = name.split(".")
         site = tensors.setdefault(f"{block}.{LAYERS[short]}", {})
-        site[name] = import_dense(matrix.part(slice(None)), dense_format(matrix, group)).tensor
+        site[name] = [import_dense(matrix.part(slice(None)), dense_format(matrix, group)).tensor]
         done(name)
     layers = [Layer(site, sq) for site in tensors.values()]
     return {name: layer for layer in layers for name in layer.parts}
+
+
+def coded_head(file: GGUFFile, sq: SQFormat, group: int | None) -> Layer:
+    """Returns the layer that gives the scores of tokens, in the codes of the checkpoint.
+
+    Codes of 8 bits become two operands of 4 bits. With b = 16 high + low, low from 0 to 15, the second
+    operand has the codes 7 - low and the offset -7: -low altogether. 16 times the first sum less the second
+    one is the sum of products with b, exactly.
+
+    Raises ValueError if the file has no codes of 4 or 8 bits without offsets for it.
+    """
+    name = head_name(file)
+    matrix = file.coded(name)
+    if matrix is None or (matrix.bits == 8 and matrix.has_bias):
+        raise ValueError(f"{name} is of type {file.kind(name)}, whose codes cannot be imported as a head")
+    tensor = import_dense(matrix.part(slice(None)), dense_format(matrix, group)).tensor
+    if matrix.bits == 4:
+        return Layer({name: [tensor]}, sq)
+    assert tensor.group_scale is not None
+    fmt = replace(tensor.format, bits=4, offset=True)
+    low = (tensor.codes & 15).astype(np.int8)
+    zeros = np.zeros(tensor.group_scale.shape, np.int8)
+    halves = [
+        replace(tensor, format=fmt, codes=tensor.codes >> 4, offset=zeros),
+        replace(tensor, format=fmt, codes=7 - low, offset=zeros - np.int8(7 * _OFFSET_STEPS)),
+    ]
+    return Layer({name: halves}, sq, (16, -1))
+
+
+def head_name(file: GGUFFile) -> str:
+    """Returns the name of the matrix that gives the scores: where it has none of its own, the embedding."""
+    return next(name for name in ("output.weight", "token_embd.weight") if name in file.names)
 
 
 def load(file: GGUFFile) -> tuple[Model, dict[str, CodedMatrix]]:

@@ -86,15 +86,15 @@ class Linear:
         if engine is not None:
             for layer in layers.values():
                 _check("activations", sq, engine.config.pe.sq)
-                _check("weights", layer.weights.format, engine.config.pe.dense)
+                _check("weights", layer.operands[0].format, engine.config.pe.dense)
         self._layers = layers
         self._sq = sq
         self._engine = engine
         self.counts = Counts()
-        self._packed: dict[Layer, PackedWeights] = {}
+        self._packed: dict[Layer, list[PackedWeights]] = {}
         self._last: tuple[Float32, Layer, Float32] | None = None
 
-    def __call__(self, name: str, x: Float32, weight: Float32) -> Float32:
+    def __call__(self, name: str, x: Float32, weight: Float32 | None = None) -> Float32:
         """Returns float32[tokens, outputs], as :data:`sw_reference.llm.Linear`; `weight` is not looked at.
 
         Raises MismatchError at the first sum that differs.
@@ -106,7 +106,7 @@ class Linear:
         return self._last[2][:, layer.parts[name]]
 
     def _results(self, layer: Layer, x: Float32) -> Float32:
-        elements = Elements(quantize_sq(x, self._sq, scale=RULE))
+        elements = Elements(quantize_sq(x, self._sq, scale="two_candidates"))
         sums = layer.sums(elements)
         if self._engine is not None:
             sums = self._on_engine(self._engine, layer, elements, sums)
@@ -116,10 +116,17 @@ class Linear:
     def _on_engine(
         self, engine: Engine, layer: Layer, x: Elements, wanted: NDArray[np.int64]
     ) -> NDArray[np.int64]:
+        """Returns the engine's sums, [operands, tokens, outputs]."""
         if layer not in self._packed:
-            self._packed[layer] = engine.pack(layer.weights)
-        packed = self._packed[layer]
-        found = engine.matmul(x.tensor, packed, Format.INT64)
+            self._packed[layer] = [engine.pack(operand) for operand in layer.operands]
+        found = np.empty_like(wanted)
+        for place, packed in enumerate(self._packed[layer]):
+            found[place] = engine.matmul(x.tensor, packed, Format.INT64)
+            self._compare(layer, found[place], wanted[place])
+            self._count(engine, packed, x.tensor)
+        return found
+
+    def _compare(self, layer: Layer, found: NDArray[np.int64], wanted: NDArray[np.int64]) -> None:
         differing = np.argwhere(found != wanted)
         if len(differing):
             token, output = differing[0]
@@ -129,8 +136,6 @@ class Linear:
                 f"output {output - part.start}: {found[token, output]}, not {wanted[token, output]}"
             )
         self.counts.compared += found.size
-        self._count(engine, packed, x.tensor)
-        return found
 
     def _count(self, engine: Engine, packed: PackedWeights, x: SQTensor) -> None:
         """Counts the cycles and bytes of an engine's last job."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 from sw_reference.files import as_json, write_text
 from sw_reference.llm import LAYERS, KVCache, Model
@@ -29,17 +31,18 @@ class Step:
 
     Parameters
     ----------
-    token
-        What it gave: the token of the largest score, the lowest id of equal ones.
+    tokens
+        What it gave to each text that had not ended: the token of the largest score, the lowest id of equal
+        ones.
     read
-        Tokens that it read: all of the prompt, then one at a time.
+        Tokens that it read: all of the prompts, then one of each text that goes on.
     seconds, processor_seconds
         How long it took, and of that on all cores together.
     counts
         What the linear layers did.
     """
 
-    token: int
+    tokens: list[int]
     read: int
     seconds: float
     processor_seconds: float
@@ -47,24 +50,28 @@ class Step:
 
 
 class Session:
-    """Continues a text greedily.
+    """Continues texts greedily, all at once: their tokens pass the linear layers together.
+
+    A text does not depend on those beside it, by a bit.
 
     Parameters
     ----------
     model
         Its linear layers are not looked at.
-    prompt
-        Token ids of the text.
+    prompts
+        Token ids of each text.
     linear
         Computes the linear layers.
     golden
         The same on the golden model: reads again what a stopped run has read.
     file
-        Where steps are kept. A file that exists must be of the same model, prompt and `linear`.
+        Where steps are kept. A file that exists must be of the same model, prompts and `linear`.
     count
-        The most tokens of the answer.
+        The most tokens of each answer.
     end
-        The token that ends the answer, if any.
+        The token that ends an answer, if any.
+    head
+        The name of the layer of `linear` that gives the scores; None for those of the model.
 
     Members
     -------
@@ -74,38 +81,48 @@ class Session:
     def __init__(
         self,
         model: Model,
-        prompt: list[int],
+        prompts: Sequence[Sequence[int]],
         linear: Linear,
         golden: Linear,
         file: Path,
         count: int,
         end: int | None,
+        head: str | None = None,
     ) -> None:
         self._model = model
-        self._prompt = prompt
+        self._prompts = prompts
         self._linear = linear
         self._golden = golden
         self._file = file
         self._count = count
         self._end = end
-        self._cache = KVCache()
+        self._head = head
+        self._caches = [KVCache() for _ in prompts]
         kept = json.loads(file.read_text()) if file.exists() else []
         self.steps = [Step(**{**step, "counts": Counts(**step["counts"])}) for step in kept[:count]]
 
     @property
     def complete(self) -> bool:
-        """Whether the answer has ended, or has its most tokens."""
-        return self._ended or len(self.steps) == self._count
+        """Whether all answers have ended, or have their most tokens."""
+        return len(self.steps) == self._count or all(map(self._ended, self._given))
 
     @property
-    def answer(self) -> list[int]:
-        """The tokens of the answer so far, without the one that ends it."""
-        tokens = [step.token for step in self.steps]
-        return tokens[:-1] if self._ended else tokens
+    def answers(self) -> list[list[int]]:
+        """The tokens of each answer so far, without the one that ends it."""
+        return [answer[:-1] if self._ended(answer) else answer for answer in self._given]
 
     @property
-    def _ended(self) -> bool:
-        return bool(self.steps) and self.steps[-1].token == self._end
+    def _given(self) -> list[list[int]]:
+        """The tokens of each answer so far."""
+        answers: list[list[int]] = [[] for _ in self._prompts]
+        for step in self.steps:
+            going = [answer for answer in answers if not self._ended(answer)]
+            for answer, token in zip(going, step.tokens, strict=True):
+                answer.append(token)
+        return answers
+
+    def _ended(self, answer: list[int]) -> bool:
+        return bool(answer) and answer[-1] == self._end
 
     def advance(self, begin: Begin = _silent) -> Step:
         """Computes the next step, keeps it and returns it.
@@ -115,27 +132,40 @@ class Session:
         begin
             Begins a stage of so many layers, as :func:`sqhw.console.progress` gives it.
         """
-        known = [*self._prompt, *(step.token for step in self.steps)]
+        going = [
+            ([*prompt, *answer], cache)
+            for prompt, answer, cache in zip(self._prompts, self._given, self._caches, strict=True)
+            if not self._ended(answer)
+        ]
         # What a stopped run has read is read again on the golden model, whose numbers are the same.
-        kept = len(known) - 1 if self.steps else 0
-        if self._cache.length < kept:
-            self._read(known[self._cache.length : kept], self._golden, begin("Reading again"))
-        new = known[self._cache.length :]
-        stage = f"Token {len(self.steps) + 1}" if self.steps else f"Prompt of {len(new)} tokens"
+        behind = [(text[:-1], cache) for text, cache in going if self.steps and cache.length < len(text) - 1]
+        if behind:
+            self._read(behind, self._golden, begin("Reading again"))
+        read = sum(len(text) - cache.length for text, cache in going)
+        stage = f"Token {len(self.steps) + 1}" if self.steps else f"Prompt of {read} tokens"
         self._linear.counts = Counts()
         start = time.perf_counter(), time.process_time()
-        hidden = self._read(new, self._linear, begin(stage, len(LAYERS) * self._model.config.blocks))
-        token = int(self._model.logits(hidden[-1:]).argmax())
+        hidden = self._read(going, self._linear, begin(stage, len(LAYERS) * self._model.config.blocks))
+        tokens = self._scores(hidden).argmax(axis=1).tolist()
         seconds = time.perf_counter() - start[0], time.process_time() - start[1]
-        step = Step(token, len(new), *seconds, self._linear.counts)
+        step = Step(tokens, read, *seconds, self._linear.counts)
         self.steps.append(step)
         write_text(self._file, as_json([asdict(step) for step in self.steps]))
         return step
 
-    def _read(self, tokens: list[int], linear: Linear, done: Callable[..., None]) -> Float32:
+    def _read(
+        self, texts: Sequence[tuple[list[int], KVCache]], linear: Linear, done: Callable[..., None]
+    ) -> Float32:
+        """Reads what the caches lack of their texts; returns the last token's numbers of each."""
+
         def counted(name: str, x: Float32, weight: Float32) -> Float32:
             y = linear(name, x, weight)
             done(name)
             return y
 
-        return self._model.hidden(tokens, cache=self._cache, linear=counted)
+        new = [text[cache.length :] for text, cache in texts]
+        hidden = self._model.hidden_together(new, [cache for _, cache in texts], linear=counted)
+        return hidden[np.cumsum([len(tokens) for tokens in new]) - 1]
+
+    def _scores(self, hidden: Float32) -> Float32:
+        return self._model.logits(hidden) if self._head is None else self._linear(self._head, hidden)

@@ -152,15 +152,42 @@ class Model:
         -------
         float32[tokens, hidden]
         """
-        cache = KVCache() if cache is None else cache
-        ids = np.asarray(tokens, dtype=np.intp)
-        self._check_tokens(ids, cache.length)
-        positions = cache.length + np.arange(len(ids))
+        return self.hidden_together([tokens], [KVCache() if cache is None else cache], linear=linear)
+
+    def hidden_together(
+        self, texts: Sequence[Sequence[int]], caches: Sequence[KVCache], *, linear: Linear = product
+    ) -> Float32:
+        """The same for several texts, whose tokens pass the linear layers together.
+
+        Parameters
+        ----------
+        texts
+            Token ids of each text, at least one.
+        caches
+            One for each text.
+
+        Returns
+        -------
+        float32[tokens, hidden]: all texts, one below the other.
+        """
+        ids = [np.asarray(tokens, dtype=np.intp) for tokens in texts]
+        for tokens, cache in zip(ids, caches, strict=True):
+            self._check_tokens(tokens, cache.length)
+        ends = np.cumsum([len(tokens) for tokens in ids]).tolist()
+        parts = [
+            (slice(end - len(tokens), end), cache.length + np.arange(len(tokens)), cache)
+            for tokens, end, cache in zip(ids, ends, caches, strict=True)
+        ]
         eps, norm = self.config.rms_eps, self._arithmetic.rms_norm
-        x = self.weights["token_embd.weight"][ids]
+        x = self.weights["token_embd.weight"][np.concatenate(ids)]
         for block in range(self.config.blocks):
             normed = norm(x, self.weights[f"blk.{block}.attn_norm.weight"], eps)
-            x = x + self._attention(block, normed, positions, cache, linear)
+            q, k, v = (self._linear(linear, block, name, normed) for name in ("attn_q", "attn_k", "attn_v"))
+            mixed = [
+                self._attend(block, q[rows], k[rows], v[rows], positions, cache)
+                for rows, positions, cache in parts
+            ]
+            x = x + self._linear(linear, block, "attn_output", np.concatenate(mixed))
             normed = norm(x, self.weights[f"blk.{block}.ffn_norm.weight"], eps)
             x = x + self._feed_forward(block, normed, linear)
         return norm(x, self.weights["output_norm.weight"], eps)
@@ -183,20 +210,19 @@ class Model:
         name = f"blk.{block}.{name}.weight"
         return linear(name, x, self.weights[name])
 
-    def _attention(
-        self, block: int, x: Float32, positions: NDArray[np.intp], cache: KVCache, linear: Linear
+    def _attend(
+        self, block: int, q: Float32, k: Float32, v: Float32, positions: NDArray[np.intp], cache: KVCache
     ) -> Float32:
+        """Attention of one text's tokens, [tokens, channels]; their keys and values join the cache."""
         config = self.config
-        tokens, size = len(x), config.head_size
-        q, k, v = (self._linear(linear, block, name, x) for name in ("attn_q", "attn_k", "attn_v"))
+        tokens, size = len(q), config.head_size
         # [tokens, channels] -> [kv heads, query heads per kv head, tokens, head size]
         q = q.reshape(tokens, config.kv_heads, -1, size).transpose(1, 2, 0, 3)
         k = k.reshape(tokens, config.kv_heads, size).transpose(1, 0, 2)
         v = v.reshape(tokens, config.kv_heads, size).transpose(1, 0, 2)
         q, k = (self._arithmetic.rotate(part, positions, config.rope_theta) for part in (q, k))
         mixed = self._arithmetic.attend(q, *cache.extend(block, k, v))
-        mixed = mixed.transpose(2, 0, 1, 3).reshape(tokens, config.hidden)
-        return self._linear(linear, block, "attn_output", mixed)
+        return mixed.transpose(2, 0, 1, 3).reshape(tokens, config.hidden)
 
     def _feed_forward(self, block: int, x: Float32, linear: Linear) -> Float32:
         gate = self._linear(linear, block, "ffn_gate", x)

@@ -5,7 +5,7 @@ import numpy as np
 from sw_reference.llm import ModelConfig
 from tests.reference.gguf_maker import GGUF, STRING, U32
 
-Q4_0, Q4_1 = 2, 3
+Q4_0, Q4_1, Q8_0 = 2, 3, 8
 SEED = 20251205
 CONFIG = ModelConfig(
     blocks=2, hidden=64, ffn=96, heads=4, kv_heads=2, vocabulary=98,
@@ -21,17 +21,17 @@ TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}:"
 def blocks(rng, shape, kind):
     """Random blocks of 32 weights whose products have about the size of their inputs."""
     count = shape[0] * shape[1] // 32
-    scale = rng.uniform(0.5, 1.5, count) / 4 / np.sqrt(shape[1])
+    scale = rng.uniform(0.5, 1.5, count) / (64 if kind == Q8_0 else 4) / np.sqrt(shape[1])
     parts = [scale.astype("<f2").view(np.uint8).reshape(count, 2)]
     if kind == Q4_1:
         minimum = scale * rng.normal(-8, 0.3, count)
         parts.append(minimum.astype("<f2").view(np.uint8).reshape(count, 2))
-    parts.append(rng.integers(0, 256, (count, 16), dtype=np.uint8))
+    parts.append(rng.integers(0, 256, (count, 32 if kind == Q8_0 else 16), dtype=np.uint8))
     return np.concatenate(parts, axis=1).tobytes()
 
 
-def tiny_gguf(path, kind=Q4_1):
-    """Writes the file and returns its path."""
+def tiny_gguf(path, kind=Q4_1, head=None):
+    """Writes the file, with an output head of its own in blocks of some type, and returns its path."""
     rng, gguf = np.random.default_rng(SEED), GGUF()
     numbers = {"block_count": CONFIG.blocks, "context_length": CONFIG.context}
     numbers |= {"embedding_length": CONFIG.hidden, "feed_forward_length": CONFIG.ffn}
@@ -56,5 +56,8 @@ def tiny_gguf(path, kind=Q4_1):
             gguf.tensor(name, shape, kind, blocks(rng, shape, kind))
         else:
             gguf.floats(name, rng.normal(1 if len(shape) == 1 else 0, 0.3 if len(shape) == 1 else 1, shape))
+    if head is not None:
+        shape = (CONFIG.vocabulary, CONFIG.hidden)
+        gguf.tensor("output.weight", shape, head, blocks(rng, shape, head))
     path.write_bytes(gguf.bytes())
     return path

@@ -6,7 +6,7 @@ import pytest
 
 from sqhw import cli
 from sqhw.commands import generate as command
-from tests.generate.models import tiny_gguf
+from tests.generate.models import CONFIG, Q8_0, tiny_gguf
 
 
 @pytest.fixture
@@ -30,6 +30,40 @@ def test_the_text_and_the_report(tiny, capsys):
     assert cli.main(["generate", "Why?", "--tokens", "5", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again | {"command": report["command"]} == report
+
+
+def test_several_prompts_are_answered_as_each_alone(tiny, capsys):
+    prompts, texts = ("Why?", "Who, when", "Why?", "Who, when"), {}
+    for prompt in prompts[:2]:
+        assert cli.main(["generate", prompt, "--tokens", "4", "--json"]) == 0
+        texts[prompt] = json.loads(capsys.readouterr().out)["text"]
+    assert cli.main(["generate", *prompts[:2], "--batch", "2", "--tokens", "4"]) == 0
+    shown = "".join(f"> {prompt}\n{texts[prompt]}\n\n" for prompt in prompts)
+    assert capsys.readouterr().out == f"{shown}build/generate/generate.json\n"
+    with open("build/generate/generate.json") as file:
+        report = json.load(file)
+    answers = [{"prompt": report["prompt"], "text": report["text"]}, *report["others"]]
+    assert answers == [{"prompt": prompt, "text": texts[prompt]} for prompt in prompts]
+    assert (report["tokens"], report["prompt_tokens"]) == (16, 30)
+
+
+def test_the_head_may_be_a_layer(tmp_path, monkeypatch, capsys):
+    path = tiny_gguf(tmp_path / "model.gguf", head=Q8_0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "find_model", lambda: path)
+    products = []
+    for head in ("host", "engine"):
+        assert cli.main(["generate", "Why?", "--tokens", "3", "--head", head, "--json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["head"] == head
+        products.append(report["products"])
+    assert products[1] - products[0] == 3 * 2 * CONFIG.vocabulary * CONFIG.hidden
+
+
+def test_an_engine_of_other_activations_is_refused(tiny, capsys):
+    assert cli.main(["generate", "Why?", "--backend", "rtl", "--preset", "fine", "--engine", "imported"]) == 2
+    message = "--engine must take the activations of --preset fine, which imported does not"
+    assert capsys.readouterr().err == f"Error: {message}\n"
 
 
 @pytest.mark.llm

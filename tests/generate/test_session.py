@@ -44,10 +44,10 @@ def parts(tmp_path_factory):
     return model, coded_layers(matrices, LEAN.sq, LEAN.dense.group, lambda name: None)
 
 
-def session(parts, file, engine=None, count=TOKENS, end=None):
+def session(parts, file, engine=None, count=TOKENS, end=None, prompts=(PROMPT,)):
     model, layers = parts
     linear, reading = Linear(layers, LEAN.sq, engine), Linear(layers, LEAN.sq)
-    return Session(model, PROMPT, linear, reading, file, count, end)
+    return Session(model, prompts, linear, reading, file, count, end)
 
 
 def run(session):
@@ -62,10 +62,35 @@ def timeless(steps):
 
 def test_answers_are_greedy(parts, tmp_path):
     found = session(parts, tmp_path / "a.json")
-    assert [step.token for step in run(found)] == found.answer
+    steps = run(found)
+    (answer,) = found.answers
+    assert [step.tokens for step in steps] == [[token] for token in answer]
     model, layers = parts
-    assert found.answer == generate(model, PROMPT, TOKENS, linear=Linear(layers, LEAN.sq))
-    assert len(set(found.answer)) > 1
+    assert answer == generate(model, PROMPT, TOKENS, linear=Linear(layers, LEAN.sq))
+    assert len(set(answer)) > 1
+
+
+def test_several_texts_are_those_of_each_alone(parts, tmp_path):
+    """One of them ends before the others; the run is stopped and goes on in between."""
+    prompts = (PROMPT, [2], [7, 1, 8, 2, 8, 1, 8])
+    apart = [session(parts, tmp_path / f"{n}.json", prompts=(prompt,)) for n, prompt in enumerate(prompts)]
+    for each in apart:
+        run(each)
+    wholes = [each.answers[0] for each in apart]
+    end = next(token for token in wholes[0][1:-1] if token not in wholes[1])
+    wanted = [whole[: whole.index(end)] if end in whole else whole for whole in wholes]
+    assert len({len(answer) for answer in wanted}) > 1
+    file = tmp_path / "together.json"
+    for count in (2, TOKENS):
+        together = session(parts, file, StandIn(), count, end, prompts)
+        steps = run(together)
+    assert together.answers == wanted
+    assert steps[0].read == sum(map(len, prompts))
+    assert [step.read for step in steps[1:]] == [len(step.tokens) for step in steps[1:]]
+    assert sum(len(step.tokens) for step in steps) == sum(
+        len(answer) + (end in whole) for answer, whole in zip(wanted, wholes, strict=True)
+    )
+    assert [step.counts.compared for step in steps] == [OUTPUTS * step.read for step in steps]
 
 
 def test_a_stopped_run_goes_on_where_it_was(parts, tmp_path):
@@ -85,7 +110,7 @@ def test_every_sum_of_an_engine_is_compared(parts, tmp_path):
     assert [step.read for step in steps] == [len(PROMPT)] + [1] * (TOKENS - 1)
     assert [step.counts.compared for step in steps] == [OUTPUTS * step.read for step in steps]
     golden = run(session(parts, tmp_path / "b.json"))
-    assert [step.token for step in steps] == [step.token for step in golden]
+    assert [step.tokens for step in steps] == [step.tokens for step in golden]
     assert [step.counts.products for step in steps] == [step.counts.products for step in golden]
     assert all(step.counts.moved_bytes > step.counts.weight_bytes > 0 for step in steps)
 
@@ -112,12 +137,13 @@ def test_an_engine_of_other_formats_is_refused(parts):
 def test_the_end_ends_an_answer(parts, tmp_path):
     whole = session(parts, tmp_path / "a.json")
     run(whole)
-    end = next(token for token in whole.answer if token != whole.answer[0])
+    (answer,) = whole.answers
+    end = next(token for token in answer if token != answer[0])
     ended = session(parts, tmp_path / "b.json", end=end)
     steps = run(ended)
     assert ended.complete
-    assert ended.answer == whole.answer[: whole.answer.index(end)]
-    assert [*ended.answer, end] == [step.token for step in steps]
+    assert ended.answers == [answer[: answer.index(end)]]
+    assert [*ended.answers[0], end] == [token for step in steps for token in step.tokens]
 
 
 def test_all_numbers_are_finite(parts):
