@@ -22,10 +22,14 @@ PRESET_OPTION := $(addprefix --preset ,$(PRESET))
 SIM_OPTIONS := --simulator $(SIM) $(if $(call set,$(WAVES)),--waves)
 QUICK_OPTION := $(if $(call set,$(QUICK)),--quick)
 OUTPUT_OPTION := $(if $(OUTPUT),--output $(OUTPUT))
+# Files with slow tests, each with a report of its own, and what makes a report old.
+SLOW := $(shell grep -rl 'pytest\.mark\.slow' tests --include='test_*.py' 2>/dev/null)
+SOURCES := $(shell find sqhw sim sw_reference tests -type f -not -name '*.pyc' 2>/dev/null)
 REQUIRE := $(PYTHON) -c 'import sys; from sqhw.tools.tools import require; sys.exit(require(sys.argv[1:]))'
 COMPILER := $(if $(filter icarus,$(SIM)),iverilog,g++ make perl)
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 .PHONY: help venv moved host compiler clean distclean lock
 
 help:  ## list the targets
@@ -142,10 +146,12 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 ##@ Develop
 .PHONY: test test-slow test-torch test-architects test-serial lint docs notebook capture
 test: | compiler $(READY) $(VENV)/.cluster $(VENV)/.notebook  ## the quick tests, type checker and linter included; CI runs this
-	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/test/quick.xml
+	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/tests/quick.xml
 
-test-slow: | compiler $(READY)  ## the tests that are too long for make test (half an hour)
-	@$(PY) -m pytest -q -m slow --junitxml=build/test/slow.xml
+test-slow: $(SLOW:%.py=build/%.xml)  ## the tests that are too long for make test (an hour; goes on where it was stopped)
+
+build/tests/%.xml: tests/%.py $(SOURCES) | compiler $(READY)
+	@$(PY) -m pytest -q -m slow --junitxml=$@ $<
 
 test-torch: torch $(VENV)/.notebook  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
 	@$(SQHW) verify torch $(OUTPUT_OPTION)

@@ -17,7 +17,7 @@ from sqhw.console import Begin
 __all__ = ["CHECK", "COMMAND", "check", "named_tests", "outcomes", "run", "slow_tests"]
 
 PAGE = Path("docs/verification.md")
-REPORTS = Path("build/test")
+REPORTS = Path("build/tests")
 SLOW = "pytest.mark.slow"
 OUTCOMES = {"failure": "failed", "error": "failed", "skipped": "skipped"}
 
@@ -43,16 +43,16 @@ def outcomes(reports: Iterable[Path]) -> dict[str, Counter[str]]:
 
 
 def slow_tests(path: Path) -> set[str]:
-    """Names of the functions of a file that are marked slow as a whole; with them "", if the file is."""
+    """Names of the tests of a file that are marked slow; with them "", if they are all there are."""
     body = ast.parse(path.read_text()).body
-    tests = [node for node in body if isinstance(node, ast.FunctionDef)]
-    if any(ast.unparse(node) == f"pytestmark = {SLOW}" for node in body if isinstance(node, ast.Assign)):
-        return {"", *(test.name for test in tests)}
-    return {
+    tests = [node for node in body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    whole = any(ast.unparse(node) == f"pytestmark = {SLOW}" for node in body if isinstance(node, ast.Assign))
+    slow = {
         test.name
         for test in tests
-        if any(ast.unparse(decorator) == SLOW for decorator in test.decorator_list)
+        if whole or any(ast.unparse(decorator) == SLOW for decorator in test.decorator_list)
     }
+    return slow | {""} if len(slow) == len(tests) else slow
 
 
 def check(names: Iterable[str], found: dict[str, Counter[str]]) -> dict[str, list[str]]:
@@ -85,8 +85,8 @@ def check(names: Iterable[str], found: dict[str, Counter[str]]) -> dict[str, lis
 
 
 def run(folder: Path, begin: Begin, *, junit: Sequence[Path]) -> Report:
-    """Check that each test that docs/verification.md names ran and passed, by reports of `make test`."""
-    reports = junit or sorted(REPORTS.glob("*.xml"))
+    """Check that each test that docs/verification.md names ran and passed, by pytest's reports."""
+    reports = junit or sorted(REPORTS.rglob("*.xml"))
     if not reports:
         raise Failure(f"No report in {REPORTS}: run `make test` first")
     result = check(named_tests(PAGE.read_text()), outcomes(reports))

@@ -51,12 +51,19 @@ def test_tests_are_sorted_by_what_became_of_them(report):
     }
 
 
-def test_a_file_can_be_slow_as_a_whole(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "slow"),
+    [
+        ("pytestmark = {mark}\ndef test_x(): pass\ndef test_y(): pass\n", {"", "test_x", "test_y"}),
+        ("@{mark}\ndef test_x(): pass\ndef helper(): pass\n", {"", "test_x"}),
+        ("@{mark}\ndef test_x(): pass\ndef test_y(): pass\n", {"test_x"}),
+        ("other = {mark}\ndef test_x(): pass\n", set()),
+    ],
+)
+def test_a_file_can_be_slow_as_a_whole(tmp_path, text, slow):
     path = tmp_path / "test_x.py"
-    path.write_text("import pytest\n\npytestmark = pytest.mark.slow\n\ndef test_y():\n    pass\n")
-    assert plan.slow_tests(path) == {"", "test_y"}
-    path.write_text(path.read_text().replace("pytestmark", "other"))
-    assert plan.slow_tests(path) == set()
+    path.write_text(text.format(mark=plan.SLOW))
+    assert plan.slow_tests(path) == slow
 
 
 def run(*arguments):
