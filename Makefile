@@ -107,7 +107,7 @@ pages: $(READY) $(VENV)/.ppa $(VENV)/.notebook  ## pages, tables and figures of 
 
 ##@ Verify
 .PHONY: verify sim-array sim-encoder sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
-verify: | compiler $(READY) $(VENV)/.torch $(VENV)/.notebook  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
+verify: | compiler $(READY) $(VENV)/.llm $(VENV)/.torch $(VENV)/.notebook  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
 	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 sim-array: | compiler $(READY)  ## emitted arrays on activations of a real LLM, with their utilization

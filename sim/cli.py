@@ -34,6 +34,7 @@ verify = Group(
         "softfloat": ("sim.softfloat:COMMAND", "Every float step against Berkeley SoftFloat."),
         "fuzz": ("sim.fuzz.check:COMMAND", "Random bits, bytes and files."),
         "torch": ("sim.torch_layers:COMMAND", "Layers for PyTorch, and plug-ins."),
+        "generate": ("sim.generate:COMMAND", "A language model's answer through the Verilog, every sum."),
         "pages": ("sim.pages:COMMAND", "Tables of README.md and docs/verification.md, of these reports."),
     },
     default="all",

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sim import encoder, engine, exhaustive, netlist, pe, plan, softfloat, torch_layers
+from sim import encoder, engine, exhaustive, generate, netlist, pe, plan, softfloat, torch_layers
 from sim.coverage.check import CHECK as COVERAGE
 from sim.formal.check import CHECK as FORMAL
 from sim.fuzz.check import CHECK as FUZZ
@@ -38,6 +38,7 @@ CHECKS = (
     engine.CHECK,
     engine.DMA_CHECK,
     encoder.CHECK,
+    generate.CHECK,
 )
 """In the order of the page."""
 
