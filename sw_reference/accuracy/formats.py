@@ -151,7 +151,7 @@ class DenseSQ:
 
     @property
     def hardware(self) -> bool:
-        return self.mask == "bitmap" and self.group_scale == "e3m3"
+        return (self.mask, self.group_scale) in (("bitmap", "e3m3"), ("index", "linear8"))
 
     def quantize(self, x: NDArray[np.float32], site: Site) -> Operand:
         policy = self.selection.policy(x, self.format.outlier_format, site)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
-from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported
+from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported, Plain
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.selection import Largest
 from sw_reference.accuracy.study import INT8
@@ -45,6 +45,16 @@ def imported() -> tuple[Scheme, ...]:
                 ("A-IF4", IF4()),
                 ("A-MXFP4", MX("fp4")),
             )
+        ),
+        *(
+            Scheme(
+                f"imported, A 4/32 e3m2s index, {what} cache 4/32",
+                _narrow(32, 4),
+                weights,
+                keys=keys,
+                values=_narrow(32, 4),
+            )
+            for what, keys in (("V", Plain()), ("K and V", _narrow(32, 4)))
         ),
         *(
             Scheme(f"A {name}, GPTQ smooth", activation, weight, "smooth")

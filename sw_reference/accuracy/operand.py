@@ -78,6 +78,11 @@ class Operand:
         units = np.concatenate([o.units * 2.0 ** (o.exponent - exponent) for o in operands])
         return cls(units, np.concatenate([operand.scale for operand in operands]), exponent)
 
+    def values(self) -> Float32:
+        """Returns the numbers, each rounded to float32."""
+        units = self.units * self.scale[:, None].astype(np.float64)
+        return np.ldexp(units, self.exponent).astype(np.float32)
+
     @cached_property
     def _bits(self) -> NDArray[np.int64]:
         """The lowest bit that is set in any unit of a row, int64[rows]; 1 in a row of zeros."""

@@ -47,6 +47,9 @@ class Scheme:
         magnitudes of a row's banks differ more.
     sums
         ``"backward"``: the float32 sums outside the products run in reverse order.
+    keys, values
+        What the outputs of the key and value layers become before anything uses them, a row per token: the
+        formats of a cache. Keys are kept before their rotation.
     """
 
     name: str
@@ -55,12 +58,16 @@ class Scheme:
     transform: Literal["none", "smooth", "rotate"] = "none"
     scatter: int = 0
     sums: Literal["forward", "backward"] = "forward"
+    keys: Format = Plain()  # noqa: RUF009
+    values: Format = Plain()  # noqa: RUF009
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The scheme as data; what is usual about scatter and sums is left out."""
+        """The scheme as data; what is usual about scatter, sums and the cache is left out."""
         unusual: dict[str, Any] = {"scatter": self.scatter} if self.scatter else {}
         unusual |= {"sums": self.sums} if self.sums != "forward" else {}
+        kept = {"keys": self.keys, "values": self.values}
+        unusual |= {name: _described(fmt) for name, fmt in kept.items() if fmt != Plain()}
         return {
             "activation": _described(self.activation),
             "weight": _described(self.weight),
@@ -94,12 +101,15 @@ class Scheme:
 def _suit(sq: SQFormat, dense: DenseFormat) -> bool:
     """Whether one unit takes both operands.
 
-    With an index mask group scales are linear, hold for whole segments, and may have offsets. Otherwise they
-    are small floats and hold for whole banks, and bank scales are E5M3.
+    With an index mask group scales are linear, hold for whole segments of both, and may have offsets; dense
+    outliers have positions too. Otherwise group scales are small floats and hold for whole banks, and bank
+    scales are E5M3.
     """
     if sq.has_index:
-        return dense.group is None or (dense.scale == "linear8" and dense.group % sq.segment_size == 0)
-    if dense.offset or (sq.scale, sq.segment_size) != ("e5m3", sq.bank):
+        span = max(sq.segment_size, dense.bank or 0)
+        fitting = dense.group is None or (dense.scale == "linear8" and dense.group % span == 0)
+        return fitting and dense.mask == ("index" if dense.bank else "bitmap") and span <= sq.bank
+    if dense.offset or dense.mask == "index" or (sq.scale, sq.segment_size) != ("e5m3", sq.bank):
         return False
     return dense.group is None or (dense.scale == "e3m3" and dense.group % sq.bank == 0)
 
@@ -153,7 +163,9 @@ class QuantizedLinear:
         if x is not self._x:
             self._x = x
             self._y = self._outputs(site_of(name), x)
-        return self._y.pop(name)
+        y = self._y.pop(name)
+        cached = {"attn_k": self._scheme.keys, "attn_v": self._scheme.values}.get(name.split(".")[2], Plain())
+        return y if cached == Plain() else cached.quantize(y, self._sites[site_of(name)][0]).values()
 
     def _outputs(self, site: str, x: Float32) -> dict[str, Float32]:
         if site not in self._sites:

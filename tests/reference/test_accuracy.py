@@ -24,6 +24,8 @@ from sw_reference.accuracy.study import default, extended, grid, quick
 from sw_reference.accuracy.variants import Variant
 from sw_reference.format import SQFormat
 from sw_reference.llm import Model
+from sw_reference.quantize import quantize_sq
+from sw_reference.split import dequantize
 from tests.reference.test_llm import TINY, tiny_weights
 
 
@@ -62,14 +64,16 @@ def test_schemes_that_the_hardware_computes_are_hardware():
         formats = [operand.format for operand in operands]
         sq, dense = formats if isinstance(formats[0], SQFormat) else formats[::-1]
         try:
-            PEConfig(sq, dense, getattr(sq, "segment_size", 1), sq.outliers)
+            segment = getattr(sq, "segment_size", 1)
+            lanes = max(segment, dense.bank or 0) if dense.mask == "index" else segment
+            PEConfig(sq, dense, lanes, sq.outliers * (lanes // segment))
         except (TypeError, ValueError):
             refused += 1
             assert not scheme.hardware, scheme.name
         else:
             built += 1
             assert scheme.hardware, scheme.name
-    assert (built, refused) == (184, 16)
+    assert (built, refused) == (188, 14)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +110,21 @@ def pool(monkeypatch, model):
 def begin(stage, total=None):
     """Shows nothing."""
     return lambda *_: None
+
+
+def test_a_cache_has_its_own_formats(model, study):
+    """Keys and values become what their formats hold, nothing else does; results have keys of their own."""
+    x = np.random.default_rng(0).standard_normal((5, TINY.hidden)).astype(np.float32)
+    fmt = SQ(32, 4, high="int8", mask="index", bank_scale="e3m2s")
+    scheme = Scheme("x", keys=fmt, values=SQ(16, 1))
+    outputs, plain = (QuantizedLinear(s, model, study.calibrated()) for s in (scheme, Scheme("x")))
+    for layer, own in (("attn_q", None), ("attn_k", fmt), ("attn_v", SQ(16, 1))):
+        name = f"blk.0.{layer}.weight"
+        y = plain(name, x, model.weights[name])
+        want = y if own is None else dequantize(quantize_sq(y, own.format)).astype(np.float32)
+        assert (outputs(name, x, model.weights[name]) == want).sum() == want.size
+    assert scheme.configuration["keys"]["bank_scale"] == "e3m2s"
+    assert len({s.key for s in (Scheme("x"), scheme, replace(scheme, keys=Scheme("x").keys))}) == 3
 
 
 def test_transforms_change_nothing_without_quantization(model, study):
