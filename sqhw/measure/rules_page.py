@@ -12,8 +12,9 @@ _SHOWN = ("scheme", "bits A", "KL x 100", "perplexity", "against float", "agains
 _TEXT = """# Accuracy of the rules for bank scales
 
 The rows compare the ways in which [the encoder](../encoder.md) chooses bank scales: a search by
-least squares, which is the default and not named; the better one of two candidates; and
-"saturating", the rule of the encoder in hardware, which needs no errors. The weights are the
+least squares, which is the default and not named; the better one of two candidates, which
+[`sqhw generate`](../generate.md) takes; and "saturating", the rule of the encoder in hardware, which needs no
+errors. The weights are the
 checkpoint's own, as in [imported.md](imported.md), which says what the columns are.
 """
 

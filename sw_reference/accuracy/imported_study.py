@@ -59,6 +59,7 @@ def imported() -> tuple[Scheme, ...]:
         *(
             Scheme(f"A {name}, GPTQ smooth", activation, weight, "smooth")
             for name, activation, weight in (
+                ("4/32 e3m2s index, W int4 g32 linear8 6/32 index", _narrow(32, 4), _split(32, 6)),
                 ("4/32 e3m2s index, W int4 g32 linear8 3/16 index", _narrow(32, 4), _split(16, 3)),
                 ("4/32 e3m2s index, W int4 g32 linear8 4/32 index", _narrow(32, 4), _split(32, 4)),
                 ("2/16 e3m2s index, W int4 g32 linear8 6/32 index", _narrow(16, 2), _split(32, 6)),
