@@ -16,13 +16,14 @@ from sqhw.presets import PRESETS, engine_preset
 from sw_reference.format import DenseFormat, SQFormat
 
 from .accumulator import AccumulatorProof
+from .buffers import BufferProof, CreditProof, stream_buffer
 from .decoder import DECODER_BUGS, Bug, DecoderProof
 from .engine_claims import ENGINE_PROOFS
 from .index import INDEX_BUGS, IndexProof
 from .long_decoder import LongDecoderProof
 from .operands import JoinProof, PEScalesProof
 from .prove import Build, Proof
-from .streams import AXIResultProof, BufferProof, CreditProof, PEResultProof, PETokenProof, stream_buffer
+from .streams import AXIResultProof, PEResultProof, PETokenProof
 
 __all__ = ["PROOFS", "QUICK"]
 
