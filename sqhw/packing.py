@@ -12,7 +12,8 @@ from amaranth.lib import data
 from numpy.typing import NDArray
 
 from sw_reference.checks import check_int
-from sw_reference.tensors import DenseTensor, SQTensor, used_slots
+from sw_reference.masks import used_slots
+from sw_reference.tensors import DenseTensor, SQTensor
 
 from .config import ArrayConfig, PEConfig
 from .layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout, tile_row_layout

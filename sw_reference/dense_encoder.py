@@ -20,8 +20,9 @@ from sw_reference.codes import (
     round_codes,
 )
 from sw_reference.format import DenseFormat
+from sw_reference.masks import named_elements, used_slots
 from sw_reference.policy import LargestMagnitude, Policy, as_policy, to_banks
-from sw_reference.tensors import DenseTensor, named_elements, used_slots
+from sw_reference.tensors import DenseTensor
 
 __all__ = [
     "GROUP_SCALE_STEPS",

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sw_reference.checks import check_int
 from sw_reference.format import LOW_BITS, SENTINEL, DenseFormat, SQFormat
-from sw_reference.tensors import K_MAX, DenseTensor, SQTensor, named_elements
+from sw_reference.masks import named_elements
+from sw_reference.tensors import K_MAX, DenseTensor, SQTensor
 
 __all__ = [
     "dense_bytes_per_row",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.format import SQFormat
-from sw_reference.tensors import outlier_counts
+from sw_reference.masks import outlier_counts
 
 __all__ = [
     "GivenMask",

@@ -23,8 +23,9 @@ from sw_reference.codes import (
 )
 from sw_reference.dense_encoder import quantize_dense
 from sw_reference.format import LOW_MAX, SENTINEL, SQFormat
+from sw_reference.masks import named_elements, used_slots
 from sw_reference.policy import LargestMagnitude, Policy, as_policy, to_banks
-from sw_reference.tensors import SQTensor, named_elements, used_slots
+from sw_reference.tensors import SQTensor
 
 __all__ = ["FP16_LIMIT", "SCALE_STEPS", "STEPS", "quantize_dense", "quantize_sq"]
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sw_reference.codes import bank_scale_units, group_scale_values
 from sw_reference.format import SENTINEL, UNIT_EXPONENT, SQFormat
-from sw_reference.tensors import DenseTensor, SQTensor, used_slots
+from sw_reference.masks import used_slots
+from sw_reference.tensors import DenseTensor, SQTensor
 
 __all__ = [
     "SplitParts",

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sw_reference.checks import check_int, plain_numbers
 from sw_reference.format import NIBBLE_MIN, SENTINEL, DenseFormat, SQFormat
+from sw_reference.masks import named_elements, outlier_counts
 
-__all__ = ["K_MAX", "DenseTensor", "SQTensor", "named_elements", "outlier_counts", "used_slots"]
+__all__ = ["K_MAX", "DenseTensor", "SQTensor"]
 
 K_MAX = 1 << 30
 """The longest row of a tensor, in elements."""
@@ -232,35 +233,6 @@ class DenseTensor:
     @property
     def rows(self) -> int:
         return len(self.row_scale)
-
-
-def outlier_counts(bitmap: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Returns how many elements of each bank (or segment) are marked: uint8[...] from bool[..., bank]."""
-    # Four times as fast as sum().
-    counts: NDArray[np.uint8] = np.einsum("...k->...", bitmap.view(np.uint8))
-    return counts
-
-
-def used_slots(bitmap: NDArray[np.bool_], outliers: int) -> NDArray[np.bool_]:
-    """Returns which slots for high codes hold one: bool[..., outliers], for bool[..., bank or segment].
-
-    Row by row, bank by bank and in order of element index, the True entries of the result pair with
-    the True entries of `bitmap`, so that ``high[used] = values[bitmap]`` moves outliers to their slots
-    and ``values[bitmap] = high[used]`` moves them back.
-    """
-    used: NDArray[np.bool_] = np.arange(outliers) < outlier_counts(bitmap)[..., None]
-    return used
-
-
-def named_elements(fmt: SQFormat, index: NDArray[np.uint8], high: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Returns the elements that slots with a high nibble name, bool[rows, banks, bank]: the bitmap of a
-    tensor with the mask "index", from its [rows, banks, slots]."""
-    rows, banks = index.shape[:2]
-    named = np.zeros((rows * banks * fmt.segments, fmt.segment_size), np.bool_)
-    segment = np.arange(index.size) // fmt.outliers
-    full = np.flatnonzero(high)
-    named[segment[full], index.ravel()[full]] = True
-    return named.reshape(rows, banks, fmt.bank)
 
 
 def _check_slots(bitmap: NDArray[np.bool_], high: NDArray[Any], what: str) -> None:

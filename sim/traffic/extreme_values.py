@@ -11,8 +11,9 @@ from sim.traffic.dot_products import DotProduct
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
 from sqhw.packing import dot_products
+from sw_reference.masks import named_elements
 from sw_reference.multiply import multiply
-from sw_reference.tensors import DenseTensor, SQTensor, named_elements
+from sw_reference.tensors import DenseTensor, SQTensor
 
 __all__ = ["SCALES", "extreme_operands", "extreme_products"]
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.format import DenseFormat, SQFormat
-from sw_reference.tensors import DenseTensor, SQTensor, named_elements, used_slots
+from sw_reference.masks import named_elements, used_slots
+from sw_reference.tensors import DenseTensor, SQTensor
 
 __all__ = ["random_dense", "random_sq"]
 

@@ -8,8 +8,9 @@ from hypothesis.extra.numpy import arrays
 
 from sw_reference.codes import bank_scale_units
 from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.masks import named_elements, used_slots
 from sw_reference.policy import GivenMask, LargestImportance, LargestMagnitude, Threshold
-from sw_reference.tensors import DenseTensor, SQTensor, named_elements, used_slots
+from sw_reference.tensors import DenseTensor, SQTensor
 from tests import slow_model
 from tests.reference.cases import exact
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sw_reference.format import DenseFormat, SQFormat
-from sw_reference.tensors import DenseTensor, SQTensor, used_slots
+from sw_reference.masks import used_slots
+from sw_reference.tensors import DenseTensor, SQTensor
 from tests.reference.cases import random_dense, random_sq
 
 SQ = random_sq(np.random.default_rng(0), SQFormat(8, 2, "fp16"), 2, 20)
