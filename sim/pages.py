@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 SUBJECTS = {
     "pe": "processing element",
-    "one-step pe": "processing element, one step per beat",
+    "one-step-pe": "processing element, one step per beat",
     "array": "array",
     "engine": "engine, its control",
     "encoder": "encoder",

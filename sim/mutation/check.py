@@ -27,7 +27,7 @@ __all__ = ["CHECK", "COMMAND", "campaign", "prove", "run"]
 MUTANT_BITS = 12
 COUNTS = {
     "pe": 280,
-    "one-step pe": 120,
+    "one-step-pe": 120,
     "array": 120,
     "engine": 120,
     "encoder": 160,

@@ -84,7 +84,7 @@ PE = Subject(
     invariants=((Term("pe.decoder.rest", 0, 1, any=False),),),
 )
 ONE_STEP = Subject(
-    "one-step pe",
+    "one-step-pe",
     lambda: emit(pe.ONE_STEP, "top"),
     "aclk",
     (pe.PE_OUT,),

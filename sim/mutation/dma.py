@@ -28,12 +28,10 @@ SHAPE = Bursts(data_bits=16, address_bits=16, most=4)
 PAUSES = ((0.0, 0.0, 0.0), (0.3, 0.4, 0.3), (0.0, 0.0, 0.8), (0.6, 0.0, 0.0), (0.0, 0.7, 0.1))
 CUT_OFF = 0.1
 """Share of the transfers that a reset ends."""
-LONG = (1 << 13) + 9
-"""Words of the longest packet."""
-OFTEN = (1 << 10) + 3
-"""Times that a word is sent at most."""
+LONG, OFTEN = 13, 10
+"""The longest packets have 2^LONG words and a few, and are sent 2^OFTEN times and a few."""
 COUNTED_OUT = r"-mode cnot.* -portbit (1[6-9]|[23]\d) -ctrlbit (1[4-9]|[23]\d)"
-"""Bits of counts of 32 bits that change others so high: only packets of more words than LONG have them."""
+"""Bits of counts of 32 bits that change others so high: only longer packets have them."""
 
 
 def reader_design() -> Design:
@@ -67,7 +65,11 @@ def stimulate_reader(bench: Bench, seed: int, effort: int) -> int:
             reader.read(Read(dice.getrandbits(16), large), cycles=50)
             reader.read(Read(dice.getrandbits(16), 1, large), cycles=50)
         reader.flood(60)
-    return compared + sum(reader.read(Read(6, *sizes)).compared for sizes in ((LONG, 1), (1, OFTEN)))
+    for more in (1, 2):
+        whole = [Read(dice.getrandbits(16), (1 << bit) + more) for bit in range(LONG + 1)]
+        whole += [Read(dice.getrandbits(16), 1, (1 << bit) + more) for bit in range(OFTEN + 1)]
+        compared += sum(reader.read(job).compared for job in whole)
+    return compared
 
 
 def stimulate_writer(bench: Bench, seed: int, effort: int) -> int:
@@ -90,4 +92,5 @@ def stimulate_writer(bench: Bench, seed: int, effort: int) -> int:
         ).compared
     for bit in range(32):
         compared += writer.write(Write(dice.getrandbits(16), 1 << bit, 9)).compared
-    return compared + writer.write(Write(0, LONG, LONG)).compared
+    longest = (1 << LONG) + 9
+    return compared + writer.write(Write(0, longest, longest)).compared

@@ -23,7 +23,7 @@ CONFIG = EncoderConfig(SQFormat(8, 1, "int8", "index", "e3m2s", 4), elements=2, 
 
 IN, OUT = (Channel((f"{name}__payload",), f"{name}__valid", f"{name}__ready") for name in ("i", "o"))
 PAUSES = ((0.0, 0.0), (0.3, 0.4), (0.0, 0.8), (0.7, 0.0))
-ROUNDS = 8
+ROUNDS = 16
 
 
 def encoder_design() -> Design:
@@ -50,6 +50,7 @@ def stimulate_encoder(bench: Bench, seed: int, effort: int) -> int:
             if not got & error if want is None else got != want:
                 raise Failure("A bank differs from the golden model's")
             compared += want is not None
-        source, sink = Source(IN, words, pauses[0]), Sink(OUT, pauses[1])
-        play(bench, [source, sink], dice, cycles=dice.randrange(20, 90))
+        # The next reset finds something inside, or no room for more.
+        source, sink = Source(IN, words, pauses[0]), Sink(OUT, 1.0 if number % 3 else pauses[1])
+        play(bench, [source, sink], dice, cycles=dice.randrange(20, 120))
     return compared

@@ -70,6 +70,15 @@ def _every_scale(config: PEConfig, product: DotProduct) -> list[DotProduct]:
     return products
 
 
+def _without_length(config: PEConfig, product: DotProduct) -> DotProduct:
+    """One beat of a dot product, whose length says 0: it is refused."""
+    sq, dense = pe_beat_layout(config), dense_beat_layout(config)
+    length = sq["length"]
+    first = product.sq[0] & ~((1 << length.width) - 1 << length.offset)
+    beats = [first | 1 << sq["last"].offset], [product.dense[0] | 1 << dense["last"].offset]
+    return DotProduct(*beats, product.scales, NAN, 1, "no length")
+
+
 def stimulate_pe(bench: Bench, seed: int, effort: int, *, config: PEConfig = CONFIG) -> int:
     """Dot products of every kind, legal and not, in each pattern of pauses, and a reset in mid-stream."""
     rng = random.Random(seed)
@@ -82,6 +91,7 @@ def stimulate_pe(bench: Bench, seed: int, effort: int, *, config: PEConfig = CON
         share = numeric[number::8] if number else numeric[::2] + numeric[5::8]
         chosen = rng.sample(legal, min(len(legal), effort // 10)) + malformed + share
         chosen += close[number :: len(PAUSES)] + scales[number :: len(PAUSES)]
+        chosen += [_without_length(config, product) for product in share[10::200]]
         chosen.append(max(legal, key=lambda product: len(product.sq)))
         # Row scales that are not normal: nobody says what comes of them, but a mutant must not change it.
         odd = [replace(product, scales=rng.getrandbits(64), y=UNKNOWN) for product in share[::20]]
