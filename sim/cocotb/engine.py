@@ -27,7 +27,9 @@ from cocotbext.axi import (
 )
 
 from sim.traffic.engine_jobs import RECOVER, Job, starting
-from sqhw.engine.registers import Format, register
+from sqhw.driver.engine import golden
+from sqhw.driver.packets import results, row_packet
+from sqhw.engine.registers import Format, Input, register
 from sqhw.presets import engine_preset
 from sw_reference.activations import load_activations
 from sw_reference.quantize import quantize_dense, quantize_sq
@@ -83,6 +85,8 @@ class Ends:
     async def run(self, job: Job) -> int:
         """Runs a job and compares every bit; returns how many results were compared."""
         m, n, k = job.sizes
+        if CONFIG.encoder is not None:
+            await self.write("INPUT", Input.PACKED if job.rows is None else Input.ROWS)
         await self.start(m, n, k, job.output)
         sq, dense = job.packets
         await self.sq.send(AxiStreamFrame(sq))
@@ -128,6 +132,60 @@ async def random_shapes(dut: Any) -> None:
         mismatches=0,
         cycles=int(cycles),
     )
+
+
+@cocotb.test(skip=CONFIG.encoder is None)
+async def rows_of_numbers(dut: Any) -> None:
+    """X as rows of FP16 and packed in turn, any shape, pauses on all channels, then none."""
+    ends, rng = await begin(dut), np.random.default_rng(SEED)
+    compared, before = 0, get_sim_time("ns")
+    for index in range(18):
+        ends.pause(random.Random(SEED + index), (0.0, 0.3, 0.6)[index % 3])
+        m, n, k = (int(size) for size in rng.integers(1, (40, 10, 300)))
+        of = Job.of_numbers if index % 6 == 5 else Job.of_rows
+        compared += await ends.run(replace(of(CONFIG, rng, m, n, k), output=Format(index // 3 % 3)))
+    assert compared > 300
+    note(
+        test="rows of numbers",
+        compared=compared,
+        mismatches=0,
+        cycles=int((get_sim_time("ns") - before) / CLOCK_NS),
+    )
+
+
+@cocotb.test(skip=CONFIG.encoder is None)
+async def real_rows(dut: Any) -> None:
+    """The inputs of a real layer as FP16, whole rows, times the first rows of its weights."""
+    ends = await begin(dut)
+    site = load_activations().site(11, "ffn_down")
+    rows = site.x[:8].astype(np.float16)
+    x = quantize_sq(rows, CONFIG.pe.sq, scale="saturating")
+    w = quantize_dense(site.weight[:12], CONFIG.pe.dense)
+    compared = await ends.run(Job(CONFIG, x, w, rows=rows))
+    note(test="rows of layer 11 ffn_down", compared=compared, mismatches=0, cycles=await ends.read("CYCLES"))
+
+
+@cocotb.test(skip=CONFIG.encoder is None)
+async def rows_that_are_no_numbers(dut: Any) -> None:
+    """NaN and infinity flag their rows, and no others."""
+    ends, rng = await begin(dut), np.random.default_rng(SEED)
+    job = Job.of_rows(CONFIG, rng, 7, 5, 90)
+    assert job.rows is not None
+    _, dense = job.packets
+    rows = job.rows.copy()
+    rows[2, 89], rows[5, 0] = np.nan, np.inf
+    await ends.write("INPUT", Input.ROWS)
+    await ends.start(7, 5, 90, Format.FLOAT32)
+    await ends.sq.send(AxiStreamFrame(row_packet(CONFIG, rows)))
+    for _ in range(job.passes):
+        await ends.dense.send(AxiStreamFrame(dense))
+    frame = await with_timeout(ends.y.recv(), 20, "ms")
+    assert await ends.read("ERRORS") == register("ERRORS").pack(malformed=1)
+    y = results(CONFIG, 7, 5, Format.FLOAT32, bytes(frame.tdata))
+    expected = golden(job.x, job.w)
+    expected[[2, 5]] = np.nan
+    assert y.tobytes() == expected.tobytes()
+    note(test="rows that are no numbers", compared=y.size, mismatches=0)
 
 
 @cocotb.test()

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import EngineConfig
 from sqhw.driver.engine import golden
-from sqhw.driver.packets import dense_packet, results, results_bytes, sq_packet
+from sqhw.driver.packets import dense_packet, results, results_bytes, row_packet, sq_packet
 from sqhw.engine.registers import REGISTERS, Format, Register, register
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
@@ -41,6 +42,8 @@ class Job:
     x: SQTensor
     w: DenseTensor
     output: Format = Format.FLOAT32
+    rows: NDArray[np.float16] | None = None
+    """What X comes as, for the engine to encode; None: packed."""
 
     @classmethod
     def of_codes(cls, config: EngineConfig, rng: np.random.Generator, m: int, n: int, k: int) -> Job:
@@ -56,14 +59,25 @@ class Job:
         w = rng.standard_normal((n, k)).astype(np.float32)
         return cls(config, quantize_sq(x, config.pe.sq), quantize_dense(w, config.pe.dense))
 
+    @classmethod
+    def of_rows(
+        cls, config: EngineConfig, rng: np.random.Generator, m: int, n: int, k: int, *, tail: float = 1.5
+    ) -> Job:
+        """The same numbers, as FP16 that the engine is to encode."""
+        rows = np.clip(rng.standard_t(tail, (m, k)), -65504, 65504).astype(np.float16)
+        w = rng.standard_normal((n, k)).astype(np.float32)
+        x = quantize_sq(rows, config.pe.sq, scale="saturating")
+        return cls(config, x, quantize_dense(w, config.pe.dense), rows=rows)
+
     @property
     def sizes(self) -> tuple[int, int, int]:
         return self.x.rows, self.w.rows, self.x.k
 
     @property
     def packets(self) -> tuple[bytes, bytes]:
-        """SQ, and dense; that one is sent :attr:`passes` times."""
-        return sq_packet(self.config, self.x), dense_packet(self.config, self.w)
+        """SQ, or rows, and dense; that one is sent :attr:`passes` times."""
+        x = sq_packet(self.config, self.x) if self.rows is None else row_packet(self.config, self.rows)
+        return x, dense_packet(self.config, self.w)
 
     @property
     def passes(self) -> int:

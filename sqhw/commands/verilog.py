@@ -19,7 +19,7 @@ from ..dma.registers import DMA_REGISTERS
 from ..emit import Design, emit, module_name, write
 from ..encoder.config import ENCODERS, EncoderConfig, memory_bits
 from ..engine.register_pages import c_header, markdown
-from ..engine.registers import REGISTERS
+from ..engine.registers import ENCODER_REGISTERS, REGISTERS
 from ..layouts import buffer_bits
 from ..measure import resources as synthesis
 from ..options import options, parameters, selected
@@ -218,7 +218,7 @@ def registers(language: str) -> Outcome:
                 for field in register.fields
             ],
         }
-        for register in (*REGISTERS, *DMA_REGISTERS)
+        for register in (*REGISTERS, *ENCODER_REGISTERS, *DMA_REGISTERS)
     ]
     text = markdown(DMA_REGISTERS) if language == "markdown" else c_header(DMA_REGISTERS)
     return Outcome(document, lambda: say(text.rstrip("\n")))

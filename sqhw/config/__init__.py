@@ -1,6 +1,6 @@
 """What the hardware is made of: frozen configurations, derived sizes."""
 
-from .engine import AXI_WIDTHS, RAW_BITS, SIDE_MAX, SIZE_LIMIT, ArrayConfig, EngineConfig
+from .engine import AXI_WIDTHS, RAW_BITS, SIDE_MAX, SIZE_LIMIT, ArrayConfig, EngineConfig, check_encoded
 from .pe import K_LIMIT, PEConfig
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "ArrayConfig",
     "EngineConfig",
     "PEConfig",
+    "check_encoded",
 ]

@@ -7,10 +7,11 @@ from math import gcd
 from typing import Literal
 
 from sw_reference.checks import check_choice, check_int, plain_numbers
+from sw_reference.format import SQFormat
 
 from .pe import PEConfig
 
-__all__ = ["AXI_WIDTHS", "RAW_BITS", "SIDE_MAX", "SIZE_LIMIT", "ArrayConfig", "EngineConfig"]
+__all__ = ["AXI_WIDTHS", "RAW_BITS", "SIDE_MAX", "SIZE_LIMIT", "ArrayConfig", "EngineConfig", "check_encoded"]
 
 SIDE_MAX = 16
 """The most rows, and the most columns, of an array."""
@@ -20,6 +21,14 @@ AXI_WIDTHS = (32, 64, 128, 256, 512, 1024)
 RAW_BITS = 64
 """Width of an exact sum as an engine returns it."""
 _SCALE_BITS = 32
+_NUMBER_BITS = 16
+
+
+def check_encoded(sq: SQFormat) -> None:
+    """Raises ValueError unless an encoder writes the format: mask "index", bank scales with a sign."""
+    check_choice("Mask", sq.mask, ("index",), of="an encoder")
+    check_choice("Sign of the bank scale", sq.bank_scale.signed, (True,), of="an encoder")
+    check_int("Outliers", sq.outliers, 1, sq.segment_size)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,9 @@ class EngineConfig:
     unpacking
         ``"parallel"``: a word of each stream per cycle. ``"serial"``: a byte per cycle, in a fraction of the
         gates.
+    encoder
+        Elements of X that are encoded per cycle, a power of two up to the segment and to the FP16 numbers in
+        a word: X may come as rows of FP16, too. None: only packed.
 
     Raises
     ------
@@ -89,6 +101,7 @@ class EngineConfig:
     n_max: int = 4096
     output_stages: int = 4
     unpacking: Literal["parallel", "serial"] = "parallel"
+    encoder: int | None = None
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -107,6 +120,15 @@ class EngineConfig:
             )
         if self.pe.acc_bits > RAW_BITS:
             raise ValueError(f"Accumulator must have 64 bits at most, not {self.pe.acc_bits}: lower K_max")
+        if self.encoder is not None:
+            check_encoded(self.pe.sq)
+            most = min(self.pe.sq.segment_size, self.numbers_per_word)
+            check_int("Encoder", self.encoder, 1, most, power_of_two=True)
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """Fields that have their usual value and go without saying."""
+        return frozenset({"encoder"} if self.encoder is None else ())
 
     @property
     def pe(self) -> PEConfig:
@@ -120,6 +142,11 @@ class EngineConfig:
     def scales_per_word(self) -> int:
         """Row scales in one word of a stream."""
         return self.axi_bits // _SCALE_BITS
+
+    @property
+    def numbers_per_word(self) -> int:
+        """FP16 numbers in one word of a stream."""
+        return self.axi_bits // _NUMBER_BITS
 
     @property
     def sq_banks_per_word(self) -> int:

@@ -17,12 +17,12 @@ from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..arith.serial_output_stage import SerialOutputStage
 from ..config import EngineConfig
-from ..engine.registers import Format, register
+from ..engine.registers import Format, Input, register
 from ..engine.result_lanes import SerialResultLanes
 from ..presets import engine_preset
 from .device import SerialDevice
 from .link import open_port
-from .packets import DTYPES, dense_packet, results, results_bytes, sq_packet
+from .packets import DTYPES, as_rows, dense_packet, results, results_bytes, row_packet, sq_packet
 from .rtl import Reply, RTLDevice
 
 __all__ = ["Device", "Engine", "EngineError", "PackedWeights", "Statistics", "as_format", "golden"]
@@ -204,8 +204,9 @@ class Engine:
         ----------
         x, w
             Operands in the engine's formats. Arrays of floats are quantized to them first, as
-            ``quantize_sq(x, config.pe.sq)`` and ``quantize_dense(w, config.pe.dense)`` do. `w` may be what
-            :meth:`pack` returned, of this engine or of one of the same configuration.
+            ``quantize_sq(x, config.pe.sq)`` and ``quantize_dense(w, config.pe.dense)`` do. An engine with an
+            encoder quantizes `x` itself, rounded to FP16, as ``quantize_sq`` does by the scale "saturating".
+            `w` may be what :meth:`pack` returned, of this engine or of one of the same configuration.
         output
             The format of results: a member of ``Format``, its name, or its value.
 
@@ -223,25 +224,42 @@ class Engine:
             raise ValueError("Engine must be open, but close() was called: make another one")
         output, pe = as_format(output), self._config.pe
         if isinstance(x, np.ndarray):
-            x = quantize_sq(x, pe.sq)
+            x = self._quantized(x)
         if isinstance(w, np.ndarray):
             w = quantize_dense(w, pe.dense)
         tensor = w.tensor if isinstance(w, PackedWeights) else w
         if isinstance(w, PackedWeights) and w.config != self._config:
             raise ValueError(f"Weights must be packed for {self._config}, not for {w.config}")
-        check_operands(x, tensor)
-        sq = sq_packet(self._config, x)
+        if isinstance(x, np.ndarray):  # rows for a device's encoder
+            w = w if isinstance(w, PackedWeights) else self.pack(tensor)
+            way, sq, (m, k) = Input.ROWS, row_packet(self._config, x), x.shape
+            if k != w.tensor.k:
+                raise ValueError(f"Both operands must have the same K, not {k} and {w.tensor.k}")
+        else:
+            check_operands(x, tensor)
+            way, sq, m, k = Input.PACKED, sq_packet(self._config, x), x.rows, x.k
         dense = w.packet if isinstance(w, PackedWeights) else dense_packet(self._config, tensor)
         if self._device is None:
+            assert not isinstance(x, np.ndarray)
             return golden(x, tensor, output)
-        return self._job(self._device, sq, dense, (x.rows, tensor.rows, x.k), output)
+        return self._job(self._device, sq, dense, (m, tensor.rows, k), output, way)
+
+    def _quantized(self, x: NDArray[np.floating[Any]]) -> SQTensor | NDArray[np.float16]:
+        """An array of floats as an SQ operand; for an encoder in hardware, as its rows of FP16."""
+        if self._config.encoder is None:
+            return quantize_sq(x, self._config.pe.sq)
+        rows = as_rows(x)
+        return rows if self._device else quantize_sq(rows, self._config.pe.sq, scale="saturating")
 
     def _job(
-        self, device: Device, sq: bytes, dense: bytes, sizes: tuple[int, int, int], output: Format
+        self, device: Device, sq: bytes, dense: bytes, sizes: tuple[int, int, int], output: Format, way: Input
     ) -> NDArray[Any]:
         config = self._config
         m, n, k = sizes
-        settings = {"M": m, "N": n, "K": k, "OUTPUT": output, "TIMEOUT": _REST, "CONTROL": 1}
+        settings = {"M": m, "N": n, "K": k, "OUTPUT": output, "TIMEOUT": _REST}
+        if config.encoder is not None:
+            settings["INPUT"] = way
+        settings["CONTROL"] = 1
         for name, value in settings.items():
             device.write(name, int(value))
         expected = results_bytes(config, m, n, output)
@@ -250,8 +268,8 @@ class Engine:
         beats = passes * config.block_tiles * -(-n // config.array.columns) * config.beats(k)
         # Every beat may take as many cycles as it has elements; twice as long is far too long.
         limit = 10_000 + 2 * (words + beats * config.pe.lanes)
-        if config.pe.output == "serial":
-            limit += m * n * _SERIAL_CYCLES
+        limit += len(sq) if way is Input.ROWS else 0  # an element per cycle, at least
+        limit += m * n * _SERIAL_CYCLES if config.pe.output == "serial" else 0
         room = expected // config.axi_bytes
         reply = device.run(sq, dense, passes=passes, room=room, cycles=limit)
         found = [name for name, bit in register("ERRORS").unpack(device.read("ERRORS")).items() if bit]

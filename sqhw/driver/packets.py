@@ -8,13 +8,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sw_reference.codes import checked_matrix
 from sw_reference.pack import pack_dense, pack_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..config import EngineConfig
 from ..engine.registers import Format
 
-__all__ = ["DTYPES", "dense_packet", "results", "results_bytes", "results_packet", "sq_packet"]
+__all__ = [
+    "DTYPES",
+    "as_rows",
+    "dense_packet",
+    "results",
+    "results_bytes",
+    "results_packet",
+    "row_packet",
+    "sq_packet",
+]
 
 DTYPES: dict[Format, Any] = {Format.FLOAT32: "<f4", Format.FLOAT16: "<f2", Format.INT64: "<i8"}
 """Elements of results in memory, little endian."""
@@ -30,6 +40,34 @@ def sq_packet(config: EngineConfig, tensor: SQTensor) -> bytes:
     _check("Rows", tensor.rows, config.m_max)
     _check("K", tensor.k, config.pe.k_max)
     return _packet(config, pack_sq(tensor), tensor.row_scale, config.array.rows)
+
+
+def as_rows(x: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
+    """Returns a matrix as FP16, rounded to nearest, ties to even.
+
+    Raises TypeError or ValueError if x is no matrix of finite numbers, or one is beyond FP16.
+    """
+    checked_matrix(x)
+    with np.errstate(over="ignore", under="ignore"):
+        rows = x.astype(np.float16, copy=False)
+    if not np.isfinite(rows).all():
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(rows))[0])
+        raise ValueError(
+            f"Row {row}, column {column}: an element must be a finite FP16, not {x[row, column]}"
+        )
+    return rows
+
+
+def row_packet(config: EngineConfig, x: NDArray[np.float16]) -> bytes:
+    """Returns the packet of rows [m, k] that an engine is to encode.
+
+    Raises ValueError if the engine has no encoder, or x exceeds a limit.
+    """
+    if config.encoder is None:
+        raise ValueError("Engine must have an encoder to take rows of numbers")
+    _check("Rows", len(x), config.m_max)
+    _check("K", x.shape[1], config.pe.k_max)
+    return np.pad(x.astype("<f2"), ((0, 0), (0, -x.shape[1] % config.numbers_per_word))).tobytes()
 
 
 def dense_packet(config: EngineConfig, tensor: DenseTensor) -> bytes:

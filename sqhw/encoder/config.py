@@ -10,10 +10,10 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
-from sw_reference.checks import check_choice, check_int, plain_numbers
+from sw_reference.checks import check_int, plain_numbers
 from sw_reference.format import LOW_MAX, DenseFormat, SQFormat
 
-from ..config import K_LIMIT, PEConfig
+from ..config import K_LIMIT, EngineConfig, PEConfig, check_encoded
 from ..layouts import sq_beat_layout
 from ..presets import PRESETS
 from .numbers import Limits, number_layout
@@ -24,6 +24,7 @@ __all__ = [
     "bank_layout",
     "encoded_layout",
     "encoder_preset",
+    "engine_encoder",
     "memory_bits",
     "named_layout",
     "row_layout",
@@ -62,9 +63,7 @@ class EncoderConfig:
         plain_numbers(self)
         if not isinstance(self.sq, SQFormat):
             raise TypeError(f"SQ format must be an SQFormat, not {self.sq!r}")
-        check_choice("Mask", self.sq.mask, ("index",), of="an encoder")
-        check_choice("Sign of the bank scale", self.sq.bank_scale.signed, (True,), of="an encoder")
-        check_int("Outliers", self.sq.outliers, 1, self.sq.segment_size)
+        check_encoded(self.sq)
         check_int("Elements", self.elements, 1, self.sq.segment_size, power_of_two=True)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
 
@@ -118,6 +117,12 @@ def encoder_preset(name: str) -> EncoderConfig:
     if name not in ENCODERS:
         raise ValueError(f"Encoder must be one of {', '.join(ENCODERS)}, not {name!r}")
     return ENCODERS[name]
+
+
+def engine_encoder(config: EngineConfig) -> EncoderConfig:
+    """Returns the encoder of an engine that has one."""
+    assert config.encoder is not None
+    return EncoderConfig(config.pe.sq, config.encoder, config.pe.k_max)
 
 
 def row_word_layout(config: EncoderConfig) -> data.StructLayout:

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from ..arith.repeated import repeated
 from ..layouts import read_layout
 
-__all__ = ["BlockRAM", "OperandBuffer"]
+__all__ = ["BlockRAM", "OperandBuffer", "room"]
 
 
 class BlockRAM(wiring.Component):
@@ -159,3 +159,12 @@ class OperandBuffer(wiring.Component):
         field = getattr(word, name)
         shared = isinstance(self._word[name].shape, data.ArrayLayout)
         return field[beat * len(field) // self._beats_per_word] if shared else field
+
+
+def room(m: Module, clear: Any, taken: Any, freed: Any, places: int, name: str) -> Any:
+    """Whether one of `places` is free: counts those taken and not yet freed."""
+    used = Signal(range(places + 1), name=f"{name}_used")
+    m.d.sync += used.eq(used + taken - freed)
+    with m.If(clear):
+        m.d.sync += used.eq(0)
+    return used != places

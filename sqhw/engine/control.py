@@ -9,7 +9,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import EngineConfig
-from .registers import Format, register
+from .registers import Format, Input, register
 
 __all__ = ["COUNTERS", "COUNTER_BITS", "Control", "Counters", "fatal_layout"]
 
@@ -69,12 +69,17 @@ class Control(wiring.Component):
             "format": 2,
             "beats": range(config.beats_max + 1),
         }
+        numbers = ["m", "n", "k", "format"]
+        # An engine with an encoder has one more: how X comes.
+        if config.encoder is not None:
+            numbers.append("input")
+            sizes["input"] = 1
         inputs = ("malformed", "leftover", "drained", "row_last", "word_last", "closed")
         outputs = ("start", "active", "abort", "close", "done", "busy")
         super().__init__(
             {
                 "command": In(data.StructLayout({"start": 1, "abort": 1, "recover": 1})),
-                **{name: In(32) for name in ("m", "n", "k", "format")},
+                **{name: In(32) for name in numbers},
                 "fatal": In(fatal_layout()),
                 **{name: In(1) for name in inputs},
                 **{name: Out(1) for name in outputs},
@@ -167,6 +172,8 @@ class Control(wiring.Component):
         config = self._config
         limits = ((self.m, config.m_max), (self.n, config.n_max), (self.k, config.pe.k_max))
         fits: Any = self.format <= max(Format)
+        if config.encoder is not None:
+            fits = fits & (self.input <= max(Input))
         for size, limit in limits:
             fits = fits & (size != 0) & (size <= limit)
         return fits
@@ -179,6 +186,7 @@ class Control(wiring.Component):
             self.job.n.eq(self.n),
             self.job.k.eq(self.k),
             self.job.format.eq(self.format),
+            *([] if self._config.encoder is None else [self.job.input.eq(self.input)]),
             self.job.beats.eq(banks << (pe.beats_per_bank.bit_length() - 1)),
         ]
 

@@ -18,13 +18,14 @@ from ..layouts import (
     sq_beat_layout,
     sq_word_layout,
 )
-from .buffers import OperandBuffer
+from .buffers import OperandBuffer, room
 from .control import COUNTERS, Control, Counters
 from .loader import Loader
 from .register_file import RegisterFile, register_bus, register_values
-from .registers import REGISTERS, Register, constants
+from .registers import Register, constants, registers_of
 from .result_lanes import RowSender
 from .results import Results
+from .row_loader import XLoader
 from .sequencer import Sequencer
 from .unpack import DenseRows, SQRows
 from .unpack_groups import DenseGroups, dense_rows
@@ -72,7 +73,7 @@ class EngineCore(wiring.Component):
             raise TypeError(f"Configuration must be an EngineConfig, not {config!r}")
         self._config = config
         self._more = more
-        self._registers = RegisterFile((*REGISTERS, *more))
+        self._registers = RegisterFile((*registers_of(config), *more))
         ports = {
             "sq": In(stream.Signature(input_word_layout(config.axi_bits))),
             "dense": In(stream.Signature(input_word_layout(config.axi_bits))),
@@ -142,6 +143,8 @@ class EngineCore(wiring.Component):
             self.interrupt.eq((value.INTERRUPT_STATUS & value.INTERRUPT_ENABLE).any()),
             registers.get.STATUS.eq(Cat(control.busy, control.abort, self.interrupt)),
         ]
+        if self._config.encoder is not None:
+            m.d.comb += control.input.eq(value.INPUT)
         m.d.comb += [
             getattr(registers.get, name).eq(number) for name, number in constants(self._config).items()
         ]
@@ -195,13 +198,15 @@ class EngineCore(wiring.Component):
             control.leftover.eq(sq.leftover | dense.leftover),
             results.write_row_scales.eq(sq.write_scales),
             results.write_column_scales.eq(dense.write_scales),
-            sq.room.eq(_room(m, start, sq.begun, results.block_done, 2, "blocks")),
+            sq.room.eq(room(m, start, sq.begun, results.block_done, 2, "blocks")),
             dense.room.eq(
-                _room(m, start, dense.begun, dense_buffer.released, 2, "tiles")
-                & _room(m, start, dense.begun, results.column_done, SCALE_TILES, "scales")
+                room(m, start, dense.begun, dense_buffer.released, 2, "tiles")
+                & room(m, start, dense.begun, results.column_done, SCALE_TILES, "scales")
             ),
             dense.more.eq(self._more_passes(m, control, dense.passed)),
         ]
+        if config.encoder is not None:
+            m.d.comb += sq.input.eq(control.job.input)
         return sq_buffer, dense_buffer
 
     def _side(
@@ -214,9 +219,10 @@ class EngineCore(wiring.Component):
         *,
         beats_per_word: int,
         **sizes: int,
-    ) -> tuple[Loader, OperandBuffer]:
+    ) -> tuple[Any, OperandBuffer]:
         """An operand's loader, and the buffer that it fills."""
-        m.submodules[f"{name}_loader"] = loader = Loader(self._config, rows, **sizes)
+        kind = XLoader if name == "sq" and self._config.encoder is not None else Loader
+        m.submodules[f"{name}_loader"] = loader = kind(self._config, rows, **sizes)
         m.submodules[f"{name}_buffer"] = buffer = OperandBuffer(
             word,
             beat,
@@ -288,12 +294,3 @@ class EngineCore(wiring.Component):
         moves = Cat(stream.valid & stream.ready for stream in (self.sq, self.dense, self.y)).any()
         m.d.sync += rest.eq(Mux(moves | ~control.active, 0, rest + ~rest.all()))
         m.d.comb += control.fatal.timeout.eq((limit != 0) & (rest >= limit))
-
-
-def _room(m: Module, clear: Any, taken: Any, freed: Any, places: int, name: str) -> Any:
-    """Whether one of `places` is free: counts those taken and not yet freed."""
-    used = Signal(range(places + 1), name=f"{name}_used")
-    m.d.sync += used.eq(used + taken - freed)
-    with m.If(clear):
-        m.d.sync += used.eq(0)
-    return used != places

@@ -14,7 +14,36 @@ from .gearboxes import Gearbox, SerialGearbox
 from .unpack import DenseRows, SQRows
 from .unpack_groups import DenseGroups
 
-__all__ = ["Loader"]
+__all__ = ["Loader", "loader_members"]
+
+
+def loader_members(
+    config: EngineConfig,
+    word: Any,
+    *,
+    vectors: int,
+    block_tiles: int,
+    block_words: int,
+    scale_blocks: int,
+    count_max: int,
+) -> dict[str, Any]:
+    """Returns the members of a :class:`Loader` that writes words of a layout."""
+    scales = scale_blocks * block_tiles * scale_words(config, vectors)
+    return {
+        "i": In(stream.Signature(input_word_layout(config.axi_bits))),
+        "k": In(range(config.pe.k_max + 1)),
+        "count": In(range(count_max + 1)),
+        **{name: In(1) for name in ("start", "more", "room", "abort")},
+        **{name: Out(1) for name in ("passed", "begun", "loaded", "early", "late", "scale", "leftover")},
+        "write": Out(
+            data.StructLayout(
+                {"enable": vectors, "address": range(2 * block_words), "data": Shape.cast(word).width}
+            )
+        ),
+        "write_scales": Out(
+            data.StructLayout({"enable": 1, "address": range(scales), "data": config.axi_bits})
+        ),
+    }
 
 
 class Loader(wiring.Component):
@@ -89,26 +118,16 @@ class Loader(wiring.Component):
         self._block_tiles = block_tiles
         self._block_words = block_words
         self._scale_words = scale_blocks * block_tiles * scale_words(config, vectors)
-        word = Shape.cast(rows.word.shape()).width
         super().__init__(
-            {
-                "i": In(stream.Signature(input_word_layout(config.axi_bits))),
-                "k": In(range(config.pe.k_max + 1)),
-                "count": In(range(count_max + 1)),
-                **{name: In(1) for name in ("start", "more", "room", "abort")},
-                **{
-                    name: Out(1)
-                    for name in ("passed", "begun", "loaded", "early", "late", "scale", "leftover")
-                },
-                "write": Out(
-                    data.StructLayout({"enable": vectors, "address": range(2 * block_words), "data": word})
-                ),
-                "write_scales": Out(
-                    data.StructLayout(
-                        {"enable": 1, "address": range(self._scale_words), "data": config.axi_bits}
-                    )
-                ),
-            }
+            loader_members(
+                config,
+                rows.word.shape(),
+                vectors=vectors,
+                block_tiles=block_tiles,
+                block_words=block_words,
+                scale_blocks=scale_blocks,
+                count_max=count_max,
+            )
         )
 
     def elaborate(self, platform: object) -> Any:

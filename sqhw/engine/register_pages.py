@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .registers import ADDRESS_BITS, REGISTERS, Format, Register
+from .registers import ADDRESS_BITS, ENCODER_REGISTERS, REGISTERS, Format, Input, Register
 
 __all__ = ["c_header", "markdown"]
 
 
 def markdown(dma: Sequence[Register]) -> str:
-    """Returns docs/registers.md: the registers of the engine, and those of its DMA."""
+    """Returns docs/registers.md: the registers of the engine, of its encoder, and of its DMA."""
     lines = [
         "# Registers of the engine",
         "",
@@ -23,11 +23,15 @@ def markdown(dma: Sequence[Register]) -> str:
         "",
         *_table(REGISTERS),
         "",
+        "An engine with an encoder (`sqhw verilog engine --encoder`) has these too:",
+        "",
+        *_table(ENCODER_REGISTERS),
+        "",
         "An engine that reads and writes memory by itself (`sqhw verilog dma`) has these too:",
         "",
         *_table(dma),
     ]
-    for register in (*REGISTERS, *dma):
+    for register in (*REGISTERS, *ENCODER_REGISTERS, *dma):
         if len(register.fields) == 1:
             continue
         lines += ["", f"## {register.name}", "", "| bits | field | |", "|---|---|---|"]
@@ -44,13 +48,14 @@ def _table(registers: Iterable[Register]) -> list[str]:
 
 
 def c_header(dma: Sequence[Register]) -> str:
-    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT; those of the DMA too."""
+    """Returns a C header: offsets, positions and masks of fields, values of OUTPUT and INPUT; those of the
+    encoder and of the DMA too."""
     lines = [
         "/* Registers of the sqhw engine. Made by `sqhw registers`; do not edit by hand. */",
         "#ifndef SQ_ENGINE_REGISTERS_H",
         "#define SQ_ENGINE_REGISTERS_H",
     ]
-    for register in (*REGISTERS, *dma):
+    for register in (*REGISTERS, *ENCODER_REGISTERS, *dma):
         lines += ["", f"/* {register.access_text}: {register.text} */"]
         lines.append(f"#define SQ_ENGINE_{register.name} 0x{register.offset:02X}u")
         if len(register.fields) == 1:
@@ -61,5 +66,6 @@ def c_header(dma: Sequence[Register]) -> str:
             lines.append(f"#define {name}_MASK 0x{((1 << field.bits) - 1) << register.shift(field.name):X}u")
     lines.append("")
     lines += [f"#define SQ_ENGINE_OUTPUT_{output.name} {output.value}u" for output in Format]
+    lines += [f"#define SQ_ENGINE_INPUT_{way.name} {way.value}u" for way in Input]
     lines += ["", "#endif"]
     return "\n".join(lines) + "\n"

@@ -11,13 +11,16 @@ from ..config import EngineConfig
 
 __all__ = [
     "ADDRESS_BITS",
+    "ENCODER_REGISTERS",
     "IDENTITY",
     "REGISTERS",
     "Field",
     "Format",
+    "Input",
     "Register",
     "constants",
     "register",
+    "registers_of",
     "whole",
 ]
 
@@ -37,6 +40,13 @@ class Format(IntEnum):
     FLOAT32 = 0
     FLOAT16 = 1
     INT64 = 2
+
+
+class Input(IntEnum):
+    """How X comes: the INPUT register's values."""
+
+    PACKED = 0
+    ROWS = 1
 
 
 @dataclass(frozen=True)
@@ -185,8 +195,12 @@ REGISTERS: tuple[Register, ...] = (
             Field("sq_late", 1, "The SQ packet did not end with its last word. The job was ended."),
             Field("dense_early", 1, "A dense packet ended before its last word. The job was ended."),
             Field("dense_late", 1, "A dense packet did not end with its last word. The job was ended."),
-            Field("malformed", 1, "A row of results was flagged: a malformed bank. The job went on."),
-            Field("dimensions", 1, "A start with M, N, K or OUTPUT out of range. Nothing was begun."),
+            Field(
+                "malformed",
+                1,
+                "A row of results was flagged: a malformed bank, NaN or infinity. The job went on.",
+            ),
+            Field("dimensions", 1, "A start with M, N, K, OUTPUT or INPUT out of range. Nothing was begun."),
             Field("busy", 1, "A start while a job ran, or while streams were discarded. Nothing was begun."),
             Field("aborted", 1, "A job was ended by `abort`."),
             Field("leftover", 1, "An operand's stream goes on behind the job's packets. The job went on."),
@@ -236,12 +250,25 @@ REGISTERS: tuple[Register, ...] = (
 )
 
 
+ENCODER_REGISTERS: tuple[Register, ...] = (
+    whole("ENCODER", 0x24, "ro", "Elements of X that are encoded per cycle.", 8),
+    whole("INPUT", 0x68, "rw", "X comes: 0 packed, 1 as rows of FP16."),
+)
+"""They follow the others in an engine with an encoder."""
+
+
+def registers_of(config: EngineConfig) -> tuple[Register, ...]:
+    """Returns the registers of an engine."""
+    return REGISTERS if config.encoder is None else (*REGISTERS, *ENCODER_REGISTERS)
+
+
 def register(name: str) -> Register:
     """Returns the register called `name`; raises ValueError if there is none."""
-    for candidate in REGISTERS:
+    known = (*REGISTERS, *ENCODER_REGISTERS)
+    for candidate in known:
         if candidate.name == name:
             return candidate
-    raise ValueError(f"Register must be one of {', '.join(r.name for r in REGISTERS)}, not {name!r}")
+    raise ValueError(f"Register must be one of {', '.join(r.name for r in known)}, not {name!r}")
 
 
 def constants(config: EngineConfig) -> dict[str, int]:
@@ -270,4 +297,4 @@ def constants(config: EngineConfig) -> dict[str, int]:
         "M_MAX": config.m_max,
         "N_MAX": config.n_max,
         "K_MAX": pe.k_max,
-    }
+    } | ({} if config.encoder is None else {"ENCODER": config.encoder})

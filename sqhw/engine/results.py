@@ -9,7 +9,13 @@ from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import RAW_BITS, EngineConfig
-from ..layouts import output_row_layout, scale_words, tile_layout, tile_row_layout
+from ..layouts import (
+    flagged_scales_layout,
+    output_row_layout,
+    scale_words,
+    tile_layout,
+    tile_row_layout,
+)
 from .registers import Format
 from .result_lanes import ResultLanes, SerialResultLanes, mark_layout
 
@@ -59,7 +65,11 @@ class Results(wiring.Component):
                 "i": In(stream.Signature(tile_row_layout(array))),
                 "tile": In(stream.Signature(tile_layout(config))),
                 "format": In(2),
-                "write_row_scales": In(write(self._row_words)),
+                "write_row_scales": In(
+                    write(self._row_words)
+                    if config.encoder is None
+                    else flagged_scales_layout(config, self._row_words)
+                ),
                 "write_column_scales": In(write(self._column_words)),
                 "o": Out(stream.Signature(output_row_layout(config))),
                 **{name: Out(1) for name in ("column_done", "block_done", "flagged", "idle")},
@@ -72,6 +82,9 @@ class Results(wiring.Component):
         lanes = SerialResultLanes(config) if config.pe.output == "serial" else ResultLanes(config)
         tile, waiting = self._tiles(m)
         row = Signal(range(config.array.rows))
+        error = self.i.p.error
+        if config.encoder is not None:  # scales come with flags of their rows
+            error = error | self._flag(m, tile, row)
         step = Signal(range(config.array.columns // config.output_stages))
         raw, wanted, advance = Signal(name="raw"), Signal(name="wanted"), Signal(name="advance")
         last_step, inside = Signal(name="last_step"), Signal(name="inside")
@@ -82,7 +95,7 @@ class Results(wiring.Component):
             advance.eq((~self.o.valid | self.o.ready) & lanes.ready),
             last_step.eq(raw | (step == last_index)),
             self.i.ready.eq(waiting & (~wanted | advance & last_step)),
-            self.flagged.eq(self.i.valid & self.i.ready & wanted & self.i.p.error),
+            self.flagged.eq(self.i.valid & self.i.ready & wanted & error),
             self.idle.eq(~waiting & ~inside & ~self.o.valid),
         ]
         with m.If(self.i.valid & waiting & wanted & advance):
@@ -95,7 +108,7 @@ class Results(wiring.Component):
             mark.done.eq(last_step),
             mark.columns.eq(tile.columns),
             mark.words.eq(self._words(tile.columns)),
-            mark.error.eq(self.i.p.error),
+            mark.error.eq(error),
             mark.last.eq(tile.last & (row == tile.rows)),
         ]
         valid = self.i.valid & waiting & wanted
@@ -120,6 +133,21 @@ class Results(wiring.Component):
             self.block_done.eq(gone & tile.block_done),
         ]
         return tile, tiles.r_rdy
+
+    def _flag(self, m: Module, tile: Any, row: Any) -> Any:
+        """Whether the encoder flagged a row of the tile."""
+        per_word, write = self._config.scales_per_word, self.write_row_scales
+        m.submodules.row_flags = flags = memory.Memory(shape=per_word, depth=self._row_words, init=[])
+        port = flags.write_port()
+        read = flags.read_port(domain="comb")
+        log = per_word.bit_length() - 1
+        m.d.comb += [
+            port.addr.eq(write.address),
+            port.data.eq(write.flags),
+            port.en.eq(write.enable),
+            read.addr.eq(tile.row_scales + (row >> log)),
+        ]
+        return read.data.bit_select(row[:log], 1)
 
     def _words(self, columns: Any) -> Any:
         """Words of a row's results, less one, from their number, less one."""

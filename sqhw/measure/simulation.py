@@ -43,8 +43,9 @@ def measure(preset: str, cocotb: Path, *, begin: Begin, command: str) -> dict[st
         If there is no such report, or a tool is missing or fails.
     """
     known = json.loads(cocotb.read_text()) if cocotb.exists() else {}
-    other = [row for row in known.get("rows", ()) if row["test"] == "undisturbed"]
-    if not other or known.get("preset") != preset:
+    rows = known.get("rows", ())
+    other = [row for row in rows if (row["preset"], row["test"]) == (preset, "undisturbed")]
+    if not other:
         raise ToolError(
             f"{cocotb} must be a report of engine {preset}: run `sqhw sim engine --preset {preset}`"
         )

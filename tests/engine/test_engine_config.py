@@ -9,7 +9,7 @@ import pytest
 from sqhw.config import ArrayConfig, EngineConfig
 from sqhw.dma.registers import DMA_REGISTERS
 from sqhw.engine.register_pages import c_header, markdown
-from sqhw.engine.registers import REGISTERS, register
+from sqhw.engine.registers import REGISTERS, register, registers_of
 from sqhw.layouts import buffer_bits
 from sqhw.presets import ENGINE_PRESETS, PRESETS, engine_preset
 from sw_reference.format import DenseFormat
@@ -17,6 +17,7 @@ from sw_reference.llm import LAYERS
 
 ROOT = Path(__file__).parents[2]
 BIG = ENGINE_PRESETS["8x8"]
+LEAN = ENGINE_PRESETS["lean"].pe
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,15 @@ BIG = ENGINE_PRESETS["8x8"]
             {"array": ArrayConfig(replace(PRESETS["default"], k_max=1 << 20), 8, 8)},
             "Accumulator must have 64 bits at most, not 72: lower K_max",
         ),
+        ({"encoder": 8}, "Mask must be 'index' in an encoder, not 'bitmap'"),
+        (
+            {"array": ArrayConfig(LEAN, 8, 8), "encoder": 16},
+            "Encoder must be a power of two from 1 to 8, not 16",
+        ),
+        (
+            {"array": ArrayConfig(LEAN, 8, 8), "axi_bits": 1024, "encoder": 64},
+            "Encoder must be a power of two from 1 to 32, not 64",
+        ),
     ],
 )
 def test_refuses(changes, message):
@@ -55,7 +65,7 @@ def test_refuses_other_types():
 
 def test_presets_by_name():
     assert engine_preset("8x8") is BIG
-    names = "tiny, 2x2, 8x8, lean, decode, imported, fine"
+    names = "tiny, 2x2, 8x8, lean, decode, imported, fine, encoder"
     with pytest.raises(ValueError, match=f"^Engine preset must be one of {names}, not '4x4'$"):
         engine_preset("4x4")
 
@@ -93,9 +103,10 @@ def test_derived_sizes():
 
 
 def test_registers_do_not_overlap():
-    assert len({r.offset for r in REGISTERS}) == len(REGISTERS)
-    assert len({r.name for r in REGISTERS}) == len(REGISTERS)
-    assert all(r.offset % 4 == 0 and r.bits <= 32 for r in REGISTERS)
+    known = registers_of(ENGINE_PRESETS["encoder"])
+    assert registers_of(BIG) == REGISTERS == known[: len(REGISTERS)]
+    assert len({r.offset for r in known}) == len({r.name for r in known}) == len(known) == len(REGISTERS) + 2
+    assert all(r.offset % 4 == 0 and r.bits <= 32 for r in known)
     assert register("ARRAY").unpack(register("ARRAY").pack(columns=3, lanes=16)) == {
         "rows": 0,
         "columns": 3,
