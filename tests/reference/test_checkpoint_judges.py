@@ -75,24 +75,29 @@ def test_awq():
     assert (got.T.astype(np.float32) == want).sum() == k * n
 
 
+@pytest.mark.parametrize("act_order", [False, True])
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_gptq(bits, symmetric):
-    """What it packs, and what comes of it when an identity is multiplied."""
+def test_gptq(bits, symmetric, act_order):
+    """What it packs, and what comes of it when an identity is multiplied; in act-order too."""
     import torch
 
-    judge = alone("auto_gptq", "nn_modules/qlinear/qlinear_cuda_old.py")
+    judge = alone("auto_gptq", "nn_modules/qlinear/qlinear_cuda.py")
     rng, n, k, group, top = np.random.default_rng(SEED), 64, 128, 32, (1 << bits) - 1
     scales = rng.uniform(0.1, 0.3, (n, k // group)).astype(np.float16).astype(np.float32) * (16 / (1 << bits))
     middle = (top + 1) // 2
     zeros = np.full(scales.shape, middle) if symmetric else rng.integers(middle - 2, middle + 3, scales.shape)
     codes = np.clip(np.rint(rng.normal(middle, top / 6, (n, k))), 0, top)
-    spread = [np.repeat(a, group, axis=1) for a in (scales, zeros)]
+    g_idx = np.arange(k, dtype=np.int32) // np.int32(group)
+    g_idx = rng.permutation(g_idx) if act_order else g_idx
+    spread = [a[:, g_idx] for a in (scales, zeros)]
     linear = torch.nn.Linear(k, n, bias=False)
     linear.weight.data = torch.tensor((spread[0] * (codes - spread[1])).astype(np.float32))
     layer = judge.QuantLinear(bits, group, k, n, False, weight_dtype=torch.float32)
-    layer.pack(linear, *(torch.tensor(a.astype(np.float32)) for a in (scales, zeros)), None)
+    layer.pack(linear, *(torch.tensor(a.astype(np.float32)) for a in (scales, zeros)), torch.tensor(g_idx))
     want = layer(torch.eye(k)).detach().numpy()
-    matrix = gptq(*(getattr(layer, name).numpy() for name in ("qweight", "qzeros", "scales")))
-    assert matrix.part(WHOLE).codes.tolist() == (codes - middle).tolist()
-    assert (matrix.part(WHOLE).values().T.astype(np.float32) == want).sum() == k * n
+    matrix = gptq(*(getattr(layer, name).numpy() for name in ("qweight", "qzeros", "scales", "g_idx")))
+    order = np.arange(k) if matrix.order is None else matrix.order
+    assert (matrix.order is not None) == act_order
+    assert matrix.grouped(WHOLE).codes.tolist() == (codes - middle)[:, order].tolist()
+    assert (matrix.values(WHOLE).T.astype(np.float32) == want).sum() == k * n
