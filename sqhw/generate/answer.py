@@ -37,6 +37,8 @@ class Setting:
         The format of activations, and the group of weights.
     engine
         The engine that computes the linear layers; None for the golden model.
+    backend
+        Where the engine is, see :class:`~sqhw.driver.engine.Engine`.
     head
         Whether the output head is one of these layers.
     """
@@ -45,6 +47,7 @@ class Setting:
     prompts: tuple[tuple[int, ...], ...]
     pe: PEConfig
     engine: EngineConfig | None = None
+    backend: str = "rtl"
     head: bool = False
 
     @property
@@ -52,8 +55,8 @@ class Setting:
         """Where the answer is kept: named by the content of all that it depends on."""
         path = self.model.path
         config = as_parameters(self.engine or self.pe)
-        size = path.stat().st_size
-        content = [path.name, size, self.prompts, config, self.head, cache.sources(__name__)]
+        model = [path.name, path.stat().st_size]
+        content = [*model, self.prompts, config, self.backend, self.head, cache.sources(__name__)]
         return FOLDER / f"{cache.key(content)}.json"
 
 

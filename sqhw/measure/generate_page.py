@@ -34,19 +34,29 @@ def lines(steps: Sequence[Record]) -> list[str]:
 
 def summary(report: Record) -> list[str]:
     """Lines behind the text of an answer."""
+    engine = "the engine at the port" if "at_line" in report else "the emitted Verilog"
     found = [
-        f"{report['compared']:,} sums of the emitted Verilog compared with the golden model's, 0 differ",
+        f"{report['compared']:,} sums of {engine} compared with the golden model's, 0 differ",
         f"prompt: {report['cycles_prefill_per_token']:,.0f} cycles per token, "
         f"{report['utilization_prefill']:.1%} of the peak",
     ]
     if report["cycles_decode_per_token"] is None:
         return found
+    found.append(
+        f"decoding: {report['cycles_decode_per_token']:,.0f} cycles, "
+        f"{report['bytes_per_token'] / 1e6:.1f} MB per token, "
+        f"{report['stream_share_decode']:.1%} of the weights' stream"
+    )
+    if "at_line" in report:
+        line = report["at_line"]
+        return [
+            *found,
+            f"at {line['baudrate']:,} baud, {line['bytes_per_second']:,.0f} bytes per second: "
+            f"{line['seconds_per_token']:,.0f} seconds per token",
+        ]
     at = report["at_clock"]
     return [
         *found,
-        f"decoding: {report['cycles_decode_per_token']:,.0f} cycles, "
-        f"{report['bytes_per_token'] / 1e6:.1f} MB per token, "
-        f"{report['stream_share_decode']:.1%} of the weights' stream",
         f"at {at['mhz']:g} MHz and {at['gigabytes_per_second']:g} GB/s of weights: "
         f"{at['tokens_per_second']:.0f} tokens per second",
     ]

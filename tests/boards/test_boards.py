@@ -30,7 +30,8 @@ def test_board_by_name():
     assert board("ulx3s").title == "ULX3S 85F"
     with pytest.raises(ValueError) as caught:
         board("de0")
-    assert str(caught.value) == ("Board must be 'ulx3s', 'orangecrab', 'icebreaker' or 'arty-a7', not 'de0'")
+    names = "'ulx3s', 'ulx3s-imported', 'orangecrab', 'icebreaker' or 'arty-a7'"
+    assert str(caught.value) == f"Board must be {names}, not 'de0'"
 
 
 class Plan:

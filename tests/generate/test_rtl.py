@@ -30,7 +30,7 @@ def test_the_verilog_gives_the_golden_models_answer(tmp_path, monkeypatch, name,
     monkeypatch.chdir(tmp_path)
     config, head = replace(CONFIGS[name], n_max=256), name == "offsets"
     file = GGUFFile(tiny_gguf(tmp_path / "model.gguf", kind, Q8_0))
-    whole = Setting(file, PROMPTS, config.pe, None, head)
+    whole = Setting(file, PROMPTS, config.pe, head=head)
     golden = answered(whole, None)
     outputs = OUTPUTS * (sum(map(len, PROMPTS)) + 2 * (TOKENS - 1))
     outputs += 2 * 2 * TOKENS * CONFIG.vocabulary if head else 0

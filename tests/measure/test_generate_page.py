@@ -53,6 +53,10 @@ def test_the_summary():
         "at 100 MHz and 12.8 GB/s of weights: 213 tokens per second",
     ]
     assert len(summary(REPORT | {"cycles_decode_per_token": None})) == 2
+    line = {"baudrate": 1000000, "bytes_per_second": 1e5, "seconds_per_token": 580.0}
+    first, *_, last = summary(REPORT | {"at_line": line})
+    assert first == "12,345 sums of the engine at the port compared with the golden model's, 0 differ"
+    assert last == "at 1,000,000 baud, 100,000 bytes per second: 580 seconds per token"
 
 
 def test_the_page_of_an_answer():
