@@ -9,11 +9,33 @@ from ..generate.linear import RULE
 from .accuracy_page import COLUMNS, conditions
 from .tables import Columns, Record, markdown, rows
 
-__all__ = ["REPORTS", "page", "rule"]
+__all__ = ["BOTH", "REPORTS", "page", "rule"]
 
 REPORTS = ("imported", "losses")
 
 _SHOWN = ("KL x 100", "perplexity", "against float", "against W8 A8", "hardware")
+
+BOTH = "A 4/32 e3m2s index, W int4 g32 linear8 6/32 index, GPTQ smooth"
+"""The scheme of the preset ``both``."""
+_GOALS: tuple[tuple[str, str, dict[str, float]], ...] = (
+    (
+        "lean",
+        "imported, A 2/32 e3m2s index",
+        {"bits_activation": 4.8, "kl_x100": 4.9, "int8_percent": 2.2},
+    ),
+    ("fine", "imported, A 4/32 e3m2s index", {"bits_activation": 5.4, "kl_x100": 3.2, "int8_percent": 0.5}),
+    ("both", BOTH, {"bits_activation": 6, "bits_weight": 6, "kl_x100": 5.4}),
+)
+"""Preset, its scheme, and the most that it should have of each."""
+_ASPECTS = {
+    "bits_activation": ("bits of activations", "{bits_activation:.4g}"),
+    "bits_weight": ("bits of weights", "{bits_weight:.4g}"),
+    "kl_x100": ("KL x 100", "{kl_x100:.2f} ± {kl_error:.2f}"),
+    "int8_percent": (
+        "percent of perplexity above W8 A8",
+        "{int8_percent:+.2f} ± {int8_standard_error:.2f}",
+    ),
+}
 
 _TEXT = """# Accuracy with a checkpoint's own weights
 
@@ -55,7 +77,21 @@ def page(report: Record, losses: Record) -> str:
         **{name: COLUMNS[name] for name in _SHOWN},
     }
     table = "\n".join(markdown(*rows([*lines, _in_verilog(losses)], columns)))
-    return f"{_TEXT}\n{conditions(report)}\n\n{table}"
+    return f"{_TEXT}\n{conditions(report)}\n\n{table}\n\n## Goals\n\n{_goals(report)}"
+
+
+def _goals(report: Record) -> str:
+    """What the presets should have, and what they have."""
+    by_name = {row["scheme"]: row for row in report["rows"]}
+    lines = []
+    for preset, scheme, limits in _GOALS:
+        row = by_name.get(scheme)
+        for aspect, most in limits.items():
+            title, text = _ASPECTS[aspect]
+            found = text.format_map(row) if row else "not measured"
+            reached = ("yes" if row[aspect] <= most else "no") if row else ""
+            lines.append([f"`{preset}`: {title}", f"{most:g}", found, reached])
+    return "\n".join(markdown(["goal", "at most", "measured", "reached"], lines))
 
 
 def _in_verilog(losses: Record) -> Record:
