@@ -27,13 +27,20 @@ PRESETS: dict[str, PEConfig] = {
         lanes=32,
         outlier_lanes=4,
     ),
+    "both": PEConfig(
+        SQFormat(32, 4, "int8", "index", "e3m2s"),
+        DenseFormat(4, 32, 6, 32, "linear8", mask="index"),
+        lanes=32,
+        outlier_lanes=4,
+    ),
 }
 """Design points by name.
 
 ``default``: dense INT4 lanes, a gated FP16 outlier lane, a bitmap. 16 elements per bank, 1 FP16 outlier,
 which has a range of its own and leaves its bank's scale alone. ``lean``: fewest bits per element (4.75) and
 smallest array, 2 INT8 outliers by index in 32 elements, a narrow bank scale. ``fine``: 4 outliers, 5.31
-bits, where activations must lose no more than INT8 ones do. ``tiny``: the smallest useful one, 1 INT8
+bits, where activations must lose no more than INT8 ones do. ``both``: the same with outliers of the dense
+operand too, 6 by index in 32 elements, 5.94 bits: SQ x SQ. ``tiny``: the smallest useful one, 1 INT8
 outlier with a bitmap, a bank in two beats, a serial output stage. ``paper``: the configuration of the
 paper's area claim, in-band mask, s = 0.75, INT8 high codes and INT8 dense operand. All have a lane for every
 outlier of a beat, so that none stalls for outliers.
@@ -52,6 +59,7 @@ ARRAYS: dict[str, ArrayConfig] = {
     "tiny": ArrayConfig(PRESETS["tiny"], 2, 2),
     "lean": ArrayConfig(PRESETS["lean"], 8, 8),
     "fine": ArrayConfig(PRESETS["fine"], 8, 8),
+    "both": ArrayConfig(PRESETS["both"], 8, 8),
 }
 """Design points by name: units of the presets of the same name. ``tiny`` is for quick tests."""
 

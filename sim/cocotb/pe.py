@@ -36,6 +36,7 @@ PLAN: dict[str, dict[str, Any]] = {
     "paper": {"sq_operand": "weights", "policies": _LARGEST, "share": 4},
     "lean": {"sq_operand": "activations", "policies": _LARGEST, "share": 3},
     "fine": {"sq_operand": "activations", "policies": _LARGEST, "share": 3},
+    "both": {"sq_operand": "activations", "policies": _LARGEST, "share": 6},
 }
 """How each preset meets the captured activations and weights."""
 

@@ -21,6 +21,7 @@ from .decoder import DECODER_BUGS, Bug, DecoderProof
 from .engine_claims import ENGINE_PROOFS
 from .index import INDEX_BUGS, IndexProof
 from .long_decoder import LongDecoderProof
+from .meetings import MEETING_BUGS, MeetingProof
 from .operands import JoinProof, PEScalesProof
 from .prove import Build, Proof
 from .streams import AXIResultProof, PEResultProof, PETokenProof
@@ -39,6 +40,16 @@ CONFIGS: dict[str, PEConfig] = {
 """What proofs are about: the presets, and what the presets do not have."""
 
 _INDEX = PEConfig(SQFormat(8, 2, "int8", "index", "e1m0s", 4), DenseFormat(4), 8, 4, 32)
+
+_MEETINGS: dict[str, PEConfig] = {
+    "row near": PEConfig(
+        SQFormat(8, 2, "int8", "index", "e1m0s"), DenseFormat(4, None, 2, 4, mask="index"), 8, 2, 32
+    ),
+    "column near": PEConfig(
+        SQFormat(8, 2, "int8", "index", "e1m0s", 4), DenseFormat(4, None, 2, 8, mask="index"), 8, 4, 32
+    ),
+}
+"""Outliers of both operands, of which either has fewer slots."""
 
 _STEPS = ("default", "engine 8x8", "tiny", "paper", "steps", "no outliers", "all outliers")
 
@@ -69,6 +80,21 @@ _LONG_BUGS: dict[str, Iterable[str]] = {
 
 def _index_with_bug(bug: str) -> Build:
     return lambda: IndexProof(_INDEX, bug=bug)
+
+
+def _meeting(name: str) -> Proof:
+    config = _MEETINGS[name]
+    return Proof(
+        f"meetings[{name}]",
+        "a slot of one operand meets the sum of the nibbles of all slots of the other that name its element",
+        lambda: MeetingProof(config),
+        depth=2,
+        bugs={label: _meeting_with_bug(config, label) for label in MEETING_BUGS},
+    )
+
+
+def _meeting_with_bug(config: PEConfig, bug: str) -> Build:
+    return lambda: MeetingProof(config, bug=bug)
 
 
 def _long_decoder(name: str) -> Proof:
@@ -130,6 +156,7 @@ PROOFS: tuple[Proof, ...] = (
         depth=2,
         bugs={label: _index_with_bug(label) for label in INDEX_BUGS},
     ),
+    *(_meeting(name) for name in _MEETINGS),
     Proof(
         "buffer",
         "a stream buffer gives every word once, in order, and holds it until it is taken",

@@ -118,6 +118,13 @@ def one_step(outliers: int, lanes: int) -> PEConfig:
     return PEConfig(sq, dense, lanes, outliers * max(1, lanes // 32))
 
 
+def _two_sided(lanes: int) -> PEConfig:
+    """Outliers of the dense operand too, 6 by index in each 32 of its elements."""
+    config = one_step(4, lanes)
+    dense = replace(config.dense, outliers=6, bank=min(32, lanes), mask="index")
+    return replace(config, dense=dense)
+
+
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
@@ -128,6 +135,7 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "lean": lambda lanes: one_step(2, lanes),
     "lean-long": lambda lanes: replace(one_step(2, lanes), pipeline="long"),
     "fine": lambda lanes: one_step(4, lanes),
+    "both": _two_sided,
 }
 """SQ hardware by family, given the lanes."""
 
@@ -143,6 +151,7 @@ FAMILIES: dict[str, Family] = {
     "lean": Family("SQ lean (2 INT8 by index) x INT4"),
     "lean-long": Family("SQ lean (2 INT8 by index) x INT4, long pipeline"),
     "fine": Family("SQ fine (4 INT8 by index) x INT4"),
+    "both": Family("SQ x SQ (4 and 6 INT8 by index)"),
     "w4a4": Family("INT4 x INT4", 4, _GROUP_BITS),
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
     "w6a6": Family("INT6 x INT6", 6, 6),
@@ -197,7 +206,7 @@ _MX = ("mxfp4", "mxint8")
 _ARRAY = (8, 8)
 
 MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
-    (32, _ARRAY): ("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX, "sq-sq"),
+    (32, _ARRAY): ("lean", "fine", "both", *_LINEAR, *_COMPARED, "if4", *_MX, "sq-sq"),
     (16, _ARRAY): (
         *("sq", "sq-int8", "sq-dense", *_W4, *_COMPARED, "fp16"),
         *("paper", "w6a6", "w6a6-pairs"),

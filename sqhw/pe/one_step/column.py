@@ -12,7 +12,7 @@ from ...layouts import dense_beat_layout
 from ..dense_lanes import pair_sums
 from .broadcasts import one_step_column_layout
 from .lanes import dual_picks
-from .meetings import column_slots, merged, not_places
+from .meetings import column_slots, merged, places
 from .offset import offset_picks
 from .schedule import OneStepSchedule
 
@@ -80,7 +80,7 @@ class OneStepColumnSide(wiring.Component):
             column.index.eq(beat.index),
             column.high.eq(delay(m, beat.high, at.start, name="high")),
             *(
-                select.eq(not_places(index, slots.segment))
+                select.eq(~places(index, slots.segment))
                 for select, index in zip(column.not_select, beat.index, strict=True)
             ),
             *(

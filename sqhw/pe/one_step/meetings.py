@@ -22,7 +22,7 @@ __all__ = [
     "column_slots",
     "merged",
     "merged_layout",
-    "not_places",
+    "places",
     "row_is_near",
     "row_slots",
     "same_element",
@@ -67,9 +67,9 @@ def row_is_near(row: Slots, column: Slots) -> bool:
     return row.total <= column.total
 
 
-def not_places(index: Any, segment: int) -> Value:
-    """Returns the position of an index, one-hot, inverted."""
-    return ~Cat(index == place for place in range(segment))
+def places(index: Any, segment: int) -> Value:
+    """Returns the position of an index, one-hot."""
+    return Cat(index == place for place in range(segment))
 
 
 def merged_layout(slots: Slots) -> data.ArrayLayout:

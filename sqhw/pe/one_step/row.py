@@ -13,7 +13,7 @@ from ...config import PEConfig
 from ...layouts import step_layout
 from ..dense_lanes import pair_sums
 from .broadcasts import one_step_row_layout
-from .meetings import merged, not_places, row_slots
+from .meetings import merged, places, row_slots
 from .offset import offset_choices
 from .schedule import OneStepSchedule
 
@@ -66,14 +66,17 @@ class OneStepRowSide(wiring.Component):
             ]
         m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
         m.d.comb += [
-            select.eq(not_places(index, self._config.sq.segment_size))
-            for select, index in zip(row.not_select, step.index, strict=True)
+            select.eq(~self._place(index)) for select, index in zip(row.not_select, step.index, strict=True)
         ]
         if self._config.dense_slots:
             self._meetings(m, at)
         self._scale(m, at)
         self._flags(m, at)
         return m
+
+    def _place(self, index: Any) -> Any:
+        """Returns the position of an index, one-hot."""
+        return places(index, self._config.sq.segment_size)
 
     def _meetings(self, m: Module, at: OneStepSchedule) -> None:
         """What the dense operand's outliers meet."""
