@@ -49,12 +49,7 @@ class ControlProof(wiring.Component):
         self._age = Signal(range(Control.PLAN_CYCLES + 1), name="plan_age")
         dut = Control(self._config)
         fragment = embed(m, "control", dut)
-        m.d.comb += [
-            getattr(dut.command, name).eq(getattr(self, name)) for name in ("start", "abort", "recover")
-        ]
-        names = ("m", "n", "k", "format", "fatal", *_EVENTS[:-1])
-        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in names]
-        m.d.comb += dut.closed.eq(self.closed & (self._bug != "open"))
+        self._connect(m, dut)
         running, ending, discard = Signal(), Signal(), Signal()
         pending, noted, left, sent = Signal(), Signal(), Signal(), Signal()
         owed, failed, done = Signal(), Signal(), Signal()
@@ -98,22 +93,34 @@ class ControlProof(wiring.Component):
         self._start(m, dut, self.start & idle & ~self.abort & fits)
         self._ends(m, dut, running, ending, owed & ~done)
         state = inner(fragment, "fsm_state")
-        recover, early, late, word = (
-            inner(fragment, name) for name in ("recover_seen", "early_abort_seen", "leftover_seen", "word")
-        )
         m.d.comb += [
             Assert(discard == (state == _DISCARD), "invariant: discarding"),
             Assert(running == (state == _RUN), "invariant: running"),
             Assert(ending == (state > _RUN), "invariant: ending"),
             Assert((state <= _CLOSE) & (owed == (state >= _PREPARE)), "invariant: a job"),
-            Assert(noted == (recover & (state != _IDLE)), "invariant: recovery noted"),
-            Assert(~pending | (state == _PREPARE) | running, "invariant: nothing else to abort"),
-            Assert((pending == early) | ~((state == _PREPARE) | running), "invariant: abort noted"),
-            Assert((left == late) | ~running, "invariant: words left over"),
-            Assert(sent == word, "invariant: the last word"),
+            Assert(
+                noted == (inner(fragment, "recover_seen") & (state != _IDLE)), "invariant: recovery noted"
+            ),
+            Assert(sent == inner(fragment, "word"), "invariant: the last word"),
         ]
+        self._seen(m, fragment, pending, left, running, state == _PREPARE)
         self._plan(m, state, inner(fragment, "countdown"))
         return m
+
+    def _connect(self, m: Module, dut: Control) -> None:
+        commands = ("start", "abort", "recover")
+        m.d.comb += [getattr(dut.command, name).eq(getattr(self, name)) for name in commands]
+        names = ("m", "n", "k", "format", "fatal", *_EVENTS[:-1])
+        m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in names]
+        m.d.comb += dut.closed.eq(self.closed & (self._bug != "open"))
+
+    def _seen(self, m: Module, fragment: Any, pending: Any, left: Any, running: Any, prepares: Any) -> None:
+        early, late = (inner(fragment, name) for name in ("early_abort_seen", "leftover_seen"))
+        m.d.comb += [
+            Assert(~pending | prepares | running, "invariant: nothing else to abort"),
+            Assert((pending == early) | ~(prepares | running), "invariant: abort noted"),
+            Assert((left == late) | ~running, "invariant: words left over"),
+        ]
 
     def _fits(self) -> Any:
         config = self._config

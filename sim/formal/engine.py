@@ -8,6 +8,7 @@ from amaranth.hdl import Assert, Assume, Cover, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from sqhw.arith.pipeline import register
 from sqhw.config import EngineConfig
 from sqhw.engine.sequencer import Sequencer
 
@@ -87,9 +88,7 @@ class SequencerProof(wiring.Component):
             m.d.sync += aborted.eq(1)
         with m.If(self.start):
             m.d.sync += [beat.eq(0), tiles.eq(0), aborted.eq(0)]
-        was_busy = Signal()
-        m.d.sync += was_busy.eq(dut.busy)
-        ended = was_busy & ~dut.busy
+        ended = register(m, dut.busy, name="was_busy", reset=True) & ~dut.busy
         m.d.comb += [
             Assert(~ended | aborted | (tiles == row_tiles * column_tiles), "busy until the last tile"),
             Assert(~ended | (beat == 0), "a tile that was begun is finished"),
