@@ -46,7 +46,6 @@ class ControlProof(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self._age = Signal(range(Control.PLAN_CYCLES + 1), name="plan_age")
         dut = Control(self._config)
         fragment = embed(m, "control", dut)
         self._connect(m, dut)
@@ -98,13 +97,9 @@ class ControlProof(wiring.Component):
             Assert(running == (state == _RUN), "invariant: running"),
             Assert(ending == (state > _RUN), "invariant: ending"),
             Assert((state <= _CLOSE) & (owed == (state >= _PREPARE)), "invariant: a job"),
-            Assert(
-                noted == (inner(fragment, "recover_seen") & (state != _IDLE)), "invariant: recovery noted"
-            ),
             Assert(sent == inner(fragment, "word"), "invariant: the last word"),
         ]
-        self._seen(m, fragment, pending, left, running, state == _PREPARE)
-        self._plan(m, state, inner(fragment, "countdown"))
+        self._seen(m, fragment, state, pending, noted, left)
         return m
 
     def _connect(self, m: Module, dut: Control) -> None:
@@ -114,13 +109,18 @@ class ControlProof(wiring.Component):
         m.d.comb += [getattr(dut, name).eq(getattr(self, name)) for name in names]
         m.d.comb += dut.closed.eq(self.closed & (self._bug != "open"))
 
-    def _seen(self, m: Module, fragment: Any, pending: Any, left: Any, running: Any, prepares: Any) -> None:
-        early, late = (inner(fragment, name) for name in ("early_abort_seen", "leftover_seen"))
+    def _seen(self, m: Module, fragment: Any, state: Any, pending: Any, noted: Any, left: Any) -> None:
+        recover, early, late = (
+            inner(fragment, name) for name in ("recover_seen", "early_abort_seen", "leftover_seen")
+        )
+        begun = (state == _PREPARE) | (state == _RUN)
         m.d.comb += [
-            Assert(~pending | prepares | running, "invariant: nothing else to abort"),
-            Assert((pending == early) | ~(prepares | running), "invariant: abort noted"),
-            Assert((left == late) | ~running, "invariant: words left over"),
+            Assert(noted == (recover & (state != _IDLE)), "invariant: recovery noted"),
+            Assert(~pending | begun, "invariant: nothing else to abort"),
+            Assert((pending == early) | ~begun, "invariant: abort noted"),
+            Assert((left == late) | (state != _RUN), "invariant: words left over"),
         ]
+        self._plan(m, state, inner(fragment, "countdown"))
 
     def _fits(self) -> Any:
         config = self._config
@@ -146,7 +146,7 @@ class ControlProof(wiring.Component):
 
     def _start(self, m: Module, dut: Control, begins: Any) -> None:
         """A job starts as many cycles after its command as its plan takes."""
-        age = self._age
+        age = self._age = Signal(range(Control.PLAN_CYCLES + 1), name="plan_age")
         with m.If(begins):
             m.d.sync += age.eq(1)
         with m.Elif(age != 0):
