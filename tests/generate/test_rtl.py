@@ -12,6 +12,7 @@ from tests.generate.models import CONFIG, Q4_0, Q4_1, Q8_0, tiny_gguf
 
 PROMPTS = ((3, 1, 4, 1, 5), (9, 2, 6))
 TOKENS = 3
+OFFSETS = CONFIGS["offsets"].pe.dense
 OUTPUTS = CONFIG.blocks * (64 + 2 * 32 + 64 + 2 * 96 + 64)
 
 
@@ -23,12 +24,19 @@ def answered(setting, engine):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("lean", Q4_0), pytest.param("offsets", Q4_1, marks=pytest.mark.slow)]
+    ("name", "kind"),
+    [
+        ("lean", Q4_0),
+        pytest.param("offsets", Q4_1, marks=pytest.mark.slow),
+        pytest.param("fine", Q4_1, marks=pytest.mark.slow),
+    ],
 )
 def test_the_verilog_gives_the_golden_models_answer(tmp_path, monkeypatch, name, kind):
     """Of two prompts, one by one and at once; with offsets the output head, too."""
     monkeypatch.chdir(tmp_path)
-    config, head = replace(CONFIGS[name], n_max=256), name == "offsets"
+    config, head = replace(CONFIGS[name], n_max=256), kind == Q4_1
+    if head:
+        config = replace(config, array=replace(config.array, pe=replace(config.pe, dense=OFFSETS)))
     file = GGUFFile(tiny_gguf(tmp_path / "model.gguf", kind, Q8_0))
     whole = Setting(file, PROMPTS, config.pe, head=head)
     golden = answered(whole, None)
