@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .energy import femtojoules
-from .imported_page import rule
+from .imported_page import BOTH, rule
 from .tables import Columns, Record, markdown, rows
 from .units import CONFIGS, beside, best, operand_bits, unit
 
@@ -43,6 +43,7 @@ class Product:
 PRODUCTS = (
     Product("lean", "SQ `lean`: 2 of 32 INT8", "lean", 32, "imported, A 2/32 e3m2s index"),
     Product("fine", "SQ `fine`: 4 of 32 INT8", "fine", 32, "imported, A 4/32 e3m2s index"),
+    Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH),
     Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "imported, A 1/16 e5m3 fp16"),
     Product("w4a4", "INT4", "w4a4-linear", 32, None),
     Product("w4a8", "INT8", "w4a8-linear", 32, "imported, A8"),

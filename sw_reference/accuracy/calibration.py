@@ -102,12 +102,12 @@ class Site:
         rms = np.sqrt(wide["squares"])
         return cls(wide["sum"], rms, wide["peak"], wide["percentiles"], weight, inverse_hessian, codes)
 
-    def smoothing_factor(self) -> NDArray[np.float64]:
-        """Returns what SmoothQuant divides each channel of x and multiplies each column of the weights by,
-        the square root of largest activation / largest weight: float64[k]."""
-        weight = np.abs(self.weight).max(axis=0)
-        factor: NDArray[np.float64] = np.sqrt(np.maximum(self.peak, 1e-5) / np.maximum(weight, 1e-5))
-        return factor
+    def smoothing_factor(self, strength: float = 0.5) -> NDArray[np.float64]:
+        """Returns what SmoothQuant divides each channel of x and multiplies each column of the weights by:
+        largest activation ** strength / largest weight ** (1 - strength), float64[k]."""
+        weight, peak = np.maximum(np.abs(self.weight).max(axis=0), 1e-5), np.maximum(self.peak, 1e-5)
+        factor: NDArray[np.float64] = peak**strength / weight ** (1 - strength)
+        return np.sqrt(peak / weight) if strength == 0.5 else factor  # the same bits as were measured
 
     def smoothed(self, factor: NDArray[np.float64]) -> Site:
         """Returns the site after x / factor and weight * factor; percentiles are not known then."""

@@ -56,6 +56,13 @@ def imported() -> tuple[Scheme, ...]:
             )
             for what, keys in (("V", Plain()), ("K and V", _narrow(32, 4)))
         ),
+        Scheme(
+            "A 4/32 e3m2s index, W int4 g32 linear8 6/32 index, GPTQ smooth 0.6",
+            _narrow(32, 4),
+            _split(32, 6),
+            "smooth",
+            smoothing=0.6,
+        ),
         *(
             Scheme(f"A {name}, GPTQ smooth", activation, weight, "smooth")
             for name, activation, weight in (

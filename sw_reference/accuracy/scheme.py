@@ -38,9 +38,9 @@ class Scheme:
     activation, weight
         Their formats.
     transform
-        ``"smooth"``: activations divided and weights multiplied, channel by channel, by sqrt(largest
-        activation / largest weight), after SmoothQuant. ``"rotate"``: both multiplied by an orthogonal
-        matrix, after QuaRot.
+        ``"smooth"``: activations divided and weights multiplied, channel by channel, by largest activation **
+        `smoothing` / largest weight ** (1 - `smoothing`), after SmoothQuant. ``"rotate"``: both multiplied by
+        an orthogonal matrix, after QuaRot.
     scatter
         The channels of each 32 are multiplied by a power of two, from 2**-scatter to 2**scatter at random,
         and their weights divided by it. The unquantized product stays the same to the last bit; the
@@ -50,6 +50,8 @@ class Scheme:
     keys, values
         What the outputs of the key and value layers become before anything uses them, a row per token: the
         formats of a cache. Keys are kept before their rotation.
+    smoothing
+        How much smoothing takes from activations, 0 to 1.
     """
 
     name: str
@@ -60,11 +62,13 @@ class Scheme:
     sums: Literal["forward", "backward"] = "forward"
     keys: Format = Plain()  # noqa: RUF009
     values: Format = Plain()  # noqa: RUF009
+    smoothing: float = 0.5
 
     @property
     def configuration(self) -> dict[str, Any]:
         """The scheme as data; what is usual about scatter, sums and the cache is left out."""
         unusual: dict[str, Any] = {"scatter": self.scatter} if self.scatter else {}
+        unusual |= {"smoothing": self.smoothing} if self.smoothing != 0.5 else {}
         unusual |= {"sums": self.sums} if self.sums != "forward" else {}
         kept = {"keys": self.keys, "values": self.values}
         unusual |= {name: _described(fmt) for name, fmt in kept.items() if fmt != Plain()}
@@ -88,8 +92,8 @@ class Scheme:
     @property
     def weight_key(self) -> str:
         """Schemes of the same weight key have the same quantized weights."""
-        scatter = [self.scatter] if self.scatter else []
-        return json.dumps([_described(self.weight), self.transform, *scatter], sort_keys=True)
+        more = [self.scatter] if self.scatter else []
+        return json.dumps([_described(self.weight), self.transform, self.smoothing, *more], sort_keys=True)
 
     @property
     def key(self) -> str:
@@ -185,7 +189,7 @@ class QuantizedLinear:
         site = self._calibration.site(name, self._model)
         transform: Callable[[Float32], Float32] = _same
         if self._scheme.transform == "smooth":
-            factor = site.smoothing_factor()
+            factor = site.smoothing_factor(self._scheme.smoothing)
             site = site.smoothed(factor)
             divisor = factor.astype(np.float32)
             transform = lambda x: x / divisor  # noqa: E731

@@ -73,7 +73,7 @@ def test_schemes_that_the_hardware_computes_are_hardware():
         else:
             built += 1
             assert scheme.hardware, scheme.name
-    assert (built, refused) == (189, 14)
+    assert (built, refused) == (190, 14)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,8 @@ def test_transforms_change_nothing_without_quantization(model, study):
     tokens = study.evaluation[0]
     plain, none = token_losses(model, tokens, lambda name, x, weight: x @ weight.T)
     assert not none.any()
-    for scheme in (*(Scheme("x", transform=t) for t in ("none", "smooth", "rotate")), Scheme("x", scatter=3)):
+    more = Scheme("x", scatter=3), Scheme("x", transform="smooth", smoothing=0.6)
+    for scheme in (*(Scheme("x", transform=t) for t in ("none", "smooth", "rotate")), *more):
         linear = QuantizedLinear(scheme, model, study.calibrated())
         assert np.allclose(token_losses(model, tokens, linear)[0], plain, atol=1e-4)
     logits = model.logits(model.hidden(tokens)).astype(np.float64)[:-1]
@@ -192,7 +193,7 @@ def test_every_scheme_runs(model, study):
     """Of those with imported weights only the others: this model has no codes."""
     tokens = study.evaluation[0][:8]
     others = [scheme for scheme in imported() if not isinstance(scheme.weight, Imported)]
-    assert len(others) == 6
+    assert len(others) == 7
     for scheme in (*default(), *others):
         losses, _ = token_losses(model, tokens, QuantizedLinear(scheme, model, study.calibrated()))
         assert np.isfinite(losses).all(), scheme.name
