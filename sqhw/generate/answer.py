@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sw_reference.checkpoints.gguf import GGUFFile
+from sw_reference.codes import ScaleChoice
 from sw_reference.format import as_parameters
 
 from ..config import EngineConfig, PEConfig
@@ -14,7 +15,7 @@ from ..console import Begin
 from ..driver.engine import Engine
 from ..tools import cache
 from .layers import coded_head, coded_layers, head_name, load
-from .linear import Linear
+from .linear import RULE, Linear
 from .session import Session, Step
 
 __all__ = ["FOLDER", "Setting", "prepare", "report"]
@@ -41,6 +42,8 @@ class Setting:
         Where the engine is, see :class:`~sqhw.driver.engine.Engine`.
     head
         Whether the output head is one of these layers.
+    rule
+        Of bank scales, see :class:`~sqhw.generate.linear.Linear`.
     """
 
     model: GGUFFile
@@ -49,6 +52,7 @@ class Setting:
     engine: EngineConfig | None = None
     backend: str = "rtl"
     head: bool = False
+    rule: ScaleChoice = RULE
 
     @property
     def file(self) -> Path:
@@ -56,7 +60,8 @@ class Setting:
         path = self.model.path
         config = as_parameters(self.engine or self.pe)
         model = [path.name, path.stat().st_size]
-        content = [*model, self.prompts, config, self.backend, self.head, cache.sources(__name__)]
+        how = [self.backend, self.head, self.rule]
+        content = [*model, self.prompts, config, *how, cache.sources(__name__)]
         return FOLDER / f"{cache.key(content)}.json"
 
 
@@ -76,7 +81,7 @@ def prepare(setting: Setting, engine: Engine | None, count: int, begin: Begin) -
     head = head_name(setting.model) if setting.head else None
     if head is not None:
         layers[head] = coded_head(setting.model, pe.sq, pe.dense.group)
-    linear, golden = Linear(layers, pe.sq, engine), Linear(layers, pe.sq)
+    linear, golden = (Linear(layers, pe.sq, backend, setting.rule) for backend in (engine, None))
     end = setting.model.metadata.get("tokenizer.ggml.eos_token_id")
     return Session(model, setting.prompts, linear, golden, setting.file, count, end, head)
 

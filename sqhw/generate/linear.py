@@ -20,10 +20,12 @@ from ..driver.packets import results_bytes, sq_packet
 from ..engine.registers import Format
 from .layers import Elements, Layer
 
-__all__ = ["RULE", "Counts", "Linear", "MismatchError"]
+__all__ = ["RULE", "RULES", "Counts", "Linear", "MismatchError"]
 
 RULE: ScaleChoice = "two_candidates"
 """How bank scales of activations are chosen: by a search of two."""
+RULES: tuple[ScaleChoice, ...] = (RULE, "saturating")
+"""That one, and the rule of the encoder in hardware."""
 
 
 class MismatchError(RuntimeError):
@@ -66,6 +68,10 @@ class Linear:
         The format of the activations.
     engine
         The engine; None for the golden model.
+    rule
+        Of bank scales, see :func:`~sw_reference.quantize.quantize_sq`. With "saturating", the rule of the
+        encoder in hardware, activations are FP16 first, as that takes them.
+
     Members
     -------
     counts: Counts
@@ -82,6 +88,7 @@ class Linear:
         layers: Mapping[str, Layer],
         sq: SQFormat,
         engine: Engine | None = None,
+        rule: ScaleChoice = RULE,
     ) -> None:
         if engine is not None:
             for layer in layers.values():
@@ -90,6 +97,7 @@ class Linear:
         self._layers = layers
         self._sq = sq
         self._engine = engine
+        self._rule = rule
         self.counts = Counts()
         self._packed: dict[Layer, list[PackedWeights]] = {}
         self._last: tuple[Float32, Layer, Float32] | None = None
@@ -106,7 +114,8 @@ class Linear:
         return self._last[2][:, layer.parts[name]]
 
     def _results(self, layer: Layer, x: Float32) -> Float32:
-        elements = Elements(quantize_sq(x, self._sq, scale="two_candidates"))
+        numbers = x.astype(np.float16) if self._rule == "saturating" else x
+        elements = Elements(quantize_sq(numbers, self._sq, scale=self._rule))
         sums = layer.sums(elements)
         if self._engine is not None:
             sums = self._on_engine(self._engine, layer, elements, sums)
