@@ -43,8 +43,8 @@ class PEConfig:
         for FPGAs, where they would be idle; about three times the clock, and 14 to 20 cycles later.
     multiplier
         What makes the products of dense lanes. ``"sums"``: selected bits in one sum, without multipliers.
-        ``"dsp"``: DSP blocks of FPGAs, two lanes in each, with INT4 dense codes and a long pipeline; not with
-        an index mask.
+        ``"dsp"``: DSP blocks of FPGAs, two lanes in each, with INT4 dense codes and a long pipeline; without
+        group offsets, and beside an index mask without dense outliers.
 
     A dense operand with outliers of its own has as many lanes for them as a beat can hold: it never stalls.
 
@@ -117,11 +117,12 @@ class PEConfig:
 
     def _check_dsp(self) -> None:
         """Raises ValueError unless DSP blocks can make the dense lanes' products."""
-        if self.one_step:
-            check_choice("Multiplier", self.multiplier, ("sums",), of="hardware with an index mask")
         of = "hardware with DSP blocks"
         check_choice("Pipeline", self.pipeline, ("long",), of=of)  # a block needs registers around it
         check_choice("Dense bits", self.dense.bits, (4,), of=of)  # wider codes leave no room for a pair
+        check_choice("Offset", self.dense.offset, (False,), of=of)
+        if self.one_step:
+            check_int("Dense outliers beside an index mask and DSP blocks", self.dense.outliers, 0, 0)
 
     @property
     def unlisted(self) -> frozenset[str]:

@@ -15,6 +15,8 @@ from sqhw.pe.dsp_lanes import DSPLanes, packed_pairs
 from sqhw.presets import PRESETS
 from sw_reference.format import DenseFormat, SQFormat
 from tests.hardware import drive_pipeline
+from tests.pe.one_step_configs import CONFIGS as ONE_STEP
+from tests.pe.test_one_step import check
 from tests.pe.test_pe import agrees
 
 
@@ -71,6 +73,8 @@ def test_sums_of_many(lanes, slots, latency):
     assert dut.lanes.bound == 64 * lanes + 1024 * slots
 
 
+INDEX = SQFormat(16, 1, "int8", "index", "e3m2s")
+
 CONFIGS = {
     "fp16": PRESETS["default"],
     "int8": PEConfig(SQFormat(16, 2, "int8"), DenseFormat(4, 32), 16, 1, 1024),
@@ -86,14 +90,24 @@ def test_processing_elements_agree_with_the_golden_model(name):
     agrees(replace(CONFIGS[name], pipeline="long", multiplier="dsp"), name, ("both",))
 
 
+@pytest.mark.parametrize("name", ["2 of 32", "2 of 16, a scale per 32", "no groups"])
+def test_one_step_processing_elements_agree_with_the_golden_model(name):
+    config = replace(ONE_STEP[name], pipeline="long", multiplier="dsp")
+    assert check(config, ["both"]) == 12
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"multiplier": "block"}, "Multiplier must be 'sums' or 'dsp', not 'block'"),
         ({"pipeline": "short"}, "Pipeline must be 'long' in hardware with DSP blocks, not 'short'"),
         (
-            {"sq": SQFormat(16, 1, "int8", "index", "e3m2s"), "dense": DenseFormat(4)},
-            "Multiplier must be 'sums' in hardware with an index mask, not 'dsp'",
+            {"sq": INDEX, "dense": DenseFormat(4, 16, scale="linear8", offset=True)},
+            "Offset must be False in hardware with DSP blocks, not True",
+        ),
+        (
+            {"sq": INDEX, "dense": DenseFormat(4, 16, 1, 16, "linear8", mask="index")},
+            "Dense outliers beside an index mask and DSP blocks must be an integer from 0 to 0, not 1",
         ),
         ({"dense": DenseFormat(8, 64)}, "Dense bits must be 4 in hardware with DSP blocks, not 8"),
     ],

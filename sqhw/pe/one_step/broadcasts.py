@@ -9,6 +9,7 @@ from sw_reference.format import LOW_BITS
 
 from ...config import PEConfig
 from ..dense_lanes import sums_layout
+from ..dsp_lanes import packed_layout
 from .lanes import dual_picks_layout
 from .meetings import column_slots, merged_layout, row_is_near, row_slots
 from .offset import offset_choices_layout, offset_picks_layout
@@ -40,20 +41,25 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
 
     With group offsets there is ``offset`` in ``start``: the sum of all elements, and multiples of it.
     Without group scales there is ``counts`` in ``lane_sum``: there was a beat.
+    For DSP blocks there are ``row_pairs``, two low codes in each, instead of low codes and all sums.
     Beside outliers of the dense operand there are, in cycle 0, ``not_low``, inverted low codes for these, and
     ``index``, the positions of outliers; and ``merged`` in ``start``, if this is the far operand
     (:mod:`~sqhw.pe.one_step.meetings`).
     """
     scale, slots = config.sq.bank_scale, config.slots
-    fields: dict[str, object] = {
-        "not_select": data.ArrayLayout(unsigned(config.sq.segment_size), slots),
-        "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
-        "sums": sums_layout(config.lanes),
-        "not_sums": sums_layout(config.lanes),
-        "high": data.ArrayLayout(signed(LOW_BITS), slots),
-        "high_sums": sums_layout(slots),
-        "fraction": unsigned(scale.fraction_bits),
-    }
+    high = data.ArrayLayout(signed(LOW_BITS), slots)
+    fields: dict[str, object] = {"not_select": data.ArrayLayout(unsigned(config.sq.segment_size), slots)}
+    if config.multiplier == "dsp":
+        fields |= {"row_pairs": packed_layout(config.lanes), "high": high}
+    else:
+        fields |= {
+            "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
+            "sums": sums_layout(config.lanes),
+            "not_sums": sums_layout(config.lanes),
+            "high": high,
+            "high_sums": sums_layout(slots),
+        }
+    fields["fraction"] = unsigned(scale.fraction_bits)
     if config.dense.offset:
         fields["offset"] = offset_choices_layout(config.lanes, slots)
     if column := column_slots(config):
@@ -82,14 +88,16 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
     not_group_scale scaled  the group scale, if there is one, inverted; 0 without a beat
     =============== ======= ==============================================================
 
+    For DSP blocks there are ``column_pairs`` instead of ``picks``.
     With outliers there are ``not_select``, ``index``, ``high``, ``high_sums`` and perhaps ``merged``, as
     in :func:`one_step_row_layout`.
     """
     lanes, bits = config.lanes, config.dense.bits
-    fields: dict[str, object] = {
-        "not_codes": data.ArrayLayout(signed(bits), lanes),
-        "picks": dual_picks_layout(lanes, bits),
-    }
+    fields: dict[str, object] = {"not_codes": data.ArrayLayout(signed(bits), lanes)}
+    if config.multiplier == "dsp":
+        fields["column_pairs"] = packed_layout(lanes)
+    else:
+        fields["picks"] = dual_picks_layout(lanes, bits)
     if config.dense.offset:
         fields["offset_picks"] = offset_picks_layout()
     if column := column_slots(config):

@@ -10,6 +10,7 @@ from ...arith.pipeline import delay
 from ...config import PEConfig
 from ...layouts import dense_beat_layout
 from ..dense_lanes import pair_sums
+from ..dsp_lanes import packed_pairs
 from .broadcasts import one_step_column_layout
 from .lanes import dual_picks
 from .meetings import column_slots, merged, places
@@ -51,12 +52,7 @@ class OneStepColumnSide(wiring.Component):
         m = Module()
         at = OneStepSchedule(self._config)
         m.d.comb += self.o.not_codes.as_value().eq(~self.i.codes.as_value())
-        for pair, bits in enumerate(dual_picks(self.i.codes)):
-            for bit, pick in enumerate(bits):
-                m.d.comb += [
-                    self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
-                    for name, value in pick.items()
-                ]
+        self._dense(m, at)
         if self._config.dense.offset:
             for digit, pick in enumerate(offset_picks(self.i.offset)):
                 m.d.comb += [
@@ -70,6 +66,21 @@ class OneStepColumnSide(wiring.Component):
             scale = self.i.group_scale & self.valid.replicate(len(self.i.group_scale))
             m.d.comb += self.o.not_group_scale.eq(~delay(m, scale, at.scaled, name="group_scale"))
         return m
+
+    def _dense(self, m: Module, at: OneStepSchedule) -> None:
+        """Prepares the codes for the dense lanes."""
+        if self._config.multiplier == "dsp":
+            m.d.comb += [
+                self.o.column_pairs[pair].eq(delay(m, value, at.start, name=f"pair{pair}"))
+                for pair, value in enumerate(packed_pairs(self.i.codes, swapped=True))
+            ]
+            return
+        for pair, bits in enumerate(dual_picks(self.i.codes)):
+            for bit, pick in enumerate(bits):
+                m.d.comb += [
+                    self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
+                    for name, value in pick.items()
+                ]
 
     def _outliers(self, m: Module, at: OneStepSchedule) -> None:
         """Decodes positions, and adds neighbouring high nibbles, and all that name one element."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth.hdl import Const, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
@@ -84,6 +84,11 @@ class OneHeapLanes(wiring.Component):
     o : Out(signed)
         Registered.
     """
+
+    from_row: ClassVar[tuple[str, ...]] = ("low", "sums", "not_sums", "high", "high_sums", "not_select")
+    """Members that are fields of the row broadcast."""
+    from_column: ClassVar[tuple[str, ...]] = ("not_codes", "picks")
+    """Members that are fields of the column broadcast."""
 
     def __init__(
         self,

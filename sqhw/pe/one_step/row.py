@@ -12,6 +12,7 @@ from ...arith.pipeline import delay
 from ...config import PEConfig
 from ...layouts import step_layout
 from ..dense_lanes import pair_sums
+from ..dsp_lanes import packed_pairs
 from .broadcasts import one_step_row_layout
 from .meetings import merged, places, row_slots
 from .offset import offset_choices
@@ -52,19 +53,14 @@ class OneStepRowSide(wiring.Component):
         m = Module()
         at = OneStepSchedule(self._config)
         step, row = self.i, self.o
-        for name in ("low", "high"):
-            sums = row.sums if name == "low" else row.high_sums
-            m.d.comb += row[name].eq(delay(m, step[name], at.start, name=name))
-            m.d.comb += [
-                sums[pair].eq(delay(m, value, at.start, name=f"{name}_sum{pair}"))
-                for pair, value in enumerate(pair_sums(step[name]))
-            ]
+        self._codes(m, at)
         if self._config.dense.offset:
             m.d.comb += [
                 row.offset[name].eq(delay(m, value, at.start, name=f"offset_{name}"))
                 for name, value in offset_choices(step.sum).items()
             ]
-        m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
+        if self._config.multiplier != "dsp":
+            m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
         m.d.comb += [
             select.eq(~self._place(index)) for select, index in zip(row.not_select, step.index, strict=True)
         ]
@@ -77,6 +73,26 @@ class OneStepRowSide(wiring.Component):
     def _place(self, index: Any) -> Any:
         """Returns the position of an index, one-hot."""
         return places(index, self._config.sq.segment_size)
+
+    def _codes(self, m: Module, at: OneStepSchedule) -> None:
+        """Low codes and high nibbles, with the sums of neighbours; or, for DSP blocks, low codes in pairs."""
+        step, row = self.i, self.o
+        if self._config.multiplier == "dsp":
+            m.d.comb += [
+                row.high.eq(delay(m, step.high, at.start, name="high")),
+                *(
+                    row.row_pairs[pair].eq(delay(m, value, at.start, name=f"pair{pair}"))
+                    for pair, value in enumerate(packed_pairs(step.low))
+                ),
+            ]
+            return
+        for name in ("low", "high"):
+            sums = row.sums if name == "low" else row.high_sums
+            m.d.comb += row[name].eq(delay(m, step[name], at.start, name=name))
+            m.d.comb += [
+                sums[pair].eq(delay(m, value, at.start, name=f"{name}_sum{pair}"))
+                for pair, value in enumerate(pair_sums(step[name]))
+            ]
 
     def _meetings(self, m: Module, at: OneStepSchedule) -> None:
         """What the dense operand's outliers meet."""

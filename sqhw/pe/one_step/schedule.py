@@ -8,6 +8,7 @@ from ...arith.accumulator import accumulator_latency
 from ...arith.bit_heap import cuts
 from ...arith.scale import shift_latency
 from ...config import PEConfig
+from ..dsp_lanes import dsp_latency
 from .offset import OFFSET_DIGITS
 
 __all__ = ["OneStepSchedule"]
@@ -53,6 +54,8 @@ class OneStepSchedule:
     @property
     def lane_sum(self) -> int:
         """The lanes' sum is there; sign and significand of the bank scale multiply it."""
+        if self.config.multiplier == "dsp":
+            return self.start + dsp_latency(self.config.lanes, self.config.slots)
         return self.start + len(self.lane_cuts) + 1
 
     @property

@@ -14,6 +14,7 @@ from ...arith.pipeline import register
 from ...arith.scale import ScaleShift
 from ...config import PEConfig
 from .broadcasts import one_step_column_layout, one_step_row_layout
+from .dsp import OneStepDSPLanes
 from .lanes import OneHeapLanes
 from .meetings import column_slots, row_slots
 from .schedule import OneStepSchedule
@@ -66,11 +67,8 @@ class OneStepUnit(wiring.Component):
         shape = config.sq.bank_scale
         m.submodules.lanes = lanes = self._lanes(at)
         m.d.comb += [
-            *(
-                getattr(lanes, name).eq(row[name])
-                for name in ("low", "sums", "not_sums", "high", "high_sums", "not_select")
-            ),
-            *(getattr(lanes, name).eq(column[name]) for name in ("not_codes", "picks")),
+            *(getattr(lanes, name).eq(row[name]) for name in lanes.from_row),
+            *(getattr(lanes, name).eq(column[name]) for name in lanes.from_column),
         ]
         if isinstance(lanes, TwoSidedLanes):
             self._connect_outliers(m, lanes)
@@ -103,9 +101,11 @@ class OneStepUnit(wiring.Component):
         ]
         return m
 
-    def _lanes(self, at: OneStepSchedule) -> OneHeapLanes | TwoSidedLanes:
+    def _lanes(self, at: OneStepSchedule) -> Any:
         config = self._config
         row, column = row_slots(config), column_slots(config)
+        if config.multiplier == "dsp":
+            return OneStepDSPLanes(config.lanes, row)
         more: dict[str, Any] = {"long": at.long, "registered": at.lane_cuts, "offset": config.dense.offset}
         if column is None:
             return OneHeapLanes(config.lanes, config.dense.bits, row, **more)
