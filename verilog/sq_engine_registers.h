@@ -148,10 +148,14 @@
 /* read only: Beats of rows without an outlier, summed over the rows: the outlier lanes held still. */
 #define SQ_ENGINE_GATED 0x90u
 
-/* read only: Elements of X that are encoded per cycle. */
+/* read only: The encoder. */
 #define SQ_ENGINE_ENCODER 0x24u
+#define SQ_ENGINE_ENCODER_ELEMENTS_SHIFT 0u
+#define SQ_ENGINE_ENCODER_ELEMENTS_MASK 0xFFu
+#define SQ_ENGINE_ENCODER_FORMAT_SHIFT 8u
+#define SQ_ENGINE_ENCODER_FORMAT_MASK 0x300u
 
-/* read and write: X comes: 0 packed, 1 as rows of FP16. */
+/* read and write: X comes: 0 packed, 1 as rows of numbers. */
 #define SQ_ENGINE_INPUT 0x68u
 
 /* read and write: Address of the packet of X, lower bits; a multiple of a word. */

@@ -21,7 +21,7 @@ AXI_WIDTHS = (32, 64, 128, 256, 512, 1024)
 RAW_BITS = 64
 """Width of an exact sum as an engine returns it."""
 _SCALE_BITS = 32
-_NUMBER_BITS = 16
+_NUMBER_BITS = {"fp16": 16, "bf16": 16, "float32": 32}
 
 
 def check_encoded(sq: SQFormat) -> None:
@@ -85,8 +85,10 @@ class EngineConfig:
         ``"parallel"``: a word of each stream per cycle. ``"serial"``: a byte per cycle, in a fraction of the
         gates.
     encoder
-        Elements of X that are encoded per cycle, a power of two up to the segment and to the FP16 numbers in
-        a word: X may come as rows of FP16, too. None: only packed.
+        Elements of X that are encoded per cycle, a power of two up to the segment and to the numbers in a
+        word: X may come as rows of numbers, too. None: only packed.
+    input
+        What such rows are made of: ``"fp16"``, ``"bf16"`` or ``"float32"``.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class EngineConfig:
     output_stages: int = 4
     unpacking: Literal["parallel", "serial"] = "parallel"
     encoder: int | None = None
+    input: Literal["fp16", "bf16", "float32"] = "fp16"
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -120,7 +123,10 @@ class EngineConfig:
             )
         if self.pe.acc_bits > RAW_BITS:
             raise ValueError(f"Accumulator must have 64 bits at most, not {self.pe.acc_bits}: lower K_max")
-        if self.encoder is not None:
+        check_choice("Input", self.input, tuple(_NUMBER_BITS))
+        if self.encoder is None:
+            check_choice("Input", self.input, ("fp16",), of="an engine without an encoder")
+        else:
             check_encoded(self.pe.sq)
             most = min(self.pe.sq.segment_size, self.numbers_per_word)
             check_int("Encoder", self.encoder, 1, most, power_of_two=True)
@@ -128,7 +134,8 @@ class EngineConfig:
     @property
     def unlisted(self) -> frozenset[str]:
         """Fields that have their usual value and go without saying."""
-        return frozenset({"encoder"} if self.encoder is None else ())
+        usual = {"encoder": None, "input": "fp16"}
+        return frozenset(name for name, value in usual.items() if getattr(self, name) == value)
 
     @property
     def pe(self) -> PEConfig:
@@ -145,8 +152,8 @@ class EngineConfig:
 
     @property
     def numbers_per_word(self) -> int:
-        """FP16 numbers in one word of a stream."""
-        return self.axi_bits // _NUMBER_BITS
+        """Numbers of a row in one word of a stream."""
+        return self.axi_bits // _NUMBER_BITS[self.input]
 
     @property
     def sq_banks_per_word(self) -> int:

@@ -17,6 +17,7 @@ from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..arith.serial_output_stage import SerialOutputStage
 from ..config import EngineConfig
+from ..encoder.payloads import Rows
 from ..engine.registers import Format, Input, register
 from ..engine.result_lanes import SerialResultLanes
 from ..presets import engine_preset
@@ -205,7 +206,8 @@ class Engine:
         x, w
             Operands in the engine's formats. Arrays of floats are quantized to them first, as
             ``quantize_sq(x, config.pe.sq)`` and ``quantize_dense(w, config.pe.dense)`` do. An engine with an
-            encoder quantizes `x` itself, rounded to FP16, as ``quantize_sq`` does by the scale "saturating".
+            encoder quantizes `x` itself, rounded to what its rows are made of, as ``quantize_sq`` does by the
+            scale "saturating".
             `w` may be what :meth:`pack` returned, of this engine or of one of the same configuration.
         output
             The format of results: a member of ``Format``, its name, or its value.
@@ -244,11 +246,11 @@ class Engine:
             return golden(x, tensor, output)
         return self._job(self._device, sq, dense, (m, tensor.rows, k), output, way)
 
-    def _quantized(self, x: NDArray[np.floating[Any]]) -> SQTensor | NDArray[np.float16]:
-        """An array of floats as an SQ operand; for an encoder in hardware, as its rows of FP16."""
+    def _quantized(self, x: NDArray[np.floating[Any]]) -> SQTensor | Rows:
+        """An array of floats as an SQ operand; for an encoder in hardware, as its rows."""
         if self._config.encoder is None:
             return quantize_sq(x, self._config.pe.sq)
-        rows = as_rows(x)
+        rows = as_rows(self._config, x)
         return rows if self._device else quantize_sq(rows, self._config.pe.sq, scale="saturating")
 
     def _job(

@@ -13,6 +13,7 @@ from sw_reference.pack import pack_dense, pack_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..config import EngineConfig
+from ..encoder.payloads import Rows, row_codes
 from ..engine.registers import Format
 
 __all__ = [
@@ -42,24 +43,30 @@ def sq_packet(config: EngineConfig, tensor: SQTensor) -> bytes:
     return _packet(config, pack_sq(tensor), tensor.row_scale, config.array.rows)
 
 
-def as_rows(x: NDArray[np.floating[Any]]) -> NDArray[np.float16]:
-    """Returns a matrix as FP16, rounded to nearest, ties to even.
+def as_rows(config: EngineConfig, x: NDArray[np.floating[Any]]) -> Rows:
+    """Returns a matrix as what an engine's rows are made of, rounded to nearest, ties to even: float16, or
+    float32, which holds BF16 too.
 
-    Raises TypeError or ValueError if x is no matrix of finite numbers, or one is beyond FP16.
+    Raises TypeError or ValueError if x is no matrix of finite numbers, or one is beyond that format.
     """
-    checked_matrix(x)
-    with np.errstate(over="ignore", under="ignore"):
-        rows = x.astype(np.float16, copy=False)
+    single = checked_matrix(x)
+    rows: Rows = single
+    if config.input == "fp16":
+        with np.errstate(over="ignore", under="ignore"):
+            rows = x.astype(np.float16, copy=False)
+    elif config.input == "bf16":
+        codes = single.view(np.uint32)
+        codes = codes + 0x7FFF + (codes >> 16 & 1) & np.uint32(0xFFFF0000)
+        rows = codes.view(np.float32)
     if not np.isfinite(rows).all():
         row, column = (int(i) for i in np.argwhere(~np.isfinite(rows))[0])
-        raise ValueError(
-            f"Row {row}, column {column}: an element must be a finite FP16, not {x[row, column]}"
-        )
+        name, number = config.input.upper(), x[row, column]
+        raise ValueError(f"Row {row}, column {column}: an element must be a finite {name}, not {number}")
     return rows
 
 
-def row_packet(config: EngineConfig, x: NDArray[np.float16]) -> bytes:
-    """Returns the packet of rows [m, k] that an engine is to encode.
+def row_packet(config: EngineConfig, x: Rows) -> bytes:
+    """Returns the packet of rows [m, k], as :func:`as_rows` gives them, that an engine is to encode.
 
     Raises ValueError if the engine has no encoder, or x exceeds a limit.
     """
@@ -67,7 +74,8 @@ def row_packet(config: EngineConfig, x: NDArray[np.float16]) -> bytes:
         raise ValueError("Engine must have an encoder to take rows of numbers")
     _check("Rows", len(x), config.m_max)
     _check("K", x.shape[1], config.pe.k_max)
-    return np.pad(x.astype("<f2"), ((0, 0), (0, -x.shape[1] % config.numbers_per_word))).tobytes()
+    codes = row_codes(x, config.input)
+    return np.pad(codes, ((0, 0), (0, -x.shape[1] % config.numbers_per_word))).tobytes()
 
 
 def dense_packet(config: EngineConfig, tensor: DenseTensor) -> bytes:

@@ -57,7 +57,7 @@ class Coder(wiring.Component):
                 "row": In(stream.Signature(row_layout(config))),
                 "read_word": Out(read_layout(config.places * config.words)),
                 "read_bank": Out(read_layout(config.places)),
-                "word": In(data.ArrayLayout(number_layout(), config.elements)),
+                "word": In(data.ArrayLayout(number_layout(config.floats), config.elements)),
                 "bank": In(bank_layout(config)),
                 "bank_done": Out(1),
                 "o": Out(stream.Signature(encoded_layout(config))),
@@ -208,7 +208,7 @@ class Coder(wiring.Component):
         codes = []
         for lane, memory_number in enumerate(self.word):
             name = f"lane{lane}"
-            number: Any = Signal(number_layout(), name=f"{name}_number")
+            number: Any = Signal(number_layout(limits.floats), name=f"{name}_number")
             m.d.comb += number.as_value().eq(Mux(absent, 0, memory_number.as_value()))
             whole = aligned(m, limits, limit, number, scales[1].exponent, name)
             whole = register(m, whole, name=f"{name}_aligned", en=run)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from amaranth.hdl import Shape
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
-from sw_reference.checks import check_int, plain_numbers
+from sw_reference.checks import check_choice, check_int, plain_numbers
 from sw_reference.format import LOW_MAX, DenseFormat, SQFormat
 
 from ..config import K_LIMIT, EngineConfig, PEConfig, check_encoded
 from ..layouts import sq_beat_layout
 from ..presets import PRESETS
-from .numbers import Limits, number_layout
+from .numbers import FLOATS, Floats, Limits, number_layout
 
 __all__ = [
     "ENCODERS",
@@ -48,6 +48,8 @@ class EncoderConfig:
         Elements of a row that come in one cycle; a power of two up to the segment.
     k_max
         The longest row, in elements; it sets the memories' sizes. From one bank to 2**20.
+    input
+        What rows are made of: ``"fp16"``, ``"bf16"`` or ``"float32"``.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class EncoderConfig:
     sq: SQFormat = PRESETS["lean"].sq
     elements: int = 8
     k_max: int = 2048
+    input: Literal["fp16", "bf16", "float32"] = "fp16"
 
     def __post_init__(self) -> None:
         plain_numbers(self)
@@ -66,6 +69,17 @@ class EncoderConfig:
         check_encoded(self.sq)
         check_int("Elements", self.elements, 1, self.sq.segment_size, power_of_two=True)
         check_int("K_max", self.k_max, self.sq.bank, K_LIMIT)
+        check_choice("Input", self.input, tuple(FLOATS))
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """Fields that have their usual value and go without saying."""
+        return frozenset({"input"} if self.input == "fp16" else ())
+
+    @property
+    def floats(self) -> Floats:
+        """What rows are made of."""
+        return FLOATS[self.input]
 
     @property
     def words(self) -> int:
@@ -97,7 +111,8 @@ class EncoderConfig:
     def limits(self) -> Limits:
         """How numbers compare with scales."""
         sq = self.sq
-        return Limits(sq.bank_scale, low=(LOW_MAX, sq.low_min), high=(sq.high_max, sq.high_min))
+        low, high = (LOW_MAX, sq.low_min), (sq.high_max, sq.high_min)
+        return Limits(sq.bank_scale, low, high, self.floats)
 
     @property
     def pe(self) -> PEConfig:
@@ -122,12 +137,12 @@ def encoder_preset(name: str) -> EncoderConfig:
 def engine_encoder(config: EngineConfig) -> EncoderConfig:
     """Returns the encoder of an engine that has one."""
     assert config.encoder is not None
-    return EncoderConfig(config.pe.sq, config.encoder, config.pe.k_max)
+    return EncoderConfig(config.pe.sq, config.encoder, config.pe.k_max, config.input)
 
 
 def row_word_layout(config: EncoderConfig) -> data.StructLayout:
-    """One word of a row: `elements` FP16 bit patterns, the lowest index first; ``last`` ends the row."""
-    return data.StructLayout({"x": data.ArrayLayout(16, config.elements), "last": 1})
+    """One word of a row: `elements` bit patterns, the lowest index first; ``last`` ends the row."""
+    return data.StructLayout({"x": data.ArrayLayout(config.floats.bits, config.elements), "last": 1})
 
 
 def encoded_layout(config: EncoderConfig) -> data.StructLayout:
@@ -142,7 +157,7 @@ def encoded_layout(config: EncoderConfig) -> data.StructLayout:
 
 def named_layout(config: EncoderConfig) -> data.StructLayout:
     """An element and its position in its segment. A zero is none: then all bits are zero."""
-    return data.StructLayout({"number": number_layout(), "index": config.sq.index_bits})
+    return data.StructLayout({"number": number_layout(config.floats), "index": config.sq.index_bits})
 
 
 def bank_layout(config: EncoderConfig) -> data.StructLayout:
@@ -170,5 +185,5 @@ def row_layout(config: EncoderConfig) -> data.StructLayout:
 
 def memory_bits(config: EncoderConfig) -> int:
     """Returns the bits of an encoder's two memories."""
-    word: Any = data.ArrayLayout(number_layout(), config.elements)
+    word: Any = data.ArrayLayout(number_layout(config.floats), config.elements)
     return config.places * (config.words * word.size + bank_layout(config).size)

@@ -1,4 +1,4 @@
-"""FP16 numbers as the encoder sees them: normalized, compared with scales, divided by scales."""
+"""Numbers as the encoder sees them: normalized, compared with scales, divided by scales."""
 
 from __future__ import annotations
 
@@ -11,43 +11,89 @@ from amaranth.lib import data
 
 from sw_reference.scales import BankScale
 
-__all__ = ["Limits", "aligned", "digits", "number_layout", "rounded", "saturated", "unpack"]
+__all__ = [
+    "FLOATS",
+    "FP16",
+    "Floats",
+    "Limits",
+    "aligned",
+    "digits",
+    "number_layout",
+    "rounded",
+    "saturated",
+    "unpack",
+]
 
-FRACTION_BITS = 10
-EXPONENT_MAX = 40
-UNIT = -35
-"""A number that is not zero is (1024 + fraction) * 2**(exponent + UNIT)."""
+_ROW_SCALE_MIN = -126
+"""log2 of the smallest row scale."""
 
 
-def number_layout() -> data.StructLayout:
-    """A finite FP16 number, normalized: (1024 + fraction) * 2**(exponent - 35), exponent 1..40.
+@dataclass(frozen=True)
+class Floats:
+    """A binary format of numbers, with subnormal ones, infinities and NaN.
 
-    Zero has the exponent and the fraction 0. The lowest 16 bits rise with the magnitude.
+    Normalized, a number that is not zero is (2**fraction_bits + fraction) * 2**(exponent + unit), with an
+    exponent from 1 to ``exponent_max``: of FP16, (1024 + fraction) * 2**(exponent - 35), exponent 1..40.
     """
-    return data.StructLayout({"fraction": FRACTION_BITS, "exponent": range(EXPONENT_MAX + 1), "sign": 1})
+
+    exponent_bits: int
+    fraction_bits: int
+
+    @property
+    def bits(self) -> int:
+        return 1 + self.exponent_bits + self.fraction_bits
+
+    @property
+    def exponent_max(self) -> int:
+        return (1 << self.exponent_bits) - 2 + self.fraction_bits
+
+    @property
+    def unit(self) -> int:
+        bias = (1 << (self.exponent_bits - 1)) - 1
+        return -bias - 2 * self.fraction_bits
+
+    @property
+    def magnitude_bits(self) -> int:
+        return self.fraction_bits + self.exponent_max.bit_length()
 
 
-def unpack(m: Module, code: Any, name: str) -> tuple[Any, Any]:
+FP16 = Floats(5, 10)
+FLOATS = {"fp16": FP16, "bf16": Floats(8, 7), "float32": Floats(8, 23)}
+
+
+def number_layout(floats: Floats = FP16) -> data.StructLayout:
+    """A finite number, normalized as :class:`Floats` says.
+
+    Zero has the exponent and the fraction 0. All bits but the sign rise with the magnitude.
+    """
+    return data.StructLayout(
+        {"fraction": floats.fraction_bits, "exponent": range(floats.exponent_max + 1), "sign": 1}
+    )
+
+
+def unpack(m: Module, code: Any, name: str, floats: Floats = FP16) -> tuple[Any, Any]:
     """Returns a bit pattern as a number, and whether it is NaN or Inf."""
-    fraction, exponent, sign = code[:FRACTION_BITS], code[FRACTION_BITS:15], code[15]
-    number: Any = Signal(number_layout(), name=name)
+    bits = floats.fraction_bits
+    fraction, exponent, sign = code[:bits], code[bits:-1], code[-1]
+    number: Any = Signal(number_layout(floats), name=name)
     # Of a subnormal number the leading one moves to the top, and then out.
     value: Any = fraction
     shifts: list[Any] = []
-    for step in (8, 4, 2, 1):
+    for level in reversed(range((bits - 1).bit_length())):
+        step = 1 << level
         short = Signal(name=f"{name}_moves{step}")
-        moved = Signal(FRACTION_BITS, name=f"{name}_moved{step}")
+        moved = Signal(bits, name=f"{name}_moved{step}")
         m.d.comb += [
-            short.eq(~value[FRACTION_BITS - step :].any()),
+            short.eq(~value[bits - step :].any()),
             moved.eq(Mux(short, value << step, value)),
         ]
         value = moved
         shifts.insert(0, short)
-    left = (FRACTION_BITS - Cat(shifts))[:4]
+    left = (bits - Cat(shifts))[: bits.bit_length()]
     m.d.comb += [
         number.sign.eq(sign),
         number.fraction.eq(Mux(exponent.any(), fraction, value << 1)),
-        number.exponent.eq(Mux(exponent.any(), exponent + FRACTION_BITS, Mux(value[-1], left, 0))),
+        number.exponent.eq(Mux(exponent.any(), exponent + bits, Mux(value[-1], left, 0))),
     ]
     return number, exponent.all()
 
@@ -66,22 +112,32 @@ class Limits:
         Of a bank scale.
     low, high
         The largest and the most negative code of a regular element, and of an outlier.
+    floats
+        What the numbers are.
     """
 
     shape: BankScale
     low: tuple[int, int]
     high: tuple[int, int]
+    floats: Floats = FP16
 
     @property
     def bottom(self) -> int:
         """log2 of the row scale whose exponent is 0."""
-        return UNIT - max(self._places(self._row_limit(limit))[1] for limit in (self.low, self.high))
+        limits = (self._row_limit(limit) for limit in (self.low, self.high))
+        return self.floats.unit - max(self._places(limit)[1] for limit in limits)
+
+    @property
+    def exponent_min(self) -> int:
+        """The smallest exponent of a row scale of numbers, of which some are not zero."""
+        return max(1, _ROW_SCALE_MIN - self.bottom)
 
     @property
     def exponent_bits(self) -> int:
         """Bits of the exponent of a row scale, and of a scale without its fraction."""
         smallest = self._places((self.low[0] + 1) << self.shape.fraction_bits)[1]
-        return (EXPONENT_MAX + 1 + UNIT - smallest - self.bottom).bit_length()
+        largest = self.floats.exponent_max + 1 + self.floats.unit
+        return (largest - smallest - self.bottom).bit_length()
 
     @property
     def position_bits(self) -> int:
@@ -90,10 +146,9 @@ class Limits:
     def _row_limit(self, limit: tuple[int, int]) -> int:
         return limit[0] * self.shape.max_units
 
-    @staticmethod
-    def _places(limit: int) -> tuple[int, int]:
-        """Returns (c, s) with c * 2**s <= limit < (c + 1) * 2**s and 1024 <= c < 2048."""
-        exponent = limit.bit_length() - 1 - FRACTION_BITS
+    def _places(self, limit: int) -> tuple[int, int]:
+        """Returns (c, s) with c * 2**s <= limit < (c + 1) * 2**s, where c is a significand."""
+        exponent = limit.bit_length() - 1 - self.floats.fraction_bits
         return int(limit / Fraction(2) ** exponent), exponent
 
     def row_exponent(self, m: Module, number: Any, limit: tuple[int, int], name: str) -> Any:
@@ -101,9 +156,9 @@ class Limits:
         scale by more than the limit."""
         fraction, place = self._places(self._row_limit(limit))
         exponent = Signal(self.exponent_bits, name=name)
-        over = number.fraction > fraction - (1 << FRACTION_BITS)
+        over = number.fraction > fraction - (1 << self.floats.fraction_bits)
         with m.If(number.exponent.any()):
-            m.d.comb += exponent.eq(number.exponent + (UNIT - place - self.bottom) + over)
+            m.d.comb += exponent.eq(number.exponent + (self.floats.unit - place - self.bottom) + over)
         return exponent
 
     def position(self, m: Module, number: Any, limit: tuple[int, int], long: Any, name: str) -> Any:
@@ -116,9 +171,10 @@ class Limits:
             for fraction in range(1 << self.shape.fraction_bits):
                 units = (1 << self.shape.fraction_bits) + fraction
                 bound, place = self._places(most * units)
-                positions.append((UNIT - place - self.bottom, fraction, bound - (1 << FRACTION_BITS)))
-            # These are the scales of one octave for a number 1024 * 2**n; each bound that a larger number
-            # exceeds moves it by one scale.
+                leading = 1 << self.floats.fraction_bits
+                positions.append((self.floats.unit - place - self.bottom, fraction, bound - leading))
+            # These are the scales of one octave for a power of two; each bound that a larger number exceeds
+            # moves it by one scale.
             first = min((a << self.shape.fraction_bits) + fraction for a, fraction, _ in positions)
             beyond = sum(number.fraction > bound for *_, bound in positions)
             sides.append(beyond + first)
@@ -145,15 +201,16 @@ def aligned(m: Module, limits: Limits, limit: tuple[int, int], number: Any, expo
     Nothing is said of a number that is more than one step beyond its limit.
     """
     width = limits.aligned_bits(limit)
-    drop = FRACTION_BITS + 1 - width  # an aligned number may be a whole significand, or wider than one
+    bits, unit = limits.floats.fraction_bits + 1, limits.floats.unit
+    drop = bits - width  # an aligned number may be a whole significand, or wider than one
     significand = Cat(number.fraction, number.exponent.any())
     if drop < 0:
         significand, drop = Cat(Const(0, -drop), significand), 0
     shift = Signal(signed(limits.exponent_bits + 2), name=f"{name}_shift")
     places = Signal(range(width + 1), name=f"{name}_places")
     m.d.comb += [
-        # 2**(exponent + UNIT) is 2**-shift of a unit 2**(a - 1) times what `drop` leaves.
-        shift.eq(exponent + (limits.bottom - 1 - UNIT - (FRACTION_BITS + 1 - width)) - number.exponent),
+        # 2**(exponent + unit) is 2**-shift of a unit 2**(a - 1) times what `drop` leaves.
+        shift.eq(exponent + (limits.bottom - 1 - unit - (bits - width)) - number.exponent),
         places.eq(Mux(shift > width, width, shift)),
     ]
     wide = Cat(Const(0, width), significand)

@@ -15,11 +15,9 @@ from amaranth.utils import ceil_log2
 
 from ..arith.pipeline import register
 from .config import EncoderConfig, named_layout
-from .numbers import number_layout
+from .numbers import FP16, Floats, number_layout
 
 __all__ = ["Selection", "flags_layout", "magnitude", "maximum", "sides_layout"]
-
-MAGNITUDE_BITS = 16
 
 
 def magnitude(number: Any) -> Any:
@@ -33,9 +31,9 @@ def flags_layout(config: EncoderConfig) -> data.StructLayout:
     return data.StructLayout({"word": range(config.words), "segment": 1, "bank": 1, "row": 1, "error": 1})
 
 
-def sides_layout() -> data.StructLayout:
+def sides_layout(floats: Floats = FP16) -> data.StructLayout:
     """The largest magnitudes among positive and among negative elements, 0 where there is none."""
-    return data.StructLayout({"positive": MAGNITUDE_BITS, "negative": MAGNITUDE_BITS})
+    return data.StructLayout({"positive": floats.magnitude_bits, "negative": floats.magnitude_bits})
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ def maximum(m: Module, values: Sequence[Any], name: str) -> Any:
     return largest
 
 
-def _sides(m: Module, numbers: Sequence[Any], name: str, *more: Any) -> Any:
+def _sides(m: Module, floats: Floats, numbers: Sequence[Any], name: str, *more: Any) -> Any:
     """Returns the largest magnitudes of both signs, among numbers and what was found before."""
-    sides: Any = Signal(sides_layout(), name=name)
+    sides: Any = Signal(sides_layout(floats), name=name)
     for side, negative in (("positive", 0), ("negative", 1)):
         own = [Mux(number.sign == negative, magnitude(number), 0) for number in numbers]
         found = maximum(m, [*own, *(before[side] for before in more)], f"{name}_{side}")
@@ -101,11 +99,11 @@ class Selection(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "numbers": In(data.ArrayLayout(number_layout(), config.elements)),
+                "numbers": In(data.ArrayLayout(number_layout(config.floats), config.elements)),
                 "flags": In(flags_layout(config)),
                 "valid": In(1),
                 "slots": Out(data.ArrayLayout(named_layout(config), config.sq.slots)),
-                "sides": Out(sides_layout()),
+                "sides": Out(sides_layout(config.floats)),
                 "o_flags": Out(flags_layout(config)),
             }
         )
@@ -118,7 +116,7 @@ class Selection(wiring.Component):
         valid = register(m, self.valid, name="valid_1", reset=True)
         split = self._split(m, self._named(m), min(config.sq.outliers, config.elements), "word")
         largest = [register(m, item, name=f"word_slot{i}") for i, item in enumerate(split.largest)]
-        sides = register(m, _sides(m, split.others, "word_sides"), name="word_sides_1")
+        sides = register(m, _sides(m, config.floats, split.others, "word_sides"), name="word_sides_1")
         kept, left = self._segments(m, largest, one, valid)
         sides = register(m, sides, name="word_sides_2")
         self._banks(m, left, sides, two, register(m, valid, name="valid_2", reset=True))
@@ -157,7 +155,7 @@ class Selection(wiring.Component):
         with m.If(valid):
             m.d.sync += [
                 starts.eq(flags.bank),
-                self.sides.eq(_sides(m, left, "all_sides", word_sides, before)),
+                self.sides.eq(_sides(m, self._config.floats, left, "all_sides", word_sides, before)),
             ]
 
     def _slots(self, m: Module, kept: list[Any], flags: Any) -> None:
@@ -201,7 +199,7 @@ class Selection(wiring.Component):
             largest.append(one)
         others = []
         for i, (taken, element) in enumerate(zip(chosen, elements, strict=True)):
-            other: Any = Signal(number_layout(), name=f"{name}_other{i}")
+            other: Any = Signal(number_layout(self._config.floats), name=f"{name}_other{i}")
             m.d.comb += other.as_value().eq(Mux(taken, 0, element.number.as_value()))
             others.append(other)
         return _Split(largest, others)

@@ -50,7 +50,7 @@ class RowReader(wiring.Component):
 
     def __init__(self, config: EncoderConfig):
         self._config = config
-        numbers = data.ArrayLayout(number_layout(), config.elements)
+        numbers = data.ArrayLayout(number_layout(config.floats), config.elements)
         super().__init__(
             {
                 "i": In(stream.Signature(row_word_layout(config))),
@@ -72,7 +72,8 @@ class RowReader(wiring.Component):
         bank, place = Signal(range(config.banks_max), name="bank"), Signal(range(config.places), name="place")
         too_long, bad = Signal(name="too_long"), Signal(name="bad")
         take, ends, last = Signal(name="take"), Signal(name="ends"), Signal(name="last")
-        codes = [unpack(m, code, f"number{lane}") for lane, code in enumerate(self.i.p.x)]
+        floats = config.floats
+        codes = [unpack(m, code, f"number{lane}", floats) for lane, code in enumerate(self.i.p.x)]
         error = bad | too_long | Cat(special for _, special in codes).any()
         m.d.comb += [
             self.i.ready.eq(rows.left & (banks.left | word.any())),
@@ -133,7 +134,7 @@ class BankScale(wiring.Component):
         super().__init__(
             {
                 "slots": In(data.ArrayLayout(named_layout(config), config.sq.slots)),
-                "sides": In(sides_layout()),
+                "sides": In(sides_layout(config.floats)),
                 "flags": In(flags_layout(config)),
                 "write": Out(write_layout(config.places, bank_layout(config))),
                 "row": Out(stream.Signature(row_layout(config), always_ready=True)),
@@ -164,7 +165,7 @@ class BankScale(wiring.Component):
         limits, sides = self._config.limits, self.sides
         numbers = []
         for name in ("larger", "smaller"):
-            number: Any = Signal(number_layout(), name=name)
+            number: Any = Signal(number_layout(limits.floats), name=name)
             other = negative if name == "larger" else ~negative
             m.d.comb += number.as_value().eq(Mux(other, sides.positive, sides.negative))
             numbers.append((number, limits.low, name == "larger", name))
@@ -189,9 +190,11 @@ class BankScale(wiring.Component):
         so_far = Signal.like(largest, name="so_far")
         banks = Signal(range(config.banks_max + 1), name="banks")
         m.d.comb += so_far.eq(Mux(flags.bank & (exponent > largest), exponent, largest))
+        least = config.limits.exponent_min
+        final = so_far if least == 1 else Mux(so_far.any() & (so_far < least), least, so_far)
         m.d.sync += [
             self.row.valid.eq(flags.row),
-            row.exponent.eq(so_far),
+            row.exponent.eq(final),
             row.error.eq(flags.error),
             row.last_bank.eq(banks - ~flags.bank),
         ]

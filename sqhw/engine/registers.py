@@ -251,8 +251,17 @@ REGISTERS: tuple[Register, ...] = (
 
 
 ENCODER_REGISTERS: tuple[Register, ...] = (
-    whole("ENCODER", 0x24, "ro", "Elements of X that are encoded per cycle.", 8),
-    whole("INPUT", 0x68, "rw", "X comes: 0 packed, 1 as rows of FP16."),
+    Register(
+        "ENCODER",
+        0x24,
+        "ro",
+        "The encoder.",
+        (
+            Field("elements", 8, "Elements of X that are encoded per cycle."),
+            Field("format", 2, "What its rows are made of: 0 FP16, 1 BF16, 2 float32."),
+        ),
+    ),
+    whole("INPUT", 0x68, "rw", "X comes: 0 packed, 1 as rows of numbers."),
 )
 """They follow the others in an engine with an encoder."""
 
@@ -297,4 +306,11 @@ def constants(config: EngineConfig) -> dict[str, int]:
         "M_MAX": config.m_max,
         "N_MAX": config.n_max,
         "K_MAX": pe.k_max,
-    } | ({} if config.encoder is None else {"ENCODER": config.encoder})
+    } | _encoder_constants(config)
+
+
+def _encoder_constants(config: EngineConfig) -> dict[str, int]:
+    if config.encoder is None:
+        return {}
+    code = ("fp16", "bf16", "float32").index(config.input)
+    return {"ENCODER": register("ENCODER").pack(elements=config.encoder, format=code)}

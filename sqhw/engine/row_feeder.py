@@ -57,7 +57,8 @@ class RowFeeder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        elements, bits = self._encoder.elements, 16 * self._encoder.elements
+        elements, number_bits = self._encoder.elements, self._encoder.floats.bits
+        bits = number_bits * elements
         parts = self._config.axi_bits // bits
         log = elements.bit_length() - 1
         words = Signal(range(-(-self._config.pe.k_max // elements) + 1))
@@ -85,7 +86,7 @@ class RowFeeder(wiring.Component):
         rest = Cat(self.k[:log], ~self.k[:log].any())  # of the last word, 1 to all of its elements
         for lane in range(elements):
             absent = row_ends & (rest <= lane)
-            m.d.comb += self.o.p.x[lane].eq(Mux(absent, 0, numbers.word_select(lane, 16)))
+            m.d.comb += self.o.p.x[lane].eq(Mux(absent, 0, numbers.word_select(lane, number_bits)))
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += word.eq(Mux(row_ends, 0, word + 1))
             with m.If(row_ends):

@@ -1,20 +1,27 @@
 # amaranth: UnusedElaboratable=no
 """Numbers of the encoder: every FP16 code against every scale's limits, every quotient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sqhw.encoder.numbers import Limits, digits, rounded, saturated, unpack
+from sqhw.encoder.numbers import FLOATS, Limits, digits, rounded, saturated, unpack
 from sw_reference.scales import bank_scale
 from tests.hardware import drive_pipeline
 
 LIMITS = {name: Limits(bank_scale(name), (7, -8), (119, -136)) for name in ("e3m2s", "e4m3s", "e1m0s")}
 CODES = np.arange(1 << 16, dtype=np.uint16)
-VALUES = CODES.view(np.float16).astype(np.float64)
-FINITE = np.isfinite(VALUES)
+_CLOSE = (CODES[: 1 << 15].astype(np.uint32) << 16)[:, None] + np.uint32([0, 1, 0xFFFF])
+"""Of each exponent and seven bits of a fraction, three positive float32 codes."""
+NUMBERS = {
+    "fp16": (CODES, CODES.view(np.float16)),
+    "bf16": (CODES, (CODES.astype(np.uint32) << 16).view(np.float32)),
+    "float32": (_CLOSE.ravel(), _CLOSE.ravel().view(np.float32)),
+}
 
 
 class Read(wiring.Component):
@@ -24,14 +31,16 @@ class Read(wiring.Component):
 
     def __init__(self, limits):
         self._limits = limits
-        outputs = dict.fromkeys(("short", "long", "outlier"), 9) | {"magnitude": 17, "special": 1}
-        outputs |= {"low_row": 7, "high_row": 7}
-        super().__init__({"code": In(16), **{name: Out(width) for name, width in outputs.items()}})
+        floats = limits.floats
+        outputs = dict.fromkeys(("short", "long", "outlier"), limits.position_bits)
+        outputs |= {"magnitude": 1 + floats.magnitude_bits, "special": 1}
+        outputs |= dict.fromkeys(("low_row", "high_row"), limits.exponent_bits)
+        super().__init__({"code": In(floats.bits), **{name: Out(width) for name, width in outputs.items()}})
 
     def elaborate(self, platform):
         m = Module()
         limits = self._limits
-        number, special = unpack(m, self.code, "number")
+        number, special = unpack(m, self.code, "number", limits.floats)
         m.d.comb += [
             self.magnitude.eq(number.as_value()),
             self.special.eq(special),
@@ -49,24 +58,31 @@ def smallest(values, scales, limit):
     return np.searchsorted(scales * limit, values, side="left")
 
 
-@pytest.mark.parametrize("name", LIMITS)
-def test_every_code(name):
-    limits = LIMITS[name]
+@pytest.mark.parametrize(
+    ("name", "input"), [*((name, "fp16") for name in LIMITS), ("e3m2s", "bf16"), ("e3m2s", "float32")]
+)
+def test_every_code(name, input):
+    """Of float32 three positive codes of each exponent and leading seven bits."""
+    limits = replace(LIMITS[name], floats=FLOATS[input])
+    codes, numbers = NUMBERS[input]
+    floats, finite = limits.floats, np.isfinite(numbers)
+    values = np.where(finite, numbers, 0).astype(np.float64)
     outputs = ["magnitude", "special", "short", "long", "outlier", "low_row", "high_row"]
-    got = drive_pipeline(Read(limits), [{"code": int(code)} for code in CODES], outputs)
+    got = drive_pipeline(Read(limits), [{"code": int(code)} for code in codes], outputs)
     seen = {output: np.array([result[output] for result in got]) for output in outputs}
-    assert (seen["special"] == ~FINITE).all()
-    number = seen["magnitude"]
-    fraction, exponent, sign = number & 1023, number >> 10 & 63, number >> 16
-    read = np.where(exponent > 0, (1024 + fraction) * 2.0 ** (exponent - 35), 0) * np.where(sign, -1, 1)
-    assert (read == VALUES)[FINITE].all()
-    assert (np.signbit(VALUES) == sign)[FINITE].all()
-    size = np.abs(VALUES)
+    assert (seen["special"] == ~finite).all()
+    number, bits = seen["magnitude"], floats.fraction_bits
+    fraction, exponent = number & (1 << bits) - 1, (number >> bits) & (1 << floats.magnitude_bits - bits) - 1
+    sign = number >> floats.magnitude_bits
+    read = np.where(exponent > 0, ((1 << bits) + fraction) * 2.0 ** (exponent + floats.unit), 0)
+    assert (np.where(sign, -read, read) == values)[finite].all()
+    assert (np.signbit(values) == sign)[finite].all()
+    size = np.abs(values)
     bits = limits.shape.fraction_bits
     places = np.arange(1 << limits.position_bits)
     scales = ((1 << bits) + places % (1 << bits)) * 2.0 ** ((places >> bits) + limits.bottom)
     rows = limits.shape.max_units * 2.0 ** (np.arange(1 << limits.exponent_bits) + limits.bottom)
-    some = FINITE & (size > 0)
+    some = finite & (size > 0)
     for output, steps, limit in (
         ("short", scales, 8),
         ("long", scales, 9),
@@ -75,10 +91,11 @@ def test_every_code(name):
         ("high_row", rows, 119),
     ):
         assert (seen[output] == smallest(size, steps, limit))[some].all(), output
-        assert (seen[output][size == 0] == 0).all()
+        assert (seen[output][finite & (size == 0)] == 0).all()
         # A number that is not zero lies above zero, so that a bank of zeros asks for nothing.
         assert (seen[output] > 0)[some].all()
-    assert some.sum() == 2 * 31 * 1024 - 2
+    counts = {"fp16": 2 * 31 * 1024 - 2, "bf16": 2 * 255 * 128 - 2, "float32": 3 * 255 * 128 - 1}
+    assert some.sum() == counts[input]
 
 
 class Divide(wiring.Component):

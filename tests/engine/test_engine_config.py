@@ -49,6 +49,12 @@ LEAN = ENGINE_PRESETS["lean"].pe
             {"array": ArrayConfig(LEAN, 8, 8), "axi_bits": 1024, "encoder": 64},
             "Encoder must be a power of two from 1 to 32, not 64",
         ),
+        (
+            {"array": ArrayConfig(LEAN, 8, 8), "encoder": 8, "input": "float32"},
+            "Encoder must be a power of two from 1 to 4, not 8",
+        ),
+        ({"input": "bf16"}, "Input must be 'fp16' in an engine without an encoder, not 'bf16'"),
+        ({"input": "fp8"}, "Input must be 'fp16', 'bf16' or 'float32', not 'fp8'"),
     ],
 )
 def test_refuses(changes, message):

@@ -1,13 +1,15 @@
 # amaranth: UnusedElaboratable=no
 """An engine with an encoder, emitted and compiled: X as rows of FP16, bit for bit the golden model's."""
 
+from dataclasses import replace
 from functools import cache
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from sqhw.driver.engine import Engine, golden
-from sqhw.driver.packets import dense_packet, results, results_bytes, row_packet, sq_packet
+from sqhw.driver.packets import as_rows, dense_packet, results, results_bytes, row_packet, sq_packet
 from sqhw.driver.rtl import RTLDevice
 from sqhw.engine.registers import Format, Input, register
 from sqhw.presets import engine_preset
@@ -252,3 +254,37 @@ def test_engine_refuses():
             engine.matmul(np.ones((1, 2049)), np.ones((1, 2049)))
     with pytest.raises(ValueError, match=r"^Engine must have an encoder to take rows of numbers$"):
         row_packet(engine_preset("tiny"), np.ones((1, 1), np.float16))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "axi_bits", "elements"), [("bf16", 512, 8), ("float32", 128, 4)])
+def test_rows_of_other_numbers(name, axi_bits, elements):
+    """Of BF16 an encoder that takes a word in four cycles; of float32 one that takes one in each."""
+    config = replace(
+        CONFIG,
+        array=replace(CONFIG.array, pe=replace(CONFIG.pe, k_max=512)),
+        axi_bits=axi_bits,
+        encoder=elements,
+        input=name,
+    )
+    rng, compared = np.random.default_rng(12), 0
+    with Engine(config, "rtl") as rtl:
+        model = Engine(config)
+        for m, n, k in [*SHAPES[:4], (21, 4, 512)]:
+            x = rng.standard_t(1.5, (m, k)) * 10.0 ** rng.uniform(-38, 30, (m, 1))
+            w = rng.standard_normal((n, k))
+            for output in Format:
+                y = rtl.matmul(x, w, output)
+                assert y.tobytes() == model.matmul(x, w, output).tobytes()
+                compared += y.size
+    assert compared == 3 * (1 + 15 + 4 + 63 + 84)
+
+
+def test_floats_are_rounded_to_what_rows_are_made_of():
+    x = np.float64([[1 + 2**-8, 1 + 3 * 2**-8, -1 - 2**-8 - 2**-20, 2.0**-133, 0, 3.3895e38]])
+    bf16 = as_rows(replace(CONFIG, input="bf16"), x)
+    assert bf16.tobytes() == x.astype(ml_dtypes.bfloat16).astype(np.float32).tobytes()
+    assert as_rows(replace(CONFIG, encoder=4, input="float32"), x).tobytes() == x.astype(np.float32).tobytes()
+    message = r"^Row 0, column 0: an element must be a finite BF16, not 3.4e\+38$"
+    with pytest.raises(ValueError, match=message):
+        as_rows(replace(CONFIG, input="bf16"), np.full((1, 1), 3.4e38))
