@@ -68,7 +68,7 @@ torch: $(READY) $(VENV)/.llm $(VENV)/.torch  ## PyTorch and what docs/researcher
 synth: $(READY)  ## gates, and resources of FPGAs, of each processing element
 	@$(SQHW) measure resources $(PRESET_OPTION) $(OUTPUT_OPTION)
 
-area ppa: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival (40 minutes; then seconds)
+area ppa: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival: what the committed report lacks
 	@$(SQHW) measure area $(OUTPUT_OPTION)
 
 fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside rivals (half an hour; then seconds)
@@ -156,8 +156,8 @@ build/tests/%.xml: tests/%.py $(SOURCES) | compiler $(READY)
 test-torch: torch $(VENV)/.notebook  ## layers for PyTorch, plug-ins for Transformers and compressed-tensors (two minutes)
 	@$(SQHW) verify torch $(OUTPUT_OPTION)
 
-test-architects: $(READY) $(VENV)/.architects  ## ZigZag on a core of ours, FuseSoC's targets, IP-XACT's schema
-	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py tests/tools/test_ipxact.py tests/docs/test_fusesoc.py
+test-architects: $(READY) $(VENV)/.architects  ## ZigZag, HWComponents and AccelForge (Python 3.12) on exports of ours, FuseSoC's targets, IP-XACT's schema
+	@$(PY) -m pytest -q -m 'slow or not slow' tests/measure/test_zigzag.py tests/measure/test_hwcomponents.py tests/tools/test_ipxact.py tests/docs/test_fusesoc.py
 
 test-serial: $(READY)  ## whole products over the pins of a simulated serial line (two minutes)
 	@$(PY) -m pytest -q -m slow tests/driver/test_serial_engine.py

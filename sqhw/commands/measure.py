@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ from sw_reference.files import write_text
 from ..config import ArrayConfig, PEConfig
 from ..console import Command, Outcome, command_line, progress, refusing, say
 from ..measure import area as areas
-from ..measure import encoders as all_encoders
 from ..measure import energy as energies
 from ..measure import explore as space
 from ..measure import fpga as fpgas
+from ..measure import hwcomponents as elements
 from ..measure import layout as layouts
 from ..measure import notebooks as all_notebooks
 from ..measure import pages as all_pages
 from ..measure import zigzag as cores
+from ..measure.committed import REPORTS
 from ..measure.rival_beats import DRIVEN
 from ..options import options, selected
 from ..presets import ARRAYS, PRESETS
@@ -28,10 +30,10 @@ from .reports import file_option, jobs_option, library_options, outcome, own_cel
 
 __all__ = [
     "area",
-    "encoder",
     "energy",
     "explore",
     "fpga",
+    "hwcomponents",
     "layout",
     "notebooks",
     "pages",
@@ -44,12 +46,14 @@ _finished = click.option("--finished", is_flag=True, help="Report earlier runs' 
 @click.command(cls=Command)
 @jobs_option
 @_finished
+@click.option("--anew", is_flag=True, help="Measure again what the committed report has, too.")
 @click.option("--note", default="", help="A remark that the report carries.")
 @library_options("areas of sky130, clocks on OSU018")
 @report_option("area")
 def area(
     workers: int,
     finished: bool,
+    anew: bool,
     note: str,
     liberty: Path | None,
     nand: str | None,
@@ -58,7 +62,8 @@ def area(
 ) -> Outcome:
     """Measure area against clock, beside rivals, at equal multiplications per cycle.
 
-    Results are kept under build/synth/cache: a run that was stopped goes on where it was.
+    Records of the committed report stay while their code, or at least their Verilog, is the same. Other
+    results are kept under build/synth/cache: a run that was stopped goes on where it was.
     """
     own = own_cells(liberty, nand, full_adder)
     with progress() as begin:
@@ -68,6 +73,7 @@ def area(
             command=command_line(),
             own=own,
             finished=finished,
+            anew=anew,
             note=note,
         )
     return outcome(report, areas.tables(report), output)
@@ -85,15 +91,6 @@ def fpga(workers: int, finished: bool, output: Path) -> Outcome:
     with progress() as begin:
         report = fpgas.measure(workers=workers, begin=begin, command=command_line(), finished=finished)
     return outcome(report, fpgas.tables(report), output)
-
-
-@click.command(cls=Command)
-@report_option("encoder")
-def encoder(output: Path) -> Outcome:
-    """Measure what encoders take, beside the array that they serve."""
-    with progress() as begin:
-        report = all_encoders.measure(begin=begin, command=command_line())
-    return outcome(report, all_encoders.tables(report), output)
 
 
 @click.command(cls=Command)
@@ -188,6 +185,18 @@ def zigzag(preset: str, rival: str | None, tokens: int, output: Path, **values: 
     else:
         text = cores.of_config(config, tokens=tokens)
     write_text(output, text)
+    return Outcome(str(output), lambda: say(output))
+
+
+@click.command(cls=Command)
+@file_option("sqhw_elements.py")
+def hwcomponents(output: Path) -> Outcome:
+    """Write measured elements as components of HWComponents and AccelForge, with area, energy and clock.
+
+    They are those of the committed reports.
+    """
+    area, energy = (json.loads(path.read_text()) for path in REPORTS)
+    write_text(output, elements.components(area, energy))
     return Outcome(str(output), lambda: say(output))
 
 

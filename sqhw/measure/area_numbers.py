@@ -7,18 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from ..pe.decoder import decoder_latency
+from .committed import made_from
 from .cost import Cost, Point
 from .rivals.catalogue import RIVALS
 from .tables import Record
 from .units import CONFIGS, FAMILIES, SQ, Unit, alike, operand_bits, unit
 
-__all__ = ["bits", "decode", "describe", "ratios", "reach", "reach_ratios"]
+__all__ = ["bits", "clock", "decode", "describe", "points", "ratios", "reach", "reach_ratios"]
 
 BITS_SIZES = (None, (4, 4), (8, 8))
 """Sizes whose traffic is compared."""
 
 
-def describe(u: Unit, found: Cost, points: Sequence[Point]) -> dict[str, Any]:
+def describe(u: Unit, found: Cost) -> dict[str, Any]:
     """A unit's numbers as JSON types."""
     return {
         "name": u.name,
@@ -35,12 +36,13 @@ def describe(u: Unit, found: Cost, points: Sequence[Point]) -> dict[str, Any]:
             part: {"count": count, "gates": round(each)} for part, (count, each) in found.parts.items()
         },
         **({"blocks": {name: round(value) for name, value in found.blocks.items()}} if found.blocks else {}),
-        **({"clock": [_point(point) for point in points]} if points else {}),
+        "made_from": made_from(u),
     }
 
 
-def _point(point: Point) -> dict[str, Any]:
-    return asdict(point) | {"gates": round(point.gates)}
+def clock(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Area against clock as JSON types."""
+    return [asdict(point) | {"gates": round(point.gates)} for point in points]
 
 
 def ratios(described: Mapping[str, Record]) -> list[dict[str, Any]]:
@@ -54,42 +56,41 @@ def ratios(described: Mapping[str, Record]) -> list[dict[str, Any]]:
     ]
 
 
-def reach(curves: Mapping[str, Sequence[Point]], periods: Sequence[float]) -> list[dict[str, Any]]:
+def points(record: Record) -> list[Point]:
+    """Area against clock, as a record has it."""
+    return [Point(**point) for point in record.get("clock", ())]
+
+
+def reach(described: Mapping[str, Record], periods: Sequence[float]) -> list[dict[str, Any]]:
     """The gates of each element's smallest netlist at each period; None where none reaches it."""
     return [
         {
             "unit": name,
-            "fastest": points[-1].period,
-            "gates": [
-                next((round(point.gates) for point in points if point.period <= period), None)
-                for period in periods
-            ],
+            "fastest": points(record)[-1].period,
+            "gates": [_at(record, period) for period in periods],
         }
-        for name, points in curves.items()
+        for name, record in described.items()
+        if record["size"] == "pe" and "clock" in record
     ]
 
 
-def reach_ratios(reached: Mapping[str, Mapping[float, Cost]]) -> list[dict[str, Any]]:
-    """SQ arrays against every rival at each period that both reach."""
-    found = []
-    families = {name: name.rsplit("_", 2)[0].replace("_", "-") for name in reached}
-    for name, costs in reached.items():
-        for other, rival in reached.items():
-            if families[name] not in CONFIGS or families[other] in CONFIGS or _place(other) != _place(name):
-                continue
-            if not alike(families[other], CONFIGS[families[name]](int(_place(name)[0]))):
-                continue
-            for period, own in costs.items():
-                theirs = rival.get(period)
-                if theirs and max(own.period or 0, theirs.period or 0) <= period:
-                    ratio = round(own.gates / theirs.gates, 3)
-                    found.append({"unit": name, "to": other, "period": period, "gates": ratio})
-    return found
+def _at(record: Record, period: float) -> int | None:
+    return next((round(point.gates) for point in points(record) if point.period <= period), None)
 
 
-def _place(name: str) -> list[str]:
-    """Lanes and size."""
-    return name.rsplit("_", 2)[1:]
+def reach_ratios(described: Mapping[str, Record], periods: Sequence[float]) -> list[dict[str, Any]]:
+    """SQ arrays against every rival at each of `periods` that both reach."""
+    timed = [u for u in described.values() if u["size"] != "pe" and "clock" in u]
+    return [
+        {"unit": own["name"], "to": rival["name"], "period": period, "gates": round(gates / theirs, 3)}
+        for own in timed
+        for rival in timed
+        if own["family"] in CONFIGS and rival["family"] not in CONFIGS
+        if (own["lanes"], own["size"]) == (rival["lanes"], rival["size"])
+        if alike(rival["family"], CONFIGS[own["family"]](own["lanes"]))
+        for period in periods
+        if (gates := _at(own, period)) and (theirs := _at(rival, period))
+    ]
 
 
 def bits(measured: Sequence[Unit]) -> list[dict[str, Any]]:

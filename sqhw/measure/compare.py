@@ -92,8 +92,7 @@ def compare(
     names = [_OWN, *(form for several in forms.values() for form in several)]
     measured = {name: _unit(name, config, whole) for name in names}
     elements = {name: _unit(name, config, None) for name in names}
-    size = measured[_OWN].size
-    known = rivals(config.lanes, size, library.title, committed) if period is None else {}
+    known = rivals(config.lanes, whole, library.title, committed) if period is None else {}
 
     def run(stage: str, runs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         done = begin(stage, len(runs))

@@ -5,7 +5,7 @@ This is the one ruler: the tables of docs/results, the design space and single c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,7 @@ def cost(
     *,
     element: Unit | None = None,
     period: float | None = None,
+    points: Sequence[Point] = (),
     breakdown: bool = False,
     cache: Path = CACHE,
 ) -> Cost:
@@ -89,6 +90,8 @@ def cost(
     period
         Nanoseconds. The smallest netlist that reaches it is measured, and the fastest if none does:
         ``Cost.period`` says what it reaches. Without it the smallest netlist is measured, and no clock.
+    points
+        What :func:`curve` gave for the element, if that is known.
     breakdown
         Whether to measure blocks too, which takes a second synthesis; not with a period.
     cache
@@ -102,7 +105,7 @@ def cost(
     emitted = emit(unit, cache=cache)
     reached: Point | None = None
     if period is not None:
-        points = curve(element or unit, library, cache=cache)
+        points = points or curve(element or unit, library, cache=cache)
         reached = next((point for point in points if point.period <= period), points[-1])
     if reached is None:
         reports = {

@@ -28,6 +28,7 @@ from .resources import OTHER, block_of
 from .rival_beats import Beats
 from .rivals.catalogue import RIVALS
 from .tables import Begin, Record
+from .units import unit
 from .utilization import PERCENTILE
 
 __all__ = ["COLUMNS", "MHZ", "TOKENS", "VOLT", "document", "femtojoules", "measure", "simulate", "tables"]
@@ -169,17 +170,23 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
             "sqhw": __version__,
             **{t: package_version(t) for t in TOOLS},
         },
-        "made_from": made_from(),
         "data": [f"layer {site.layer}, {site.name}" for site in sites],
         "policy": f"threshold: above the {PERCENTILE:g}th percentile of the site's magnitudes",
         "elements_per_dot_product": K,
         "mhz": MHZ,
         "volt": VOLT,
-        "units": list(results),
+        "units": [
+            {**result, **(_made_from(result) if result["name"] in rivals else {})} for result in results
+        ],
         "gating": gating,
         "ratios": ratios,
         "goals": energy_verdicts(ratios),
     }
+
+
+def _made_from(result: Record) -> dict[str, str]:
+    family = result["name"].rsplit("_", 1)[0].replace("_", "-")
+    return {"made_from": made_from(unit(family, result["lanes"], None))}
 
 
 def _ratios(own: Record, rival: Record) -> dict[str, float]:

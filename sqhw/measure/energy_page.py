@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .area_page import goal_rows
+from .area_rows import goal_rows
 from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 
 __all__ = ["page", "tables"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .area_page import goal_rows
+from .area_rows import goal_rows
 from .tables import Record, Rows, Table, made_by, markdown, only, rows
 
 __all__ = ["page", "tables"]

@@ -11,8 +11,10 @@ __all__ = ["clock_verdicts", "energy_verdicts", "smallest", "verdicts"]
 
 _LEAST = {
     "lean": {"w4a8": 0.75, "w4a4": 1.22, "w8a8": 0.43, "nvfp4": 0.71},
+    "lean-offset": {"w4a8": 0.78, "w4a4": 1.25},
+    "fine-offset": {"w4a8": 0.83, "w4a4": 1.33},
     "fine": {"w4a8": 0.80, "w4a4": 1.30, "w8a8": 0.46, "nvfp4": 0.75},
-    "sq-sq": {"w8a8": 0.50, "nvfp4": 0.82},
+    "both": {"w8a8": 0.50, "nvfp4": 0.82},
     "sq": {"w4a8": 1.10, "w8a8": 0.75},
     "paper": {"w6a6": 0.64},
 }
@@ -21,7 +23,9 @@ _RATIOS = tuple(
     for family, every in (
         ("lean", (32, 64)),
         ("fine", (32, 64)),
-        ("sq-sq", (32,)),
+        ("lean-offset", (32,)),
+        ("fine-offset", (32,)),
+        ("both", (32,)),
         ("sq", (16,)),
         ("paper", (16,)),
     )
@@ -39,9 +43,9 @@ _MHZ = tuple(
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.fpga.PLACED_ARRAY`)."""
 
-_FLOORS = {"sq": "sq-dense", "sq-sq": "w4a4-linear", "paper": "w4a8"}
+_FLOORS = {"sq": "sq-dense", "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator.
-That of *lean*, *fine* and SQ x SQ is INT4 x INT4 of as many lanes with an 8-bit group scale."""
+That of *lean*, *fine* and *both* is INT4 x INT4 of as many lanes with an 8-bit group scale."""
 
 _CLOCKED = ("lean", "fine")
 """Families that should not be slower than INT4 x INT8: the ratio at a period is at most that of areas."""

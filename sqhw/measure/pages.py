@@ -17,7 +17,6 @@ from sw_reference.files import as_json, write_text
 from . import (
     accuracy_figures,
     area_page,
-    encoders,
     energy_page,
     engine_page,
     explore_page,
@@ -62,7 +61,6 @@ SUMMARY = RESULTS / "summary.json"
 
 _RESULTS: dict[str, Callable[[Record], str]] = {
     "area": area_page.page,
-    "encoder": encoders.page,
     "energy": energy_page.page,
     "engine": engine_page.page,
     "explore": explore_page.page,

@@ -30,6 +30,7 @@ __all__ = [
     "one_step",
     "operand_bits",
     "own_unit",
+    "plain",
     "unit",
     "units",
 ]
@@ -110,11 +111,11 @@ def _without_outliers(config: PEConfig) -> PEConfig:
     return replace(config, sq=replace(config.sq, outliers=0), outlier_lanes=0)
 
 
-def one_step(outliers: int, lanes: int) -> PEConfig:
+def one_step(outliers: int, lanes: int, *, offset: bool = False) -> PEConfig:
     """Outliers by index in each segment of 32, a narrow bank scale per beat, linear group scales."""
     scale = "e3m2s" if lanes <= 32 else "e4m2s"  # a scale of 64 elements has to reach further
     sq = SQFormat(lanes, outliers, "int8", "index", scale, min(32, lanes))
-    dense = DenseFormat(4, linear_group(lanes), scale="linear8")
+    dense = DenseFormat(4, linear_group(lanes), scale="linear8", offset=offset)
     return PEConfig(sq, dense, lanes, outliers * max(1, lanes // 32))
 
 
@@ -136,8 +137,13 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "lean-long": lambda lanes: replace(one_step(2, lanes), pipeline="long"),
     "fine": lambda lanes: one_step(4, lanes),
     "both": _two_sided,
+    "lean-offset": lambda lanes: one_step(2, lanes, offset=True),
+    "fine-offset": lambda lanes: one_step(4, lanes, offset=True),
 }
 """SQ hardware by family, given the lanes."""
+
+_LINEAR, _OFFSET = "-linear", "-offset"
+"""In names of rivals: group scales of 8 bits, and such with an offset of as many."""
 
 _GROUP_BITS = DenseFormat(4, GROUP).bits_per_element
 
@@ -152,6 +158,8 @@ FAMILIES: dict[str, Family] = {
     "lean-long": Family("SQ lean (2 INT8 by index) x INT4, long pipeline"),
     "fine": Family("SQ fine (4 INT8 by index) x INT4"),
     "both": Family("SQ x SQ (4 and 6 INT8 by index)"),
+    "lean-offset": Family("SQ lean (2 INT8 by index) x INT4, offset"),
+    "fine-offset": Family("SQ fine (4 INT8 by index) x INT4, offset"),
     "w4a4": Family("INT4 x INT4", 4, _GROUP_BITS),
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
     "w6a6": Family("INT6 x INT6", 6, 6),
@@ -162,6 +170,10 @@ FAMILIES: dict[str, Family] = {
     "w4a8-linear": Family("INT4 x INT8, 8-bit scale", 8),
     "w4a4-linear-pairs": Family("INT4 x INT4, 8-bit scale, pairs", 4),
     "w4a8-linear-pairs": Family("INT4 x INT8, 8-bit scale, pairs", 8),
+    "w4a4-offset": Family("INT4 x INT4, 8-bit scale, offset", 4),
+    "w4a8-offset": Family("INT4 x INT8, 8-bit scale, offset", 8),
+    "w4a4-offset-pairs": Family("INT4 x INT4, 8-bit scale, offset, pairs", 4),
+    "w4a8-offset-pairs": Family("INT4 x INT8, 8-bit scale, offset, pairs", 8),
     "w6a6-pairs": Family("INT6 x INT6, pairs", 6, 6),
     "w8a8-pairs": Family("INT8 x INT8, pairs", 8, 8),
     "fp16": Family("FP16 x FP16, float32 sums", 16, 16),
@@ -178,42 +190,65 @@ def operand_bits(unit: Unit) -> tuple[float, float]:
         config = CONFIGS[unit.family](unit.lanes)
         return config.sq.bits_per_element, config.dense.bits_per_element
     family = FAMILIES[unit.family]
-    if "-linear" in unit.family:
-        weights = DenseFormat(4, linear_group(unit.lanes), scale="linear8")
+    scales = _scales(unit.family)
+    if scales:
+        weights = DenseFormat(4, linear_group(unit.lanes), scale="linear8", offset=scales == _OFFSET)
         return family.row_bits, weights.bits_per_element
     return family.row_bits, family.column_bits
 
 
+def _scales(rival: str) -> str:
+    """What is in a rival's name for the group scales of its INT4 weights."""
+    return next((scales for scales in (_LINEAR, _OFFSET) if scales in rival), "")
+
+
+def _scales_of(config: PEConfig) -> str:
+    return _OFFSET if config.dense.offset else _LINEAR if config.dense.scale == "linear8" else ""
+
+
 def beside(rival: str, config: PEConfig) -> str:
-    """The form of a rival of INT4 weights that has the group scales of a configuration's."""
-    return f"{rival}-linear" if rival in ("w4a4", "w4a8") and config.dense.scale == "linear8" else rival
+    """The form of a rival of INT4 weights that has the group scales, and offsets, of a configuration's."""
+    return f"{rival}{_scales_of(config)}" if rival in ("w4a4", "w4a8") else rival
 
 
 def alike(rival: str, config: PEConfig) -> bool:
     """Whether a rival's INT4 weights, if it has such, have the group scales of a configuration's."""
-    return rival[:2] != "w4" or ("-linear" in rival) == (config.dense.scale == "linear8")
+    return rival[:2] != "w4" or _scales(rival) == _scales_of(config)
+
+
+def plain(rival: str) -> str:
+    """A rival's name, whatever the group scales of its INT4 weights."""
+    return rival.replace(_scales(rival), "")
 
 
 def best(family: str) -> tuple[str, ...]:
     """The forms of a rival, of which the smallest is what SQ hardware is compared with."""
-    return tuple(name for name in (family, f"{family}-pairs") if name in FAMILIES)
+    return tuple(name for form in _FORMS if (name := f"{family}{form}") in FAMILIES)
 
 
-_W4 = ("w4a4", "w4a8", "w4a4-pairs", "w4a8-pairs")
-_LINEAR = ("w4a4-linear", "w4a8-linear", "w4a4-linear-pairs", "w4a8-linear-pairs")
+_W4 = ("w4a4", "w4a8")
+_FORMS = ("", "-pairs")
+
+
+def _int4(scales: str = "") -> tuple[str, ...]:
+    """Rivals of INT4 weights, in both forms, with such group scales."""
+    return tuple(f"{rival}{scales}{form}" for form in _FORMS for rival in _W4)
+
+
 _COMPARED = ("w8a8", "w8a8-pairs", "nvfp4")
 _MX = ("mxfp4", "mxint8")
+_WITH_OFFSET = ("lean-offset", "fine-offset", *_int4(_OFFSET))
 _ARRAY = (8, 8)
 
 MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
-    (32, _ARRAY): ("lean", "fine", "both", *_LINEAR, *_COMPARED, "if4", *_MX, "sq-sq"),
+    (32, _ARRAY): ("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", *_MX, "sq-sq", *_WITH_OFFSET),
     (16, _ARRAY): (
-        *("sq", "sq-int8", "sq-dense", *_W4, *_COMPARED, "fp16"),
+        *("sq", "sq-int8", "sq-dense", *_int4(), *_COMPARED, "fp16"),
         *("paper", "w6a6", "w6a6-pairs"),
     ),
-    (64, _ARRAY): ("lean", "fine", *_LINEAR, *_COMPARED),
-    (32, None): ("lean", "fine", *_LINEAR, *_COMPARED, "if4", *_MX),
-    (16, None): ("sq", "sq-int8", *_W4, *_COMPARED),
+    (64, _ARRAY): ("lean", "fine", *_int4(_LINEAR), *_COMPARED),
+    (32, None): ("lean", "fine", *_int4(_LINEAR), *_COMPARED, "if4", *_MX),
+    (16, None): ("sq", "sq-int8", *_int4(), *_COMPARED),
 }
 """Families by lanes and shape. MX units have no more lanes than a block's 32."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "CACHE",
     "Mapped",
     "Report",
+    "code_of",
     "flat_netlist",
     "gate_netlist",
     "map_recipe",
@@ -182,8 +183,12 @@ def _script(top: str, target: Target, breakdown: bool, shared: Sequence[str]) ->
 
 
 def _key(verilog: str, script: str, liberty: Path | None, tool: Tool) -> str:
-    code = _COMMENT.sub("", verilog)  # comments are docstrings, and decide nothing
-    return store.key([code, script, tool.version, liberty.read_text() if liberty else ""])
+    return store.key([code_of(verilog), script, tool.version, liberty.read_text() if liberty else ""])
+
+
+def code_of(verilog: str) -> str:
+    """Verilog without comments: they are docstrings, and decide nothing."""
+    return _COMMENT.sub("", verilog)
 
 
 _COMMENT = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)

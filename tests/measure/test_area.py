@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from sqhw.encoder.config import ENCODERS, memory_bits
 from sqhw.measure import area, area_numbers, area_page, fpga, pages
-from sqhw.measure.cost import Cost, Point
 from sqhw.measure.goals import clock_verdicts, energy_verdicts, verdicts
 from sqhw.measure.parts import Emitted, combine, emit, job, multiplies, parts
 from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.rivals.catalogue import integer
+from sqhw.measure.serving import ARRAY, hardware
 from sqhw.measure.units import Unit, unit, units
 from sqhw.tools import cache, jobs, verilog
 from sqhw.tools.cache import result
@@ -162,26 +163,45 @@ def test_energy_verdicts():
     assert [(v["measured"], v["met"]) for v in energy_verdicts(found)] == [(0.7, False), (0.3, True)]
 
 
+def timed(family, lanes, size, *points):
+    clock = [{"recipe": "small", "gates": gates, "period": period} for gates, period in points]
+    return described(family, lanes, size, points[0][0]) | {"clock": clock}
+
+
+def by_name(*records):
+    return {record["name"]: record for record in records}
+
+
 def test_areas_at_periods():
-    points = [Point("small", 100.0, 7.0), Point("straight", 120.4, 4.5)]
-    assert area_numbers.reach({"x": points}, (4.0, 5.0, 8.0)) == [
-        {"unit": "x", "fastest": 4.5, "gates": [None, 120, 100]}
+    element = timed("sq", 16, "pe", (100, 7.0), (120, 4.5))
+    others = described("sq", 32, "pe", 50), timed("sq", 16, "8x8", (900, 7.0))
+    assert area_numbers.reach(by_name(element, *others), (4.0, 5.0, 8.0)) == [
+        {"unit": "sq_16_pe", "fastest": 4.5, "gates": [None, 120, 100]}
     ]
-
-    def at(gates, period):
-        return Cost(gates, gates, 1, {}, {}, {}, "small", period)
-
-    reached = {
-        "sq_32_8x8": {6.0: at(90.0, 5.5), 10.0: at(80.0, 7.0)},
-        "w4a8_32_8x8": {6.0: at(120.0, 6.5), 10.0: at(100.0, 6.5)},
-        "w4a8_16_8x8": {10.0: at(100.0, 6.5)},
-        "w4a8_linear_16_8x8": {10.0: at(100.0, 6.5)},
-        "lean_16_8x8": {10.0: at(70.0, 6.5)},
-    }
-    assert area_numbers.reach_ratios(reached) == [
+    reached = by_name(
+        timed("sq", 32, "8x8", (80, 7.0), (90, 5.5)),
+        timed("w4a8", 32, "8x8", (100, 6.5)),
+        timed("w4a8", 16, "8x8", (100, 6.5)),
+        timed("w4a8-linear", 16, "8x8", (100, 6.5)),
+        timed("w4a8-offset", 16, "8x8", (100, 6.5)),
+        timed("lean", 16, "8x8", (70, 6.5)),
+    )
+    assert area_numbers.reach_ratios(reached, (6.0, 10.0)) == [
         {"unit": "sq_32_8x8", "to": "w4a8_32_8x8", "period": 10.0, "gates": 0.8},
-        {"unit": "lean_16_8x8", "to": "w4a8_linear_16_8x8", "period": 10.0, "gates": 0.7},
+        {"unit": "lean_16_8x8", "to": "w4a8-linear_16_8x8", "period": 10.0, "gates": 0.7},
     ]
+
+
+def test_the_committed_report_has_what_serves_an_array():
+    """An encoder is at most 8 % of the array that it serves, on streams of 128 bits."""
+    report = json.loads((pages.RESULTS / "area.json").read_text())
+    array = next(u["gates"] for u in report["units"] if u["name"] == unit(*ARRAY).name)
+    rows = {row["name"]: row for row in report["serving"]}
+    assert {u.name for u in hardware()} == set(rows)
+    for name, config in ENCODERS.items():
+        row = rows[f"encoder_{name}_8_pe"]
+        assert (row["bits"], row["memory_bits"]) == (128, memory_bits(config))
+        assert row["gates"] / array <= 0.08
 
 
 def test_bits_of_arrays():
@@ -212,6 +232,6 @@ def test_committed_pages_are_made_from_the_committed_reports():
     clocks = json.loads((pages.RESULTS / "fpga.json").read_text())
     assert clocks["goals"] == clock_verdicts(clocks)
     made = pages.result_pages()
-    assert len(made) == 13
+    assert len(made) == 12
     for path, text in made.items():
         assert path.read_text() == text, f"{path.name}: renew it with: sqhw measure pages"

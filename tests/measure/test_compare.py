@@ -157,28 +157,35 @@ def test_cells_come_from_one_place(tmp_path, capsys):
     assert "Cells must come from --library or --liberty, not from both" in capsys.readouterr().err
 
 
-def committed_reports(folder, **changed):
+def committed_reports(folder, made_from=None, **changed):
     units = [
-        {"family": "w4a8", "lanes": 32, "size": size, "um2": 1000, "gates": 250, "clock": [{"period": 6.0}]}
-        for size in ("pe", "8x8")
+        {"family": family, "lanes": 32, "size": size, "um2": 1000 * times, "gates": 250 * times}
+        | {"name": f"{family}_32_{size}"}
+        for times, family, size in ((1, "w4a8", "pe"), (1, "w4a8", "8x8"), (2, "w8a8", "8x8"))
     ]
-    units.append({"family": "w8a8", "lanes": 32, "size": "8x8", "um2": 2000, "gates": 500})
-    tools = {tool: package_version(tool) for tool in committed.TOOLS}
-    same = {"made_from": committed.made_from(), "tools": tools, "libraries": {"area": {"title": "cells"}}}
-    area = same | {"units": units} | changed
-    energy = same | {"units": [{"name": "w4a8_32", "switching_per_mac": 1.0}]}
+    units[0]["clock"] = [{"period": 6.0}]
+    for record in units:
+        shape = (8, 8) if record["size"] == "8x8" else None
+        record["made_from"] = made_from or committed.made_from(unit(record["family"], 32, shape))
+    tools = {"tools": {tool: package_version(tool) for tool in committed.TOOLS}}
+    area = tools | {"libraries": {"area": {"title": "cells"}}, "units": units} | changed
+    energy = tools | {"units": [ENERGY | {"made_from": units[0]["made_from"]}, {"name": "lean_32"}]}
     for name, report in (("area", area), ("energy", energy)):
         (folder / name).write_text(json.dumps(report))
     return folder / "area", folder / "energy"
 
 
+ENERGY = {"name": "w4a8_32", "switching_per_mac": 1.0}
+
+
 def test_rivals_of_committed_reports(tmp_path):
-    found = committed.rivals(32, "8x8", "cells", committed_reports(tmp_path))
+    found = committed.rivals(32, (8, 8), "cells", committed_reports(tmp_path))
+    made_from = committed.made_from(unit("w4a8", 32, None))
     assert found == {
-        "w4a8": committed.Known(1000, 250, 6.0, {"name": "w4a8_32", "switching_per_mac": 1.0}),
+        "w4a8": committed.Known(1000, 250, 6.0, ENERGY | {"made_from": made_from}),
         "w8a8": committed.Known(2000, 500, None, None),
     }
-    assert committed.rivals(16, "8x8", "cells", committed_reports(tmp_path)) == {}
+    assert committed.rivals(16, (8, 8), "cells", committed_reports(tmp_path)) == {}
 
 
 @pytest.mark.parametrize(
@@ -186,4 +193,13 @@ def test_rivals_of_committed_reports(tmp_path):
     [{"made_from": "other code"}, {"tools": {}}, {"libraries": {"area": {"title": "other cells"}}}],
 )
 def test_reports_of_other_code_or_cells_say_nothing(tmp_path, changed):
-    assert committed.rivals(32, "8x8", "cells", committed_reports(tmp_path, **changed)) == {}
+    assert committed.rivals(32, (8, 8), "cells", committed_reports(tmp_path, **changed)) == {}
+
+
+def test_a_rival_is_made_from_its_own_files():
+    """Lanes and shape count; another family's files do not."""
+    digests = {
+        committed.made_from(unit(*of))
+        for of in (("w4a8", 32, None), ("w4a8", 16, None), ("w4a8", 32, (8, 8)))
+    }
+    assert len(digests) == 3

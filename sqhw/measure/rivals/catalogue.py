@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -13,6 +14,7 @@ from .if4_dot import IF4Decode, IF4Dot
 from .integer_mac import IntegerMAC, PairedMAC, PairPicks, PairSums
 from .mx_dot import MXDot
 from .nvfp4_dot import NVFP4Dot
+from .offset_mac import OffsetMAC, OffsetPicks, OffsetRow
 
 __all__ = ["GROUP", "RIVALS", "integer", "linear_group", "rival_array"]
 
@@ -41,6 +43,16 @@ def _paired(plain: Rival) -> Rival:
     a_bits, b_bits, lanes, *_ = plain.arguments
     decode = {"a": (PairSums, (a_bits, lanes)), "b": (PairPicks, (b_bits, lanes))}
     return replace(plain, unit=PairedMAC, decode=decode)
+
+
+def _offset(a_bits: int, lanes: int, *, pairs: bool) -> Rival:
+    """INT4 weights with group scales and offsets, as checkpoints have them."""
+    decode: dict[str, Any] = {"a": (OffsetRow, (a_bits, lanes, pairs)), "offset": (OffsetPicks, ())}
+    if pairs:
+        decode["b"] = (PairPicks, (4, lanes))
+    arguments = (a_bits, lanes, linear_group(lanes), pairs)
+    column = {"b": 0, "offset": 0, "group_scale": 1}
+    return Rival(OffsetMAC, arguments, {"a": 0, "valid": 1, "clear": -1}, column, decode)
 
 
 def _fp16(lanes: int) -> Rival:
@@ -81,6 +93,12 @@ RIVALS |= {
     f"{name}-pairs": lambda lanes, plain=plain: _paired(plain(lanes))  # type: ignore[misc]
     for name, plain in RIVALS.items()
     if name[0] == "w"
+}
+RIVALS |= {
+    "w4a4-offset": lambda lanes: _offset(4, lanes, pairs=False),
+    "w4a8-offset": lambda lanes: _offset(8, lanes, pairs=False),
+    "w4a4-offset-pairs": lambda lanes: _offset(4, lanes, pairs=True),
+    "w4a8-offset-pairs": lambda lanes: _offset(8, lanes, pairs=True),
 }
 """What SQ hardware is compared with by name, given the lanes. Rows hold activations, columns weights."""
 
