@@ -23,12 +23,12 @@ CONFIG = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), lanes=4, outlier_l
 
 ONE_STEP = PEConfig(
     SQFormat(8, 2, "int8", "index", "e3m2s", 4),
-    DenseFormat(4, 16, scale="linear8", offset=True),
+    DenseFormat(4, 16, scale="linear8"),
     lanes=8,
     outlier_lanes=4,
     k_max=64,
 )
-"""Outliers by index in two segments of a beat, linear group scales of two beats with offsets."""
+"""Outliers by index in two segments of a beat, linear group scales of two beats."""
 
 
 def _axi(name: str, *payload: str) -> Channel:
