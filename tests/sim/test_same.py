@@ -23,7 +23,7 @@ TINY = ENGINE_PRESETS["tiny"]
 DESIGNS = {
     **{f"pe {name}": (AXIProcessingElement, config) for name, config in PRESETS.items()},
     "array tiny": (ProcessingArray, ARRAYS["tiny"]),
-    "encoder lean": (Encoder, replace(ENCODERS["lean"], k_max=64)),
+    **{f"encoder {name}": (Encoder, replace(config, k_max=64)) for name, config in ENCODERS.items()},
     "engine tiny": (
         AXIEngine,
         replace(
