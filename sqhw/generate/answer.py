@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sw_reference.checkpoints.gguf import GGUFFile
-from sw_reference.codes import ScaleChoice
 from sw_reference.format import as_parameters
 
 from ..config import EngineConfig, PEConfig
@@ -15,7 +14,7 @@ from ..console import Begin
 from ..driver.engine import Engine
 from ..tools import cache
 from .layers import coded_head, coded_layers, head_name, load
-from .linear import RULE, Linear
+from .linear import Linear
 from .session import Session, Step
 
 __all__ = ["FOLDER", "Setting", "prepare", "report"]
@@ -42,8 +41,8 @@ class Setting:
         Where the engine is, see :class:`~sqhw.driver.engine.Engine`.
     head
         Whether the output head is one of these layers.
-    rule
-        Of bank scales, see :class:`~sqhw.generate.linear.Linear`.
+    encode
+        Whether the engine encodes activations, see :class:`~sqhw.generate.linear.Linear`.
     """
 
     model: GGUFFile
@@ -52,7 +51,7 @@ class Setting:
     engine: EngineConfig | None = None
     backend: str = "rtl"
     head: bool = False
-    rule: ScaleChoice = RULE
+    encode: bool = False
 
     @property
     def file(self) -> Path:
@@ -60,7 +59,7 @@ class Setting:
         path = self.model.path
         config = as_parameters(self.engine or self.pe)
         model = [path.name, path.stat().st_size]
-        how = [self.backend, self.head, self.rule]
+        how = [self.backend, self.head, self.encode]
         content = [*model, self.prompts, config, *how, cache.sources(__name__)]
         return FOLDER / f"{cache.key(content)}.json"
 
@@ -81,7 +80,7 @@ def prepare(setting: Setting, engine: Engine | None, count: int, begin: Begin) -
     head = head_name(setting.model) if setting.head else None
     if head is not None:
         layers[head] = coded_head(setting.model, pe.sq, pe.dense.group)
-    linear, golden = (Linear(layers, pe.sq, backend, setting.rule) for backend in (engine, None))
+    linear, golden = (Linear(layers, pe.sq, backend, setting.encode) for backend in (engine, None))
     end = setting.model.metadata.get("tokenizer.ggml.eos_token_id")
     return Session(model, setting.prompts, linear, golden, setting.file, count, end, head)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,14 @@ from sw_reference.quantize import quantize_sq
 from sw_reference.tensors import SQTensor
 
 from ..driver.engine import Engine, PackedWeights
-from ..driver.packets import results_bytes, sq_packet
+from ..driver.packets import results_bytes, row_packet, sq_packet
 from ..engine.registers import Format
 from .layers import Elements, Layer
 
-__all__ = ["RULE", "RULES", "Counts", "Linear", "MismatchError"]
+__all__ = ["RULE", "Counts", "Linear", "MismatchError"]
 
 RULE: ScaleChoice = "two_candidates"
 """How bank scales of activations are chosen: by a search of two."""
-RULES: tuple[ScaleChoice, ...] = (RULE, "saturating")
-"""That one, and the rule of the encoder in hardware."""
 
 
 class MismatchError(RuntimeError):
@@ -68,9 +67,9 @@ class Linear:
         The format of the activations.
     engine
         The engine; None for the golden model.
-    rule
-        Of bank scales, see :func:`~sw_reference.quantize.quantize_sq`. With "saturating", the rule of the
-        encoder in hardware, activations are FP16 first, as that takes them.
+    encode
+        Whether activations go to the engine as rows of FP16, which its encoder makes an SQ operand of. Its
+        rule is "saturating", not :data:`RULE`.
 
     Members
     -------
@@ -80,7 +79,7 @@ class Linear:
     Raises
     ------
     ValueError
-        If the engine's operands have other formats.
+        If the engine's operands have other formats, or it has no encoder, but is to encode.
     """
 
     def __init__(
@@ -88,8 +87,10 @@ class Linear:
         layers: Mapping[str, Layer],
         sq: SQFormat,
         engine: Engine | None = None,
-        rule: ScaleChoice = RULE,
+        encode: bool = False,
     ) -> None:
+        if engine is not None and encode and engine.config.encoder is None:
+            raise ValueError("The engine must have an encoder to take rows of FP16")
         if engine is not None:
             for layer in layers.values():
                 _check("activations", sq, engine.config.pe.sq)
@@ -97,7 +98,7 @@ class Linear:
         self._layers = layers
         self._sq = sq
         self._engine = engine
-        self._rule = rule
+        self._encode = encode
         self.counts = Counts()
         self._packed: dict[Layer, list[PackedWeights]] = {}
         self._last: tuple[Float32, Layer, Float32] | None = None
@@ -114,25 +115,26 @@ class Linear:
         return self._last[2][:, layer.parts[name]]
 
     def _results(self, layer: Layer, x: Float32) -> Float32:
-        numbers = x.astype(np.float16) if self._rule == "saturating" else x
-        elements = Elements(quantize_sq(numbers, self._sq, scale=self._rule))
+        numbers = x.astype(np.float16) if self._encode else x
+        elements = Elements(quantize_sq(numbers, self._sq, scale="saturating" if self._encode else RULE))
         sums = layer.sums(elements)
         if self._engine is not None:
-            sums = self._on_engine(self._engine, layer, elements, sums)
+            sent = numbers if self._encode else elements.tensor
+            sums = self._on_engine(self._engine, layer, sent, sums)
         self.counts.products += sums.size * x.shape[1]
         return layer.results(elements, sums)
 
     def _on_engine(
-        self, engine: Engine, layer: Layer, x: Elements, wanted: NDArray[np.int64]
+        self, engine: Engine, layer: Layer, x: SQTensor | NDArray[Any], wanted: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """Returns the engine's sums, [operands, tokens, outputs]."""
         if layer not in self._packed:
             self._packed[layer] = [engine.pack(operand) for operand in layer.operands]
         found = np.empty_like(wanted)
         for place, packed in enumerate(self._packed[layer]):
-            found[place] = engine.matmul(x.tensor, packed, Format.INT64)
+            found[place] = engine.matmul(x, packed, Format.INT64)
             self._compare(layer, found[place], wanted[place])
-            self._count(engine, packed, x.tensor)
+            self._count(engine, packed, x)
         return found
 
     def _compare(self, layer: Layer, found: NDArray[np.int64], wanted: NDArray[np.int64]) -> None:
@@ -146,11 +148,13 @@ class Linear:
             )
         self.counts.compared += found.size
 
-    def _count(self, engine: Engine, packed: PackedWeights, x: SQTensor) -> None:
+    def _count(self, engine: Engine, packed: PackedWeights, x: SQTensor | NDArray[Any]) -> None:
         """Counts the cycles and bytes of an engine's last job."""
         config = engine.config
-        weights = config.passes(x.rows) * len(packed.packet)
-        other = len(sq_packet(config, x)) + results_bytes(config, x.rows, packed.tensor.rows, Format.INT64)
+        packet = sq_packet(config, x) if isinstance(x, SQTensor) else row_packet(config, x)
+        rows = x.rows if isinstance(x, SQTensor) else len(x)
+        weights = config.passes(rows) * len(packed.packet)
+        other = len(packet) + results_bytes(config, rows, packed.tensor.rows, Format.INT64)
         self.counts.weight_bytes += weights
         self.counts.moved_bytes += weights + other
         if engine.statistics is not None:

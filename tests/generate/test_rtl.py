@@ -24,21 +24,23 @@ def answered(setting, engine):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "encode"),
     [
-        ("lean", Q4_0),
-        pytest.param("offsets", Q4_1, marks=pytest.mark.slow),
-        pytest.param("fine", Q4_1, marks=pytest.mark.slow),
+        ("lean", Q4_0, False),
+        pytest.param("offsets", Q4_1, True, marks=pytest.mark.slow),
+        pytest.param("fine", Q4_1, False, marks=pytest.mark.slow),
     ],
 )
-def test_the_verilog_gives_the_golden_models_answer(tmp_path, monkeypatch, name, kind):
-    """Of two prompts, one by one and at once; with offsets the output head, too."""
+def test_the_verilog_gives_the_golden_models_answer(tmp_path, monkeypatch, name, kind, encode):
+    """Of two prompts, one by one and at once; with offsets also through the output head, and the encoder."""
     monkeypatch.chdir(tmp_path)
     config, head = replace(CONFIGS[name], n_max=256), kind == Q4_1
     if head:
         config = replace(config, array=replace(config.array, pe=replace(config.pe, dense=OFFSETS)))
+    if encode:
+        config = replace(config, encoder=4)
     file = GGUFFile(tiny_gguf(tmp_path / "model.gguf", kind, Q8_0))
-    whole = Setting(file, PROMPTS, config.pe, head=head)
+    whole = Setting(file, PROMPTS, config.pe, head=head, encode=encode)
     golden = answered(whole, None)
     outputs = OUTPUTS * (sum(map(len, PROMPTS)) + 2 * (TOKENS - 1))
     outputs += 2 * 2 * TOKENS * CONFIG.vocabulary if head else 0

@@ -134,6 +134,11 @@ def test_an_engine_of_other_formats_is_refused(parts):
         Linear(parts[1], LEAN.sq, Engine("decode"))
 
 
+def test_an_engine_without_an_encoder_does_not_encode(parts):
+    with pytest.raises(ValueError, match=r"^The engine must have an encoder to take rows of FP16$"):
+        Linear(parts[1], LEAN.sq, Engine("imported"), encode=True)
+
+
 def test_the_end_ends_an_answer(parts, tmp_path):
     whole = session(parts, tmp_path / "a.json")
     run(whole)
