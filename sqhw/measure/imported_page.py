@@ -15,7 +15,7 @@ REPORTS = ("imported", "losses")
 
 _SHOWN = ("KL x 100", "perplexity", "against float", "against W8 A8", "hardware")
 
-BOTH = "A 4/32 e3m2s index, W int4 g32 linear8 6/32 index, GPTQ smooth"
+BOTH = "A 4/32 e3m2s index, W int4 g32 linear8 6/32 index, GPTQ smooth 0.6"
 """The scheme of the preset ``both``."""
 _GOALS: tuple[tuple[str, str, dict[str, float]], ...] = (
     (
