@@ -12,6 +12,7 @@ from sim.traffic.dot_products import UNEQUAL, DotProduct
 from sim.traffic.faults import DENSE_FAULTS, FAULTS, read_field
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sw_reference.format import SQFormat
 
 __all__ = [
     "RUN_BINS", "Bins", "OperandBins", "applicable_faults", "result_bins", "sample_results", "sample_run",
@@ -70,7 +71,8 @@ class OperandBins:
         names += ["bank scale: smallest", "bank scale: largest"]
         names += [f"low code: {code}" for code in (config.sq.low_min, 7)]
         if config.one_step:
-            names += self._slot_names()
+            names += _slot_names("slot", config.slots, config.sq.outliers)
+            names += ["bank scale: negative"] if config.sq.bank_scale.signed else []
         elif config.slots:
             names += ["outlier in the first lane", "outlier in the last lane"]
             names += [f"high code: {name}" for name in self._codes()]
@@ -81,23 +83,14 @@ class OperandBins:
         if config.dense.group:
             names += ["group scale: smallest", "group scale: largest"]
         names += [f"dense code: {code}" for code in (config.dense.code_min, config.dense.code_max)]
-        if config.dense.bank:
+        if config.dense.has_index:
+            names += _slot_names("dense slot", config.dense_slots, config.dense.outliers)
+            names += ["slots of both operands name one element"]
+        elif config.dense.bank:
             names += _counts("dense outliers in a bank", config.dense.outliers, config.dense.bank)
             names += ["dense outlier in the first lane", "dense outlier in the last lane"]
             names += ["outliers of both operands at one position", "high nibble: -8", "high nibble: 7"]
         return names
-
-    def _slot_names(self) -> list[str]:
-        """Of each slot with an index mask: the ends of its segment, the limits of its nibble, none."""
-        places = ("first", "last")
-        names = [
-            f"slot {slot}: {place} of its segment" for slot in range(self._config.slots) for place in places
-        ]
-        names += [
-            f"slot {slot}: nibble {nibble}" for slot in range(self._config.slots) for nibble in (-8, 0, 7)
-        ]
-        names += ["two slots name one element"] if self._config.sq.outliers > 1 else []
-        return [*names, *(["bank scale: negative"] if self._config.sq.bank_scale.signed else [])]
 
     def _codes(self) -> dict[str, int]:
         sq = self._config.sq
@@ -134,7 +127,7 @@ class OperandBins:
         config = self._config
         if not config.one_step:
             yield config.beats_per_bank, masks, "outliers in a bank", config.sq.outliers
-        if config.dense.bank:
+        if config.dense.bank and not config.dense.has_index:
             bitmaps = [read_field(self._dense, word, "bitmap") for word in dense]
             parts = max(1, config.lanes // config.dense.bank)
             width = config.lanes // parts
@@ -152,6 +145,8 @@ class OperandBins:
         for word, weights, mask in zip(sq, dense, masks, strict=True):
             self._sample_sq(bins, word, mask)
             self._sample_dense(bins, weights, mask)
+            if config.one_step:
+                self._sample_slots(bins, word, weights)
 
     def _sample_sq(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._sq
@@ -163,7 +158,6 @@ class OperandBins:
             found = self._lanes(word, layout, "low", config.lanes, 4, lambda c, code=code: c == code & 15)
             bins.hit(f"low code: {code}", bool(found & ~mask))
         if config.one_step:
-            self._sample_slots(bins, word)
             if config.sq.bank_scale.signed:
                 bins.hit("bank scale: negative", scale != magnitude)
         elif config.slots:
@@ -176,19 +170,31 @@ class OperandBins:
         if config.steps > 1:
             bins.hit("more outliers in a beat than outlier lanes", mask.bit_count() > config.outlier_lanes)
 
-    def _sample_slots(self, bins: Bins, word: int) -> None:
-        sq, slots = self._config.sq, range(self._config.slots)
-        indices, nibbles = (read_field(self._sq, word, name) for name in ("index", "high"))
-        places = [indices >> sq.index_bits * slot & ((1 << sq.index_bits) - 1) for slot in slots]
-        codes = [nibbles >> 4 * slot & 15 for slot in slots]
-        for slot, (place, code) in enumerate(zip(places, codes, strict=True)):
-            bins.hit(f"slot {slot}: first of its segment", place == 0 and code != 0)
-            bins.hit(f"slot {slot}: last of its segment", place == sq.segment_size - 1 and code != 0)
+    def _sample_slots(self, bins: Bins, word: int, weights: int) -> None:
+        """Counts slots with an index mask, of either operand, and where they meet."""
+        named = self._slots(bins, "slot", word, self._sq, self._config.sq)
+        if self._config.dense.has_index:
+            outliers = self._config.dense.outlier_format
+            met = self._slots(bins, "dense slot", weights, self._dense, outliers)
+            bins.hit("slots of both operands name one element", bool(named & met))
+
+    @staticmethod
+    def _slots(bins: Bins, name: str, word: int, layout: Any, fmt: SQFormat) -> set[int]:
+        """Counts the slots of one operand's beat; returns the elements of the beat that they name."""
+        indices, nibbles = (read_field(layout, word, field) for field in ("index", "high"))
+        named = []
+        for slot in range(layout["high"].width // fmt.high_bits):
+            place = indices >> fmt.index_bits * slot & ((1 << fmt.index_bits) - 1)
+            code = nibbles >> fmt.high_bits * slot & 15
+            bins.hit(f"{name} {slot}: first of its segment", place == 0 and code != 0)
+            bins.hit(f"{name} {slot}: last of its segment", place == fmt.segment_size - 1 and code != 0)
             for nibble in (-8, 0, 7):
-                bins.hit(f"slot {slot}: nibble {nibble}", code == nibble & 15)
-        named = [(slot // sq.outliers, places[slot]) for slot in slots if codes[slot]]
-        if sq.outliers > 1:
-            bins.hit("two slots name one element", len(set(named)) < len(named))
+                bins.hit(f"{name} {slot}: nibble {nibble}", code == nibble & 15)
+            if code:
+                named.append(slot // fmt.outliers * fmt.segment_size + place)
+        if fmt.outliers > 1:
+            bins.hit(f"two {name}s name one element", len(set(named)) < len(named))
+        return set(named)
 
     def _sample_dense(self, bins: Bins, word: int, mask: int) -> None:
         config, layout = self._config, self._dense
@@ -201,7 +207,7 @@ class OperandBins:
             group_scale = read_field(layout, word, "group_scale")
             bins.hit("group scale: smallest", group_scale == 0)
             bins.hit("group scale: largest", group_scale == (1 << config.dense.group_scale_bits) - 1)
-        if config.dense.bank:
+        if config.dense.bank and not config.dense.has_index:
             bitmap = read_field(layout, word, "bitmap")
             bins.hit("dense outlier in the first lane", bitmap & 1)
             bins.hit("dense outlier in the last lane", bitmap >> (config.lanes - 1))
@@ -210,6 +216,13 @@ class OperandBins:
             used = [nibbles >> 4 * slot & 15 for slot in range(bitmap.bit_count())]
             for nibble in (-8, 7):
                 bins.hit(f"high nibble: {nibble}", used.count(nibble & 15))
+
+
+def _slot_names(name: str, slots: int, outliers: int) -> list[str]:
+    """Of each slot with an index mask: the ends of its segment, the limits of its nibble, none."""
+    names = [f"{name} {slot}: {place} of its segment" for slot in range(slots) for place in ("first", "last")]
+    names += [f"{name} {slot}: nibble {nibble}" for slot in range(slots) for nibble in (-8, 0, 7)]
+    return names + ([f"two {name}s name one element"] if outliers > 1 else [])
 
 
 def _counts(name: str, capacity: int, bank: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ ONE_STEP = PEConfig(
 )
 """Outliers by index in two segments of a beat, a narrow bank scale, linear group scales of two beats."""
 
+TWO_SIDED = replace(ONE_STEP, dense=DenseFormat(4, 16, 3, 8, "linear8", mask="index"))
+"""Outliers of the dense operand by index too, of which a bank is two of the other operand's segments."""
+
 ENCODER = EncoderConfig(SQFormat(16, 2, "int8", "index", "e3m2s", 8), elements=4, k_max=64)
 """Banks of two segments, segments of two words, rows of four banks."""
 
@@ -58,6 +62,7 @@ DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "PE tiny": partial(cover_pe, PRESETS["tiny"]),
     "PE SQ x SQ": partial(cover_pe, SQ_SQ),
     "PE with an index mask": partial(cover_pe, ONE_STEP),
+    "PE SQ x SQ by index": partial(cover_pe, TWO_SIDED),
     "PE shared multiplier": partial(cover_pe, SHARED),
     "array tiny": partial(cover_array, array_preset("tiny")),
     "engine tiny": partial(cover_engine, engine_preset("tiny")),

@@ -11,6 +11,7 @@ from sim.traffic.dot_products import DotProduct
 from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import PEConfig
 from sqhw.packing import dot_products
+from sw_reference.format import NIBBLE_MIN
 from sw_reference.masks import named_elements
 from sw_reference.multiply import multiply
 from sw_reference.tensors import DenseTensor, SQTensor
@@ -88,6 +89,11 @@ def _dense(t: DenseTensor) -> DenseTensor:
     codes = t.codes.copy()
     flags = None if t.bitmap is None else t.bitmap.reshape(t.rows, -1)[:, : t.k]
     fields: dict[str, Any] = {}
+    if t.index is not None and t.high is not None:  # all low nibbles count, and slots may name any element
+        high, flags = t.high.copy(), None
+        high[0], high[1] = 7, NIBBLE_MIN
+        fields["high"] = high
+        fields["bitmap"] = named_elements(t.format.outlier_format, t.index, high)
     for row, sign in ((0, 1), (1, -1)):
         limit = t.format.code_max if sign > 0 else t.format.code_min
         codes[row] = limit if flags is None else np.where(flags[row], codes[row], limit)

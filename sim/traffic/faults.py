@@ -169,9 +169,9 @@ def _dense_over_capacity(config: PEConfig, words: Words) -> Words | None:
 
 
 DENSE_FAULTS: dict[str, Fault] = {
-    "dense bank over the capacity": _dense_over_capacity,
-    "a high nibble too many": _miscount(+1, dense=True),
-    "a high nibble too few": _miscount(-1, dense=True),
+    "dense bank over the capacity": _of_steps(_dense_over_capacity),
+    "a high nibble too many": _of_steps(_miscount(+1, dense=True)),
+    "a high nibble too few": _of_steps(_miscount(-1, dense=True)),
 }
 """The same for the beats of a dense operand with outliers."""
 

@@ -69,8 +69,8 @@ def test_exclusions_have_a_line_in_the_page():
 
 @pytest.mark.parametrize(
     "config",
-    [PRESETS["tiny"], coverage.SQ_SQ, coverage.ONE_STEP],
-    ids=["tiny", "SQ x SQ", "index mask"],
+    [PRESETS["tiny"], coverage.SQ_SQ, coverage.ONE_STEP, coverage.TWO_SIDED],
+    ids=["tiny", "SQ x SQ", "index mask", "SQ x SQ by index"],
 )
 def test_the_traffic_holds_all_bins(config):
     legal, malformed = dot_products(config, SEED)
