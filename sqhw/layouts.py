@@ -232,7 +232,8 @@ def sq_word_layout(config: EngineConfig) -> data.ArrayLayout:
 def dense_word_layout(config: EngineConfig) -> data.StructLayout:
     """One word of the dense operand's buffer: the codes of its beats, their group scale and, if any, offset.
 
-    With several groups, there are as many of those.
+    With several groups, there are as many of those. With outliers by index ``index`` and ``high`` of each
+    beat.
     """
     codes, groups = config.dense_beats_per_word * config.pe.lanes, config.dense_groups_per_word
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.pe.dense.bits), codes)}
@@ -241,6 +242,9 @@ def dense_word_layout(config: EngineConfig) -> data.StructLayout:
         if name in beat.members:
             shape = beat[name].shape
             fields[name] = data.ArrayLayout(shape, groups) if groups > 1 else shape
+    if config.pe.dense.has_index:
+        slots = _dense_slots(config.pe)
+        fields |= {name: data.ArrayLayout(slots[name], config.dense_beats_per_word) for name in slots}
     return data.StructLayout(fields)
 
 

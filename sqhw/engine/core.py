@@ -28,6 +28,7 @@ from .results import Results
 from .row_loader import XLoader
 from .sequencer import Sequencer
 from .unpack import DenseRows, SQRows
+from .unpack_banks import DenseBanks
 from .unpack_groups import DenseGroups, dense_rows
 
 __all__ = ["EngineCore"]
@@ -213,7 +214,7 @@ class EngineCore(wiring.Component):
         self,
         m: Module,
         name: str,
-        rows: SQRows | DenseRows | DenseGroups,
+        rows: SQRows | DenseRows | DenseGroups | DenseBanks,
         word: Any,
         beat: Any,
         *,

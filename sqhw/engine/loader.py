@@ -12,6 +12,7 @@ from ..config import EngineConfig
 from ..layouts import input_word_layout, scale_words
 from .gearboxes import Gearbox, SerialGearbox
 from .unpack import DenseRows, SQRows
+from .unpack_banks import DenseBanks
 from .unpack_groups import DenseGroups
 
 __all__ = ["Loader", "loader_members"]
@@ -104,7 +105,7 @@ class Loader(wiring.Component):
     def __init__(
         self,
         config: EngineConfig,
-        rows: SQRows | DenseRows | DenseGroups,
+        rows: SQRows | DenseRows | DenseGroups | DenseBanks,
         *,
         vectors: int,
         block_tiles: int,

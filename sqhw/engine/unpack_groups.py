@@ -8,6 +8,7 @@ from amaranth.lib import wiring
 from ..config import EngineConfig
 from ..layouts import dense_word_layout
 from .unpack import DenseRows, count_pieces, rows_signature
+from .unpack_banks import DenseBanks
 
 __all__ = ["DenseGroups", "dense_rows"]
 
@@ -96,6 +97,8 @@ class DenseGroups(wiring.Component):
         ]
 
 
-def dense_rows(config: EngineConfig) -> DenseRows | DenseGroups:
+def dense_rows(config: EngineConfig) -> DenseRows | DenseGroups | DenseBanks:
     """Returns what cuts and unpacks a configuration's dense rows."""
+    if config.pe.dense.has_index:
+        return DenseBanks(config)
     return DenseGroups(config) if config.dense_groups_per_word > 1 else DenseRows(config)

@@ -18,6 +18,7 @@ from sw_reference.llm import LAYERS
 ROOT = Path(__file__).parents[2]
 BIG = ENGINE_PRESETS["8x8"]
 LEAN = ENGINE_PRESETS["lean"].pe
+BOTH = PRESETS["both"]
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,14 @@ LEAN = ENGINE_PRESETS["lean"].pe
         (
             {"array": ArrayConfig(replace(BIG.pe, dense=DenseFormat(4, 64, 1, 16)), 8, 8)},
             "Dense outliers of an engine must be an integer from 0 to 0, not 1",
+        ),
+        (
+            {"array": ArrayConfig(replace(BOTH, dense=replace(BOTH.dense, bank=16, outliers=3)), 8, 8)},
+            "Dense bank must be 32 in an engine, not 16",
+        ),
+        (
+            {"array": ArrayConfig(replace(BOTH, dense=replace(BOTH.dense, group=96)), 8, 8)},
+            "Group must be a power of two from 32 to 1048576, not 96",
         ),
         ({"axi_bits": 100}, "AXI bits must be 32, 64, 128, 256, 512 or 1024, not 100"),
         ({"block_tiles": 0}, "Block tiles must be an integer from 1 to 64, not 0"),
@@ -71,7 +80,7 @@ def test_refuses_other_types():
 
 def test_presets_by_name():
     assert engine_preset("8x8") is BIG
-    names = "tiny, 2x2, 8x8, lean, decode, imported, fine, encoder"
+    names = "tiny, 2x2, 8x8, lean, decode, imported, fine, both, encoder"
     with pytest.raises(ValueError, match=f"^Engine preset must be one of {names}, not '4x4'$"):
         engine_preset("4x4")
 

@@ -23,6 +23,8 @@ CONFIGS = {
     # A word of W's stream is several groups, and less than one.
     "lean": EngineConfig(ArrayConfig(replace(PRESETS["lean"], k_max=512), 2, 4), axi_bits=512, **_SIZES),
     "offsets": ENGINES["one-step engine"],
+    # Outliers of both operands; 190 bits are a group, so that four are whole bytes.
+    "both": EngineConfig(ArrayConfig(replace(PRESETS["both"], k_max=512), 2, 4), axi_bits=512, **_SIZES),
     "fine": EngineConfig(
         ArrayConfig(replace(PRESETS["fine"], k_max=256), 1, 2), axi_bits=64, output_stages=1, **_SIZES
     ),
@@ -30,6 +32,7 @@ CONFIGS = {
 NAMES = [
     "lean",
     pytest.param("offsets", marks=pytest.mark.slow),
+    pytest.param("both", marks=pytest.mark.slow),
     pytest.param("fine", marks=pytest.mark.slow),
 ]
 SHAPES = [(1, 1, 1), (1, 9, 100), (2, 4, 32), (3, 5, 13), (9, 7, 256), (17, 6, 70)]

@@ -12,7 +12,7 @@ from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.engine.gearboxes import Gearbox, SerialGearbox, piece_layout
 from sqhw.engine.unpack import SQRows
 from sqhw.engine.unpack_groups import dense_rows
-from sqhw.layouts import dense_beat_layout, sq_beat_layout
+from sqhw.layouts import dense_beat_layout, dense_word_layout, sq_beat_layout
 from sqhw.packing import dense_beats, sq_beats
 from sqhw.presets import PRESETS
 from sw_reference.format import DenseFormat, SQFormat
@@ -44,13 +44,22 @@ UNITS = {
         SQFormat(64, 1, "int8", "index", "e2m1", 16), DenseFormat(8, 32, scale="linear8"), 32, 2, 256
     ),
 }
+BOTH = {
+    "both": replace(PRESETS["both"], k_max=256),
+    "long groups": replace(
+        PRESETS["both"], dense=DenseFormat(4, 64, 3, 32, scale="linear8", mask="index"), k_max=256
+    ),
+    "whole bytes": replace(
+        PRESETS["both"], dense=DenseFormat(4, 32, 8, 32, scale="linear8", mask="index"), k_max=256
+    ),
+}
 LENGTHS = (1, 5, 16, 33, 64, 100)
 CASES = [(name, bits) for name in UNITS for bits in (32, 128)]
 CASES += [(name, 1024) for name in ("short groups", "lean", "fine", "offsets", "segments")]
 
 
-def engine(name: str, axi_bits: int) -> EngineConfig:
-    return EngineConfig(ArrayConfig(UNITS[name], 2, 2), axi_bits, output_stages=1)
+def engine(name: str, axi_bits: int, units: dict[str, PEConfig] = UNITS) -> EngineConfig:
+    return EngineConfig(ArrayConfig(units[name], 2, 2), axi_bits, output_stages=1)
 
 
 def unpacked(dut, rows: list[bytes], k: int) -> list[list[int]]:
@@ -133,6 +142,34 @@ def test_dense_rows(name, axi_bits):
                     assert found[:stored] == [beat >> place & mask for beat in beats[:stored]]
                     start, place = start + bits * groups, place + bits
             compared += len(beats)
+    assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
+
+
+@pytest.mark.parametrize("axi_bits", [32, 128, 1024])
+@pytest.mark.parametrize("name", BOTH)
+def test_dense_rows_with_outliers(name, axi_bits):
+    config = engine(name, axi_bits, BOTH)
+    word_layout, beat_layout = dense_word_layout(config), dense_beat_layout(config.pe)
+    width, groups = beat_layout["codes"].width, config.dense_groups_per_word
+    rng, compared = np.random.default_rng(3), 0
+    for k in LENGTHS:
+        tensor = random_dense(rng, config.pe.dense, 2, k)
+        rows = unpacked(dense_rows(config), [row.tobytes() for row in pack_dense(tensor)], k)
+        for beats, row in zip(dense_beats(config.pe, tensor), rows, strict=True):
+            for place, payload in enumerate(beats):
+                piece, at = divmod(place, config.dense_beats_per_word)
+                word, beat = word_layout.from_bits(row[piece]), beat_layout.from_bits(payload)
+                codes = word.codes.as_bits() >> width * at & (1 << width) - 1
+                scale = word.group_scale
+                scale = scale[at * groups // config.dense_beats_per_word] if groups > 1 else scale
+                got = codes, scale, word.index[at].as_bits(), word.high[at].as_bits()
+                assert got == (
+                    beat.codes.as_bits(),
+                    beat.group_scale,
+                    beat.index.as_bits(),
+                    beat.high.as_bits(),
+                )
+                compared += 1
     assert compared == 2 * sum(config.beats(k) for k in LENGTHS) > 0
 
 
