@@ -16,11 +16,14 @@ from sim.bench.blocks import (
     DotProduct,
     FP16Times,
     IntegerToFloat,
+    OneBeat,
     Scales,
     play_block,
 )
 from sim.report import Check, Report, Row, choice
 from sqhw.console import Begin
+from sqhw.presets import preset
+from sw_reference.codes import bank_scale_units
 
 __all__ = ["CHECK", "CHECKS", "COMMAND", "run"]
 
@@ -142,6 +145,48 @@ def integer_to_float(folder: Path, seed: int) -> Counts:
     return len(integers), int((seen != integers.astype(np.float32).view(np.uint32)).sum())
 
 
+def meetings(folder: Path, seed: int) -> Counts:
+    """All pairs of places of each two slots of the preset `both`, all pairs of nibbles; the rest random."""
+    config = preset("both")
+    block, rng = OneBeat(config), np.random.default_rng(seed)
+    segment, bank, times = config.sq.segment_size, config.dense.bank or 0, 4
+    own, other, first, second, _ = (
+        grid.ravel() for grid in np.mgrid[: config.slots, : config.dense_slots, :segment, :bank, :times]
+    )
+    count = len(own)
+    low, codes = (rng.integers(-8, 8, (count, config.lanes)) for _ in range(2))
+    index, high = rng.integers(0, segment, (count, config.slots)), rng.integers(-8, 8, (count, config.slots))
+    dense_index = rng.integers(0, bank, (count, config.dense_slots))
+    dense_high = rng.integers(-8, 8, (count, config.dense_slots))
+    beats = np.arange(count)
+    index[beats, own], dense_index[beats, other] = first, second
+    # Each two slots have a run of beats, in which every pair of nibbles occurs as often.
+    pairs = rng.permuted(
+        np.resize(np.arange(256), (config.slots * config.dense_slots, segment * bank * times)), axis=1
+    )
+    high[beats, own], dense_high[beats, other] = (pairs.ravel() >> 4) - 8, (pairs.ravel() & 15) - 8
+    scale, group_scale = rng.integers(0, 64, count), rng.integers(0, 256, count)
+    numbers = {"low": low, "codes": codes, "high": high, "dense_high": dense_high}
+    stimulus = {name: _wide(values, 4) for name, values in numbers.items()}
+    stimulus |= {"index": _wide(index, 5), "dense_index": _wide(dense_index, 5)}
+    stimulus |= {"scale": scale.astype(np.uint8), "group_scale": group_scale.astype(np.uint8)}
+    seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
+    for elements, places, nibbles in ((low, index, high), (codes, dense_index, dense_high)):
+        for slot in range(places.shape[1]):
+            elements[beats, places[:, slot]] += 16 * nibbles[:, slot]
+    expected = (low * codes).sum(axis=1) * bank_scale_units(config.sq)[scale] * group_scale
+    return count, int((seen != expected).sum())
+
+
+def _wide(values: NDArray[np.int64], bits: int) -> NDArray[Any]:
+    """Fields [n, count] of so many bits as one integer each (up to 64 bits) or one block of bytes."""
+    flags = (values[..., None] >> np.arange(bits) & 1).astype(np.uint8).reshape(len(values), -1)
+    packed = np.packbits(flags, axis=1, bitorder="little")
+    size = 1 << (packed.shape[1] - 1).bit_length()
+    block = np.ascontiguousarray(np.pad(packed, ((0, 0), (0, size - packed.shape[1]))))
+    return block.view(np.dtype((np.void, size)) if size > 8 else np.dtype(f"<u{size}"))[:, 0]
+
+
 def bitmaps(folder: Path, seed: int) -> Counts:
     """All 2**16 bitmaps of a bank of 16 with every capacity from 1 to 16, one outlier at a time."""
     block = DecoderRow()
@@ -184,6 +229,7 @@ CHECKS: dict[str, Callable[[Path, int], Counts]] = {
     "bank scale x group scale x sums": scales,
     "int64 to float32": integer_to_float,
     "bitmaps of 16, capacities 1 to 16": bitmaps,
+    "SQ x SQ by index, places and nibbles": meetings,
 }
 
 

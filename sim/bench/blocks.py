@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from sqhw.arith.output_stage import OutputStage
 from sqhw.arith.pipeline import delay, signed_range
 from sqhw.arith.scale import ScaleMultiply, ScaleShift
 from sqhw.config import PEConfig
+from sqhw.layouts import dense_beat_layout, step_layout
+from sqhw.pe.datapath import Datapath
 from sqhw.pe.decoder import BitmapDecoder
 from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
 from sqhw.pe.outliers.fp16 import FP16OutlierLane
@@ -31,6 +33,7 @@ __all__ = [
     "DotProduct",
     "FP16Times",
     "IntegerToFloat",
+    "OneBeat",
     "Results",
     "Scales",
     "play_block",
@@ -175,6 +178,51 @@ class IntegerToFloat(wiring.Component):
             self._pack.i.p.eq(self._convert.o.p),
             self._pack.i.valid.eq(self._convert.o.valid),
             self.o.eq(self._pack.o.p),
+        ]
+        return m
+
+
+class OneBeat(wiring.Component):
+    """A one-step datapath each beat of which is a dot product.
+
+    Parameters
+    ----------
+    config
+        With outliers by index on both sides, group scales and no offsets.
+
+    Members
+    -------
+    low, index, high, scale, codes, dense_index, dense_high, group_scale : In
+        Fields of a step and of a dense beat.
+    o : Out(signed(config.acc_bits))
+        ``latency`` cycles later.
+    """
+
+    def __init__(self, config: PEConfig):
+        self._datapath = Datapath(config)
+        self._step, self._beat = step_layout(config), dense_beat_layout(config)
+        fields = {name: self._step[name].shape for name in ("low", "index", "high", "scale")}
+        fields |= {name: self._beat[name].shape for name in ("codes", "group_scale")}
+        fields |= {f"dense_{name}": self._beat[name].shape for name in ("index", "high")}
+        ports = {name: In(Shape.cast(shape).width) for name, shape in fields.items()}
+        super().__init__(ports | {"o": Out(signed(config.acc_bits))})
+
+    @property
+    def latency(self) -> int:
+        return self._datapath.latency
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.datapath = datapath = self._datapath
+        step, beat = datapath.step, datapath.beat
+        m.d.comb += [
+            *(Value.cast(step[name]).eq(getattr(self, name)) for name in ("low", "index", "high", "scale")),
+            *(Value.cast(beat[name]).eq(getattr(self, name)) for name in ("codes", "group_scale")),
+            *(Value.cast(beat[name]).eq(getattr(self, f"dense_{name}")) for name in ("index", "high")),
+            *(step[name].eq(1) for name in ("first", "done", "last")),
+            beat.last.eq(1),
+            datapath.valid.eq(1),
+            self.o.eq(datapath.acc),
         ]
         return m
 
