@@ -122,8 +122,8 @@ _CLOCK = """\
 GE per MAC of processing elements, cells of {title} ({source}): the smallest of a unit's netlists that
 reaches the period. There are five per unit: with full-adder cells, with and without ABC's `dch`, each with
 and without buffers and chosen drive strengths; and one whose adders are gates. OpenSTA times them from
-register to register at the library's conditions, without wires. A dash: no netlist reaches it. A second
-table, once it is measured, has ratios of arrays of 8 x 8 at a period that both sides reach.
+register to register at the library's conditions, without wires. A dash: no netlist reaches it. The
+second table has ratios of arrays of 8 x 8 at a period that both sides reach, in these cells.
 
 ![area against clock](../figures/area_clock.svg)"""
 
@@ -133,7 +133,7 @@ hardware for a format without outliers: dense lanes, bank and group scales, accu
 *fine* and *both* (outliers on both sides) it is INT4 x INT4 with 8-bit group scales, for the paper's
 configuration INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8; numbers are lanes. Of a rival the
 smaller form counts; the column beside the verdict has its form of single products. A goal at a period asks
-that the ratio there is no worse than that of areas."""
+that the ratio there is no worse than that of the smallest netlists in the same cells."""
 
 _PAID = """\
 Choices of the micro-architecture. Two units of this run show each: one without it and one with it.
@@ -163,8 +163,8 @@ _SERVING = """\
 One [encoder](../encoder.md) serves an array, whatever its rows: a block of activations is loaded once and
 stays. A [DMA](../engine.md) has two masters that read and one that writes: those of the engine `lean`. The
 array is that of *lean*, 32 lanes, 8 x 8. Memories are not counted, as buffers are not: an encoder has two. A
-master's queue is left out whole, with its counters and the register of a word. The clock is that of the
-smallest netlist."""
+master's queue is left out whole, with its counters and the register of a word. Clocks are those of
+the smallest netlist and of one with buffers and chosen drive strengths."""
 
 _BITS = """\
 Per multiplication, scales and masks included, results not. An array of R x C reuses each row operand C

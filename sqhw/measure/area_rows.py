@@ -243,7 +243,7 @@ def serving_rows(report: Record) -> Rows:
         "gates (GE)": "{gates:,}",
         "of the array": lambda r: f"{r['gates'] / array:.1%}" if array else "-",
         "registers": "{registers:,}",
-        "clock (ns)": lambda r: f"{r['period']:.2f}" if "period" in r else "-",
+        "clock (ns)": lambda r: ", ".join(f"{point['period']:.2f}" for point in r.get("clock", ())) or "-",
         "memory, bits": "{memory_bits:,}",
     }
     return rows(report["serving"], columns)

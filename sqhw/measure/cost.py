@@ -135,15 +135,19 @@ _OF_GATES = f"{_FASTEST}, adders of gates"
 """Full-adder cells are small and slow: the fastest netlist is one without."""
 
 
-def curve(unit: Unit, library: Library, *, cache: Path = CACHE) -> list[Point]:
+def curve(
+    unit: Unit, library: Library, *, recipes: Sequence[str] = (*RECIPES, _OF_GATES), cache: Path = CACHE
+) -> list[Point]:
     """What a processing element costs by clock: the netlists that none beats in both, the smallest first.
+
+    There is one by each of `recipes`: see :data:`~sqhw.tools.targets.RECIPES`, and :func:`recipe_jobs`.
 
     Raises ToolError as :func:`cost`.
     """
     opensta(library)  # what is missing is said before work starts
     emitted = emit(unit, cache=cache)
     points = []
-    for recipe in (*RECIPES, _OF_GATES):
+    for recipe in recipes:
         chosen = {top: run() for top, run in recipe_jobs(emitted, library, recipe, cache=cache).items()}
         reports = {top: Report(top, library.name, found.cells, {}) for top, found in chosen.items()}
         total = library.gate_equivalents(combine(emitted, reports).cells)

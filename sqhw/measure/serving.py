@@ -15,8 +15,9 @@ from ..tools.cache import CACHE
 from ..tools.libraries import Library
 from ..tools.synth import synthesize
 from ..tools.targets import gates
+from .area_numbers import clock
 from .committed import made_from
-from .cost import cost, smallest_period
+from .cost import cost, curve
 from .parts import emit
 from .units import Unit
 
@@ -24,6 +25,9 @@ __all__ = ["ARRAY", "hardware", "serving"]
 
 ARRAY = ("lean", 32, (8, 8))
 """The array that they serve, as units have it, and the engine whose words a DMA moves."""
+
+_RECIPES = ("small", "sized")
+"""By which encoders are mapped for a clock."""
 
 _DMA = DMA_PRESETS[ARRAY[0]]
 _MASTER = (_DMA.engine.axi_bits, _DMA.address_bits, _DMA.burst)
@@ -52,7 +56,7 @@ def serving(unit: Unit, library: Library, clocked: Library | None, *, cache: Pat
     library
         Cells of the area.
     clocked
-        Cells of the clock of an encoder's smallest netlist; None for no clock.
+        Cells of an encoder's clocks, of the smallest netlist and of one that is sized; None for none.
     cache
         Folder of what was measured.
 
@@ -79,7 +83,7 @@ def serving(unit: Unit, library: Library, clocked: Library | None, *, cache: Pat
         "memory_bits": memory_bits(encoder) if encoder else _queue_bits(unit),
     }
     if encoder and clocked:
-        record["period"] = smallest_period(unit, clocked, cache=cache)
+        record["clock"] = clock(curve(unit, clocked, recipes=_RECIPES, cache=cache))
     return record | {"made_from": made_from(unit)}
 
 
