@@ -48,6 +48,12 @@ enum sq_engine_result sq_engine_open(struct sq_engine *engine, uintptr_t base) {
     return SQ_ENGINE_OK;
 }
 
+enum sq_engine_result sq_engine_input(struct sq_engine *engine, uint32_t input) {
+    if (input > SQ_ENGINE_INPUT_ROWS) return SQ_ENGINE_BAD_ARGUMENT;
+    set(engine, SQ_ENGINE_INPUT, input);
+    return SQ_ENGINE_OK;
+}
+
 uint64_t sq_engine_y_bytes(const struct sq_engine *engine, uint32_t m, uint32_t n, uint32_t output) {
     uint32_t item = output == SQ_ENGINE_OUTPUT_INT64 ? 8 : output == SQ_ENGINE_OUTPUT_FLOAT16 ? 2 : 4;
     uint32_t column, bytes;

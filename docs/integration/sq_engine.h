@@ -51,6 +51,9 @@ struct sq_engine_job {
 /* Looks for an engine at this address, ends what it may be doing, and reads what it is. */
 enum sq_engine_result sq_engine_open(struct sq_engine *engine, uintptr_t base);
 
+/* Only for an engine with an encoder: how X of the next jobs comes, SQ_ENGINE_INPUT_...; after reset packed. */
+enum sq_engine_result sq_engine_input(struct sq_engine *engine, uint32_t input);
+
 /* Bytes of the packet of Y of a job. */
 uint64_t sq_engine_y_bytes(const struct sq_engine *engine, uint32_t m, uint32_t n, uint32_t output);
 

@@ -1,11 +1,11 @@
 /* Firmware that multiplies by the driver: polling, by interrupt, after every fault. Arguments: packets of X and W,
- * a file for Y, M, N, K. Prints what it did, a word per line, and writes the packet of Y of each good job. */
+ * a file for Y, M, N, K, and `rows` where X is rows of numbers. Prints what it did, a word per line, and writes the packet of Y of each good job. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "sq_engine.h"
 
-#define X_AT 0x0FF8u
+#define X_AT 0x0FF0u
 #define W_AT 0x40000u
 #define Y_AT 0x80FF0u
 #define Y_ROOM 0x10000u
@@ -27,9 +27,13 @@ int main(int argc, char **argv) {
     enum sq_engine_result result;
     uint64_t size;
     FILE *y;
-    if (argc != 7) return 2;
+    if (argc != 7 && argc != 8) return 2;
     system_reset();
     printf("open %d\n", sq_engine_open(&engine, 0));
+    if (argc == 8) {
+        printf("unknown input %d\n", sq_engine_input(&engine, 2));
+        printf("rows %d\n", sq_engine_input(&engine, SQ_ENGINE_INPUT_ROWS));
+    }
     job.m = (uint32_t)atoi(argv[4]);
     job.n = (uint32_t)atoi(argv[5]);
     job.k = (uint32_t)atoi(argv[6]);

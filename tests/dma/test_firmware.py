@@ -36,10 +36,11 @@ def test_driver_compiles_without_a_warning_and_without_a_library(tmp_path, optio
     assert [name for name in unresolved if name not in {"U", "_GLOBAL_OFFSET_TABLE_"}] == []
 
 
-def test_firmware_multiplies_on_the_emitted_verilog(tmp_path):
-    """Polling, by interrupt, and after faults: every bit of four products."""
-    config = DMA_PRESETS["tiny"]
-    design = emit(config, "sq_dma_tiny")
+@pytest.mark.parametrize("name", ["tiny", pytest.param("encoder", marks=pytest.mark.slow)])
+def test_firmware_multiplies_on_the_emitted_verilog(tmp_path, name):
+    """Polling, by interrupt, and after faults: every bit of four products; of an encoder from rows of FP16."""
+    config = DMA_PRESETS[name]
+    design = emit(config, f"sq_dma_{name}")
     system = build(
         design.verilog,
         design.name,
@@ -56,14 +57,15 @@ def test_firmware_multiplies_on_the_emitted_verilog(tmp_path):
     subprocess.run(
         [*command, "-o", str(firmware), f"-L{tmp_path}", "-lsystem", f"-Wl,-rpath,{tmp_path}"], check=True
     )
-    job = Job.of_numbers(config.engine, np.random.default_rng(SEED), 21, 5, 40)
+    rows = config.engine.encoder is not None
+    job = (Job.of_rows if rows else Job.of_numbers)(config.engine, np.random.default_rng(SEED), 21, 5, 40)
     assert job.passes > 1
     names = ("x", "w", "y")
     x, w, y = (tmp_path / name for name in names)
     for path, packet in zip((x, w), job.packets, strict=True):
         path.write_bytes(packet)
     done = subprocess.run(
-        [str(firmware), str(x), str(w), str(y), *map(str, job.sizes)],
+        [str(firmware), str(x), str(w), str(y), *map(str, job.sizes), *(["rows"] if rows else [])],
         capture_output=True,
         text=True,
         check=True,
@@ -72,6 +74,7 @@ def test_firmware_multiplies_on_the_emitted_verilog(tmp_path):
     errors = register("ERRORS")
     assert done.stdout.splitlines() == [
         f"open {OK}",
+        *([f"unknown input {BAD_ARGUMENT}", f"rows {OK}"] if rows else []),
         f"start {OK}",
         f"again {BUSY}",
         f"short wait {TIMED_OUT}",
