@@ -32,7 +32,7 @@ _BOUNDS = {
     "dense_outliers": ("dense_bank",),
     "dense_bank": ("dense_outliers",),
     "output_stages": ("axi_bits", "columns"),
-    "encoder": ("segment", "bank", "axi_bits"),
+    "encoder": ("segment", "bank", "axi_bits", "input"),
 }
 """Parameters that set the limits of others."""
 

@@ -38,7 +38,7 @@ def test_driver_compiles_without_a_warning_and_without_a_library(tmp_path, optio
 
 @pytest.mark.parametrize("name", ["tiny", pytest.param("encoder", marks=pytest.mark.slow)])
 def test_firmware_multiplies_on_the_emitted_verilog(tmp_path, name):
-    """Polling, by interrupt, and after faults: every bit of four products; of an encoder from rows of FP16."""
+    """Polling, by interrupt, and after faults: every bit of four products, from rows of FP16 too."""
     config = DMA_PRESETS[name]
     design = emit(config, f"sq_dma_{name}")
     system = build(

@@ -107,11 +107,11 @@ PE_REFUSALS = [
     ),
     (
         "--preset huge",
-        "--preset must be one of 'default', 'tiny', 'paper', 'lean', 'fine', not 'huge'",
+        "--preset must be one of 'default', 'tiny', 'paper', 'lean', 'fine', 'both', not 'huge'",
     ),
     ("--preset tiny --preset paper --bank 8", "Parameters must change one preset, not 2"),
     ("--preset tiny --name 9", "Module name must be a Verilog identifier, not '9'"),
-    ("--name pe", "Module name must be for one configuration, not 5"),
+    ("--name pe", "Module name must be for one configuration, not 6"),
     ("--bank many", "--bank must be a valid integer, not 'many'"),
     ("--colour red", "No such option '--colour'."),
 ]
@@ -126,6 +126,18 @@ PE_REFUSALS = [
             "verilog encoder --elements 64",
             "Elements must be a power of two from 1 to 32, not 64 "
             "(--elements 64, --bank is 32 in preset lean)",
+        ),
+        (
+            "verilog engine --encoder 8",
+            "Mask must be 'index' in an encoder, not 'bitmap' (--mask is bitmap in preset 8x8)",
+        ),
+        (
+            "verilog engine --preset lean --encoder 64",
+            "Encoder must be a power of two from 1 to 32, not 64 (--encoder 64, --bank is 32 in preset lean)",
+        ),
+        (
+            "verilog engine --preset lean --input bf16",
+            "Input must be 'fp16' in an engine without an encoder, not 'bf16'",
         ),
         (
             "verilog engine --columns 3",
