@@ -192,7 +192,8 @@ def drive_encoder(
 ) -> Run:
     """The same for an encoder; `words` are the payloads of ``i``."""
     limits = _limits(seed, pause_in, pause_out, results, 2000 + 60 * len(words))
-    records = [(word, 0, 0) for word in words]
+    end = next(port.width for port in program.inputs if port.name == "i__payload") - 1
+    records = [(word, word >> end, 0) for word in words]
     return _run(program, ("rst", 1), [(_stream("i"), records)], _stream("o"), limits, coverage)
 
 
