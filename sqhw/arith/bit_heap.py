@@ -34,10 +34,16 @@ def cuts(rows: int) -> tuple[int, ...]:
     Full adders turn 3 rows into 2, so heights follow Dadda's sequence 2, 3, 4, 6, 9, 13, ...; there are
     registers behind every other one, and before the last addition.
     """
+    heights = _heights(rows)
+    return (*heights[-1 - _ADDERS_BETWEEN_REGISTERS : 0 : -_ADDERS_BETWEEN_REGISTERS], 2)
+
+
+def _heights(rows: int) -> list[int]:
+    """Dadda's sequence up to the first height that holds so many rows."""
     heights = [2]
     while heights[-1] < rows:
         heights.append(heights[-1] * 3 // 2)
-    return (*heights[-1 - _ADDERS_BETWEEN_REGISTERS : 0 : -_ADDERS_BETWEEN_REGISTERS], 2)
+    return heights
 
 
 class _Entry(NamedTuple):
@@ -172,10 +178,7 @@ class BitHeap:
 
     def _compress(self, height: int) -> None:
         """Adds until no column has more than that many bits."""
-        for column in range(self._shape.width):
-            if self._constant >> column & 1:
-                heapq.heappush(self._columns[column], _Entry(0, -1, Const(1, 1)))
-        self._constant = 0
+        self._push_constant()
         for column, bits in enumerate(self._columns):
             while len(bits) > height:
                 self._add_three(column, *(heapq.heappop(bits) for _ in range(3)))
@@ -183,9 +186,56 @@ class BitHeap:
             self._add_module(adders)
         self._adders = {}
 
+    def _push_constant(self) -> None:
+        for column in range(self._shape.width):
+            if self._constant >> column & 1:
+                heapq.heappush(self._columns[column], _Entry(0, -1, Const(1, 1)))
+        self._constant = 0
+
+    def _compress_in_steps(self, height: int) -> None:
+        """The same in steps of one adder each (Dadda, 1965): none waits for a carry of its own step.
+
+        Where a column has one bit too many, a half adder takes two that are there, and no carry ripples.
+        """
+        self._push_constant()
+        rows = max(len(bits) for bits in self._columns)
+        for step, target in enumerate(reversed([h for h in _heights(rows) if height <= h < rows])):
+            carries: list[_Entry] = []
+            for column, bits in enumerate(self._columns):
+                early, done = sorted(bits, key=lambda entry: entry[:2]), carries
+                carries = []
+                while (excess := len(early) + len(done) - target) > 0:
+                    inputs, early = early[: min(3, excess + 1)], early[min(3, excess + 1) :]
+                    total, carry = self._add_now([entry.bit for entry in inputs], step, column)
+                    done.append(self._entry(total, step + 1))
+                    if carry is not None:
+                        carries.append(self._entry(carry, step + 1))
+                self._columns[column] = early + done
+        for _, adders in sorted(self._adders.items()):
+            self._add_module(adders)
+        self._adders = {}
+
+    def _add_now(self, bits: list[Value], step: int, column: int) -> tuple[Value, Value | None]:
+        """Returns the sum of two or three bits, and their carry but in the last column."""
+        tag = f"{self._name}_ha{self._entries}"
+        last = column + 1 == self._shape.width
+        if len(bits) == 3 and not last and not any(isinstance(bit, Const) for bit in bits):
+            a, b, c = bits
+            total, carry = Signal(name=""), Signal(name="")
+            self._adders.setdefault(step, []).append(_Adder((a, b, c), total, carry))
+            return total, carry
+        a, b, *more = bits
+        c = more[0] if more else Const(0, 1)
+        carry = None if last else self._signal((a & b) | (c & (a | b)), f"{tag}_c")
+        return self._signal(a ^ b ^ c, f"{tag}_s"), carry
+
+    def _entry(self, bit: Value, arrival: int) -> _Entry:
+        self._entries += 1
+        return _Entry(arrival, self._entries - 1, bit)
+
     def _register(self, height: int, stage: int) -> None:
         """Compresses to `height` and puts a register behind each bit."""
-        self._compress(height)
+        self._compress_in_steps(height)
         for column, bits in enumerate(self._columns):
             kept = self._in_order(bits)
             late = [bit for bit in kept if not isinstance(bit, Const)]

@@ -10,6 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sqhw.arith.bit_heap import BitHeap
+from sqhw.tools.verilog import convert
 from tests.hardware import drive_pipeline
 
 
@@ -113,3 +114,30 @@ def test_constants_are_folded_and_registers_keep_the_sum():
     sums = [sum(w for i, w in enumerate(weights) if s["a"] >> i & 1) + 8 - 2 for s in stimuli]
     assert [r["o"] for r in got] == sums
     assert len(got) == 502
+
+
+class Uneven(wiring.Component):
+    """Two words and a bit, in a register in two rows or in none."""
+
+    def __init__(self, registered):
+        self.latency = len(registered)
+        super().__init__({"a": In(8), "b": In(8), "c": In(1), "o": Out(9)})
+
+    def elaborate(self, platform):
+        m = Module()
+        heap = BitHeap(m, self.o.shape(), name="heap")
+        for value in (self.a, self.b, self.c):
+            heap.add(value)
+        m.d.comb += self.o.eq(heap.sum([2] * self.latency))
+        return m
+
+
+def test_no_carry_ripples_in_front_of_a_register():
+    """Full adders alone would hand a carry up all columns; half adders take two bits of each."""
+    rng = random.Random(2)
+    stimuli = [{"a": rng.randrange(256), "b": rng.randrange(256), "c": rng.randrange(2)} for _ in range(300)]
+    for registered in ([], [2]):
+        got = drive_pipeline(Uneven(registered), stimuli, ["o"])
+        assert [r["o"] for r in got] == [s["a"] + s["b"] + s["c"] for s in stimuli]
+    adders = [convert(Uneven(registered), "top").count("full_adders #(") for registered in ([], [2])]
+    assert adders == [9, 0]  # a module, and an instance for each column but the last

@@ -60,8 +60,9 @@ class OneStepSchedule:
 
     @property
     def scale_cuts(self) -> tuple[int, ...]:
-        """Where the product with the bank scale is registered."""
-        return cuts(self.config.sq.bank_scale.fraction_bits + 2) if self.long else ()
+        """Where the product with the bank scale is registered: rows of it, of signs, and of a sign's one."""
+        scale = self.config.sq.bank_scale
+        return cuts(scale.fraction_bits + (3 if scale.signed else 2)) if self.long else ()
 
     @property
     def scaled(self) -> int:
