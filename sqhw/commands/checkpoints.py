@@ -41,7 +41,7 @@ def checkpoints(only_check: bool, output: Path) -> Outcome:
         file, pe = GGUFFile(find_model()), preset(_PRESET)
         tokens = Tokenizer.from_metadata(file.metadata).encode(made.PROMPT)
         model, matrices = load(file)
-        layers = coded_layers(matrices, pe.sq, pe.dense.group, begin("Importing weights", len(matrices)))
+        layers = coded_layers(matrices, pe, begin("Importing weights", len(matrices)))
         model_file = {"file": file.path.name, "sha256": hashlib.sha256(file.path.read_bytes()).hexdigest()}
         tensors, metadata = made.record(model, layers, pe.sq, tokens, {"model": model_file})
     content = save(tensors, metadata)

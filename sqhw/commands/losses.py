@@ -25,9 +25,7 @@ from .reports import report_option
 
 __all__ = ["losses"]
 
-_ENGINES = [
-    name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index and not engine.pe.dense.outliers
-]
+_ENGINES = [name for name, engine in ENGINE_PRESETS.items() if engine.pe.sq.has_index]
 
 
 @click.command(cls=Command)
@@ -55,9 +53,7 @@ def losses(engine: str, tokens: int, text: Path | None, output: Path) -> Outcome
         with progress() as begin:
             device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling")))
             model, matrices = load(file)
-            layers = coded_layers(
-                matrices, config.pe.sq, config.pe.dense.group, begin("Importing", len(matrices))
-            )
+            layers = coded_layers(matrices, config.pe, begin("Importing", len(matrices)))
             linear = Linear(layers, config.pe.sq, device)
             wanted = of_tokens(model, ids, Linear(layers, config.pe.sq), begin("Golden model", tokens))
             try:

@@ -34,7 +34,7 @@ class Setting:
     prompts
         Token ids of each question.
     pe
-        The format of activations, and the group of weights.
+        The formats, see :func:`~sqhw.generate.layers.coded_layers`.
     engine
         The engine that computes the linear layers; None for the golden model.
     backend
@@ -76,7 +76,7 @@ def prepare(setting: Setting, engine: Engine | None, count: int, begin: Begin) -
     """
     pe = setting.pe
     model, matrices = load(setting.model)
-    layers = coded_layers(matrices, pe.sq, pe.dense.group, begin("Importing weights", len(matrices)))
+    layers = coded_layers(matrices, pe, begin("Importing weights", len(matrices)))
     head = head_name(setting.model) if setting.head else None
     if head is not None:
         layers[head] = coded_head(setting.model, pe.sq, pe.dense.group)

@@ -1,4 +1,4 @@
-"""A model's linear layers as operands in the codes of its checkpoint.
+"""A model's linear layers as operands, in the codes of its checkpoint or in SQ-format.
 
 Layers that take the same activations, such as query, key and value, are one operand, one below the other.
 """
@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.checkpoints.imported import CodedMatrix
-from sw_reference.format import SQFormat, accumulator_bits, unit_exponent
+from sw_reference.format import DenseFormat, SQFormat, accumulator_bits, unit_exponent
 from sw_reference.llm import LAYERS, Model, ModelConfig
 from sw_reference.llm.reproducible import REPRODUCIBLE
 from sw_reference.notation import format_text
+from sw_reference.quantize import quantize_dense
 from sw_reference.rounding import round_result
 from sw_reference.split import dense_integers, split
 from sw_reference.tensors import DenseTensor, SQTensor
+
+from ..config import PEConfig
 
 __all__ = ["Elements", "Layer", "coded_head", "coded_layers", "head_name", "load"]
 
@@ -49,7 +52,7 @@ class Elements:
 
 
 class Layer:
-    """Linear layers that take the same activations, in the codes of their checkpoint.
+    """Linear layers that take the same activations.
 
     Parameters
     ----------
@@ -103,16 +106,16 @@ class Layer:
 
 
 def _joined(tensors: Sequence[DenseTensor]) -> DenseTensor:
-    """Returns the rows of operands of one format, which has no outliers, as one operand."""
+    """Returns the rows of operands of one format as one operand."""
     fields: dict[str, Any] = {}
-    for name in ("codes", "group_scale", "row_scale", "offset"):
+    for name in ("codes", "group_scale", "row_scale", "bitmap", "high", "index", "offset"):
         arrays = [getattr(tensor, name) for tensor in tensors]
         fields[name] = None if arrays[0] is None else np.concatenate(arrays)
     return replace(tensors[0], **fields)
 
 
 def coded_layers(
-    matrices: Mapping[str, CodedMatrix], sq: SQFormat, group: int | None, done: Callable[[str], None]
+    matrices: Mapping[str, CodedMatrix], pe: PEConfig, done: Callable[[str], None]
 ) -> dict[str, Layer]:
     """Returns by each matrix's name the layer that it is a part of.
 
@@ -120,10 +123,9 @@ def coded_layers(
     ----------
     matrices
         Their weights.
-    sq
-        The format of the activations.
-    group
-        Of the weights, see :func:`~sw_reference.checkpoints.dense.dense_format`.
+    pe
+        The formats: of the activations, and of the weights. Where those have outliers, weights are quantized
+        anew. Else they keep their codes, in groups of the same size.
     done
         Called with each name that is finished.
 
@@ -136,10 +138,17 @@ def coded_layers(
     for name, matrix in matrices.items():
         _, block, short, _ = name.split(".")
         site = tensors.setdefault(f"{block}.{LAYERS[short]}", {})
-        site[name] = [import_dense(matrix.part(slice(None)), dense_format(matrix, group)).tensor]
+        site[name] = [_weights(matrix, pe.dense)]
         done(name)
-    layers = [Layer(site, sq) for site in tensors.values()]
+    layers = [Layer(site, pe.sq) for site in tensors.values()]
     return {name: layer for layer in layers for name in layer.parts}
+
+
+def _weights(matrix: CodedMatrix, dense: DenseFormat) -> DenseTensor:
+    weights = matrix.part(slice(None))
+    if dense.outliers:
+        return quantize_dense(weights.values(), dense)
+    return import_dense(weights, dense_format(matrix, dense.group)).tensor
 
 
 def coded_head(file: GGUFFile, sq: SQFormat, group: int | None) -> Layer:

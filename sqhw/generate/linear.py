@@ -55,7 +55,7 @@ class Counts:
 
 
 class Linear:
-    """Computes linear layers: activations become SQ operands, weights are the checkpoint's own codes.
+    """Computes linear layers: activations become SQ operands.
 
     With an engine its exact sums are compared with the golden model's, all of them, before they go on.
 

@@ -12,7 +12,7 @@ from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.gguf import GGUFFile
 from sw_reference.format import SQFormat
 from sw_reference.multiply import multiply
-from sw_reference.quantize import quantize_sq
+from sw_reference.quantize import quantize_dense, quantize_sq
 from tests.generate.models import CONFIG, Q4_0, Q4_1, Q8_0, SEED, tiny_gguf
 
 
@@ -21,15 +21,18 @@ def matrices(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [Q4_0, Q4_1])
-@pytest.mark.parametrize("name", ["lean", "fine"])
+@pytest.mark.parametrize("name", ["lean", "fine", "both"])
 def test_sums_and_results_are_the_golden_models(tmp_path, name, kind):
     pe, compared = PRESETS[name], 0
     found = matrices(tmp_path, kind)
-    layers = coded_layers(found, pe.sq, pe.dense.group, lambda name: None)
+    layers = coded_layers(found, pe, lambda name: None)
     assert (len(layers), len(set(layers.values()))) == (7 * CONFIG.blocks, 4 * CONFIG.blocks)
     rng = np.random.default_rng(SEED)
     for each, layer in layers.items():
-        weights = import_dense(found[each].part(slice(None)), dense_format(found[each], 32)).tensor
+        part = found[each].part(slice(None))
+        weights = import_dense(part, dense_format(found[each], 32)).tensor
+        if name == "both":
+            weights = quantize_dense(part.values(), pe.dense)
         x = rng.standard_t(3, (5, weights.k)).astype(np.float32)
         sq = quantize_sq(x, pe.sq, scale="two_candidates")
         elements, product = Elements(sq), multiply(sq, weights)

@@ -13,7 +13,7 @@ from tests.generate.models import CONFIG, SEED, tiny_gguf
 def test_losses_are_negative_log_likelihoods(tmp_path):
     model, matrices = load(GGUFFile(tiny_gguf(tmp_path / "model.gguf")))
     lean = PRESETS["lean"]
-    linear = Linear(coded_layers(matrices, lean.sq, lean.dense.group, lambda name: None), lean.sq)
+    linear = Linear(coded_layers(matrices, lean, lambda name: None), lean.sq)
     tokens = np.random.default_rng(SEED).integers(0, CONFIG.vocabulary, 70).tolist()
     read = []
     found = losses(model, tokens, linear, lambda _, count: read.append(count))

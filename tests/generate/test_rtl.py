@@ -29,6 +29,7 @@ def answered(setting, engine):
         ("lean", Q4_0, False),
         pytest.param("offsets", Q4_1, True, marks=pytest.mark.slow),
         pytest.param("fine", Q4_1, False, marks=pytest.mark.slow),
+        pytest.param("both", Q4_0, False, marks=pytest.mark.slow),
     ],
 )
 def test_the_verilog_gives_the_golden_models_answer(tmp_path, monkeypatch, name, kind, encode):

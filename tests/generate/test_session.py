@@ -41,7 +41,7 @@ class StandIn(Engine):
 def parts(tmp_path_factory):
     file = GGUFFile(tiny_gguf(tmp_path_factory.mktemp("model") / "model.gguf"))
     model, matrices = load(file)
-    return model, coded_layers(matrices, LEAN.sq, LEAN.dense.group, lambda name: None)
+    return model, coded_layers(matrices, LEAN, lambda name: None)
 
 
 def session(parts, file, engine=None, count=TOKENS, end=None, prompts=(PROMPT,)):
