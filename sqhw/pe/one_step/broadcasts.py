@@ -25,7 +25,7 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
     ========== ========= ==============================================================
     field      cycle     meaning
     ========== ========= ==============================================================
-    not_select 0         one-hot positions of outliers, each within its segment, inverted
+    not_select gather    one-hot positions of outliers, each within its segment, inverted
     low        start     low codes
     sums       start     of neighbouring low codes
     not_sums   start     the same, inverted
@@ -42,8 +42,8 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
     With group offsets there is ``offset`` in ``start``: the sum of all elements, and multiples of it.
     Without group scales there is ``counts`` in ``lane_sum``: there was a beat.
     For DSP blocks there are ``row_pairs``, two low codes in each, instead of low codes and all sums.
-    Beside outliers of the dense operand there are, in cycle 0, ``not_low``, inverted low codes for these, and
-    ``index``, the positions of outliers; and ``merged`` in ``start``, if this is the far operand
+    Beside outliers of the dense operand there are, in cycle ``gather``, ``not_low``, inverted low codes for
+    these, and ``index``, the positions of outliers; and ``merged`` in ``start``, if this is the far operand
     (:mod:`~sqhw.pe.one_step.meetings`).
     """
     scale, slots = config.sq.bank_scale, config.slots
@@ -82,7 +82,7 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
     =============== ======= ==============================================================
     field           cycle   meaning
     =============== ======= ==============================================================
-    not_codes       0       dense codes, for outlier lanes, inverted
+    not_codes       gather  dense codes, for outlier lanes, inverted
     picks           start   dense codes, for dense lanes
     offset_picks    start   the group offset, if there is one: a choice for each of its digits
     not_group_scale scaled  the group scale, if there is one, inverted; 0 without a beat

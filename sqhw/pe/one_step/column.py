@@ -51,7 +51,8 @@ class OneStepColumnSide(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         at = OneStepSchedule(self._config)
-        m.d.comb += self.o.not_codes.as_value().eq(~self.i.codes.as_value())
+        codes = delay(m, self.i.codes.as_value(), at.gather, name="codes")
+        m.d.comb += self.o.not_codes.as_value().eq(~codes)
         self._dense(m, at)
         if self._config.dense.offset:
             for digit, pick in enumerate(offset_picks(self.i.offset)):
@@ -88,11 +89,11 @@ class OneStepColumnSide(wiring.Component):
         if slots is None:
             return
         m.d.comb += [
-            column.index.eq(beat.index),
+            column.index.eq(delay(m, beat.index, at.gather, name="index")),
             column.high.eq(delay(m, beat.high, at.start, name="high")),
             *(
-                select.eq(~places(index, slots.segment))
-                for select, index in zip(column.not_select, beat.index, strict=True)
+                select.eq(~delay(m, places(index, slots.segment), at.gather, name=f"place{slot}"))
+                for slot, (select, index) in enumerate(zip(column.not_select, beat.index, strict=True))
             ),
             *(
                 column.high_sums[pair].eq(delay(m, value, at.start, name=f"high_sum{pair}"))

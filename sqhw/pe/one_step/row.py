@@ -62,7 +62,8 @@ class OneStepRowSide(wiring.Component):
         if self._config.multiplier != "dsp":
             m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
         m.d.comb += [
-            select.eq(~self._place(index)) for select, index in zip(row.not_select, step.index, strict=True)
+            select.eq(~delay(m, self._place(index), at.gather, name=f"place{slot}"))
+            for slot, (select, index) in enumerate(zip(row.not_select, step.index, strict=True))
         ]
         if self._config.dense_slots:
             self._meetings(m, at)
@@ -97,7 +98,9 @@ class OneStepRowSide(wiring.Component):
     def _meetings(self, m: Module, at: OneStepSchedule) -> None:
         """What the dense operand's outliers meet."""
         step, row = self.i, self.o
-        m.d.comb += [row.not_low.as_value().eq(~step.low.as_value()), row.index.eq(step.index)]
+        low = delay(m, step.low.as_value(), at.gather, name="early_low")
+        index = delay(m, step.index, at.gather, name="index")
+        m.d.comb += [row.not_low.as_value().eq(~low), row.index.eq(index)]
         if "merged" in row.shape().members:
             m.d.comb += [
                 row.merged[slot].eq(delay(m, value, at.start, name=f"merged{slot}"))

@@ -18,8 +18,8 @@ __all__ = ["OneStepSchedule"]
 class OneStepSchedule:
     """Cycles from a beat's arrival (cycle 0), composed from the blocks' latencies.
 
-    Outlier lanes gather their dense codes in cycle 0. In a short pipeline all else starts then too; in a long
-    one there is a register behind the gathers.
+    In a short pipeline outlier lanes gather their dense codes in cycle 0, and all else starts then too. In a
+    long one there are registers in front of the gathers and behind them.
     """
 
     config: PEConfig
@@ -32,6 +32,11 @@ class OneStepSchedule:
     @property
     def start(self) -> int:
         """Codes enter the lanes' heap."""
+        return 2 if self.long else 0
+
+    @property
+    def gather(self) -> int:
+        """Outlier lanes gather their dense codes."""
         return 1 if self.long else 0
 
     @property
