@@ -23,6 +23,7 @@ RESULTS = ROOT / "docs" / "results"
 SUBJECTS = {
     "pe": "processing element",
     "one-step-pe": "processing element, one step per beat",
+    "two-sided-pe": "the same, SQ x SQ: without output stage, buffers and counter",
     "array": "array",
     "engine": "engine, its control",
     "encoder": "encoder",

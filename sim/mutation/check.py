@@ -28,6 +28,7 @@ MUTANT_BITS = 12
 COUNTS = {
     "pe": 280,
     "one-step-pe": 120,
+    "two-sided-pe": 80,
     "array": 120,
     "engine": 120,
     "encoder": 160,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sim.bench.program import Bench, Channel, Port, Program
@@ -93,6 +93,13 @@ ONE_STEP = Subject(
     20_000,
     pipeline=True,
 )
+TWO_SIDED = replace(
+    ONE_STEP,
+    name="two-sided-pe",
+    design=lambda: emit(pe.TWO_SIDED, "top"),
+    stimulate=partial(pe.stimulate_pe, config=pe.TWO_SIDED),
+    without="output_stage|buffer|counter",
+)
 ARRAY = Subject(
     "array",
     array.array_design,
@@ -145,4 +152,6 @@ WRITER = Subject(
     800,
     beyond=dma.COUNTED_OUT,
 )
-DESIGNS = {subject.name: subject for subject in (PE, ONE_STEP, ARRAY, ENGINE, ENCODER, READER, WRITER)}
+DESIGNS = {
+    subject.name: subject for subject in (PE, ONE_STEP, TWO_SIDED, ARRAY, ENGINE, ENCODER, READER, WRITER)
+}
