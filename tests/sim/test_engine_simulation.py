@@ -17,7 +17,7 @@ from sqhw.console import SEED
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
 from sw_reference.activations import load_activations
-from tests.engine.test_engine import library
+from tests.engine.engine_jobs import library
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "results" / "sim.json"
 SITE = load_activations().site(11, "ffn_down")
