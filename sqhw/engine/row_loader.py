@@ -210,9 +210,7 @@ class XLoader(wiring.Component):
                 loader.start.eq(self.start & chosen),
                 *(getattr(loader, name).eq(getattr(self, name)) for name in ("k", "count", "room", "abort")),
             ]
-        m.d.comb += [
-            self.i.ready.eq(Mux(self.input, rows.i.ready | self.abort, packed.i.ready)),
-        ]
+        m.d.comb += self.i.ready.eq(Mux(self.input, rows.i.ready | self.abort, packed.i.ready))
         for name in ("write", "write_scales"):
             ways = (getattr(loader, name).as_value() for loader in (rows, packed))
             m.d.comb += getattr(self, name).eq(Mux(self.input, *ways))
