@@ -234,7 +234,9 @@ def _loss(losses: Sequence[Record], activation: Format, weight: Format) -> float
         same = all(_numbers(described[side]) == _numbers(wanted[side]) for side in ("activation", "weight"))
         # Rules without a search have rows of their own.
         searched = all(described[side].get("scale") not in _RULES for side in ("activation", "weight"))
-        if same and searched and described["transform"] == "none":
+        # So have caches in SQ; units compute what was smoothed, and nothing that was rotated.
+        alone = not {"keys", "values"} & described.keys() and described["transform"] in ("none", "smooth")
+        if same and searched and alone:
             found.append(row["delta_percent"])
     return min(found, default=None)
 

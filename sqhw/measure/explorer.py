@@ -226,7 +226,8 @@ def _losses(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], f
     for row in study:
         activation, weight = (row["configuration"][side] for side in ("activation", "weight"))
         wanted = {"format": "SQ", "selection": {"format": "Largest"}, "scale": "least_squares"}
-        if wanted.items() <= activation.items() and weights.items() <= weight.items():
+        same = wanted.items() <= activation.items() and weights.items() <= weight.items()
+        if same and not {"keys", "values"} & row["configuration"].keys():
             # In the study ``scale`` is how the bank scale is chosen.
             found[_key(activation | {"scale": activation.get("bank_scale")})] = row["delta_percent"]
     return found

@@ -51,7 +51,11 @@ def report(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "smallest_period", lambda each, *_, **__: PERIODS[each.name])
     accuracy = tmp_path / "accuracy.json"
     rotated = ROW | {"delta_percent": 1.0, "configuration": ROW["configuration"] | {"transform": "rotated"}}
-    accuracy.write_text(json.dumps({"rows": [ROW, rotated]}))
+    cached = ROW | {
+        "delta_percent": 2.0,
+        "configuration": ROW["configuration"] | {"values": {"format": "SQ"}},
+    }
+    accuracy.write_text(json.dumps({"rows": [ROW, rotated, cached]}))
     return compare(
         preset("tiny"),
         (2, 2),

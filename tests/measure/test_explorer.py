@@ -68,7 +68,7 @@ def test_front():
 
 
 def test_losses_are_of_the_format_itself():
-    """Not of another choice of scales, another bank scale or other weights."""
+    """Not of another choice of scales, another bank scale or other weights, nor beside a cache in SQ."""
 
     def row(delta, weight, **activation):
         usual = {"format": "SQ", "bank": 32, "outliers": 2, "high": "int8", "mask": "index"}
@@ -87,7 +87,9 @@ def test_losses_are_of_the_format_itself():
         row(4.0, codes),
         row(5.0, codes, bank_scale="e3m2s"),
         row(6.0, codes, bank_scale="e3m2s", segment=16),
+        row(7.0, codes, bank_scale="e3m2s"),
     ]
+    study[-1]["configuration"]["values"] = {"format": "SQ"}
     usual = (32, 2, "int8", "index")
     lean = explorer._key(as_parameters(preset("lean").sq))
     assert lean == (*usual, "e3m2s", None)
