@@ -36,7 +36,7 @@ _TIMED_ARRAYS = ("lean", "fine", "w4a8-linear", "w4a8-linear-pairs")
 TIMED = {
     32: (
         *(*_TIMED_ARRAYS, "w4a4-linear", "w4a4-linear-pairs"),
-        *("w8a8", "w8a8-pairs", "nvfp4", "if4", "mxfp4"),
+        *("both", "w8a8", "w8a8-pairs", "nvfp4", "if4", "mxfp4"),
     ),
     16: ("sq",),
 }

@@ -247,7 +247,7 @@ MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
         *("paper", "w6a6", "w6a6-pairs"),
     ),
     (64, _ARRAY): ("lean", "fine", *_int4(_LINEAR), *_COMPARED),
-    (32, None): ("lean", "fine", *_int4(_LINEAR), *_COMPARED, "if4", *_MX),
+    (32, None): ("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", *_MX),
     (16, None): ("sq", "sq-int8", *_int4(), *_COMPARED),
 }
 """Families by lanes and shape. MX units have no more lanes than a block's 32."""
