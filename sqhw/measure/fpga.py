@@ -13,34 +13,37 @@ from .. import __version__
 from ..tools import jobs, pnr
 from ..tools.cache import CACHE, frozen
 from ..tools.synth import Report
-from ..tools.targets import TARGETS, Target
-from ..tools.tools import nextpnr_ecp5, package_version
+from ..tools.targets import TARGETS
+from ..tools.tools import ToolError, nextpnr_ecp5, package_version
 from .fpga_page import tables
-from .goals import clock_verdicts
+from .goals import clock_verdicts, table_verdicts
 from .parts import Emitted, combine, emit, job, multiplies, parts
 from .tables import Begin
 from .units import FAMILIES, Unit, harnessed, unit
 
 __all__ = ["PLACED_ARRAY", "SEEDS", "measure", "tables"]
 
-SEEDS = (1, 2, 3)
+SEEDS = (1,)
 """Of place and route."""
 
 PLACED_ARRAY = (2, 2)
 """The array that is placed and routed: larger ones have longer wires, and 8 x 8 fits no ECP5."""
 
 _FAMILIES = {
-    16: ("sq-long", "sq", "w4a4", "w4a8", "w8a8", "nvfp4"),
-    32: ("lean-long", "lean", "fine", "w4a4-linear", "w4a8-linear", "w8a8", "nvfp4"),
+    16: ("sq-long", "sq-dsp", "sq", "w4a4", "w4a8", "w8a8", "nvfp4"),
+    32: ("lean-long", "lean-dsp", "lean", "fine", "w4a4-linear", "w4a8-linear", "w8a8", "nvfp4"),
 }
-"""What is mapped, by lanes."""
+"""What is mapped, by lanes: presets, and rivals of as many lanes and the same group scales."""
 
 _PLACED = (
-    *((16, family, shape) for family in ("sq-long",) for shape in (None, PLACED_ARRAY)),
-    *((32, family, shape) for family in ("lean-long",) for shape in (None, PLACED_ARRAY)),
-    *((16, "sq", None), (16, "w4a8", None), (32, "lean", None), (32, "w4a8-linear", None)),
+    *((16, family, None) for family in ("sq-long", "sq-dsp")),
+    *((32, family, None) for family in ("lean-long", "lean-dsp")),
+    *((16, "sq-long", PLACED_ARRAY), (32, "lean-long", PLACED_ARRAY)),
+    (16, "sq", None),
 )
 """What is placed and routed: lanes, family, shape."""
+
+_TARGET = TARGETS["ecp5"]
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -59,15 +62,6 @@ def measure(
         survey.synthesize(measured_units())
         survey.place(placed_units())
     return survey.document(command=command)
-
-
-def targets_of(unit: Unit, emitted: Emitted) -> list[Target]:
-    """What a unit is synthesized for: ECP5, without DSP blocks too where it would take some; elements of 16
-    lanes for other FPGAs too."""
-    chosen = [TARGETS["ecp5"]]
-    if multiplies(emitted):
-        chosen.append(TARGETS["ecp5-nodsp"])
-    return chosen + ([TARGETS["ice40"], TARGETS["xc7"]] if unit.lanes == min(_FAMILIES) else [])
 
 
 def measured_units() -> list[Unit]:
@@ -89,7 +83,7 @@ class _Survey:
     units
         What is measured.
     reports
-        By target: the whole, its shared modules included.
+        The whole, its shared modules included.
     mhz
         Device, and a frequency per seed.
     """
@@ -98,7 +92,7 @@ class _Survey:
     begin: Begin
     cache: Path
     units: dict[str, Unit] = field(default_factory=dict)
-    reports: dict[str, dict[str, Report]] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
     mhz: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
 
     def _run(
@@ -115,46 +109,33 @@ class _Survey:
         """Synthesizes units part by part."""
         self.units = {u.name: u for u in chosen}
         texts = self._emit(self.units)
-        runs: dict[tuple[str, str, str], Callable[[], Report]] = {}
-        needed: dict[tuple[str, str], dict[str, tuple[str, str, str]]] = {}
+        runs = {
+            (name, top): job(emitted, top, _TARGET, breakdown=False, cache=self.cache)
+            for name, emitted in texts.items()
+            for top in parts(emitted)
+        }
+        found = self._run("Synthesizing", runs, lambda key: key[1])
         for name, emitted in texts.items():
-            for target in targets_of(self.units[name], emitted):
-                for top, (text, _) in parts(emitted).items():
-                    key = (text, top, target.name)
-                    runs[key] = job(emitted, top, target, breakdown=False, cache=self.cache)
-                    needed.setdefault((name, target.name), {})[top] = key
-        found = self._run("Synthesizing", runs, lambda key: f"{key[1]} for {key[2]}")
-        for (name, label), tops in needed.items():
-            if all(key in found for key in tops.values()):
-                own = {top: found[key] for top, key in tops.items()}
-                self.reports.setdefault(name, {})[label] = combine(texts[name], own)
+            own = {top: found[name, top] for top in parts(emitted) if (name, top) in found}
+            if len(own) == len(parts(emitted)):
+                self.reports[name] = combine(emitted, own)
 
     def place(self, chosen: Sequence[Unit]) -> None:
         """Places and routes units between shift registers."""
         self.units = {u.name: u for u in chosen} | self.units
         texts = self._emit({u.name: harnessed(u) for u in chosen})
-        mapping = {
-            name: partial(pnr.netlist, text.verilog, text.top, cache=self.cache)
-            for name, text in texts.items()
-        }
-        netlists = self._run("Mapping to ECP5", mapping)
-        devices = {name: part for name, n in netlists.items() if (part := pnr.device(n.luts))}
-        runs = {
-            (name, seed): partial(pnr.place, netlists[name], part, seed, cache=self.cache)
-            for name, part in devices.items()
-            for seed in SEEDS
-        }
-        found = self._run("Placing and routing", runs, lambda key: f"{key[0]}, seed {key[1]}")
-        for (name, _), frequency in found.items():
-            self.mhz.setdefault(name, (devices[name], []))[1].append(frequency)
+        runs = {name: partial(_clock, text, self.cache) for name, text in texts.items()}
+        self.mhz = self._run("Placing and routing", runs)
 
     def document(self, *, command: str) -> dict[str, Any]:
         """Everything as JSON types."""
         described: dict[str, dict[str, Any]] = {}
         for name, u in self.units.items():
-            reports, (part, frequencies) = self.reports.get(name, {}), self.mhz.get(name, ("", []))
-            numbers: dict[str, Any] = {label: _resources(label, report) for label, report in reports.items()}
-            if len(frequencies) == len(SEEDS):
+            numbers: dict[str, Any] = {}
+            if name in self.reports:
+                numbers[_TARGET.name] = _resources(self.reports[name])
+            if name in self.mhz:
+                part, frequencies = self.mhz[name]
                 numbers |= {"mhz": pnr.typical(frequencies), "mhz_seeds": frequencies}
                 numbers["device"] = f"ECP5-{part}, grade 6"
             if numbers:
@@ -168,8 +149,19 @@ class _Survey:
             "seeds": list(SEEDS),
             "units": list(described.values()),
         }
-        return report | {"goals": clock_verdicts(report)}
+        return report | {"goals": [*clock_verdicts(report), *table_verdicts(report)]}
 
 
-def _resources(label: str, report: Report) -> dict[str, int]:
-    return {key: round(value) for key, value in TARGETS[label].resources(report.cells).items() if value}
+def _clock(emitted: Emitted, cache: Path) -> tuple[str, list[float]]:
+    """The smallest device that holds a unit, and the clock that it reaches there by each seed."""
+    netlist = pnr.netlist(emitted.verilog, emitted.top, dsp=multiplies(emitted), cache=cache)
+    part = pnr.device(netlist.luts)
+    if part is None:
+        raise ToolError(
+            f"{emitted.top} must fit on an ECP5 to be placed, not take {netlist.luts} lookup tables"
+        )
+    return part, [pnr.place(netlist, part, seed, cache=cache) for seed in SEEDS]
+
+
+def _resources(report: Report) -> dict[str, int]:
+    return {key: round(value) for key, value in _TARGET.resources(report.cells).items() if value}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from .area_rows import goal_rows
-from .tables import Record, Rows, Table, made_by, markdown, only, rows
+from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 
 __all__ = ["page", "tables"]
 
-_COLUMNS = {
+_COLUMNS: Columns = {
     "unit": "{title}",
     "lanes": "{lanes}",
     "ECP5 LUT": "{ecp5[LUT]:,}",
     "ECP5 FF": "{ecp5[FF]:,}",
+    "LUT per MAC": lambda unit: f"{unit['ecp5']['LUT'] / unit['lanes']:.1f}" if "ecp5" in unit else "",
     "ECP5 DSP": "{ecp5[DSP]:,}",
-    "ECP5 LUT without DSP": "{ecp5-nodsp[LUT]:,}",
-    "iCE40 LUT": "{ice40[LUT]:,}",
-    "Xilinx 7 LUT": "{xc7[LUT]:,}",
     "ECP5-6 MHz": "{mhz:,.1f}",
 }
 
@@ -33,7 +31,7 @@ def unit_rows(report: Record, size: str) -> Rows:
 
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
-    names = ("unit", "lanes", "ECP5 LUT", "ECP5 FF", "ECP5-6 MHz")
+    names = ("unit", "lanes", "ECP5 LUT", "ECP5 FF", "ECP5 DSP", "ECP5-6 MHz")
     sizes = [(f"Size: {size}", *only(unit_rows(report, size), names)) for size in _sizes(report)]
     return [*sizes, ("Goals", *goal_rows(report))]
 
@@ -41,8 +39,9 @@ def tables(report: Record) -> list[Table]:
 def page(report: Record) -> str:
     """The report as a page of docs/results."""
     seeds = ", ".join(map(str, report["seeds"]))
+    kind = "seed" if len(report["seeds"]) == 1 else "seeds"
     lines = ["# Resources and clock of units on FPGAs", ""]
-    lines += [f"{made_by(report)}; place and route with seeds {seeds}.", "", _METHOD]
+    lines += [f"{made_by(report)}; place and route with {kind} {seeds}.", "", _METHOD]
     lines += [note for note in ("", report.get("note", "")) if report.get("note")]
     lines += ["", "## Goals", "", *markdown(*goal_rows(report))]
     for size in _sizes(report):
@@ -54,8 +53,9 @@ def page(report: Record) -> str:
 _METHOD = """\
 Units of [area](area.md), on FPGAs: alone, and some as arrays of 2 x 2.
 
-* **ECP5, iCE40, Xilinx 7**: after mapping, before packing. A carry cell of ECP5 counts as two LUTs. A
-  column shows DSP blocks where a unit has any: all other products are sums of partial products.
+* **LUT, FF, DSP** of an ECP5: after mapping, before packing. A carry cell counts as two LUTs. Only the
+  variant with DSP blocks ([pipelines](../pipelines.md)) has products that are not sums of selected bits.
+  Resources of whole presets, and on other FPGAs: [resources](synth.md).
 * **MHz**: nextpnr for ECP5, speed grade 6, between shift registers, median over the seeds. No constraint
   on placement.
 * Parts that occur many times in an array are synthesized once, with their borders kept, and counted."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from .units import CONFIGS, beside, best
 
-__all__ = ["clock_verdicts", "energy_verdicts", "smallest", "verdicts"]
+__all__ = ["clock_verdicts", "energy_verdicts", "smallest", "table_verdicts", "verdicts"]
 
 _LEAST = {
     "lean": {"w4a8": 0.75, "w4a4": 1.22, "w8a8": 0.43, "nvfp4": 0.71},
@@ -42,6 +42,15 @@ _MHZ = tuple(
     for size, least in (("pe", 220), ("2x2", 170))
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.fpga.PLACED_ARRAY`)."""
+
+_TABLES = (
+    ("sq_long_16_pe", 1903, 0.85),
+    ("lean_long_32_pe", 2717, 0.85),
+    ("sq_dsp_16_pe", "sq_long_16_pe", 0.80),
+    ("lean_dsp_32_pe", "lean_long_32_pe", 0.80),
+)
+"""A unit, lookup tables that it is compared with, or a unit that has them, the most in units of these.
+Numbers are of the first edition: its FP16 outlier with 16 lanes, its two INT8 outliers with 32."""
 
 _FLOORS = {"sq": "sq-dense", "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator.
@@ -111,6 +120,18 @@ def clock_verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     mhz = {u["name"]: u["mhz"] for u in document["units"] if "mhz" in u}
     names = [(_name(family, lanes, size), least) for family, lanes, size, least in _MHZ]
     return [_verdict(f"{name}, ECP5-6 MHz", mhz.get(name), least, most=False) for name, least in names]
+
+
+def table_verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same of lookup tables of an ECP5."""
+    tables = {u["name"]: u["ecp5"]["LUT"] for u in document["units"] if "ecp5" in u}
+    result = []
+    for name, other, limit in _TABLES:
+        base = other if isinstance(other, int) else tables.get(other)
+        value = tables[name] / base if name in tables and base else None
+        beside = f"{other:,} of the first edition" if isinstance(other, int) else other
+        result.append(_verdict(f"{name} / {beside}, ECP5 LUT", value, limit, most=True))
+    return result
 
 
 def smallest(gates: Mapping[tuple[str, int, str], float], family: str, lanes: int, size: str) -> float | None:

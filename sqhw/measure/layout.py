@@ -81,7 +81,7 @@ def _placed(subject: Unit, library: Library, cache: Path) -> dict[str, Any]:
     def make(folder: Path) -> dict[str, Any]:
         return asdict(qflow.layout(design, library, folder))
 
-    key = store.key(["layout", design.blif, library.liberty.read_text()])
+    key = store.key(["layout", design.blif, library.liberty.read_text(), qflow.ROUTE])
     found: dict[str, Any] = store.result(cache / key, make)
     return found
 

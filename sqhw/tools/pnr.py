@@ -45,13 +45,13 @@ class Netlist:
     luts: int
 
 
-def netlist(verilog: str, top: str, *, names: bool = True, cache: Path = CACHE) -> Netlist:
-    """Maps a design to ECP5 without DSP blocks; raises ToolError as Yosys does.
+def netlist(verilog: str, top: str, *, names: bool = True, dsp: bool = False, cache: Path = CACHE) -> Netlist:
+    """Maps a design to ECP5, without DSP blocks unless `dsp`; raises ToolError as Yosys does.
 
     Without `names` synthesis leaves out its last stage, which names cells: it takes longer than the rest.
     """
     tool = yosys()
-    lines = [*explicit(), f"synth_ecp5 -nodsp -top {top}"]
+    lines = [*explicit(), f"synth_ecp5{'' if dsp else ' -nodsp'} -top {top}"]
     if not names:
         lines[-1:] = [f"{lines[-1]} -run begin:check", "blackbox =A:whitebox"]
     script = "\n".join([*lines, "tee -q -o stat.json stat -json", "write_json netlist.json"]) + "\n"

@@ -14,7 +14,7 @@ from .libraries import Library
 from .timing import worst_path
 from .tools import ToolError
 
-__all__ = ["CELLS", "Cell", "Layout", "Netlist", "layout", "netlist", "routed", "wire_length"]
+__all__ = ["CELLS", "ROUTE", "Cell", "Layout", "Netlist", "layout", "netlist", "routed", "wire_length"]
 
 _SCRIPTS = Path("/usr/lib/qflow/scripts")
 _TECHNOLOGY = Path("/usr/share/qflow/tech/osu018")
@@ -151,13 +151,20 @@ def layout(design: Netlist, library: Library, folder: Path) -> Layout:
     (folder / "qflow_vars.sh").write_text(_PROJECT.format(folder=folder, scripts=_SCRIPTS, tech=_TECHNOLOGY))
     (folder / "project_vars.sh").write_text("set vddnet = vdd\nset gndnet = gnd\n")
     shutil.copy(_TECHNOLOGY / "osu018.par", folder / "layout" / "top.par")
+    (folder / "layout" / "top.cfg2").write_text(ROUTE)
     _run(["tcsh", "-f", str(_SCRIPTS / "placement.sh"), "-d", str(folder), "top"], folder, "place.log")
     _run(["tcsh", "-f", str(_SCRIPTS / "router.sh"), str(folder), "top"], folder, "route.log")
     log = (folder / "log" / "route.log").read_text()
     final = re.findall(r"^Final: (?:No failed routes|Failed net routes: (\d+))", log, re.MULTILINE)
     if not final:
         raise ToolError(f"qrouter did not finish (log: {folder / 'log' / 'route.log'})")
-    parasitics = [str(_SCRIPTS.parent / "bin" / "rc2dly"), "-r", "layout/top.rc", "-l", str(library.liberty)]
+    return _measured(library, folder, int(final[-1] or 0))
+
+
+def _measured(library: Library, folder: Path, failed: int) -> Layout:
+    """The layout whose files are in `folder`, timed with its wires."""
+    liberty = str(library.liberty.resolve())  # tools run inside the folder
+    parasitics = [str(_SCRIPTS.parent / "bin" / "rc2dly"), "-r", "layout/top.rc", "-l", liberty]
     _run([*parasitics, "-d", "layout/top.spef"], folder, "route.log")
     spef = folder / "layout" / "wires.spef"
     spef.write_text(_spef((folder / "layout" / "top.spef").read_text()))
@@ -168,7 +175,7 @@ def layout(design: Netlist, library: Library, folder: Path) -> Layout:
         right - left,
         top - bottom,
         round(wire_length(text.splitlines()), 3),
-        int(final[-1] or 0),
+        failed,
         worst_path(netlists, "top", library, folder, clock="clk_0"),
         worst_path(netlists, "top", library, folder, clock="clk_0", parasitics=spef),
         [
@@ -190,6 +197,21 @@ set scriptdir={scripts}
 set bindir=/usr/lib/qflow/bin
 set logdir={folder}/log
 """
+ROUTE = """\
+set result [stage1]
+if {$result > 0} {set result [stage2 mask 10 limit 200]}
+if {$result > 0} {set result [stage2 mask none effort 100 limit 1000]}
+set result [stage3]
+if {$result > 0} {set result [stage2 mask none limit 1000]}
+set result [stage3]
+if {$result > 0} {set result [stage2 mask none limit 1000]}
+cleanup all
+write_def top_route.def
+write_delays top_route.rc
+quit
+"""
+"""What qrouter does. By itself it gives up a net that would displace more than ten others, such as a clock of
+hundreds of registers."""
 _AREA = r"DIEAREA \( (-?\d+) (-?\d+) \) \( (-?\d+) (-?\d+) \)"
 _PLACED = r"^- \S+ (\S+) \+ PLACED \( (-?\d+) (-?\d+) \)"
 
