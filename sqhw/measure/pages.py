@@ -67,7 +67,6 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "fpga": fpga_page.page,
     "generate": generate_page.answer_page,
     "losses": generate_page.losses_page,
-    "rules": rules_page.page,
     "synth": resources.page,
     "torch": torch_page.page,
 }
@@ -76,6 +75,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
 _JOINED: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
     "exponents": (exponents_page.page, exponents_page.REPORTS),
     "imported": (imported_page.page, imported_page.REPORTS),
+    "rules": (rules_page.page, ("imported",)),
 }
 """What makes docs/results/NAME.md from several reports."""
 
