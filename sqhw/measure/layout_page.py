@@ -76,7 +76,8 @@ Processing elements in cells of {library} ({source}), placed by graywolf and rou
 mapped as a whole, buffered and sized, by the script of [area](area.md). OpenSTA times each from register to
 register, without wires and with the wires' resistance and capacitance, which are those of the technology's
 file: to the ground, not between wires. The clock is one net without a tree, and ideal. The core holds cells
-and fillers between them, no pads and no rings."""
+and fillers between them, no pads and no rings. qrouter routes and displaces until no net has failed; its
+last stage, which only makes wires shorter, is left out."""
 
 _PICTURE = """\
 ![placed cells](../figures/layout.png)"""
