@@ -49,8 +49,10 @@ def picture(units: Sequence[tuple[str, Record]], lef: str, path: Path) -> Path:
         for name, width, height in re.findall(r"MACRO (\S+).*?SIZE ([\d.]+) BY ([\d.]+)", lef, re.DOTALL)
     }
     plot = pyplot()
-    figure, axes = plot.subplots(1, len(units), figsize=(4.5 * len(units), 4.8), squeeze=False)
-    largest = max(max(unit["width"], unit["height"]) for _, unit in units)
+    figure, axes = plot.subplots(
+        1, len(units), figsize=(4.5 * len(units), 4), squeeze=False, layout="constrained"
+    )
+    largest, tallest = (max(unit[side] for _, unit in units) for side in ("width", "height"))
     for axis, (title, unit) in zip(axes[0], units, strict=True):
         for prefix, colour in _KINDS.values():
             cells = [c for c in unit["cells"] if _prefix(c["kind"]) == prefix]
@@ -58,7 +60,7 @@ def picture(units: Sequence[tuple[str, Record]], lef: str, path: Path) -> Path:
             axis.add_collection(
                 plot.matplotlib.collections.PatchCollection(boxes, fc=colour, ec="white", lw=0.1)
             )
-        axis.set(xlim=(0, largest), ylim=(0, largest), aspect="equal", title=title, xlabel="um")
+        axis.set(xlim=(0, largest), ylim=(0, tallest), aspect="equal", title=title, xlabel="um")
     handles = [plot.Rectangle((0, 0), 1, 1, color=colour) for _, colour in _KINDS.values()]
     figure.legend(handles, _KINDS, loc="outside lower center", ncol=3)
     path.parent.mkdir(parents=True, exist_ok=True)
