@@ -102,7 +102,9 @@ def beats_of(config, rng, count):
         ]
 
 
-@pytest.mark.parametrize("name", ["2 of 16, a scale per 32", "dense INT8"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("2 of 16, a scale per 32", marks=pytest.mark.slow), "dense INT8"]
+)
 def test_every_index_of_every_slot_with_every_nibble(name):
     """All other slots random: two that name one element add."""
     config = CONFIGS[name]
@@ -169,7 +171,7 @@ def test_every_group_scale():
     assert len(got) == 256
 
 
-@pytest.mark.parametrize("name", ["offset", "offset, two segments"])
+@pytest.mark.parametrize("name", ["offset", pytest.param("offset, two segments", marks=pytest.mark.slow)])
 def test_every_offset(name):
     """With random elements, and with the largest sums of either sign."""
     config = CONFIGS[name]
