@@ -79,19 +79,10 @@ def _at(record: Record, period: float) -> int | None:
 
 
 def reach_ratios(described: Mapping[str, Record], periods: Sequence[float]) -> list[dict[str, Any]]:
-    """SQ arrays against every rival at each of `periods` that both reach.
-
-    ``smallest``: the ratio of the smallest netlists in the same cells, whatever they reach.
-    """
+    """SQ arrays against every rival at each of `periods` that both reach."""
     timed = [u for u in described.values() if u["size"] != "pe" and "clock" in u]
     return [
-        {
-            "unit": own["name"],
-            "to": rival["name"],
-            "period": period,
-            "gates": round(gates / theirs, 3),
-            "smallest": round(own["clock"][0]["gates"] / rival["clock"][0]["gates"], 3),
-        }
+        {"unit": own["name"], "to": rival["name"], "period": period, "gates": round(gates / theirs, 3)}
         for own in timed
         for rival in timed
         if own["family"] in CONFIGS and rival["family"] not in CONFIGS

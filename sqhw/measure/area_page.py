@@ -133,8 +133,8 @@ hardware for a format without outliers: dense lanes, bank and group scales, accu
 *fine* and *both* (outliers on both sides) it is INT4 x INT4 with 8-bit group scales, for the paper's
 configuration INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8; numbers are lanes. Of a rival the
 smaller form counts; the column beside the verdict has its form of single products. A goal at a period asks
-that the ratio there is no worse than that of the smallest netlists in the same cells. Rows of areas are of
-other cells, so their ratios are not those of the rows at periods, nor to be compared with them."""
+that the ratio there is no worse than that of areas. Areas are of sky130 cells, periods of OSU018; the
+cells' share in a miss is not known."""
 
 _PAID = """\
 Choices of the micro-architecture. Two units of this run show each: one without it and one with it.

@@ -82,22 +82,19 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
             verdict |= {"floor": round(floor / base, 3), "floor_is": floor_is}
         result.append(verdict)
         if family in _CLOCKED and rival == "w4a8" and value:
-            result += _at_periods(document, _name(family, lanes, _SIZE))
+            result += _at_periods(document, _name(family, lanes, _SIZE), value)
     return result
 
 
-def _at_periods(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The ratio to INT4 x INT8 at each period that both reach, against that of areas in the same cells.
-
-    Of both forms of the rival the worse ratio counts, as in the goals of areas.
-    """
-    found: dict[float, list[tuple[float, float]]] = {}
+def _at_periods(document: Mapping[str, Any], name: str, ratio: float) -> list[dict[str, Any]]:
+    """The ratio to INT4 x INT8 at each period that both reach, against that of areas."""
+    worst: dict[float, float] = {}
     for row in document.get("reach_ratios", ()):
         if row["unit"] == name and row["to"].startswith("w4a8"):
-            found.setdefault(row["period"], []).append((row["gates"], row["smallest"]))
+            worst[row["period"]] = max(worst.get(row["period"], 0), row["gates"])
     return [
-        _verdict(f"{name} / w4a8, gates at {period:g} ns", max(values), max(limits), most=True)
-        for period, (values, limits) in ((period, zip(*rows, strict=True)) for period, rows in found.items())
+        _verdict(f"{name} / w4a8, gates at {period:g} ns", value, round(ratio, 3), most=True)
+        for period, value in worst.items()
     ]
 
 

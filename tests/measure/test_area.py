@@ -129,7 +129,7 @@ def test_verdicts():
     }
     units = [described(family, lanes, "8x8", count) for lanes in (16, 32) for family, count in gates.items()]
     reached = [
-        {"unit": "lean_32_8x8", "to": to, "period": 6.0, "gates": ratio, "smallest": 0.8}
+        {"unit": "lean_32_8x8", "to": to, "period": 6.0, "gates": ratio}
         for to, ratio in {"w4a8_linear_32_8x8": 0.7, "w4a8_linear_pairs_32_8x8": 0.81, "nvfp4": 0.9}.items()
     ]
     found = {v["goal"]: v for v in verdicts({"units": units, "reach_ratios": reached})}
@@ -187,8 +187,8 @@ def test_areas_at_periods():
         timed("lean", 16, "8x8", (70, 6.5)),
     )
     assert area_numbers.reach_ratios(reached, (6.0, 10.0)) == [
-        {"unit": "sq_32_8x8", "to": "w4a8_32_8x8", "period": 10.0, "gates": 0.8, "smallest": 0.8},
-        {"unit": "lean_16_8x8", "to": "w4a8-linear_16_8x8", "period": 10.0, "gates": 0.7, "smallest": 0.7},
+        {"unit": "sq_32_8x8", "to": "w4a8_32_8x8", "period": 10.0, "gates": 0.8},
+        {"unit": "lean_16_8x8", "to": "w4a8-linear_16_8x8", "period": 10.0, "gates": 0.7},
     ]
 
 
