@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sim.coverage.dma import cover_reader, cover_writer
 from sim.coverage.encoder import cover_encoder
 from sim.coverage.engine import cover_engine
 from sim.report import Check, Note, Report, about, choice
+from sim.traffic.small_units import ONE_STEP, TWO_SIDED
 from sqhw.config import PEConfig
 from sqhw.console import Begin
 from sqhw.encoder.config import EncoderConfig
@@ -43,18 +43,6 @@ SQ_SQ = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16, 2, 8), lanes=4, outl
 
 SHARED = PEConfig(SQFormat(16, 1, "fp16"), DenseFormat(4, 32), lanes=4, outlier_lanes=1, k_max=128)
 """Bank sums and outliers share a multiplier; banks of four beats, group scales of two banks."""
-
-ONE_STEP = PEConfig(
-    SQFormat(8, 2, "int8", "index", "e3m2s", 4),
-    DenseFormat(4, 16, scale="linear8"),
-    lanes=8,
-    outlier_lanes=4,
-    k_max=64,
-)
-"""Outliers by index in two segments of a beat, a narrow bank scale, linear group scales of two beats."""
-
-TWO_SIDED = replace(ONE_STEP, dense=DenseFormat(4, 16, 3, 8, "linear8", mask="index"))
-"""Outliers of the dense operand by index too, of which a bank is two of the other operand's segments."""
 
 ENCODER = EncoderConfig(SQFormat(16, 2, "int8", "index", "e3m2s", 8), elements=4, k_max=64)
 """Banks of two segments, segments of two words, rows of four banks."""

@@ -10,6 +10,7 @@ from sim.bench.program import Bench, Channel, Port, Program
 from sim.bench.replay import Recording
 from sim.mutation import array, dma, encoder, engine, pe
 from sim.mutation.invariants import Clause, Term
+from sim.traffic import small_units
 from sqhw.emit import Design, emit
 
 __all__ = ["DESIGNS", "Subject", "design_ports"]
@@ -85,10 +86,10 @@ PE = Subject(
 )
 ONE_STEP = Subject(
     "one-step-pe",
-    lambda: emit(pe.ONE_STEP, "top"),
+    lambda: emit(small_units.ONE_STEP, "top"),
     "aclk",
     (pe.PE_OUT,),
-    partial(pe.stimulate_pe, config=pe.ONE_STEP),
+    partial(pe.stimulate_pe, config=small_units.ONE_STEP),
     ("aresetn", 0),
     20_000,
     pipeline=True,
@@ -96,8 +97,8 @@ ONE_STEP = Subject(
 TWO_SIDED = replace(
     ONE_STEP,
     name="two-sided-pe",
-    design=lambda: emit(pe.TWO_SIDED, "top"),
-    stimulate=partial(pe.stimulate_pe, config=pe.TWO_SIDED),
+    design=lambda: emit(small_units.TWO_SIDED, "top"),
+    stimulate=partial(pe.stimulate_pe, config=small_units.TWO_SIDED),
     without="output_stage|buffer|counter",
 )
 ARRAY = Subject(

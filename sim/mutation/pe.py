@@ -16,22 +16,10 @@ from sqhw.layouts import dense_beat_layout, pe_beat_layout, sq_beat_layout
 from sqhw.packing import axi_words
 from sw_reference.format import DenseFormat, SQFormat
 
-__all__ = ["CONFIG", "ONE_STEP", "PE_OUT", "TWO_SIDED", "stimulate_pe"]
+__all__ = ["CONFIG", "PE_OUT", "stimulate_pe"]
 
 CONFIG = PEConfig(SQFormat(8, 2, "fp16"), DenseFormat(4, 16), lanes=4, outlier_lanes=1, k_max=64)
 """Small, with all that needs control: banks of two beats, beats of two steps, group scales, a short k_max."""
-
-ONE_STEP = PEConfig(
-    SQFormat(8, 2, "int8", "index", "e3m2s", 4),
-    DenseFormat(4, 16, scale="linear8"),
-    lanes=8,
-    outlier_lanes=4,
-    k_max=64,
-)
-"""Outliers by index in two segments of a beat, linear group scales of two beats."""
-
-TWO_SIDED = replace(ONE_STEP, dense=DenseFormat(4, 16, 3, 8, "linear8", mask="index"))
-"""The same with outliers of the dense operand, of which a bank is both segments."""
 
 
 def _axi(name: str, *payload: str) -> Channel:

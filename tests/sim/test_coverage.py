@@ -17,6 +17,7 @@ from sim.traffic.dot_products import dot_products
 from sim.traffic.extreme_values import extreme_products
 from sim.traffic.faults import DENSE_FAULTS, FAULTS
 from sim.traffic.rows import random_row
+from sim.traffic.small_units import ONE_STEP, TWO_SIDED
 from sqhw.cli import main
 from sqhw.presets import PRESETS
 
@@ -69,7 +70,7 @@ def test_exclusions_have_a_line_in_the_page():
 
 @pytest.mark.parametrize(
     "config",
-    [PRESETS["tiny"], coverage.SQ_SQ, coverage.ONE_STEP, coverage.TWO_SIDED],
+    [PRESETS["tiny"], coverage.SQ_SQ, ONE_STEP, TWO_SIDED],
     ids=["tiny", "SQ x SQ", "index mask", "SQ x SQ by index"],
 )
 def test_the_traffic_holds_all_bins(config):
