@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import click
@@ -74,7 +75,16 @@ def mutation() -> str:
         [title, *(str(part[name]) for name in names), f"{100 * part['score']:.1f} %"] for title, part in parts
     ]
     columns = ("design", "mutants", "killed", "proven equivalent", "open", "killed of the not equivalent")
-    left = [f"* {SUBJECTS[row['design']]}: {row['fault']} at {row['place']}" for row in report["left_open"]]
+    left = [
+        fill(
+            f"* {SUBJECTS[row['design']]}: {row['fault']} at {row['place']}",
+            width=100,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for row in report["left_open"]
+    ]
     return "\n".join([_table(columns, rows, texts=1), "", "Open:", "", *(left or ["* none"])])
 
 
