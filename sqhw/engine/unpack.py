@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -10,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS, SENTINEL
 
-from ..config import EngineConfig
+from ..config import EngineConfig, PEConfig
 from ..layouts import dense_word_layout, sq_word_layout
 
-__all__ = ["DenseRows", "SQRows", "count_pieces", "rows_signature"]
+__all__ = ["DenseRows", "SQRows", "count_banks", "count_pieces", "rows_signature"]
 
 
 def rows_signature(config: EngineConfig, word: Any, piece_bytes: int, words_max: int) -> wiring.Signature:
@@ -58,6 +59,33 @@ def rows_signature(config: EngineConfig, word: Any, piece_bytes: int, words_max:
     )
 
 
+def count_banks(m: Module, rows: Any, pe: PEConfig, per_word: int, bytes_of: Callable[[int], int]) -> None:
+    """Counts the pieces of a row of whole banks, `per_word` of them each; drives all but the word.
+
+    `bytes_of` says how many bytes a piece of so many banks has.
+    """
+    banks = Signal(range(pe.banks_max + 1))
+    shift = per_word.bit_length() - 1
+    tail = Signal(range(rows.piece_bytes + 1))
+    m.d.sync += [
+        banks.eq((rows.k + pe.sq.bank - 1) >> (pe.sq.bank.bit_length() - 1)),
+        rows.words.eq((banks + per_word - 1) >> shift),
+        tail.eq(rows.piece_bytes),
+    ]
+    for count in range(1, per_word):
+        with m.If(banks[:shift] == count):
+            m.d.sync += tail.eq(bytes_of(count))
+    done = Signal(range(rows.words_max))
+    m.d.comb += [
+        rows.last.eq(done + 1 == rows.words),
+        rows.bytes.eq(Mux(rows.last, tail, rows.piece_bytes)),
+    ]
+    with m.If(rows.next):
+        m.d.sync += done.eq(done + 1)
+    with m.If(rows.load | rows.next & rows.last):
+        m.d.sync += done.eq(0)
+
+
 class SQRows(wiring.Component):
     """Cuts a packed row of the SQ operand into pieces of ``sq_banks_per_word`` banks and unpacks them.
 
@@ -85,27 +113,7 @@ class SQRows(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         sq, per_word = self._config.pe.sq, self._config.sq_banks_per_word
-        banks = Signal(range(self._config.pe.banks_max + 1))
-        shift = per_word.bit_length() - 1
-        tail = Signal(range(self.piece_bytes + 1))
-        rest = banks[:shift]
-        m.d.sync += [
-            banks.eq((self.k + sq.bank - 1) >> (sq.bank.bit_length() - 1)),
-            self.words.eq((banks + per_word - 1) >> shift),
-            tail.eq(self.piece_bytes),
-        ]
-        for count in range(1, per_word):
-            with m.If(rest == count):
-                m.d.sync += tail.eq(-(-count * sq.bank_bits // 8))
-        done = Signal(range(self.words_max))
-        m.d.comb += [
-            self.last.eq(done + 1 == self.words),
-            self.bytes.eq(Mux(self.last, tail, self.piece_bytes)),
-        ]
-        with m.If(self.next):
-            m.d.sync += done.eq(done + 1)
-        with m.If(self.load | self.next & self.last):
-            m.d.sync += done.eq(0)
+        count_banks(m, self, self._config.pe, per_word, lambda count: -(-count * sq.bank_bits // 8))
         for bank in range(per_word):
             record = self.piece[bank * sq.bank_bits :][: sq.bank_bits]
             for beat, fields in enumerate(self._beats(m, record, f"bank{bank}")):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 
 from sw_reference.format import LOW_BITS
 
 from ..config import EngineConfig
 from ..layouts import dense_word_layout
-from .unpack import rows_signature
+from .unpack import count_banks, rows_signature
 
 __all__ = ["DenseBanks"]
 
@@ -57,27 +57,8 @@ class DenseBanks(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        pe, per_word = self._config.pe, self._config.dense_beats_per_word
-        shift = per_word.bit_length() - 1
-        banks = Signal(range(pe.banks_max + 1))
-        tail = Signal(range(self.piece_bytes + 1))
-        m.d.sync += [
-            banks.eq((self.k + pe.sq.bank - 1) >> (pe.sq.bank.bit_length() - 1)),
-            self.words.eq((banks + per_word - 1) >> shift),
-            tail.eq(self.piece_bytes),
-        ]
-        for count in range(1, per_word):
-            with m.If(banks[:shift] == count):
-                m.d.sync += tail.eq(-(-self._bits(count) // 8))
-        done = Signal(range(self.words_max))
-        m.d.comb += [
-            self.last.eq(done + 1 == self.words),
-            self.bytes.eq(Mux(self.last, tail, self.piece_bytes)),
-        ]
-        with m.If(self.next):
-            m.d.sync += done.eq(done + 1)
-        with m.If(self.load | self.next & self.last):
-            m.d.sync += done.eq(0)
+        per_word = self._config.dense_beats_per_word
+        count_banks(m, self, self._config.pe, per_word, lambda count: -(-self._bits(count) // 8))
         self._unpack(m)
         return m
 
