@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sim.harness import REPORT, Simulation
-from sim.layer_tiles import Pausing
-from sim.report import Failure
-from sqhw.driver.engine import Engine, EngineError
+from sim.harness import Simulation
+from sim.layer_tiles import Pausing, rows_of_sites
+from sqhw.driver.engine import Engine
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import RTLDevice
 from sqhw.generate.layers import Layer
-from sqhw.generate.linear import Linear, MismatchError
+from sqhw.generate.linear import Linear
 from sqhw.presets import engine_preset
-from sw_reference.activations import Site, load_activations
+from sw_reference.activations import Site
 from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.gguf_blocks import coded_blocks
 
@@ -47,16 +46,7 @@ def simulate_coded(*, seed: int, folder: Path) -> Simulation:
     folder.mkdir(parents=True, exist_ok=True)
     library = compile_engine(CONFIG)
     engines = Engine(CONFIG, RTLDevice(CONFIG, library)), Engine(CONFIG, Pausing(CONFIG, library, seed))
-    rows = []
-    with (folder / REPORT).open("w") as report:
-        for site in load_activations().sites:
-            try:
-                rows.append(_row(engines, site))
-            except (EngineError, MismatchError) as error:
-                raise Failure(f"{NAME}, layer {site.layer} {site.name}: {error}") from error
-            report.write(json.dumps(rows[-1]) + "\n")
-            report.flush()
-    return Simulation(rows)
+    return Simulation(rows_of_sites(NAME, folder, partial(_row, engines)))
 
 
 def _row(engines: tuple[Engine, Engine], site: Site) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from sqhw.config import EngineConfig
 from sqhw.driver.engine import Engine, EngineError
 from sqhw.driver.library import compile_engine
 from sqhw.driver.rtl import Reply, RTLDevice
+from sqhw.generate.linear import MismatchError
 from sqhw.measure.speed import run_layer
 from sqhw.presets import engine_preset
 from sw_reference.activations import Site, load_activations
 
-__all__ = ["ENGINE", "Pausing", "simulate_tiles"]
+__all__ = ["ENGINE", "Pausing", "rows_of_sites", "simulate_tiles"]
 
 ENGINE = "2x2"
 """Has the units and streams of ``8x8``."""
@@ -55,16 +58,27 @@ def simulate_tiles(name: str, *, seed: int, folder: Path) -> Simulation:
     folder.mkdir(parents=True, exist_ok=True)
     library = compile_engine(config)
     engines = Engine(config, RTLDevice(config, library)), Engine(config, Pausing(config, library, seed))
+    return Simulation(rows_of_sites(f"engine {name}", folder, partial(_row, name, engines)))
+
+
+def rows_of_sites(name: str, folder: Path, row: Callable[[Site], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the row of every captured site; the report in `folder` gets each as soon as it is there.
+
+    Raises
+    ------
+    Failure
+        If a row raises EngineError or MismatchError.
+    """
     rows = []
     with (folder / REPORT).open("w") as report:
         for site in load_activations().sites:
             try:
-                rows.append(_row(name, engines, site))
-            except EngineError as error:
-                raise Failure(f"engine {name}, layer {site.layer} {site.name}: {error}") from error
+                rows.append(row(site))
+            except (EngineError, MismatchError) as error:
+                raise Failure(f"{name}, layer {site.layer} {site.name}: {error}") from error
             report.write(json.dumps(rows[-1]) + "\n")
             report.flush()
-    return Simulation(rows)
+    return rows
 
 
 def _row(name: str, engines: tuple[Engine, Engine], site: Site) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def test_a_wrong_sum_or_none_fails(tmp_path, monkeypatch, coded_library, wrong, 
             packet = bytes(byte ^ 1 for byte in reply.packet[wrong]) + reply.packet[wrong.stop :]
             return type(reply)(packet, reply.flags, reply.ended)
 
-    monkeypatch.setattr(coded_layers, "load_activations", Activations)
+    monkeypatch.setattr(layer_tiles, "load_activations", Activations)
     monkeypatch.setattr(coded_layers, "RTLDevice", Wrong)
     with pytest.raises(Failure, match=f"^{NAME}, layer 11 ffn_down: {message}$"):
         simulate_coded(seed=SEED, folder=tmp_path)
