@@ -148,7 +148,7 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 test: | compiler $(READY) $(VENV)/.cluster $(VENV)/.notebook  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/tests/quick.xml
 
-test-slow: $(SLOW:%.py=build/%.xml)  ## the tests that are too long for make test (an hour; goes on where it was stopped)
+test-slow: $(SLOW:%.py=build/%.xml)  ## the tests that are too long for make test (goes on where it was stopped)
 
 build/tests/%.xml: tests/%.py $(SOURCES) | compiler $(READY)
 	@$(PY) -m pytest -q -m slow --junitxml=$@ $<
