@@ -25,7 +25,8 @@ from .dma.registers import DMA_REGISTERS
 from .encoder.config import EncoderConfig, encoded_layout, memory_bits, row_word_layout
 from .encoder.encoder import Encoder
 from .engine.axi import AXIEngine
-from .engine.registers import Register, registers_of
+from .engine.register_types import Register
+from .engine.registers import registers_of
 from .ipxact import component
 from .layouts import buffer_bits, dense_beat_layout, result_layout, scales_layout, sq_beat_layout
 from .pe.axi import AXIProcessingElement

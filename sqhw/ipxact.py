@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as xml
 
-from .engine.registers import ADDRESS_BITS, Register
+from .engine.register_types import Register
+from .engine.registers import ADDRESS_BITS
 
 __all__ = ["component"]
 

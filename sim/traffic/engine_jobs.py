@@ -13,7 +13,8 @@ from sim.traffic.operands import random_dense, random_sq
 from sqhw.config import EngineConfig
 from sqhw.driver.engine import golden
 from sqhw.driver.packets import dense_packet, results, results_bytes, row_packet, sq_packet
-from sqhw.engine.registers import REGISTERS, Format, Register, register
+from sqhw.engine.register_types import Register
+from sqhw.engine.registers import REGISTERS, Format, register
 from sw_reference.quantize import quantize_dense, quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..engine.registers import Field, Register, whole
+from ..engine.register_types import Field, Register, whole
 
 __all__ = ["DMA_REGISTERS", "OPERANDS"]
 

@@ -22,7 +22,8 @@ from .buffers import OperandBuffer, room
 from .control import COUNTERS, Control, Counters
 from .loader import Loader
 from .register_file import RegisterFile, register_bus, register_values
-from .registers import Register, constants, registers_of
+from .register_types import Register
+from .registers import constants, registers_of
 from .result_lanes import RowSender
 from .results import Results
 from .row_loader import XLoader

@@ -9,7 +9,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .registers import ADDRESS_BITS, REGISTERS, Register
+from .register_types import Register
+from .registers import ADDRESS_BITS, REGISTERS
 
 __all__ = [
     "OKAY",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .registers import ADDRESS_BITS, ENCODER_REGISTERS, REGISTERS, Format, Input, Register
+from .register_types import Register
+from .registers import ADDRESS_BITS, ENCODER_REGISTERS, REGISTERS, Format, Input
 
 __all__ = ["c_header", "markdown"]
 
