@@ -38,6 +38,8 @@ enum sq_engine_result sq_engine_open(struct sq_engine *engine, uintptr_t base) {
     engine->m_max = get(engine, SQ_ENGINE_M_MAX);
     engine->n_max = get(engine, SQ_ENGINE_N_MAX);
     engine->k_max = get(engine, SQ_ENGINE_K_MAX);
+    engine->sq_format = get(engine, SQ_ENGINE_SQ_FORMAT);
+    engine->dense_format = get(engine, SQ_ENGINE_DENSE_FORMAT);
     set(engine, SQ_ENGINE_CONTROL, ABORT);
     set(engine, SQ_ENGINE_CONTROL, RECOVER);
     while (get(engine, SQ_ENGINE_DMA_BUSY) || get(engine, SQ_ENGINE_STATUS)) {
@@ -46,6 +48,11 @@ enum sq_engine_result sq_engine_open(struct sq_engine *engine, uintptr_t base) {
     set(engine, SQ_ENGINE_TIMEOUT, ALL);
     clear(engine);
     return SQ_ENGINE_OK;
+}
+
+enum sq_engine_result sq_engine_formats(const struct sq_engine *engine, uint32_t sq_format, uint32_t dense_format) {
+    int same = engine->sq_format == sq_format && engine->dense_format == dense_format;
+    return same ? SQ_ENGINE_OK : SQ_ENGINE_OTHER_FORMAT;
 }
 
 enum sq_engine_result sq_engine_input(struct sq_engine *engine, uint32_t input) {

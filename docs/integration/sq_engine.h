@@ -28,7 +28,8 @@ enum sq_engine_result {
     SQ_ENGINE_BAD_ARGUMENT, /* A size is 0 or beyond its limit, an address is no multiple of a word, Y has no room. */
     SQ_ENGINE_BUSY,         /* A job runs. */
     SQ_ENGINE_TIMED_OUT,    /* The job has not finished within this wait; it goes on. */
-    SQ_ENGINE_FAILED        /* The job is over, its results must not be used: see errors and dma_status. */
+    SQ_ENGINE_FAILED,       /* The job is over, its results must not be used: see errors and dma_status. */
+    SQ_ENGINE_OTHER_FORMAT  /* The engine takes packets of other formats. */
 };
 
 struct sq_engine {
@@ -36,6 +37,7 @@ struct sq_engine {
     uint32_t word_bytes; /* Of the streams, and of memory. */
     uint32_t rows, columns, block_tiles;
     uint32_t m_max, n_max, k_max;
+    uint32_t sq_format, dense_format; /* SQ_FORMAT and DENSE_FORMAT, see docs/registers.md. */
     uint32_t errors, dma_status; /* ERRORS and DMA_STATUS of the last job. */
     volatile uint32_t finished;  /* Set by sq_engine_interrupt(). */
     uint32_t running, interrupts;
@@ -50,6 +52,10 @@ struct sq_engine_job {
 
 /* Looks for an engine at this address, ends what it may be doing, and reads what it is. */
 enum sq_engine_result sq_engine_open(struct sq_engine *engine, uintptr_t base);
+
+/* Whether the engine takes packets of these formats: values of SQ_FORMAT and DENSE_FORMAT. The map of registers
+ * names their fields, and sqhw.engine.registers.constants() has both values for a configuration. */
+enum sq_engine_result sq_engine_formats(const struct sq_engine *engine, uint32_t sq_format, uint32_t dense_format);
 
 /* Only for an engine with an encoder: how X of the next jobs comes, SQ_ENGINE_INPUT_...; after reset packed. */
 enum sq_engine_result sq_engine_input(struct sq_engine *engine, uint32_t input);

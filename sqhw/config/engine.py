@@ -11,13 +11,24 @@ from sw_reference.format import SQFormat
 
 from .pe import K_LIMIT, PEConfig
 
-__all__ = ["AXI_WIDTHS", "RAW_BITS", "SIDE_MAX", "SIZE_LIMIT", "ArrayConfig", "EngineConfig", "check_encoded"]
+__all__ = [
+    "AXI_WIDTHS",
+    "DENSE_OUTLIERS_MAX",
+    "RAW_BITS",
+    "SIDE_MAX",
+    "SIZE_LIMIT",
+    "ArrayConfig",
+    "EngineConfig",
+    "check_encoded",
+]
 
 SIDE_MAX = 16
 """The most rows, and the most columns, of an array."""
 SIZE_LIMIT = 1 << 16
 """No engine takes more rows of either operand than this."""
 AXI_WIDTHS = (32, 64, 128, 256, 512, 1024)
+DENSE_OUTLIERS_MAX = 31
+"""The most outliers of the dense operand that an engine can tell of itself."""
 RAW_BITS = 64
 """Width of an exact sum as an engine returns it."""
 _SCALE_BITS = 32
@@ -71,7 +82,8 @@ class EngineConfig:
     ----------
     array
         Formats, lanes, k_max, rows and columns, and the kind of output stages. Its accumulator must have 64
-        bits at most. Its dense operand has no outliers, or by index, in banks as those of the SQ operand.
+        bits at most. Its dense operand has no outliers, or up to 31 by index, in banks as those of the SQ
+        operand.
     axi_bits
         Width of the three AXI4-Streams: 32, 64, 128, 256, 512 or 1024.
     block_tiles
@@ -137,6 +149,7 @@ class EngineConfig:
         if not dense.has_index:
             check_int("Dense outliers of an engine", dense.outliers, 0, 0)
             return
+        check_int("Dense outliers of an engine", dense.outliers, 1, DENSE_OUTLIERS_MAX)
         check_choice("Dense bank", dense.bank, (sq.bank,), of="an engine")
         check_int("Group", dense.group, sq.bank, K_LIMIT, power_of_two=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..config import EngineConfig
+from ..engine.format_registers import described
 from ..engine.registers import constants, register
 from .frames import PAYLOAD_MAX, Answer, Code, Command, Received, State
 from .link import SECONDS, Link, LinkError, Port
@@ -56,7 +57,8 @@ class SerialDevice:
         for name, expected in constants(config).items():
             value = self.read(name)
             if value != expected:
-                raise LinkError(f"{name} of the board's engine must be 0x{expected:08x}, not 0x{value:08x}")
+                want, got = (described(name, number, config.pe.sq) for number in (expected, value))
+                raise LinkError(f"{name} of the board's engine must be {want}, not {got}")
 
     @property
     def link(self) -> Link:

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from .. import __version__
 from ..config import EngineConfig
+from .format_registers import DENSE_FORMAT, SQ_FORMAT, format_constants, sq_format_of
 from .register_types import Field, Register, whole
 
 __all__ = [
@@ -60,25 +61,8 @@ REGISTERS: tuple[Register, ...] = (
             Field("block_tiles", 8, "Row tiles in a block."),
         ),
     ),
-    Register(
-        "SQ_FORMAT",
-        0x0C,
-        "ro",
-        "Format of the SQ operand.",
-        (
-            Field("bank", 8, "Elements of a bank."),
-            Field("outliers", 8, "Outlier capacity."),
-            Field("int8", 1, "High codes are INT8, not FP16."),
-            Field("sentinel", 1, "The mask is in band."),
-        ),
-    ),
-    Register(
-        "DENSE_FORMAT",
-        0x10,
-        "ro",
-        "Format of the dense operand.",
-        (Field("group", 24, "Elements of a group, 0 for none."), Field("bits", 8, "Bits of a code.")),
-    ),
+    SQ_FORMAT,
+    DENSE_FORMAT,
     Register(
         "STREAMS",
         0x14,
@@ -204,7 +188,9 @@ ENCODER_REGISTERS: tuple[Register, ...] = (
 
 def registers_of(config: EngineConfig) -> tuple[Register, ...]:
     """Returns the registers of an engine."""
-    return REGISTERS if config.encoder is None else (*REGISTERS, *ENCODER_REGISTERS)
+    formats = sq_format_of(config.pe.sq)
+    known = tuple(formats if r is SQ_FORMAT else r for r in REGISTERS)
+    return known if config.encoder is None else (*known, *ENCODER_REGISTERS)
 
 
 def register(name: str) -> Register:
@@ -229,13 +215,7 @@ def constants(config: EngineConfig) -> dict[str, int]:
             lanes=pe.lanes,
             block_tiles=config.block_tiles,
         ),
-        "SQ_FORMAT": register("SQ_FORMAT").pack(
-            bank=pe.sq.bank,
-            outliers=pe.sq.outliers,
-            int8=int(pe.sq.high == "int8"),
-            sentinel=int(pe.sq.mask == "sentinel"),
-        ),
-        "DENSE_FORMAT": register("DENSE_FORMAT").pack(group=pe.dense.group or 0, bits=pe.dense.bits),
+        **format_constants(pe.sq, pe.dense),
         "STREAMS": register("STREAMS").pack(
             bytes=config.axi_bytes, output_stages=config.output_stages, acc_bits=pe.acc_bits
         ),

@@ -1,5 +1,6 @@
 /* Firmware that multiplies by the driver: polling, by interrupt, after every fault. Arguments: packets of X and W,
- * a file for Y, M, N, K, and `rows` where X is rows of numbers. Prints what it did, a word per line, and writes the packet of Y of each good job. */
+ * a file for Y, M, N, K, the values of SQ_FORMAT and DENSE_FORMAT, and `rows` where X is rows of numbers. Prints
+ * what it did, a word per line, and writes the packet of Y of each good job. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,11 +27,16 @@ int main(int argc, char **argv) {
     struct sq_engine_job job, bad;
     enum sq_engine_result result;
     uint64_t size;
+    uint32_t sq, dense;
     FILE *y;
-    if (argc != 7 && argc != 8) return 2;
+    if (argc != 9 && argc != 10) return 2;
     system_reset();
     printf("open %d\n", sq_engine_open(&engine, 0));
-    if (argc == 8) {
+    sq = (uint32_t)strtoul(argv[7], NULL, 0), dense = (uint32_t)strtoul(argv[8], NULL, 0);
+    printf("formats %d\n", sq_engine_formats(&engine, sq, dense));
+    printf("other mask %d\n", sq_engine_formats(&engine, sq ^ SQ_ENGINE_SQ_FORMAT_INDEX_MASK, dense));
+    printf("other scale %d\n", sq_engine_formats(&engine, sq, dense ^ SQ_ENGINE_DENSE_FORMAT_LINEAR_MASK));
+    if (argc == 10) {
         printf("unknown input %d\n", sq_engine_input(&engine, 2));
         printf("rows %d\n", sq_engine_input(&engine, SQ_ENGINE_INPUT_ROWS));
     }

@@ -10,7 +10,7 @@ from sim.traffic.engine_jobs import Job
 from sqhw.console import SEED
 from sqhw.dma.config import DMA_PRESETS
 from sqhw.emit import emit
-from sqhw.engine.registers import register
+from sqhw.engine.registers import constants, register
 from sqhw.tools.verilated import build
 
 HERE = Path(__file__).parent
@@ -18,7 +18,7 @@ ROOT = HERE.parents[1]
 DRIVER = ROOT / "docs" / "integration" / "sq_engine.c"
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1"]
 INCLUDES = [f"-I{ROOT / 'verilog'}", f"-I{DRIVER.parent}"]
-OK, BAD_ARGUMENT, BUSY, TIMED_OUT, FAILED = 0, 2, 3, 4, 5
+OK, BAD_ARGUMENT, BUSY, TIMED_OUT, FAILED, OTHER_FORMAT = 0, 2, 3, 4, 5, 6
 
 
 @pytest.mark.parametrize("options", [[], ["-ffreestanding", "-nostdlib"]])
@@ -64,8 +64,10 @@ def test_firmware_multiplies_on_the_emitted_verilog(tmp_path, name):
     x, w, y = (tmp_path / name for name in names)
     for path, packet in zip((x, w), job.packets, strict=True):
         path.write_bytes(packet)
+    told = constants(config.engine)
+    sizes = map(str, (*job.sizes, told["SQ_FORMAT"], told["DENSE_FORMAT"]))
     done = subprocess.run(
-        [str(firmware), str(x), str(w), str(y), *map(str, job.sizes), *(["rows"] if rows else [])],
+        [str(firmware), str(x), str(w), str(y), *sizes, *(["rows"] if rows else [])],
         capture_output=True,
         text=True,
         check=True,
@@ -74,6 +76,9 @@ def test_firmware_multiplies_on_the_emitted_verilog(tmp_path, name):
     errors = register("ERRORS")
     assert done.stdout.splitlines() == [
         f"open {OK}",
+        f"formats {OK}",
+        f"other mask {OTHER_FORMAT}",
+        f"other scale {OTHER_FORMAT}",
         *([f"unknown input {BAD_ARGUMENT}", f"rows {OK}"] if rows else []),
         f"start {OK}",
         f"again {BUSY}",
