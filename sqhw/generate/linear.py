@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,13 @@ from sw_reference.notation import format_text
 from sw_reference.quantize import quantize_sq
 from sw_reference.tensors import SQTensor
 
+from ..config import EngineConfig
 from ..driver.engine import Engine, PackedWeights
 from ..driver.packets import results_bytes, row_packet, sq_packet
 from ..engine.registers import Format
 from .layers import Elements, Layer
 
-__all__ = ["RULE", "Counts", "Linear", "MismatchError"]
+__all__ = ["RULE", "Counts", "Linear", "MismatchError", "check_engine"]
 
 RULE: ScaleChoice = "two_candidates"
 """How bank scales of activations are chosen: by a search of two."""
@@ -52,6 +53,10 @@ class Counts:
     cycles: int = 0
     weight_bytes: int = 0
     moved_bytes: int = 0
+
+    def __str__(self) -> str:
+        """What an engine did, behind the name of a layer; empty without an engine."""
+        return f", {self.cycles:,} cycles, {self.compared:,} sums, 0 differ" if self.compared else ""
 
 
 class Linear:
@@ -89,12 +94,8 @@ class Linear:
         engine: Engine | None = None,
         encode: bool = False,
     ) -> None:
-        if engine is not None and encode and engine.config.encoder is None:
-            raise ValueError("The engine must have an encoder to take rows of FP16")
         if engine is not None:
-            for layer in layers.values():
-                _check("activations", sq, engine.config.pe.sq)
-                _check("weights", layer.operands[0].format, engine.config.pe.dense)
+            check_engine(engine.config, sq, (layer.operands[0].format for layer in layers.values()), encode)
         self._layers = layers
         self._sq = sq
         self._engine = engine
@@ -159,6 +160,17 @@ class Linear:
         self.counts.moved_bytes += weights + other
         if engine.statistics is not None:
             self.counts.cycles += engine.statistics.cycles
+
+
+def check_engine(
+    engine: EngineConfig, sq: SQFormat, weights: Iterable[DenseFormat], encode: bool = False
+) -> None:
+    """Raises ValueError if an engine does not take operands of these formats, or is to encode and cannot."""
+    if encode and engine.encoder is None:
+        raise ValueError("The engine must have an encoder to take rows of FP16")
+    _check("activations", sq, engine.pe.sq)
+    for dense in weights:
+        _check("weights", dense, engine.pe.dense)
 
 
 def _check(what: str, fmt: SQFormat | DenseFormat, engines: SQFormat | DenseFormat) -> None:

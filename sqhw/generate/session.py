@@ -130,7 +130,8 @@ class Session:
         Parameters
         ----------
         begin
-            Begins a stage of so many layers, as :func:`sqhw.console.progress` gives it.
+            Begins a stage of so many layers, as :func:`sqhw.console.progress` gives it. It shows each layer
+            with what an engine did so far.
         """
         going = [
             ([*prompt, *answer], cache)
@@ -139,13 +140,14 @@ class Session:
         ]
         # What a stopped run has read is read again on the golden model, whose numbers are the same.
         behind = [(text[:-1], cache) for text, cache in going if self.steps and cache.length < len(text) - 1]
+        layers = len(LAYERS) * self._model.config.blocks
         if behind:
-            self._read(behind, self._golden, begin("Reading again"))
+            self._read(behind, self._golden, begin("Reading again", layers))
         read = sum(len(text) - cache.length for text, cache in going)
         stage = f"Token {len(self.steps) + 1}" if self.steps else f"Prompt of {read} tokens"
         self._linear.counts = Counts()
         start = time.perf_counter(), time.process_time()
-        hidden = self._read(going, self._linear, begin(stage, len(LAYERS) * self._model.config.blocks))
+        hidden = self._read(going, self._linear, begin(stage, layers))
         tokens = self._scores(hidden).argmax(axis=1).tolist()
         seconds = time.perf_counter() - start[0], time.process_time() - start[1]
         step = Step(tokens, read, *seconds, self._linear.counts)
@@ -160,7 +162,7 @@ class Session:
 
         def counted(name: str, x: Float32, weight: Float32) -> Float32:
             y = linear(name, x, weight)
-            done(name)
+            done(f"{name.removesuffix('.weight')}{linear.counts}")
             return y
 
         new = [text[cache.length :] for text, cache in texts]

@@ -17,18 +17,22 @@ from .tables import Record, markdown
 
 __all__ = ["answer_page", "draw", "lines", "losses_page", "summary"]
 
-_COLUMNS = 96
+_COLUMNS = 100
 """Of the transcript's terminal."""
 
 
-def lines(steps: Sequence[Record]) -> list[str]:
-    """A line per token of an answer: what the terminal shows while it is made."""
+def lines(steps: Sequence[Record], mhz: float | None) -> list[str]:
+    """A line per token of an answer: what the terminal shows while it is made.
+
+    Seconds are those of the run; with a clock, the rate is that of the engine alone.
+    """
     found = []
     totals = accumulate(step["compared"] for step in steps)
     for number, (step, compared) in enumerate(zip(steps, totals, strict=True), 1):
         cycles, seconds = (step[name] / step["read"] for name in ("cycles", "seconds"))
         figures = f"{cycles:9,.0f} cycles {seconds:5.1f} s a token"
-        found.append(f"{number:3} {step['text']!r:16} {figures} {compared:12,} sums compared, 0 differ")
+        rate = f" {mhz * 1e6 / cycles:6,.0f}/s at {mhz:g} MHz" if mhz else ""
+        found.append(f"{number:3} {step['text']!r:14} {figures}{rate} {compared:12,} sums, 0 differ")
     return found
 
 
@@ -66,7 +70,7 @@ def draw(report: Record, path: Path) -> Path:
     """Draws the terminal of a run; returns `path`."""
     console = Console(record=True, width=_COLUMNS, file=StringIO(), force_terminal=True, legacy_windows=False)
     console.print(Text(f"$ {report['command']}", "bold"))
-    for line in lines(report["steps"]):
+    for line in lines(report["steps"], report["at_clock"]["mhz"]):
         console.print(Text(line, "dim"))
     console.print(Text(f"\n{report['text']}\n"))
     for line in summary(report):

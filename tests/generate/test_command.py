@@ -66,6 +66,53 @@ def test_an_engine_of_other_activations_is_refused(tiny, capsys):
     assert capsys.readouterr().err == f"Error: {message}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["\n "], "PROMPT must be a question, not '\\n '"),
+        (["Who\udcff"], "PROMPT must be text in UTF-8, not 'Who\\udcff'"),
+        (["Why?", "--tokens", "0"], "--tokens must be 1 or more, not 0"),
+        (["Why?", "--batch", "0"], "--batch must be 1 or more, not 0"),
+        (["Why?", "--mhz", "nan"], "--mhz must be 1 or more, not nan"),
+        (
+            ["Why?", "--tokens", "124"],
+            "Prompt and answer must have at most 128 tokens together, not 5 and 124",
+        ),
+        (
+            ["Why?", "--batch", "820", "--backend", "rtl"],
+            "Prompts must have at most 4096 tokens altogether, not 4100",
+        ),
+        (
+            ["Why?", "--engine", "decode", "--backend", "rtl"],
+            "The engine must take weights 'int4 g32 linear8 offset', not 'int4 g32 linear8'",
+        ),
+        (
+            ["Why?", "--preset", "both", "--head", "engine", "--backend", "rtl"],
+            "The engine must take weights 'int4 g32 linear8 offset', not 'int4 g32 linear8 6/32 index'",
+        ),
+        (
+            ["Why?", "--encode", "engine", "--backend", "serial", "--port", "/dev/null"],
+            "The engine must have an encoder to take rows of FP16",
+        ),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_at_once(tmp_path, monkeypatch, capsys, arguments, message):
+    path = tiny_gguf(tmp_path / "model.gguf", head=Q8_0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "find_model", lambda: path)
+    assert cli.main(["generate", *arguments]) == 2
+    assert capsys.readouterr().err == f"Error: {message}\n"
+
+
+def test_a_report_that_cannot_be_written_is_refused_at_once(tiny, capsys):
+    with open("file", "w"):
+        pass
+    assert cli.main(["generate", "Why?", "--output", "file/report.json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Error: ")
+
+
 @pytest.mark.llm
 def test_the_real_model_answers(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -34,7 +34,7 @@ def committed(tmp_path, monkeypatch):
     path = tiny_gguf(tmp_path / "model.gguf")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(generate, "find_model", lambda: path)
-    monkeypatch.setattr(generate, "Engine", StandIn)
+    monkeypatch.setattr("sqhw.generate.engines.Engine", StandIn)
     monkeypatch.setattr("sqhw.commands.generate.find_model", lambda: path)
     monkeypatch.setattr(generate, "COMMITTED", tmp_path / "generate.json")
     command = ["generate", "Why?", "--tokens", str(TOKENS), "--output", "generate.json"]
