@@ -13,10 +13,12 @@ from .units import CONFIGS, beside, best, operand_bits, unit
 
 __all__ = ["PRODUCTS", "REPORTS", "Product", "document", "table"]
 
-REPORTS = ("area", "energy", "imported")
+REPORTS = ("area", "energy", "imported", "accuracy")
 """Reports that are joined."""
 _ARRAY = (8, 8)
 _RATIOS = ("w4a8", "w4a4", "w8a8", "nvfp4")
+_BASE = "w4a8_offset"
+"""What the table's ratios are to, where it has as many lanes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Product:
     family, lanes
         The unit that computes it; where it has several forms, the one of the smallest area.
     scheme
-        Of the study of imported weights; None where it has none.
+        Of one of the studies; None where they have none.
+    shown
+        Whether the table has it: not where INT4 weights of the scheme have offsets that the unit lacks.
     """
 
     name: str
@@ -38,34 +42,41 @@ class Product:
     family: str
     lanes: int
     scheme: str | None
+    shown: bool = True
 
+
+_LEAN = "imported, A 2/32 e3m2s index"
+_FINE = "imported, A 4/32 e3m2s index"
 
 PRODUCTS = (
-    Product("lean", "SQ `lean`: 2 of 32 INT8", "lean", 32, "imported, A 2/32 e3m2s index"),
-    Product("fine", "SQ `fine`: 4 of 32 INT8", "fine", 32, "imported, A 4/32 e3m2s index"),
+    Product("lean", "SQ `lean`, no offsets", "lean", 32, _LEAN, shown=False),
+    Product("fine", "SQ `fine`, no offsets", "fine", 32, _FINE, shown=False),
+    Product("lean_offset", "SQ `lean`: 2 of 32 INT8", "lean-offset", 32, _LEAN),
+    Product("fine_offset", "SQ `fine`: 4 of 32 INT8", "fine-offset", 32, _FINE),
     Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH),
-    Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "imported, A 1/16 e5m3 fp16"),
-    Product("w4a4", "INT4", "w4a4-linear", 32, None),
-    Product("w4a8", "INT8", "w4a8-linear", 32, "imported, A8"),
+    Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "W4 g64 A-SQ 16/1"),
+    Product("w4a4", "INT4, no offsets", "w4a4-linear", 32, None, shown=False),
+    Product("w4a4_offset", "INT4", "w4a4-offset", 32, None),
+    Product("w4a8", "INT8, no offsets", "w4a8-linear", 32, "imported, A8", shown=False),
+    Product(_BASE, "INT8", "w4a8-offset", 32, "imported, A8"),
     Product("w8a8", "INT8, weights too", "w8a8", 32, "W8 A8"),
     Product("nvfp4", "NVFP4", "nvfp4", 32, "imported, A-NVFP4"),
     Product("if4", "IF4", "if4", 32, "imported, A-IF4"),
     Product("mxfp4", "MXFP4", "mxfp4", 32, "imported, A-MXFP4"),
-    Product("mxint8", "MXINT8", "mxint8", 32, None),
+    Product("mxint8", "MXINT8, weights too", "mxint8", 32, "MXINT8 both"),
 )
 
 
-def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
+def document(area: Record, energy: Record, imported: Record, accuracy: Record) -> dict[str, Any]:
     """The summary as JSON types; what a report lacks of the form whose area it is, is None.
 
-    Perplexity and divergence are those of the activations' format beside the codes of the checkpoint as
-    weights, of INT8 weights beside INT8 activations in ``w8a8``; ``rule`` is how bank scales were chosen,
-    ``tokens`` on how many they are.
+    Perplexity and divergence are those of ``scheme``, on ``tokens``; ``loss_weights`` says which weights it
+    has, ``bits_weight`` how many bits the unit's have. ``rule`` is how bank scales were chosen.
     """
     units = {(u["family"], u["lanes"], u["size"]): u for u in area["units"]}
     clocks = {key[:2]: u["clock"][0]["period"] for key, u in units.items() if key[2] == "pe" and "clock" in u}
     switched = {u["name"]: u for u in energy["units"]}
-    losses = {row["scheme"]: row for row in imported["rows"]}
+    losses = _losses(accuracy) | _losses(imported)
     found = []
     for product in PRODUCTS:
         own = _smallest(units, product.family, product.lanes)
@@ -83,6 +94,7 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
                 "bits_activation": bits[0],
                 "bits_weight": bits[1],
                 "scheme": product.scheme,
+                "loss_weights": loss.get("loss_weights"),
                 "rule": rule(loss) if loss else None,
                 "tokens": loss.get("tokens"),
                 "perplexity_percent": loss.get("delta_percent"),
@@ -96,29 +108,60 @@ def document(area: Record, energy: Record, imported: Record) -> dict[str, Any]:
                 **{f"ratio_{rival}": _ratio(units, own, rival, product) for rival in _RATIOS},
                 "cells": f"{area['libraries']['area']['title']}; clock and energy: "
                 f"{area['libraries']['clock']['title']}",
-                "command": "; ".join(report["command"] for report in (area, energy, imported)),
+                "command": "; ".join(report["command"] for report in (area, energy, imported, accuracy)),
             }
         )
     return {
         "command": "sqhw measure pages",
         "windows": imported["configuration"]["windows"],
-        "note": "Clock and energy are of one element of the form whose area it is; null: not measured.",
+        "volt": energy["volt"],
+        "note": f"Clock and energy are of one element of the form whose area it is, energy at "
+        f"{energy['volt']} V, as fJ; null: not measured. The codes of the checkpoint are INT4, which "
+        f"hardware of NVFP4, IF4 and MXFP4 does not take: their loss is that of their activations.",
         "rows": sorted(found, key=lambda row: row["ge_per_mac"] or float("inf")),
     }
 
 
+def _losses(study: Record) -> dict[str, dict[str, Any]]:
+    """Rows by scheme, with their number of tokens and whose weights they have."""
+    configuration = study["configuration"]
+    tokens = configuration["windows"] * (configuration["tokens_per_window"] - 1)
+    return {
+        row["scheme"]: {"tokens": tokens} | row | {"loss_weights": _weights(row)} for row in study["rows"]
+    }
+
+
+def _weights(row: Record) -> str:
+    own = row["configuration"]["weight"]["format"] == "Imported"
+    whose = "codes of the checkpoint, with group offsets" if own else "quantized anew"
+    return f"{whose}, {row['bits_weight']:g} bits"
+
+
 def table(summary: Record) -> str:
-    """The rows of which area and loss are known, the smallest hardware first."""
+    """The rows that are shown, and of which area and loss are known, the smallest hardware first."""
+    base = next(row for row in summary["rows"] if row["name"] == _BASE)
+
+    def ratio(row: Record) -> str:
+        """To the base in as many lanes, whose group scales are the product's own where lanes differ."""
+        same = row["lanes"] == base["lanes"]
+        found = row["um2_per_mac"] / base["um2_per_mac"] if same else row["ratio_w4a8"]
+        return "" if found is None else f"{found:.2f}"
+
     columns: Columns = {
         "activations": "{title}",
         "bits": "{bits_activation:.3g}",
-        "um2 per MAC": "{um2_per_mac:.0f}",
-        "/ INT4 x INT8": "{ratio_w4a8:.2f}",
+        "bits of weights": "{bits_weight:.3g}",
+        "um2 per MAC": "{um2_per_mac:,.0f}",
+        "/ INT8": ratio,
         "KL x 100": "{kl_x100:.1f} ± {kl_error:.1f}",
         "perplexity": "{perplexity_percent:+.1f} ± {perplexity_error:.1f} %",
-        "tokens": "{tokens:,}",
     }
-    known = [row for row in summary["rows"] if row["um2_per_mac"] and row["kl_x100"] is not None]
+    shown = {product.name for product in PRODUCTS if product.shown}
+    known = [
+        row
+        for row in summary["rows"]
+        if row["name"] in shown and row["um2_per_mac"] and row["perplexity_percent"] is not None
+    ]
     return "\n".join(markdown(*rows(known, columns)))
 
 
@@ -134,7 +177,7 @@ def _ratio(
     units: Mapping[tuple[str, int, str], Record], own: Record | None, rival: str, product: Product
 ) -> float | None:
     """Area in that of a rival of as many lanes; INT4 weights have the product's group scales, or lean's."""
-    config = CONFIGS.get(product.family) or CONFIGS["lean"]
+    config = CONFIGS.get(product.family) or CONFIGS["lean-offset" if "offset" in product.family else "lean"]
     base = _smallest(units, beside(rival, config(product.lanes)), product.lanes)
     if own is None or base is None:
         return None

@@ -188,16 +188,24 @@ def test_numbers_of_the_readme_are_those_of_the_reports():
     text = " ".join((ROOT / "README.md").read_text().split())
     results = ROOT / "docs" / "results"
     rows = {row["name"]: row for row in json.loads((results / "summary.json").read_text())["rows"]}
-    lean, fine, int8, nvfp4 = (rows[name] for name in ("lean", "fine", "w4a8", "nvfp4"))
+    lean, fine, int8, nvfp4 = (rows[name] for name in ("lean_offset", "fine_offset", "w4a8_offset", "nvfp4"))
     assert f"Activations take {fine['bits_activation']:.1f} bits and lose as little as INT8 ones do" in text
     assert abs(fine["kl_x100"] - int8["kl_x100"]) < 2 * max(fine["kl_error"], int8["kl_error"])
     assert f"or {lean['bits_activation']} bits and lose less than a third of what NVFP4 loses" in text
     assert lean["kl_x100"] < nvfp4["kl_x100"] / 3
-    assert "Either array is smaller than those of INT8 or NVFP4 activations" in text
+    assert "Either array is smaller than those of INT8 or NVFP4 activations, of as many lanes." in text
     assert max(row[ratio] for row in (lean, fine) for ratio in ("ratio_w4a8", "ratio_nvfp4")) < 1
-    noise = [r["kl_error"] / r["perplexity_error"] for r in rows.values() if r["perplexity_error"]]
-    assert "a quarter as noisy as perplexity" in text
-    assert sum(noise) / len(noise) == pytest.approx(1 / 4, abs=0.03)
+    assert "No array of this table that loses as little as `lean`, or as `fine`, is as small." in text
+    for own in (lean, fine):
+        others = [row for row in rows.values() if f"| {row['title']} |" in text and row is not own]
+        smaller = [row for row in others if row["um2_per_mac"] <= own["um2_per_mac"]]
+        assert smaller
+        assert all(row["perplexity_percent"] > own["perplexity_percent"] for row in smaller)
+    alone = rows["lean"]
+    assert f"`lean` takes {alone['um2_per_mac']:.0f} um2, {alone['ratio_w4a8']:.2f} of INT8" in text
+    noise = [row["kl_error"] / row["perplexity_error"] for row in rows.values() if row["kl_error"]]
+    assert "its error is below a third of perplexity's" in text
+    assert max(noise) < 1 / 3
     study = {row["scheme"]: row for row in json.loads((results / "accuracy.json").read_text())["rows"]}
     assert f"a second time cost {study['W4 g64 A8']['delta_percent']:.0f} %" in text
     fpga = json.loads((results / "fpga.json").read_text())

@@ -7,7 +7,7 @@ import pytest
 from sqhw.measure import pages
 from sqhw.measure.summary import PRODUCTS, document, table
 
-KEYS = """name title lanes array bits_activation bits_weight scheme rule tokens
+KEYS = """name title lanes array bits_activation bits_weight scheme loss_weights rule tokens
 perplexity_percent perplexity_error
 kl_x100 kl_error um2_per_mac ge_per_mac mhz fj_per_mac
 ratio_w4a8 ratio_w4a4 ratio_w8a8 ratio_nvfp4 cells command"""
@@ -40,16 +40,27 @@ ENERGY = {
     ],
 }
 LOSS = {"delta_percent": 1.0, "standard_error": 0.5, "kl_x100": 4.0, "kl_error": 0.25, "tokens": 1023}
-LOSS |= {"configuration": {"activation": {"format": "SQ", "scale": "least_squares"}}}
+OWN = {"activation": {"format": "SQ", "scale": "least_squares"}, "weight": {"format": "Imported"}}
+LOSS |= {"bits_weight": 4.5, "configuration": OWN}
 IMPORTED = {
-    "command": "accuracy",
-    "configuration": {"windows": 4},
+    "command": "imported",
+    "configuration": {"windows": 4, "tokens_per_window": 2},
     "rows": [{"scheme": "imported, A 2/32 e3m2s index"} | LOSS],
 }
+ANEW = {"activation": {"format": "SQ", "scale": "absmax"}, "weight": {"format": "Dense"}}
+ACCURACY = {
+    "command": "accuracy",
+    "configuration": {"windows": 8, "tokens_per_window": 1024},
+    "rows": [
+        {"scheme": "W4 g64 A-SQ 16/1", "delta_percent": 49.0, "standard_error": 2.0}
+        | {"bits_weight": 4.125, "configuration": ANEW}
+    ],
+}
+REPORTS = (AREA, ENERGY, IMPORTED, ACCURACY)
 
 
 def test_reports_are_joined():
-    rows = {row["name"]: row for row in document(AREA, ENERGY, IMPORTED)["rows"]}
+    rows = {row["name"]: row for row in document(*REPORTS)["rows"]}
     assert list(rows) == ["lean", "w4a8", *(p.name for p in PRODUCTS if p.name not in ("lean", "w4a8"))]
     lean, rival = rows["lean"], rows["w4a8"]
     assert set(lean) == set(KEYS.split())
@@ -69,19 +80,36 @@ def test_clock_and_energy_are_of_the_form_of_the_area():
         element("w4a8-linear", 5.0),
     ]
     single = {**AREA, "units": forms}
-    rows = {row["name"]: row for row in document(single, ENERGY, IMPORTED)["rows"]}
+    rows = {row["name"]: row for row in document(single, *REPORTS[1:])["rows"]}
     assert [rows["w4a8"][name] for name in ("um2_per_mac", "mhz", "fj_per_mac")] == [2.0, 200.0, 200.0]
 
 
 def test_a_form_that_is_not_measured_is_no_ratio():
     area = AREA | {"units": AREA["units"][:2]}
-    (lean, *_) = document(area, ENERGY, IMPORTED)["rows"]
+    (lean, *_) = document(area, *REPORTS[1:])["rows"]
     assert lean["ratio_w4a8"] is None
 
 
-def test_the_table_has_what_is_known():
-    lines = table(document(AREA, ENERGY, IMPORTED)).splitlines()
-    assert lines[2:] == ["| SQ `lean`: 2 of 32 INT8 | 4.75 | 1 | 0.50 | 4.0 ± 0.2 | +1.0 ± 0.5 % | 1,023 |"]
+def test_a_loss_says_whose_weights_it_has_and_on_how_many_tokens():
+    rows = {row["name"]: row for row in document(*REPORTS)["rows"]}
+    own, anew, none = rows["lean"], rows["default"], rows["w4a4"]
+    assert own["loss_weights"] == "codes of the checkpoint, with group offsets, 4.5 bits"
+    assert (anew["loss_weights"], anew["tokens"]) == ("quantized anew, 4.125 bits", 8184)
+    assert (anew["perplexity_percent"], anew["kl_x100"]) == (49.0, None)
+    assert (none["loss_weights"], none["tokens"]) == (None, None)
+
+
+def test_the_table_has_units_that_take_the_weights_of_their_loss():
+    forms = [
+        area_unit("lean-offset", 2048),
+        *(area_unit(f"w4a8-offset{form}", 8192) for form in ("", "-pairs")),
+    ]
+    area = {**AREA, "units": [*AREA["units"], *forms, area_unit("sq", 2048, lanes=16)]}
+    lines = table(document(area, *REPORTS[1:])).splitlines()
+    assert lines[2:] == [
+        "| SQ `lean`: 2 of 32 INT8 | 4.75 | 4.5 | 1 | 0.25 | 4.0 ± 0.2 | +1.0 ± 0.5 % |",
+        "| SQ `default`: 1 of 16 FP16 | 6.5 | 4.12 | 1 |  |  | +49.0 ± 2.0 % |",
+    ]
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)
