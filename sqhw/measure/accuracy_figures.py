@@ -17,9 +17,10 @@ from sw_reference.policy import LargestMagnitude
 from .accuracy_claims import by_name
 from .accuracy_page import ARRAY, section
 from .figures import ACCENT, GREY, INK, Point, along, label, pyplot, save
+from .imported_page import BOTH, FINE, LEAN
 from .tables import Record
 
-__all__ = ["activation_map", "area", "bits", "gate", "positions"]
+__all__ = ["activation_map", "area", "bits", "gate", "imported", "positions"]
 
 _BANK = 16
 _CHANNELS = 64
@@ -86,6 +87,50 @@ def bits(report: Record, path: Path) -> Path:
     panels[0].legend(fontsize=9)
     for axis, points, texts, among in labels:
         label(axis, points, texts, among=among)
+    return save(figure, path)
+
+
+_IMPORTED = {
+    LEAN: "lean",
+    FINE: "fine",
+    BOTH: "both, weights too",
+    "imported, A 1/16 e5m3 fp16": "1 FP16 of 16",
+    "imported, A 2/16 e5m3": "2 INT8 of 16",
+    "imported, A4": "INT4",
+    "imported, A8": "INT8",
+    "W8 A8": "INT8, weights too",
+    "imported, A-NVFP4": "NVFP4",
+    "imported, A-IF4": "IF4",
+    "imported, A-MXFP4": "MXFP4",
+}
+"""Names by scheme of the study of imported weights."""
+
+
+def imported(report: Record, path: Path) -> Path:
+    """KL and perplexity against bits of activations, beside a checkpoint's own weights; and the front."""
+    found = [(row, name) for row in report["rows"] if (name := _IMPORTED.get(row["scheme"]))]
+    figure, panels = pyplot().subplots(1, 2, figsize=(11, 4.6))
+    losses = (("kl_x100", "kl_error", "KL x 100"),)
+    losses += (("delta_percent", "standard_error", "perplexity above float, %"),)
+    for axis, (loss, error, title) in zip(panels, losses, strict=True):
+        points = [(row["bits_activation"], row[loss]) for row, _ in found]
+        best = _frontier(points)
+        for (row, _), (x, y) in zip(found, points, strict=True):
+            own = row["configuration"]["activation"]["format"] == "SQ"
+            anew = row["configuration"]["weight"]["format"] != "Imported"
+            style = {"fmt": "o" if own else "s", "color": INK if own else ACCENT}
+            axis.errorbar(x, y, row[error], ms=5, lw=0.8, mfc="white" if anew else None, **style)
+        axis.plot(*zip(*best, strict=True), color=GREY, lw=0.8, drawstyle="steps-post", zorder=0)
+        axis.set(xlabel="bits per element of the activations", ylabel=title, xlim=(3.5, 9))
+        _percent_axis(axis, "y", min(y for _, y in points) / 1.5, max(y for _, y in points) * 1.6)
+        label(axis, points, [name for _, name in found], among=along(best))
+    for colour, marker, fill, text in (
+        (INK, "o", None, "SQ"),
+        (ACCENT, "s", None, "rivals"),
+        (GREY, "o", "white", "weights quantized anew"),
+    ):
+        panels[1].plot([], [], marker, ms=5, color=colour, mfc=fill, label=text)
+    panels[1].legend(fontsize=9)
     return save(figure, path)
 
 

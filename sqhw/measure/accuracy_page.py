@@ -62,10 +62,11 @@ COLUMNS: Columns = {
 
 
 def table(report: Record, gates: Gates, name: str) -> str:
-    """The schemes of one section."""
+    """The schemes of one section; no divergence, which this study did not measure."""
     own = [row for row in report["rows"] if section(row) == name]
     measured = [row | ({"gates": gates[row["scheme"]]} if row["scheme"] in gates else {}) for row in own]
-    return "\n".join(markdown(*rows(measured, COLUMNS)))
+    shown = {title: text for title, text in COLUMNS.items() if not title.startswith("KL")}
+    return "\n".join(markdown(*rows(measured, shown)))
 
 
 def conditions(report: Record) -> str:

@@ -9,21 +9,23 @@ from ..generate.linear import RULE
 from .accuracy_page import COLUMNS, conditions
 from .tables import Columns, Record, markdown, rows
 
-__all__ = ["BOTH", "REPORTS", "page", "rule"]
+__all__ = ["BOTH", "FINE", "LEAN", "REPORTS", "page", "rule"]
 
 REPORTS = ("imported", "losses")
 
 _SHOWN = ("KL x 100", "perplexity", "against float", "against W8 A8", "hardware")
 
+LEAN = "imported, A 2/32 e3m2s index"
+FINE = "imported, A 4/32 e3m2s index"
 BOTH = "A 4/32 e3m2s index, W int4 g32 linear8 6/32 index, GPTQ smooth 0.6"
-"""The scheme of the preset ``both``."""
+"""The schemes of presets."""
 _GOALS: tuple[tuple[str, str, dict[str, float]], ...] = (
     (
         "lean",
-        "imported, A 2/32 e3m2s index",
+        LEAN,
         {"bits_activation": 4.8, "kl_x100": 4.9, "int8_percent": 2.2},
     ),
-    ("fine", "imported, A 4/32 e3m2s index", {"bits_activation": 5.4, "kl_x100": 3.2, "int8_percent": 0.5}),
+    ("fine", FINE, {"bits_activation": 5.4, "kl_x100": 3.2, "int8_percent": 0.5}),
     ("both", BOTH, {"bits_activation": 6, "bits_weight": 6, "kl_x100": 5.4}),
 )
 """Preset, its scheme, and the most that it should have of each."""
@@ -58,6 +60,12 @@ better of two candidates, as [`sqhw generate`](../generate.md) does, or "saturat
 hardware does. [rules.md](rules.md) sets the rules side by side.
 """
 
+_PICTURE = """![KL and perplexity against bits of activations](../figures/imported_bits.svg)
+
+The line joins the formats that no other beats in bits and loss. `both` and "weights too" lose by their
+weights as well. The hardware of NVFP4, IF4 and MXFP4 does not take these INT4 codes: their loss is that of
+their activations beside the same weights."""
+
 
 def rule(row: Record) -> str | None:
     """The rule by which a row's activations get bank scales; None where they have none."""
@@ -77,7 +85,7 @@ def page(report: Record, losses: Record) -> str:
         **{name: COLUMNS[name] for name in _SHOWN},
     }
     table = "\n".join(markdown(*rows([*lines, _in_verilog(losses)], columns)))
-    return f"{_TEXT}\n{conditions(report)}\n\n{table}\n\n## Goals\n\n{_goals(report)}"
+    return f"{_TEXT}\n{conditions(report)}\n\n{_PICTURE}\n\n{table}\n\n## Goals\n\n{_goals(report)}"
 
 
 def _goals(report: Record) -> str:

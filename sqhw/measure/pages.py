@@ -166,6 +166,7 @@ _FIGURES = {
     "area_clock": ("area", figures.area_clock),
     "accuracy_bits": ("accuracy", accuracy_figures.bits),
     "accuracy_area": ("accuracy", _draw_area),
+    "imported_bits": ("imported", accuracy_figures.imported),
     "accuracy_map": ("accuracy", accuracy_figures.activation_map),
     "accuracy_positions": ("accuracy", accuracy_figures.positions),
     "accuracy_gate": ("accuracy", accuracy_figures.gate),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .energy import femtojoules
-from .imported_page import BOTH, rule
+from .imported_page import BOTH, FINE, LEAN, rule
 from .tables import Columns, Record, markdown, rows
 from .units import CONFIGS, beside, best, operand_bits, unit
 
@@ -45,14 +45,11 @@ class Product:
     shown: bool = True
 
 
-_LEAN = "imported, A 2/32 e3m2s index"
-_FINE = "imported, A 4/32 e3m2s index"
-
 PRODUCTS = (
-    Product("lean", "SQ `lean`, no offsets", "lean", 32, _LEAN, shown=False),
-    Product("fine", "SQ `fine`, no offsets", "fine", 32, _FINE, shown=False),
-    Product("lean_offset", "SQ `lean`: 2 of 32 INT8", "lean-offset", 32, _LEAN),
-    Product("fine_offset", "SQ `fine`: 4 of 32 INT8", "fine-offset", 32, _FINE),
+    Product("lean", "SQ `lean`, no offsets", "lean", 32, LEAN, shown=False),
+    Product("fine", "SQ `fine`, no offsets", "fine", 32, FINE, shown=False),
+    Product("lean_offset", "SQ `lean`: 2 of 32 INT8", "lean-offset", 32, LEAN),
+    Product("fine_offset", "SQ `fine`: 4 of 32 INT8", "fine-offset", 32, FINE),
     Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH),
     Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "W4 g64 A-SQ 16/1"),
     Product("w4a4", "INT4, no offsets", "w4a4-linear", 32, None, shown=False),
