@@ -105,14 +105,17 @@ _IMPORTED = {
 }
 """Names by scheme of the study of imported weights."""
 
+_LOSSES = (
+    ("kl_x100", "kl_error", "KL x 100"),
+    ("delta_percent", "standard_error", "perplexity above float, %"),
+)
+
 
 def imported(report: Record, path: Path) -> Path:
     """KL and perplexity against bits of activations, beside a checkpoint's own weights; and the front."""
     found = [(row, name) for row in report["rows"] if (name := _IMPORTED.get(row["scheme"]))]
     figure, panels = pyplot().subplots(1, 2, figsize=(11, 4.6))
-    losses = (("kl_x100", "kl_error", "KL x 100"),)
-    losses += (("delta_percent", "standard_error", "perplexity above float, %"),)
-    for axis, (loss, error, title) in zip(panels, losses, strict=True):
+    for axis, (loss, error, title) in zip(panels, _LOSSES, strict=True):
         points = [(row["bits_activation"], row[loss]) for row, _ in found]
         best = _frontier(points)
         for (row, _), (x, y) in zip(found, points, strict=True):
