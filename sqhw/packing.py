@@ -159,7 +159,9 @@ def dense_beats(config: PEConfig, tensor: DenseTensor) -> list[list[int]]:
             fields: dict[str, Any] = {"codes": codes[row][beat], "last": beat == beats - 1}
             fields |= outliers[row][beat]
             for name, values in shared.items():
-                fields[name] = values[row][beat * config.lanes // (config.dense.group or 1)]
+                group = beat * config.lanes // (config.dense.group or 1)
+                several = values[row][group : group + config.beat_groups]
+                fields[name] = several if config.beat_groups > 1 else several[0]
             words.append(pack(fields))
         return words
 

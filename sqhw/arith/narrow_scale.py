@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Member, Out
 from .bit_heap import BitHeap
 from .pipeline import signed_range
 
-__all__ = ["LinearScale", "NarrowScale", "add_scaled"]
+__all__ = ["LinearScale", "LinearScales", "NarrowScale", "add_scaled"]
 
 
 def add_scaled(heap: BitHeap, value: Value, fraction: Value, negative: Value | None = None) -> None:
@@ -122,3 +122,35 @@ class LinearScale(_Scale):
 
     def _add(self, heap: BitHeap) -> None:
         heap.add_product(self.value, self.factor)
+
+
+class LinearScales(_Scale):
+    """The sum of several ``value * factor``, in one heap: linear group scales of a beat's groups.
+
+    Latency and `registered` are those of :class:`LinearScale`.
+
+    Parameters
+    ----------
+    count
+        How many products.
+    bound
+        Largest magnitude of a value.
+    bits
+        Bits of a factor.
+
+    Members
+    -------
+    value0, value1, ... : In(signed)
+    factor0, factor1, ... : In(bits)
+    o : Out(signed)
+    """
+
+    def __init__(self, count: int, bound: int, bits: int, *, registered: Sequence[int] = ()):
+        self._count = count
+        inputs = {f"value{index}": In(signed_range(bound)) for index in range(count)}
+        inputs |= {f"factor{index}": In(bits) for index in range(count)}
+        super().__init__(inputs, count * bound * ((1 << bits) - 1), registered)
+
+    def _add(self, heap: BitHeap) -> None:
+        for index in range(self._count):
+            heap.add_product(getattr(self, f"value{index}"), getattr(self, f"factor{index}"))

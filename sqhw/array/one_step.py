@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from ..arith.pipeline import register
 from ..config import ArrayConfig
-from ..layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout, step_layout
+from ..layouts import dense_beats_layout, dense_steps_layout, each_group, sq_beats_layout, step_layout
 from ..pe.one_step.decoder import as_step
-from ..pe.one_step.offset import beat_sum
+from ..pe.one_step.offset import beat_sums
 
 __all__ = ["OneStepLockstep"]
 
@@ -84,7 +84,8 @@ class OneStepLockstep(wiring.Component):
             beat = register(m, self.i_sq.p[row], name=f"sq{row}")
             as_step(m, beat, step)
             if self._config.pe.dense.offset:
-                total = beat_sum(m, self._config.pe, self.i_sq.p[row], name=f"beat_sum{row}")
-                m.d.comb += step.sum.eq(register(m, total, name=f"sum{row}"))
+                totals = beat_sums(m, self._config.pe, self.i_sq.p[row], name=f"beat_sum{row}")
+                for (tag, total), value in zip(each_group(self._config.pe, step.sum), totals, strict=True):
+                    m.d.comb += total.eq(register(m, value, name=f"sum{row}{tag and '_'}{tag}"))
             m.d.comb += [step.last.eq(ends), step.error.eq(unequal | (beat.last != ends))]
         return m

@@ -144,8 +144,9 @@ class EngineConfig:
             check_int("Encoder", self.encoder, 1, most, power_of_two=True)
 
     def _check_dense(self) -> None:
-        """Raises ValueError unless the dense operand has no outliers, or groups of banks that are beats."""
+        """Raises ValueError unless groups are whole beats, as are banks of outliers, if there are any."""
         sq, dense = self.pe.sq, self.pe.dense
+        check_int("Groups in a beat of an engine", self.pe.beat_groups, 1, 1)
         if not dense.has_index:
             check_int("Dense outliers of an engine", dense.outliers, 0, 0)
             return

@@ -24,7 +24,8 @@ class PEConfig:
         The formats of the two operands.
     lanes
         INT4 multipliers, which is also the elements of one beat; a power of two up to the bank, so
-        that a bank is one beat or several.
+        that a bank is one beat or several. With an index mask a beat may also be several groups of the dense
+        operand: a sum for each, with a scale of its own.
     outlier_lanes
         High-code multipliers: the outliers of one beat that are taken in one cycle; from 1 to the
         most outliers a beat can hold, and 0 exactly when the format has no outliers. With an index mask a
@@ -104,16 +105,17 @@ class PEConfig:
                 raise ValueError(f"Group must be a multiple of the {name} ({bank}), not {dense.group!r}")
 
     def _check_one_step(self) -> None:
-        """Raises ValueError unless a beat is whole segments of one group, with a lane for each slot.
+        """Raises ValueError unless groups are whole beats, or a beat whole groups of whole segments.
 
-        The dense operand's segments are its banks.
+        There is a lane for each slot. The dense operand's segments are its banks.
         """
         least = max(self.sq.segment_size, self.dense.bank or 0)
         check_int("Lanes", self.lanes, least, self.sq.bank, power_of_two=True)
         check_int("Outlier lanes", self.outlier_lanes, self.slots, self.slots)
         group = self.dense.group
-        if group is not None and group % self.lanes:
-            raise ValueError(f"Group must be a multiple of the lanes ({self.lanes}), not {group!r}")
+        if group is not None and group % self.lanes and (self.lanes % group or group < least):
+            limit = f"a multiple of the lanes ({self.lanes}), or a part of them of at least {least}"
+            raise ValueError(f"Group must be {limit}, not {group!r}")
 
     def _check_dsp(self) -> None:
         """Raises ValueError unless DSP blocks can make the dense lanes' products."""
@@ -133,6 +135,11 @@ class PEConfig:
     def one_step(self) -> bool:
         """Whether every beat is one step, whatever it holds: with an index mask."""
         return self.sq.has_index
+
+    @property
+    def beat_groups(self) -> int:
+        """Groups of the dense operand in one beat."""
+        return max(1, self.lanes // (self.dense.group or self.lanes))
 
     @property
     def slots(self) -> int:

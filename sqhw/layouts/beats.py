@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
@@ -17,7 +19,9 @@ __all__ = [
     "dense_beat_layout",
     "dense_slot_fields",
     "dense_step_layout",
+    "each_group",
     "pe_beat_layout",
+    "per_group",
     "result_layout",
     "scales_layout",
     "sq_beat_layout",
@@ -85,19 +89,20 @@ def dense_slot_fields(config: PEConfig) -> dict[str, object]:
 def dense_beat_layout(config: PEConfig) -> data.StructLayout:
     """One beat of a dense operand: `lanes` codes, the group scale they share, the end of the dot product.
 
-    With group offsets also ``offset``. With outliers also ``bitmap``; ``high``, the high nibbles of this
-    beat's outliers in order of element index; ``high_count``, how many were delivered. With the index mask
-    instead ``index`` and ``high``: for each slot of each bank in turn the position within the bank, and the
-    high nibble, 0 in an empty slot. Low nibbles of outliers are among the codes.
+    With group offsets also ``offset``. Where a beat has several groups, both are arrays, an element for each.
+    With outliers also ``bitmap``; ``high``, the high nibbles of this beat's outliers in order of element
+    index; ``high_count``, how many were delivered. With the index mask instead ``index`` and ``high``: for
+    each slot of each bank in turn the position within the bank, and the high nibble, 0 in an empty slot. Low
+    nibbles of outliers are among the codes.
     """
     fields: dict[str, object] = {"codes": data.ArrayLayout(signed(config.dense.bits), config.lanes)}
     counted = config.dense_slots and not config.dense.has_index
     if counted:
         fields["bitmap"] = unsigned(config.lanes)
     if config.dense.group:
-        fields["group_scale"] = unsigned(config.dense.group_scale_bits)
+        fields["group_scale"] = per_group(config, unsigned(config.dense.group_scale_bits))
     if config.dense.offset:
-        fields["offset"] = signed(OFFSET_BITS)
+        fields["offset"] = per_group(config, signed(OFFSET_BITS))
     if config.dense.has_index:
         fields |= dense_slot_fields(config)
     if counted:
@@ -144,8 +149,8 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     step of the beat (a beat with more outliers than outlier lanes takes several); ``select[l]`` is the
     one-hot position of outlier lane l's element, zero when the lane has none, and ``high[l]`` its high
     code. With the index mask, ``index`` and ``high`` are as in the beat; with group offsets of the dense
-    operand ``sum`` is that of all elements. ``last`` ends the dot product;
-    ``error`` says that this beat broke a rule.
+    operand ``sum`` is that of all elements, or those of each group in the beat. ``last`` ends the dot
+    product; ``error`` says that this beat broke a rule.
     """
     fields: dict[str, object] = {
         "low": data.ArrayLayout(signed(LOW_BITS), config.lanes),
@@ -156,7 +161,8 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     if config.sq.has_index:
         fields |= _slots(config)
         if config.dense.offset:
-            fields["sum"] = beat_sum_shape(config.lanes, config.slots)
+            groups = config.beat_groups
+            fields["sum"] = per_group(config, beat_sum_shape(config.lanes // groups, config.slots // groups))
     elif config.slots:
         fields["select"] = data.ArrayLayout(unsigned(config.lanes), config.outlier_lanes)
         fields["high"] = data.ArrayLayout(unsigned(config.sq.high_bits), config.outlier_lanes)
@@ -164,8 +170,23 @@ def step_layout(config: PEConfig) -> data.StructLayout:
     return data.StructLayout(fields)
 
 
+def per_group(config: PEConfig, shape: Any) -> Any:
+    """Returns the layout of what each group of the dense operand in a beat has: `shape` where it is one."""
+    return shape if config.beat_groups == 1 else data.ArrayLayout(shape, config.beat_groups)
+
+
+def each_group(config: PEConfig, value: Any) -> list[tuple[str, Any]]:
+    """Returns the parts of a value of :func:`per_group`, each after what names of its signals end in.
+
+    A value that belongs to a group is the `value` itself, or an element of it.
+    """
+    if config.beat_groups == 1:
+        return [("", value)]
+    return [(str(group), value[group]) for group in range(config.beat_groups)]
+
+
 def beat_sum_bound(lanes: int, slots: int) -> int:
-    """Returns the bound on the magnitude of the sum of a beat's elements with an index mask."""
+    """Returns the bound on the magnitude of the sum of so many elements with an index mask, with slots."""
     return (lanes + (slots << LOW_BITS)) << (LOW_BITS - 1)
 
 

@@ -126,6 +126,12 @@ def _two_sided(lanes: int) -> PEConfig:
     return replace(config, dense=dense)
 
 
+def _halves(lanes: int) -> PEConfig:
+    """*fine* with two groups of the dense operand in a beat."""
+    config = one_step(4, lanes)
+    return replace(config, dense=replace(config.dense, group=lanes // 2))
+
+
 CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "sq": lambda lanes: SQ[lanes],
     "sq-long": lambda lanes: replace(SQ[lanes], pipeline="long"),
@@ -138,14 +144,15 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "lean-long": lambda lanes: replace(one_step(2, lanes), pipeline="long"),
     "lean-dsp": lambda lanes: replace(one_step(2, lanes), pipeline="long", multiplier="dsp"),
     "fine": lambda lanes: one_step(4, lanes),
+    "fine-halves": _halves,
     "both": _two_sided,
     "lean-offset": lambda lanes: one_step(2, lanes, offset=True),
     "fine-offset": lambda lanes: one_step(4, lanes, offset=True),
 }
 """SQ hardware by family, given the lanes."""
 
-_LINEAR, _OFFSET = "-linear", "-offset"
-"""In names of rivals: group scales of 8 bits, and such with an offset of as many."""
+_LINEAR, _OFFSET, _HALVES = "-linear", "-offset", "-halves"
+"""In names of rivals: group scales of 8 bits, such with an offset of as many, and two of them in a beat."""
 
 _GROUP_BITS = DenseFormat(4, GROUP).bits_per_element
 
@@ -161,6 +168,7 @@ FAMILIES: dict[str, Family] = {
     "lean-long": Family("SQ lean (2 INT8 by index) x INT4, long pipeline"),
     "lean-dsp": Family("SQ lean (2 INT8 by index) x INT4, long pipeline, DSP blocks"),
     "fine": Family("SQ fine (4 INT8 by index) x INT4"),
+    "fine-halves": Family("SQ fine (4 INT8 by index) x INT4, two groups a beat"),
     "both": Family("SQ x SQ (4 and 6 INT8 by index)"),
     "lean-offset": Family("SQ lean (2 INT8 by index) x INT4, offset"),
     "fine-offset": Family("SQ fine (4 INT8 by index) x INT4, offset"),
@@ -174,6 +182,10 @@ FAMILIES: dict[str, Family] = {
     "w4a8-linear": Family("INT4 x INT8, 8-bit scale", 8),
     "w4a4-linear-pairs": Family("INT4 x INT4, 8-bit scale, pairs", 4),
     "w4a8-linear-pairs": Family("INT4 x INT8, 8-bit scale, pairs", 8),
+    "w4a4-halves": Family("INT4 x INT4, two 8-bit scales a beat", 4),
+    "w4a8-halves": Family("INT4 x INT8, two 8-bit scales a beat", 8),
+    "w4a4-halves-pairs": Family("INT4 x INT4, two 8-bit scales a beat, pairs", 4),
+    "w4a8-halves-pairs": Family("INT4 x INT8, two 8-bit scales a beat, pairs", 8),
     "w4a4-offset": Family("INT4 x INT4, 8-bit scale, offset", 4),
     "w4a8-offset": Family("INT4 x INT8, 8-bit scale, offset", 8),
     "w4a4-offset-pairs": Family("INT4 x INT4, 8-bit scale, offset, pairs", 4),
@@ -196,18 +208,22 @@ def operand_bits(unit: Unit) -> tuple[float, float]:
     family = FAMILIES[unit.family]
     scales = _scales(unit.family)
     if scales:
-        weights = DenseFormat(4, linear_group(unit.lanes), scale="linear8", offset=scales == _OFFSET)
+        group = unit.lanes // 2 if scales == _HALVES else linear_group(unit.lanes)
+        weights = DenseFormat(4, group, scale="linear8", offset=scales == _OFFSET)
         return family.row_bits, weights.bits_per_element
     return family.row_bits, family.column_bits
 
 
 def _scales(rival: str) -> str:
     """What is in a rival's name for the group scales of its INT4 weights."""
-    return next((scales for scales in (_LINEAR, _OFFSET) if scales in rival), "")
+    return next((scales for scales in (_LINEAR, _OFFSET, _HALVES) if scales in rival), "")
 
 
 def _scales_of(config: PEConfig) -> str:
-    return _OFFSET if config.dense.offset else _LINEAR if config.dense.scale == "linear8" else ""
+    scales = _OFFSET if config.dense.offset else _LINEAR if config.dense.scale == "linear8" else ""
+    if config.beat_groups == 1:
+        return scales
+    return _HALVES if scales == _LINEAR else f"{_HALVES}{_OFFSET}"  # the latter has no rival
 
 
 def beside(rival: str, config: PEConfig) -> str:
@@ -250,7 +266,7 @@ MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
         *("sq", "sq-int8", "sq-dense", *_int4(), *_COMPARED, "fp16"),
         *("paper", "w6a6", "w6a6-pairs"),
     ),
-    (64, _ARRAY): ("lean", "fine", *_int4(_LINEAR), *_COMPARED),
+    (64, _ARRAY): ("lean", "fine", *_int4(_LINEAR), *_COMPARED, "fine-halves", *_int4(_HALVES)),
     (32, None): ("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", *_MX),
     (16, None): ("sq", "sq-int8", *_int4(), *_COMPARED),
 }

@@ -29,10 +29,11 @@ def picks_layout(lanes: int, dense_bits: int) -> data.ArrayLayout:
     return data.ArrayLayout(data.ArrayLayout(pick, dense_bits), -(-lanes // 2))
 
 
-def pair_sums(low: Any) -> list[Value]:
-    """Returns the values of :func:`sums_layout` for an array of low codes."""
-    codes = [low[lane] for lane in range(len(low))]
-    return [first + second for first, second in _pairs(codes)]
+def pair_sums(low: Any, parts: int = 1) -> list[Value]:
+    """Returns the values of :func:`sums_layout` for an array of low codes, or for each part of it."""
+    lanes = len(low) // parts
+    each = [[low[lane + start] for lane in range(lanes)] for start in range(0, len(low), lanes or 1)]
+    return [first + second for codes in each for first, second in _pairs(codes)]
 
 
 def pair_picks(codes: Any) -> list[list[dict[str, Value]]]:

@@ -20,6 +20,15 @@ BOTH = PEConfig(UNIT.sq, DenseFormat(4, 8, 1, 8, "linear8", mask="index"), 8, 4,
 UNGROUPED = PEConfig(SQFormat(8, 1, "int8", "index", "e2m2"), DenseFormat(4), 8, 1, k_max=256)
 
 
+HALVES = PEConfig(
+    SQFormat(8, 1, "int8", "index", "e3m2s", 4),
+    DenseFormat(4, 4, scale="linear8", offset=True),
+    8,
+    2,
+    k_max=256,
+)
+
+
 UNITS = {"grouped": UNIT, "ungrouped": UNGROUPED, "offset": OFFSET, "both": BOTH}
 # Each unit meets each kind of stalls; the quick suite takes two of them per unit, other ones for the next.
 CASES = [
@@ -54,6 +63,15 @@ def test_what_is_measured_is_the_same():
     got, _ = drive(BareArray(config), tiles, "both")
     assert got == [row for tile in tiles for row in tile.rows()]
     assert len(got) == 6
+
+
+def test_tiles_of_two_groups_a_beat():
+    config = ArrayConfig(HALVES, 3, 2)
+    rng = np.random.default_rng(SEED)
+    tiles = [any_tile(config, k, rng) for k in (8, 64, 3, 17)]
+    got, _ = drive(ProcessingArray(config), tiles, "both")
+    assert got == [row for tile in tiles for row in tile.rows()]
+    assert len(got) == 12
 
 
 @pytest.mark.parametrize("pipeline", ["short", "long"])

@@ -98,11 +98,28 @@ def run(dut, a_bits, b_bits, lanes, group, jobs):
     for a, b, group_scale, valid in jobs:
         for beat in range(len(a)):
             stimulus = {"a": a[beat].tolist(), "b": b[beat].tolist(), "valid": int(valid[beat])}
-            stimulus |= {"clear": int(beat == 0)} | ({"group_scale": int(group_scale[beat])} if group else {})
+            stimulus |= {"clear": int(beat == 0)} | (
+                {"group_scale": group_scale[beat].tolist()} if group else {}
+            )
             stimuli.append(stimulus)
         ends.append(len(stimuli) - 1)
     got = drive_pipeline(dut, stimuli, ["acc"], skew={"valid": 1, "group_scale": 1, "clear": dut.latency - 1})
     return [got[end]["acc"] for end in ends]
+
+
+@pytest.mark.parametrize("unit", [IntegerMAC, Paired])
+def test_a_beat_of_two_groups(unit):
+    rng = np.random.default_rng(SEED)
+    jobs, expected = [], []
+    for extreme in (False, True, False):
+        a, b, _, valid = beats_of(rng, 8, 4, 16, 4, 256, extreme)
+        scales = np.full((4, 2), 255) if extreme else rng.integers(0, 256, (4, 2))
+        jobs.append((a, b, scales, valid))
+        sums = (a * b).reshape(4, 2, 8).sum(axis=2)
+        expected.append(int(((sums * scales).sum(axis=1) * valid).sum()))
+    dut = unit(8, 4, 16, 8, "linear8", k_max=64)
+    assert run(dut, 8, 4, 16, 8, jobs) == expected
+    assert max(map(abs, expected)) <= dut.bound == 64 * 128 * 8 * 255
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,18 @@ CONFIGS = {
     "64 lanes": PEConfig(
         SQFormat(64, 4, "int8", "index", "e4m2s", 32), DenseFormat(4, 64, scale="linear8"), 64, 8
     ),
+    "64 lanes, two groups": PEConfig(SQFormat(64, 4, "int8", "index", "e4m2s", 32), LINEAR, 64, 8),
+    "two groups of an odd slot": PEConfig(
+        SQFormat(16, 1, "int8", "index", "e3m2s", 8), DenseFormat(4, 8, scale="linear8"), 16, 2
+    ),
+    "four groups, offset": PEConfig(
+        SQFormat(32, 2, "int8", "index", "e4m2s", 8),
+        DenseFormat(4, 8, scale="linear8", offset=True),
+        *(32, 8, 256),
+    ),
+    "two groups, both": PEConfig(
+        SQFormat(16, 2, "int8", "index", "e3m2s", 8), DenseFormat(4, 8, 1, 4, "linear8", mask="index"), 16, 4
+    ),
     "no groups": PEConfig(SQFormat(16, 3, "int8", "index", "e2m3"), DenseFormat(4), 16, 3, 256),
     "dense INT8": PEConfig(
         SQFormat(8, 1, "int8", "index", "e1m0s"), DenseFormat(8, 8, scale="linear8"), 8, 1, 64

@@ -90,7 +90,9 @@ def test_processing_elements_agree_with_the_golden_model(name):
     agrees(replace(CONFIGS[name], pipeline="long", multiplier="dsp"), name, ("both",))
 
 
-@pytest.mark.parametrize("name", ["2 of 32", "2 of 16, a scale per 32", "no groups"])
+@pytest.mark.parametrize(
+    "name", ["2 of 32", "2 of 16, a scale per 32", "no groups", "two groups of an odd slot"]
+)
 def test_one_step_processing_elements_agree_with_the_golden_model(name):
     config = replace(ONE_STEP[name], pipeline="long", multiplier="dsp")
     assert check(config, ["both"]) == 12

@@ -64,7 +64,7 @@ def test_agrees_with_the_golden_model(name):
     assert check(CONFIGS[name], patterns) == 12 * len(patterns)
 
 
-LONG = ("2 of 32", "2 of 16, a scale per 32", "no groups", "dense INT8", "offset")
+LONG = ("2 of 32", "2 of 16, a scale per 32", "no groups", "dense INT8", "offset", "two groups, both")
 
 
 @pytest.mark.parametrize("name", [*LONG, "2 of 8 and 1 of 4", "2 of 4 and 3 of 8"])
@@ -91,7 +91,7 @@ def test_a_beat_every_cycle_whatever_the_data(pipeline):
         ({"outlier_lanes": 1}, "Outlier lanes must be an integer from 2 to 2, not 1"),
         (
             {"dense": DenseFormat(4, 16, scale="linear8")},
-            "Group must be a multiple of the lanes (32), not 16",
+            "Group must be a multiple of the lanes (32), or a part of them of at least 32, not 16",
         ),
         (
             {"dense": DenseFormat(4, 32, scale="linear8", offset=True), "output": "serial"},

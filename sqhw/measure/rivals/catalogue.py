@@ -32,9 +32,9 @@ def linear_group(lanes: int) -> int:
     return max(32, lanes)
 
 
-def _linear(a_bits: int, lanes: int) -> Rival:
+def _linear(a_bits: int, lanes: int, group: int | None = None) -> Rival:
     """INT4 weights with the group scales of *lean* and *fine*."""
-    plain = integer(a_bits, 4, lanes, linear_group(lanes))
+    plain = integer(a_bits, 4, lanes, group or linear_group(lanes))
     return replace(plain, arguments=(*plain.arguments, "linear8"))
 
 
@@ -81,6 +81,8 @@ RIVALS: dict[str, Callable[[int], Rival]] = {
     "w4a8": lambda lanes: integer(8, 4, lanes, GROUP),
     "w4a4-linear": lambda lanes: _linear(4, lanes),
     "w4a8-linear": lambda lanes: _linear(8, lanes),
+    "w4a4-halves": lambda lanes: _linear(4, lanes, lanes // 2),
+    "w4a8-halves": lambda lanes: _linear(8, lanes, lanes // 2),
     "w6a6": lambda lanes: integer(6, 6, lanes, None),
     "w8a8": lambda lanes: integer(8, 8, lanes, None),
     "fp16": _fp16,

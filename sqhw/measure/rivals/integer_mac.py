@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from amaranth.hdl import Module, Mux, signed
+from amaranth.hdl import Module, Mux, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,7 +46,8 @@ class IntegerMAC(wiring.Component):
     lanes : int
         Products per cycle, 1..128.
     group : int, optional
-        Elements per group scale, a multiple of ``lanes``; None for none.
+        Elements per group scale, a multiple of ``lanes``; None for none. With linear8 scales a beat may have
+        several groups, too.
     scale : "e3m3" or "linear8"
         The group scale's format.
     k_max : int
@@ -57,7 +58,8 @@ class IntegerMAC(wiring.Component):
     a, b : In(ArrayLayout(signed, lanes))
         In cycle 0. Every code is legal, the most negative included.
     group_scale : In(6 or 8)
-        In cycle 1: e3m3 has fraction m in the lower half, exponent e in the upper. Only with group scales.
+        In cycle 1: e3m3 has fraction m in the lower half, exponent e in the upper. Only with group scales; an
+        array of those of a beat's groups, if it has several.
     valid : In(1)
         In cycle 1: the beat counts.
     clear : In(1)
@@ -83,18 +85,19 @@ class IntegerMAC(wiring.Component):
         check_choice("A bits", a_bits, (4, 6, 8))
         check_choice("B bits", b_bits, (4, 6, 8))
         check_int("Lanes", lanes, 1, 128)
-        if group is not None:
-            check_int("Group", group, lanes, 65536)
-            if group % lanes:
-                raise ValueError(f"Group must be a multiple of the lanes ({lanes}), not {group!r}")
         check_choice("Group scale", scale, ("e3m3", "linear8"))
+        if group is not None:
+            check_int("Group", group, 4 if scale == "linear8" else lanes, 65536)
+            if group % lanes and lanes % group:
+                raise ValueError(f"Group must be a multiple of the lanes ({lanes}), not {group!r}")
         check_int("K_max", k_max, lanes, K_LIMIT)
         weights = DenseFormat(4, group, scale=scale)
         self._scale = scale
-        self._lanes = lanes
+        self._groups = max(1, lanes // (group or lanes))
+        self._lanes = lanes // self._groups
         self._group = group
-        self._beat_bound = lanes << (a_bits + b_bits - 2)
-        self._bound = -(-k_max // lanes) * self._beat_bound * weights.group_scale_max
+        self._sum_bound = self._lanes << (a_bits + b_bits - 2)
+        self._bound = -(-k_max // lanes) * self._groups * self._sum_bound * weights.group_scale_max
         ports: dict[str, Any] = {
             **self._operands(a_bits, b_bits, lanes),
             "valid": In(1),
@@ -102,7 +105,8 @@ class IntegerMAC(wiring.Component):
             "acc": Out(signed_range(self._bound)),
         }
         if group:
-            ports["group_scale"] = In(weights.group_scale_bits)
+            scales = unsigned(weights.group_scale_bits)
+            ports["group_scale"] = In(scales if self._groups == 1 else data.ArrayLayout(scales, self._groups))
         super().__init__(ports)
 
     @staticmethod
@@ -123,8 +127,11 @@ class IntegerMAC(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beat = Mux(self.valid, self._sum(m), 0)
-        term = self._scaled(m, beat) if self._group else beat
+        sums = [
+            Mux(self.valid, self._sum(m, group, str(group) if self._groups > 1 else ""), 0)
+            for group in range(self._groups)
+        ]
+        term = self._scaled(m, sums) if self._group else sums[0]
         m.submodules.accumulator = accumulator = Accumulator([term.shape()], len(self.acc))
         m.d.comb += [
             accumulator.terms["0"].eq(term),
@@ -133,25 +140,28 @@ class IntegerMAC(wiring.Component):
         ]
         return m
 
-    def _sum(self, m: Module) -> Any:
-        """Returns the sum of the products one cycle later."""
-        heap = BitHeap(m, signed_range(self._beat_bound), name="lanes")
-        for lane in range(self._lanes):
+    def _sum(self, m: Module, group: int, tag: str) -> Any:
+        """Returns the sum of the products of a group in a beat one cycle later; names end in `tag`."""
+        heap = BitHeap(m, signed_range(self._sum_bound), name=f"lanes{tag}")
+        for lane in range(group * self._lanes, (group + 1) * self._lanes):
             add_signed_product(heap, self.a[lane], self.b[lane])
-        return register(m, heap.sum(), name="sum")
+        return register(m, heap.sum(), name=f"sum{tag}")
 
-    def _scaled(self, m: Module, beat: Any) -> Any:
-        """Returns ``beat * group_scale`` one cycle later."""
+    def _scaled(self, m: Module, sums: list[Any]) -> Any:
+        """Returns the sums times their group scales, added up, one cycle later."""
         if self._scale == "linear8":
-            bound = self._beat_bound * ((1 << len(self.group_scale)) - 1)
+            scales = [self.group_scale] if self._groups == 1 else list(self.group_scale)
+            bound = self._groups * self._sum_bound * ((1 << len(scales[0])) - 1)
             heap = BitHeap(m, signed_range(bound), name="product")
-            heap.add_product(beat, self.group_scale)
+            for value, scale in zip(sums, scales, strict=True):
+                heap.add_product(value, scale)
             return register(m, heap.sum(), name="product")
+        (beat,) = sums
         fraction, exponent = (
             self.group_scale[:_GROUP_SCALE_FRACTION_BITS],
             self.group_scale[_GROUP_SCALE_FRACTION_BITS:],
         )
-        heap = BitHeap(m, signed_range(self._beat_bound * _GROUP_SCALE_SIGNIFICAND_MAX), name="product")
+        heap = BitHeap(m, signed_range(self._sum_bound * _GROUP_SCALE_SIGNIFICAND_MAX), name="product")
         heap.add(beat, column=_GROUP_SCALE_FRACTION_BITS)
         heap.add_product(beat, fraction)
         return register(m, heap.sum(), name="product") << register(m, exponent, name="exponent")
@@ -215,8 +225,10 @@ class PairedMAC(IntegerMAC):
     def _operands(a_bits: int, b_bits: int, lanes: int) -> dict[str, Any]:
         return {"a": In(_row_layout(a_bits, lanes)), "b": In(picks_layout(lanes, b_bits))}
 
-    def _sum(self, m: Module) -> Any:
+    def _sum(self, m: Module, group: int, tag: str) -> Any:
         a_bits, b_bits = (len(codes[0]) for codes in (self.a.low, self.b))
-        m.submodules.dense_lanes = lanes = DenseLanes(self._lanes, b_bits, a_bits)
-        m.d.comb += [lanes.low.eq(self.a.low), lanes.sums.eq(self.a.sums), lanes.picks.eq(self.b)]
+        m.submodules[f"dense_lanes{tag}"] = lanes = DenseLanes(self._lanes, b_bits, a_bits)
+        for port, values in ((lanes.low, self.a.low), (lanes.sums, self.a.sums), (lanes.picks, self.b)):
+            bits = Value.cast(values)
+            m.d.comb += port.eq(bits[group * (width := len(bits) // self._groups) :][:width])
         return lanes.o

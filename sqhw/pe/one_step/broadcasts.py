@@ -8,6 +8,7 @@ from amaranth.lib import data
 from sw_reference.format import LOW_BITS
 
 from ...config import PEConfig
+from ...layouts import per_group
 from ..dense_lanes import sums_layout
 from ..dsp_lanes import packed_layout
 from .lanes import dual_picks_layout
@@ -41,6 +42,8 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
 
     With group offsets there is ``offset`` in ``start``: the sum of all elements, and multiples of it.
     Without group scales there is ``counts`` in ``lane_sum``: there was a beat.
+    Where a beat has several groups of the dense operand, ``offset`` is an array, and ``high_sums`` are of
+    neighbours within a group.
     For DSP blocks there are ``row_pairs``, two low codes in each, instead of low codes and all sums.
     Beside outliers of the dense operand there are, in cycle ``gather``, ``not_low``, inverted low codes for
     these, and ``index``, the positions of outliers; and ``merged`` in ``start``, if this is the far operand
@@ -57,11 +60,12 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
             "sums": sums_layout(config.lanes),
             "not_sums": sums_layout(config.lanes),
             "high": high,
-            "high_sums": sums_layout(slots),
+            "high_sums": _high_sums_layout(config, slots),
         }
     fields["fraction"] = unsigned(scale.fraction_bits)
     if config.dense.offset:
-        fields["offset"] = offset_choices_layout(config.lanes, slots)
+        groups = config.beat_groups
+        fields["offset"] = per_group(config, offset_choices_layout(config.lanes // groups, slots // groups))
     if column := column_slots(config):
         row = row_slots(config)
         fields["not_low"] = data.ArrayLayout(signed(LOW_BITS), config.lanes)
@@ -74,6 +78,11 @@ def one_step_row_layout(config: PEConfig) -> data.StructLayout:
         fields["counts"] = 1
     fields |= {"exponent": unsigned(scale.exponent_bits), "clear": 1, "last": 1, "error": 1}
     return data.StructLayout(fields)
+
+
+def _high_sums_layout(config: PEConfig, slots: int) -> data.ArrayLayout:
+    """The sums of neighbouring high nibbles, for each group of a beat."""
+    return sums_layout(config.beat_groups * 2 * -(-slots // config.beat_groups // 2))
 
 
 def one_step_column_layout(config: PEConfig) -> data.StructLayout:
@@ -90,7 +99,8 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
 
     For DSP blocks there are ``column_pairs`` instead of ``picks``.
     With outliers there are ``not_select``, ``index``, ``high``, ``high_sums`` and perhaps ``merged``, as
-    in :func:`one_step_row_layout`.
+    in :func:`one_step_row_layout`. Where a beat has several groups, ``offset_picks`` and ``not_group_scale``
+    are arrays.
     """
     lanes, bits = config.lanes, config.dense.bits
     fields: dict[str, object] = {"not_codes": data.ArrayLayout(signed(bits), lanes)}
@@ -99,16 +109,16 @@ def one_step_column_layout(config: PEConfig) -> data.StructLayout:
     else:
         fields["picks"] = dual_picks_layout(lanes, bits)
     if config.dense.offset:
-        fields["offset_picks"] = offset_picks_layout()
+        fields["offset_picks"] = per_group(config, offset_picks_layout())
     if column := column_slots(config):
         fields |= {
             "not_select": data.ArrayLayout(unsigned(column.segment), column.total),
             "index": data.ArrayLayout(range(column.segment), column.total),
             "high": data.ArrayLayout(signed(LOW_BITS), column.total),
-            "high_sums": sums_layout(column.total),
+            "high_sums": _high_sums_layout(config, column.total),
         }
         if row_is_near(row_slots(config), column):
             fields["merged"] = merged_layout(column)
     if config.dense.group:
-        fields["not_group_scale"] = unsigned(config.dense.group_scale_bits)
+        fields["not_group_scale"] = per_group(config, unsigned(config.dense.group_scale_bits))
     return data.StructLayout(fields)

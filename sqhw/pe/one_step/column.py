@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...arith.pipeline import delay
 from ...config import PEConfig
-from ...layouts import dense_beat_layout
+from ...layouts import dense_beat_layout, each_group
 from ..dense_lanes import pair_sums
 from ..dsp_lanes import packed_pairs
 from .broadcasts import one_step_column_layout
@@ -55,18 +55,26 @@ class OneStepColumnSide(wiring.Component):
         m.d.comb += self.o.not_codes.as_value().eq(~codes)
         self._dense(m, at)
         if self._config.dense.offset:
-            for digit, pick in enumerate(offset_picks(self.i.offset)):
-                m.d.comb += [
-                    self.o.offset_picks[digit][name].eq(
-                        delay(m, value, at.start, name=f"offset{digit}_{name}")
-                    )
-                    for name, value in pick.items()
-                ]
+            self._offset(m, at)
         self._outliers(m, at)
         if self._config.dense.group:
-            scale = self.i.group_scale & self.valid.replicate(len(self.i.group_scale))
-            m.d.comb += self.o.not_group_scale.eq(~delay(m, scale, at.scaled, name="group_scale"))
+            scale = Value.cast(self.i.group_scale)
+            scale = delay(m, scale & self.valid.replicate(len(scale)), at.scaled, name="group_scale")
+            m.d.comb += Value.cast(self.o.not_group_scale).eq(~scale)
         return m
+
+    def _offset(self, m: Module, at: OneStepSchedule) -> None:
+        """Prepares the group offsets."""
+        offsets = each_group(self._config, self.i.offset)
+        for (tag, offset), (_, chosen) in zip(
+            offsets, each_group(self._config, self.o.offset_picks), strict=True
+        ):
+            tag = tag and f"{tag}_"
+            for digit, pick in enumerate(offset_picks(offset)):
+                m.d.comb += [
+                    chosen[digit][name].eq(delay(m, value, at.start, name=f"offset{tag}{digit}_{name}"))
+                    for name, value in pick.items()
+                ]
 
     def _dense(self, m: Module, at: OneStepSchedule) -> None:
         """Prepares the codes for the dense lanes."""
@@ -97,7 +105,7 @@ class OneStepColumnSide(wiring.Component):
             ),
             *(
                 column.high_sums[pair].eq(delay(m, value, at.start, name=f"high_sum{pair}"))
-                for pair, value in enumerate(pair_sums(beat.high))
+                for pair, value in enumerate(pair_sums(beat.high, self._config.beat_groups))
             ),
         ]
         if "merged" in column.shape().members:

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from ...arith.pipeline import register
 from ...config import PEConfig
-from ...layouts import counted_beat_layout, sq_beat_layout, step_layout
-from .offset import beat_sum
+from ...layouts import counted_beat_layout, each_group, sq_beat_layout, step_layout
+from .offset import beat_sums
 
 __all__ = ["IndexDecoder", "as_step"]
 
@@ -68,8 +68,11 @@ class IndexDecoder(wiring.Component):
             m.d.sync += [beat.eq(self.i.p), self.o.valid.eq(self.i.valid)]
         as_step(m, beat, self.o.p)
         if self._config.dense.offset:
-            total = beat_sum(m, self._config, self.i.p, name="beat_sum")
-            m.d.comb += self.o.p.sum.eq(register(m, total, name="sum", en=self.i.ready))
+            totals = beat_sums(m, self._config, self.i.p, name="beat_sum")
+            m.d.comb += [
+                total.eq(register(m, value, name=f"sum{tag}", en=self.i.ready))
+                for (tag, total), value in zip(each_group(self._config, self.o.p.sum), totals, strict=True)
+            ]
         m.d.comb += self.o.p.last.eq(beat.last)
         if self._counted:
             m.d.comb += self.o.p.error.eq(beat.error)

@@ -16,7 +16,7 @@ from ...layouts import beat_sum_shape
 
 __all__ = [
     "OFFSET_DIGITS",
-    "beat_sum",
+    "beat_sums",
     "offset_choices",
     "offset_choices_layout",
     "offset_picks",
@@ -28,14 +28,22 @@ OFFSET_DIGITS = OFFSET_BITS // 2
 """An offset is chosen by two bits at a time."""
 
 
-def beat_sum(m: Module, config: PEConfig, beat: Any, *, name: str) -> Value:
-    """Returns the sum of a beat's elements, outliers included: low codes, and sixteen times high nibbles."""
-    heap = BitHeap(m, beat_sum_shape(config.lanes, config.slots), name=name)
-    for code in beat.low:
-        heap.add(code)
-    for nibble in beat.high:
-        heap.add(nibble, column=LOW_BITS)
-    return heap.sum()
+def beat_sums(m: Module, config: PEConfig, beat: Any, *, name: str) -> list[Value]:
+    """Returns, for each group in a beat, the sum of its elements, outliers included.
+
+    These are low codes, and sixteen times high nibbles.
+    """
+    groups = config.beat_groups
+    lanes, slots = config.lanes // groups, config.slots // groups
+    sums = []
+    for group in range(groups):
+        heap = BitHeap(m, beat_sum_shape(lanes, slots), name=f"{name}_{group}" if groups > 1 else name)
+        for lane in range(group * lanes, (group + 1) * lanes):
+            heap.add(beat.low[lane])
+        for slot in range(group * slots, (group + 1) * slots):
+            heap.add(beat.high[slot], column=LOW_BITS)
+        sums.append(heap.sum())
+    return sums
 
 
 def offset_choices_layout(lanes: int, slots: int) -> data.StructLayout:

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...arith.pipeline import delay
 from ...config import PEConfig
-from ...layouts import step_layout
+from ...layouts import each_group, step_layout
 from ..dense_lanes import pair_sums
 from ..dsp_lanes import packed_pairs
 from .broadcasts import one_step_row_layout
@@ -55,9 +55,11 @@ class OneStepRowSide(wiring.Component):
         step, row = self.i, self.o
         self._codes(m, at)
         if self._config.dense.offset:
+            sums = each_group(self._config, step.sum)
             m.d.comb += [
-                row.offset[name].eq(delay(m, value, at.start, name=f"offset_{name}"))
-                for name, value in offset_choices(step.sum).items()
+                choices[name].eq(delay(m, value, at.start, name=f"offset{tag}_{name}"))
+                for (tag, choices), (_, total) in zip(each_group(self._config, row.offset), sums, strict=True)
+                for name, value in offset_choices(total).items()
             ]
         if self._config.multiplier != "dsp":
             m.d.comb += row.not_sums.as_value().eq(~row.sums.as_value())
@@ -92,7 +94,7 @@ class OneStepRowSide(wiring.Component):
             m.d.comb += row[name].eq(delay(m, step[name], at.start, name=name))
             m.d.comb += [
                 sums[pair].eq(delay(m, value, at.start, name=f"{name}_sum{pair}"))
-                for pair, value in enumerate(pair_sums(step[name]))
+                for pair, value in enumerate(pair_sums(step[name], self._config.beat_groups))
             ]
 
     def _meetings(self, m: Module, at: OneStepSchedule) -> None:

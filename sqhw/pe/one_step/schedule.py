@@ -42,7 +42,8 @@ class OneStepSchedule:
     @property
     def lane_cuts(self) -> tuple[int, ...]:
         """Where the lanes' heap is registered: at once behind the choice of what is summed too."""
-        pairs = -(-self.config.lanes // 2) + -(-self.config.slots // 2)
+        pairs = -(-self.config.lanes // self.config.beat_groups // 2)
+        pairs += -(-self.config.slots // self.config.beat_groups // 2)
         rows = (
             (pairs + self._dense_pairs) * self.config.dense.bits
             + 1
@@ -53,14 +54,17 @@ class OneStepSchedule:
     @property
     def _dense_pairs(self) -> int:
         """Pairs of dense outliers, and of outliers that meet some."""
-        dense = self.config.dense_slots
-        return -(-dense // 2) + -(-min(dense, self.config.slots) // 2)
+        dense, slots = (
+            count // self.config.beat_groups for count in (self.config.dense_slots, self.config.slots)
+        )
+        return -(-dense // 2) + -(-min(dense, slots) // 2)
 
     @property
     def lane_sum(self) -> int:
         """The lanes' sum is there; sign and significand of the bank scale multiply it."""
         if self.config.multiplier == "dsp":
-            return self.start + dsp_latency(self.config.lanes, self.config.slots)
+            groups = self.config.beat_groups
+            return self.start + dsp_latency(self.config.lanes // groups, self.config.slots // groups)
         return self.start + len(self.lane_cuts) + 1
 
     @property
@@ -76,8 +80,9 @@ class OneStepSchedule:
 
     @property
     def group_cuts(self) -> tuple[int, ...]:
-        """Where the product with the group scale is registered."""
-        return cuts(8) if self.long and self.config.dense.group else ()
+        """Where the products with group scales are registered."""
+        rows = self.config.dense.group_scale_bits * self.config.beat_groups
+        return cuts(rows) if self.long and self.config.dense.group else ()
 
     @property
     def shift(self) -> int:
