@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.encoder.config import EncoderConfig
 from sqhw.encoder.selection import Selection
+from sqhw.engine.unpack_banks import DenseBanks
 from sqhw.engine.unpack_groups import DenseGroups
 from sw_reference.format import DenseFormat, SQFormat
 
@@ -16,6 +19,7 @@ from .gearbox import GearboxProof
 from .loader import LoaderProof
 from .prove import Build, Proof
 from .registers import RegisterFileProof
+from .rows import RowFeederProof, RowLoaderProof
 from .selection import SELECTION_BUGS, SelectionProof
 
 __all__ = ["ENGINE_PROOFS"]
@@ -38,6 +42,32 @@ _ONE_STEP_ENGINE = EngineConfig(
     m_max=4,
     n_max=4,
     output_stages=1,
+)
+_BANKS_ENGINE = replace(
+    _ONE_STEP_ENGINE,
+    array=replace(
+        _ONE_STEP_ENGINE.array,
+        pe=replace(_ONE_STEP_ENGINE.pe, dense=DenseFormat(4, 4, 1, 4, scale="linear8", mask="index")),
+    ),
+)
+_ROWS_ENGINE = EngineConfig(
+    ArrayConfig(
+        PEConfig(
+            SQFormat(4, 1, "int8", "index", "e1m0s"),
+            DenseFormat(4, 4, 1, 4, scale="linear8", mask="index"),
+            4,
+            1,
+            32,
+        ),
+        2,
+        2,
+    ),
+    axi_bits=64,
+    block_tiles=2,
+    m_max=8,
+    n_max=4,
+    output_stages=1,
+    encoder=2,
 )
 _ENCODER = EncoderConfig(SQFormat(4, 2, "int8", "index", "e1m0s"), 2, 4)
 
@@ -134,6 +164,41 @@ ENGINE_PROOFS: tuple[Proof, ...] = (
         induction=False,
         bugs={"room not heard of": lambda: LoaderProof(_ONE_STEP_ENGINE, DenseGroups, bug="deaf")},
         reach=40,
+    ),
+    Proof(
+        "loader_banks",
+        "as `loader`, of rows with outliers by index",
+        lambda: LoaderProof(_BANKS_ENGINE, DenseBanks),
+        depth=40,
+        induction=False,
+        bugs={"row to another buffer": lambda: LoaderProof(_BANKS_ENGINE, DenseBanks, bug="row")},
+        reach=40,
+    ),
+    Proof(
+        "row_feeder",
+        "rows of numbers leave whole, word by word, zeros behind them; nothing is taken beyond the packet, "
+        "and one that ends early or late is noticed exactly then",
+        lambda: RowFeederProof(_ROWS_ENGINE),
+        depth=4,
+        bugs={
+            "padding not cleared": lambda: RowFeederProof(_ROWS_ENGINE, bug="padding"),
+            "word does not wait": lambda: RowFeederProof(_ROWS_ENGINE, bug="hasty"),
+            "end not heard of": lambda: RowFeederProof(_ROWS_ENGINE, bug="endless"),
+        },
+    ),
+    Proof(
+        "row_loader",
+        "whatever an encoder makes of rows: banks and scales are written to their places once, within the "
+        "buffers, a tile is told with its last row; idle behind the last row, and from an abort on",
+        lambda: RowLoaderProof(_ROWS_ENGINE),
+        depth=22,
+        induction=False,
+        bugs={
+            "row to another buffer": lambda: RowLoaderProof(_ROWS_ENGINE, bug="row"),
+            "bits of a bank changed": lambda: RowLoaderProof(_ROWS_ENGINE, bug="bank"),
+            "scale of another row": lambda: RowLoaderProof(_ROWS_ENGINE, bug="scale"),
+        },
+        cut=RowLoaderProof.CUT,
     ),
     Proof(
         "register_file",

@@ -12,13 +12,14 @@ from amaranth.lib.wiring import In
 from sqhw.config import EngineConfig
 from sqhw.engine.loader import Loader
 from sqhw.engine.unpack import DenseRows, SQRows
+from sqhw.engine.unpack_banks import DenseBanks
 from sqhw.engine.unpack_groups import DenseGroups
 
 from .harness import embed, inner
 
 __all__ = ["LoaderProof"]
 
-Rows = SQRows | DenseRows | DenseGroups
+Rows = SQRows | DenseRows | DenseGroups | DenseBanks
 
 
 class LoaderProof(wiring.Component):
