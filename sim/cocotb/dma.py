@@ -25,7 +25,7 @@ from cocotbext.axi import (
 )
 from cocotbext.axi.sparse_memory import SparseMemory
 
-from sim.traffic.engine_jobs import RECOVER, Job, starting
+from sim.traffic.engine_jobs import RECOVER, START, Job, starting
 from sqhw.dma.bursts import PAGE_BYTES
 from sqhw.dma.config import DMA_PRESETS
 from sqhw.dma.registers import DMA_REGISTERS
@@ -222,6 +222,23 @@ async def faults(dut: Any) -> None:
         await system.write(name, value)
     assert await system.finish() == FINISHED
     assert await system.read("ERRORS") == MAP["ERRORS"].pack(dimensions=1)
+    await system.write("ERRORS", 0xFFFFFFFF)
+    compared += await system.run(job())
+    # A start while the memory owes answers for Y: that job gets no transfers, and TIMEOUT ends it.
+    system.y.b_channel.pause = True
+    await system.describe(job(), X_AT, W_AT, Y_AT)
+    await system.start(job())
+    while await system.read("STATUS") & 1:
+        pass
+    await system.write("TIMEOUT", 100)
+    await system.write("CONTROL", START)
+    await ClockCycles(dut.aclk, 300)
+    system.y.b_channel.pause = False
+    await ClockCycles(dut.aclk, 300)
+    assert await system.finish() == FINISHED | MAP["DMA_STATUS"].pack(busy=1)
+    assert await system.read("ERRORS") == MAP["ERRORS"].pack(timeout=1)
+    await system.write("TIMEOUT", 1 << 16)
+    await system.write("CONTROL", RECOVER)
     await system.write("ERRORS", 0xFFFFFFFF)
     compared += await system.run(job())
     note(test="faults", compared=compared, mismatches=0, cycles=await system.read("CYCLES"))
