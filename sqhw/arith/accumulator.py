@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .bit_heap import BitHeap
-from .pipeline import register
+from .pipeline import delay, register
 
 __all__ = ["Accumulator", "accumulator_latency"]
 
 
+_PIECES = 3
+"""Of a word in a long pipeline, each with a carry chain of its own."""
+
+
 def accumulator_latency(*, long: bool) -> int:
     """Returns the latency of :class:`Accumulator`."""
-    return 3 if long else 1
+    return 1 + _PIECES if long else 1
 
 
 class Accumulator(wiring.Component):
@@ -36,8 +41,8 @@ class Accumulator(wiring.Component):
         Width of the sum; the caller derives it from a bound
         (:func:`~sw_reference.format.accumulator_bits`).
     long
-        Whether the terms are added to each other first, and then to the sum's lower half and, a cycle later,
-        to its upper half, so that no register waits for more than half a carry chain and an addition.
+        Whether the terms are added to each other first, and then to the sum: thirds of a word, each a cycle
+        later than the one below it, so that no register waits for more than a third of a carry chain.
 
     Members
     -------
@@ -70,26 +75,46 @@ class Accumulator(wiring.Component):
         for index in range(self._count):
             heap.add(self.terms[str(index)])
         if self._long:
-            term = register(m, heap.sum(), name="term")
-            m.d.comb += self.o.eq(self._halves(m, term, register(m, self.clear, name="late_clear")))
+            m.d.comb += self.o.eq(self._sum(m, self._term(m, heap.rows())))
             return m
         heap.add(Mux(self.clear, 0, total))
         m.d.sync += total.eq(heap.sum())
         m.d.comb += self.o.eq(total)
         return m
 
-    def _halves(self, m: Module, term: Value, clear: Value) -> Value:
-        """Adds to the lower half, and to the upper one a cycle later; returns both of the same time."""
-        half = len(self.o) // 2
-        low = Signal(half, reset_less=True)
-        high = Signal(len(self.o) - half, reset_less=True)
-        carry = Signal(reset_less=True)
-        late_term = register(m, term[half:], name="late_term")
-        late_clear = register(m, clear, name="later_clear")
-        # The carry enters below the lowest bit, so that there is one chain.
-        upper = Cat(carry, Mux(late_clear, 0, high)) + Cat(Const(1, 1), late_term)
-        m.d.sync += [
-            Cat(low, carry).eq(Mux(clear, 0, low) + term[:half]),
-            high.eq(upper[1:]),
-        ]
-        return Cat(register(m, low, name="late_low"), high).as_signed()
+    @property
+    def _pieces(self) -> list[slice]:
+        """The sum's bits, cut in pieces of about the same width."""
+        width = len(self.o)
+        ends = [width * end // _PIECES for end in range(_PIECES + 1)]
+        return [slice(*piece) for piece in pairwise(ends)]
+
+    def _term(self, m: Module, rows: Sequence[Value]) -> list[Value]:
+        """Adds up to two rows; returns each piece of the sum a cycle later than the one below it."""
+        pieces: list[Value] = []
+        carry = None
+        for age, piece in enumerate(self._pieces):
+            own = [delay(m, row[piece], age, name=f"row{index}_{age}") for index, row in enumerate(rows)]
+            if len(own) == 1:
+                pieces.append(register(m, own[0], name=f"term{age}"))
+                continue
+            total = register(m, _added(own[0], own[1], carry), name=f"term{age}")
+            pieces.append(total[:-1])
+            carry = total[-1]
+        return pieces
+
+    def _sum(self, m: Module, term: Sequence[Value]) -> Value:
+        """Adds each piece to that of the sum; returns all pieces of the same time."""
+        found, carry = [], None
+        for age, piece in enumerate(term):
+            clear = delay(m, self.clear, age + 1, name=f"clear{age}")
+            total = Signal(len(piece) + 1, name=f"sum{age}", reset_less=True)
+            m.d.sync += total.eq(_added(Mux(clear, 0, total[:-1]), piece, carry))
+            found.append(delay(m, total[:-1], _PIECES - 1 - age, name=f"late_sum{age}"))
+            carry = total[-1]
+        return Cat(found).as_signed()
+
+
+def _added(a: Value, b: Value, carry: Value | None) -> Value:
+    """Returns the sum; a carry enters below the lowest bit, so that there is one chain."""
+    return a + b if carry is None else (Cat(carry, a) + Cat(Const(1, 1), b))[1:]

@@ -8,7 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from sw_reference.format import LOW_BITS
 
-__all__ = ["Gather", "SplitGather"]
+from ..arith.pipeline import register
+
+__all__ = ["Gather", "RegisteredGather", "SplitGather"]
+
+_REACH = 8
+"""Codes that a gather of a long pipeline chooses from in one cycle."""
 
 
 class Gather(wiring.Component):
@@ -50,6 +55,24 @@ class Gather(wiring.Component):
         for bit in range(self._dense_bits):
             column = Cat(self.codes[lane][bit] for lane in range(self._lanes))
             m.d.comb += self.o[bit].eq((column & self.select).any())
+        return m
+
+
+class RegisteredGather(Gather):
+    """A :class:`Gather` for long pipelines: there is a register behind every eight codes.
+
+    Latency: :attr:`latency` cycle. Throughput: one selection per cycle. Parameters and members are those of
+    the class above.
+    """
+
+    latency = 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for bit in range(self._dense_bits):
+            found = Cat(self.codes[lane][bit] for lane in range(self._lanes)) & self.select
+            parts = Cat(found[first : first + _REACH].any() for first in range(0, self._lanes, _REACH))
+            m.d.comb += self.o[bit].eq(register(m, parts, name=f"parts{bit}").any())
         return m
 
 

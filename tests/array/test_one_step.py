@@ -74,17 +74,17 @@ def test_tiles_of_two_groups_a_beat():
     assert len(got) == 12
 
 
-@pytest.mark.parametrize("pipeline", ["short", "long"])
-def test_tiles_follow_each_other_without_a_gap(pipeline):
+@pytest.mark.parametrize(("pipeline", "beats"), [("short", 12), ("long", 26)])
+def test_tiles_follow_each_other_without_a_gap(pipeline, beats):
     config = ArrayConfig(PEConfig(UNIT.sq, UNIT.dense, 8, 4, 256, pipeline=pipeline), 3, 1)
     rng = np.random.default_rng(SEED)
-    tiles = [any_tile(config, 8 * 24, rng) for _ in range(4)]
+    tiles = [any_tile(config, 8 * beats, rng) for _ in range(4)]
     dut = ProcessingArray(config)
     got, when = drive(dut, tiles)
     assert got == [row for tile in tiles for row in tile.rows()]
-    assert np.diff(when[::3]).tolist() == [24] * 3
+    assert np.diff(when[::3]).tolist() == [beats] * 3
     assert np.diff(when[:3]).tolist() == [1, 1]
-    assert when[0] == 23 + dut.latency
+    assert when[0] == beats - 1 + dut.latency
 
 
 def test_operands_that_do_not_end_together():

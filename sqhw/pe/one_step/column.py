@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -51,9 +53,9 @@ class OneStepColumnSide(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         at = OneStepSchedule(self._config)
-        codes = delay(m, self.i.codes.as_value(), at.gather, name="codes")
-        m.d.comb += self.o.not_codes.as_value().eq(~codes)
-        self._dense(m, at)
+        codes = delay(m, self.i.codes, at.gather, name="codes")
+        m.d.comb += self.o.not_codes.as_value().eq(~codes.as_value())
+        self._dense(m, at, delay(m, codes, at.prepared - at.gather, name="late_codes"))
         if self._config.dense.offset:
             self._offset(m, at)
         self._outliers(m, at)
@@ -76,18 +78,19 @@ class OneStepColumnSide(wiring.Component):
                     for name, value in pick.items()
                 ]
 
-    def _dense(self, m: Module, at: OneStepSchedule) -> None:
-        """Prepares the codes for the dense lanes."""
+    def _dense(self, m: Module, at: OneStepSchedule, codes: Any) -> None:
+        """Prepares the codes, in cycle ``prepared``, for the dense lanes."""
+        late = at.start - at.prepared
         if self._config.multiplier == "dsp":
             m.d.comb += [
-                self.o.column_pairs[pair].eq(delay(m, value, at.start, name=f"pair{pair}"))
-                for pair, value in enumerate(packed_pairs(self.i.codes, swapped=True))
+                self.o.column_pairs[pair].eq(delay(m, value, late, name=f"pair{pair}"))
+                for pair, value in enumerate(packed_pairs(codes, swapped=True))
             ]
             return
-        for pair, bits in enumerate(dual_picks(self.i.codes)):
+        for pair, bits in enumerate(dual_picks(codes)):
             for bit, pick in enumerate(bits):
                 m.d.comb += [
-                    self.o.picks[pair][bit][name].eq(delay(m, value, at.start, name=f"{name}{pair}_{bit}"))
+                    self.o.picks[pair][bit][name].eq(delay(m, value, late, name=f"{name}{pair}_{bit}"))
                     for name, value in pick.items()
                 ]
 

@@ -12,7 +12,7 @@ from sw_reference.format import LOW_BITS
 
 from ...arith.pipeline import register
 from ..dsp_lanes import DSPLanes, packed_layout
-from ..gather import Gather
+from ..gather import RegisteredGather
 from .meetings import Slots
 
 __all__ = ["OneStepDSPLanes"]
@@ -22,7 +22,7 @@ class OneStepDSPLanes(wiring.Component):
     """``sum(low * d) + 16 * sum(high * gathered d)`` by :class:`~sqhw.pe.dsp_lanes.DSPLanes`, exact.
 
     Gathered codes are registered. Latency: that of the lanes, behind the codes in pairs; ``not_codes`` and
-    ``not_select`` come a cycle before these. Throughput: one beat per cycle; it never stops.
+    ``not_select`` come two cycles before these. Throughput: one beat per cycle; it never stops.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class OneStepDSPLanes(wiring.Component):
         ]
         for slot in range(self._slots.total):
             first, segment = self._slots.start(slot), self._slots.segment
-            m.submodules[f"gather{slot}"] = gather = Gather(segment, LOW_BITS)
+            m.submodules[f"gather{slot}"] = gather = RegisteredGather(segment, LOW_BITS)
             m.d.comb += [
                 *(code.eq(~self.not_codes[first + lane]) for lane, code in enumerate(gather.codes)),
                 gather.select.eq(~self.not_select[slot]),

@@ -16,7 +16,7 @@ from ...arith.bit_heap import BitHeap
 from ...arith.pipeline import register, signed_range
 from ...layouts import beat_sum_bound
 from ..dense_lanes import pair_picks, sums_layout
-from ..gather import Gather
+from ..gather import Gather, RegisteredGather
 from .meetings import Slots
 from .offset import offset_choices_layout, offset_picks_layout, subtract_offset
 
@@ -60,7 +60,8 @@ class OneHeapLanes(wiring.Component):
     slots
         Slots for outliers in a beat.
     long
-        Whether gathered codes are registered: ``not_codes`` and ``not_select`` come a cycle early.
+        Whether gathers take a cycle and gathered codes are registered: ``not_codes`` and ``not_select`` come
+        :attr:`early` cycles early.
     registered
         Heights at which the heap is registered on its way.
     offset
@@ -135,7 +136,12 @@ class OneHeapLanes(wiring.Component):
 
     @property
     def latency(self) -> int:
-        return int(self._long) + len(self._registered) + 1
+        return self.early + len(self._registered) + 1
+
+    @property
+    def early(self) -> int:
+        """Cycles from what is gathered from to what is gathered."""
+        return RegisteredGather.latency + 1 if self._long else 0
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -199,7 +205,9 @@ class OneHeapLanes(wiring.Component):
     ) -> object:
         """Returns the other operand's low code at a slot's element."""
         first = slots.start(slot)
-        m.submodules[f"{name}{slot}"] = gather = Gather(slots.segment, len(not_codes[0]))
+        m.submodules[f"{name}{slot}"] = gather = (RegisteredGather if self._long else Gather)(
+            slots.segment, len(not_codes[0])
+        )
         m.d.comb += [
             *(code.eq(~not_codes[first + lane]) for lane, code in enumerate(gather.codes)),
             gather.select.eq(~not_select[slot]),

@@ -79,22 +79,22 @@ class OneStepRowSide(wiring.Component):
 
     def _codes(self, m: Module, at: OneStepSchedule) -> None:
         """Low codes and high nibbles, with the sums of neighbours; or, for DSP blocks, low codes in pairs."""
-        step, row = self.i, self.o
+        step, row, late = self.i, self.o, at.start - at.prepared
+        low, high = (delay(m, step[name], at.prepared, name=f"raw_{name}") for name in ("low", "high"))
         if self._config.multiplier == "dsp":
             m.d.comb += [
-                row.high.eq(delay(m, step.high, at.start, name="high")),
+                row.high.eq(delay(m, high, late, name="high")),
                 *(
-                    row.row_pairs[pair].eq(delay(m, value, at.start, name=f"pair{pair}"))
-                    for pair, value in enumerate(packed_pairs(step.low))
+                    row.row_pairs[pair].eq(delay(m, value, late, name=f"pair{pair}"))
+                    for pair, value in enumerate(packed_pairs(low))
                 ),
             ]
             return
-        for name in ("low", "high"):
-            sums = row.sums if name == "low" else row.high_sums
-            m.d.comb += row[name].eq(delay(m, step[name], at.start, name=name))
+        for name, codes, sums in (("low", low, row.sums), ("high", high, row.high_sums)):
+            m.d.comb += row[name].eq(delay(m, codes, late, name=name))
             m.d.comb += [
-                sums[pair].eq(delay(m, value, at.start, name=f"{name}_sum{pair}"))
-                for pair, value in enumerate(pair_sums(step[name], self._config.beat_groups))
+                sums[pair].eq(delay(m, value, late, name=f"{name}_sum{pair}"))
+                for pair, value in enumerate(pair_sums(codes, self._config.beat_groups))
             ]
 
     def _meetings(self, m: Module, at: OneStepSchedule) -> None:

@@ -9,6 +9,7 @@ from ...arith.bit_heap import cuts
 from ...arith.scale import shift_latency
 from ...config import PEConfig
 from ..dsp_lanes import dsp_latency
+from ..gather import RegisteredGather
 from .offset import OFFSET_DIGITS
 
 __all__ = ["OneStepSchedule"]
@@ -19,7 +20,7 @@ class OneStepSchedule:
     """Cycles from a beat's arrival (cycle 0), composed from the blocks' latencies.
 
     In a short pipeline outlier lanes gather their dense codes in cycle 0, and all else starts then too. In a
-    long one there are registers in front of the gathers and behind them.
+    long one there are registers in front of the gathers, inside and behind them.
     """
 
     config: PEConfig
@@ -32,7 +33,12 @@ class OneStepSchedule:
     @property
     def start(self) -> int:
         """Codes enter the lanes' heap."""
-        return 2 if self.long else 0
+        return self.gather + RegisteredGather.latency + 1 if self.long else 0
+
+    @property
+    def prepared(self) -> int:
+        """Sides add neighbours and make choices for the heap, as late as they can: codes are narrower."""
+        return max(0, self.start - 1)
 
     @property
     def gather(self) -> int:

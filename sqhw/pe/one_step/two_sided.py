@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In
 from sw_reference.format import LOW_BITS
 
 from ...arith.bit_heap import BitHeap
-from ...arith.pipeline import register
+from ...arith.pipeline import delay
 from ..dense_lanes import sums_layout
 from ..gather import Gather
 from .lanes import OneHeapLanes, dual_picks
@@ -108,7 +108,7 @@ class TwoSidedLanes(OneHeapLanes):
         """Returns the nibble of the far operand at a near slot's element, 0 where it has no outlier."""
         (own, index), (others, other_index) = near, far
         same = {
-            other: register(m, equal, name=f"same{slot}_{other}") if self._long else equal
+            other: delay(m, equal, self.early, name=f"same{slot}_{other}")
             for other in range(others.total)
             if (equal := same_element(own, slot, index[slot], others, other, other_index[other])) is not None
         }
