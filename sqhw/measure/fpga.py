@@ -84,8 +84,8 @@ class _Survey:
         What is measured.
     reports
         The whole, its shared modules included.
-    mhz
-        Device, and a frequency per seed.
+    placed
+        Device, a frequency per seed, and the longest path with the first seed.
     """
 
     workers: int
@@ -93,7 +93,7 @@ class _Survey:
     cache: Path
     units: dict[str, Unit] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
-    mhz: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
+    placed: dict[str, tuple[str, list[float], pnr.Slowest]] = field(default_factory=dict)
 
     def _run(
         self, stage: str, runs: Mapping[K, Callable[[], T]], name: Callable[[K], str] = str, **how: Any
@@ -125,7 +125,7 @@ class _Survey:
         self.units = {u.name: u for u in chosen} | self.units
         texts = self._emit({u.name: harnessed(u) for u in chosen})
         runs = {name: partial(_clock, text, self.cache) for name, text in texts.items()}
-        self.mhz = self._run("Placing and routing", runs)
+        self.placed = self._run("Placing and routing", runs)
 
     def document(self, *, command: str) -> dict[str, Any]:
         """Everything as JSON types."""
@@ -134,10 +134,10 @@ class _Survey:
             numbers: dict[str, Any] = {}
             if name in self.reports:
                 numbers[_TARGET.name] = _resources(self.reports[name])
-            if name in self.mhz:
-                part, frequencies = self.mhz[name]
+            if name in self.placed:
+                part, frequencies, slowest = self.placed[name]
                 numbers |= {"mhz": pnr.typical(frequencies), "mhz_seeds": frequencies}
-                numbers["device"] = f"ECP5-{part}, grade 6"
+                numbers |= {"device": f"ECP5-{part}, grade 6", "slowest": _inside(slowest)}
             if numbers:
                 title = FAMILIES[u.family].title
                 described[name] = {"name": name, "title": title, "family": u.family, "lanes": u.lanes}
@@ -152,15 +152,22 @@ class _Survey:
         return report | {"goals": [*clock_verdicts(report), *table_verdicts(report)]}
 
 
-def _clock(emitted: Emitted, cache: Path) -> tuple[str, list[float]]:
-    """The smallest device that holds a unit, and the clock that it reaches there by each seed."""
+def _inside(slowest: pnr.Slowest) -> dict[str, Any]:
+    """The longest path by names inside the unit."""
+    begin, end = (name.removeprefix("unit.") for name in (slowest.begin, slowest.end))
+    return {"from": begin, "to": end, "logic_ns": slowest.logic, "wires_ns": slowest.wires}
+
+
+def _clock(emitted: Emitted, cache: Path) -> tuple[str, list[float], pnr.Slowest]:
+    """The smallest device that holds a unit, the clock that it reaches there by each seed, and why."""
     netlist = pnr.netlist(emitted.verilog, emitted.top, dsp=multiplies(emitted), cache=cache)
     part = pnr.device(netlist.luts)
     if part is None:
         raise ToolError(
             f"{emitted.top} must fit on an ECP5 to be placed, not take {netlist.luts} lookup tables"
         )
-    return part, [pnr.place(netlist, part, seed, cache=cache) for seed in SEEDS]
+    frequencies = [pnr.place(netlist, part, seed, cache=cache) for seed in SEEDS]
+    return part, frequencies, pnr.slowest(netlist, part, SEEDS[0], cache=cache)
 
 
 def _resources(report: Report) -> dict[str, int]:

@@ -16,6 +16,15 @@ _COLUMNS: Columns = {
     "ECP5 DSP": "{ecp5[DSP]:,}",
     "ECP5-6 MHz": "{mhz:,.1f}",
 }
+_PATHS: Columns = {
+    "unit": "{title}",
+    "lanes": "{lanes}",
+    "size": "{size}",
+    "from": "`{slowest[from]}`",
+    "to": "`{slowest[to]}`",
+    "logic (ns)": "{slowest[logic_ns]:.2f}",
+    "wires (ns)": "{slowest[wires_ns]:.2f}",
+}
 
 
 def _sizes(report: Record) -> list[str]:
@@ -47,8 +56,14 @@ def page(report: Record) -> str:
     for size in _sizes(report):
         title = "Processing elements" if size == "pe" else f"Arrays of {size}"
         lines += ["", f"## {title}", "", *markdown(*unit_rows(report, size))]
+    if placed := [unit for unit in report["units"] if "slowest" in unit]:
+        lines += ["", "## Longest paths", "", _PATH, "", *markdown(*rows(placed, _PATHS))]
     return "\n".join(lines) + "\n"
 
+
+_PATH = """\
+Where the longest path between registers lies, with the first seed: its first and its last register, and
+nanoseconds of logic and of wires."""
 
 _METHOD = """\
 Units of [area](area.md), on FPGAs: alone, and some as arrays of 2 x 2.

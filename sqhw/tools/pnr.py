@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from .synth import run_yosys
 from .targets import TARGETS
 from .tools import ToolError, nextpnr_ecp5, yosys
 
-__all__ = ["DEVICES", "Netlist", "device", "netlist", "place", "typical"]
+__all__ = ["DEVICES", "Netlist", "Slowest", "device", "netlist", "place", "slowest", "typical"]
 
 DEVICES: dict[str, tuple[str, int]] = {
     "25k": ("CABGA256", 24288),
@@ -43,6 +44,16 @@ class Netlist:
 
     path: str
     luts: int
+
+
+@dataclass(frozen=True)
+class Slowest:
+    """The longest path between registers, by their names in the design, in nanoseconds."""
+
+    begin: str
+    end: str
+    logic: float
+    wires: float
 
 
 def netlist(verilog: str, top: str, *, names: bool = True, dsp: bool = False, cache: Path = CACHE) -> Netlist:
@@ -79,6 +90,22 @@ def place(design: Netlist, part: str, seed: int, *, cache: Path = CACHE) -> floa
     ToolError
         If nextpnr is missing, is not the pinned version, or fails; the message names its log.
     """
+    return _placed(design, part, seed, cache)[1]["mhz"]
+
+
+def slowest(design: Netlist, part: str, seed: int, *, cache: Path = CACHE) -> Slowest:
+    """The path that decides :func:`place`; parameters and errors are the same."""
+    folder, found = _placed(design, part, seed, cache)
+    paths = json.loads((folder / "timing.json").read_text())["critical_paths"]
+    inside = (path["path"] for path in paths if path["from"] == path["to"])
+    steps = max(inside, key=lambda steps: sum(step["delay"] for step in steps))
+    wires = sum(step["delay"] for step in steps if step["type"] == "routing")
+    begin, end = (re.sub(r"_TRELLIS_FF.*", "", steps[index]["to"]["cell"]) for index in (0, -1))
+    return Slowest(begin, end, round(1000 / found["mhz"] - wires, 2), round(wires, 2))
+
+
+def _placed(design: Netlist, part: str, seed: int, cache: Path) -> tuple[Path, dict[str, float]]:
+    """Places and routes once; returns the folder and what was found."""
     tool = nextpnr_ecp5()
     package, _ = DEVICES[part]
     options = [f"--{part}", "--package", package, "--speed", "6", "--seed", str(seed), "--freq", "250"]
@@ -103,8 +130,8 @@ def place(design: Netlist, part: str, seed: int, *, cache: Path = CACHE) -> floa
         clocks = json.loads((folder / "timing.json").read_text())["fmax"]
         return {"mhz": min(clock["achieved"] for clock in clocks.values())}
 
-    found: dict[str, float] = store.result(cache / store.key([text, options, tool.version]), make)
-    return found["mhz"]
+    folder = cache / store.key([text, options, tool.version])
+    return folder, store.result(folder, make)
 
 
 def typical(frequencies: list[float]) -> float:

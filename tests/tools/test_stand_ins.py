@@ -90,7 +90,16 @@ def test_devices():
 def test_place_reads_the_clock_and_keeps_it(tmp_path, monkeypatch):
     design = tmp_path / "netlist.json"
     design.write_text("{}")
-    report = json.dumps({"fmax": {"clk": {"achieved": 123.5}, "other": {"achieved": 150.0}}})
+    steps = [("mac.a_TRELLIS_FF_Q_1", "clk-to-q", 0.5), ("mac.b_LUT4_Z", "routing", 4.0)]
+    steps += [("mac.b_LUT4_Z", "logic", 3.597), ("mac.c_TRELLIS_FF_Q", "setup", 0)]
+    path = [{"to": {"cell": cell}, "type": kind, "delay": delay} for cell, kind, delay in steps]
+    paths = [("clk", "clk", path[:1]), ("clk", "clk", path), ("<async>", "clk", path * 2)]
+    report = json.dumps(
+        {
+            "fmax": {"clk": {"achieved": 123.5}, "other": {"achieved": 150.0}},
+            "critical_paths": [{"from": begin, "to": end, "path": steps} for begin, end, steps in paths],
+        }
+    )
     program(tmp_path / "nextpnr", f"test -f netlist.json && echo '{report}' > timing.json")
     tool = Tool("nextpnr", str(tmp_path / "nextpnr"), "1")
     monkeypatch.setattr(pnr, "nextpnr_ecp5", lambda: tool)
@@ -98,6 +107,7 @@ def test_place_reads_the_clock_and_keeps_it(tmp_path, monkeypatch):
     assert pnr.place(netlist, "25k", 1, cache=tmp_path) == 123.5
     program(tmp_path / "nextpnr", "echo 'no place' >&2; exit 1")
     assert pnr.place(netlist, "25k", 1, cache=tmp_path) == 123.5
+    assert pnr.slowest(netlist, "25k", 1, cache=tmp_path) == pnr.Slowest("mac.a", "mac.c", 4.1, 4.0)
     with pytest.raises(ToolError, match=r"^nextpnr failed: no place \(log: .*nextpnr.log\)$"):
         pnr.place(netlist, "25k", 2, cache=tmp_path)
     assert pnr.typical([3.0, 1.04, 2.0]) == 2.0
