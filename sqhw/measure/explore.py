@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy as np
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat, as_parameters
 from sw_reference.multiply import multiply
+from sw_reference.notation import format_text
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .. import __version__
@@ -35,7 +36,17 @@ from .tables import Begin, Record
 from .units import Unit, one_step
 from .utilization import PERCENTILE, policy_of, utilization
 
-__all__ = ["SIZES", "Sweep", "configurations", "document", "evaluate", "gates_of", "measure", "tables"]
+__all__ = [
+    "SIZES",
+    "Sweep",
+    "around",
+    "configurations",
+    "document",
+    "evaluate",
+    "gates_of",
+    "measure",
+    "tables",
+]
 
 SIZES = (1, 4, 8, 16)
 """Rows, and columns, of the arrays."""
@@ -61,10 +72,38 @@ class Sweep:
     masks: tuple[Literal["bitmap", "index"], ...] = ("bitmap", "index")
 
 
+_SCALES = ("e2m2s", "e2m3s", "e3m1s", "e3m3s", "e4m2s")
+"""Bank scales beside the e3m2s of presets."""
+
+_BOTH = ((3, 16), (4, 32), (6, 32))
+"""Outliers of the dense operand, in so many elements."""
+
+
+def around() -> list[PEConfig]:
+    """Points that differ from *lean* or *fine* in what the sweep does not combine.
+
+    Each changes one thing: the bank scale, shorter segments, group offsets, outliers between those of both,
+    two groups in a beat of 64 lanes, or outliers of the dense operand.
+    """
+    found = [one_step(3, 32)]
+    for outliers in (2, 4):
+        base = one_step(outliers, 32)
+        found += [replace(base, sq=replace(base.sq, scale=scale)) for scale in _SCALES]
+        found.append(replace(base, sq=replace(base.sq, segment=16, outliers=outliers // 2)))
+        found.append(replace(base, dense=replace(base.dense, offset=True)))
+        wide = one_step(outliers, 64)
+        found.append(replace(wide, dense=replace(wide.dense, group=32)))
+    fine = one_step(4, 32)
+    for outliers, bank in _BOTH:
+        found.append(replace(fine, dense=replace(fine.dense, outliers=outliers, bank=bank, mask="index")))
+    return found
+
+
 def configurations(sweep: Sweep) -> list[PEConfig]:
     """Every configuration of the sweep that exists; ValueError if a value is wrong, or none exists.
 
-    With an index mask a beat is a bank and takes one step: every outlier has its lane.
+    With an index mask a beat is a bank and takes one step: every outlier has its lane. The whole sweep has
+    the points of :func:`around` as well.
     """
     found = []
     for bank, outliers, lanes, outlier_lanes, high, mask in itertools.product(
@@ -80,7 +119,7 @@ def configurations(sweep: Sweep) -> list[PEConfig]:
             found.append(PEConfig(sq, DenseFormat(4, GROUP), lanes=lanes, outlier_lanes=outlier_lanes))
     if not found:
         raise ValueError("No processing element has any of these combinations")
-    return found
+    return found + around() if sweep == Sweep() else found
 
 
 def measure(
@@ -165,6 +204,11 @@ def error_percent(sq: SQFormat, dense: DenseFormat, policy: str) -> float:
     return 100 * float(wrong / total) ** 0.5
 
 
+def _encoded(dense: DenseFormat) -> DenseFormat:
+    """What the encoder makes of weights in a format with offsets: the codes of one without."""
+    return replace(dense, offset=False)
+
+
 @cache
 def _weights(layer: int, name: str, dense: DenseFormat) -> Any:
     return quantize_dense(load_activations().site(layer, name).weight, dense)
@@ -190,12 +234,13 @@ def document(
                 "outlier_lanes": config.outlier_lanes,
                 "policy": policy,
                 "size": size,
+                "weights": format_text(config.dense),
                 "bits_per_element": config.sq.bits_per_element,
                 "gates": round(gates),
                 "gates_per_mac": round(gates / macs, 1),
                 "utilization": round(busy, 4),
                 "gates_per_useful_mac": round(gates / macs / busy, 1),
-                "error_percent": round(error_percent(config.sq, config.dense, policy), 3),
+                "error_percent": round(error_percent(config.sq, _encoded(config.dense), policy), 3),
                 **_perplexity(accuracy, config.sq, policy),
             }
         )

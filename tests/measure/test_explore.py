@@ -2,6 +2,7 @@
 """The design space: which points exist, how costs add up, resuming on a cluster, the report."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
 from sqhw.measure import explore, explore_page, explore_rivals
 from sqhw.measure.explore import Sweep, configurations, document, gates_of
+from sqhw.measure.units import one_step
 from sqhw.presets import preset
 from sw_reference.activations import load_activations
 from sw_reference.format import DenseFormat, SQFormat
@@ -28,6 +30,13 @@ def test_hundreds_of_points():
     assert {FP16, WIDE} <= set(points)
     assert {preset("lean"), preset("fine")} <= set(points)
     assert len(points) * len(explore.SIZES) > 250
+    assert set(explore.around()) <= set(points)
+    assert {preset("both"), replace(preset("lean"), dense=replace(preset("lean").dense, offset=True))} <= set(
+        points
+    )
+    assert configurations(Sweep(banks=(32,), masks=("index",), lanes=(32,))) == [
+        preset("lean") if outliers == 2 else one_step(outliers, 32) for outliers in (1, 2, 4)
+    ]
 
 
 def test_errors_of_rivals():
