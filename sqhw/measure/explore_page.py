@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from .tables import Record, Rows, Table, made_by, markdown, only, rows
+from .accuracy_claims import by_name
+from .explorer import activation_rows, format_key
+from .imported_page import BOTH, FINE, LEAN
+from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 from .units import CONFIGS, SQ
 
-__all__ = ["front", "page", "tables"]
+__all__ = ["REPORTS", "front", "page", "tables"]
 
-_COLUMNS = {
+REPORTS = ("explore", "accuracy", "imported")
+"""The design space, and both studies of accuracy."""
+
+_COLUMNS: Columns = {
     "bank": "{bank}",
-    "outliers": "{outliers}",
+    "outliers": lambda row: f"{row['outliers']} of {row.get('segment') or row['bank']}",
     "high": "{high}",
     "mask": "{mask}",
     "lanes : outlier lanes": "{lanes} : {outlier_lanes}",
@@ -66,35 +73,86 @@ def tables(report: Record) -> list[Table]:
     return [(f"{size} x {size}", *only(choice_rows(front(report, size)), names)) for size in sizes]
 
 
-def page(report: Record) -> str:
-    """The report as a page of docs/results."""
+def page(report: Record, accuracy: Record, imported: Record) -> str:
+    """The page, from the reports of ``REPORTS``."""
+    losses = activation_rows([*accuracy["rows"], *imported["rows"]])
+
+    def with_loss(points: Iterable[Record]) -> Rows:
+        return choice_rows(_with_loss(point, losses) for point in points)
+
     lines = ["# Which configuration should I choose?", ""]
     lines += [f"{made_by(report)}: {len(report['points'])} design points.", ""]
     per_bit = report.get("gates_per_bit", _GENERIC_BITS)
     library = report.get("library", "cells of no process")
     lines += [_METHOD.format(percentile=report["percentile"], library=library, **per_bit), ""]
-    lines += ["![perplexity against area](../figures/explore.svg)"]
+    lines += ["![perplexity against area](../figures/explore.svg)", "", *_presets(imported)]
     for size in (1, 8):
-        lines += ["", f"## {size} x {size}", "", *markdown(*choice_rows(front(report, size)))]
+        lines += ["", f"## {size} x {size}", "", *markdown(*with_loss(front(report, size)))]
         if report.get("rivals"):
             lines += ["", *markdown(*rival_rows(report, size)), "", _RIVALS]
     lines += ["", "## The units of the page on area", "", _UNITS, ""]
-    return "\n".join([*lines, *markdown(*choice_rows(measured(report)))]) + "\n"
+    return "\n".join([*lines, *markdown(*with_loss(measured(report)))]) + "\n"
+
+
+def _with_loss(point: Record, losses: Mapping[tuple[Any, ...], Record]) -> Record:
+    """A point with the loss of its activations, where a study has it: that of the policy `largest`."""
+    found = losses.get(format_key(point)) if point["policy"] == "largest" else None
+    known = ("delta_percent", "standard_error")
+    return {**point, **{name: found[name] for name in known}} if found else point
+
+
+def _presets(imported: Record) -> list[str]:
+    """Which points are presets, and why, in numbers of the study of imported weights."""
+    rows = by_name(imported)
+    kl = {name: rows[scheme]["kl_x100"] for name, scheme in _DECIDED.items() if scheme in rows}
+    if kl.keys() != _DECIDED.keys():
+        return []
+    return ["## Which of these are presets, and why", "", _PRESETS.format(**kl)]
+
+
+_DECIDED = {
+    "lean": LEAN,
+    "fine": FINE,
+    "both": BOTH,
+    "int8": "imported, A8",
+    "halves": "imported, A 2/16 bank 32 e3m2s index",
+    "wide": "imported, A 4/32 bank 64 e4m2s index",
+}
+"""What is set side by side, by its scheme."""
+
+_PRESETS = """\
+The error of products hardly tells these points apart: INT4 weights make most of it. Loss of the language
+model does, so the studies of accuracy decide.
+
+* `lean` is 2 of 32: in banks of 32 the fewest bits, and the smallest, whose loss stays near that of INT8
+  activations (KL x 100 {lean:.2f}, INT8 {int8:.2f}). One outlier of 32 loses twice as much
+  ([accuracy.md](accuracy.md#activations)).
+* `fine` is 4 of 32: the smallest that loses no more than INT8 ({fine:.2f}). The same outliers as 2 of
+  each 16, with a scale per 32, save an eighth of a bit and lose more ({halves:.2f}).
+* Both have 32 lanes and a bank of 32. More lanes make a multiplication smaller, in rivals as well: 64
+  lanes with 4 of 32 in a bank of 64 take less area than `lean` and lose less ({wide:.2f}), at more bits.
+  So compare points of as many lanes; `sqhw compare` does.
+* A bank scale has three bits of exponent and two of fraction: [exponents.md](exponents.md) says why not two
+  and three. FP16 outliers stay in `default` alone, whose bitmap and gated lane the format began with.
+* `both` has 6 of 32 in its weights too (KL x 100 {both:.2f}). The sweep has one kind of weights, without
+  outliers and offsets; [decision 022](../decisions/022-outliers-of-both-operands.md) weighs other capacities,
+  [area.md](area.md) has the units with offsets, [imported.md](imported.md) all losses."""
 
 
 _METHOD = """\
-Gates (GE) are areas in NAND2 gates of {library}. They come from synthesis of the logic per row, per column
-and per unit, and from the number of each. A capture register takes {capture} GE per bit, an operand
-register {operand}. Utilization is that of rows in lockstep,
-without a queue, on the embedded activations. The policy is `largest` (every bank uses its capacity) or
-`threshold` (only elements above the {percentile}th percentile). The error is the root mean square of the
-products' difference from float: activations in the format times INT4 weights with group scales.
-Perplexity is the increase over float, where the accuracy study has the format beside INT8 weights. With an
-index mask, as in the presets `lean` and `fine`, a bank is a beat: it has a narrow scale, outliers per segment
-of at most 32 elements, a lane for each, and weights with 8-bit group scales. Its perplexity is in
-[imported.md](imported.md). The tables show the points that no other beats in both gates per useful
-multiplication and error.
-[The explorer](../explorer.html) shows all points, with perplexity."""
+Gates (GE) are areas in NAND2 gates of {library}. They come from synthesis of the logic per row, per
+column and per unit, and from the number of each. A capture register takes {capture} GE per bit, an
+operand register {operand}. Utilization is that of rows in lockstep, without a queue, on the embedded
+activations. The policy is `largest` (every bank uses its capacity) or `threshold` (only elements above
+the {percentile}th percentile). The error is the root mean square of the products' difference from float:
+activations in the format times INT4 weights with group scales. Perplexity is the increase over float of
+these activations beside the checkpoint's own codes, or else beside INT8 weights, where a study has the
+format; the unit of a point need not take those weights. The codes of the checkpoint are INT4 with group
+offsets, which no unit of the sweep adds, and which hardware of 4-bit floats does not take. With an index
+mask, as in the presets `lean` and `fine`, a bank is a beat: it has a narrow scale, outliers per segment
+of at most 32 elements, a lane for each, and weights with 8-bit group scales. The tables show the points
+that no other beats in both gates per useful multiplication and error. [The explorer](../explorer.html)
+shows all points, with perplexity."""
 
 _RIVALS = """\
 Rivals multiply two operands in their format; the error is that of their products on the same data. Their

@@ -13,13 +13,26 @@ from typing import Any
 
 from sw_reference.format import as_parameters
 
+from ..config import PEConfig
+from ..presets import PRESETS
 from ..tools.tools import ToolError
 from .accuracy_claims import by_name
 from .rivals.catalogue import GROUP, RIVALS
 from .tables import Record
 from .units import CONFIGS, FAMILIES, best
 
-__all__ = ["LOSSES", "chromium", "front", "headless", "libraries", "page", "points", "screenshot"]
+__all__ = [
+    "LOSSES",
+    "activation_rows",
+    "chromium",
+    "format_key",
+    "front",
+    "headless",
+    "libraries",
+    "page",
+    "points",
+    "screenshot",
+]
 
 LOSSES = {
     "activations": {"title": "perplexity, activations alone", "signed": True},
@@ -27,14 +40,15 @@ LOSSES = {
     "error": {"title": "error of products", "signed": False},
 }
 """What a point loses, in percent: perplexity against float with only activations in its format, beside the
-checkpoint's own codes or else INT8 weights; of the product that the unit computes; or the root mean square
-error of products."""
+checkpoint's own codes or else INT8 weights, whether or not the unit takes those; of the product that the unit
+computes; or the root mean square error of products."""
 
-_FIELDS = ("name", "short", "kind", "bank", "outliers", "lanes", "size", "bits", *LOSSES)
+_FIELDS = ("name", "short", "kind", "preset", "bank", "outliers", "lanes", "size", "bits", *LOSSES)
 
 _ACTIVATIONS = {
     "w4a8": "imported, A8",
     "w4a8-linear": "imported, A8",
+    "w4a8-offset": "imported, A8",
     "w8a8": "W8 A8",
     "mxfp4": "imported, A-MXFP4",
     "nvfp4": "imported, A-NVFP4",
@@ -118,10 +132,10 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
             "kind": row["high"],
             **{name: row[name] for name in ("bank", "outliers", "lanes", "size")},
             "bits": round(row["bits_per_element"], 3),
-            "activations": activations.get(_key(row), row.get("delta_percent"))
+            "activations": activations.get(format_key(row), row.get("delta_percent"))
             if row["policy"] == "largest"
             else row.get("delta_percent"),
-            "product": products.get(_key(row)) if row["policy"] == "largest" else None,
+            "product": products.get(format_key(row)) if row["policy"] == "largest" else None,
             "error": row["error_percent"],
             "gates": {explore.get("library", _GENERIC): row["gates_per_useful_mac"]},
         }
@@ -144,15 +158,16 @@ def _own(
     if config.sq.outliers and config.dense.bits == 4 and not config.dense.outliers:
         yield {
             "name": f"{unit['title']}, {_sq_name(sq)}",
-            "short": _short(sq),
+            "short": _short(sq) + _offset(unit["title"]),
             "kind": sq["high"],
+            "preset": _preset(config) and f"{_preset(config)}{_offset(unit['title'])}",
             "bank": sq["bank"],
             "outliers": sq["outliers"],
             "lanes": unit["lanes"],
             "size": _SIZES[unit["size"]],
             "bits": round(config.sq.bits_per_element, 3),
-            "activations": _activations(study).get(_key(sq)),
-            "product": products.get(_key(sq)),
+            "activations": _activations(study).get(format_key(sq)),
+            "product": products.get(format_key(sq)),
             "gates": gates,
         }
 
@@ -171,7 +186,7 @@ def _rival(
         title = FAMILIES[family].product
         yield {
             "name": title,
-            "short": title.split("," if family[0] == "w" else " x ")[0],
+            "short": title.split("," if family[0] == "w" else " x ")[0] + _offset(title),
             "kind": "rival",
             "lanes": lanes,
             "size": _SIZES[size],
@@ -197,31 +212,53 @@ def _areas(unit: Record, area: Record) -> dict[str, float]:
 
 
 def _sq_name(sq: Record) -> str:
-    return f"SQ {sq['outliers']} {sq['high'].upper()} of {sq['bank']}, {sq['mask']}"
+    return f"SQ {_short(sq)}, {sq['mask']}"
 
 
 def _short(sq: Record) -> str:
-    return f"{sq['outliers']} {sq['high'].upper()} of {sq['bank']}"
+    """Outliers are those of a segment, which is the bank where no other is named."""
+    segment = sq.get("segment") or sq["bank"]
+    bank = f", bank {sq['bank']}" if segment != sq["bank"] else ""
+    return f"{sq['outliers']} {sq['high'].upper()} of {segment}{bank}"
 
 
-def _key(sq: Record) -> tuple[Any, ...]:
+def _preset(config: PEConfig) -> str | None:
+    """The preset whose units these are, with group offsets or without."""
+    alike = (n for n, own in PRESETS.items() if (own.sq, own.lanes) == (config.sq, config.lanes))
+    return next(alike, None)
+
+
+def _offset(title: str) -> str:
+    return ", offset" if title.endswith(", offset") else ""
+
+
+def format_key(sq: Record) -> tuple[Any, ...]:
     """What tells a format from others; scale and segment are described where they are not the usual ones."""
     return (*(sq[name] for name in ("bank", "outliers", "high", "mask")), sq.get("scale"), sq.get("segment"))
 
 
 def _products(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
     """Loss with INT4 weights and a scale per group, by SQ format of the activations."""
-    return _losses(study, {"format": "Dense", "width": 4, "group": GROUP})
+    return _percent(_rows(study, {"format": "Dense", "width": 4, "group": GROUP}))
 
 
 def _activations(study: Iterable[Record]) -> dict[tuple[Any, ...], float]:
-    """Loss with the checkpoint's own codes, or else with INT8 weights, by SQ format of the activations."""
+    return _percent(activation_rows(study))
+
+
+def activation_rows(study: Iterable[Record]) -> dict[tuple[Any, ...], Record]:
+    """Rows of the study with the checkpoint's own codes, or else with INT8 weights, by SQ format of the
+    activations (:func:`format_key`)."""
     rows = list(study)
-    int8 = _losses(rows, {"format": "Dense", "width": 8, "group": None})
-    return int8 | _losses(rows, {"format": "Imported"})
+    int8 = _rows(rows, {"format": "Dense", "width": 8, "group": None})
+    return int8 | _rows(rows, {"format": "Imported"})
 
 
-def _losses(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], float]:
+def _percent(rows: Mapping[tuple[Any, ...], Record]) -> dict[tuple[Any, ...], float]:
+    return {key: row["delta_percent"] for key, row in rows.items()}
+
+
+def _rows(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], Record]:
     found = {}
     for row in study:
         activation, weight = (row["configuration"][side] for side in ("activation", "weight"))
@@ -229,7 +266,7 @@ def _losses(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], f
         same = wanted.items() <= activation.items() and weights.items() <= weight.items()
         if same and not {"keys", "values"} & row["configuration"].keys():
             # In the study ``scale`` is how the bank scale is chosen.
-            found[_key(activation | {"scale": activation.get("bank_scale")})] = row["delta_percent"]
+            found[format_key(activation | {"scale": activation.get("bank_scale")})] = row
     return found
 
 

@@ -241,12 +241,11 @@ def explore(points: Sequence[Record], path: Path) -> Path:
             scale.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
         axis.set_title("one PE" if size == 1 else f"array of {size} x {size}")
-        named = [point for point in shown if point["kind"] == "rival"]
-        named += [point for point in best if point["kind"] != "rival"]
-        names = [point["short"] for point in named]
-        spots = [places[id(point)] for point in named]
-        label(axis, spots, names, among=[*places.values(), *along(corners)], sides=(1, -1))
-    panels[0].set_ylabel("perplexity above float, percent")
+        texts = {places[id(p)]: p["preset"] for p in shown if p.get("preset")}
+        for point in (*best, *(p for p in shown if p["kind"] == "rival")):
+            texts.setdefault(places[id(point)], point["short"])
+        label(axis, list(texts), texts.values(), among=[*places.values(), *along(corners)], sides=(1, -1))
+    panels[0].set_ylabel("perplexity above float, percent, of activations alone")
     panels[1].legend(fontsize=9, loc="upper right")
     return save(figure, path)
 

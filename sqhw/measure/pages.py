@@ -64,7 +64,6 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
     "area": area_page.page,
     "energy": energy_page.page,
     "engine": engine_page.page,
-    "explore": explore_page.page,
     "fpga": fpga_page.page,
     "generate": generate_page.answer_page,
     "layout": layout_page.page,
@@ -75,6 +74,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
 """What makes docs/results/NAME.md from docs/results/NAME.json."""
 
 _JOINED: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
+    "explore": (explore_page.page, explore_page.REPORTS),
     "exponents": (exponents_page.page, exponents_page.REPORTS),
     "imported": (imported_page.page, imported_page.REPORTS),
     "rules": (rules_page.page, ("imported",)),

@@ -144,12 +144,30 @@ def test_document_and_section():
                 for other in own
             )
             assert row["pareto"] != beaten
-    page = explore_page.page(found)
-    assert "| 16 | 1 | fp16 | bitmap | 16 : 1 | largest | 6.5 |" in page
+    page = explore_page.page(found, {"rows": ACCURACY}, {"rows": []})
+    assert "| 16 | 1 of 16 | fp16 | bitmap | 16 : 1 | largest | 6.5 |" in page
+    assert "are presets" not in page  # where no study has their losses
     assert "| INT4 x INT8 | 32 | 8 | 250 | 28.19 % |" in page
     assert "| IF4 x IF4 | 16 | 4.5 | 300 | 20.57 % |" in page
     ((bank, outliers, high, *_, perplexity),) = explore_page.choice_rows(explore_page.measured(found))[1]
-    assert (bank, outliers, high, perplexity) == ("16", "1", "fp16", "+3.5 % ± 0.4")
+    assert (bank, outliers, high, perplexity) == ("16", "1 of 16", "fp16", "+3.5 % ± 0.4")
+
+
+def test_the_page_joins_the_loss_of_activations():
+    """That beside the checkpoint's own codes, where the study has it; only of the largest as outliers."""
+    row = explore_page._with_loss
+    losses = {(32, 2, "int8", "index", "e3m2s", None): {"delta_percent": 4.0, "standard_error": 0.4}}
+    point = {
+        "bank": 32,
+        "outliers": 2,
+        "high": "int8",
+        "mask": "index",
+        "scale": "e3m2s",
+        "policy": "largest",
+    }
+    assert row(point, losses)["delta_percent"] == 4.0
+    assert row(point | {"policy": "threshold"}, losses) == point | {"policy": "threshold"}
+    assert row(point | {"segment": 16}, losses) == point | {"segment": 16}
 
 
 @pytest.mark.parametrize(

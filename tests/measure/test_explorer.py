@@ -30,8 +30,9 @@ def libraries():
     return explorer.libraries(list(points(*reports())))
 
 
-def shown(loss="activations", library=None, size=8, **wanted):
-    """The points that the page should show, and those of them that no other beats."""
+def shown(loss="activations", library=None, size=8, lanes=32, **wanted):
+    """The points that the page should show, and those of them that no other beats; `lanes` may be None."""
+    wanted |= {"lanes": lanes} if lanes else {}
     library = library or libraries()[0]
     found = [
         point | point["gates"]
@@ -91,7 +92,7 @@ def test_losses_are_of_the_format_itself():
     ]
     study[-1]["configuration"]["values"] = {"format": "SQ"}
     usual = (32, 2, "int8", "index")
-    lean = explorer._key(as_parameters(preset("lean").sq))
+    lean = explorer.format_key(as_parameters(preset("lean").sq))
     assert lean == (*usual, "e3m2s", None)
     assert explorer._activations(study) == {
         (*usual, None, None): 4.0,
@@ -99,6 +100,16 @@ def test_losses_are_of_the_format_itself():
         (*usual, "e3m2s", 16): 6.0,
     }
     assert explorer._products(study) == {(*usual, None, None): 3.0}
+
+
+def test_outliers_are_named_by_their_segment():
+    wide = {"bank": 64, "outliers": 4, "high": "int8", "mask": "index", "segment": 32}
+    assert explorer._sq_name(wide) == "SQ 4 INT8 of 32, bank 64, index"
+    assert explorer._short(wide | {"bank": 32}) == "4 INT8 of 32"
+    offset = {
+        p["short"] for p in points(*reports()) if p["name"].endswith("offset") or ", offset" in p["name"]
+    }
+    assert {"2 INT8 of 32, offset", "4 INT8 of 32, offset", "INT4 x INT8, offset"} <= offset
 
 
 def test_nothing_is_fetched():
@@ -127,16 +138,19 @@ def test_points_are_of_all_kinds():
     "wanted",
     [
         {},
+        {"lanes": None},
         {"bank": 32, "outliers": 2},
         {"lanes": 16, "size": 1, "loss": "product"},
-        {"loss": "error", "bank": 64},
+        {"loss": "error", "bank": 64, "lanes": 64},
         {"library": "sky130_fd_sc_hd"},
     ],
 )
 def test_shows_the_points_and_the_front(browser, wanted):
     found, front = shown(**wanted)
     assert len(found) > 1
-    dots, rows, messages = opened(view="&".join(f"{k}={v}" for k, v in wanted.items()))
+    dots, rows, messages = opened(
+        view="&".join(f"{k}={'null' if v is None else v}" for k, v in wanted.items())
+    )
     assert messages == []
     names = [re.fullmatch(r"(.*, \d+) lanes, (?:one PE|\d+ x \d+): .*", dot)[1] for dot in dots]
     assert sorted(names) == sorted(f"{p['name']}, {p['lanes']}" for p in found)
