@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .accuracy_claims import by_name
-from .explorer import activation_rows, format_key
+from .explorer import activation_rows, loss_key
 from .imported_page import BOTH, FINE, LEAN
 from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 from .units import CONFIGS, SQ
@@ -20,7 +20,8 @@ _COLUMNS: Columns = {
     "bank": "{bank}",
     "outliers": lambda row: f"{row['outliers']} of {row.get('segment') or row['bank']}",
     "high": "{high}",
-    "mask": "{mask}",
+    "mask": lambda row: " ".join(filter(None, (row["mask"], row.get("scale")))),
+    "weights": "{weights}",
     "lanes : outlier lanes": "{lanes} : {outlier_lanes}",
     "policy": "{policy}",
     "bits per element": "{bits_per_element:g}",
@@ -96,7 +97,8 @@ def page(report: Record, accuracy: Record, imported: Record) -> str:
 
 def _with_loss(point: Record, losses: Mapping[tuple[Any, ...], Record]) -> Record:
     """A point with the loss of its activations, where a study has it: that of the policy `largest`."""
-    found = losses.get(format_key(point)) if point["policy"] == "largest" else None
+    key = loss_key(point)
+    found = losses.get(key) if key else None
     known = ("delta_percent", "standard_error")
     return {**point, **{name: found[name] for name in known}} if found else point
 
@@ -134,9 +136,9 @@ model does, so the studies of accuracy decide.
   So compare points of as many lanes; `sqhw compare` does.
 * A bank scale has three bits of exponent and two of fraction: [exponents.md](exponents.md) says why not two
   and three. FP16 outliers stay in `default` alone, whose bitmap and gated lane the format began with.
-* `both` has 6 of 32 in its weights too (KL x 100 {both:.2f}). The sweep has one kind of weights, without
-  outliers and offsets; [decision 022](../decisions/022-outliers-of-both-operands.md) weighs other capacities,
-  [area.md](area.md) has the units with offsets, [imported.md](imported.md) all losses."""
+* `both` has 6 of 32 in its weights too (KL x 100 {both:.2f}). The sweep varies what is around `lean` and
+  `fine` one at a time; [decision 022](../decisions/022-outliers-of-both-operands.md) weighs other
+  capacities, [area.md](area.md) has the units with offsets, [imported.md](imported.md) all losses."""
 
 
 _METHOD = """\

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sw_reference.format import as_parameters
+from sw_reference.format import DenseFormat, as_parameters
+from sw_reference.notation import parse_format
 
 from ..config import PEConfig
 from ..presets import PRESETS
@@ -29,6 +30,7 @@ __all__ = [
     "front",
     "headless",
     "libraries",
+    "loss_key",
     "page",
     "points",
     "screenshot",
@@ -125,6 +127,7 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
     activations = _activations(study.values())
     errors = {rival["family"]: rival["error_percent"] for rival in explore.get("rivals", ())}
     for row in explore["points"]:
+        key = loss_key(row) or ()
         yield {
             "name": f"{_sq_name(row)}, {row['outlier_lanes']} outlier lane{'s'[: row['outlier_lanes'] - 1]}, "
             f"{row['policy']}",
@@ -132,10 +135,8 @@ def points(explore: Record, area: Record, accuracy: Record) -> Iterator[dict[str
             "kind": row["high"],
             **{name: row[name] for name in ("bank", "outliers", "lanes", "size")},
             "bits": round(row["bits_per_element"], 3),
-            "activations": activations.get(format_key(row), row.get("delta_percent"))
-            if row["policy"] == "largest"
-            else row.get("delta_percent"),
-            "product": products.get(format_key(row)) if row["policy"] == "largest" else None,
+            "activations": activations.get(key, row.get("delta_percent")),
+            "product": products.get(key),
             "error": row["error_percent"],
             "gates": {explore.get("library", _GENERIC): row["gates_per_useful_mac"]},
         }
@@ -212,14 +213,48 @@ def _areas(unit: Record, area: Record) -> dict[str, float]:
 
 
 def _sq_name(sq: Record) -> str:
-    return f"SQ {_short(sq)}, {sq['mask']}"
+    mask = " ".join(filter(None, (sq["mask"], sq.get("scale"))))
+    return ", ".join(filter(None, (f"SQ {_outliers(sq)}", mask, sq.get("weights"))))
 
 
 def _short(sq: Record) -> str:
+    """What tells a point from a preset of as many outliers."""
+    dense = _weights(sq)
+    scale = sq.get("scale") if sq.get("scale") != _USUAL and not sq.get("segment") else None
+    more = (scale, dense.offset and "offset", dense.outliers and f"{dense.outliers} of weights")
+    return ", ".join((_outliers(sq), *filter(None, more)))
+
+
+_USUAL = "e3m2s"
+"""The bank scale of presets."""
+
+
+def _outliers(sq: Record) -> str:
     """Outliers are those of a segment, which is the bank where no other is named."""
     segment = sq.get("segment") or sq["bank"]
     bank = f", bank {sq['bank']}" if segment != sq["bank"] else ""
     return f"{sq['outliers']} {sq['high'].upper()} of {segment}{bank}"
+
+
+def _weights(row: Record) -> DenseFormat:
+    found = parse_format(row["weights"]) if "weights" in row else DenseFormat(4, GROUP)
+    assert isinstance(found, DenseFormat)
+    return found
+
+
+def loss_key(row: Record) -> tuple[Any, ...] | None:
+    """By what a point of the sweep finds the loss of its activations; None where none is of its product.
+
+    That is with a threshold, where the weights have outliers, and where a beat has one group scale although
+    groups of 32, as checkpoints have them, are shorter.
+    """
+    dense = _weights(row)
+    coarse = "weights" in row and row["mask"] == "index" and (dense.group or 0) > CODED_GROUP
+    return None if row["policy"] != "largest" or dense.outliers or coarse else format_key(row)
+
+
+CODED_GROUP = 32
+"""Elements of a group in the checkpoint of the studies."""
 
 
 def _preset(config: PEConfig) -> str | None:

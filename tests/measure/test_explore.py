@@ -145,7 +145,7 @@ def test_document_and_section():
             )
             assert row["pareto"] != beaten
     page = explore_page.page(found, {"rows": ACCURACY}, {"rows": []})
-    assert "| 16 | 1 of 16 | fp16 | bitmap | 16 : 1 | largest | 6.5 |" in page
+    assert "| 16 | 1 of 16 | fp16 | bitmap | int4 g64 e3m3 | 16 : 1 | largest | 6.5 |" in page
     assert "are presets" not in page  # where no study has their losses
     assert "| INT4 x INT8 | 32 | 8 | 250 | 28.19 % |" in page
     assert "| IF4 x IF4 | 16 | 4.5 | 300 | 20.57 % |" in page
@@ -168,6 +168,10 @@ def test_the_page_joins_the_loss_of_activations():
     assert row(point, losses)["delta_percent"] == 4.0
     assert row(point | {"policy": "threshold"}, losses) == point | {"policy": "threshold"}
     assert row(point | {"segment": 16}, losses) == point | {"segment": 16}
+    for weights in ("int4 g32 linear8", "int4 g32 linear8 offset"):
+        assert row(point | {"weights": weights}, losses)["delta_percent"] == 4.0
+    for weights in ("int4 g64 linear8", "int4 g32 linear8 6/32 index"):
+        assert row(point | {"weights": weights}, losses) == point | {"weights": weights}
 
 
 @pytest.mark.parametrize(

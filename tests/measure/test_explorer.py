@@ -106,6 +106,11 @@ def test_outliers_are_named_by_their_segment():
     wide = {"bank": 64, "outliers": 4, "high": "int8", "mask": "index", "segment": 32}
     assert explorer._sq_name(wide) == "SQ 4 INT8 of 32, bank 64, index"
     assert explorer._short(wide | {"bank": 32}) == "4 INT8 of 32"
+    other = wide | {"bank": 32, "segment": None, "scale": "e2m3s", "weights": "int4 g32 linear8 offset"}
+    assert explorer._sq_name(other) == "SQ 4 INT8 of 32, index e2m3s, int4 g32 linear8 offset"
+    assert explorer._short(other) == "4 INT8 of 32, e2m3s, offset"
+    both = wide | {"bank": 32, "scale": "e3m2s", "weights": "int4 g32 linear8 6/32 index"}
+    assert explorer._short(both) == "4 INT8 of 32, 6 of weights"
     offset = {
         p["short"] for p in points(*reports()) if p["name"].endswith("offset") or ", offset" in p["name"]
     }
