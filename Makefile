@@ -10,6 +10,7 @@ WAVES ?=
 QUICK ?=
 OUTPUT ?=
 PROMPT ?= What is the capital of France?
+export PROMPT
 
 PY := $(VENV)/bin/python
 SQHW := $(PY) -m sqhw
@@ -56,7 +57,7 @@ sim: | compiler $(READY)  ## emitted Verilog against the golden model, on activa
 	@$(SQHW) sim $(PRESET_OPTION) $(SIM_OPTIONS) $(OUTPUT_OPTION)
 
 generate: | compiler $(READY) $(VENV)/.llm  ## a language model answers through an engine's Verilog (fetches 93 MB)
-	@$(SQHW) generate "$(PROMPT)" --backend rtl $(OUTPUT_OPTION)
+	@$(SQHW) generate "$$PROMPT" --backend rtl $(OUTPUT_OPTION)
 
 bitstream: $(READY) $(VENV)/.boards  ## bitstreams of the boards, or of BOARD
 	@$(SQHW) bitstream $(BOARD) $(OUTPUT_OPTION)

@@ -102,6 +102,7 @@ measure = Group(
         "speed": ("sqhw.cli:speed", "Cycles of products, of a model's layers; speed of simulation."),
         "agreement": ("sqhw.commands.torch:agreement", "A model in PyTorch beside the accuracy study."),
         "accuracy": ("sqhw.commands.accuracy:accuracy", "Perplexity of each format on a real LLM."),
+        "generate": ("sqhw.commands.answers:answers", "A language model's answers through the Verilog."),
         "losses": ("sqhw.commands.losses:losses", "A text read through an engine's Verilog, bit by bit."),
         "reference": ("sqhw.commands.data:reference", "Speed of the golden model against plain NumPy."),
         "pages": ("sqhw.commands.measure:pages", "Pages, tables and figures from the committed reports."),

@@ -56,7 +56,7 @@ class Counts:
 
     def __str__(self) -> str:
         """What an engine did, behind the name of a layer; empty without an engine."""
-        return f", {self.cycles:,} cycles, {self.compared:,} sums, 0 differ" if self.compared else ""
+        return f", {self.cycles:,} cycles, 0 of {self.compared:,} sums differ" if self.compared else ""
 
 
 class Linear:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from io import StringIO
 from itertools import accumulate
@@ -13,9 +14,9 @@ from rich.text import Text
 
 from sw_reference.files import write_text
 
-from .tables import Record, markdown
+from .tables import Columns, Record, Rows, markdown, rows
 
-__all__ = ["answer_page", "draw", "lines", "losses_page", "summary"]
+__all__ = ["answer_page", "draw", "lines", "losses_page", "summary", "variants"]
 
 _COLUMNS = 100
 """Of the transcript's terminal."""
@@ -82,6 +83,28 @@ def draw(report: Record, path: Path) -> Path:
     return path
 
 
+def variants(report: Record) -> Rows:
+    """A row for each option of the command."""
+    return rows(report["variants"], _VARIANTS)
+
+
+def _texts(record: Record) -> str:
+    texts: Counter[str] = Counter(record["texts"])
+    return "; ".join(text if times == 1 else f"{times} times {text}" for text, times in texts.items())
+
+
+_VARIANTS: Columns = {
+    "command": "`{command}`",
+    "answers": _texts,
+    "sums compared": "{compared:,}",
+    "differ": "{mismatches:,}",
+    "cycles per token of the prompts": "{cycles_prefill_per_token:,.0f}",
+    "cycles per decoded token": "{cycles_decode_per_token:,.0f}",
+    "of the weights' stream": "{stream_share_decode:.1%}",
+    "processor seconds per decoded token": "{processor_seconds_per_token:.1f}",
+}
+
+
 def _tools(report: Record) -> str:
     tools = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return f"Made by `{report['command']}` with {tools}."
@@ -128,7 +151,31 @@ engine would decode {at["tokens_per_second"]:.0f} tokens and read
 The clock is an assumption: no memory and no board was part of the run. Processor seconds are those
 of simulation, golden model and host together; they do not count what else the machine does.
 
-{_tools(report)}"""
+{_tools(report)}
+
+## Each option once
+
+`sqhw measure generate` runs the answer above and each of these commands, and compares each text with
+that of the golden model: {_same(report["variants"])}. A cycle per token is one of the tokens of all
+texts that are answered at once, so four texts divide the cycles of a stream of weights by four.
+
+{chr(10).join(markdown(*variants(report)))}
+
+{_with_head(report["variants"], at)}"""
+
+
+def _same(records: Sequence[Record]) -> str:
+    same, all_of = sum(record["same_as_golden"] for record in records), len(records)
+    return f"{same} of {all_of} are the same"
+
+
+def _with_head(records: Sequence[Record], at: Record) -> str:
+    """What the output head costs: the answer above leaves it to the host."""
+    (record,) = (record for record in records if record["variant"] == "head")
+    rate = 1e6 * at["mhz"] / record["cycles_decode_per_token"]
+    return f"""The rates above leave the output head to the host. With `--head engine` the whole model
+passes the engine, and {at["mhz"]:g} MHz decode {rate:.0f} tokens per second, not
+{at["tokens_per_second"]:.0f}."""
 
 
 def losses_page(report: Record) -> str:

@@ -1,7 +1,19 @@
 """The pages and the transcript of a model through the emitted Verilog, from a report of two tokens."""
 
-from sqhw.measure.generate_page import answer_page, draw, lines, losses_page, summary
+from sqhw.measure.generate_page import answer_page, draw, lines, losses_page, summary, variants
 
+VARIANT = {
+    "variant": "head",
+    "command": "sqhw generate Why --head engine --backend rtl",
+    "texts": ["Because."],
+    "same_as_golden": True,
+    "compared": 23456,
+    "mismatches": 0,
+    "cycles_prefill_per_token": 70000.4,
+    "cycles_decode_per_token": 1000000.0,
+    "stream_share_decode": 0.98,
+    "processor_seconds_per_token": 8.75,
+}
 STEP = {"products": 4, "weight_bytes": 256, "moved_bytes": 512}
 REPORT = {
     "command": "sqhw generate Why --backend rtl",
@@ -35,6 +47,7 @@ REPORT = {
         {"text": "Because", "read": 8, "seconds": 10.0, "compared": 8000, "cycles": 480003, **STEP},
         {"text": ".\n", "read": 1, "seconds": 7.5, "compared": 1000, "cycles": 470000, **STEP},
     ],
+    "variants": [VARIANT, VARIANT | {"variant": "batch", "texts": ["Yes.", "Yes.", "No."]}],
 }
 
 
@@ -49,6 +62,22 @@ def test_a_line_per_token():
     assert lines(REPORT["steps"], None)[1] == (
         "  2 '.\\n'            470,000 cycles   7.5 s a token        9,000 sums, 0 differ"
     )
+
+
+def test_a_row_per_variant():
+    header, (one, three) = variants(REPORT)
+    assert header[:4] == ["command", "answers", "sums compared", "differ"]
+    assert one == [
+        "`sqhw generate Why --head engine --backend rtl`",
+        "Because.",
+        "23,456",
+        "0",
+        "70,000",
+        "1,000,000",
+        "98.0 %",
+        "8.8",
+    ]
+    assert three[1] == "2 times Yes.; No."
 
 
 def test_the_summary():
@@ -78,7 +107,9 @@ def test_the_page_of_an_answer():
         "1024 bits",
     ):
         assert figure in page
-    assert page.endswith("Made by `sqhw generate Why --backend rtl` with sqhw 0.1.0, numpy 2.4.6.")
+    assert "Made by `sqhw generate Why --backend rtl` with sqhw 0.1.0, numpy 2.4.6.\n" in page
+    assert "2 of 2 are the same" in page
+    assert page.endswith("decode 100 tokens per second, not\n213.")
 
 
 def test_the_page_of_losses():

@@ -154,6 +154,12 @@ def test_variables_reach_the_commands(python, tmp_path):
     assert shown("bitstream", "BOARD=ulx3s").endswith("-m sqhw bitstream ulx3s")
 
 
+def test_a_question_keeps_its_quotes(python, tmp_path):
+    question = "Who said \"a\", `b` and 'c'?"
+    assert not make("generate", f"PROMPT={question}", f"PYTHON={python}", f"VENV={tmp_path}/venv").returncode
+    assert (tmp_path / "log").read_text().endswith(f"-m sqhw generate {question} --backend rtl\n")
+
+
 def test_every_command_of_a_target_exists(python, tmp_path):
     """Each target that runs sqhw names a command of the tree, with options that it has."""
     lines = [line.split("  ")[1] for line in make().stdout.splitlines() if line.startswith("  ")]
