@@ -17,6 +17,8 @@ __all__ = ["bits", "clock", "decode", "describe", "points", "ratios", "reach", "
 
 BITS_SIZES = (None, (4, 4), (8, 8))
 """Sizes whose traffic is compared."""
+_DECODED = (8, 8)
+"""Rows and columns of the array whose decoders are compared with it."""
 
 
 def describe(u: Unit, found: Cost) -> dict[str, Any]:
@@ -108,15 +110,20 @@ def bits(measured: Sequence[Unit]) -> list[dict[str, Any]]:
 
 
 def decode(described: Mapping[str, Record], families: Sequence[str]) -> list[dict[str, Any]]:
-    """What decoding a mask costs: gates, cycles, bits."""
+    """What decoding a mask costs: gates, cycles, bits.
+
+    An array has a decoder per row. Where it is in another block of the array's, it is as large as an
+    element's.
+    """
     result = []
     for family in families:
         for lanes in SQ:
-            names = [unit(family, lanes, shape).name for shape in (None, (8, 8))]
+            names = [unit(family, lanes, shape).name for shape in (None, _DECODED)]
             if not all("blocks" in described.get(name, {}) for name in names):
                 continue
             every = [described[name]["blocks"] for name in names]
             costs = [[own.get(block, 0) for block in ("decoder", "gather")] for own in every]
+            costs[1][0] = costs[1][0] or _DECODED[0] * costs[0][0]
             shares = [
                 round(100 * sum(cost) / sum(own.values()), 1) for cost, own in zip(costs, every, strict=True)
             ]
@@ -127,7 +134,7 @@ def decode(described: Mapping[str, Record], families: Sequence[str]) -> list[dic
                     "lanes": lanes,
                     "mask": config.sq.mask,
                     "bits_per_element": config.sq.bits_per_element,
-                    "mask_bits_per_element": 1 if config.sq.has_bitmap else 0,
+                    "mask_bits_per_element": config.sq.mask_bits / config.sq.bank,
                     "decoder_gates": costs[0][0],
                     "gather_gates": costs[0][1],
                     "share_of_pe_percent": shares[0],

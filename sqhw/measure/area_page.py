@@ -120,10 +120,12 @@ of each step."""
 
 _CLOCK = """\
 GE per MAC of processing elements, cells of {title} ({source}): the smallest of a unit's netlists that
-reaches the period. There are five per unit: with full-adder cells, with and without ABC's `dch`, each with
-and without buffers and chosen drive strengths; and one whose adders are gates. OpenSTA times them from
-register to register at the library's conditions, without wires. A dash: no netlist reaches it. The
-second table has ratios of arrays of 8 x 8 at a period that both sides reach, in these cells.
+reaches the period. There are five per unit: with full-adder cells, with and without ABC's `dch`, each
+with and without buffers and chosen drive strengths; and one whose adders are gates. OpenSTA times them
+from register to register at the library's conditions, without wires. A dash: no netlist reaches it. The
+MX units add to a float32 sum in one cycle: they align, add, normalize and round before the next sum
+starts. No register can cut that loop, so MXFP4 is small and slow. The second table has ratios of arrays
+of 8 x 8 at a period that both sides reach, in these cells.
 
 ![area against clock](../figures/area_clock.svg)"""
 
@@ -150,22 +152,30 @@ that. It multiplies each product by the scales in float32, adds each lane to a f
 own, and adds the lanes when a dot product ends. The units of this page add a block's products as integers
 and keep one exact sum: about a twentieth of the gates, and no rounding."""
 
-_BLOCKS = "![gates by block](../figures/area_blocks.svg)"
+_BLOCKS = """\
+![gates by block](../figures/area_blocks.svg)
+
+In arrays of *lean* and *fine* the decoders of the rows are in *flow control*. Their gathers are in *dense
+lanes*, whose sum has the outliers' products in it."""
 
 _CHECK = "The sum of parts against a small array that was synthesized as a whole."
 
 _DECODE = """\
-The decoder turns the mask into one-hot positions, hands high codes to lanes, and checks capacity and
-length. An array has one per row. With the sentinel mask it also compares each low code with -8; the mask
-takes no bits then. A beat with more outliers than outlier lanes takes one more cycle for each further
-set; no other beat waits."""
+The decoder turns a bitmap into one-hot positions, hands high codes to lanes, and checks capacity and length.
+With the sentinel mask it also compares each low code with -8; the mask takes no bits then. With an index
+mask each slot has its position, 5 bits in 32 elements: the decoder turns it into a one-hot one, and no
+pattern is illegal. An array has one decoder per row; the share of an array is that of its 8. A beat with more
+outliers than outlier lanes takes one more cycle for each further set; no other beat waits."""
 
 _SERVING = """\
 One [encoder](../encoder.md) serves an array, whatever its rows: a block of activations is loaded once and
 stays. A [DMA](../engine.md) has two masters that read and one that writes: those of the engine `lean`. The
 array is that of *lean*, 32 lanes, 8 x 8. Memories are not counted, as buffers are not: an encoder has two. A
 master's queue is left out whole, with its counters and the register of a word. Clocks are those of
-the smallest netlist and of one with buffers and chosen drive strengths."""
+the smallest netlist, whose area this is, and of one with buffers and chosen drive strengths, which takes some
+3 % more. Either is slower than the array's own: an encoder keeps up with its words per cycle, but it sets the
+clock. The engine `lean` has words of 512 bits; an encoder for them, of 32 elements per cycle, is not
+measured."""
 
 _BITS = """\
 Per multiplication, scales and masks included, results not. An array of R x C reuses each row operand C
