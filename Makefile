@@ -9,7 +9,8 @@ SIM ?= verilator
 WAVES ?=
 QUICK ?=
 OUTPUT ?=
-PROMPT ?= What is the capital of France?
+PROMPT ?= Paris is the capital of France, Rome is the capital of Italy and Madrid is the capital of Spain. \
+          What is the capital of Italy?
 export PROMPT
 
 PY := $(VENV)/bin/python
@@ -69,7 +70,13 @@ torch: $(READY) $(VENV)/.llm $(VENV)/.torch  ## PyTorch and what docs/researcher
 synth: $(READY)  ## gates, and resources of FPGAs, of each processing element
 	@$(SQHW) measure resources $(PRESET_OPTION) $(OUTPUT_OPTION)
 
-area ppa: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival: what the committed report lacks
+ppa: $(READY) $(VENV)/.ppa  ## all of area, energy and explore that is not measured yet, and its pages
+	@$(SQHW) measure area --output docs/results/area.json
+	@$(SQHW) measure energy --output docs/results/energy.json
+	@$(SQHW) measure explore --output docs/results/explore.json
+	@$(SQHW) measure pages
+
+area: $(READY) $(VENV)/.ppa  ## area against clock, beside every rival: what the committed report lacks
 	@$(SQHW) measure area $(OUTPUT_OPTION)
 
 fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside rivals (half an hour; then seconds)

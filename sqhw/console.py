@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -149,6 +150,7 @@ def _run(group: click.Command, typed: tuple[str, ...]) -> int:
         print(f"Error: {plain(str(error))}", file=sys.stderr)
         return 1
     except click.Abort:
+        warnings.simplefilter("ignore")  # of hardware that was on its way to Verilog
         print("Interrupted", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
