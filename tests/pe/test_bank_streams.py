@@ -213,7 +213,7 @@ def simulated(name):
 def test_any_stream_of_banks(name):
     config, seen = CONFIGS[name], {0: 0, 1: 0}
 
-    @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=5, suppress_health_check=list(HealthCheck))
     @given(st.lists(products(config), min_size=1, max_size=5), st.integers(0, 999))
     def check(found, seed):
         expected = [result(config, product) for product in found]
@@ -231,7 +231,7 @@ def test_any_stream_of_banks_compiled(name, tmp_path_factory):
     config, seen = CONFIGS[name], {0: 0, 1: 0}
     program = compile_pe(emit(config, "sq_pe"), tmp_path_factory.mktemp(name))
 
-    @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=1500, suppress_health_check=list(HealthCheck))
     @given(st.lists(products(config), min_size=1, max_size=12), st.integers(0, 999))
     def check(found, seed):
         expected = [result(config, product) for product in found]

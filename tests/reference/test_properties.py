@@ -39,8 +39,8 @@ SCALES = st.sampled_from(["least_squares", "absmax", "two_candidates", "saturati
 
 
 def examples(count):
-    """Settings of a test: as many examples, the same ones every time."""
-    return settings(derandomize=True, deadline=None, max_examples=count)
+    """Settings of a test: as many examples."""
+    return settings(max_examples=count)
 
 
 # ---- quantize -------------------------------------------------------------------------------------
@@ -88,12 +88,16 @@ def test_quantize_takes_each_row_for_itself(data):
 @given(st.data())
 @examples(60)
 def test_quantize_commutes_with_signs_and_powers_of_two(data):
+    """Where codes reach further below 0 than above, a sign may change them."""
     x = data.draw(arrays(np.float32, (2, 17), elements=st.floats(-1e4, 1e4, width=16)))
     factor = data.draw(st.sampled_from([-1.0, 2.0**-9, -(2.0**11)]))
     fmt, dense = data.draw(sq_formats()), data.draw(dense_formats(offsets=False))
-    for quantize in (lambda v: quantize_sq(v, fmt), lambda v: quantize_dense(v, dense)):
-        scaled = dequantize(quantize(x * np.float32(factor)))
-        assert scaled.tolist() == (dequantize(quantize(x)) * factor).tolist()
+    as_far = fmt.low_min == -7, dense.mask != "index" and not (dense.group and dense.scale == "linear8")
+    quantizers = (lambda v: quantize_sq(v, fmt), lambda v: quantize_dense(v, dense))
+    for quantize, symmetric in zip(quantizers, as_far, strict=True):
+        times = factor if symmetric else abs(factor)
+        scaled = dequantize(quantize(x * np.float32(times)))
+        assert scaled.tolist() == (dequantize(quantize(x)) * times).tolist()
 
 
 @given(st.data())
