@@ -29,6 +29,8 @@ COUNTS = {
     "pe": 280,
     "one-step-pe": 120,
     "two-sided-pe": 80,
+    "offset-pe": 80,
+    "fine": 120,
     "array": 120,
     "engine": 120,
     "encoder": 160,

@@ -12,6 +12,7 @@ from sim.mutation import array, dma, encoder, engine, pe
 from sim.mutation.invariants import Clause, Term
 from sim.traffic import small_units
 from sqhw.emit import Design, emit
+from sqhw.presets import PRESETS
 
 __all__ = ["DESIGNS", "Subject", "design_ports"]
 
@@ -101,6 +102,19 @@ TWO_SIDED = replace(
     stimulate=partial(pe.stimulate_pe, config=small_units.TWO_SIDED),
     without="output_stage|buffer|counter",
 )
+OFFSET = replace(
+    TWO_SIDED,
+    name="offset-pe",
+    design=lambda: emit(small_units.OFFSET, "top"),
+    stimulate=partial(pe.stimulate_pe, config=small_units.OFFSET),
+    without="output_stage|buffer|counter|decoder|bank_scale|group_scale|scale_shift|accumulator",
+)
+FINE = replace(
+    ONE_STEP,
+    name="fine",
+    design=lambda: emit(PRESETS["fine"], "top"),
+    stimulate=partial(pe.stimulate_pe, config=PRESETS["fine"]),
+)
 ARRAY = Subject(
     "array",
     array.array_design,
@@ -154,5 +168,6 @@ WRITER = Subject(
     beyond=dma.COUNTED_OUT,
 )
 DESIGNS = {
-    subject.name: subject for subject in (PE, ONE_STEP, TWO_SIDED, ARRAY, ENGINE, ENCODER, READER, WRITER)
+    subject.name: subject
+    for subject in (PE, ONE_STEP, TWO_SIDED, OFFSET, FINE, ARRAY, ENGINE, ENCODER, READER, WRITER)
 }

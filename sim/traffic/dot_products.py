@@ -13,12 +13,12 @@ import numpy as np
 from sim.bench.streams import Beats
 from sim.traffic.faults import DENSE_FAULTS, ENDS, FAULTS, counted
 from sim.traffic.jobs import corner_jobs, random_jobs
-from sim.traffic.operands import random_dense, random_sq
+from sim.traffic.operands import quantized_dense, random_dense, random_sq
 from sqhw import packing
 from sqhw.config import PEConfig
 from sqhw.packing import scales_beat
 from sw_reference.multiply import multiply, round_result
-from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.quantize import quantize_sq
 
 __all__ = ["NAN", "UNEQUAL", "DotProduct", "Traffic", "dot_products", "numeric_products", "traffic"]
 
@@ -139,7 +139,7 @@ def numeric_products(config: PEConfig, seed: int, count: int) -> list[DotProduct
         k = int(rng.integers(1, (1 if rng.random() < 0.8 else min(config.banks_max, 6)) * config.sq.bank + 1))
         if tile % 4 < 3:
             sq = quantize_sq(_spread(rng, (side, k)), config.sq)
-            dense = quantize_dense(_spread(rng, (side, k)), config.dense)
+            dense = quantized_dense(_spread(rng, (side, k)), config.dense)
         else:
             sq, dense = random_sq(rng, config.sq, side, k), random_dense(rng, config.dense, side, k)
         acc = multiply(sq, dense).acc

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from sim.traffic.operands import quantized_dense
 from sqhw.config import PEConfig
 from sqhw.packing import dot_products
 from sw_reference.activations import Site, load_activations
 from sw_reference.multiply import multiply
 from sw_reference.policy import Threshold
-from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.quantize import quantize_sq
 from sw_reference.tensors import DenseTensor, SQTensor
 
 __all__ = ["Job", "corner_jobs", "random_jobs", "site_jobs"]
@@ -50,7 +51,7 @@ def _job(config: PEConfig, names: tuple[str, str], sq_values: Any, dense_values:
     if policy == "threshold":
         chosen["policy"] = Threshold(float(np.quantile(np.abs(sq_values), 1 - OUTLIER_SHARE)))
     sq = quantize_sq(sq_values, config.sq, **chosen)
-    dense = quantize_dense(dense_values, config.dense)
+    dense = quantized_dense(dense_values, config.dense)
     product = multiply(sq, dense)
     pairs = tuple((row, column) for row in range(len(sq_values)) for column in range(len(dense_values)))
     return Job(*names, policy, sq, dense, product.acc, product.y, pairs)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sqhw.console import SEED
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.masks import named_elements, used_slots
+from sw_reference.quantize import quantize_dense
 from sw_reference.tensors import DenseTensor, SQTensor
 
-__all__ = ["random_dense", "random_sq"]
+__all__ = ["quantized_dense", "random_dense", "random_sq"]
 
 
 def random_sq(
@@ -85,3 +88,13 @@ def random_dense(
     low = np.where(outliers.bitmap.reshape(rows, -1)[:, :k], outliers.low.reshape(rows, -1)[:, :k], codes)
     low8, marks, index = low.astype(np.int8), outliers.bitmap, outliers.index
     return DenseTensor(fmt, k, low8, group_scale, row_scale, marks, high, index, offset)
+
+
+def quantized_dense(w: NDArray[np.floating[Any]], fmt: DenseFormat) -> DenseTensor:
+    """Quantizes a matrix; in a format with offsets, which come with codes alone, each group gets any one."""
+    dense = quantize_dense(w, replace(fmt, offset=False))
+    if not fmt.offset:
+        return dense
+    shape = (len(w), fmt.groups(dense.k))
+    rng = np.random.default_rng([SEED, *shape])
+    return replace(dense, format=fmt, offset=rng.integers(-128, 128, shape).astype(np.int8))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqhw.config import PEConfig
 from sw_reference.format import DenseFormat, SQFormat
 
-__all__ = ["ONE_STEP", "TWO_SIDED"]
+__all__ = ["OFFSET", "ONE_STEP", "TWO_SIDED"]
 
 ONE_STEP = PEConfig(
     SQFormat(8, 2, "int8", "index", "e3m2s", 4),
@@ -20,3 +20,6 @@ ONE_STEP = PEConfig(
 
 TWO_SIDED = replace(ONE_STEP, dense=DenseFormat(4, 16, 3, 8, "linear8", mask="index"))
 """Outliers of the dense operand by index too, of which a bank is two of the other operand's segments."""
+
+OFFSET = replace(ONE_STEP, dense=replace(ONE_STEP.dense, offset=True))
+"""Group offsets, too."""
