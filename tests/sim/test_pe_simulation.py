@@ -8,13 +8,16 @@ import pytest
 
 from sim import pe
 from sim.harness import Simulation
+from sim.netlist import has_icarus
 from sim.report import show
+from sim.units import WITH_DSP
 from sqhw.cli import main
 from sqhw.console import SEED
 from sqhw.emit import emit, module_name
 from sqhw.presets import PRESETS
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
+needs_icarus = pytest.mark.skipif(not has_icarus(), reason="iverilog is not installed")
 RENEW = "renew it with: make sim && cp build/sim/sim.json docs/results/"
 
 
@@ -43,6 +46,20 @@ def test_the_committed_report_is_of_this_verilog(name):
         committed["verilog_sha256"][name]
         == emit(PRESETS[name], module_name(PRESETS[name], name)).manifest["sha256"]
     ), RENEW
+
+
+@pytest.mark.parametrize(
+    ("name", "simulator"),
+    [
+        pytest.param("lean_dsp", "icarus", marks=needs_icarus),
+        *(pytest.param(name, "verilator", marks=pytest.mark.slow) for name in WITH_DSP),
+    ],
+)
+def test_dsp_blocks_agree_with_the_golden_model(name, simulator, tmp_path):
+    """Two dot products of each of 12 sites of the model, and random, extreme and malformed ones."""
+    rows = pe.simulate(name, simulator=simulator, seed=SEED, folder=tmp_path, pairs=2).rows
+    assert sum(row["mismatches"] for row in rows) == 0
+    assert sum(row["compared"] for row in rows if row["layer"].startswith("layer")) == 24
 
 
 def test_the_table_fits_a_terminal(monkeypatch, capsys):
