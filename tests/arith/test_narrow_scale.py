@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from sqhw.arith.bit_heap import cuts
-from sqhw.arith.narrow_scale import LinearScale, NarrowScale
+from sqhw.arith.narrow_scale import LinearScale, LinearScales, NarrowScale
 from tests.hardware import drive_pipeline
 
 
@@ -37,6 +37,24 @@ def test_every_linear_scale(registered):
     got = [result["o"] for result in drive_pipeline(dut, stimuli, ("o",))]
     assert got == [s["value"] * s["factor"] for s in stimuli]
     assert len(got) == 1536
+    assert dut.bound == max(got)
+    assert dut.latency == len(registered)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("registered", [(), cuts(16)])
+def test_the_sum_of_linear_scales(count, registered):
+    """All values and factors at both ends, in every combination of two products; the others' are fixed."""
+    bound = 4096
+    dut = LinearScales(count, bound, 8, registered=registered)
+    values, factors = (-bound, -1, 0, 2047, bound), (0, 1, 128, 254, 255)
+    others = {f"value{i}": bound for i in range(2, count)} | {f"factor{i}": 255 for i in range(2, count)}
+    names = ("value0", "factor0", "value1", "factor1")
+    cases = itertools.product(values, factors, values, factors)
+    stimuli = [dict(zip(names, case, strict=True)) | others for case in cases]
+    got = [result["o"] for result in drive_pipeline(dut, stimuli, ("o",))]
+    assert got == [sum(s[f"value{i}"] * s[f"factor{i}"] for i in range(count)) for s in stimuli]
+    assert len(got) == 625
     assert dut.bound == max(got)
     assert dut.latency == len(registered)
 
