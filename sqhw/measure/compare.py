@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Format, Imported
-from sw_reference.accuracy.scheme import Scheme
 from sw_reference.activations import load_activations
 
 from .. import __version__
@@ -19,7 +17,8 @@ from ..tools.cache import CACHE
 from ..tools.libraries import Library, fetched
 from ..tools.timing import opensta
 from ..tools.tools import ToolError, package_version
-from .committed import REPORTS, rivals
+from .committed import REPORTS, Known, rivals
+from .compare_losses import ACCURACY, how_to_measure, imported_loss, loss, losses, own_formats
 from .cost import Cost, cost, smallest_period
 from .energy import COLUMNS, MHZ, TOKENS, VOLT, femtojoules, simulate
 from .energy_points import Simulated, beside_rivals, rival_point, rivals_of
@@ -27,10 +26,7 @@ from .explore_rivals import FORMATS
 from .tables import Begin, Record, Table, rows
 from .units import FAMILIES, Unit, best, operand_bits, own_unit, unit
 
-__all__ = ["ACCURACY", "compare", "table"]
-
-ACCURACY = (Path("docs/results/accuracy.json"), Path("docs/results/imported.json"))
-"""Studies whose perplexities are joined, where there are any."""
+__all__ = ["compare", "table"]
 
 _OWN = "own"
 _TIMED = "osu018"
@@ -86,66 +82,27 @@ def compare(
     timed = library if library.timed else fetched(_TIMED, cache=cache)
     if period is not None:
         opensta(library)  # what is missing is said before work starts
-    hint = _clock_hint(timed)
+    hint = _clock_hint(timed) if period is None else None
     whole = None if shape == (1, 1) else shape
-    forms = {family: best(family) for family in rivals_of(config)}
-    names = [_OWN, *(form for several in forms.values() for form in several)]
-    measured = {name: _unit(name, config, whole) for name in names}
-    elements = {name: _unit(name, config, None) for name in names}
     known = rivals(config.lanes, whole, library.title, committed) if period is None else {}
-
-    def run(stage: str, runs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        done = begin(stage, len(runs))
-        return jobs.run(runs, workers=workers, python=True, done=done)
-
-    costs: dict[str, Cost] = run(
-        "Area",
-        {
-            name: partial(cost, each, library, element=elements[name], period=period, cache=cache)
-            for name, each in measured.items()
-            if name not in known
-        },
-    )
-    areas = {name: (found.area, found.gates) for name, found in (known | costs).items()}
-    smallest = {family: min(several, key=lambda form: areas[form]) for family, several in forms.items()}
-    chosen = {_OWN: _OWN, **smallest}
-    clocks: dict[str, float] = {}
-    if period is not None:
-        clocks = {name: costs[form].period or 0.0 for name, form in chosen.items()}
-    elif hint is None:
-        clocks = {
-            name: found
-            for name, form in chosen.items()
-            if form in known and (found := known[form].period) and timed.name == _TIMED
-        }
-        clocks |= run(
-            "Clock",
-            {
-                name: partial(smallest_period, elements[form], timed, cache=cache)
-                for name, form in chosen.items()
-                if name not in clocks
-            },
-        )
-    switched = {name: known[form].energy for name, form in chosen.items() if form in known}
-    energies = {name: femtojoules(found) for name, found in switched.items() if found}
-    simulated = {_OWN: beside_rivals(config)[0]}
-    simulated |= {family: rival_point(form, config.lanes) for family, form in smallest.items()}
-    energies |= run(
-        "Energy",
-        {
-            name: partial(_energy, element, cache)
-            for name, element in simulated.items()
-            if name not in energies
-        },
-    )
-    losses = _losses(accuracy)
+    field = _Field(config, whole, library, timed, period, known, workers, begin, cache)
+    forms = {_OWN: (_OWN,), **{family: best(family) for family in rivals_of(config)}}
+    costs = field.costs([form for several in forms.values() for form in several])
+    chosen = {name: min(several, key=lambda form: costs[form].area) for name, several in forms.items()}
+    clocks = {} if hint else field.clocks(chosen, costs)
+    energies = field.energies(chosen)
+    studied = losses(accuracy)
     records = [
-        _record(name, config, measured[form], areas[form], clocks.get(name), energies[name], losses)
+        {
+            **_described(name, config, field.unit(form), costs[form]),
+            "mhz": _megahertz(clocks.get(name)),
+            "fj_per_mac": round(energies[name], 1),
+            **_losses(name, config, studied),
+        }
         for name, form in chosen.items()
     ]
-    own = records[0]["um2_per_mac"]
     for record in records:
-        record["own_ratio"] = round(own / record["um2_per_mac"], 3)
+        record["own_ratio"] = round(records[0]["um2_per_mac"] / record["um2_per_mac"], 3)
     return {
         "command": command,
         "tools": {"sqhw": __version__}
@@ -157,8 +114,83 @@ def compare(
         "clock_library": timed.name if clocks else None,
         "energy": {"library": _TIMED, "volt": VOLT, "mhz": MHZ},
         "rows": sorted(records, key=lambda record: record["um2_per_mac"]),
-        "notes": _notes(library, timed, hint if period is None else None, records),
+        "notes": _notes(library, timed, hint, records[0], config),
     }
+
+
+@dataclass(frozen=True)
+class _Field:
+    """A point, forms of rivals, and how they are measured; parameters are those of :func:`compare`.
+
+    A form is named by its family, the point ``own``. `known` is what committed reports have of rivals.
+    """
+
+    config: PEConfig
+    shape: tuple[int, int] | None
+    library: Library
+    timed: Library
+    period: float | None
+    known: Mapping[str, Known]
+    workers: int
+    begin: Begin
+    cache: Path
+
+    def unit(self, form: str) -> Unit:
+        return self._made(form, self.shape)
+
+    def _element(self, form: str) -> Unit:
+        return self._made(form, None)
+
+    def _made(self, form: str, shape: tuple[int, int] | None) -> Unit:
+        return own_unit(_OWN, self.config, shape) if form == _OWN else unit(form, self.config.lanes, shape)
+
+    def _run(self, stage: str, runs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+        done = self.begin(stage, len(runs))
+        return jobs.run(runs, workers=self.workers, python=True, done=done)
+
+    def costs(self, forms: Sequence[str]) -> dict[str, Cost | Known]:
+        """What each form takes, at the period where there is one."""
+        measured: dict[str, Callable[[], Any]] = {
+            form: partial(
+                cost,
+                self.unit(form),
+                self.library,
+                element=self._element(form),
+                period=self.period,
+                cache=self.cache,
+            )
+            for form in forms
+            if form not in self.known
+        }
+        return {**self.known, **self._run("Area", measured)}
+
+    def clocks(self, chosen: Mapping[str, str], costs: Mapping[str, Cost | Known]) -> dict[str, float | None]:
+        """Nanoseconds of one element: of the netlist at the period, or of the smallest."""
+        if self.period is not None:
+            return {name: costs[form].period for name, form in chosen.items()}
+        found = {}
+        if self.timed.name == _TIMED:  # whose delays the committed reports have
+            found = {name: self.known[form].period for name, form in chosen.items() if form in self.known}
+        measured = {
+            name: partial(smallest_period, self._element(form), self.timed, cache=self.cache)
+            for name, form in chosen.items()
+            if found.get(name) is None
+        }
+        return found | self._run("Clock", measured)
+
+    def energies(self, chosen: Mapping[str, str]) -> dict[str, float]:
+        """Femtojoules per multiplication of one element."""
+        switched = {name: self.known[form].energy for name, form in chosen.items() if form in self.known}
+        found = {name: femtojoules(record) for name, record in switched.items() if record}
+        measured = {
+            name: partial(_energy, self._simulated(form), self.cache)
+            for name, form in chosen.items()
+            if name not in found
+        }
+        return found | self._run("Energy", measured)
+
+    def _simulated(self, form: str) -> Simulated:
+        return beside_rivals(self.config)[0] if form == _OWN else rival_point(form, self.config.lanes)
 
 
 def table(report: Mapping[str, Any]) -> Table:
@@ -182,10 +214,6 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:+,.1f} %"
 
 
-def _unit(name: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
-    return own_unit(_OWN, config, shape) if name == _OWN else unit(name, config.lanes, shape)
-
-
 def _clock_hint(timed: Library) -> str | None:
     """Why there are no clocks, if there are none."""
     try:
@@ -199,76 +227,32 @@ def _energy(element: Simulated, cache: Path) -> float:
     return femtojoules(simulate(element, load_activations().sites, TOKENS, COLUMNS, cache))
 
 
-def _losses(paths: Sequence[Path]) -> Sequence[Record]:
-    return [row for path in paths if path.exists() for row in json.loads(path.read_text())["rows"]]
+def _megahertz(period: float | None) -> float | None:
+    return round(1000 / period, 1) if period else None
 
 
-def _formats(config: PEConfig) -> tuple[Format, Format]:
-    """Activations and weights of a configuration, as the study has them."""
-    sq, dense = config.sq, config.dense
-    activation = SQ(sq.bank, sq.outliers, high=sq.high, mask=sq.mask, bank_scale=sq.scale, segment=sq.segment)
-    if not dense.outliers:
-        return activation, Dense(dense.bits, dense.group, group_scale=dense.scale)
-    assert dense.bank is not None
-    group = dense.group or 0  # the study has none without
-    return activation, DenseSQ(dense.bank, dense.outliers, group, group_scale=dense.scale, mask=dense.mask)
-
-
-_CHOICES = ("selection", "scale", "compensate")
-"""What a description says of how outliers, scales and codes were chosen, not of their numbers."""
-
-
-_RULES = ("two_candidates", "saturating")
-
-
-def _numbers(described: Record) -> Record:
-    return {name: value for name, value in described.items() if name not in _CHOICES}
-
-
-def _loss(losses: Sequence[Record], activation: Format, weight: Format) -> float | None:
-    """Percent of perplexity more than float; the best scheme of these numbers."""
-    wanted = Scheme("", activation, weight).configuration
-    found = []
-    for row in losses:
-        described = row["configuration"]
-        same = all(_numbers(described[side]) == _numbers(wanted[side]) for side in ("activation", "weight"))
-        # Rules without a search have rows of their own.
-        searched = all(described[side].get("scale") not in _RULES for side in ("activation", "weight"))
-        # So have caches in SQ; units compute what was smoothed, and nothing that was rotated.
-        alone = not {"keys", "values"} & described.keys() and described["transform"] in ("none", "smooth")
-        if same and searched and alone:
-            found.append(row["delta_percent"])
-    return min(found, default=None)
-
-
-def _record(
-    name: str,
-    config: PEConfig,
-    measured: Unit,
-    area: tuple[float, float],
-    period: float | None,
-    energy: float,
-    losses: Sequence[Record],
-) -> dict[str, Any]:
+def _described(name: str, config: PEConfig, measured: Unit, found: Cost | Known) -> Record:
     own = name == _OWN
     bits = (config.sq.bits_per_element, config.dense.bits_per_element) if own else operand_bits(measured)
-    activation, weight = _formats(config) if own else FORMATS[name]
     return {
         "name": name,
         "title": "this point" if own else FAMILIES[name].product,
-        "um2_per_mac": round(area[0] / measured.macs, 2),
-        "ge_per_mac": round(area[1] / measured.macs, 2),
-        "mhz": round(1000 / period, 1) if period else None,
-        "fj_per_mac": round(energy, 1),
+        "um2_per_mac": round(found.area / measured.macs, 2),
+        "ge_per_mac": round(found.gates / measured.macs, 2),
         "bits_activation": bits[0],
         "bits_weight": bits[1],
-        "perplexity_percent": _loss(losses, activation, weight),
-        # The checkpoint's codes have 4 bits: a product of wider weights is another one.
-        "imported_percent": None if bits[1] >= 8 else _loss(losses, activation, Imported()),
     }
 
 
-def _notes(library: Library, timed: Library, hint: str | None, records: Sequence[Record]) -> list[str]:
+def _losses(name: str, config: PEConfig, studied: Sequence[Record]) -> Record:
+    formats = own_formats(config) if name == _OWN else FORMATS[name]
+    return {
+        "perplexity_percent": loss(studied, *formats),
+        "imported_percent": imported_loss(studied, *formats),
+    }
+
+
+def _notes(library: Library, timed: Library, hint: str | None, own: Record, config: PEConfig) -> list[str]:
     notes = [
         f"um2, GE: area in {library.title}, and in its NAND2. own/it: this point's area over the product's.",
         f"MHz: of one element, without wires, in {timed.title}.",
@@ -278,6 +262,6 @@ def _notes(library: Library, timed: Library, hint: str | None, records: Sequence
     ]
     if hint:
         notes.append(f"No clock: {hint}")
-    if records[0]["perplexity_percent"] is None and records[0]["imported_percent"] is None:
-        notes.append("The study lacks this format: `sqhw measure accuracy --help` says how to measure it.")
+    if own["perplexity_percent"] is None:
+        notes.append(f"The study lacks this product: {how_to_measure(config)} measures it.")
     return notes

@@ -28,7 +28,7 @@ from .resources import OTHER, block_of
 from .rival_beats import Beats
 from .rivals.catalogue import RIVALS
 from .tables import Begin, Record
-from .units import unit
+from .units import CONFIGS, alike, unit
 from .utilization import PERCENTILE
 
 __all__ = ["COLUMNS", "MHZ", "TOKENS", "VOLT", "document", "femtojoules", "measure", "simulate", "tables"]
@@ -139,7 +139,7 @@ _AGAINST = {"_ungated": "multiplies zeros", "_busy": "never idle"}
 def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) -> dict[str, Any]:
     """Everything as JSON types, with ratios."""
     by_name = {result["name"]: result for result in results}
-    rivals = [name for name in by_name if name.rsplit("_", 1)[0].replace("_", "-") in RIVALS]
+    rivals = [name for name in by_name if _family(name) in RIVALS]
     own = [name for name in by_name if name not in rivals and not name.endswith(tuple(_AGAINST))]
     gating = []
     for name in own:
@@ -162,7 +162,7 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
         {"unit": name, "to": rival} | _ratios(by_name[name], by_name[rival])
         for name in own
         for rival in rivals
-        if by_name[rival]["lanes"] == by_name[name]["lanes"]
+        if by_name[rival]["lanes"] == by_name[name]["lanes"] and _beside(name, rival)
     ]
     return {
         "command": command,
@@ -184,9 +184,19 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
     }
 
 
+def _family(name: str) -> str:
+    """That of an element of so many lanes: ``w4a8-linear`` of ``w4a8_linear_32``."""
+    return name.rsplit("_", 1)[0].replace("_", "-")
+
+
+def _beside(name: str, rival: str) -> bool:
+    """Whether a rival has the group scales of an SQ element; a point of one's own has no others beside it."""
+    config = CONFIGS.get(_family(name))
+    return config is None or alike(_family(rival), config(int(name.rsplit("_", 1)[1])))
+
+
 def _made_from(result: Record) -> dict[str, str]:
-    family = result["name"].rsplit("_", 1)[0].replace("_", "-")
-    return {"made_from": made_from(unit(family, result["lanes"], None))}
+    return {"made_from": made_from(unit(_family(result["name"]), result["lanes"], None))}
 
 
 def _ratios(own: Record, rival: Record) -> dict[str, float]:

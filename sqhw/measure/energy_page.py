@@ -41,7 +41,7 @@ def ratio_rows(report: Record) -> Rows:
 def _rival(units: Mapping[str, Record], name: str) -> str:
     """Its title, the same for all forms of group scales."""
     title = str(units[name]["title"])
-    return title.replace(", 8-bit scale", "").removesuffix(", float32 sums")
+    return title.replace(", 8-bit scale", "").replace(", offset", "").removesuffix(", float32 sums")
 
 
 def _named(report: Record, found: Iterable[Record]) -> list[Record]:
@@ -114,13 +114,16 @@ liberty file) times V^2, here at 1 V. Clock pins switch twice in every cycle. On
 wires, glitches (gates have no delay), what happens inside cells, leakage, the clock's tree and its gating,
 output stages and buffers. So ratios mean something; femtojoules and milliwatts are a lower bound.
 
-The same activations and weights drive every element, each through its own format's encoder. Milliwatts
-are those of one element that takes a beat in every cycle. An element of one's own, beside rivals of as many
-lanes: `sqhw measure energy --bank 32 --outliers 2 --lanes 32`."""
+The same activations and weights drive every element, each through its own format's encoder. Weights with
+offsets get codes between the ends of each group, as GGUF's Q4_1 does. Elements of the first table choose
+outliers by threshold; all others have as many as fit. Milliwatts are those of one element that takes a beat
+in every cycle. An element of one's own, beside rivals of as many lanes:
+`sqhw measure energy --bank 32 --outliers 2 --lanes 32`."""
 
 _RATIOS = """\
-Clock pins are counted. INT4 weights have the group scales of the SQ unit beside them. For a goal the form of
-a rival counts that takes the least."""
+Clock pins are counted. INT4 weights have the group scales and offsets of the SQ unit beside them. For a goal
+the form of a rival counts that takes the least. FP16 and INT6, which the [area page](area.md) has for its
+goals of area, are not simulated: nothing here encodes their operands."""
 
 _GATE = """\
 A lane without the gate is measured twice. The lane that *multiplies zeros* has registers that do not hold:

@@ -12,20 +12,19 @@ from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from sw_reference.activations import Site
-from sw_reference.quantize import quantize_dense, quantize_sq
+from sw_reference.quantize import quantize_sq
 
 from ..config import PEConfig
 from ..packing import dense_beats, sq_beats
 from ..pe.blocks import stepped
 from ..pe.outliers import outlier_path
-from ..presets import preset
 from .core import BarePE
-from .rival_beats import DRIVEN, Beats, rival_beats
+from .rival_beats import DRIVEN, Beats, dense_operand, rival_beats
 from .rivals.array import RivalArray
 from .rivals.catalogue import GROUP, RIVALS
 from .rivals.mx_dot import MX_BLOCK
 from .ungated import ungated
-from .units import CONFIGS, FAMILIES, alike, best
+from .units import CONFIGS, FAMILIES, alike, best, one_step
 from .utilization import policy_of
 
 __all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "rivals_of", "simulated", "streams"]
@@ -38,8 +37,12 @@ _GATED = ("sq", "sq-int8")
 
 _LANES = 16
 
-_ONE_STEP = ("lean", "fine")
-"""Presets whose beats are one step each: nothing is gated, and there are always as many outliers as fit."""
+_ALWAYS = {
+    16: ("sq-dense", "paper"),
+    32: ("lean", "fine", "both", "sq-sq", "lean-offset", "fine-offset"),
+    64: ("lean", "fine"),
+}
+"""Other SQ families, by lanes. Their banks have as many outliers as they may: most of them gate nothing."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,17 @@ def simulated() -> list[Simulated]:
             own_point(config, f"{name}_ungated", f"{title}, ungated", gated=False),
             own_point(config, f"{name}_busy", f"{title}, never idle", policy="largest"),
         ]
-    for name in _ONE_STEP:
-        config = preset(name)
-        title = f"SQ x INT4, preset {name}"
-        found.append(own_point(config, _name(name, config.lanes), title, policy="largest"))
-    return found + _rivals(CONFIGS["sq"](_LANES)) + _rivals(preset("lean"))
+    for lanes, families in _ALWAYS.items():
+        for family in families:
+            config, title = CONFIGS[family](lanes), FAMILIES[family].title
+            found.append(own_point(config, _name(family, lanes), title, policy="largest"))
+    beside = [
+        CONFIGS["sq"](_LANES),
+        *(one_step(2, lanes) for lanes in (32, 64)),
+        one_step(2, 32, offset=True),
+    ]
+    rivals = {rival.name: rival for config in beside for rival in _rivals(config)}
+    return [*found, *rivals.values()]
 
 
 def beside_rivals(config: PEConfig) -> list[Simulated]:
@@ -140,7 +149,7 @@ def _sq_beats(config: PEConfig, policy: str, site: Site, tokens: int, columns: i
     """With ``threshold`` few banks have an outlier, with ``largest`` each has as many as it may."""
     x, w = streams(site, tokens, columns)
     sq = quantize_sq(x, config.sq, policy=policy_of(site, policy))
-    pairs = [*product(sq_beats(config, sq), dense_beats(config, quantize_dense(w, config.dense)))]
+    pairs = [*product(sq_beats(config, sq), dense_beats(config, dense_operand(w, config.dense)))]
     return {"sq": [row for row, _ in pairs], "dense": [column for _, column in pairs]}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
-from sw_reference.accuracy.formats import Dense, Format
+from sw_reference.accuracy.formats import Dense, Format, Imported
 from sw_reference.accuracy.operand import product
 from sw_reference.activations import load_activations
 
@@ -17,7 +17,7 @@ from ..tools.cache import CACHE
 from ..tools.libraries import fetched
 from .cost import cost
 from .rivals.catalogue import GROUP
-from .units import FAMILIES, unit
+from .units import FAMILIES, plain, unit
 
 __all__ = ["FORMATS", "LIBRARY", "error_percent", "gates_per_mac", "rows", "units"]
 
@@ -32,6 +32,8 @@ FORMATS: dict[str, tuple[Format, Format]] = {
     "w4a8": (Dense(8), Dense(4, GROUP)),
     "w4a4-linear": (Dense(4), Dense(4, 32, group_scale="linear8")),
     "w4a8-linear": (Dense(8), Dense(4, 32, group_scale="linear8")),
+    "w4a4-offset": (Dense(4), Imported()),
+    "w4a8-offset": (Dense(8), Imported()),
     "w8a8": (Dense(8), Dense(8)),
     "mxfp4": (MX("fp4"), MX("fp4")),
     "mxint8": (MX("int8"), MX("int8")),
@@ -67,7 +69,7 @@ def error_percent(family: str) -> float:
 
 def units() -> list[tuple[str, int, int]]:
     """Family, lanes and size of every rival that is measured; group scales are those of the sweep."""
-    families = [family for family in FORMATS if "-linear" not in family]
+    families = [family for family in FORMATS if family == plain(family)]
     return [(family, lanes, size) for family in families for lanes in _LANES for size in _SIZES]
 
 

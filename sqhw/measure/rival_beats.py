@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
+from sw_reference.checkpoints.dense import import_dense
+from sw_reference.checkpoints.min_max import min_max_codes
+from sw_reference.dense_format import OFFSET_BITS
 from sw_reference.format import DenseFormat
 from sw_reference.quantize import quantize_dense
+from sw_reference.tensors import DenseTensor
 
 from .rivals.catalogue import GROUP, RIVALS, linear_group
 
-__all__ = ["DRIVEN", "Beats", "rival_beats"]
+__all__ = ["DRIVEN", "Beats", "dense_operand", "rival_beats"]
 
 Beats = dict[str, list[list[int]]]
 """Input port → stream → beat."""
@@ -27,23 +31,40 @@ _Encoder = Callable[[NDArray[np.float32], int, str], _Fields]
 """Makes fields of a matrix, given the lanes and the name of the member for codes."""
 
 
+def dense_operand(w: NDArray[np.float32], fmt: DenseFormat) -> DenseTensor:
+    """Weights as a dense operand; with offsets, codes lie between each group's ends, as in Q4_1."""
+    if not fmt.offset or fmt.group is None:
+        return quantize_dense(w, fmt)
+    return import_dense(min_max_codes(w, fmt.bits, fmt.group), fmt).tensor
+
+
 def _integers(bits: Literal[4, 8], form: Callable[[int], DenseFormat] | None = None) -> _Encoder:
     """Integers, in the format that so many lanes take if they have group scales."""
 
     def fields(x: NDArray[np.float32], lanes: int, name: str) -> _Fields:
         fmt = form(lanes) if form else DenseFormat(bits)
-        tensor = quantize_dense(x, fmt)
+        tensor = dense_operand(x, fmt)
         codes = tensor.codes.reshape(len(x), -1, lanes)
-        if tensor.group_scale is None or fmt.group is None:
-            return {name: [(codes, bits)]}
-        scale = np.repeat(tensor.group_scale, fmt.group // lanes, axis=1)[:, : codes.shape[1]]
-        return {name: [(codes, bits)], "group_scale": [(scale[:, :, None], fmt.group_scale_bits)]}
+        found: _Fields = {name: [(codes, bits)]}
+        groups = {
+            "group_scale": (tensor.group_scale, fmt.group_scale_bits),
+            "offset": (tensor.offset, OFFSET_BITS),
+        }
+        for field, (numbers, width) in groups.items():
+            if numbers is not None and fmt.group is not None:
+                each = np.repeat(numbers, fmt.group // lanes, axis=1)[:, : codes.shape[1]]
+                found[field] = [(each[:, :, None], width)]
+        return found
 
     return fields
 
 
 def _linear(lanes: int) -> DenseFormat:
     return DenseFormat(4, linear_group(lanes), scale="linear8")
+
+
+def _offset(lanes: int) -> DenseFormat:
+    return DenseFormat(4, linear_group(lanes), scale="linear8", offset=True)
 
 
 def _e3m3(lanes: int) -> DenseFormat:
@@ -68,6 +89,8 @@ _ENCODERS: Mapping[str, tuple[_Encoder, _Encoder]] = {
     "w4a8": (_integers(8), _integers(4, _e3m3)),
     "w4a4-linear": (_integers(4), _integers(4, _linear)),
     "w4a8-linear": (_integers(8), _integers(4, _linear)),
+    "w4a4-offset": (_integers(4), _integers(4, _offset)),
+    "w4a8-offset": (_integers(8), _integers(4, _offset)),
     "w8a8": (_integers(8), _integers(8)),
     "mxfp4": (_blocks(MX("fp4"), 4, 8), _blocks(MX("fp4"), 4, 8)),
     "mxint8": (_blocks(MX("int8"), 8, 8), _blocks(MX("int8"), 8, 8)),

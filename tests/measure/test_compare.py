@@ -4,6 +4,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +12,18 @@ from sqhw.cli import main
 from sqhw.measure import committed, energy
 from sqhw.measure import compare as module
 from sqhw.measure.compare import compare, table
+from sqhw.measure.compare_losses import ACCURACY, how_to_measure, imported_loss, loss, losses, own_formats
 from sqhw.measure.cost import cost
 from sqhw.measure.energy_points import beside_rivals, rival_point
-from sqhw.measure.units import unit
+from sqhw.measure.imported_page import BOTH
+from sqhw.measure.units import CONFIGS, one_step, unit
 from sqhw.presets import preset
 from sqhw.tools.targets import GENERIC
 from sqhw.tools.tools import package_version
 from sw_reference.activations import load_activations
 
+ROOT = Path(__file__).parents[2]
+OF_STUDY = ("lean", "fine", "both", "lean-offset", "fine-offset")
 PERIODS = {"own_4_pe": 4.0, "w4a4_4_pe": 5.0, "w4a4_pairs_4_pe": 8.0}
 ROW = {
     "scheme": "W4 A-SQ 8/1",
@@ -110,19 +115,20 @@ def test_clock_and_energy_are_of_the_form_whose_area_counts(report, tmp_path):
 def test_without_a_clock_a_note_says_why():
     hint = module._clock_hint(GENERIC)
     assert hint.startswith("Generic gates has no delays")
-    assert f"No clock: {hint}" in module._notes(GENERIC, GENERIC, hint, [{"perplexity_percent": 1.0}])
+    own = {"perplexity_percent": 1.0}
+    assert f"No clock: {hint}" in module._notes(GENERIC, GENERIC, hint, own, preset("tiny"))
 
 
 def test_losses_are_of_the_same_numbers():
     """However outliers and scales are chosen, but not by a rule without a search, nor with another mask."""
-    own, weight = module._formats(preset("tiny"))
+    formats = own_formats(preset("tiny"))
     described = ROW["configuration"]
 
-    def loss(**activation):
+    def found(**activation):
         other = described | {"activation": described["activation"] | activation}
-        return module._loss([ROW | {"configuration": other}], own, weight)
+        return loss([ROW | {"configuration": other}], *formats)
 
-    assert loss() == loss(scale="absmax", selection={"format": "ByRms"}) == 12.5
+    assert found() == found(scale="absmax", selection={"format": "ByRms"}) == 12.5
     wrong = (
         {"mask": "sentinel"},
         {"scale": "two_candidates"},
@@ -130,7 +136,35 @@ def test_losses_are_of_the_same_numbers():
         {"bank_scale": "e3m2s"},
         {"segment": 4},
     )
-    assert [loss(**change) for change in wrong] == [None] * len(wrong)
+    assert [found(**change) for change in wrong] == [None] * len(wrong)
+
+
+def test_losses_are_of_the_same_product():
+    """Of the committed studies: weights with outliers never lend their name to codes of a checkpoint."""
+    rows = losses([ROOT / path for path in ACCURACY])
+    by_scheme = {row["scheme"]: row["delta_percent"] for row in rows}
+    lean, fine = (by_scheme[f"imported, A {n}/32 e3m2s index"] for n in (2, 4))
+    found = {name: own_formats(config(32)) for name, config in CONFIGS.items() if name in OF_STUDY}
+    assert {name: imported_loss(rows, *formats) for name, formats in found.items()} == {
+        "lean": lean,
+        "fine": fine,
+        "both": None,
+        "lean-offset": lean,
+        "fine-offset": fine,
+    }
+    assert loss(rows, *found["both"]) == by_scheme[BOTH]
+    # With offsets the checkpoint's codes are the product's own weights.
+    assert loss(rows, *found["fine-offset"]) == fine
+
+
+def test_how_to_measure_what_the_study_lacks():
+    config = one_step(3, 32)
+    assert how_to_measure(config) == (
+        '`sqhw measure accuracy --activations "3/32 e3m2s index" --weights "int4 g32 linear8"`'
+    )
+    assert how_to_measure(one_step(3, 32, offset=True)).endswith('--weights "import"`')
+    notes = module._notes(GENERIC, GENERIC, None, {"perplexity_percent": None}, config)
+    assert notes[-1] == f"The study lacks this product: {how_to_measure(config)} measures it."
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sqhw.measure.core import BarePE
 from sqhw.measure.rival_beats import DRIVEN, rival_beats
 from sqhw.measure.rivals.array import RivalArray
 from sqhw.measure.rivals.catalogue import RIVALS
-from sqhw.measure.units import CONFIGS, best
+from sqhw.measure.units import CONFIGS, best, units
 from sqhw.packing import dense_beats, sq_beats
 from sqhw.presets import preset
 from sqhw.tools.gate_sim import GateSimulator, beat_bits, drive, pack_streams
@@ -25,6 +25,8 @@ from sqhw.tools.targets import GENERIC, TARGETS
 from sqhw.tools.verilog import convert
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.activations import load_activations
+from sw_reference.checkpoints.dense import import_dense
+from sw_reference.checkpoints.min_max import min_max_codes
 from sw_reference.codes import GROUP_SCALE_VALUES
 from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.multiply import multiply
@@ -155,6 +157,13 @@ def test_beats_of_rivals_are_their_golden_dot_products(family, lanes):
 
 def golden_sum(family, lanes, x, w):
     """What the unit's accumulator holds in the end."""
+    if "-offset" in family:
+        a = quantize_dense(x, DenseFormat(int(family[3])))
+        fmt = DenseFormat(4, 32, scale="linear8", offset=True)
+        b = import_dense(min_max_codes(w, 4, 32), fmt).tensor
+        weights = 16 * b.codes.astype(np.int64) + np.repeat(b.offset.astype(np.int64), 32, axis=1)
+        codes = (numbers.astype(np.int64).reshape(-1, 32) for numbers in (a.codes, weights))
+        return integer_dot(*codes, b.group_scale[0].astype(np.int64))
     if family[0] == "w":
         a = quantize_dense(x, DenseFormat(int(family[3])))
         linear, group = "-linear" in family, 64 if family[1] == "4" else None
@@ -193,7 +202,7 @@ def result(name, switching, lane=None):
 
 def test_document_and_section():
     results = [result("sq_16", 3.0, 1.0), result("sq_16_ungated", 4.0, 4.0), result("sq_16_busy", 4.0, 2.0)]
-    results += [result(f"{family}_16", 7.0) for family in DRIVEN]
+    results += [result(f"{family.replace('-', '_')}_16", 7.0) for family in DRIVEN]
     document = energy.document(results, load_activations().sites[:1], command="command")
     zeros, busy = document["gating"]
     assert zeros == {
@@ -208,7 +217,8 @@ def test_document_and_section():
     assert busy == zeros | {"against": "never idle", "ungated": 2.0, "saved_percent": 50.0, "met": False}
     assert document["ratios"][0] == {"unit": "sq_16", "to": "w4a4_16", "switching": 0.429, "with_clock": 0.5}
     assert json.loads(json.dumps(document)) == document
-    assert [ratio["to"] for ratio in document["ratios"]] == [f"{family}_16" for family in DRIVEN]
+    # No rival of other group scales.
+    assert [ratio["to"] for ratio in document["ratios"]] == [f"{f}_16" for f in DRIVEN if "-" not in f]
     assert document["goals"][0]["measured"] is None
     page = energy_page.page(document)
     assert "| sq_16 | 16 | multiplies zeros | 4.0 | 1.0 | 75.0 % | 60 % | met |" in page
@@ -228,14 +238,29 @@ def test_own_point_beside_rivals():
     assert (own.name, own.title) == ("own_64", "SQ 64/4 INT8 x INT4")
     names = ("w4a4", "w4a4_pairs", "w4a8", "w4a8_pairs", "w8a8", "w8a8_pairs", "nvfp4", "if4")
     assert [r.name for r in rivals] == [f"{name}_64" for name in names]
-    assert energy_points.rivals_of(CONFIGS["sq"](16)) == [f for f in DRIVEN if "-linear" not in f]
-    assert energy_points.rivals_of(preset("lean")) == [f for f in DRIVEN if f not in ("w4a4", "w4a8")]
+    others = {
+        scales: [f for f in DRIVEN if f[:2] != "w4" or f[4:] == scales]
+        for scales in ("", "-linear", "-offset")
+    }
+    assert energy_points.rivals_of(CONFIGS["sq"](16)) == others[""]
+    assert energy_points.rivals_of(preset("lean")) == others["-linear"]
+    assert energy_points.rivals_of(CONFIGS["lean-offset"](32)) == others["-offset"]
     wide = PEConfig(SQFormat(128, 4, "int8"), DenseFormat(4, 128), lanes=128, outlier_lanes=4)
     assert energy_points.rivals_of(wide) == ["w8a8", "nvfp4", "if4"]
     document = energy.document([result("own_16", 3.0), result("if4_16", 6.0)], [], command="command")
     assert document["gating"] == []
     assert document["ratios"] == [{"unit": "own_16", "to": "if4_16", "switching": 0.5, "with_clock": 0.571}]
     assert [title for title, *_ in energy_page.tables(document)] == ["Ratios", "Energy per MAC"]
+
+
+def test_rows_of_the_area_page_have_energies():
+    """All but those of FP16 and INT6: the page says so."""
+    names = {element.name for element in energy_points.simulated()}
+    of_area = {u.name.removesuffix(f"_{u.size}") for u in units()}
+    left_out = {name for name in of_area if name.startswith(("fp16", "w6a6"))}
+    assert of_area - names == left_out
+    assert len(left_out) == 3
+    assert "FP16 and INT6" in (ROOT / "docs/results/energy.md").read_text()
 
 
 def test_own_point_of_one_step():
