@@ -22,7 +22,7 @@ from ..measure import layout as layouts
 from ..measure import notebooks as all_notebooks
 from ..measure import pages as all_pages
 from ..measure import zigzag as cores
-from ..measure.committed import REPORTS
+from ..measure.committed import AREA, ENERGY
 from ..measure.rival_beats import DRIVEN
 from ..options import options, selected
 from ..presets import ARRAYS, PRESETS
@@ -195,7 +195,7 @@ def hwcomponents(output: Path) -> Outcome:
 
     They are those of the committed reports.
     """
-    area, energy = (json.loads(path.read_text()) for path in REPORTS)
+    area, energy = (json.loads(path.read_text()) for path in (AREA, ENERGY))
     write_text(output, elements.components(area, energy))
     return Outcome(str(output), lambda: say(output))
 

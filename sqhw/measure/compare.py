@@ -17,7 +17,8 @@ from ..tools.cache import CACHE
 from ..tools.libraries import Library, fetched
 from ..tools.timing import opensta
 from ..tools.tools import ToolError, package_version
-from .committed import REPORTS, Known, rivals
+from . import committed
+from .committed import Known
 from .compare_losses import ACCURACY, how_to_measure, imported_loss, loss, losses, own_formats
 from .cost import Cost, cost, smallest_period
 from .energy import COLUMNS, MHZ, TOKENS, VOLT, femtojoules, simulate
@@ -43,7 +44,8 @@ def compare(
     begin: Begin,
     command: str,
     accuracy: Sequence[Path] = ACCURACY,
-    committed: tuple[Path, Path] = REPORTS,
+    area: Path = committed.AREA,
+    energy: Path = committed.ENERGY,
     cache: Path = CACHE,
 ) -> dict[str, Any]:
     """Measures a point and the rivals, or takes from the cache what was measured; returns the report.
@@ -69,8 +71,8 @@ def compare(
         For the record: what was typed.
     accuracy
         Reports of the accuracy study.
-    committed
-        Reports of area and energy: what they have of rivals is not measured again.
+    area, energy
+        Reports: what they have of rivals is not measured again.
     cache
         Folder of what was measured.
 
@@ -84,13 +86,12 @@ def compare(
         opensta(library)  # what is missing is said before work starts
     hint = _clock_hint(timed) if period is None else None
     whole = None if shape == (1, 1) else shape
-    known = rivals(config.lanes, whole, library.title, committed) if period is None else {}
-    field = _Field(config, whole, library, timed, period, known, workers, begin, cache)
+    field = _Field(config, whole, library, timed, period, workers, begin, cache)
     forms = {_OWN: (_OWN,), **{family: best(family) for family in rivals_of(config)}}
-    costs = field.costs([form for several in forms.values() for form in several])
+    costs = field.costs([form for several in forms.values() for form in several], area)
     chosen = {name: min(several, key=lambda form: costs[form].area) for name, several in forms.items()}
-    clocks = {} if hint else field.clocks(chosen, costs)
-    energies = field.energies(chosen)
+    clocks = {} if hint else field.clocks(chosen, costs, area)
+    energies = field.energies(chosen, energy)
     studied = losses(accuracy)
     records = [
         {
@@ -122,7 +123,7 @@ def compare(
 class _Field:
     """A point, forms of rivals, and how they are measured; parameters are those of :func:`compare`.
 
-    A form is named by its family, the point ``own``. `known` is what committed reports have of rivals.
+    A form is named by its family, the point ``own``. What a committed report has of rivals is not measured.
     """
 
     config: PEConfig
@@ -130,7 +131,6 @@ class _Field:
     library: Library
     timed: Library
     period: float | None
-    known: Mapping[str, Known]
     workers: int
     begin: Begin
     cache: Path
@@ -148,9 +148,12 @@ class _Field:
         done = self.begin(stage, len(runs))
         return jobs.run(runs, workers=self.workers, python=True, done=done)
 
-    def costs(self, forms: Sequence[str]) -> dict[str, Cost | Known]:
+    def costs(self, forms: Sequence[str], report: Path) -> dict[str, Cost | Known]:
         """What each form takes, at the period where there is one."""
-        measured: dict[str, Callable[[], Any]] = {
+        known: dict[str, Known] = {}
+        if self.period is None:
+            known = committed.areas(self.config.lanes, self.shape, self.library.title, report)
+        measured = {
             form: partial(
                 cost,
                 self.unit(form),
@@ -160,33 +163,34 @@ class _Field:
                 cache=self.cache,
             )
             for form in forms
-            if form not in self.known
+            if form not in known
         }
-        return {**self.known, **self._run("Area", measured)}
+        return {**known, **self._run("Area", measured)}
 
-    def clocks(self, chosen: Mapping[str, str], costs: Mapping[str, Cost | Known]) -> dict[str, float | None]:
+    def clocks(
+        self, chosen: Mapping[str, str], costs: Mapping[str, Cost | Known], report: Path
+    ) -> dict[str, float | None]:
         """Nanoseconds of one element: of the netlist at the period, or of the smallest."""
         if self.period is not None:
             return {name: costs[form].period for name, form in chosen.items()}
-        found = {}
-        if self.timed.name == _TIMED:  # whose delays the committed reports have
-            found = {name: self.known[form].period for name, form in chosen.items() if form in self.known}
+        known = committed.clocks(self.config.lanes, self.timed.title, report)
         measured = {
             name: partial(smallest_period, self._element(form), self.timed, cache=self.cache)
             for name, form in chosen.items()
-            if found.get(name) is None
+            if form not in known
         }
+        found = {name: known[form] for name, form in chosen.items() if form in known}
         return found | self._run("Clock", measured)
 
-    def energies(self, chosen: Mapping[str, str]) -> dict[str, float]:
+    def energies(self, chosen: Mapping[str, str], report: Path) -> dict[str, float]:
         """Femtojoules per multiplication of one element."""
-        switched = {name: self.known[form].energy for name, form in chosen.items() if form in self.known}
-        found = {name: femtojoules(record) for name, record in switched.items() if record}
+        known = committed.energies(self.config.lanes, report)
         measured = {
             name: partial(_energy, self._simulated(form), self.cache)
             for name, form in chosen.items()
-            if name not in found
+            if form not in known
         }
+        found = {name: femtojoules(known[form]) for name, form in chosen.items() if form in known}
         return found | self._run("Energy", measured)
 
     def _simulated(self, form: str) -> Simulated:

@@ -24,7 +24,7 @@ from .rivals.array import RivalArray
 from .rivals.catalogue import GROUP, RIVALS
 from .rivals.mx_dot import MX_BLOCK
 from .ungated import ungated
-from .units import CONFIGS, FAMILIES, alike, best, one_step
+from .units import CONFIGS, FAMILIES, alike, best
 from .utilization import policy_of
 
 __all__ = ["K", "Simulated", "beside_rivals", "own_point", "rival_point", "rivals_of", "simulated", "streams"]
@@ -39,10 +39,14 @@ _LANES = 16
 
 _ALWAYS = {
     16: ("sq-dense", "paper"),
-    32: ("lean", "fine", "both", "sq-sq", "lean-offset", "fine-offset"),
+    32: ("lean", "fine", "both", "sq-sq", "sq-int8", "lean-offset", "fine-offset"),
     64: ("lean", "fine"),
 }
 """Other SQ families, by lanes. Their banks have as many outliers as they may: most of them gate nothing."""
+
+
+_BESIDE = (("sq", 16), ("lean", 32), ("lean", 64), ("lean-offset", 32), ("sq-int8", 32))
+"""Elements whose rivals are simulated: all lanes, and all kinds of group scales."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,7 @@ def simulated() -> list[Simulated]:
         for family in families:
             config, title = CONFIGS[family](lanes), FAMILIES[family].title
             found.append(own_point(config, _name(family, lanes), title, policy="largest"))
-    beside = [
-        CONFIGS["sq"](_LANES),
-        *(one_step(2, lanes) for lanes in (32, 64)),
-        one_step(2, 32, offset=True),
-    ]
+    beside = [CONFIGS[family](lanes) for family, lanes in _BESIDE]
     rivals = {rival.name: rival for config in beside for rival in _rivals(config)}
     return [*found, *rivals.values()]
 

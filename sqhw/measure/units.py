@@ -261,7 +261,10 @@ _WITH_OFFSET = ("lean-offset", "fine-offset", *_int4(_OFFSET))
 _ARRAY = (8, 8)
 
 MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
-    (32, _ARRAY): ("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", *_MX, "sq-sq", *_WITH_OFFSET),
+    (32, _ARRAY): (
+        *("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", *_MX),
+        *("sq-sq", *_WITH_OFFSET, "sq-int8", *_int4()),
+    ),
     (16, _ARRAY): (
         *("sq", "sq-int8", "sq-dense", *_int4(), *_COMPARED, "fp16"),
         *("paper", "w6a6", "w6a6-pairs"),

@@ -69,7 +69,8 @@ def report(tmp_path, monkeypatch):
         begin=no_progress,
         command="test",
         accuracy=[accuracy, tmp_path / "none.json"],
-        committed=(tmp_path / "none.json", tmp_path / "none.json"),
+        area=tmp_path / "none.json",
+        energy=tmp_path / "none.json",
         cache=tmp_path,
     )
 
@@ -206,7 +207,8 @@ def committed_reports(folder, made_from=None, **changed):
         shape = (8, 8) if record["size"] == "8x8" else None
         record["made_from"] = made_from or committed.made_from(unit(record["family"], 32, shape))
     tools = {"tools": {tool: package_version(tool) for tool in committed.TOOLS}}
-    area = tools | {"libraries": {"area": {"title": "cells"}}, "units": units} | changed
+    libraries = {"area": {"title": "cells"}, "clock": {"title": "timed"}}
+    area = tools | {"libraries": libraries, "units": units} | changed
     energy = tools | {"units": [ENERGY | {"made_from": units[0]["made_from"]}, {"name": "lean_32"}]}
     for name, report in (("area", area), ("energy", energy)):
         (folder / name).write_text(json.dumps(report))
@@ -217,21 +219,38 @@ ENERGY = {"name": "w4a8_32", "switching_per_mac": 1.0}
 
 
 def test_rivals_of_committed_reports(tmp_path):
-    found = committed.rivals(32, (8, 8), "cells", committed_reports(tmp_path))
-    made_from = committed.made_from(unit("w4a8", 32, None))
-    assert found == {
-        "w4a8": committed.Known(1000, 250, 6.0, ENERGY | {"made_from": made_from}),
-        "w8a8": committed.Known(2000, 500, None, None),
+    area, energy = committed_reports(tmp_path)
+    assert committed.areas(32, (8, 8), "cells", area) == {
+        "w4a8": committed.Known(1000, 250),
+        "w8a8": committed.Known(2000, 500),
     }
-    assert committed.rivals(16, (8, 8), "cells", committed_reports(tmp_path)) == {}
+    assert committed.areas(16, (8, 8), "cells", area) == {}
+    assert committed.clocks(32, "timed", area) == {"w4a8": 6.0}
+    assert committed.clocks(32, "cells", area) == committed.clocks(16, "timed", area) == {}
+    switched = ENERGY | {"made_from": committed.made_from(unit("w4a8", 32, None))}
+    assert committed.energies(32, energy) == {"w4a8": switched}
+    assert committed.energies(16, energy) == {}
+    for missing in (
+        committed.areas(32, (8, 8), "cells", tmp_path / "none"),
+        committed.clocks(32, "timed", tmp_path / "none"),
+        committed.energies(32, tmp_path / "none"),
+    ):
+        assert missing == {}
 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"made_from": "other code"}, {"tools": {}}, {"libraries": {"area": {"title": "other cells"}}}],
+    [
+        {"made_from": "other code"},
+        {"tools": {}},
+        {"libraries": {"area": {"title": "other cells"}, "clock": {}}},
+    ],
 )
 def test_reports_of_other_code_or_cells_say_nothing(tmp_path, changed):
-    assert committed.rivals(32, (8, 8), "cells", committed_reports(tmp_path, **changed)) == {}
+    area, energy = committed_reports(tmp_path, **changed)
+    assert committed.areas(32, (8, 8), "cells", area) == {}
+    if "made_from" in changed:
+        assert committed.clocks(32, "timed", area) == committed.energies(32, energy) == {}
 
 
 def test_a_rival_is_made_from_its_own_files():
