@@ -29,7 +29,8 @@ from sw_reference.quantize import quantize_dense, quantize_sq
 __all__ = ["COMMAND", "FOLDER", "renew"]
 
 FOLDER = Path(__file__).parents[1] / "verilog"
-_PE = "default"
+_PES = {"default": "vectors", "lean": "vectors/lean"}
+"""Processing elements, and the folder of each one's vectors."""
 _ENGINE = "tiny"
 _SITES = 4
 _EACH = 8
@@ -40,12 +41,19 @@ _ROWS = 11
 
 def renew(folder: Path) -> list[Path]:
     """Writes all generated files into `folder`; returns their paths."""
-    config, engine = PRESETS[_PE], engine_preset(_ENGINE)
-    pe = emit(config, module_name(config, _PE))
-    write([pe, emit(engine, module_name(engine, _ENGINE))], folder)
-    texts = _vectors(config) | {"dut.vh": f"`define DUT {pe.name}\n"} | _engine_vectors(engine)
+    engine = engine_preset(_ENGINE)
+    designs = [emit(engine, module_name(engine, _ENGINE))]
+    texts = {f"vectors/{name}": text for name, text in _engine_vectors(engine).items()}
+    for preset, vectors in _PES.items():
+        pe = emit(PRESETS[preset], module_name(PRESETS[preset], preset))
+        designs.append(pe)
+        own = {"dut.vh": f'`define DUT {pe.name}\n`define VECTORS "{vectors}/"\n'}
+        own |= _vectors(PRESETS[preset])
+        texts |= {f"{vectors}/{name}": text for name, text in own.items()}
+    write(designs, folder)
     for name, text in texts.items():
-        write_text(folder / "vectors" / name, text)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(folder / name, text)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

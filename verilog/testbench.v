@@ -1,11 +1,19 @@
-// Plays vectors/ to the processing element and compares every result with the golden model's.
+// Plays vectors/, or with LEAN defined vectors/lean/, to the processing element and compares every result with the golden model's.
 //
 // Each source offers its next word with probability 3/4, and the result is taken with probability
 // 1/2, so that every handshake is exercised. Plain Verilog-2001; `make` runs it under Icarus.
+`ifdef LEAN
+`include "vectors/lean/dut.vh"
+`else
 `include "vectors/dut.vh"
+`endif
 
 module testbench;
+`ifdef LEAN
+  `include "vectors/lean/sizes.vh"
+`else
   `include "vectors/sizes.vh"
+`endif
 
   reg aclk = 0, aresetn = 0;
   always #5 aclk = ~aclk;
@@ -43,10 +51,10 @@ module testbench;
   );
 
   initial begin
-    $readmemh("vectors/sq.hex", sq);
-    $readmemh("vectors/dense.hex", dense);
-    $readmemh("vectors/scale.hex", scale);
-    $readmemh("vectors/y.hex", y);
+    $readmemh({`VECTORS, "sq.hex"}, sq);
+    $readmemh({`VECTORS, "dense.hex"}, dense);
+    $readmemh({`VECTORS, "scale.hex"}, scale);
+    $readmemh({`VECTORS, "y.hex"}, y);
     repeat (3) @(negedge aclk);
     aresetn = 1;
   end

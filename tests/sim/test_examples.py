@@ -55,7 +55,7 @@ def test_readme_lists_the_fields():
 
 
 @needs_icarus
-@pytest.mark.parametrize("target", ["pe", "engine"])
+@pytest.mark.parametrize("target", ["pe", "lean", "engine"])
 def test_testbench_compares_results(copy, target):
     code, shown = simulate(copy, target)
     assert code == 0, shown

@@ -1,1 +1,2 @@
 `define DUT sq_pe_default
+`define VECTORS "vectors/"

@@ -1,0 +1,2 @@
+`define DUT sq_pe_lean
+`define VECTORS "vectors/lean/"
