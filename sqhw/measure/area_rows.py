@@ -86,15 +86,27 @@ def clock_rows(report: Record) -> Rows:
 
 
 def clock_ratio_rows(report: Record) -> Rows:
-    """Gates of SQ arrays in units of each rival's, both mapped to reach the same period."""
-    found = {(r["unit"], r["to"], r["period"]): f"{r['gates']:.3f}" for r in report["reach_ratios"]}
-    titles = {u["name"]: u["title"] for u in report["units"]}
-    lanes = {u["name"]: str(u["lanes"]) for u in report["units"]}
-    rivals = list(dict.fromkeys(titles[to] for _, to, _ in found))
-    named = {(name, titles[to], period): text for (name, to, period), text in found.items()}
+    """Gates of SQ arrays in units of each rival's, in the cells of the clocks: both the smallest netlist, and
+    both mapped to reach the same period."""
+    units = {u["name"]: u for u in report["units"]}
+    found = {(r["unit"], r["to"], f"{r['period']:g} ns"): r["gates"] for r in report["reach_ratios"]}
+    least = {name: u["clock"][0]["gates"] for name, u in units.items() if "clock" in u}
+    pairs = {(name, to) for name, to, _ in found}
+    found = {(name, to, "any"): least[name] / least[to] for name, to in pairs} | found
+    rivals = list(dict.fromkeys(units[r["to"]]["title"] for r in report["reach_ratios"]))
+    named = {
+        (name, units[to]["title"], period): f"{value:.3f}" for (name, to, period), value in found.items()
+    }
+    periods = ["any", *dict.fromkeys(f"{r['period']:g} ns" for r in report["reach_ratios"])]
     lines = [
-        [titles[name], lanes[name], f"{period:g} ns", *(named.get((name, to, period), "") for to in rivals)]
-        for name, period in dict.fromkeys((name, period) for name, _, period in found)
+        [
+            units[name]["title"],
+            str(units[name]["lanes"]),
+            period,
+            *(named.get((name, to, period), "") for to in rivals),
+        ]
+        for name in dict.fromkeys(r["unit"] for r in report["reach_ratios"])
+        for period in periods
     ]
     return ["gates of", "lanes", "period", *(f"/ {to}" for to in rivals)], lines
 
