@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ..measure import layout as layouts
 from ..measure import notebooks as all_notebooks
 from ..measure import pages as all_pages
 from ..measure import zigzag as cores
-from ..measure.committed import AREA, ENERGY
+from ..measure.committed import AREA, ENERGY, RESULTS, required
 from ..measure.rival_beats import DRIVEN
 from ..options import options, selected
 from ..presets import ARRAYS, PRESETS
@@ -152,7 +151,8 @@ def layout(names: tuple[str, ...], picture: Path | None, workers: int, output: P
 @click.option(
     "--accuracy",
     type=click.Path(dir_okay=False, path_type=Path),
-    default="docs/results/accuracy.json",
+    default=RESULTS / "accuracy.json",
+    show_default="docs/results/accuracy.json of the checkout",
     help="Accuracy report whose perplexities are joined, where there is one.",
 )
 @report_option("explore")
@@ -195,7 +195,7 @@ def hwcomponents(output: Path) -> Outcome:
 
     They are those of the committed reports.
     """
-    area, energy = (json.loads(path.read_text()) for path in (AREA, ENERGY))
+    area, energy = map(required, (AREA, ENERGY))
     write_text(output, elements.components(area, energy))
     return Outcome(str(output), lambda: say(output))
 

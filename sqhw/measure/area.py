@@ -15,16 +15,15 @@ from ..tools.timing import opensta
 from ..tools.tools import ToolError, package_version
 from .area_numbers import bits, decode, ratios, reach, reach_ratios
 from .area_page import tables
-from .committed import TOOLS, standing
+from .committed import AREA, TOOLS, standing
 from .goals import verdicts
 from .serving import hardware
 from .survey import DECODERS, Survey
 from .tables import Begin, Record
 from .units import Unit, unit, units
 
-__all__ = ["COMMITTED", "COMMON", "PERIODS", "TIMED", "measure", "tables", "timed_units"]
+__all__ = ["COMMON", "PERIODS", "TIMED", "measure", "tables", "timed_units"]
 
-COMMITTED = Path("docs/results/area.json")
 
 PERIODS = (5.0, 5.5, 6.0, 6.5, 7.0, 8.0)
 """Nanoseconds at which areas are reported."""
@@ -61,7 +60,7 @@ def measure(
     finished: bool = False,
     anew: bool = False,
     note: str = "",
-    former: Path = COMMITTED,
+    former: Path = AREA,
     cache: Path = CACHE,
 ) -> dict[str, Any]:
     """Measures what neither the former report nor the cache has; returns the report.

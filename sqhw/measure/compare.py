@@ -115,7 +115,10 @@ def compare(
         "clock_library": timed.name if clocks else None,
         "energy": {"library": _TIMED, "volt": VOLT, "mhz": MHZ},
         "rows": sorted(records, key=lambda record: record["um2_per_mac"]),
-        "notes": _notes(library, timed, hint, records[0], config),
+        "notes": [
+            *_notes(library, timed, hint),
+            *_lacking((area, energy, *accuracy), records[0], config),
+        ],
     }
 
 
@@ -256,7 +259,7 @@ def _losses(name: str, config: PEConfig, studied: Sequence[Record]) -> Record:
     }
 
 
-def _notes(library: Library, timed: Library, hint: str | None, own: Record, config: PEConfig) -> list[str]:
+def _notes(library: Library, timed: Library, hint: str | None) -> list[str]:
     notes = [
         f"um2, GE: area in {library.title}, and in its NAND2. own/it: this point's area over the product's.",
         f"MHz: of one element, without wires, in {timed.title}.",
@@ -266,6 +269,13 @@ def _notes(library: Library, timed: Library, hint: str | None, own: Record, conf
     ]
     if hint:
         notes.append(f"No clock: {hint}")
-    if own["perplexity_percent"] is None:
-        notes.append(f"The study lacks this product: {how_to_measure(config)} measures it.")
     return notes
+
+
+def _lacking(reports: Sequence[Path], own: Record, config: PEConfig) -> list[str]:
+    missing = [str(path) for path in reports if not path.exists()]
+    if missing:
+        return [f"Not there, so nothing is joined from it: {', '.join(missing)}. A checkout has it."]
+    if own["perplexity_percent"] is None:
+        return [f"The study lacks this product: {how_to_measure(config)} measures it."]
+    return []

@@ -12,11 +12,12 @@ from sw_reference.accuracy.scheme import Scheme
 from sw_reference.notation import format_text
 
 from ..config import PEConfig
+from .committed import RESULTS
 from .tables import Record
 
 __all__ = ["ACCURACY", "how_to_measure", "imported_loss", "loss", "losses", "own_formats"]
 
-ACCURACY = (Path("docs/results/accuracy.json"), Path("docs/results/imported.json"))
+ACCURACY = (RESULTS / "accuracy.json", RESULTS / "imported.json")
 """Studies whose perplexities are joined, where there are any."""
 
 _CHOICES = ("selection", "scale", "compensate")

@@ -4,7 +4,6 @@
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +18,9 @@ from sqhw.measure.imported_page import BOTH
 from sqhw.measure.units import CONFIGS, one_step, unit
 from sqhw.presets import preset
 from sqhw.tools.targets import GENERIC
-from sqhw.tools.tools import package_version
+from sqhw.tools.tools import ToolError, package_version
 from sw_reference.activations import load_activations
 
-ROOT = Path(__file__).parents[2]
 OF_STUDY = ("lean", "fine", "both", "lean-offset", "fine-offset")
 PERIODS = {"own_4_pe": 4.0, "w4a4_4_pe": 5.0, "w4a4_pairs_4_pe": 8.0}
 ROW = {
@@ -116,8 +114,23 @@ def test_clock_and_energy_are_of_the_form_whose_area_counts(report, tmp_path):
 def test_without_a_clock_a_note_says_why():
     hint = module._clock_hint(GENERIC)
     assert hint.startswith("Generic gates has no delays")
-    own = {"perplexity_percent": 1.0}
-    assert f"No clock: {hint}" in module._notes(GENERIC, GENERIC, hint, own, preset("tiny"))
+    assert f"No clock: {hint}" in module._notes(GENERIC, GENERIC, hint)
+
+
+def test_committed_reports_are_found_from_anywhere(tmp_path, monkeypatch):
+    """Those of the checkout; what is missing is named, and not taken for a study without the product."""
+    monkeypatch.chdir(tmp_path)
+    reports = (committed.AREA, committed.ENERGY, *ACCURACY)
+    unknown, tiny = {"perplexity_percent": None}, preset("tiny")
+    assert all(committed.required(path)["command"] for path in reports)
+    assert module._lacking(reports, {"perplexity_percent": 1.0}, tiny) == []
+    assert module._lacking(reports, unknown, tiny)[0].startswith("The study lacks this product: `sqhw ")
+    none = tmp_path / "none.json"
+    lacking = f"Not there, so nothing is joined from it: {none}. A checkout has it."
+    assert module._lacking([*reports, none], unknown, tiny) == [lacking]
+    message = f"{none} is needed, but it is not there: it comes with a checkout of the project"
+    with pytest.raises(ToolError, match=f"^{re.escape(message)}$"):
+        committed.required(none)
 
 
 def test_losses_are_of_the_same_numbers():
@@ -142,7 +155,7 @@ def test_losses_are_of_the_same_numbers():
 
 def test_losses_are_of_the_same_product():
     """Of the committed studies: weights with outliers never lend their name to codes of a checkpoint."""
-    rows = losses([ROOT / path for path in ACCURACY])
+    rows = losses(ACCURACY)
     by_scheme = {row["scheme"]: row["delta_percent"] for row in rows}
     lean, fine = (by_scheme[f"imported, A {n}/32 e3m2s index"] for n in (2, 4))
     found = {name: own_formats(config(32)) for name, config in CONFIGS.items() if name in OF_STUDY}
@@ -164,7 +177,7 @@ def test_how_to_measure_what_the_study_lacks():
         '`sqhw measure accuracy --activations "3/32 e3m2s index" --weights "int4 g32 linear8"`'
     )
     assert how_to_measure(one_step(3, 32, offset=True)).endswith('--weights "import"`')
-    notes = module._notes(GENERIC, GENERIC, None, {"perplexity_percent": None}, config)
+    notes = module._lacking((), {"perplexity_percent": None}, config)
     assert notes[-1] == f"The study lacks this product: {how_to_measure(config)} measures it."
 
 
