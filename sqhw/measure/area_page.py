@@ -174,13 +174,14 @@ outliers than outlier lanes takes one more cycle for each further set; no other 
 
 _SERVING = """\
 One [encoder](../encoder.md) serves an array, whatever its rows: a block of activations is loaded once and
-stays. A [DMA](../engine.md) has two masters that read and one that writes: those of the engine `lean`. The
-array is that of *lean*, 32 lanes, 8 x 8. Memories are not counted, as buffers are not: an encoder has two. A
-master's queue is left out whole, with its counters and the register of a word. Clocks are those of
-the smallest netlist, whose area this is, and of one with buffers and chosen drive strengths, which takes some
-3 % more. Either is slower than the array's own: an encoder keeps up with its words per cycle, but it sets the
-clock. The engine `lean` has words of 512 bits; an encoder for them, of 32 elements per cycle, is not
-measured."""
+stays. A [DMA](../engine.md) has two masters that read and one that writes: those of the engine `lean`.
+The array is that of *lean*, 32 lanes, 8 x 8. Memories are not counted, as buffers are not: an encoder has
+two. The rest of an engine, its loader, unpacking, sequencer, registers and output stages, is in no table
+of this page. A master's queue is left out whole, with its counters and the register of a word. Clocks are
+those of the smallest netlist, whose area this is, and of one with buffers and chosen drive strengths,
+which takes some 3 % more. Either is slower than the array's own: an encoder keeps up with its words per
+cycle, but it sets the clock. The engine `lean` has words of 512 bits; an encoder for them, of 32 elements
+per cycle, is not measured."""
 
 _BITS = """\
 Per multiplication, scales and masks included, results not. An array of R x C reuses each row operand C
