@@ -240,6 +240,8 @@ def sum_rows(report: Record) -> Rows:
 _SERVING = {
     "encoder_lean_8_pe": "encoder, preset lean",
     "encoder_fine_8_pe": "encoder, preset fine",
+    "encoder_lean_bf16_8_pe": "encoder, preset lean, of BF16",
+    "encoder_lean_float32_4_pe": "encoder, preset lean, of float32",
     "dma_reader_32_pe": "DMA, a master that reads",
     "dma_writer_32_pe": "DMA, the master that writes",
 }

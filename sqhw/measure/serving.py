@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ __all__ = ["ARRAY", "hardware", "serving"]
 ARRAY = ("lean", 32, (8, 8))
 """The array that they serve, as units have it, and the engine whose words a DMA moves."""
 
+_LEAN = ENCODERS["lean"]
+_ENCODERS = {
+    **ENCODERS,
+    "lean-bf16": replace(_LEAN, input="bf16"),
+    "lean-float32": replace(_LEAN, input="float32", elements=_LEAN.elements // 2),
+}
+"""Those of other rows keep up with the same stream."""
+
 _RECIPES = ("small", "sized")
 """By which encoders are mapped for a clock."""
 
@@ -34,10 +43,10 @@ _MASTER = (_DMA.engine.axi_bits, _DMA.address_bits, _DMA.burst)
 
 
 def hardware() -> list[Unit]:
-    """All of it. Lanes are elements of FP16 per cycle."""
+    """All of it. Lanes are elements per cycle, those of a DMA FP16."""
     encoders = [
         Unit(f"encoder-{name}", config.elements, None, partial(EncoderCore, config))
-        for name, config in ENCODERS.items()
+        for name, config in _ENCODERS.items()
     ]
     elements = _MASTER[0] // 16
     reader = Unit("dma-reader", elements, None, partial(BurstReader, *_MASTER))
@@ -65,8 +74,11 @@ def serving(unit: Unit, library: Library, clocked: Library | None, *, cache: Pat
     ToolError
         If a tool is missing or fails.
     """
-    record: dict[str, Any] = {"name": unit.name, "bits": 16 * unit.lanes}
-    encoder = ENCODERS.get(unit.family.removeprefix("encoder-"))
+    encoder = _ENCODERS.get(unit.family.removeprefix("encoder-"))
+    record: dict[str, Any] = {
+        "name": unit.name,
+        "bits": (encoder.floats.bits if encoder else 16) * unit.lanes,
+    }
     if encoder:
         cells = cost(unit, library, cache=cache).cells
     else:
