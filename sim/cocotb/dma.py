@@ -224,7 +224,7 @@ async def faults(dut: Any) -> None:
     assert await system.read("ERRORS") == MAP["ERRORS"].pack(dimensions=1)
     await system.write("ERRORS", 0xFFFFFFFF)
     compared += await system.run(job())
-    # A start while the memory owes answers for Y: that job gets no transfers, and TIMEOUT ends it.
+    # A start while the memory owes answers for Y: that job's results are dropped; here TIMEOUT ends it.
     system.y.b_channel.pause = True
     await system.describe(job(), X_AT, W_AT, Y_AT)
     await system.start(job())

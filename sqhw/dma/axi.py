@@ -92,7 +92,7 @@ class AXIDMAEngine(wiring.Component):
             connect(m, reader.o, stream)
             self._read(m, name, reader)
         m.submodules.y_writer = writer = BurstWriter(*shape)
-        # A job that got no transfers ends like any other: its last word goes nowhere.
+        # A job that began too early ends like any other: its words go nowhere.
         m.d.comb += [
             writer.i.p.eq(engine.y.p),
             writer.i.valid.eq(engine.y.valid),

@@ -34,7 +34,7 @@ DMA_REGISTERS: tuple[Register, ...] = (
             Field("y_response", 1, "The memory answered a write of Y with an error."),
             Field("overflow", 1, "The packet of Y is longer than its room. What is beyond was dropped."),
             Field("alignment", 1, "An address or a size is no multiple of a word. Lower bits counted as 0."),
-            Field("busy", 1, "A job began before `finished` of the one before: it gets no transfers."),
+            Field("busy", 1, "A job began before `finished` of the one before: its results are dropped."),
         ),
     ),
     Register(
