@@ -32,12 +32,14 @@ SUBJECTS = {
     "encoder": "encoder",
     "reader": "DMA, its reader",
     "writer": "DMA, its writer",
+    "dma-engine": "engine with DMA: its masters and loaders",
 }
 _JOBS = "{words:,} words of jobs, {garbage:,} of garbage, {accesses:,} accesses, {resets:,} resets"
 SENT = {
     "processing element": "{beats:,} beats, {flagged:,} results flagged",
     "engine": _JOBS,
     "one-step engine": _JOBS,
+    "engine of rows": _JOBS,
     "encoder": "{words:,} words of rows, {flagged:,} banks flagged",
     "DMA": "{words:,} words moved, {bad:,} bad responses, {vain:,} starts in vain, {resets:,} resets",
     "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",

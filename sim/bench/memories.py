@@ -6,14 +6,25 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from sim.bench.program import Bench
 from sim.report import Failure
 from sqhw.dma.bursts import PAGE_BYTES
 
-__all__ = ["Bursts", "ReadMemory", "WriteMemory"]
+__all__ = ["Bursts", "Ports", "ReadMemory", "WriteMemory"]
 
 OKAY = 0
+
+
+class Ports(Protocol):
+    """Ports by name."""
+
+    def set(self, name: str, value: int, /) -> None:
+        """Sets an input."""
+
+    def get(self, name: str, /) -> int:
+        """What an output shows."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,7 @@ class ReadMemory:
     _ready: bool = False
     _sent: bool = False
 
-    def before(self, bench: Bench, rng: random.Random) -> None:
+    def before(self, bench: Ports, rng: random.Random) -> None:
         self._ready = rng.random() >= self.pauses[0]
         self._sent = bool(self._due) and rng.random() >= self.pauses[1]
         bench.set("ar__ready", self._ready)
@@ -83,7 +94,7 @@ class ReadMemory:
             self.bad += response != OKAY
             bench.set("r__payload", data | response << self.shape.data_bits)
 
-    def after(self, bench: Bench) -> None:
+    def after(self, bench: Ports) -> None:
         if self._sent and not bench.get("r__ready"):
             raise Failure("There is no room for a word that was asked for")
         if self._ready and bench.get("ar__valid"):
@@ -121,7 +132,7 @@ class WriteMemory:
     _ready: tuple[bool, bool] = (False, False)
     _answers: bool = False
 
-    def before(self, bench: Bench, rng: random.Random) -> None:
+    def before(self, bench: Ports, rng: random.Random) -> None:
         self._ready = rng.random() >= self.pauses[0], rng.random() >= self.pauses[1]
         self._answers = self._unanswered > 0 and rng.random() >= self.pauses[2]
         for name, ready in zip(("aw__ready", "w__ready"), self._ready, strict=True):
@@ -132,7 +143,7 @@ class WriteMemory:
             self.bad += response != OKAY
             bench.set("b__payload", response)
 
-    def after(self, bench: Bench) -> None:
+    def after(self, bench: Ports) -> None:
         self._unanswered -= self._answers
         if self._ready[0] and bench.get("aw__valid"):
             burst = self.shape.read(bench.get("aw__payload"))

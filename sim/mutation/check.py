@@ -36,6 +36,7 @@ COUNTS = {
     "encoder": 160,
     "reader": 100,
     "writer": 100,
+    "dma-engine": 100,
 }
 REQUIRED = 0.99
 """Of the mutants that are not proven equivalent, this share must be killed."""
@@ -86,6 +87,7 @@ def campaign(
         seed,
         folder,
         bits=MUTANT_BITS,
+        within=subject.within,
         without=subject.without,
         beyond=subject.beyond,
     )

@@ -8,7 +8,7 @@ from functools import partial
 
 from sim.bench.program import Bench, Channel, Port, Program
 from sim.bench.replay import Recording
-from sim.mutation import array, dma, encoder, engine, pe
+from sim.mutation import array, dma, dma_engine, encoder, engine, pe
 from sim.mutation.invariants import Clause, Term
 from sim.traffic import small_units
 from sqhw.emit import Design, emit
@@ -31,6 +31,8 @@ class Subject:
         Streams that leave it.
     stimulate : callable
         Drives it (a bench, a seed, an effort), compares every result with the golden model, returns how many.
+    within : str
+        Cells that have faults, as Yosys selects them; all if empty.
     without : str
         A pattern of places that have no faults; none if empty.
     beyond : str
@@ -50,6 +52,7 @@ class Subject:
     stimulate: Callable[[Bench, int, int], int]
     reset: tuple[str, int]
     effort: int
+    within: str = ""
     without: str = ""
     beyond: str = ""
     pipeline: bool = False
@@ -133,8 +136,8 @@ ENGINE = Subject(
     engine.stimulate_engine,
     ("aresetn", 0),
     400,
-    r"array|lanes",
-    engine.COUNTED_OUT,
+    without=r"array|lanes",
+    beyond=engine.COUNTED_OUT,
     invariants=engine.INVARIANTS,
 )
 ENCODER = Subject(
@@ -167,7 +170,19 @@ WRITER = Subject(
     800,
     beyond=dma.COUNTED_OUT,
 )
+DMA_ENGINE = Subject(
+    "dma-engine",
+    dma_engine.dma_engine_design,
+    "aclk",
+    dma_engine.SINKS,
+    dma_engine.stimulate_dma_engine,
+    ("aresetn", 0),
+    300,
+    within=dma_engine.WITHIN,
+    beyond=dma_engine.NO_REST,
+    invariants=dma_engine.INVARIANTS,
+)
 DESIGNS = {
     subject.name: subject
-    for subject in (PE, ONE_STEP, TWO_SIDED, OFFSET, FINE, ARRAY, ENGINE, ENCODER, READER, WRITER)
+    for subject in (PE, ONE_STEP, TWO_SIDED, OFFSET, FINE, ARRAY, ENGINE, ENCODER, READER, WRITER, DMA_ENGINE)
 }

@@ -56,7 +56,15 @@ def component_design(component: wiring.Component) -> Design:
 
 
 def mutate(
-    design: Design, count: int, seed: int, folder: Path, *, bits: int, without: str = "", beyond: str = ""
+    design: Design,
+    count: int,
+    seed: int,
+    folder: Path,
+    *,
+    bits: int,
+    within: str = "",
+    without: str = "",
+    beyond: str = "",
 ) -> tuple[Design, list[Mutant]]:
     """Returns the design with an input ``mutant`` (0: none of them), and the mutants by number from 1 on.
 
@@ -64,6 +72,8 @@ def mutate(
 
     Parameters
     ----------
+    within
+        Cells that have faults, as Yosys selects them; all if empty.
     without
         A pattern: faults at places that it matches are left out, if it is not empty.
     beyond
@@ -78,7 +88,7 @@ def mutate(
     prepare = (
         f"read_verilog design.v\nprep -nordff -flatten -top {design.name}\nopt -full\nopt_clean -purge\n"
     )
-    listing = f"mutate -list {3 * count if without else count} -seed {seed} -o list.ys\n"
+    listing = f"mutate -list {3 * count if without else count} -seed {seed} -o list.ys {within}\n"
     write_text(folder / "prepare.ys", f"{prepare}write_rtlil flat.il\n{listing}")
     _yosys(folder, "prepare")
     mutants: list[Mutant] = []

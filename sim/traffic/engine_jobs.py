@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ def starting(m: int, n: int, k: int, output: int) -> Iterator[tuple[str, int]]:
     yield from zip(("M", "N", "K", "OUTPUT", "CONTROL"), (m, n, k, int(output), START), strict=True)
 
 
-def found(address: int) -> Register | None:
+def found(address: int, registers: Sequence[Register] = REGISTERS) -> Register | None:
     """The register at an address, if there is one."""
-    return next((entry for entry in REGISTERS if entry.offset == address), None)
+    return next((entry for entry in registers if entry.offset == address), None)
 
 
 @dataclass(frozen=True)
