@@ -63,7 +63,7 @@ def summary(report: Record) -> list[str]:
     return [
         *found,
         f"at {at['mhz']:g} MHz and {at['gigabytes_per_second']:g} GB/s of weights: "
-        f"{at['tokens_per_second']:.0f} tokens per second",
+        f"{at['tokens_per_second']:.0f} tokens per second, the host's work not counted",
     ]
 
 
