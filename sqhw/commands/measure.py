@@ -126,16 +126,24 @@ def _several(name: str, default: tuple[Any, ...], text: str) -> Callable[[Any], 
     default=list(layouts.SUBJECTS),
     help="What is placed and routed.",
 )
-@click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="PNG of the first two.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PNG of four of them; needs their layouts.",
+)
 @jobs_option
 @report_option("layout")
 def layout(names: tuple[str, ...], picture: Path | None, workers: int, output: Path) -> Outcome:
     """Place and route processing elements in OSU018 cells, beside rivals: minutes each.
 
-    It needs Debian's qflow, graywolf, qrouter, tcsh and opensta. What was placed is kept.
+    It needs Debian's qflow, graywolf, qrouter, tcsh and opensta. What was placed is kept, and a unit whose
+    netlist is in the report at OUTPUT is not placed again.
     """
+    known = json.loads(output.read_text()) if output.exists() else None
     with progress() as begin:
-        report = layouts.measure(names, workers=workers, begin=begin, command=command_line(), draw=picture)
+        report = layouts.measure(
+            names, workers=workers, begin=begin, command=command_line(), known=known, draw=picture
+        )
     return outcome(report, layouts.tables(report), output)
 
 

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .figures import ACCENT, GREY, INK, pyplot
-from .tables import Columns, Record, Rows, Table, made_by, markdown, rows
+from .tables import Columns, Record, Rows, Table, made_by, markdown, only, rows
 
-__all__ = ["page", "picture", "tables"]
+__all__ = ["cell_sizes", "page", "picture", "tables"]
 
 _COLUMNS: Columns = {
     "unit": "{title}",
     "lanes": "{lanes}",
     "cells": "{cells:,}",
     "core (mm2)": "{core_mm2:.4f}",
+    "filled": lambda unit: f"{100 * _filled(unit):.0f} %",
     "um2 per MAC": "{um2_per_mac:,}",
     "wire (mm)": "{wire_mm:.1f}",
     "nets that failed": "{failed_nets}",
@@ -26,41 +27,98 @@ _KINDS = {"registers": ("DFF", INK), "full adders": ("FAX", ACCENT), "other gate
 """What is drawn alike: the beginning of the cells' names, and a colour."""
 
 
+_RATIOS: Columns = {
+    "unit": "{title}",
+    "lanes": "{lanes}",
+    "cells' area": "{cells_mm2:.3f}",
+    "core": "{core_mm2:.3f}",
+    "wire": "{wire_mm:.3f}",
+    "MHz without wires": "{mhz_without_wires:.3f}",
+    "MHz after routing": "{mhz:.3f}",
+}
+_MEASURED = ("cells_mm2", "core_mm2", "wire_mm", "mhz_without_wires", "mhz")
+
+
+def _filled(unit: Record) -> float:
+    """The share of the core that cells cover."""
+    return float(unit["cells_mm2"] / unit["core_mm2"])
+
+
 def unit_rows(report: Record) -> Rows:
     """Every unit that was placed and routed."""
     return rows(report["units"], _COLUMNS)
 
 
+def ratios(report: Record) -> list[Record]:
+    """Every other unit in units of INT4 x INT8 of as many lanes, where that was placed."""
+    bases = {unit["lanes"]: unit for unit in report["units"] if unit["name"].startswith("w4a8")}
+    return [
+        {"title": unit["title"], "lanes": unit["lanes"]} | {key: unit[key] / base[key] for key in _MEASURED}
+        for unit in report["units"]
+        if (base := bases.get(unit["lanes"], unit)) is not unit
+    ]
+
+
 def tables(report: Record) -> list[Table]:
     """What a terminal shows."""
-    return [("Layout", *unit_rows(report))]
+    return [("Layout", *only(unit_rows(report), _SHOWN)), (_TO, *rows(ratios(report), _RATIOS))]
 
 
 def page(report: Record) -> str:
     """The report as a page of docs/results."""
     lines = ["# Layout", "", f"{made_by(report)}.", "", _METHOD.format(**report), ""]
-    return "\n".join([*lines, *markdown(*unit_rows(report)), "", _PICTURE]) + "\n"
+    lines += [*markdown(*unit_rows(report)), "", _FILLED, "", f"## {_TO}", ""]
+    lines += [*markdown(*rows(ratios(report), _RATIOS)), "", _said(report), ""]
+    return "\n".join([*lines, "## Placed cells", "", _PICTURE]) + "\n"
 
 
-def picture(units: Sequence[tuple[str, Record]], lef: str, path: Path) -> Path:
-    """Draws placed cells of units, by title, to one scale; returns the path."""
-    sizes = {
+def _said(report: Record) -> str:
+    """What layout says that synthesis did not."""
+    units, against = report["units"], ratios(report)
+    lost = [1 - unit["mhz"] / unit["mhz_without_wires"] for unit in units]
+    area = [other["core_mm2"] / other["cells_mm2"] - 1 for other in against]
+    wire = [other["wire_mm"] / other["cells_mm2"] - 1 for other in against]
+    return _SAID.format(
+        lost=_range(lost),
+        area=_range(area),
+        wire=_range(wire),
+        failed=sum(unit["failed_nets"] for unit in units),
+        units=len(units),
+    )
+
+
+def _range(shares: list[float]) -> str:
+    return f"{100 * min(shares, default=0):.0f} to {100 * max(shares, default=0):.0f} %"
+
+
+def cell_sizes(lef: str) -> dict[str, tuple[float, float]]:
+    """Width and height in micrometres of every cell of a LEF file."""
+    return {
         name: (float(width), float(height))
         for name, width, height in re.findall(r"MACRO (\S+).*?SIZE ([\d.]+) BY ([\d.]+)", lef, re.DOTALL)
     }
+
+
+def picture(units: Sequence[tuple[str, Record]], lef: str, path: Path) -> Path:
+    """Draws placed cells of units, by title, to one scale, two in a row; returns the path."""
+    sizes = cell_sizes(lef)
     plot = pyplot()
+    columns = min(2, len(units))
     figure, axes = plot.subplots(
-        1, len(units), figsize=(4.5 * len(units), 4), squeeze=False, layout="constrained"
+        *(-(-len(units) // columns), columns), figsize=(9, 7.5), squeeze=False, layout="constrained"
     )
     largest, tallest = (max(unit[side] for _, unit in units) for side in ("width", "height"))
-    for axis, (title, unit) in zip(axes[0], units, strict=True):
+    for empty in axes.flat[len(units) :]:
+        empty.remove()
+    for axis, (title, unit) in zip(axes.flat[: len(units)], units, strict=True):
         for prefix, colour in _KINDS.values():
             cells = [c for c in unit["cells"] if _prefix(c["kind"]) == prefix]
             boxes = [plot.Rectangle((c["x"], c["y"]), *sizes[c["kind"]]) for c in cells]
             axis.add_collection(
                 plot.matplotlib.collections.PatchCollection(boxes, fc=colour, ec="white", lw=0.1)
             )
-        axis.set(xlim=(0, largest), ylim=(0, tallest), aspect="equal", title=title, xlabel="um")
+        axis.set(xlim=(0, largest), ylim=(0, tallest), aspect="equal", xlabel="um")
+        axis.set_title(title, fontsize=9)
     handles = [plot.Rectangle((0, 0), 1, 1, color=colour) for _, colour in _KINDS.values()]
     figure.legend(handles, _KINDS, loc="outside lower center", ncol=3)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +138,18 @@ register, without wires and with the wires' resistance and capacitance, which ar
 file: to the ground, not between wires. The clock is one net without a tree, and ideal. The core holds cells
 and fillers between them, no pads and no rings. qrouter routes and displaces until no net has failed; its
 last stage, which only makes wires shorter, is left out."""
+
+_TO = "In units of INT4 x INT8 of as many lanes"
+_SHOWN = ("unit", "lanes", "core (mm2)", "wire (mm)", "nets that failed", "MHz after routing")
+_FILLED = "*Filled* is the share of the core that cells cover; fillers cover the rest."
+
+_SAID = """\
+Beside synthesis, layout says:
+
+* Routing takes {lost} of a clock, alike of all units: no path is long that was short without wires.
+* Ratios of cores differ by {area} from ratios of cells' areas: routing asks for no room beside cells.
+* Ratios of wires differ by {wire} from ratios of cells' areas.
+* {failed} nets of {units} units failed."""
 
 _PICTURE = """\
 ![placed cells](../figures/layout.png)"""

@@ -7,10 +7,10 @@ from sqhw.measure.units import FAMILIES
 from sqhw.tools.tools import ToolError
 
 LEF = """MACRO INVX1
-  SIZE 1.6 BY 10.0 ;
+  SIZE 40.0 BY 100.0 ;
 END INVX1
 MACRO DFFPOSX1
-  SIZE 9.6 BY 10.0 ;
+  SIZE 60.0 BY 100.0 ;
 END DFFPOSX1
 """
 FOUND = {
@@ -29,10 +29,26 @@ def no_progress(stage, total=None):
 
 
 @pytest.fixture
-def report(monkeypatch):
+def routed(monkeypatch, tmp_path):
+    """Names of what is placed and routed, while all tools are stand-ins."""
+    found = []
+
+    def placed(design, key, library, cache):
+        found.append(design)
+        return FOUND
+
+    (tmp_path / "cells.lef").write_text(LEF)
     monkeypatch.setattr(layout, "opensta", lambda library: None)
     monkeypatch.setattr(layout.qflow, "routed", lambda: None)
-    monkeypatch.setattr(layout, "_placed", lambda subject, library, cache: FOUND)
+    monkeypatch.setattr(layout.qflow, "CELLS", tmp_path / "cells.lef")
+    monkeypatch.setattr(layout, "_netlist", lambda subject, library, cache: subject.name)
+    monkeypatch.setattr(layout, "_key", lambda design, library: f"digest of {design}")
+    monkeypatch.setattr(layout, "_placed", placed)
+    return found
+
+
+@pytest.fixture
+def report(routed):
     return layout.measure(["sq_16", "w4a8_16"], workers=1, begin=no_progress, command="command")
 
 
@@ -46,8 +62,36 @@ def test_the_report_and_its_page(report):
     assert (sq["name"], rival["name"]) == ("sq_16", "w4a8_16")
     assert (sq["core_mm2"], sq["um2_per_mac"], sq["wire_mm"], sq["cells"]) == (0.02, 1250, 71.3, 2)
     assert (sq["mhz_without_wires"], sq["mhz"], sq["failed_nets"]) == (250, 200, 0)
-    assert "| INT4 x INT8 | 16 | 2 | 0.0200 | 1,250 | 71.3 | 0 | 250 | 200 |" in layout_page.page(report)
-    assert [title for title, *_ in layout_page.tables(report)] == ["Layout"]
+    page = layout_page.page(report)
+    assert "| INT4 x INT8 | 16 | 2 | 0.0200 | 50 % | 1,250 | 71.3 | 0 | 250 | 200 |" in page
+    assert "| SQ x INT4 | 16 | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 |" in page
+    assert next(title for title, *_ in layout_page.tables(report)) == "Layout"
+
+
+def test_a_known_netlist_is_not_routed_again(report, routed):
+    routed.clear()
+    names = ["sq_16", "w4a8_16", "w8a8_16"]
+    again = layout.measure(names, workers=1, begin=no_progress, command="command", known=report)
+    assert routed == ["w8a8_16_pe"]
+    assert again["units"][:2] == report["units"]
+
+
+def test_a_picture_needs_layouts(report, routed, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(
+        layout, "picture", lambda units, lef, path: drawn.append([title for title, _ in units])
+    )
+    routed.clear()
+    layout.measure(
+        ["sq_16", "w4a4_16"],
+        workers=1,
+        begin=no_progress,
+        command="command",
+        known=report,
+        draw=tmp_path / "a.png",
+    )
+    assert sorted(routed) == ["sq_16_pe", "w4a4_16_pe"]
+    assert drawn == [["SQ x INT4, 16 lanes"]]
 
 
 def test_the_picture(tmp_path):
