@@ -18,6 +18,7 @@ from ..tools.synth import flat_netlist
 from ..tools.timing import opensta
 from ..tools.tools import package_version
 from ..tools.verilog import convert
+from .figures import pyplot
 from .layout_page import cell_sizes, picture, tables
 from .tables import Begin, Record
 from .units import FAMILIES, Unit, unit
@@ -62,9 +63,11 @@ def measure(
     ToolError
         If a tool is missing or fails.
     """
+    qflow.routed()  # what is missing is said before work starts
+    if draw:
+        pyplot()
     library = fetched(_LIBRARY, cache=cache)
     opensta(library)
-    qflow.routed()
     done = begin("Mapping", len(names))
     mapped = {name: partial(_netlist, unit(*SUBJECTS[name], None), library, cache) for name in names}
     designs = jobs.run(mapped, workers=workers, done=done)

@@ -75,20 +75,18 @@ def page(report: Record) -> str:
 def _said(report: Record) -> str:
     """What layout says that synthesis did not."""
     units, against = report["units"], ratios(report)
-    lost = [1 - unit["mhz"] / unit["mhz_without_wires"] for unit in units]
-    area = [other["core_mm2"] / other["cells_mm2"] - 1 for other in against]
-    wire = [other["wire_mm"] / other["cells_mm2"] - 1 for other in against]
+    lost = [100 * (1 - unit["mhz"] / unit["mhz_without_wires"]) for unit in units]
+    area = [100 * abs(other["core_mm2"] / other["cells_mm2"] - 1) for other in against]
+    wire = [unit["wire_mm"] / unit["cells_mm2"] for unit in against]
     return _SAID.format(
-        lost=_range(lost),
-        area=_range(area),
-        wire=_range(wire),
+        least=min(lost),
+        most=max(lost),
+        area=max(area, default=0),
+        short=min(wire, default=1),
+        long=max(wire, default=1),
         failed=sum(unit["failed_nets"] for unit in units),
         units=len(units),
     )
-
-
-def _range(shares: list[float]) -> str:
-    return f"{100 * min(shares, default=0):.0f} to {100 * max(shares, default=0):.0f} %"
 
 
 def cell_sizes(lef: str) -> dict[str, tuple[float, float]]:
@@ -144,12 +142,13 @@ _SHOWN = ("unit", "lanes", "core (mm2)", "wire (mm)", "nets that failed", "MHz a
 _FILLED = "*Filled* is the share of the core that cells cover; fillers cover the rest."
 
 _SAID = """\
-Beside synthesis, layout says:
+Layout says more than synthesis:
 
-* Routing takes {lost} of a clock, alike of all units: no path is long that was short without wires.
-* Ratios of cores differ by {area} from ratios of cells' areas: routing asks for no room beside cells.
-* Ratios of wires differ by {wire} from ratios of cells' areas.
-* {failed} nets of {units} units failed."""
+* Routing takes {least:.0f} to {most:.0f} % of each clock: no path is long that was short without wires.
+* Ratios of cores are those of cells' areas within {area:.0f} %: routing asks for no room between cells.
+* Ratios of wire are {short:.2f} to {long:.2f} of those of cells' areas: units with wider codes have longer
+  wires to as many cells.
+* Of the nets of {units} units {failed} failed."""
 
 _PICTURE = """\
 ![placed cells](../figures/layout.png)"""
