@@ -130,7 +130,9 @@ def layer(preset: str, block: int, tokens: int, layers: tuple[str, ...], output:
     default=("lean", "decode"),
     help="Engines.",
 )
-@click.option("--tokens", multiple=True, type=click.IntRange(1, 1024), default=(1, 64), help="At a time.")
+@click.option(
+    "--tokens", multiple=True, type=click.IntRange(1, 1024), default=(1, 4, 8, 64), help="At a time."
+)
 @report_option("engine")
 def stream(presets: tuple[str, ...], tokens: tuple[int, ...], output: Path) -> Outcome:
     """Measure the share of W's bandwidth that a language model's layers use, and their cycles."""

@@ -30,5 +30,8 @@ def test_committed_shares_are_95_percent():
     assert all(total["mismatches"] == 0 < total["compared"] for total in found.values())
     assert all(found[bits, 1]["stream_share"] >= 0.95 for bits in (512, 1024))
     assert all(found[bits, 64]["utilization"] >= 0.9 for bits in (512, 1024))
+    for preset, bits in (("lean", 512), ("decode", 1024)):  # as docs/engine.md says of a few tokens
+        rows = engine_preset(preset).array.rows
+        assert found[bits, 1]["cycles"] < found[bits, rows]["cycles"] < 1.004 * found[bits, 1]["cycles"]
     for name, configuration in report["configurations"].items():
         assert configuration == as_parameters(engine_preset(name))
