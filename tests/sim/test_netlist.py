@@ -22,6 +22,9 @@ from sw_reference.format import DenseFormat, SQFormat
 
 SEED = 7
 SMALL = PEConfig(SQFormat(4, 1, "int8"), DenseFormat(4), lanes=2, outlier_lanes=1, k_max=32, output="serial")
+BY_INDEX = PEConfig(
+    SQFormat(8, 2, "int8", "index", "e3m2s"), DenseFormat(4, 16, scale="linear8"), 8, 2, 256, output="serial"
+)
 needs_icarus = pytest.mark.skipif(not netlist.has_icarus(), reason="iverilog is not installed")
 
 
@@ -116,11 +119,12 @@ def test_a_small_netlist_agrees_with_the_golden_model(target, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_netlist_with_dsp_blocks_agrees_with_the_golden_model(tmp_path):
-    config = replace(SMALL, pipeline="long", multiplier="dsp")
+@pytest.mark.parametrize(("config", "blocks"), [(SMALL, 1), (BY_INDEX, 6)])
+def test_a_netlist_with_dsp_blocks_agrees_with_the_golden_model(config, blocks, tmp_path):
+    config = replace(config, pipeline="long", multiplier="dsp")
     assert netlist.targets(config) == ("gates", "ecp5")
     text = netlist.netlist(emit(config, "sq_pe"), TARGETS["ecp5"], tmp_path).verilog
-    assert text.count("MULT18X18D") == 2  # one of them is the model
+    assert text.count("MULT18X18D") == blocks + 1  # one of them is the model
     row = netlist.compare_netlist(config, TARGETS["ecp5"], SEED, tmp_path)
     assert row["compared"] > 300
     assert row["wrong"] == 0
