@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from sim.traffic.engine_jobs import ABORT, ALL, OKAY, RECOVER, SLVERR, Job, found, starting
-from sqhw.config import ArrayConfig, EngineConfig
+from sqhw.config import ArrayConfig, EngineConfig, PEConfig
 from sqhw.driver.rtl import RTLDevice
-from sqhw.engine.registers import REGISTERS, Format, register
+from sqhw.engine.registers import Format, Input, register, registers_of
 from sqhw.presets import ENGINE_PRESETS, PRESETS
-from sw_reference.format import DenseFormat
+from sw_reference.format import DenseFormat, SQFormat
 
 __all__ = ["CONFIGS", "engine_rounds"]
 
@@ -28,8 +28,28 @@ CONFIGS: dict[str, EngineConfig] = {
     "one-step engine": EngineConfig(
         ArrayConfig(_LEAN, 2, 2), axi_bits=256, block_tiles=2, m_max=64, n_max=64, output_stages=2
     ),
+    "engine of rows": EngineConfig(
+        ArrayConfig(
+            PEConfig(
+                SQFormat(8, 1, "int8", "index", "e2m1s"),
+                DenseFormat(4, 8, 2, 8, "linear8", mask="index"),
+                lanes=8,
+                outlier_lanes=1,
+                k_max=128,
+            ),
+            2,
+            2,
+        ),
+        axi_bits=64,
+        block_tiles=2,
+        m_max=64,
+        n_max=64,
+        output_stages=1,
+        encoder=2,
+    ),
 }
-"""An engine of each kind of unit; the second one unpacks several groups at a time, with offsets."""
+"""An engine of each kind of unit; the second one unpacks several groups at a time, with offsets; X of the
+third comes packed or as rows, and W has outliers."""
 PATIENCE = 20_000
 """Cycles in which an engine that was told to stop must have stopped."""
 PAUSES = ((0.0, 0.0), (0.5, 0.0), (0.0, 0.7), (0.3, 0.4))
@@ -68,12 +88,12 @@ def _pauses(rng: random.Random) -> dict[str, Any]:
     return {"pause_in": low, "pause_out": high, "seed": rng.randrange(1, 1 << 30)}
 
 
-def _access(device: RTLDevice, rng: random.Random) -> int:
+def _access(config: EngineConfig, device: RTLDevice, rng: random.Random) -> int:
     """Reads and writes any address; each must be answered as the map says. Returns how many there were."""
-    count = rng.randrange(8)
+    count, known = rng.randrange(8), registers_of(config)
     for _ in range(count):
-        address = rng.choice([rng.randrange(256), rng.choice(REGISTERS).offset])
-        entry = found(address)
+        address = rng.choice([rng.randrange(256), rng.choice(known).offset])
+        entry = found(address, known)
         if rng.random() < 0.5:
             answer, legal = device.read_address(address)[1], entry is not None
         else:
@@ -86,7 +106,7 @@ def _access(device: RTLDevice, rng: random.Random) -> int:
 
 def _garbage(config: EngineConfig, device: RTLDevice, rng: random.Random) -> tuple[int, int]:
     """A job of random size, perhaps one out of range, and packets of random bytes and lengths."""
-    accesses = _access(device, rng)
+    accesses = _access(config, device, rng)
     choices = (rng.randrange(1, 40), rng.getrandbits(9), rng.getrandbits(32))
     m, n, k = (rng.choice(choices) for _ in range(3))
     device.write("TIMEOUT", rng.choice([0, 9, 500]))
@@ -99,7 +119,7 @@ def _garbage(config: EngineConfig, device: RTLDevice, rng: random.Random) -> tup
         start = device.cycles
         device.run(sq, dense, passes=rng.randrange(1, 3), **limits, **_pauses(rng))
         words += sum(min(len(packet) // size, device.cycles - start) for packet in (sq, dense))
-        accesses += _access(device, rng)
+        accesses += _access(config, device, rng)
     return words, accesses
 
 
@@ -114,13 +134,30 @@ def _recover(device: RTLDevice) -> bool:
     return (device.read("STATUS"), device.read("ERRORS")) == (0, 0)
 
 
+def _any_job(
+    config: EngineConfig,
+    device: RTLDevice,
+    rng: random.Random,
+    numbers: np.random.Generator,
+    m: int,
+    n: int,
+    k: int,
+) -> Job:
+    """A product of any legal codes, or of rows where the engine has an encoder, which it is told."""
+    if config.encoder is None:
+        return Job.of_codes(config, numbers, m, n, k)
+    rows = rng.random() < 0.7
+    device.write("INPUT", Input.ROWS if rows else Input.PACKED)
+    return (Job.of_rows if rows else Job.of_codes)(config, numbers, m, n, k)
+
+
 def _job(
     config: EngineConfig, device: RTLDevice, rng: random.Random, numbers: np.random.Generator
 ) -> dict[str, int]:
     """A good job; returns the words it took, the results compared, and how many were wrong."""
     m, n, k = rng.randrange(1, 20), rng.randrange(1, 12), rng.randrange(1, 100)
     output = rng.choice(list(Format))
-    job = replace(Job.of_codes(config, numbers, m, n, k), output=output)
+    job = replace(_any_job(config, device, rng, numbers, m, n, k), output=output)
     device.write("TIMEOUT", 0)
     for name, value in starting(m, n, k, output):
         device.write(name, value)
@@ -148,7 +185,7 @@ def _odd_job(
     over in time, and where ERRORS has nothing by then, every result must be right.
     """
     sizes = rng.randrange(1, 20), rng.randrange(1, 12), rng.randrange(1, 100)
-    job = replace(Job.of_codes(config, numbers, *sizes), output=rng.choice(list(Format)))
+    job = replace(_any_job(config, device, rng, numbers, *sizes), output=rng.choice(list(Format)))
     packets = [_bad_scale(packet, rng) if rng.random() < 0.2 else packet for packet in job.packets]
     passes = max(0, job.passes + rng.choice([-1, 0, 0, 1, 2]))
     queues = [packets[0]] * rng.choice([1] * 9 + [2]), [packets[1]] * passes
