@@ -41,7 +41,9 @@ def ratio_rows(report: Record) -> Rows:
 def _rival(units: Mapping[str, Record], name: str) -> str:
     """Its title, the same for all forms of group scales."""
     title = str(units[name]["title"])
-    return title.replace(", 8-bit scale", "").replace(", offset", "").removesuffix(", float32 sums")
+    for scales in (", 8-bit scale", ", two 8-bit scales a beat", ", offset"):
+        title = title.replace(scales, "")
+    return title.removesuffix(", float32 sums")
 
 
 def _named(report: Record, found: Iterable[Record]) -> list[Record]:

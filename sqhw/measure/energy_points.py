@@ -40,12 +40,15 @@ _LANES = 16
 _ALWAYS = {
     16: ("sq-dense", "paper"),
     32: ("lean", "fine", "both", "sq-sq", "sq-int8", "lean-offset", "fine-offset"),
-    64: ("lean", "fine"),
+    64: ("lean", "fine", "fine-halves"),
 }
 """Other SQ families, by lanes. Their banks have as many outliers as they may: most of them gate nothing."""
 
 
-_BESIDE = (("sq", 16), ("lean", 32), ("lean", 64), ("lean-offset", 32), ("sq-int8", 32))
+_BESIDE = (
+    *(("sq", 16), ("lean", 32), ("lean", 64), ("lean-offset", 32), ("sq-int8", 32)),
+    ("fine-halves", 64),
+)
 """Elements whose rivals are simulated: all lanes, and all kinds of group scales."""
 
 

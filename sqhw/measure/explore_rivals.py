@@ -32,6 +32,8 @@ FORMATS: dict[str, tuple[Format, Format]] = {
     "w4a8": (Dense(8), Dense(4, GROUP)),
     "w4a4-linear": (Dense(4), Dense(4, 32, group_scale="linear8")),
     "w4a8-linear": (Dense(8), Dense(4, 32, group_scale="linear8")),
+    "w4a4-halves": (Dense(4), Dense(4, 32, group_scale="linear8")),
+    "w4a8-halves": (Dense(8), Dense(4, 32, group_scale="linear8")),
     "w4a4-offset": (Dense(4), Imported()),
     "w4a8-offset": (Dense(8), Imported()),
     "w8a8": (Dense(8), Dense(8)),

@@ -52,8 +52,9 @@ def _integers(bits: Literal[4, 8], form: Callable[[int], DenseFormat] | None = N
         }
         for field, (numbers, width) in groups.items():
             if numbers is not None and fmt.group is not None:
-                each = np.repeat(numbers, fmt.group // lanes, axis=1)[:, : codes.shape[1]]
-                found[field] = [(each[:, :, None], width)]
+                # As scales of blocks below.
+                each = np.repeat(numbers, max(1, fmt.group // lanes), axis=1)
+                found[field] = [(each.reshape(*codes.shape[:2], -1), width)]
         return found
 
     return fields
@@ -61,6 +62,10 @@ def _integers(bits: Literal[4, 8], form: Callable[[int], DenseFormat] | None = N
 
 def _linear(lanes: int) -> DenseFormat:
     return DenseFormat(4, linear_group(lanes), scale="linear8")
+
+
+def _halves(lanes: int) -> DenseFormat:
+    return DenseFormat(4, lanes // 2, scale="linear8")
 
 
 def _offset(lanes: int) -> DenseFormat:
@@ -89,6 +94,8 @@ _ENCODERS: Mapping[str, tuple[_Encoder, _Encoder]] = {
     "w4a8": (_integers(8), _integers(4, _e3m3)),
     "w4a4-linear": (_integers(4), _integers(4, _linear)),
     "w4a8-linear": (_integers(8), _integers(4, _linear)),
+    "w4a4-halves": (_integers(4), _integers(4, _halves)),
+    "w4a8-halves": (_integers(8), _integers(4, _halves)),
     "w4a4-offset": (_integers(4), _integers(4, _offset)),
     "w4a8-offset": (_integers(8), _integers(4, _offset)),
     "w8a8": (_integers(8), _integers(8)),

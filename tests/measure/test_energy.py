@@ -166,9 +166,9 @@ def golden_sum(family, lanes, x, w):
         return integer_dot(*codes, b.group_scale[0].astype(np.int64))
     if family[0] == "w":
         a = quantize_dense(x, DenseFormat(int(family[3])))
-        linear, group = "-linear" in family, 64 if family[1] == "4" else None
+        linear, group = "-linear" in family or "-halves" in family, 64 if family[1] == "4" else None
         if linear:
-            group = 32
+            group = 32 if "-linear" in family else lanes // 2
         b = quantize_dense(w, DenseFormat(int(family[1]), group, scale="linear8" if linear else "e3m3"))
         codes = (tensor.codes.astype(np.int64).reshape(-1, group or 64) for tensor in (a, b))
         if b.group_scale is None:
@@ -240,11 +240,13 @@ def test_own_point_beside_rivals():
     assert [r.name for r in rivals] == [f"{name}_64" for name in names]
     others = {
         scales: [f for f in DRIVEN if f[:2] != "w4" or f[4:] == scales]
-        for scales in ("", "-linear", "-offset")
+        for scales in ("", "-linear", "-offset", "-halves")
     }
     assert energy_points.rivals_of(CONFIGS["sq"](16)) == others[""]
     assert energy_points.rivals_of(preset("lean")) == others["-linear"]
     assert energy_points.rivals_of(CONFIGS["lean-offset"](32)) == others["-offset"]
+    without_mx = [f for f in others["-halves"] if not f.startswith("mx")]
+    assert energy_points.rivals_of(CONFIGS["fine-halves"](64)) == without_mx
     wide = PEConfig(SQFormat(128, 4, "int8"), DenseFormat(4, 128), lanes=128, outlier_lanes=4)
     assert energy_points.rivals_of(wide) == ["w8a8", "nvfp4", "if4"]
     document = energy.document([result("own_16", 3.0), result("if4_16", 6.0)], [], command="command")
