@@ -85,7 +85,7 @@ fpga: $(READY) $(VENV)/.ppa  ## resources and clock on FPGAs, beside rivals (hal
 compare: $(READY)  ## one point beside every rival: area, clock, energy, bits, perplexity (PRESET=name)
 	@$(SQHW) compare $(PRESET_OPTION)
 
-energy: $(READY)  ## switching energy on real activations (two minutes)
+energy: $(READY)  ## switching energy on real activations (five minutes)
 	@$(SQHW) measure energy $(OUTPUT_OPTION)
 
 explore: $(READY) $(VENV)/.ppa  ## gates, utilization and error of design points (ten minutes)

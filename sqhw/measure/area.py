@@ -136,7 +136,7 @@ def _document(
         "ratios": ratios(described),
         "reach": reach(described, PERIODS),
         "reach_ratios": reach_ratios(described, COMMON),
-        "decode": decode(described, DECODERS),
+        "decode": decode(described, [*DECODERS]),
         "bits": bits(chosen["units"]),
         "sums": list(found["sums"].values()),
         "serving": list(found["serving"].values()),

@@ -23,15 +23,15 @@ from .units import Unit, unit
 
 __all__ = ["DECODERS", "Survey"]
 
-DECODERS = ("sq", "sq-int8", "lean", "fine")
-"""What has a decoder beside its lanes, and is measured block by block."""
+DECODERS = {"sq": 16, "sq-int8": 16, "lean": 32, "fine": 32}
+"""What has a decoder beside its lanes, with so many of these, and is measured block by block."""
 
 K = TypeVar("K")
 T = TypeVar("T")
 
 
 def _in_blocks(measured: Unit) -> bool:
-    return measured.family in DECODERS and measured.lanes <= 32
+    return DECODERS.get(measured.family) == measured.lanes
 
 
 @dataclass
