@@ -1,0 +1,34 @@
+"""FPGAs: the page of stand-in units, and what docs/pipelines.md says against the committed report."""
+
+import json
+
+from sqhw.measure import fpga_page, pages
+
+SLOWEST = {"from": "mac.a", "to": "mac.b", "logic_ns": 1.25, "wires_ns": 3.3}
+UNIT = {"name": "sq_16_pe", "title": "SQ x INT4", "lanes": 16, "size": "pe", "ecp5": {"LUT": 3200, "FF": 400}}
+
+
+def page(**more):
+    report = {"command": "command", "tools": {"sqhw": "0"}, "seeds": [1], "goals": []}
+    return fpga_page.page(report | {"units": [UNIT | more]})
+
+
+def test_the_page():
+    assert "| SQ x INT4 | 16 | 3,200 | 400 | 200.0 | 219.8 |" in page(mhz=219.78, slowest=SLOWEST)
+    row = "| SQ x INT4 | 16 | pe | `mac.a` | `mac.b` | 1.25 | 3.30 |"
+    assert row in page(mhz=219.78, slowest=SLOWEST)
+    assert "Longest paths" not in page()
+
+
+def test_what_pipelines_bring():
+    text = (pages.ROOT / "docs" / "pipelines.md").read_text()
+    units = {u["name"]: u for u in json.loads((pages.RESULTS / "fpga.json").read_text())["units"]}
+    for preset, family, lanes in (("default", "sq", 16), ("lean", "lean", 32)):
+        short, long, dsp = (units[f"{family}{kind}_{lanes}_pe"] for kind in ("", "_long", "_dsp"))
+        tables, registers = (f"{short['ecp5'][kind]:,} → {long['ecp5'][kind]:,}" for kind in ("LUT", "FF"))
+        array = units[f"{family}_long_{lanes}_2x2"]["mhz"]
+        row = f"| `{preset}`, {lanes} lanes | {tables} | {registers} | {long['mhz']:.0f} | {array:.0f} |"
+        assert row in text
+        assert f"{dsp['ecp5']['LUT']:,}" in text
+        assert f"{dsp['mhz']:.0f}" in text
+    assert f"The short pipeline of `default` reaches {units['sq_16_pe']['mhz']:.0f} MHz" in text
