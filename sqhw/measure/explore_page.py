@@ -86,7 +86,7 @@ def page(report: Record, accuracy: Record, imported: Record) -> str:
     per_bit = report.get("gates_per_bit", _GENERIC_BITS)
     library = report.get("library", "cells of no process")
     lines += [_METHOD.format(percentile=report["percentile"], library=library, **per_bit), ""]
-    lines += ["![perplexity against area](../figures/explore.svg)", "", *_presets(imported)]
+    lines += ["![perplexity against area](../figures/explore.svg)", "", *_presets(report, imported)]
     for size in (1, 8):
         lines += ["", f"## {size} x {size}", "", *markdown(*with_loss(front(report, size)))]
         if report.get("rivals"):
@@ -103,13 +103,19 @@ def _with_loss(point: Record, losses: Mapping[tuple[Any, ...], Record]) -> Recor
     return {**point, **{name: found[name] for name in known}} if found else point
 
 
-def _presets(imported: Record) -> list[str]:
-    """Which points are presets, and why, in numbers of the study of imported weights."""
+def _presets(report: Record, imported: Record) -> list[str]:
+    """Which points are presets, and why, in numbers of the study of imported weights and of the sweep."""
     rows = by_name(imported)
     kl = {name: rows[scheme]["kl_x100"] for name, scheme in _DECIDED.items() if scheme in rows}
-    if kl.keys() != _DECIDED.keys():
+    gates = {
+        name: point["gates_per_useful_mac"]
+        for name, wanted in _GATES.items()
+        for point in report["points"]
+        if wanted.items() <= point.items()
+    }
+    if (kl.keys(), gates.keys()) != (_DECIDED.keys(), _GATES.keys()):
         return []
-    return ["## Which of these are presets, and why", "", _PRESETS.format(**kl)]
+    return ["## Which of these are presets, and why", "", _PRESETS.format(**kl, **gates)]
 
 
 _DECIDED = {
@@ -122,6 +128,13 @@ _DECIDED = {
 }
 """What is set side by side, by its scheme."""
 
+_FOUR = {"outliers": 4, "mask": "index", "weights": "int4 g32 linear8", "policy": "largest", "size": 8}
+_GATES = {
+    "fine_gates": {**_FOUR, "bank": 32, "scale": "e3m2s"},
+    "wide_gates": {**_FOUR, "bank": 64, "scale": "e4m2s"},
+}
+"""Points of the sweep whose gates are set side by side."""
+
 _PRESETS = """\
 The error of products hardly tells these points apart: INT4 weights make most of it. Loss of the language
 model does, so the studies of accuracy decide.
@@ -131,9 +144,9 @@ model does, so the studies of accuracy decide.
   ([accuracy.md](accuracy.md#activations)).
 * `fine` is 4 of 32: the smallest that loses no more than INT8 ({fine:.2f}). The same outliers as 2 of
   each 16, with a scale per 32, save an eighth of a bit and lose more ({halves:.2f}).
-* Both have 32 lanes and a bank of 32. More lanes make a multiplication smaller, in rivals as well: 64
-  lanes with 4 of 32 in a bank of 64 take less area than `lean` and lose less ({wide:.2f}), at more bits.
-  So compare points of as many lanes; `sqhw compare` does.
+* Both have 32 lanes and a bank of 32. Twice the lanes make a multiplication smaller, in rivals as well:
+  with 4 of 32 in a bank of 64 and weights in groups of 32 it takes {wide_gates:.0f} GE, not
+  {fine_gates:.0f}, and loses more ({wide:.2f}). So compare points of as many lanes; `sqhw compare` does.
 * A bank scale has three bits of exponent and two of fraction: [exponents.md](exponents.md) says why not two
   and three. FP16 outliers stay in `default` alone, whose bitmap and gated lane the format began with.
 * `both` has 6 of 32 in its weights too (KL x 100 {both:.2f}). The sweep varies what is around `lean` and
