@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "batch": (_QUESTION, "--batch", "4", *_FEW),
     "prompts": (_QUESTION, _OTHER, *_FEW),
     "encode": (_QUESTION, "--encode", "engine", *_FEW),
+    "all": (_QUESTION, _OTHER, "--preset", "fine", "--head", "engine", "--encode", "engine", *_FEW),
 }
 """What is typed behind ``sqhw generate``, by name."""
 _WHOLE = "answer"
