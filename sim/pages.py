@@ -122,7 +122,9 @@ def netlists() -> str:
     icarus = report["icarus"]
     if report["unknown"] is not None:
         text, icarus = f"{text}, {report['unknown']} in which X reaches one", f"Icarus {icarus}"
-    return f"{table}\n\n{text} ({icarus}). Seed {report['seed']}."
+    blocks = _load("sim-dsp")
+    dsp = f"With DSP blocks: {blocks['compared']:,} results of simulations, {blocks['mismatches']} mismatches"
+    return f"{table}\n\n{text} ({icarus}). Seed {report['seed']}.\n\n{dsp}. Seed {blocks['seed']}."
 
 
 PAGES: dict[Path, dict[str, Callable[[], str]]] = {

@@ -62,6 +62,17 @@ def test_dsp_blocks_agree_with_the_golden_model(name, simulator, tmp_path):
     assert sum(row["compared"] for row in rows if row["layer"].startswith("layer")) == 24
 
 
+@pytest.mark.parametrize("name", WITH_DSP)
+def test_the_committed_report_is_of_this_verilog_with_dsp_blocks(name):
+    committed = json.loads((RESULTS / "sim-dsp.json").read_text())
+    config = WITH_DSP[name]
+    assert committed["mismatches"] == 0
+    assert committed["configurations"].keys() == WITH_DSP.keys()
+    assert committed["verilog_sha256"][name] == emit(config, module_name(config, name)).manifest["sha256"], (
+        f"renew it with: {committed['command']}"
+    )
+
+
 def test_the_table_fits_a_terminal(monkeypatch, capsys):
     """At 80 columns, no title is broken in a word."""
     monkeypatch.setenv("COLUMNS", "80")
