@@ -25,7 +25,7 @@ SUBJECTS = {
     "pe": "processing element",
     "one-step-pe": "processing element, one step per beat",
     "two-sided-pe": "the same, SQ x SQ: without output stage, buffers and counter",
-    "offset-pe": "the first, with group offsets: what they reach, up to a beat's sum",
+    "offset-pe": "one step per beat, with group offsets: rows, columns and lanes",
     "fine": "preset `fine`, whole",
     "array": "array",
     "engine": "engine, its control",
