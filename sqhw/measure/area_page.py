@@ -89,8 +89,8 @@ to K = 4096; the MX and FP16 rivals have float32 instead. No unit has an output 
 array adds operand registers, decoders and delay lines, once per row and column. It adds a register per sum
 too, which holds the sum while the next tile is computed. INT4 weights carry group scales on all sides: a
 small float per 64 elements, or with *lean*, *fine* and rivals of *8-bit scale* an integer of 8 bits per 32,
-or per beat of 64 lanes; *offset* adds a signed offset of 8 bits per group. Ratios are of units with the same
-group scales. INT6 and INT8 do without. SQ without
+or per beat of 64 lanes (*two groups a beat*: per 32 there, too); *offset* adds a signed offset of 8 bits per
+group. Ratios are of units with the same group scales. INT6 and INT8 do without. SQ without
 a remark has one FP16 outlier per 16 elements (the preset `default`) or 32. *2 INT8 high* is, with 16 lanes,
 what the engines `2x2` and `8x8` have.
 

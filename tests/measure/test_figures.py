@@ -20,7 +20,7 @@ def drawn(tmp_path, monkeypatch):
 
 def test_committed_figures_are_made_from_the_committed_reports(drawn):
     folder = pages.ROOT / "docs" / "figures"
-    assert len(drawn) == 11
+    assert len(drawn) == 12
     for path in drawn:
         assert (folder / path.name).read_text() == path.read_text(), f"{path.name}: sqhw measure pages"
         assert path.stat().st_size < 100_000
