@@ -26,7 +26,7 @@ SUBJECTS = {
     "one-step-pe": "processing element, one step per beat",
     "two-sided-pe": "the same, SQ x SQ: without output stage, buffers and counter",
     "offset-pe": "one step per beat, with group offsets: rows, columns and lanes",
-    "fine": "preset `fine`, whole",
+    "fine": "the preset fine, whole",
     "array": "array",
     "engine": "engine, its control",
     "encoder": "encoder",
