@@ -96,7 +96,6 @@ _IMPORTED = {
     BOTH: "both, weights too",
     "imported, A 1/16 e5m3 fp16": "1 FP16 of 16",
     "imported, A 2/16 e5m3": "2 INT8 of 16",
-    "imported, A4": "INT4",
     "imported, A8": "INT8",
     "W8 A8": "INT8, weights too",
     "imported, A-NVFP4": "NVFP4",
@@ -112,7 +111,10 @@ _LOSSES = (
 
 
 def imported(report: Record, path: Path) -> Path:
-    """KL and perplexity against bits of activations, beside a checkpoint's own weights; and the front."""
+    """KL and perplexity against bits of activations, beside a checkpoint's own weights; and the front.
+
+    INT4 activations are off any scale that tells the others apart.
+    """
     found = [(row, name) for row in report["rows"] if (name := _IMPORTED.get(row["scheme"]))]
     figure, panels = pyplot().subplots(1, 2, figsize=(11, 4.6))
     for axis, (loss, error, title) in zip(panels, _LOSSES, strict=True):

@@ -52,8 +52,8 @@ PRODUCTS = (
     Product("fine_offset", "SQ `fine`: 4 of 32 INT8", "fine-offset", 32, FINE),
     Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH),
     Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "W4 g64 A-SQ 16/1"),
-    Product("w4a4", "INT4, no offsets", "w4a4-linear", 32, None, shown=False),
-    Product("w4a4_offset", "INT4", "w4a4-offset", 32, None),
+    Product("w4a4", "INT4, no offsets", "w4a4-linear", 32, "imported, A4", shown=False),
+    Product("w4a4_offset", "INT4", "w4a4-offset", 32, "imported, A4"),
     Product("w4a8", "INT8, no offsets", "w4a8-linear", 32, "imported, A8", shown=False),
     Product(_BASE, "INT8", "w4a8-offset", 32, "imported, A8"),
     Product("w8a8", "INT8, weights too", "w8a8", 32, "W8 A8"),
@@ -151,7 +151,7 @@ def table(summary: Record) -> str:
         "um2 per MAC": "{um2_per_mac:,.0f}",
         "/ INT8": ratio,
         "KL x 100": "{kl_x100:.1f} ± {kl_error:.1f}",
-        "perplexity": "{perplexity_percent:+.1f} ± {perplexity_error:.1f} %",
+        "perplexity": "{perplexity_percent:+,.1f} ± {perplexity_error:.1f} %",
     }
     shown = {product.name for product in PRODUCTS if product.shown}
     known = [

@@ -28,6 +28,7 @@ def imported() -> tuple[Scheme, ...]:
             Scheme(f"imported, {name}", activation, weights)
             for name, activation in (
                 ("A8", _A8),
+                ("A4", Dense(4)),
                 ("A 2/32 e3m2s index", _narrow(32, 2)),
                 ("A 4/32 e3m2s index", _narrow(32, 4)),
                 ("A 2/32 e3m2s index, two candidates", _narrow(32, 2, scale="two_candidates")),

@@ -208,10 +208,5 @@ def test_numbers_of_the_readme_are_those_of_the_reports():
     assert max(noise) < 1 / 3
     study = {row["scheme"]: row for row in json.loads((results / "accuracy.json").read_text())["rows"]}
     assert f"a second time cost {study['W4 g64 A8']['delta_percent']:.0f} %" in text
-    assert (
-        "INT4 activations would be smaller than all, but perplexity grows [more than a hundredfold]" in text
-    )
-    assert study["W4 g64 A4"]["delta_percent"] > 100 * 100
-    assert rows["w4a4_offset"]["um2_per_mac"] < min(row["um2_per_mac"] for row in (lean, fine, int8, nvfp4))
     score = json.loads((results / "mutation.json").read_text())["score"]
     assert f"{100 * score:.1f} % of the planted faults that are not proven equivalent" in text
