@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +13,6 @@ from sw_reference.notation import parse_format
 
 from ..config import PEConfig
 from ..presets import PRESETS
-from ..tools.tools import ToolError
 from .accuracy_claims import by_name
 from .rivals.catalogue import GROUP, RIVALS
 from .tables import Record
@@ -25,15 +21,12 @@ from .units import CONFIGS, FAMILIES, best
 __all__ = [
     "LOSSES",
     "activation_rows",
-    "chromium",
     "format_key",
     "front",
-    "headless",
     "libraries",
     "loss_key",
     "page",
     "points",
-    "screenshot",
 ]
 
 LOSSES = {
@@ -50,6 +43,7 @@ _FIELDS = ("name", "short", "kind", "preset", "bank", "outliers", "lanes", "size
 _ACTIVATIONS = {
     "w4a8": "imported, A8",
     "w4a8-linear": "imported, A8",
+    "w4a8-halves": "imported, A8",
     "w4a8-offset": "imported, A8",
     "w8a8": "W8 A8",
     "mxfp4": "imported, A-MXFP4",
@@ -66,13 +60,6 @@ _PRODUCTS = {
     "if4": "IF4 both",
 }
 """Schemes of the accuracy study, by rival: activations alone, and the whole product."""
-
-_HEADLESS = (
-    *("--headless", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"),
-    *("--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
-)
-"""No sandbox, since root has none; the page is the project's own. No name leads anywhere."""
-_LIMIT_SECONDS = 120
 
 _TEMPLATE = Path(__file__).with_name("explorer.html")
 _GENERIC = "generic gates"
@@ -303,33 +290,3 @@ def _rows(study: Iterable[Record], weights: Record) -> dict[tuple[Any, ...], Rec
             # In the study ``scale`` is how the bank scale is chosen.
             found[format_key(activation | {"scale": activation.get("bank_scale")})] = row
     return found
-
-
-def chromium() -> str:
-    """Path of a Chromium; raises ToolError if there is none."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        raise ToolError(
-            "chromium is needed to show the page, but it is not on PATH: apt-get install chromium"
-        )
-    return path
-
-
-def headless(html: Path, *options: str, view: str = "") -> subprocess.CompletedProcess[str]:
-    """Opens the page in Chromium without screen and network; `view` is what follows # in its address.
-
-    Returns what the browser wrote; its log, with every message of the page's console, is on standard error.
-    Raises ToolError if there is no Chromium, or if it fails.
-    """
-    with tempfile.TemporaryDirectory() as profile:
-        command = [chromium(), *_HEADLESS, f"--user-data-dir={profile}", *options, f"{html.as_uri()}#{view}"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_SECONDS, check=False)
-    if run.returncode:
-        raise ToolError(f"chromium failed: {' '.join(run.stderr.strip().splitlines()[-1:])}")
-    return run
-
-
-def screenshot(html: Path, picture: Path) -> Path:
-    """Photographs the page; returns the picture's path. Raises ToolError as :func:`headless`."""
-    headless(html, "--window-size=1000,860", f"--screenshot={picture}")
-    return picture

@@ -34,6 +34,7 @@ from . import (
     waveform,
 )
 from .accuracy_page import REGIONS, gates_per_mac
+from .headless import screenshot
 from .tables import Record, with_region, wrapped
 
 __all__ = [
@@ -154,7 +155,7 @@ def write(*, picture: bool = False) -> list[Path]:
     paths = draw()
     for path, text in texts.items():
         write_text(path, text)
-    pictures = [explorer.screenshot(EXPLORER, FIGURES / "explorer.png")] if picture else []
+    pictures = [screenshot(EXPLORER, FIGURES / "explorer.png")] if picture else []
     return [*paths, *pictures, *texts]
 
 

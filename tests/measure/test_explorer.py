@@ -6,7 +6,8 @@ import re
 import pytest
 
 from sqhw.measure import explorer, pages
-from sqhw.measure.explorer import headless, points, screenshot
+from sqhw.measure.explorer import points
+from sqhw.measure.headless import chromium, headless, screenshot
 from sqhw.presets import preset
 from sqhw.tools.tools import ToolError
 from sw_reference.format import as_parameters
@@ -17,7 +18,7 @@ PAGE = pages.EXPLORER
 @pytest.fixture(scope="module")
 def browser():
     try:
-        explorer.chromium()
+        chromium()
     except ToolError as error:
         pytest.skip(str(error))
 
