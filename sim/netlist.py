@@ -21,16 +21,20 @@ from sqhw.emit import Design, emit
 from sqhw.presets import PRESETS
 from sqhw.tools import cache
 from sqhw.tools.adders import explicit
+from sqhw.tools.libraries import fetched
+from sqhw.tools.sky130 import sky130_models
 from sqhw.tools.synth import run_yosys
-from sqhw.tools.targets import TARGETS, Target
+from sqhw.tools.targets import TARGETS, Target, gates
 from sqhw.tools.tools import ToolError, host_tool, yosys
 from sw_reference.files import write_text
 
 __all__ = [
+    "CELLS",
     "CHECK",
     "COMMAND",
     "compare_netlist",
     "compare_simulators",
+    "library_cells",
     "multiplier",
     "netlist",
     "run",
@@ -39,13 +43,19 @@ __all__ = [
 
 CYCLES = 3000
 """Of a recording; the Amaranth simulator takes a few seconds for them."""
+CELLS = ("lean", "default")
+"""Presets whose netlist is compared on the cells, too, that areas are quoted in; a minute or two each."""
 
 
 def netlist(design: Design, target: Target, folder: Path) -> Design:
-    """Synthesizes a design; returns the same with its netlist, and models of the cells, as Verilog."""
+    """Synthesizes a design; returns the same with its netlist, and models of the cells, as Verilog.
+
+    The target is one of ``TARGETS`` or :func:`library_cells`.
+    """
     lines = [*explicit(), f"hierarchy -check -top {design.name}"]
     lines += [target.script(flatten=True), "clean -purge", "write_verilog -noattr netlist.v"]
-    if target.liberty:
+    models = "" if target.name in TARGETS else sky130_models().read_text()
+    if target.liberty and not models:
         lines += ["design -reset", f"read_liberty {target.liberty.name}", "write_verilog -noattr cells.v"]
     script = "\n".join(lines) + "\n"
     library = target.liberty.read_text() if target.liberty else ""
@@ -55,10 +65,11 @@ def netlist(design: Design, target: Target, folder: Path) -> Design:
         if target.liberty:
             write_text(place / target.liberty.name, library)
         run_yosys(yosys(), script, place)
-        cells = (place / "cells.v").read_text() if target.liberty else _ecp5_cells()
+        made = place / "cells.v"
+        cells = models or (made.read_text() if target.liberty else _ecp5_cells())
         return (place / "netlist.v").read_text() + cells
 
-    key = cache.key([design.verilog, script, library, yosys().version])
+    key = cache.key([design.verilog, script, library + models, yosys().version])
     return replace(design, verilog=cache.result(folder / key, make))
 
 
@@ -68,6 +79,15 @@ def targets(config: PEConfig) -> tuple[str, ...]:
     Those of the library are its own functions, those of ECP5 are what Yosys ships and :func:`multiplier`.
     """
     return ("gates", "ecp5") if config.multiplier == "dsp" else ("gates", "ecp5-nodsp")
+
+
+def library_cells() -> Target:
+    """The cells that areas are quoted in, mapped as for areas; raises ToolError if pip cannot download them.
+
+    Their models are SkyWater's own but for the register: the functions that the mapper reads are checked too.
+    """
+    sky130_models()
+    return gates(fetched("sky130"))
 
 
 def multiplier() -> str:
@@ -187,11 +207,14 @@ def run(folder: Path, begin: Begin, *, preset: Sequence[str], seed: int) -> Repo
     rows: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
     configs = {name: UNITS[name] for name in preset or PRESETS}
-    step = begin("netlists", sum(1 + len(targets(config)) for config in configs.values()))
+    wanted = {name: [TARGETS[key] for key in targets(config)] for name, config in configs.items()}
+    for name in wanted.keys() & CELLS:
+        wanted[name].append(library_cells())
+    step = begin("netlists", len(configs) + sum(map(len, wanted.values())))
     for name, config in configs.items():
         recordings.append({"preset": name} | compare_simulators(config, seed, folder))
         step(f"{name}, simulators")
-        for target in (TARGETS[key] for key in targets(config)):
+        for target in wanted[name]:
             rows.append({"preset": name} | compare_netlist(config, target, seed, folder))
             step(f"{name}, {target.title}")
     icarus = has_icarus()

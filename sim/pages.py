@@ -44,7 +44,12 @@ SENT = {
     "DMA": "{words:,} words moved, {bad:,} bad responses, {vain:,} starts in vain, {resets:,} resets",
     "serial line": "{bytes:,} bytes, {damaged:,} of them damaged, {gave_up:,} jobs given up",
 }
-NETLISTS = {"gates": "generic gates", "ecp5-nodsp": "ECP5 cells", "ecp5": "ECP5 cells, multipliers too"}
+NETLISTS = {
+    "gates": "generic gates",
+    "ecp5-nodsp": "ECP5 cells",
+    "ecp5": "ECP5 cells, multipliers too",
+    "sky130": "sky130_fd_sc_hd cells",
+}
 
 
 def _load(name: str) -> dict[str, Any]:

@@ -119,6 +119,18 @@ def test_a_small_netlist_agrees_with_the_golden_model(target, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_netlist_of_library_cells_agrees_with_the_golden_model(tmp_path):
+    target = netlist.library_cells()
+    text = netlist.netlist(emit(BY_INDEX, "sq_pe"), target, tmp_path).verilog
+    adder, register = (len(re.findall(rf"sky130_fd_sc_hd__{cell}_\d ", text)) for cell in ("fa", "dfxtp"))
+    assert adder > 50
+    assert register > 300
+    row = netlist.compare_netlist(BY_INDEX, target, SEED, tmp_path)
+    assert row["compared"] > 300
+    assert row["wrong"] == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("config", "blocks"), [(SMALL, 1), (BY_INDEX, 6)])
 def test_a_netlist_with_dsp_blocks_agrees_with_the_golden_model(config, blocks, tmp_path):
     config = replace(config, pipeline="long", multiplier="dsp")

