@@ -22,7 +22,7 @@ from sim.bench.blocks import (
 )
 from sim.report import Check, Report, Row, choice
 from sqhw.console import Begin
-from sqhw.presets import preset
+from sqhw.presets import engine_preset, preset
 from sw_reference.codes import bank_scale_units
 
 __all__ = ["CHECK", "CHECKS", "COMMAND", "run"]
@@ -171,11 +171,38 @@ def meetings(folder: Path, seed: int) -> Counts:
     stimulus |= {"index": _wide(index, 5), "dense_index": _wide(dense_index, 5)}
     stimulus |= {"scale": scale.astype(np.uint8), "group_scale": group_scale.astype(np.uint8)}
     seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
-    for elements, places, nibbles in ((low, index, high), (codes, dense_index, dense_high)):
-        for slot in range(places.shape[1]):
-            elements[beats, places[:, slot]] += 16 * nibbles[:, slot]
+    _add_nibbles(low, index, high)
+    _add_nibbles(codes, dense_index, dense_high)
     expected = (low * codes).sum(axis=1) * bank_scale_units(config.sq)[scale] * group_scale
     return count, int((seen != expected).sum())
+
+
+def one_step_scales(folder: Path, seed: int) -> Counts:
+    """All pairs of bank scale, group scale and offset of the engine `imported`; elements random, extreme."""
+    config = engine_preset("imported").array.pe
+    block, rng, kinds = OneBeat(config), np.random.default_rng(seed), 1024
+    low, codes = (rng.integers(-8, 8, (kinds, config.lanes)) for _ in range(2))
+    index = rng.integers(0, config.sq.segment_size, (kinds, config.slots))
+    high = rng.integers(-8, 8, (kinds, config.slots))
+    for beat, (x, d) in enumerate(((-8, -8), (-8, 7), (7, -8), (7, 7))):
+        low[beat], high[beat], codes[beat] = x, x, d
+    numbers = {"low": (low, 4), "high": (high, 4), "index": (index, 5), "codes": (codes, 4)}
+    scale, group_scale, turn = (grid.ravel() for grid in np.mgrid[:64, :256, :16])
+    offset = (scale + group_scale + 16 * turn) % 256 - 128  # with one of them, every one comes
+    kind = rng.integers(0, kinds, len(scale))
+    stimulus = {name: _wide(values, bits)[kind] for name, (values, bits) in numbers.items()}
+    stimulus |= {name: values.astype(np.uint8) for name, values in (("scale", scale), ("offset", offset))}
+    stimulus["group_scale"] = group_scale.astype(np.uint8)
+    seen = _signed(play_block(block, folder, stimulus, block.latency)["o"], len(block.o))
+    _add_nibbles(low, index, high)
+    sums = 16 * (low * codes).sum(axis=1)[kind] + low.sum(axis=1)[kind] * offset
+    return len(scale), int((seen != sums * bank_scale_units(config.sq)[scale] * group_scale).sum())
+
+
+def _add_nibbles(elements: NDArray[np.int64], index: NDArray[np.int64], high: NDArray[np.int64]) -> None:
+    """Adds to elements [beats, lanes] the high nibbles [beats, slots] that name them."""
+    for places, nibbles in zip(index.T, high.T, strict=True):
+        elements[np.arange(len(elements)), places] += 16 * nibbles
 
 
 def _wide(values: NDArray[np.int64], bits: int) -> NDArray[Any]:
@@ -230,6 +257,7 @@ CHECKS: dict[str, Callable[[Path, int], Counts]] = {
     "int64 to float32": integer_to_float,
     "bitmaps of 16, capacities 1 to 16": bitmaps,
     "SQ x SQ by index, places and nibbles": meetings,
+    "bank scales, group scales and offsets in pairs": one_step_scales,
 }
 
 

@@ -23,6 +23,7 @@ from sqhw.layouts import dense_beat_layout, step_layout
 from sqhw.pe.datapath import Datapath
 from sqhw.pe.decoder import BitmapDecoder
 from sqhw.pe.dense_lanes import DenseLanes, pair_picks, pair_sums
+from sqhw.pe.one_step.offset import beat_sums
 from sqhw.pe.outliers.fp16 import FP16OutlierLane
 from sqhw.tools.verilog import convert
 from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
@@ -188,24 +189,31 @@ class OneBeat(wiring.Component):
     Parameters
     ----------
     config
-        With outliers by index on both sides, group scales and no offsets.
+        With outliers by index, on one side or both, and one group to a beat.
 
     Members
     -------
-    low, index, high, scale, codes, dense_index, dense_high, group_scale : In
+    low, index, high, scale, codes, group_scale : In
         Fields of a step and of a dense beat.
+    offset, dense_index, dense_high : In
+        Where beats have them.
     o : Out(signed(config.acc_bits))
         ``latency`` cycles later.
     """
 
     def __init__(self, config: PEConfig):
-        self._datapath = Datapath(config)
+        self._config, self._datapath = config, Datapath(config)
         self._step, self._beat = step_layout(config), dense_beat_layout(config)
         fields = {name: self._step[name].shape for name in ("low", "index", "high", "scale")}
-        fields |= {name: self._beat[name].shape for name in ("codes", "group_scale")}
-        fields |= {f"dense_{name}": self._beat[name].shape for name in ("index", "high")}
+        fields |= {port: self._beat[name].shape for port, name in self._beat_ports().items()}
         ports = {name: In(Shape.cast(shape).width) for name, shape in fields.items()}
         super().__init__(ports | {"o": Out(signed(config.acc_bits))})
+
+    def _beat_ports(self) -> dict[str, str]:
+        """Fields of a dense beat by port."""
+        ports = {"codes": "codes", "group_scale": "group_scale", "offset": "offset"}
+        ports |= {"dense_index": "index", "dense_high": "high"}
+        return {port: name for port, name in ports.items() if name in self._beat.members}
 
     @property
     def latency(self) -> int:
@@ -217,13 +225,15 @@ class OneBeat(wiring.Component):
         step, beat = datapath.step, datapath.beat
         m.d.comb += [
             *(Value.cast(step[name]).eq(getattr(self, name)) for name in ("low", "index", "high", "scale")),
-            *(Value.cast(beat[name]).eq(getattr(self, name)) for name in ("codes", "group_scale")),
-            *(Value.cast(beat[name]).eq(getattr(self, f"dense_{name}")) for name in ("index", "high")),
+            *(Value.cast(beat[name]).eq(getattr(self, port)) for port, name in self._beat_ports().items()),
             *(step[name].eq(1) for name in ("first", "done", "last")),
             beat.last.eq(1),
             datapath.valid.eq(1),
             self.o.eq(datapath.acc),
         ]
+        if "offset" in self._beat.members:
+            (total,) = beat_sums(m, self._config, step, name="beat_sum")
+            m.d.comb += step.sum.eq(total)
         return m
 
 
