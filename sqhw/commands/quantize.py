@@ -57,6 +57,12 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="safetensors file of inputs [tokens, k] of each matrix: GPTQ compensates rounding for them.",
         ),
         click.option(
+            "--smooth",
+            type=float,
+            metavar="STRENGTH",
+            help="With --activations: divides large channels of inputs, multiplies weights; 0.5 is usual.",
+        ),
+        click.option(
             "--scale",
             type=click.Choice(["least_squares", "absmax"]),
             help="How scales are chosen.  [default: least_squares]",
@@ -153,6 +159,7 @@ def inspect(file: Path) -> Outcome:
                 for name in packed:
                     content.tensor(name)
                     content.order(name)
+                    content.divisor(name)
                     done(name)
     rest = {name: {"dtype": entry.dtype, "shape": entry.shape} for name, entry in others.items()}
     document = {**made, "packed": _as_data(packed), "others": rest}
@@ -229,6 +236,9 @@ def _show_packed(packed: dict[str, Packed]) -> None:
     means = np.average(list(values.values()), axis=0, weights=[t.rows * t.k for t in packed.values()])
     mean = row("mean over elements", f"{len(packed)} tensors", "", *means.tolist())
     table(title, columns, [*rows, None, mean])
+    smoothed = sum(t.smoothed for t in packed.values())
+    if smoothed:
+        say(f"Matrices that are smoothed: {smoothed}. Their inputs are divided by NAME.divisor first.")
     anew = sum(t.origin.requantized for t in packed.values() if t.origin)
     if anew:
         say(f"{anew:,} groups were quantized anew: no offset of the format comes near theirs.")

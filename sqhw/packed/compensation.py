@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sw_reference.accuracy.compensation import compensated_dense
+from sw_reference.accuracy.smoothing import smoothing_factor
 from sw_reference.codes import checked_matrix
 from sw_reference.format import DenseFormat
 from sw_reference.policy import Policy
@@ -37,15 +38,28 @@ class Compensation:
         Which elements are outliers.
     activations
         A file with inputs of the matrix, F32 [tokens, k], under its name.
+    strength
+        If given, the weights are smoothed first, with this strength.
+
+    Members
+    -------
+    divisor: NDArray[np.float32] | None
+        float32[k]: what columns are multiplied by, and inputs divided by. None: not smoothed.
 
     Raises
     ------
     ValueError
-        If the file lacks them.
+        If the file lacks them; if smoothing meets NaN or Inf.
     """
 
     def __init__(
-        self, source: Source, name: str, fmt: DenseFormat, policy: Policy, activations: TensorFile
+        self,
+        source: Source,
+        name: str,
+        fmt: DenseFormat,
+        policy: Policy,
+        activations: TensorFile,
+        strength: float | None,
     ) -> None:
         self._source, self._name, self._fmt, self._policy = source, name, fmt, policy
         self._activations = activations
@@ -54,6 +68,7 @@ class Compensation:
         if entry is None or entry.dtype != "F32" or len(entry.shape) != 2 or entry.shape[1] != k:
             found = "nothing" if entry is None else f"{entry.dtype} {list(entry.shape)}"
             raise ValueError(f"{activations.path}: {name} must be F32 [tokens, {k}], not {found}")
+        self.divisor = None if strength is None else self._smoothing(strength)
 
     def rows(self, rows: slice) -> Rows:
         """Returns some rows of one part.
@@ -74,8 +89,27 @@ class Compensation:
         shape = self._source.entries[self._name].shape
         part = next(part for part in parts(shape) if part.start == first)
         w = checked_matrix(self._source.part(self._name, part), first)
+        inverse = _inverse_hessian(self._activations, self._name)
+        if self.divisor is not None:
+            with np.errstate(over="ignore"):
+                w = checked_matrix(w * self.divisor, first)
+            inverse = inverse * self.divisor * self.divisor[:, None]
         bitmap = self._policy.mark(w, self._fmt.outlier_format) if self._fmt.bank else None
-        return w, compensated_dense(w, self._fmt, bitmap, _inverse_hessian(self._activations, self._name))
+        return w, compensated_dense(w, self._fmt, bitmap, inverse)
+
+    def _smoothing(self, strength: float) -> NDArray[np.float32]:
+        name = self._name
+        shape = self._source.entries[name].shape
+        try:
+            largest = [
+                np.abs(checked_matrix(self._source.part(name, part), part.start)).max(axis=0)
+                for part in parts(shape)
+            ]
+            inputs = np.abs(checked_matrix(self._activations.part(name, slice(None)))).max(axis=0)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        factor = smoothing_factor(inputs.astype(np.float64), np.max(largest, axis=0), strength)
+        return factor.astype(np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,16 @@ def _stand_in(making: Making, shape: tuple[int, ...]) -> Packed:
     """Returns a description that is at least as long as the one that the matrix will have."""
     rows, k = shape
     origin = None if making.source_type is None else Origin(making.source_type, _LONGEST, rows * k)
-    return Packed(making.format, rows, k, _LONGEST, _LONGEST, origin, making.order is not None)
+    return Packed(
+        making.format,
+        rows,
+        k,
+        _LONGEST,
+        _LONGEST,
+        origin,
+        ordered=making.order is not None,
+        smoothed=making.divisor is not None,
+    )
 
 
 def _pack(
@@ -105,6 +115,8 @@ def _pack(
     rows, k = shape
     if making.order is not None:
         writer.write(f"{name}.order", making.order.astype("<i4"))
+    if making.divisor is not None:
+        writer.write(f"{name}.divisor", making.divisor)
     error = squares = own = 0.0
     outliers = requantized = 0
     for part in parts(shape):
@@ -126,8 +138,12 @@ def _pack(
         done(name, made.w.size)
     share = 1 / squares if squares else 0.0
     origin = None if making.source_type is None else Origin(making.source_type, own * share, requantized)
-    ordered = making.order is not None
-    return Packed(making.format, rows, k, error * share, outliers / (rows * k), origin, ordered)
+    return replace(
+        _stand_in(making, shape),
+        relative_error=error * share,
+        outlier_share=outliers / (rows * k),
+        origin=origin,
+    )
 
 
 def _check(file: PackedFile, source: Source, makings: Mapping[str, Making]) -> None:
@@ -136,6 +152,8 @@ def _check(file: PackedFile, source: Source, makings: Mapping[str, Making]) -> N
         rows = source.entries[name].shape[0]
         if _columns(file.order(name)) != _columns(making.order):
             raise ValueError(f"{name}: the order of columns in the file is not the model's")
+        if _columns(file.divisor(name)) != _columns(making.divisor):
+            raise ValueError(f"{name}: the divisor in the file is not the one that was written")
         for row in sorted({i * (rows - 1) // (_CHECKED - 1) for i in range(_CHECKED)}):
             only = slice(row, row + 1)
             want = dequantize(_made(making, only, name).tensor)
@@ -145,8 +163,8 @@ def _check(file: PackedFile, source: Source, makings: Mapping[str, Making]) -> N
                 )
 
 
-def _columns(order: NDArray[np.int32] | None) -> list[int] | None:
-    return None if order is None else order.tolist()
+def _columns(numbers: NDArray[Any] | None) -> list[Any] | None:
+    return None if numbers is None else numbers.tolist()
 
 
 def _made(making: Making, rows: slice, name: str) -> Rows:

@@ -2,7 +2,8 @@
 
 A tensor NAME of [rows, k] becomes NAME.packed, uint8[rows, bytes per row] as ``sw_reference.pack`` lays it
 out, and NAME.row_scale, float32[rows]. Where columns are in another order than the model's, NAME.order,
-int32[k], says which they are. The metadata's entry ``sqhw`` describes them all, in JSON.
+int32[k], says which they are. Where weights are smoothed, NAME.divisor, float32[k], says what inputs are
+divided by. The metadata's entry ``sqhw`` describes them all, in JSON.
 """
 
 from __future__ import annotations
@@ -61,13 +62,16 @@ class Packed:
     rows, k
         Its shape before packing.
     relative_error
-        Sum of the squared errors of its elements, over the sum of their squares before quantization.
+        Sum of the squared errors of its elements, over the sum of their squares before quantization; of
+        smoothed weights, after smoothing.
     outlier_share
         The share of elements that are outliers.
     origin
         Where the codes come from; None: they were made of numbers.
     ordered
         Whether the file says in which order the columns are.
+    smoothed
+        Whether columns were multiplied by what the file says that inputs are divided by.
     """
 
     format: SQFormat | DenseFormat
@@ -77,11 +81,16 @@ class Packed:
     outlier_share: float
     origin: Origin | None = None
     ordered: bool = False
+    smoothed: bool = False
 
     @property
     def unlisted(self) -> frozenset[str]:
         """The parameters that ``as_parameters`` leaves out."""
-        usual = {"origin": self.origin is None, "ordered": not self.ordered}
+        usual = {
+            "origin": self.origin is None,
+            "ordered": not self.ordered,
+            "smoothed": not self.smoothed,
+        }
         return frozenset(name for name, is_usual in usual.items() if is_usual)
 
     @property
@@ -90,7 +99,7 @@ class Packed:
 
     @property
     def bits_per_element(self) -> float:
-        """All that is stored, row scales and padding included."""
+        """All that is stored of a row, its scale and padding included."""
         return 8 * (bytes_per_row(self.format, self.k) + 4) / self.k
 
 
@@ -103,8 +112,9 @@ def packed_entries(name: str, packed: Packed) -> dict[str, Entry]:
     """Returns the tensors of a file that hold the tensor `name`."""
     rows, k = packed.rows, packed.k
     width = bytes_per_row(packed.format, k)
-    order = {f"{name}.order": Entry("I32", (k,), 4 * k)} if packed.ordered else {}
-    return order | {
+    columns = {"order": Entry("I32", (k,), 4 * k)} if packed.ordered else {}
+    columns |= {"divisor": Entry("F32", (k,), 4 * k)} if packed.smoothed else {}
+    return {f"{name}.{end}": entry for end, entry in columns.items()} | {
         f"{name}.packed": Entry("U8", (rows, width), rows * width),
         f"{name}.row_scale": Entry("F32", (rows,), 4 * rows),
     }
@@ -169,8 +179,10 @@ class PackedFile:
             value = getattr(described, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field} must be a number, not {value!r}")
-        if not isinstance(packed.ordered, bool):
-            raise TypeError(f"ordered must be true or false, not {packed.ordered!r}")
+        for field in ("ordered", "smoothed"):
+            flag = getattr(packed, field)
+            if not isinstance(flag, bool):
+                raise TypeError(f"{field} must be true or false, not {flag!r}")
         for part, entry in packed_entries(name, packed).items():
             found = self.file.entries.get(part)
             if found != entry:
@@ -190,6 +202,26 @@ class PackedFile:
         if not np.array_equal(np.sort(order), np.arange(packed.k)):
             raise ValueError(f"{self.file.path}: {name}: order must hold each of {packed.k} columns once")
         return order
+
+    def divisor(self, name: str) -> NDArray[np.float32] | None:
+        """Returns what inputs of each of the model's columns are divided by, float32[k]; None: by nothing.
+
+        Inputs x [tokens, k] are multiplied as ``x / divisor``, in :meth:`order` after that.
+
+        Raises ValueError if a number is not positive and finite.
+        """
+        packed = self.packed[name]
+        if not packed.smoothed:
+            return None
+        divisor: NDArray[np.float32] = self.file.part(f"{name}.divisor", slice(None))
+        wrong = np.flatnonzero(~((divisor > 0) & (divisor < np.inf)))
+        if wrong.size:
+            column = int(wrong[0])
+            raise ValueError(
+                f"{self.file.path}: {name}: divisor must be positive and finite, "
+                f"not {divisor[column]} in column {column}"
+            )
+        return divisor
 
     def tensor(self, name: str, rows: slice = slice(None)) -> SQTensor | DenseTensor:
         """Returns a packed tensor, or some of its rows; ValueError names what breaks a rule of the format."""

@@ -26,13 +26,15 @@ __all__ = ["Import", "Making", "Recipe"]
 
 @dataclass(frozen=True)
 class Making:
-    """How one matrix is made: its format, the type its codes come from (None: numbers), some rows, and the
-    order of its columns in them, int32[k] (None: as they are)."""
+    """How one matrix is made: its format, the type its codes come from (None: numbers), some rows, the order
+    of its columns in them, int32[k] (None: as they are), and what columns were multiplied by, float32[k]
+    (None: nothing)."""
 
     format: SQFormat | DenseFormat
     source_type: str | None
     rows: Callable[[slice], Rows]
     order: NDArray[np.int32] | None = None
+    divisor: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Recipe:
     activations
         If given, a file with inputs [tokens, k] of each matrix, under the matrix's name: what rounding a
         column leaves is moved into later columns, so that products with such inputs change little (GPTQ).
+    smooth
+        If given, above 0 and below 1: columns are multiplied by largest activation ** smooth / largest
+        weight ** (1 - smooth) first, for inputs that are divided by it.
     """
 
     format: SQFormat | DenseFormat
@@ -60,6 +65,7 @@ class Recipe:
     threshold: float | None = None
     importance: TensorFile | None = None
     activations: TensorFile | None = None
+    smooth: float | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None:
@@ -75,16 +81,24 @@ class Recipe:
                 raise ValueError("Activations must come with a dense format in groups")
             if self.scale != "least_squares":
                 raise ValueError(f"Scale must be 'least_squares' with activations, not {self.scale!r}")
+        if self.smooth is not None:
+            if not 0 < self.smooth < 1:
+                raise ValueError(f"Smoothing must be above 0 and below 1, not {self.smooth!r}")
+            if self.activations is None:
+                raise ValueError("Smoothing must come with activations")
+            if self.threshold is not None or self.importance is not None:
+                raise ValueError("Smoothing changes magnitudes: no threshold or importance may come with it")
 
     @property
-    def described(self) -> dict[str, str]:
+    def described(self) -> dict[str, str | float]:
         """The recipe in words, for a file's metadata."""
         if self.threshold is not None:
             policy = f"above {self.threshold:g} times the root mean square"
         else:
             policy = "largest importance" if self.importance else "largest magnitude"
         compensated = {"compensation": "GPTQ"} if self.activations else {}
-        return {"policy": policy, "scale": self.scale, **compensated}
+        smoothed = {} if self.smooth is None else {"smoothing": self.smooth}
+        return {"policy": policy, "scale": self.scale, **compensated, **smoothed}
 
     def making(self, source: Source, name: str) -> Making:
         """Returns how the matrix `name` is made; ValueError if the importance or the activations lack it."""
@@ -92,9 +106,8 @@ class Recipe:
         if self.activations is None:
             return Making(self.format, None, partial(self._rows, source, name, policy))
         assert isinstance(self.format, DenseFormat)
-        return Making(
-            self.format, None, Compensation(source, name, self.format, policy, self.activations).rows
-        )
+        made = Compensation(source, name, self.format, policy, self.activations, self.smooth)
+        return Making(self.format, None, made.rows, divisor=made.divisor)
 
     def _policy(self, source: Source, name: str) -> Policy:
         if self.importance is not None:

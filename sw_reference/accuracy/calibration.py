@@ -16,6 +16,8 @@ from sw_reference.files import replacing
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.llm.model import Model, product
 
+from .smoothing import smoothing_factor
+
 __all__ = [
     "FIRST",
     "MARKED",
@@ -105,9 +107,7 @@ class Site:
     def smoothing_factor(self, strength: float = 0.5) -> NDArray[np.float64]:
         """Returns what SmoothQuant divides each channel of x and multiplies each column of the weights by:
         largest activation ** strength / largest weight ** (1 - strength), float64[k]."""
-        weight, peak = np.maximum(np.abs(self.weight).max(axis=0), 1e-5), np.maximum(self.peak, 1e-5)
-        factor: NDArray[np.float64] = peak**strength / weight ** (1 - strength)
-        return np.sqrt(peak / weight) if strength == 0.5 else factor  # the same bits as were measured
+        return smoothing_factor(self.peak, np.abs(self.weight).max(axis=0), strength)
 
     def smoothed(self, factor: NDArray[np.float64]) -> Site:
         """Returns the site after x / factor and weight * factor; percentiles are not known then."""
