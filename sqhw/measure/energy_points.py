@@ -40,7 +40,7 @@ _LANES = 16
 _ALWAYS = {
     16: ("sq-dense", "paper"),
     32: ("lean", "fine", "both", "sq-sq", "sq-int8", "lean-offset", "fine-offset"),
-    64: ("lean", "fine", "fine-halves"),
+    64: ("lean", "fine", "fine-halves", "both"),
 }
 """Other SQ families, by lanes. Their banks have as many outliers as they may: most of them gate nothing."""
 

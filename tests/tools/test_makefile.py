@@ -50,7 +50,7 @@ def python(tmp_path) -> Path:
 def test_help_is_the_default():
     assert make().stdout == make("help").stdout
     targets = ("verilog", "sim", "synth", "test", "lint", "bench-reference", "capture", "accuracy", "clean")
-    targets += ("area ppa", "energy", "explore", "sim-array", "softfloat", "verify")
+    targets += ("area", "ppa", "energy", "explore", "sim-array", "softfloat", "verify")
     assert all(f"\n  {target} " in make().stdout for target in targets)
     groups = [line for line in make().stdout.splitlines() if line and line[0] != " " and ":" not in line]
     assert groups == ["Use", "Measure", "Verify", "Develop"]
@@ -150,7 +150,7 @@ def test_variables_reach_the_commands(python, tmp_path):
     assert "require(sys.argv[1:]))' g++ make perl" in plain
     assert shown("accuracy", "QUICK=1").endswith("-m sqhw measure accuracy --quick")
     assert shown("synth", "PRESET=paper").endswith("-m sqhw measure resources --preset paper")
-    assert shown("ppa", "OUTPUT=docs").endswith("-m sqhw measure area --output docs")
+    assert shown("area", "OUTPUT=docs").endswith("-m sqhw measure area --output docs")
     assert shown("bitstream", "BOARD=ulx3s").endswith("-m sqhw bitstream ulx3s")
 
 
