@@ -269,7 +269,10 @@ MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
         *("sq", "sq-int8", "sq-dense", *_int4(), *_COMPARED, "fp16"),
         *("paper", "w6a6", "w6a6-pairs"),
     ),
-    (64, _ARRAY): ("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", "fine-halves", *_int4(_HALVES)),
+    (64, _ARRAY): (
+        *("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4"),
+        *("fine-halves", *_int4(_HALVES)),
+    ),
     (32, None): ("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4", *_MX),
     (16, None): ("sq", "sq-int8", *_int4(), *_COMPARED),
 }
