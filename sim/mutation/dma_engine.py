@@ -250,7 +250,8 @@ class _Jobs(RegisterBench):
     def _forget(self) -> None:
         """Aborts what is left, until the masters rest."""
         self.set("CONTROL", ABORT)
-        self.run(2000, lambda: False) if self.get("DMA_BUSY") else None
+        if self.get("DMA_BUSY"):
+            self.run(2000)
         for name in ("DMA_STATUS", "ERRORS", "INTERRUPT_STATUS"):
             self.set(name, ALL)
         self.set("CONTROL", RECOVER)

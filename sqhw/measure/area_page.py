@@ -133,10 +133,8 @@ both are their smallest netlists, and so is the smaller form of INT4 x INT8. A r
 has to be sized by then, and grows. So the 0.82 of *lean* in sky130 cells and the 0.83 here differ by the
 cells, not by the clock.
 
-It is the same in sky130 with delays. In SkyWater's own file (typical corner, 377 cells) the smallest netlists
-of single elements are *lean* with 8,046 GE and 8.0 ns, INT4 x INT8 with 9,987 and 9.5, its pairs with 11,069
-and 8.1. That is 0.81 from 9.5 ns up; from there down to 8.0 ns the rival alone grows. Such a file is not in
-this repository: `sqhw compare --preset lean --array 1x1 --period 9.5ns --liberty FILE` measures with yours.
+Clocks in sky130 cells need SkyWater's own file with delays, which is not in this repository. With yours
+`sqhw compare --preset lean --array 1x1 --period 9.5ns --liberty FILE` measures them.
 
 ![area against clock](../figures/area_clock.svg)"""
 

