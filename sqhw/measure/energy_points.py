@@ -106,9 +106,7 @@ def rivals_of(config: PEConfig) -> list[str]:
     ]
 
 
-def own_point(
-    config: PEConfig, name: str, title: str, *, policy: str = "threshold", gated: bool = True
-) -> Simulated:
+def own_point(config: PEConfig, name: str, title: str, *, policy: str = "", gated: bool = True) -> Simulated:
     """Any SQ element.
 
     Parameters
@@ -118,12 +116,14 @@ def own_point(
     name, title
         Identifier, and what tables call it.
     policy
-        ``"threshold"``: few banks have an outlier; ``"largest"``: each has as many as it may.
+        ``"threshold"``: few banks have an outlier; ``"largest"``: each has as many as it may. By default the
+        latter with an index mask, where no lane rests, and else the former.
     gated
         Whether the outlier lane rests where there is no outlier.
     """
     make = partial(BarePE, config, None if gated else stepped(ungated(outlier_path(config))))
-    return Simulated(name, title, config.lanes, make, partial(_sq_beats, config, policy))
+    usual = "largest" if config.sq.has_index else "threshold"
+    return Simulated(name, title, config.lanes, make, partial(_sq_beats, config, policy or usual))
 
 
 def rival_point(family: str, lanes: int) -> Simulated:

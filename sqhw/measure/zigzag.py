@@ -27,7 +27,7 @@ def of_config(config: ArrayConfig, *, tokens: int = 8, columns: int = 4, cache: 
     """Measures an SQ array; returns its core.
 
     Area is that of the whole array. Energy is that of one processing element on `tokens` x `columns` dot
-    products of each site of the embedded activations, outliers by the threshold policy.
+    products of each site of the embedded activations, outliers as in the report of energy.
 
     Raises
     ------

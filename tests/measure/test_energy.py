@@ -277,3 +277,11 @@ def test_own_point_of_one_step():
         "sq": (2, energy_points.K // 8),
         "dense": (2, energy_points.K // 8),
     }
+
+
+@pytest.mark.parametrize(("name", "reported"), [("lean", "lean_32"), ("default", "sq_16")])
+def test_a_point_of_ones_own_is_driven_as_in_the_report(name, reported):
+    own, *_ = energy_points.beside_rivals(preset(name))
+    listed = {element.name: element for element in energy_points.simulated()}
+    site = load_activations().sites[0]
+    assert own.beats(site, 2, 2) == listed[reported].beats(site, 2, 2)
