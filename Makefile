@@ -115,7 +115,7 @@ pages: $(READY) $(VENV)/.ppa $(VENV)/.notebook  ## pages, tables and figures of 
 
 ##@ Verify
 .PHONY: verify sim-array sim-encoder sim-engine formal exhaustive mutation coverage netlist softfloat fuzz plan test test-slow test-serial
-verify: | compiler $(READY) $(VENV)/.llm $(VENV)/.torch $(VENV)/.notebook  ## every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
+verify: build/tests/quick.xml $(if $(call set,$(QUICK)),,test-slow) | compiler $(READY) $(VENV)/.llm $(VENV)/.torch $(VENV)/.notebook  ## all tests, every part below and make sim, and a page of figures to sign off by (QUICK=1: slices)
 	@$(SQHW) verify $(QUICK_OPTION) $(OUTPUT_OPTION)
 
 sim-array: | compiler $(READY)  ## emitted arrays on activations of a real LLM, with their utilization
@@ -155,6 +155,9 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 .PHONY: test test-slow test-torch test-architects test-serial lint docs notebook capture
 test: | compiler $(READY) $(VENV)/.cluster $(VENV)/.notebook  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/tests/quick.xml
+
+build/tests/quick.xml: $(SOURCES)
+	@$(MAKE) test
 
 test-slow: $(SLOW:%.py=build/%.xml)  ## the tests that are too long for make test (goes on where it was stopped)
 
