@@ -10,6 +10,7 @@ from typing import Any
 from sim.coverage.data import Exclusion, summary
 from sim.coverage.designs import Covered, cover_array, cover_pe
 from sim.coverage.dma import cover_reader, cover_writer
+from sim.coverage.dma_engine import cover_dma_engine
 from sim.coverage.encoder import cover_encoder
 from sim.coverage.engine import cover_engine
 from sim.report import Check, Note, Report, about, choice
@@ -34,6 +35,13 @@ EXCLUSIONS = (
     ),
     Exclusion(
         "branch", r"if \(1'b1\) ", "a memory that is written in every cycle knows no cycle without a write"
+    ),
+    Exclusion("line", r"if \(\|times\) begin", "a packet of X is read once", place=".x_reader"),
+    Exclusion(
+        "branch",
+        r"row_ends & \(\{n_\d+, k\[0\]\} <= 2'd0\)",
+        "the last word of a row has one element at least",
+        place=".feeder",
     ),
 )
 """Points that cannot be hit, each with its reason; docs/verification.md lists them."""
@@ -60,6 +68,7 @@ DESIGNS: dict[str, Callable[[int, Path, Note], Covered]] = {
     "encoder": partial(cover_encoder, ENCODER),
     "DMA reader": cover_reader,
     "DMA writer": cover_writer,
+    "DMA engine": cover_dma_engine,
 }
 """What is covered, by a seed and a folder; each says what it does."""
 

@@ -38,14 +38,19 @@ class Point:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Points that need not be hit: of this kind, whose source line matches `pattern`, for a reason."""
+    """Points that need not be hit: of this kind, whose source line matches `pattern`, for a reason.
+
+    ``place`` is how the instance's name ends; empty: any instance.
+    """
 
     kind: str
     pattern: str
     reason: str
+    place: str = ""
 
     def matches(self, point: Point, source: Sequence[str]) -> bool:
-        return point.kind == self.kind and bool(re.search(self.pattern, source[point.line - 1]))
+        here = point.kind == self.kind and point.place.endswith(self.place)
+        return here and bool(re.search(self.pattern, source[point.line - 1]))
 
 
 class Points:

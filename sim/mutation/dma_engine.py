@@ -25,7 +25,8 @@ from sqhw.emit import Design, emit
 from sqhw.engine.registers import Format, Input, constants, register, registers_of
 
 __all__ = [
-    "INVARIANTS", "NO_REST", "SINKS", "WITHIN", "dma_engine_design", "stimulate_dma_engine",
+    "BAD", "INVARIANTS", "NO_REST", "ODD", "PAUSES", "SINKS", "WITHIN", "Change", "DMAJobs",
+    "dma_engine_design", "stimulate_dma_engine",
 ]  # fmt: skip
 
 WITHIN = (
@@ -38,7 +39,7 @@ NO_REST = r"feeder\.leftover"
 
 _ENGINE, _SHAPE = CONFIG.engine, Bursts(CONFIG.engine.axi_bits, CONFIG.address_bits, CONFIG.burst)
 _STATUS = next(entry for entry in DMA_REGISTERS if entry.name == "DMA_STATUS")
-_PAUSES = ((0.0, 0.0, 0.0), (0.3, 0.3, 0.3), (0.0, 0.7, 0.0), (0.6, 0.0, 0.5))
+PAUSES = ((0.0, 0.0, 0.0), (0.3, 0.3, 0.3), (0.0, 0.7, 0.0), (0.6, 0.0, 0.5))
 
 _LEFT, _JOB = (Term(f"engine.{name}", 4, 5, any=False) for name in ("sq_loader.rows.left", "control.job"))
 INVARIANTS: tuple[Clause, ...] = (
@@ -70,7 +71,7 @@ def dma_engine_design() -> Design:
 
 
 @dataclass(frozen=True)
-class _Change:
+class Change:
     """What is not as it should be: bytes beyond the packets, passes, room, a register with odd bits."""
 
     x: int = 0
@@ -80,7 +81,7 @@ class _Change:
     odd: str = ""
 
 
-class _Jobs(RegisterBench):
+class DMAJobs(RegisterBench):
     """Jobs through the masters."""
 
     def __init__(self, bench: Bench, seed: int):
@@ -102,9 +103,9 @@ class _Jobs(RegisterBench):
         made = self.dice.choice((Job.of_rows, Job.of_rows, Job.of_codes, Job.of_numbers))
         return replace(made(_ENGINE, self.rng, m, n, k), output=self.dice.choice(list(Format)))
 
-    def begin(self, job: Job, change: _Change | None = None, packet: bytes | None = None) -> None:
+    def begin(self, job: Job, change: Change | None = None, packet: bytes | None = None) -> None:
         """Puts packets into memories, describes them in the registers, and starts."""
-        change, size = change or _Change(), _ENGINE.axi_bytes
+        change, size = change or Change(), _ENGINE.axi_bytes
         x, w = job.packets
         packets = {"X": x if packet is None else packet, "W": w}
         more = {"X": change.x, "W": change.w}
@@ -164,9 +165,9 @@ class _Jobs(RegisterBench):
         places = [(self.at["Y"] + size * word) % (1 << CONFIG.address_bits) for word in range(job.words)]
         return b"".join(self.y.words.get(place, 0).to_bytes(size, "little") for place in places)
 
-    def good(self, change: _Change | None = None) -> int:
+    def good(self, change: Change | None = None, job: Job | None = None) -> int:
         """A job, every result of which is compared; an address or a size may have bits that count as 0."""
-        job = self.make(*self.shape())
+        job = job or self.make(*self.shape())
         self.errors = self.dice.choice((0.0, 0.0, 0.3))
         self.begin(job, change)
         m, n, k = job.sizes
@@ -217,13 +218,13 @@ class _Jobs(RegisterBench):
         x, w = (len(packet) for packet in job.packets)
         word, words = _ENGINE.axi_bytes, self.dice.choice((1, 1, 2, 3))
         change = {
-            "x short": _Change(x=-min(word * words, x)),
-            "x long": _Change(x=word * words),
-            "w short": _Change(w=-min(word * words, w)),
-            "w long": _Change(w=word * words),
-            "left over": _Change(passes=1),
-            "no room": _Change(room=-min(words, job.words)),
-        }.get(kind, _Change())
+            "x short": Change(x=-min(word * words, x)),
+            "x long": Change(x=word * words),
+            "w short": Change(w=-min(word * words, w)),
+            "w long": Change(w=word * words),
+            "left over": Change(passes=1),
+            "no room": Change(room=-min(words, job.words)),
+        }.get(kind, Change())
         self.errors = 0.0
         self.set("TIMEOUT", 400)
         self.begin(job, change)
@@ -261,21 +262,21 @@ class _Jobs(RegisterBench):
             raise Failure(f"The engine does not recover: {found}")
 
 
-_BAD = ("x short", "x long", "w short", "w long", "left over", "no room", "abort", "hasty", "reset")
-_ODD = [f"{name}_{what}" for name in "XWY" for what in ("ADDRESS", "BYTES")]
+BAD = ("x short", "x long", "w short", "w long", "left over", "no room", "abort", "hasty", "reset")
+ODD = [f"{name}_{what}" for name in "XWY" for what in ("ADDRESS", "BYTES")]
 
 
 def stimulate_dma_engine(bench: Bench, seed: int, effort: int) -> int:
     """Jobs, good and bad ones, of both kinds of X; returns how many results were compared."""
-    engine = _Jobs(bench, seed)
+    engine = DMAJobs(bench, seed)
     engine.reset()
     for name, value in constants(_ENGINE).items():
         if engine.get(name) != value:
             raise Failure(f"{name} must be {value}")
-    compared, bad, odd = 0, itertools.cycle(_BAD), itertools.cycle(_ODD)
+    compared, bad, odd = 0, itertools.cycle(BAD), itertools.cycle(ODD)
     for number in range(effort):
-        engine.pauses = engine.dice.choice(_PAUSES)
-        compared += engine.good(_Change(odd=next(odd)) if number % 4 == 3 else None)
+        engine.pauses = engine.dice.choice(PAUSES)
+        compared += engine.good(Change(odd=next(odd)) if number % 4 == 3 else None)
         if number % 2:
             engine.bad(next(bad))
         if number % 5 == 1:

@@ -61,6 +61,12 @@ def test_excluded_points_are_not_counted(points):
     assert (report["hit"], report["points"], report["excluded"], report["share"]) == (2, 2, 1, 1.0)
 
 
+def test_an_exclusion_of_one_instance_leaves_the_others(points):
+    for place, excluded in (("", 1), (".m", 1), (".n", 0)):
+        rule = Exclusion("branch", r"never", "it never holds", place=place)
+        assert summary(points, [rule])["branch"]["excluded"] == excluded
+
+
 def test_exclusions_have_a_line_in_the_page():
     section = " ".join(PAGE.partition("## Coverage")[2].partition("\n## ")[0].split())
     reasons = [exclusion.reason for exclusion in coverage.EXCLUSIONS]
