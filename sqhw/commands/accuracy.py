@@ -53,11 +53,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @own_options
 @click.option("--study", type=click.Choice(list(_STUDIES)), help="Which schemes.  [default: default]")
 @click.option("--quick", is_flag=True, help=f"The same as --study quick --windows {QUICK_WINDOWS}.")
-@click.option("--only", metavar="TEXT", multiple=True, help="Schemes whose names contain TEXT.")
+@click.option("--only", metavar="TEXT", multiple=True, help="The scheme TEXT, or all that contain it.")
 @click.option("--list", "only_list", is_flag=True, help="Print the schemes' names and stop.")
 @click.option("--verify", is_flag=True, help="Compare the fast product with the golden model.")
 @click.option("--report", "only_report", is_flag=True, help="Run nothing: report what is complete.")
-@click.option("--add-to", type=_FILE, help="A report, to which schemes that it lacks are added.")
+@click.option("--add-to", type=_FILE, help="A report, to which what it lacks is added.")
 @click.option("--windows", "count", type=click.IntRange(1), default=WINDOWS, help="Of the text.")
 @click.option("--tokens", type=click.IntRange(2), default=LENGTH, help="Of a window.")
 @click.option("--text", type=_FILE, help=f"Evaluation text.  [default: {EVALUATION}]")
@@ -127,14 +127,18 @@ def _list(schemes: tuple[Scheme, ...]) -> None:
 
 
 def _only(schemes: tuple[Scheme, ...], only: tuple[str, ...]) -> tuple[Scheme, ...]:
-    """The schemes whose names contain one of these texts, and those that all are compared with."""
+    """The schemes of these names, of a text that is none all whose names contain it, and those that all are
+    compared with."""
+    names = [scheme.name for scheme in schemes]
+    wanted = {"float", INT8} if only else set(names)
     for text in only:
-        if not any(text in scheme.name for scheme in schemes):
+        found = [text] if text in names else [name for name in names if text in name]
+        if not found:
             raise Refused(
                 f"--only must match the name of a scheme (--list shows them), and {text!r} does not"
             )
-    always = ("float", INT8)
-    return tuple(s for s in schemes if not only or s.name in always or any(text in s.name for text in only))
+        wanted.update(found)
+    return tuple(scheme for scheme in schemes if scheme.name in wanted)
 
 
 def _text(file: Path | None, title: str, cache: Path) -> Text:

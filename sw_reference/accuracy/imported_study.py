@@ -36,6 +36,7 @@ def imported() -> tuple[Scheme, ...]:
                 ("A 2/32 e3m2s index, saturating", _narrow(32, 2, scale="saturating")),
                 ("A 4/32 e3m2s index, saturating", _narrow(32, 4, scale="saturating")),
                 ("A 2/16 bank 32 e3m2s index", _narrow(32, 2, segment=16)),
+                ("A 2/32 bank 64 e4m2s index", _narrow(64, 2, "e4m2s", segment=32)),
                 ("A 4/32 bank 64 e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
                 ("A 2/16 e5m3", SQ(16, 2, high="int8")),
                 ("A 1/16 e5m3 fp16", SQ(16, 1)),

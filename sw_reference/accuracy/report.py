@@ -97,7 +97,8 @@ def merged(report: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """Returns a report with the rows of a later one that it lacks, and under ``later`` where they are from.
 
     Each row is compared with the unquantized model and with INT8 of its own run: float32 sums differ between
-    processors, so the same scheme moves by up to half a percent. The later one may have fewer windows.
+    processors, so the same scheme moves by up to half a percent. The later one may have fewer windows. If it
+    has no fewer, its rows also replace those without a divergence, other than of the two compared with.
 
     Raises
     ------
@@ -109,22 +110,24 @@ def merged(report: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     for name, own, other in parts:
         if own != other:
             raise ValueError(f"Reports to be merged must have the same {name}, not {own!r} and {other!r}")
-    known = {row["scheme"] for row in report["rows"]}
-    new = [row for row in later["rows"] if row["scheme"] not in known]
+    fewer = later["configuration"]["windows"] < report["configuration"]["windows"]
+    kept = {row["scheme"] for row in report["rows"] if fewer or "kl_x100" in row} | {"float", INT8}
+    new = {row["scheme"]: row for row in later["rows"] if row["scheme"] not in kept}
     if not new:
         raise ValueError("The report already has all of these schemes")
     (plain,) = (row["perplexity"] for row in later["rows"] if row["scheme"] == "float")
     source = {"command": later["command"], "versions": later["versions"], "float": plain}
     source["windows"] = later["configuration"]["windows"]
-    source["schemes"] = [row["scheme"] for row in new]
-    count = len(known) + len(new)
+    source["schemes"] = list(new)
+    found = {row["scheme"]: row for row in report["rows"]} | new
+    count = len(found)
     configuration = report["configuration"] | {
         "schemes": count,
         "of": max(count, report["configuration"]["of"]),
     }
     return report | {
         "configuration": configuration,
-        "rows": [*report["rows"], *new],
+        "rows": list(found.values()),
         "later": [*report.get("later", []), source],
     }
 

@@ -79,6 +79,11 @@ def _hardware() -> Iterator[Scheme]:
         yield Scheme(f"W4 g64 A-SQ {bank}/{outliers} INT8 codes", SQ(bank, outliers, high="int8"), weights)
     yield Scheme("W4 g64 A8", _A8, weights)
     yield Scheme("W4 g64 A4", Dense(4), weights)
+    beat = SQ(64, 4, high="int8", mask="index", bank_scale="e4m2s", segment=32)
+    linear = replace(weights, group_scale="linear8")
+    yield Scheme("W4 g64 linear8 A-SQ 4/32 bank 64 e4m2s index", beat, linear)
+    yield Scheme("W4 A-SQ 8/1 INT8 codes", SQ(8, 1, high="int8"), Dense(4, None, "least_squares"))
+    yield Scheme("W8 A-SQ 16/4 INT8 codes sentinel", SQ(16, 4, high="int8", mask="sentinel"), _W8)
 
 
 def _weights() -> Iterator[Scheme]:

@@ -73,7 +73,7 @@ def test_schemes_that_the_hardware_computes_are_hardware():
         else:
             built += 1
             assert scheme.hardware, scheme.name
-    assert (built, refused) == (190, 15)
+    assert (built, refused) == (194, 15)
 
 
 @pytest.fixture(scope="module")
@@ -242,8 +242,15 @@ def test_command_writes_the_report(study, pool, monkeypatch, tmp_path, capsys):
     assert capsys.readouterr() == ("", f"Error: {message}\n")
 
 
+def test_only_takes_a_name_before_a_part_of_one():
+    found = [[s.name for s in command._only(default(), (text,))] for text in ("MXINT8 both", "MXINT8")]
+    assert found == 2 * [["float", "W8 A8", "MXINT8 both"]]
+    (*_, found) = command._only(default(), ("W4 g64 A-SQ 16/1",))
+    assert found.name == "W4 g64 A-SQ 16/1"
+
+
 def a_report(*names, windows=2, tokens=4, plain=30.0, command="first"):
-    rows = [{"scheme": name, "perplexity": plain} for name in names]
+    rows = [{"scheme": name, "perplexity": plain, "kl_x100": 1.0} for name in names]
     configuration = {
         "windows": windows,
         "tokens_per_window": tokens,
@@ -276,6 +283,21 @@ def test_a_later_report_adds_its_schemes():
         with pytest.raises(ValueError) as error:
             merged(both, other)
         assert str(error.value) == message
+
+
+def test_a_later_report_adds_divergences():
+    """Only over as many windows, and not those of the schemes that all others were compared with."""
+    first = a_report("float", "W8 A8", "a", "b")
+    for row in (*first["rows"][:2], first["rows"][3]):
+        del row["kl_x100"]
+    both = merged(first, a_report("float", "W8 A8", "a", "b", plain=31.0, command="second"))
+    assert [row["scheme"] for row in both["rows"]] == ["float", "W8 A8", "a", "b"]
+    assert [row["perplexity"] for row in both["rows"]] == [30.0] * 3 + [31.0]
+    assert both["rows"][3]["kl_x100"] == 1.0
+    assert (both["configuration"]["schemes"], both["later"][0]["schemes"]) == (4, ["b"])
+    with pytest.raises(ValueError) as error:
+        merged(first, a_report("float", "W8 A8", "b", windows=1))
+    assert str(error.value) == "The report already has all of these schemes"
 
 
 def test_statistics_are_those_of_the_inputs(model, study):
