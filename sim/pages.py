@@ -63,15 +63,17 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: int)
 
 
 def simulation() -> str:
-    """The middle layer of the default preset, and of the engines."""
+    """The middle layer of two presets, and of an engine of imported codes."""
     report = _load("sim")
     names = ("preset", "site", "policy", "compared", "mismatches", "cycles", "utilization", "gate_rate")
     rows = [
         [cell(name, row[name]) for name in names]
         for row in report["rows"]
-        if row["layer"] == "layer 11" and row["preset"] in ("default", "engine 2x2", coded_layers.NAME)
+        if row["layer"] == "layer 11" and row["preset"] in ("default", "lean", coded_layers.NAME)
     ]
-    total = f"{report['compared']:,} results compared, {report['mismatches']} mismatches."
+    total = (
+        f"All layers and presets: {report['compared']:,} results compared, {report['mismatches']} mismatches."
+    )
     return f"{_table([name.replace('_', ' ') for name in names], rows, texts=3)}\n\n{total}"
 
 
