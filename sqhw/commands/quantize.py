@@ -16,6 +16,7 @@ from sw_reference.notation import format_text, parse_format
 
 from ..console import Command, Outcome, Refused, command_line, plain, progress, refusing, say, table
 from ..packed.convert import convert
+from ..packed.inputs import TOKENS, Inputs, InputsFile, TextInputs
 from ..packed.packed_file import KEY, Packed, PackedFile
 from ..packed.recipe import Import, Recipe
 from ..packed.selection import LINEAR, has_codes, select
@@ -29,7 +30,8 @@ _MODEL = click.Path(exists=True, path_type=Path)
 _SUFFIX = ".safetensors"
 _IMPORT = "import"
 _DEFAULT = "2/16 e5m3"
-_FILES = ("importance", "activations")
+_FILES = ("importance", "activations", "text", "tokenizer")
+_OF_TEXT = ("tokens", "tokenizer")
 
 
 def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,10 +59,21 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="safetensors file of inputs [tokens, k] of each matrix: GPTQ compensates rounding for them.",
         ),
         click.option(
+            "--text",
+            type=_FILE,
+            help="Text in UTF-8: GPTQ compensates for the inputs that the model has while it reads that.",
+        ),
+        click.option(
+            "--tokens", type=click.IntRange(2), help=f"How many of --text are read.  [default: {TOKENS}]"
+        ),
+        click.option(
+            "--tokenizer", type=_FILE, help="Of --text: a tokenizer.json.  [default: the model's own]"
+        ),
+        click.option(
             "--smooth",
             type=float,
             metavar="STRENGTH",
-            help="With --activations: divides large channels of inputs, multiplies weights; 0.5 is usual.",
+            help="With --text or --activations: divides large channels of inputs; 0.5 is usual.",
         ),
         click.option(
             "--scale",
@@ -120,6 +133,8 @@ def quantize(
         total = sum(math.prod(source.entries[name].shape) for name in selection.names)
         made = {"command": command_line(), "source": model.resolve().name}
         with progress() as begin:
+            if isinstance(recipe, Recipe) and isinstance(recipe.inputs, TextInputs):
+                recipe.inputs.read(model, selection.names, output.parent, begin)
             done = begin("Packing", total)
             packed = convert(
                 source, selection.names, output, recipe, made=made, done=done, only_packed=only_packed
@@ -199,8 +214,21 @@ def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
             raise ValueError(f"--{name} must come with --weights {kind}, not {weights}")
     if weights == _IMPORT:
         return Import(given.get("group"))
-    files = {name: TensorFile(given[name]) for name in _FILES if name in given}
-    return Recipe(parse_format(weights), **(given | files))
+    given = dict(given)
+    of_text = {name: given.pop(name) for name in _OF_TEXT if name in given}
+    for name in of_text:
+        if "text" not in given:
+            raise ValueError(f"--{name} must come with --text")
+    if {"activations", "text"} <= given.keys():
+        raise ValueError("--text must come without --activations: each says what inputs are")
+    inputs: Inputs | None = None
+    if "activations" in given:
+        inputs = InputsFile(TensorFile(given.pop("activations")))
+    elif "text" in given:
+        inputs = TextInputs(given.pop("text"), **of_text)
+    if "importance" in given:
+        given["importance"] = TensorFile(given["importance"])
+    return Recipe(parse_format(weights), inputs=inputs, **given)
 
 
 def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from sw_reference.format import DenseFormat
 from sw_reference.policy import Policy
 from sw_reference.tensors import DenseTensor
 
+from .inputs import Inputs
 from .rows import Rows, parts
 from .source import Source
-from .tensor_file import TensorFile
 
 __all__ = ["Compensation"]
 
@@ -36,8 +36,8 @@ class Compensation:
         A format with groups.
     policy
         Which elements are outliers.
-    activations
-        A file with inputs of the matrix, F32 [tokens, k], under its name.
+    inputs
+        What is known of the inputs of the matrix.
     strength
         If given, the weights are smoothed first, with this strength.
 
@@ -49,7 +49,7 @@ class Compensation:
     Raises
     ------
     ValueError
-        If the file lacks them; if smoothing meets NaN or Inf.
+        If nothing is known of them; if smoothing meets NaN or Inf.
     """
 
     def __init__(
@@ -58,16 +58,12 @@ class Compensation:
         name: str,
         fmt: DenseFormat,
         policy: Policy,
-        activations: TensorFile,
+        inputs: Inputs,
         strength: float | None,
     ) -> None:
         self._source, self._name, self._fmt, self._policy = source, name, fmt, policy
-        self._activations = activations
-        entry = activations.entries.get(name)
-        k = source.entries[name].shape[1]
-        if entry is None or entry.dtype != "F32" or len(entry.shape) != 2 or entry.shape[1] != k:
-            found = "nothing" if entry is None else f"{entry.dtype} {list(entry.shape)}"
-            raise ValueError(f"{activations.path}: {name} must be F32 [tokens, {k}], not {found}")
+        self._inputs = inputs
+        inputs.check(name, source.entries[name].shape[1])
         self.divisor = None if strength is None else self._smoothing(strength)
 
     def rows(self, rows: slice) -> Rows:
@@ -89,7 +85,7 @@ class Compensation:
         shape = self._source.entries[self._name].shape
         part = next(part for part in parts(shape) if part.start == first)
         w = checked_matrix(self._source.part(self._name, part), first)
-        inverse = _inverse_hessian(self._activations, self._name)
+        inverse = _inverse_hessian(self._inputs, self._name)
         if self.divisor is not None:
             with np.errstate(over="ignore"):
                 w = checked_matrix(w * self.divisor, first)
@@ -105,10 +101,10 @@ class Compensation:
                 np.abs(checked_matrix(self._source.part(name, part), part.start)).max(axis=0)
                 for part in parts(shape)
             ]
-            inputs = np.abs(checked_matrix(self._activations.part(name, slice(None)))).max(axis=0)
+            peak = self._inputs.peak(name)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        factor = smoothing_factor(inputs.astype(np.float64), np.max(largest, axis=0), strength)
+        factor = smoothing_factor(peak, np.max(largest, axis=0), strength)
         return factor.astype(np.float32)
 
 
@@ -119,10 +115,9 @@ def _part(matrix: Compensation, first: int) -> tuple[NDArray[np.float32], DenseT
 
 
 @lru_cache(maxsize=1)
-def _inverse_hessian(activations: TensorFile, name: str) -> NDArray[np.float64]:
+def _inverse_hessian(inputs: Inputs, name: str) -> NDArray[np.float64]:
     """Of the last matrix alone: a large model's would fill the memory."""
-    x = checked_matrix(activations.part(name, slice(None))).astype(np.float64)
-    hessian = x.T @ x / len(x)
+    hessian = inputs.hessian(name)
     damping = _DAMPING * float(np.median(np.diag(hessian)))
     inverse: NDArray[Any] = np.linalg.inv(hessian + (damping or 1) * np.eye(len(hessian)))
     return inverse

@@ -25,7 +25,7 @@ from sw_reference.llm import GGUFFile, Model, ModelConfig, Tokenizer
 from .source import Source
 from .sources import open_source
 
-__all__ = ["TextTokenizer", "model_hash", "read_config", "read_llama", "read_tokenizer"]
+__all__ = ["TextTokenizer", "gguf_name", "model_hash", "read_config", "read_llama", "read_tokenizer"]
 
 _LIBRARY = "tokenizers==0.23.3"
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
@@ -127,7 +127,7 @@ def read_llama(path: Path) -> Model:
         weights: dict[str, NDArray[np.float32]] = {}
         codes: dict[str, CodedMatrix] = {}
         for name in source.entries:
-            own = _gguf_name(name)
+            own = gguf_name(name)
             if own is None or (tied and own == "output.weight"):
                 continue
             weights[own], matrix = _tensor(source, name, _row_order(own, config))
@@ -191,8 +191,8 @@ def _rope_theta(found: Mapping[str, Any], path: Path) -> float:
     return float(rope.get("rope_theta", found.get("rope_theta", 10000.0)))
 
 
-def _gguf_name(name: str) -> str | None:
-    """GGUF's name of a tensor; None of a buffer that is no weight."""
+def gguf_name(name: str) -> str | None:
+    """Returns GGUF's name of a tensor; None of a buffer that is no weight."""
     if name in _OUTSIDE:
         return _OUTSIDE[name]
     if name.endswith("rotary_emb.inv_freq"):

@@ -17,6 +17,7 @@ from sw_reference.policy import LargestImportance, LargestMagnitude, Policy, Thr
 from sw_reference.quantize import quantize_dense, quantize_sq
 
 from .compensation import Compensation
+from .inputs import Inputs
 from .rows import Rows, parts
 from .source import Source
 from .tensor_file import TensorFile
@@ -52,9 +53,9 @@ class Recipe:
     importance
         If given, a file with one number per column for each matrix, under the matrix's name: outliers are
         the elements of largest magnitude times that.
-    activations
-        If given, a file with inputs [tokens, k] of each matrix, under the matrix's name: what rounding a
-        column leaves is moved into later columns, so that products with such inputs change little (GPTQ).
+    inputs
+        If given, what is known of the inputs of each matrix: what rounding a column leaves is moved into
+        later columns, so that products with such inputs change little (GPTQ).
     smooth
         If given, above 0 and below 1: columns are multiplied by largest activation ** smooth / largest
         weight ** (1 - smooth) first, for inputs that are divided by it.
@@ -64,7 +65,7 @@ class Recipe:
     scale: ScaleChoice = "least_squares"
     threshold: float | None = None
     importance: TensorFile | None = None
-    activations: TensorFile | None = None
+    inputs: Inputs | None = None
     smooth: float | None = None
 
     def __post_init__(self) -> None:
@@ -76,16 +77,16 @@ class Recipe:
             raise ValueError("Offsets must come from codes of a checkpoint: --weights import")
         if not self.format.outliers and (self.threshold is not None or self.importance is not None):
             raise ValueError("Threshold and importance must come with a format that has outliers")
-        if self.activations is not None:
+        if self.inputs is not None:
             if isinstance(self.format, SQFormat) or self.format.group is None:
-                raise ValueError("Activations must come with a dense format in groups")
+                raise ValueError("Calibration must come with a dense format in groups")
             if self.scale != "least_squares":
-                raise ValueError(f"Scale must be 'least_squares' with activations, not {self.scale!r}")
+                raise ValueError(f"Scale must be 'least_squares' with calibration, not {self.scale!r}")
         if self.smooth is not None:
             if not 0 < self.smooth < 1:
                 raise ValueError(f"Smoothing must be above 0 and below 1, not {self.smooth!r}")
-            if self.activations is None:
-                raise ValueError("Smoothing must come with activations")
+            if self.inputs is None:
+                raise ValueError("Smoothing must come with a text or activations")
             if self.threshold is not None or self.importance is not None:
                 raise ValueError("Smoothing changes magnitudes: no threshold or importance may come with it")
 
@@ -96,17 +97,17 @@ class Recipe:
             policy = f"above {self.threshold:g} times the root mean square"
         else:
             policy = "largest importance" if self.importance else "largest magnitude"
-        compensated = {"compensation": "GPTQ"} if self.activations else {}
+        compensated = {"compensation": "GPTQ", **self.inputs.described} if self.inputs else {}
         smoothed = {} if self.smooth is None else {"smoothing": self.smooth}
         return {"policy": policy, "scale": self.scale, **compensated, **smoothed}
 
     def making(self, source: Source, name: str) -> Making:
-        """Returns how the matrix `name` is made; ValueError if the importance or the activations lack it."""
+        """Returns how the matrix `name` is made; ValueError if the importance or the inputs lack it."""
         policy = self._policy(source, name)
-        if self.activations is None:
+        if self.inputs is None:
             return Making(self.format, None, partial(self._rows, source, name, policy))
         assert isinstance(self.format, DenseFormat)
-        made = Compensation(source, name, self.format, policy, self.activations, self.smooth)
+        made = Compensation(source, name, self.format, policy, self.inputs, self.smooth)
         return Making(self.format, None, made.rows, divisor=made.divisor)
 
     def _policy(self, source: Source, name: str) -> Policy:

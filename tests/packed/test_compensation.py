@@ -83,12 +83,12 @@ def test_parts_are_made_whole(files, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ("--weights 2/16", 2, "Activations must come with a dense format in groups"),
-        ("--weights int4", 2, "Activations must come with a dense format in groups"),
+        ("--weights 2/16", 2, "Calibration must come with a dense format in groups"),
+        ("--weights int4", 2, "Calibration must come with a dense format in groups"),
         (
             "--weights g32_int4 --scale absmax",
             2,
-            "Scale must be 'least_squares' with activations, not 'absmax'",
+            "Scale must be 'least_squares' with calibration, not 'absmax'",
         ),
     ],
 )

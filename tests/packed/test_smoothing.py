@@ -127,9 +127,9 @@ def test_a_divisor_of_another_shape_is_refused(quantized, divisor, found):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (f"--weights {WEIGHTS}", "Smoothing must come with activations"),
+        (f"--weights {WEIGHTS}", "Smoothing must come with a text or activations"),
         ("--weights import", "--smooth must come with --weights FORMAT, not import"),
-        ("--weights int4 --activations FILE", "Activations must come with a dense format in groups"),
+        ("--weights int4 --activations FILE", "Calibration must come with a dense format in groups"),
         (
             "--weights int4 g32 2/32 index --threshold 3 --activations FILE",
             "Smoothing changes magnitudes: no threshold or importance may come with it",
