@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .area_rows import (
     bits_rows,
     block_rows,
@@ -17,10 +19,14 @@ from .area_rows import (
     sum_rows,
     unit_rows,
 )
+from .imported_page import FINE, LEAN
 from .tables import Record, Rows, Table, made_by, markdown, only
-from .units import FAMILIES
+from .units import CONFIGS, FAMILIES
 
-__all__ = ["page", "tables"]
+__all__ = ["REPORTS", "page", "tables"]
+
+REPORTS = ("area", "imported")
+"""Area, and losses of formats that its goals name."""
 
 
 def _sizes(report: Record) -> list[str]:
@@ -41,19 +47,23 @@ def tables(report: Record) -> list[Table]:
     return [*sizes, *clock, ("Ratios", *only(ratio_rows(report), ratios)), ("Goals", *goal_rows(report))]
 
 
-def page(report: Record) -> str:
+def page(report: Record, imported: Record) -> str:
     """The report as a page of docs/results."""
-    sections: list[tuple[str, str, list[Rows]]] = [("Ratios, in gates", _RATIOS, [ratio_rows(report)])]
+    sections: list[tuple[str, str, list[Rows]]] = [
+        ("Goals", _GOALS.format(**_met(report)), [goal_rows(report, _SHORT)]),
+        ("Ratios, in gates", _RATIOS, [ratio_rows(report)]),
+    ]
     if report["former"]:
         sections.append(("Before and now", _FORMER, [former_rows(report)]))
     if report["reach"]:
         found = [clock_rows(report), *([clock_ratio_rows(report)] if report["reach_ratios"] else [])]
-        sections.append(("Area against clock", _CLOCK.format(**report["libraries"]["clock"]), found))
+        text = _CLOCK.format(**report["libraries"]["clock"], **_fastest(report))
+        sections.append(("Area against clock", text, found))
     for size in _sizes(report):
         title = "Processing elements" if size == "pe" else f"Arrays of {size}"
         sections.append((title, "", [unit_rows(report, size)]))
     sections += [
-        ("Goals", _FLOORS, [goal_rows(report)]),
+        ("All goals, and their floors", _FLOORS.format(**_wide(imported)), [goal_rows(report)]),
         ("What paid", _PAID, [choice_rows(report)]),
         ("Where the gates are", _BLOCKS, [*(block_rows(report, s) for s in ("pe", "8x8"))]),
         ("Parts of an array", "", [part_rows(report, "8x8")]),
@@ -73,6 +83,39 @@ def page(report: Record) -> str:
         for each in found:
             lines += ["", *markdown(*each)]
     return "\n".join(lines) + "\n"
+
+
+def _met(report: Record) -> dict[str, int]:
+    """How many goals of area there are, how many are met, and how many against single products."""
+    goals = [goal for goal in report["goals"] if goal["goal"].endswith(", gates")]
+    measured = [goal for goal in goals if goal["measured"]]
+    single = sum(goal.get("single", goal["measured"]) <= goal["limit"] for goal in measured)
+    return {"goals": len(goals), "met": sum(goal["met"] for goal in goals), "single": single}
+
+
+def _fastest(report: Record) -> dict[str, float]:
+    """Nanoseconds of each element's fastest netlist, by family."""
+    families = {u["name"]: u["family"].replace("-", "_") for u in report["units"]}
+    return {families[row["unit"]]: row["fastest"] for row in report["reach"]}
+
+
+def _wide(imported: Record) -> dict[str, Any]:
+    """Bits of the formats of units with 64 lanes, and the divergence in banks of 64 and of 32."""
+    bits = {f"{family}_64": CONFIGS[family](64).sq.bits_per_element for family in ("lean", "fine")}
+    kl = {row["scheme"]: row["kl_x100"] for row in imported["rows"]}
+    found = [
+        f"{outliers} has a KL x 100 of {kl[wide]:.2f} instead of {kl[own]:.2f}"
+        for outliers, wide, own in _WIDE
+        if wide in kl and own in kl
+    ]
+    return bits | {"kl": ", ".join(found)}
+
+
+_WIDE = tuple(
+    (f"{outliers} of 32", f"imported, A {outliers}/32 bank 64 e4m2s index", own)
+    for outliers, own in ((2, LEAN), (4, FINE))
+)
+"""Outliers, the scheme with a bank of 64, that with a bank of 32."""
 
 
 def _missing(report: Record) -> list[str]:
@@ -128,24 +171,47 @@ MX units add to a float32 sum in one cycle: they align, add, normalize and round
 starts. No register can cut that loop, so MXFP4 is small and slow.
 
 The second table has ratios of arrays of 8 x 8 in these cells: of both sides' smallest netlists (*any*
-period), and at a period that both reach. A shorter period does not make *lean* or *fine* worse: at 6 ns
-both are their smallest netlists, and so is the smaller form of INT4 x INT8. A rival of single products
-has to be sized by then, and grows. So the 0.82 of *lean* in sky130 cells and the 0.83 here differ by the
-cells, not by the clock.
+period), and at a period that both reach. At 6 ns *lean* and *fine* are their smallest netlists, and so is
+the smaller form of INT4 x INT8: from there on the clock moves no ratio to it. A rival of single products
+has to be sized by then, and grows. So ratios of *lean* here and in sky130 cells differ by the cells, not by
+the clock. Near 5 ns INT4 x INT8 of pairs goes on alone: its fastest netlist has {w4a8_linear_pairs:.2f}
+ns, that of *lean* {lean:.2f}, of *fine* {fine:.2f}. *both* has {both:.2f} ns, INT8 x INT8 of pairs
+{w8a8_pairs:.2f}.
 
 Clocks in sky130 cells need SkyWater's own file with delays, which is not in this repository. With yours
 `sqhw compare --preset lean --array 1x1 --period 9.5ns --liberty FILE` measures them.
 
 ![area against clock](../figures/area_clock.svg)"""
 
+_SHORT = (
+    "lean_32_8x8 / w4a8, gates",
+    "fine_32_8x8 / w4a8, gates",
+    "both_32_8x8 / w8a8, gates",
+    "sq_16_8x8 / w4a8, gates",
+)
+"""Goals of the presets, of which the page has a table first."""
+
+_GOALS = """\
+Of a rival the smaller of two forms counts: so {met} of {goals} goals of area are met. Against the form of
+single products {single} are. Units of 64 lanes have other formats than the presets. In names of goals w4a8
+is INT4 x INT8, numbers are lanes, *sq* is the preset `default`; [below](#all-goals-and-their-floors) are all
+goals, and what the last columns mean."""
+
 _FLOORS = """\
-The floor of a ratio is what the hardware contains in any case. For *sq* (one FP16 outlier) this is the same
-hardware for a format without outliers: dense lanes, bank and group scales, accumulator, drain. For *lean*,
-*fine* and *both* (outliers on both sides) it is INT4 x INT4 with 8-bit group scales, for the paper's
-configuration INT4 x INT8 lanes. In the names of goals w4a8 is INT4 x INT8; numbers are lanes. Of a rival the
-smaller form counts; the column beside the verdict has its form of single products. A goal at a period asks
-that the ratio there is no worse than that of areas. Areas are of sky130 cells, periods of OSU018: the
-clock moves no ratio to the smaller form (table above), so what a goal at a period misses is the cells'."""
+The floor of a ratio is what the hardware contains in any case: for *lean* and *fine* INT4 x INT4 with the
+same group scales, for *both* the unit *fine*, for *sq* the same hardware without outliers, for the paper's
+configuration INT4 x INT8 lanes. A goal below its floor is out of reach. A floor below its goal does not show
+that a goal is out of reach: it shows what is left, in GE per MAC, for outliers, bank scales and control. The
+last column has what these take. [Decision 022](../decisions/022-outliers-of-both-operands.md) has what *both*
+adds to *fine*.
+
+With 64 lanes *lean* and *fine* are other formats than the presets: a bank of 64 with a scale e4m2s, weights
+in groups of 64, {lean_64:.3g} and {fine_64:.3g} bits of activations. What they lose is not what the presets
+lose. With a bank of 64, and the checkpoint's groups of 32, {kl} ([imported.md](imported.md)).
+
+A goal at a period asks that the ratio there is no worse than that of areas. Areas are of sky130 cells,
+periods of OSU018, and what these goals miss is the cells': in the cells of the periods the ratio at a period
+is that of areas (*any* in the table above). The shortest period is that of an element's fastest netlist."""
 
 _PAID = """\
 Choices of the micro-architecture. Two units of this run show each: one without it and one with it.
@@ -155,11 +221,10 @@ accumulator, registers at the ends of shifters."""
 _OPEN = """\
 The authors of IF4 publish a unit of 16 lanes for it and one for NVFP4: `if4_mac` in
 [mit-han-lab/fouroversix](https://github.com/mit-han-lab/fouroversix), MIT licence. Its float32 adders and
-multipliers are a vendor's and not in the repository. With plain ones in their place, and the mapping of
-this page's generic gates, it takes about 96,700 gates for IF4 and 95,100 for NVFP4; no script here repeats
-that. It multiplies each product by the scales in float32, adds each lane to a float32 accumulator of its
-own, and adds the lanes when a dot product ends. The units of this page add a block's products as integers
-and keep one exact sum: about a twentieth of the gates, and no rounding."""
+multipliers are a vendor's and not in the repository, so its area is not measured here. It multiplies each
+product by the scales in float32, adds each lane to a float32 accumulator of its own, and adds the lanes when
+a dot product ends. The units of this page add a block's products as integers and keep one exact sum: no
+float32 in a lane, and no rounding."""
 
 _BLOCKS = """\
 ![gates by block](../figures/area_blocks.svg)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from .rivals.catalogue import RIVALS
@@ -158,13 +158,26 @@ def choice_rows(report: Record) -> Rows:
     return rows(records, columns | {"after": "{after:,.1f}", "change": "{change:+.0f} %"})
 
 
-def goal_rows(report: Record) -> Rows:
-    """Goals, and whether they are met."""
+def goal_rows(report: Record, only: Collection[str] = ()) -> Rows:
+    """Goals, or `only` those of these names, and whether they are met.
+
+    A goal that is missed is out of reach where its floor is above it. The ratio to single products has its
+    own verdict; the floor's columns are there if a goal has one.
+    """
 
     def verdict(record: Record) -> str:
-        return "open" if record["measured"] is None else "met" if record["met"] else "missed"
+        if record["measured"] is None:
+            return "open"
+        beyond = record.get("floor", 0) > record["limit"]
+        return "met" if record["met"] else "out of reach" if beyond else "missed"
 
-    goals = report["goals"]
+    def single(record: Record) -> str:
+        if "single" not in record:
+            return ""
+        above = record["single"] - record["limit"]
+        return f"{record['single']}, {f'{above:.3f} above' if above > 0 else 'met'}"
+
+    goals = [goal for goal in report["goals"] if not only or goal["goal"] in only]
     columns: dict[str, Any] = {
         "goal": "{goal}",
         "limit": lambda r: f"{'at least' if 'MHz' in r['goal'] else 'at most'} {r['limit']}",
@@ -172,9 +185,9 @@ def goal_rows(report: Record) -> Rows:
         "verdict": verdict,
     }
     if any("single" in goal for goal in goals):
-        columns["to single products"] = lambda r: str(r.get("single", ""))
+        columns["to single products"] = single
     if any("floor" in goal for goal in goals):
-        columns["floor"] = "{floor} ({floor_is})"
+        columns |= {"floor": "{floor} ({floor_is})", "left above it": "{left}", "taken": "{taken}"}
     return rows(goals, columns)
 
 

@@ -180,7 +180,7 @@ def document(results: Sequence[Record], sites: Sequence[Site], *, command: str) 
         ],
         "gating": gating,
         "ratios": ratios,
-        "goals": energy_verdicts(ratios),
+        "goals": energy_verdicts(results),
     }
 
 

@@ -104,6 +104,8 @@ def page(report: Record) -> str:
         "",
         *markdown(*goal_rows(report)),
         "",
+        _FLOOR,
+        "",
         *markdown(*unit_rows(report)),
     ]
     return "\n".join(lines) + "\n"
@@ -126,6 +128,12 @@ _RATIOS = """\
 Clock pins are counted. INT4 weights have the group scales and offsets of the SQ unit beside them. For a goal
 the form of a rival counts that takes the least. FP16 and INT6, which the [area page](area.md) has for its
 goals of area, are not simulated: nothing here encodes their operands."""
+
+_FLOOR = """\
+The floor is INT4 x INT4 with the same group scales, which *lean* contains in any case. It does not show that
+a goal is out of reach: it shows what is left above it, in fJ per MAC at 1 V, for outliers, bank scales and
+control; the last column has what these take. The least that is measured is that of 64 lanes, where *lean* is
+another format ([area](area.md#all-goals-and-their-floors))."""
 
 _GATE = """\
 A lane without the gate is measured twice. The lane that *multiplies zeros* has registers that do not hold:

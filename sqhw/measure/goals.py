@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .units import CONFIGS, beside, best
+from .units import CONFIGS, beside, best, unit
 
-__all__ = ["clock_verdicts", "energy_verdicts", "smallest", "table_verdicts", "verdicts"]
+__all__ = ["FORMER_TABLES", "clock_verdicts", "energy_verdicts", "smallest", "table_verdicts", "verdicts"]
 
 _LEAST = {
     "lean": {"w4a8": 0.75, "w4a4": 1.22, "w8a8": 0.43, "nvfp4": 0.71},
@@ -34,7 +34,7 @@ _RATIOS = tuple(
 )
 """Family, lanes, rival, the most gates of an array in units of the rival's smallest form."""
 
-_SIZE = "8x8"
+_SHAPE, _SIZE = (8, 8), "8x8"
 
 _MHZ = tuple(
     (family, lanes, size, least)
@@ -43,27 +43,32 @@ _MHZ = tuple(
 )
 """The least of an ECP5; of arrays, those that are placed (:data:`~sqhw.measure.fpga.PLACED_ARRAY`)."""
 
-_TABLES = (
-    ("sq_long_16_pe", 1903, 0.85),
-    ("lean_long_32_pe", 2717, 0.85),
+FORMER_TABLES = {"sq_long_16_pe": 1903, "lean_long_32_pe": 2717}
+"""Lookup tables of the first edition: its FP16 outlier with 16 lanes, its two INT8 outliers with 32."""
+
+_TABLES: tuple[tuple[str, int | str, float], ...] = (
+    *((name, former, 0.85) for name, former in FORMER_TABLES.items()),
     ("sq_dsp_16_pe", "sq_long_16_pe", 0.80),
     ("lean_dsp_32_pe", "lean_long_32_pe", 0.80),
 )
-"""A unit, lookup tables that it is compared with, or a unit that has them, the most in units of these.
-Numbers are of the first edition: its FP16 outlier with 16 lanes, its two INT8 outliers with 32."""
+"""A unit, lookup tables that it is compared with, or a unit that has them, the most in units of these."""
 
-_FLOORS = {"sq": "sq-dense", "paper": "w4a8"}
+_FLOORS = {"both": "fine", "sq": "sq-dense", "paper": "w4a8"}
 """Hardware that a family contains in any case, whose ratio is a floor: dense lanes, scales, accumulator.
-That of *lean*, *fine* and *both* is INT4 x INT4 of as many lanes with an 8-bit group scale."""
+That of the others is INT4 x INT4 of as many lanes with their group scales."""
 
 _CLOCKED = ("lean", "fine")
 """Families that should not be slower than INT4 x INT8: the ratio at a period is at most that of areas."""
 
+_FASTEST = (("lean", 32, "w4a8"), ("fine", 32, "w4a8"), ("both", 32, "w8a8"))
+"""Family, lanes and rival: the element's shortest period should be none longer than the rival's."""
+
 
 def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every goal of area with what was measured, whether it is met, and the floor where there is one.
+    """Every goal of area and of periods with what was measured, whether it is met, and the floor of areas.
 
-    ``single``: the ratio to the rival's form of single products, which is not always its smallest.
+    ``single``: the ratio to the form of single products of a rival that has another one. ``left`` and
+     ``taken``: gates per multiplication that the goal leaves above the floor, and those that are there.
     """
     gates = {(u["family"], u["lanes"], u["size"]): u["gates"] for u in document["units"] if "family" in u}
     result = []
@@ -76,13 +81,41 @@ def verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
         value = own / base if own and base else None
         verdict = _verdict(f"{_name(family, lanes, _SIZE)} / {rival}, gates", value, limit, most=True)
         plain = gates.get((beside(rival, config), lanes, _SIZE))
-        if own and plain:
+        if own and plain and len(best(beside(rival, config))) > 1:
             verdict["single"] = round(own / plain, 3)
         if floor and base:
-            verdict |= {"floor": round(floor / base, 3), "floor_is": floor_is}
+            verdict |= _floor(floor, floor_is, base, own, limit, unit(family, lanes, _SHAPE).macs)
         result.append(verdict)
         if family in _CLOCKED and rival == "w4a8" and value:
             result += _at_periods(document, _name(family, lanes, _SIZE), value)
+    return [*result, *_fastest(document)]
+
+
+def _floor(
+    floor: float, floor_is: str, base: float, own: float | None, limit: float, per: float
+) -> dict[str, Any]:
+    """A floor as a ratio; and what the limit leaves above it, and the hardware takes, in units of `per`."""
+    return {
+        "floor": round(floor / base, 3),
+        "floor_is": floor_is,
+        "left": round((limit * base - floor) / per, 1),
+        "taken": own and round((own - floor) / per, 1),
+    }
+
+
+def _fastest(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The shortest period of an element in units of the rival's form that has the shortest."""
+    units = {u["name"]: (u["family"], u["lanes"], u["size"]) for u in document["units"] if "family" in u}
+    periods = {units[row["unit"]]: row["fastest"] for row in document.get("reach", ())}
+    result = []
+    for family, lanes, rival in _FASTEST:
+        form = beside(rival, CONFIGS[family](lanes))
+        base, own = smallest(periods, form, lanes, "pe"), periods.get((family, lanes, "pe"))
+        value = own / base if own and base else None
+        verdict = _verdict(f"{_name(family, lanes, 'pe')} / {rival}, shortest period", value, 1, most=True)
+        if value:
+            verdict["single"] = round(own / periods[form, lanes, "pe"], 3)
+        result.append(verdict)
     return result
 
 
@@ -98,17 +131,30 @@ def _at_periods(document: Mapping[str, Any], name: str, ratio: float) -> list[di
     ]
 
 
-_ENERGY = (("lean", 32, "w4a8", 0.65), ("lean", 32, "w8a8", 0.36))
+_ENERGY = tuple(
+    ("lean", lanes, rival, limit) for lanes in (32, 64) for rival, limit in (("w4a8", 0.65), ("w8a8", 0.36))
+)
 """Family, lanes, rival, the most energy in units of the rival's form of least energy."""
 
 
-def energy_verdicts(ratios: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same of energy per multiplication, from its ratios to every rival of the same group scales."""
+def energy_verdicts(units: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same of energy per multiplication, clock pins counted; ``left`` and ``taken`` are fJ at 1 V."""
+    energy = {u["name"]: u["switching_per_mac"] + u["clock_per_mac"] for u in units}
+
+    def least(family: str, lanes: int) -> float | None:
+        forms = [energy.get(f"{form.replace('-', '_')}_{lanes}") for form in best(family)]
+        return None if None in forms else min(form for form in forms if form is not None)
+
     result = []
     for family, lanes, rival, limit in _ENERGY:
-        name = f"{family}_{lanes}"
-        found = [r["with_clock"] for r in ratios if r["unit"] == name and r["to"].startswith(rival)]
-        result.append(_verdict(f"{name} / {rival}, energy", max(found, default=None), limit, most=True))
+        config = CONFIGS[family](lanes)
+        floor_is = beside("w4a4", config)
+        own, base, floor = least(family, lanes), least(beside(rival, config), lanes), least(floor_is, lanes)
+        value = own / base if own and base else None
+        verdict = _verdict(f"{family}_{lanes} / {rival}, energy", value, limit, most=True)
+        if floor and base:
+            verdict |= _floor(floor, floor_is, base, own, limit, 1)
+        result.append(verdict)
     return result
 
 
@@ -132,7 +178,7 @@ def table_verdicts(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def smallest(gates: Mapping[tuple[str, int, str], float], family: str, lanes: int, size: str) -> float | None:
-    """Gates of the smallest form of a family; None unless all of them are measured."""
+    """The least gates, or nanoseconds, of a family's forms; None unless all of them are measured."""
     found = [gates.get((form, lanes, size)) for form in best(family)]
     return None if None in found else min(value for value in found if value is not None)
 

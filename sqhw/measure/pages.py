@@ -62,7 +62,6 @@ EXPLORER = ROOT / "docs" / "explorer.html"
 SUMMARY = RESULTS / "summary.json"
 
 _RESULTS: dict[str, Callable[[Record], str]] = {
-    "area": area_page.page,
     "energy": energy_page.page,
     "engine": engine_page.page,
     "fpga": fpga_page.page,
@@ -75,6 +74,7 @@ _RESULTS: dict[str, Callable[[Record], str]] = {
 """What makes docs/results/NAME.md from docs/results/NAME.json."""
 
 _JOINED: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {
+    "area": (area_page.page, area_page.REPORTS),
     "explore": (explore_page.page, explore_page.REPORTS),
     "exponents": (exponents_page.page, exponents_page.REPORTS),
     "imported": (imported_page.page, imported_page.REPORTS),

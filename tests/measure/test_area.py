@@ -10,7 +10,7 @@ import pytest
 
 from sqhw.encoder.config import ENCODERS, memory_bits
 from sqhw.measure import area, area_numbers, area_page, fpga, pages
-from sqhw.measure.area_rows import clock_ratio_rows
+from sqhw.measure.area_rows import clock_ratio_rows, goal_rows
 from sqhw.measure.goals import clock_verdicts, energy_verdicts, table_verdicts, verdicts
 from sqhw.measure.parts import Emitted, combine, emit, job, multiplies, parts
 from sqhw.measure.rivals.array import RivalArray
@@ -112,6 +112,10 @@ def test_a_failed_run_is_not_kept(tmp_path):
     assert result(tmp_path / "x", fail) == {"a": 1}
 
 
+MACS = 1024
+"""Of 16 lanes, 8 x 8."""
+
+
 def described(family, lanes, size, gates):
     return {
         "name": f"{family}_{lanes}_{size}",
@@ -126,9 +130,12 @@ def test_verdicts():
     gates = {
         **{"sq": 70, "sq-dense": 60, "paper": 64, "lean": 60, "w4a4": 50, "w4a8": 100, "w6a6": 100},
         **{"w8a8": 200, "w4a4-pairs": 45, "w4a8-pairs": 80, "w6a6-pairs": 110, "w8a8-pairs": 190},
+        **{"fine": 95},
         **{"w4a4-linear": 55, "w4a4-linear-pairs": 48, "w4a8-linear": 90, "w4a8-linear-pairs": 75},
     }
-    units = [described(family, lanes, "8x8", count) for lanes in (16, 32) for family, count in gates.items()]
+    units = [
+        described(family, lanes, "8x8", count * MACS) for lanes in (16, 32) for family, count in gates.items()
+    ]
     reached = [
         {"unit": "lean_32_8x8", "to": to, "period": 6.0, "gates": ratio}
         for to, ratio in {"w4a8_linear_32_8x8": 0.7, "w4a8_linear_pairs_32_8x8": 0.81, "nvfp4": 0.9}.items()
@@ -142,9 +149,15 @@ def test_verdicts():
         "single": 0.7,
         "floor": 0.75,
         "floor_is": "sq-dense",
+        "left": 28.0,
+        "taken": 10.0,
     }
     lean = found["lean_32_8x8 / w4a8, gates"]  # of the same group scales
     assert (lean["measured"], lean["met"], lean["floor"]) == (0.8, False, 0.64)
+    both = found["both_32_8x8 / w8a8, gates"]  # contains *fine*
+    assert (both["measured"], both["floor"], both["left"]) == (None, 0.5, 0.0)
+    assert both["floor_is"] == "fine"
+    assert both["taken"] is None
     at_period = found["lean_32_8x8 / w4a8, gates at 6 ns"]
     assert (at_period["measured"], at_period["limit"], at_period["met"]) == (0.81, 0.8, False)
     assert found["lean_64_8x8 / w4a8, gates"]["measured"] is None
@@ -155,13 +168,58 @@ def test_verdicts():
     assert not clocks["lean_long_32_2x2, ECP5-6 MHz"]["met"]
 
 
+def test_shortest_periods():
+    """The form with the shortest period counts, in cells of elements."""
+    periods = {"lean": 5.0, "w4a8-linear": 6.25, "w4a8-linear-pairs": 4.0, "both": 9.0}
+    document = {
+        "units": [described(family, 32, "pe", 1) for family in periods],
+        "reach": [{"unit": f"{family}_32_pe", "fastest": period} for family, period in periods.items()],
+    }
+    lean, fine, both = verdicts(document)[-3:]
+    assert lean == {
+        "goal": "lean_32_pe / w4a8, shortest period",
+        "limit": 1,
+        "measured": 1.25,
+        "met": False,
+        "single": 0.8,
+    }
+    assert (fine["measured"], both["measured"]) == (None, None)
+
+
+def test_verdicts_in_words():
+    goals = [
+        {"goal": "a", "limit": 0.5, "measured": 0.7, "met": False, "floor": 0.6, "floor_is": "x"},
+        {"goal": "b", "limit": 0.5, "measured": 0.7, "met": False, "single": 0.504},
+        {"goal": "c", "limit": 0.5, "measured": 0.5, "met": True, "single": 0.4},
+        {"goal": "d", "limit": 0.5, "measured": None, "met": False},
+    ]
+    header, lines = goal_rows({"goals": goals})
+    assert header[3:] == ["verdict", "to single products", "floor", "left above it", "taken"]
+    assert [line[3] for line in lines] == ["out of reach", "missed", "met", "open"]
+    assert [line[4] for line in lines] == ["", "0.504, 0.004 above", "0.4, met", ""]
+    assert [line[0] for line in goal_rows({"goals": goals}, ["c"])[1]] == ["c"]
+
+
 def test_energy_verdicts():
     """The rival's form that takes the least counts."""
-    found = [
-        {"unit": "lean_32", "to": to, "with_clock": ratio}
-        for to, ratio in {"w4a8_linear_32": 0.6, "w4a8_linear_pairs_32": 0.7, "w8a8_32": 0.3}.items()
+    taken = {"lean": 30, "w4a8_linear": 50, "w4a8_linear_pairs": 40, "w8a8": 120, "w8a8_pairs": 100}
+    taken |= {"w4a4_linear": 20, "w4a4_linear_pairs": 22}
+    units = [
+        {"name": f"{name}_32", "switching_per_mac": fj - 10, "clock_per_mac": 10}
+        for name, fj in taken.items()
     ]
-    assert [(v["measured"], v["met"]) for v in energy_verdicts(found)] == [(0.7, False), (0.3, True)]
+    found = energy_verdicts(units)
+    assert [(v["measured"], v["met"]) for v in found] == [(0.75, False), (0.3, True), *2 * [(None, False)]]
+    assert found[0] == {
+        "goal": "lean_32 / w4a8, energy",
+        "limit": 0.65,
+        "measured": 0.75,
+        "met": False,
+        "floor": 0.5,
+        "floor_is": "w4a4-linear",
+        "left": 6.0,
+        "taken": 10,
+    }
 
 
 def timed(family, lanes, size, *points):
