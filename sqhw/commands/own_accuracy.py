@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sw_reference.accuracy.own import IMPORT, own_schemes
+from sw_reference.accuracy.own import IMPORT, own_schemes, stored
 from sw_reference.accuracy.runner import Study, windows
 from sw_reference.accuracy.scheme import Scheme
 from sw_reference.accuracy.text import Text
@@ -17,6 +17,7 @@ from sw_reference.codes import SCALE_CHOICES
 from sw_reference.llm import find_model
 
 from ..console import Outcome, Refused, command_line, reading, refusing, say
+from ..packed.accuracy import SUFFIX, packed_weights
 from ..packed.llama import model_hash, read_llama, read_tokenizer
 
 __all__ = ["is_own", "own_options", "own_study", "schemes_of_own", "write_for_lm_eval"]
@@ -42,7 +43,8 @@ def own_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--weights",
             metavar="FORMAT",
-            help="import: the codes of the model's checkpoint; float; or a format.  [default: import]",
+            help="import: the codes of the model's checkpoint; float; a format; or the FILE.safetensors that "
+            "sqhw quantize made of it.  [default: import]",
         ),
         click.option(
             "--scale",
@@ -80,13 +82,15 @@ def _flag(name: str) -> str:
 
 def schemes_of_own(mode: Mapping[str, Any]) -> tuple[Scheme, ...]:
     """The schemes that the options ask for; the model is read."""
+    weights = mode["weights"] or IMPORT
+    file = Path(weights) if weights.endswith(SUFFIX) else None
     with reading():
-        model = _model(mode)
-        tensors = read_llama(model) if mode["weights"] in (None, IMPORT) else None
+        path = _model(mode)
+        model = read_llama(path) if file or weights == IMPORT else None
+        packed = packed_weights(file, model.config) if file and model else None
     with refusing():
-        return own_schemes(
-            mode["activations"], mode["weights"] or IMPORT, tensors, mode["scale"] or "least_squares"
-        )
+        ready = packed or (stored(model) if model else None)
+        return own_schemes(mode["activations"], weights, ready, mode["scale"] or "least_squares")
 
 
 def write_for_lm_eval(mode: Mapping[str, Any]) -> Outcome:
@@ -94,6 +98,8 @@ def write_for_lm_eval(mode: Mapping[str, Any]) -> Outcome:
     folder: Path = mode["lm_eval"]
     if len(mode["activations"]) != 1:
         raise Refused(f"--lm-eval must come with one --activations, not {len(mode['activations'])}")
+    if str(mode["weights"]).endswith(SUFFIX):
+        raise Refused(f"--lm-eval must come with import, float or a format, not {mode['weights']}")
     with reading():
         write = import_module("sqhw.torch.folder").write_folder
         write(_model(mode), folder, mode["activations"][0], mode["weights"] or IMPORT, mode["scale"])

@@ -25,7 +25,15 @@ from sw_reference.llm import GGUFFile, Model, ModelConfig, Tokenizer
 from .source import Source
 from .sources import open_source
 
-__all__ = ["TextTokenizer", "gguf_name", "model_hash", "read_config", "read_llama", "read_tokenizer"]
+__all__ = [
+    "TextTokenizer",
+    "gguf_name",
+    "model_hash",
+    "read_config",
+    "read_llama",
+    "read_tokenizer",
+    "row_order",
+]
 
 _LIBRARY = "tokenizers==0.23.3"
 _CONFIG, _TOKENIZER = "config.json", "tokenizer.json"
@@ -130,7 +138,7 @@ def read_llama(path: Path) -> Model:
             own = gguf_name(name)
             if own is None or (tied and own == "output.weight"):
                 continue
-            weights[own], matrix = _tensor(source, name, _row_order(own, config))
+            weights[own], matrix = _tensor(source, name, row_order(own, config))
             if matrix is not None:
                 codes[own] = matrix
         if not tied and "output.weight" not in weights:
@@ -205,8 +213,8 @@ def gguf_name(name: str) -> str | None:
     return f"blk.{block}.{_INSIDE[stem]}.weight"
 
 
-def _row_order(name: str, config: ModelConfig) -> NDArray[np.intp] | None:
-    """Which rows of a folder's tensor the rows in GGUF's order are; None for as they are."""
+def row_order(name: str, config: ModelConfig) -> NDArray[np.intp] | None:
+    """Returns which rows of a folder's tensor the rows in GGUF's order are; None for as they are."""
     heads = {"attn_q": config.heads, "attn_k": config.kv_heads}.get(name.split(".")[-2])
     if heads is None:
         return None

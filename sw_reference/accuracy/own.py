@@ -7,7 +7,7 @@ from math import prod
 
 from sw_reference.accuracy.blocks import NVFP4
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Format, Plain, Stored
-from sw_reference.accuracy.scheme import Scheme
+from sw_reference.accuracy.scheme import Ready, Scheme
 from sw_reference.accuracy.selection import Largest
 from sw_reference.accuracy.study import INT8
 from sw_reference.checkpoints.dense import dense_format
@@ -25,7 +25,7 @@ FLOAT = "float"
 
 
 def own_schemes(
-    activations: Sequence[str], weights: str, model: Model | None, scale: ScaleChoice
+    activations: Sequence[str], weights: str, ready: Stored | Ready | None, scale: ScaleChoice
 ) -> tuple[Scheme, ...]:
     """Returns schemes of activations beside one format of weights, after those that they are compared with.
 
@@ -34,19 +34,19 @@ def own_schemes(
     activations
         Formats as text, or ``"float"``.
     weights
-        A format as text, ``"float"`` or ``"import"``.
-    model
-        The model whose codes are imported; None for other weights.
+        A format as text or ``"float"``; with `ready`, what these weights are called.
+    ready
+        Weights in codes that there are already; None: they are quantized.
     scale
         How the bank scales of SQ operands are chosen.
 
     Raises
     ------
     ValueError
-        If a text is no format, or weights that have no codes are to be imported.
+        If a text is no format.
     """
-    operand = stored(model) if model else own_format(weights, scale, weights=True)
-    name = weights if weights in (IMPORT, FLOAT) else format_text(parse_format(weights))
+    operand = ready or own_format(weights, scale, weights=True)
+    name = weights if ready or weights == FLOAT else format_text(parse_format(weights))
     found = [Scheme(FLOAT), Scheme(INT8, Dense(8), Dense(8)), Scheme(f"W {name}, A NVFP4", NVFP4(), operand)]
     for text in activations:
         own = own_format(text, scale)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sw_reference.accuracy.backward import BACKWARD
 from sw_reference.accuracy.calibration import Calibration, Uncalibrated
 from sw_reference.accuracy.operand import Operand
-from sw_reference.accuracy.scheme import QuantizedLinear, Scheme, token_losses
+from sw_reference.accuracy.scheme import CountingLinear, QuantizedLinear, Ready, Scheme, token_losses
 from sw_reference.files import replacing
 from sw_reference.llm import GGUFFile, Model
 from sw_reference.llm.arithmetic import Float32
@@ -178,7 +178,12 @@ def _evaluate(study: Study, scheme: Scheme) -> None:
     model = _model(study.load, study.model)
     if scheme.sums == "backward":
         model = Model(model.config, model.weights, model.codes, BACKWARD)
-    linear = QuantizedLinear(scheme, model, study.statistics(), weights)
+    ready = scheme.weight if isinstance(scheme.weight, Ready) else None
+    linear: CountingLinear = (
+        ready.linear(model, scheme.activation)
+        if ready
+        else QuantizedLinear(scheme, model, study.statistics(), weights)
+    )
     for window, tokens in enumerate(study.evaluation):
         path = study.result_path(scheme, window)
         if path.is_file():

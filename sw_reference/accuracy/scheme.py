@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,35 @@ from sw_reference.format import DenseFormat, SQFormat
 from sw_reference.llm.arithmetic import Float32
 from sw_reference.llm.model import Model
 
-__all__ = ["QuantizedLinear", "Scheme", "token_losses"]
+__all__ = ["CountingLinear", "QuantizedLinear", "Ready", "Scheme", "count", "token_losses"]
 
 MEANING = 2
 """Raised when the same scheme would give other numbers: results of an earlier meaning are not reused."""
+
+
+class CountingLinear(Protocol):
+    """Linear layers of a model: the ``linear`` of ``Model.hidden``, with the counts of QuantizedLinear."""
+
+    counts: Counter[str]
+
+    def __call__(self, name: str, x: Float32, weight: Float32) -> Float32: ...
+
+
+class Ready(ABC):
+    """Weights that were quantized before: a frozen dataclass of what tells them from others.
+
+    Parameters
+    ----------
+    bits
+        Stored bits per element, row scales not.
+    """
+
+    bits: float
+    hardware = False
+
+    @abstractmethod
+    def linear(self, model: Model, activation: Format) -> CountingLinear:
+        """Returns the linear layers of a model with these weights and quantized activations."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +62,7 @@ class Scheme:
     name
         What the tables call it; unique.
     activation, weight
-        Their formats.
+        Their formats. Weights may be ready: then there is no transform, and no cache.
     transform
         ``"smooth"``: activations divided and weights multiplied, channel by channel, by largest activation **
         `smoothing` / largest weight ** (1 - `smoothing`), after SmoothQuant. ``"rotate"``: both multiplied by
@@ -56,7 +82,7 @@ class Scheme:
 
     name: str
     activation: Format = Plain()  # noqa: RUF009
-    weight: Format = Plain()  # noqa: RUF009
+    weight: Format | Ready = Plain()  # noqa: RUF009
     transform: Literal["none", "smooth", "rotate"] = "none"
     scatter: int = 0
     sums: Literal["forward", "backward"] = "forward"
@@ -177,7 +203,7 @@ class QuantizedLinear:
         known, weight, transform = self._sites[site]
         activation = self._scheme.activation.quantize(transform(x), known)
         y, limbs = product(activation, weight)
-        self._count(activation, limbs)
+        count(self.counts, activation, limbs)
         block, layer = site.rsplit(".", 1)
         names = [f"{block}.{tensor}.weight" for tensor in SITES[layer]]
         ends = np.cumsum([len(self._model.weights[name]) for name in names])
@@ -204,18 +230,21 @@ class QuantizedLinear:
             narrow = matrix.astype(np.float32)
             transform = lambda x: x @ narrow  # noqa: E731
         if name not in self._weights:
+            assert not isinstance(self._scheme.weight, Ready)
             self._weights[name] = self._scheme.weight.quantize(site.weight, site)
         return site, self._weights[name], transform
 
-    def _count(self, activation: Operand, limbs: int) -> None:
-        self.counts["rows"] += len(activation.units)
-        self.counts["limbs"] += limbs
-        if activation.bitmap is not None:
-            per_bank = np.einsum("ijk->ij", activation.bitmap.view(np.uint8))
-            self.counts["elements"] += activation.units.size
-            self.counts["outliers"] += int(per_bank.sum(dtype=np.int64))
-            self.counts["banks"] += per_bank.size
-            self.counts["without"] += int((per_bank == 0).sum())
+
+def count(counts: Counter[str], activation: Operand, limbs: int) -> None:
+    """Adds to `counts` what a product was made of, as :class:`QuantizedLinear` says."""
+    counts["rows"] += len(activation.units)
+    counts["limbs"] += limbs
+    if activation.bitmap is not None:
+        per_bank = np.einsum("ijk->ij", activation.bitmap.view(np.uint8))
+        counts["elements"] += activation.units.size
+        counts["outliers"] += int(per_bank.sum(dtype=np.int64))
+        counts["banks"] += per_bank.size
+        counts["without"] += int((per_bank == 0).sum())
 
 
 def _same(x: Float32) -> Float32:
