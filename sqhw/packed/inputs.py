@@ -18,6 +18,7 @@ from sw_reference.llm import LAYERS, KVCache, product
 from sw_reference.llm.arithmetic import Float32
 
 from .llama import gguf_name, read_llama, read_tokenizer
+from .sources import is_gguf
 from .tensor_file import TensorFile
 
 __all__ = ["TOKENS", "Inputs", "InputsFile", "TextInputs"]
@@ -115,8 +116,8 @@ class TextInputs:
             If the model or its tokenizer cannot be read, if the text has fewer tokens, or if a matrix is no
             linear layer of a block; the message says what is wrong.
         """
-        if model.is_file() and model.suffix != ".gguf":
-            raise ValueError(f"{model} must be a .gguf file or a folder with config.json: it reads --text")
+        if model.is_file() and not is_gguf(model):
+            raise ValueError(f"{model} must be a GGUF file or a folder with config.json: it reads --text")
         llama = read_llama(model)
         layers = [f"blk.{i}.{layer}.weight" for i in range(llama.config.blocks) for layer in LAYERS]
         for name in names:

@@ -19,7 +19,7 @@ from .layers import with_layers
 from .source import Source
 from .tensor_file import Entry, TensorFile
 
-__all__ = ["open_source"]
+__all__ = ["is_gguf", "open_source"]
 
 _GGUF_MAGIC = b"GGUF"
 _POINTER_MAGIC = b"vers"  # version https://git-lfs.github.com/spec/v1
@@ -129,12 +129,20 @@ def open_source(path: str | PathLike[str]) -> Source:
     return with_layers(source)
 
 
-def _open(path: Path) -> _GGUFSource | TensorFile:
+def is_gguf(path: Path) -> bool:
+    """Whether a file begins as GGUF files do."""
+    return _magic(path) == _GGUF_MAGIC
+
+
+def _magic(path: Path) -> bytes:
     with path.open("rb") as file:
-        magic = file.read(len(_GGUF_MAGIC))
-    if magic == _POINTER_MAGIC:
+        return file.read(len(_GGUF_MAGIC))
+
+
+def _open(path: Path) -> _GGUFSource | TensorFile:
+    if _magic(path) == _POINTER_MAGIC:
         raise ValueError(f"{path} is a Git LFS pointer: git lfs pull fetches the file itself")
-    return _GGUFSource(path) if magic == _GGUF_MAGIC else TensorFile(path)
+    return _GGUFSource(path) if is_gguf(path) else TensorFile(path)
 
 
 def _model_in(folder: Path) -> Path:

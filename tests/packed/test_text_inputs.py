@@ -77,10 +77,10 @@ def test_a_text_gives_what_a_file_of_its_inputs_gives(folder, capsys, monkeypatc
 def test_a_gguf_file_gives_what_its_folder_gives(folder, capsys):
     """Rows of queries and keys are in another order there, inputs are not."""
     parent = folder.parent
-    write_gguf(parent / "m.gguf")
+    write_gguf(parent / "m")  # known by its content
     options = ("--text", parent / "text", "--tokens", 40, *FORMAT)
     assert run(capsys, "quantize", folder, "-o", parent / "a", *options)[0] == 0
-    assert run(capsys, "quantize", parent / "m.gguf", "-o", parent / "b", *options)[0] == 0
+    assert run(capsys, "quantize", parent / "m", "-o", parent / "b", *options)[0] == 0
     a, b = PackedFile(parent / "a"), PackedFile(parent / "b")
     compared = 0
     for name in LINEAR:
@@ -197,7 +197,7 @@ def test_what_cannot_be_read_is_named(folder, capsys, monkeypatch):
         f"{parent / 'latin'} must be a text in UTF-8: "
     )
     assert refused(folder / "model.safetensors", *text) == (
-        f"{folder / 'model.safetensors'} must be a .gguf file or a folder with config.json: it reads --text"
+        f"{folder / 'model.safetensors'} must be a GGUF file or a folder with config.json: it reads --text"
     )
     assert refused(folder, *text, "--tensors", "proj|embed") == (
         "model.embed_tokens.weight is no linear layer of a block: --text gives no inputs of it"
