@@ -9,7 +9,7 @@ from ..generate.linear import RULE
 from .accuracy_page import COLUMNS, conditions
 from .tables import Columns, Record, markdown, rows
 
-__all__ = ["BOTH", "FINE", "LEAN", "REPORTS", "page", "rule"]
+__all__ = ["BOTH", "FINE", "FINE_64", "LEAN", "LEAN_64", "REPORTS", "page", "rule"]
 
 REPORTS = ("imported", "losses")
 
@@ -19,6 +19,9 @@ LEAN = "imported, A 2/32 e3m2s index"
 FINE = "imported, A 4/32 e3m2s index"
 BOTH = "A 4/32 e3m2s index, W int4 g32 linear8 6/32 index, GPTQ smooth 0.6"
 """The schemes of presets."""
+LEAN_64 = "imported, A 2/32 bank 64 e4m2s index"
+FINE_64 = "imported, A 4/32 bank 64 e4m2s index"
+"""The same with a bank of 64, which elements of 64 lanes have."""
 _GOALS: tuple[tuple[str, str, dict[str, float]], ...] = (
     (
         "lean",

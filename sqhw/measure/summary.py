@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .energy import femtojoules
-from .imported_page import BOTH, FINE, LEAN, rule
+from .imported_page import BOTH, FINE, FINE_64, LEAN, LEAN_64, rule
 from .tables import Columns, Record, markdown, rows
 from .units import CONFIGS, beside, best, operand_bits, unit
 
@@ -50,6 +50,8 @@ PRODUCTS = (
     Product("fine", "SQ `fine`, no offsets", "fine", 32, FINE, shown=False),
     Product("lean_offset", "SQ `lean`: 2 of 32 INT8", "lean-offset", 32, LEAN),
     Product("fine_offset", "SQ `fine`: 4 of 32 INT8", "fine-offset", 32, FINE),
+    Product("lean_64", "SQ `lean`, no offsets, 64 lanes", "lean", 64, LEAN_64, shown=False),
+    Product("fine_64", "SQ `fine`, no offsets, 64 lanes", "fine", 64, FINE_64, shown=False),
     Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH),
     Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "W4 g64 A-SQ 16/1"),
     Product("w4a4", "INT4, no offsets", "w4a4-linear", 32, "imported, A4", shown=False),
