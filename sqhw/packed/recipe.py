@@ -13,6 +13,7 @@ from sw_reference.checkpoints.dense import dense_format, import_dense
 from sw_reference.checkpoints.imported import CodedMatrix
 from sw_reference.codes import ScaleChoice, checked_matrix
 from sw_reference.format import DenseFormat, SQFormat
+from sw_reference.notation import format_text
 from sw_reference.policy import LargestImportance, LargestMagnitude, Policy, Threshold
 from sw_reference.quantize import quantize_dense, quantize_sq
 
@@ -79,7 +80,10 @@ class Recipe:
             raise ValueError("Threshold and importance must come with a format that has outliers")
         if self.inputs is not None:
             if isinstance(self.format, SQFormat) or self.format.group is None:
-                raise ValueError("Calibration must come with a dense format in groups")
+                raise ValueError(
+                    "Calibration must come with a dense format in groups, such as 'int4 g32 linear8', "
+                    f"not {format_text(self.format)!r}"
+                )
             if self.scale != "least_squares":
                 raise ValueError(f"Scale must be 'least_squares' with calibration, not {self.scale!r}")
         if self.smooth is not None:

@@ -16,6 +16,8 @@ from sw_reference.split import dequantize
 
 from .models import arrays, run
 
+GROUPS = "Calibration must come with a dense format in groups, such as 'int4 g32 linear8', not "
+
 NAMES = ["h.0.a.weight", "h.1.a.weight"]
 FORMATS = [
     ("int4 g32", DenseFormat(4, 32, scale="linear8")),
@@ -83,8 +85,8 @@ def test_parts_are_made_whole(files, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        ("--weights 2/16", 2, "Calibration must come with a dense format in groups"),
-        ("--weights int4", 2, "Calibration must come with a dense format in groups"),
+        ("--weights 2/16", 2, GROUPS + "'2/16 e5m3'"),
+        ("--weights int4", 2, GROUPS + "'int4'"),
         (
             "--weights g32_int4 --scale absmax",
             2,

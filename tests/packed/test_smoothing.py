@@ -18,6 +18,8 @@ from sw_reference.split import dequantize
 
 from .models import arrays, run
 
+GROUPS = "Calibration must come with a dense format in groups, such as 'int4 g32 linear8', not "
+
 SITES = {f"h.{layer}.ffn_down.weight": load_activations().site(layer, "ffn_down") for layer in (1, 11, 28)}
 """Some channels of these inputs are far larger than the others."""
 LOUD = "h.11.ffn_down.weight"
@@ -129,7 +131,7 @@ def test_a_divisor_of_another_shape_is_refused(quantized, divisor, found):
     [
         (f"--weights {WEIGHTS}", "Smoothing must come with a text or activations"),
         ("--weights import", "--smooth must come with --weights FORMAT, not import"),
-        ("--weights int4 --activations FILE", "Calibration must come with a dense format in groups"),
+        ("--weights int4 --activations FILE", GROUPS + "'int4'"),
         (
             "--weights int4 g32 2/32 index --threshold 3 --activations FILE",
             "Smoothing changes magnitudes: no threshold or importance may come with it",

@@ -19,6 +19,8 @@ from tests.reference.test_llm import TINY, tiny_weights
 from .hf_folder import halves, module, write_folder
 from .models import run
 
+GROUPS = "Calibration must come with a dense format in groups, such as 'int4 g32 linear8', not "
+
 TEXT = "It was the best of times, it was the worst of times, it was the age of wisdom"
 LINEAR = [name for name, shape in TINY.shapes().items() if name.startswith("blk.") and len(shape) == 2]
 FORMAT = ("--weights", "int4 g8 linear8 2/8 index")
@@ -158,9 +160,9 @@ def write_gguf(path, **changes):
         ("--weights int4_g8 --tokens 40", "--tokens must come with --text"),
         ("--weights int4_g8 --tokenizer FILE", "--tokenizer must come with --text"),
         ("--weights int4_g8 --text FILE --tokens 1", "--tokens must be 2 or more, not 1"),
-        ("--text FILE", "Calibration must come with a dense format in groups"),
-        ("--weights 2/16 --text FILE", "Calibration must come with a dense format in groups"),
-        ("--weights int4 --text FILE", "Calibration must come with a dense format in groups"),
+        ("--text FILE", GROUPS + "'2/16 e5m3'"),
+        ("--weights 2/16 --text FILE", GROUPS + "'2/16 e5m3'"),
+        ("--weights int4 --text FILE", GROUPS + "'int4'"),
         (
             "--weights int4_g8 --text FILE --scale absmax",
             "Scale must be 'least_squares' with calibration, not 'absmax'",
