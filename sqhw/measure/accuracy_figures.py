@@ -15,7 +15,7 @@ from sw_reference.format import SQFormat
 from sw_reference.policy import LargestMagnitude
 
 from .accuracy_claims import by_name
-from .accuracy_page import ARRAY, section
+from .accuracy_page import ARRAY, LANES, section
 from .figures import ACCENT, GREY, INK, Point, along, label, pyplot, save
 from .imported_page import BOTH, FINE, LEAN
 from .tables import Record
@@ -99,10 +99,20 @@ _IMPORTED = {
     "imported, A8": "INT8",
     "W8 A8": "INT8, weights too",
     "imported, A-NVFP4": "NVFP4",
+    "imported, A-NVFP4 4/6": "NVFP4 4/6",
     "imported, A-IF4": "IF4",
     "imported, A-MXFP4": "MXFP4",
 }
 """Names by scheme of the study of imported weights."""
+
+_VARIANTS = {
+    "imported, A 2/32 e2m3s index": "2 of 32, e2m3s",
+    "imported, A 4/32 e2m3s index": "4 of 32, e2m3s",
+    "imported, A 2/16 bank 32 e3m2s index": "2 of 16, bank 32",
+    "imported, A 2/32 bank 64 e4m2s index": "2 of 32, bank 64",
+    "imported, A 4/32 bank 64 e4m2s index": "4 of 32, bank 64",
+}
+"""The same of SQ formats that no preset has."""
 
 _LOSSES = (
     ("kl_x100", "kl_error", "KL x 100"),
@@ -115,7 +125,8 @@ def imported(report: Record, path: Path) -> Path:
 
     INT4 activations are off any scale that tells the others apart.
     """
-    found = [(row, name) for row in report["rows"] if (name := _IMPORTED.get(row["scheme"]))]
+    names = _IMPORTED | _VARIANTS
+    found = [(row, name) for row in report["rows"] if (name := names.get(row["scheme"]))]
     figure, panels = pyplot().subplots(1, 2, figsize=(11, 4.6))
     for axis, (loss, error, title) in zip(panels, _LOSSES, strict=True):
         points = [(row["bits_activation"], row[loss]) for row, _ in found]
@@ -123,7 +134,8 @@ def imported(report: Record, path: Path) -> Path:
         for (row, _), (x, y) in zip(found, points, strict=True):
             own = row["configuration"]["activation"]["format"] == "SQ"
             anew = row["configuration"]["weight"]["format"] != "Imported"
-            style = {"fmt": "o" if own else "s", "color": INK if own else ACCENT}
+            colour = GREY if row["scheme"] in _VARIANTS else INK if own else ACCENT
+            style = {"fmt": "o" if own else "s", "color": colour}
             axis.errorbar(x, y, row[error], ms=5, lw=0.8, mfc="white" if anew else None, **style)
         axis.plot(*zip(*best, strict=True), color=GREY, lw=0.8, drawstyle="steps-post", zorder=0)
         axis.set(xlabel="bits per element of the activations", ylabel=title, xlim=(3.5, 9))
@@ -131,6 +143,7 @@ def imported(report: Record, path: Path) -> Path:
         label(axis, points, [name for _, name in found], among=along(best))
     for colour, marker, fill, text in (
         (INK, "o", None, "SQ"),
+        (GREY, "o", None, "SQ, variants"),
         (ACCENT, "s", None, "rivals"),
         (GREY, "o", "white", "weights quantized anew"),
     ):
@@ -160,7 +173,7 @@ def area(report: Record, path: Path, gates: dict[str, float]) -> Path:
         )
     panels[0].set_yticks(places, names)
     panels[0].invert_yaxis()
-    panels[0].set_xlabel(f"gates (NAND2 = 1) per multiplication, array of {ARRAY}")
+    panels[0].set_xlabel(f"gates (NAND2 = 1) per multiplication, {ARRAY} of {LANES} lanes")
     panels[1].set_xlabel("perplexity above float, % (logarithmic)")
     panels[1].grid(axis="x", lw=0.4)
     _percent_axis(panels[1], "x", 0.5, 60000)

@@ -8,33 +8,38 @@ from .accuracy_claims import by_name, claims, goals
 from .goals import smallest
 from .tables import Columns, Record, markdown, rows
 
-__all__ = ["ARRAY", "COLUMNS", "REGIONS", "gates_per_mac", "section"]
+__all__ = ["ARRAY", "COLUMNS", "LANES", "REGIONS", "gates_per_mac", "section"]
 
 Gates = Mapping[str, float]
 
 _UNITS = {
-    "W4 g64 A-SQ 16/1": ("sq", 16),
-    "W4 g64 A-SQ 16/2 INT8 codes": ("sq-int8", 16),
-    "W4 g64 A8": ("w4a8", 16),
-    "W4 g64 A4": ("w4a4", 16),
-    "W8 A8": ("w8a8", 16),
-    "NVFP4 both": ("nvfp4", 16),
-    "MXFP4 both": ("mxfp4", 32),
-    "MXINT8 both": ("mxint8", 32),
-    "IF4 both": ("if4", 32),
+    "W4 g64 A-SQ 16/1": "sq",
+    "W4 g64 A-SQ 16/2 INT8 codes": "sq-int8",
+    "W4 g64 A8": "w4a8",
+    "W4 g64 A4": "w4a4",
+    "W8 A8": "w8a8",
+    "NVFP4 both": "nvfp4",
+    "MXFP4 both": "mxfp4",
+    "MXINT8 both": "mxint8",
+    "IF4 both": "if4",
 }
-"""Family and lanes of the unit, in the survey of area, that computes a scheme."""
+"""Family of the unit that computes a scheme."""
+LANES = 16
+"""Of every unit: an array of more lanes takes less per multiplication."""
 ARRAY = "8x8"
 
 
-def gates_per_mac(area: Record) -> dict[str, float]:
-    """Gates (NAND2 = 1) per multiplication and cycle by scheme, as far as the report of area has them."""
+def gates_per_mac(area: Record, explore: Record) -> dict[str, float]:
+    """Gates (NAND2 = 1) per multiplication and cycle by scheme, of units of :data:`LANES`.
+
+    Those of rivals that the survey of area has with other lanes alone are from the design space, whose cells
+    are the same. A scheme without either is left out.
+    """
     found = {
-        (u["family"], u["lanes"], u["size"]): u["gates_per_mac"]
-        for u in area["units"]
-        if u.get("size") == ARRAY
-    }
-    gates = {name: smallest(found, family, lanes, ARRAY) for name, (family, lanes) in _UNITS.items()}
+        (rival["family"], rival["lanes"], f"{rival['size']}x{rival['size']}"): rival["gates_per_useful_mac"]
+        for rival in explore.get("rivals", ())
+    } | {(u["family"], u["lanes"], u["size"]): u["gates_per_mac"] for u in area["units"] if "family" in u}
+    gates = {name: smallest(found, family, LANES, ARRAY) for name, family in _UNITS.items()}
     return {name: value for name, value in gates.items() if value is not None}
 
 

@@ -87,12 +87,16 @@ def _load(name: str) -> dict[str, Any]:
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
+def _gates() -> dict[str, float]:
+    return gates_per_mac(_load("area"), _load("explore"))
+
+
 def _of_accuracy(make: Callable[[Record, Mapping[str, float]], str]) -> str:
-    return wrapped(make(_load("accuracy"), gates_per_mac(_load("area"))))
+    return wrapped(make(_load("accuracy"), _gates()))
 
 
 def _draw_area(report: Record, path: Path) -> Path:
-    return accuracy_figures.area(report, path, gates_per_mac(_load("area")))
+    return accuracy_figures.area(report, path, _gates())
 
 
 def explored() -> tuple[Record, Record, Record]:

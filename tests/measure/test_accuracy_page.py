@@ -70,5 +70,34 @@ def test_masks_of_llama_70b():
 
 
 def test_gates():
-    units = [{"family": "sq", "lanes": 16, "size": "8x8", "gates_per_mac": 250.5}, {"name": "other"}]
-    assert accuracy.gates_per_mac({"units": units}) == {"W4 g64 A-SQ 16/1": 250.5}
+    """All of 16 lanes; the survey of area before the design space."""
+    units = [
+        {"family": "sq", "lanes": 16, "size": "8x8", "gates_per_mac": 250.5},
+        {"family": "mxfp4", "lanes": 32, "size": "8x8", "gates_per_mac": 200.0},
+        {"family": "nvfp4", "lanes": 16, "size": "8x8", "gates_per_mac": 300.0},
+        {"name": "other"},
+    ]
+    rivals = [
+        {"family": family, "lanes": lanes, "size": size, "gates_per_useful_mac": gates}
+        for family, lanes, size, gates in (
+            ("mxfp4", 16, 8, 270.0),
+            ("mxfp4", 16, 1, 290.0),
+            ("if4", 32, 8, 315.0),
+            ("nvfp4", 16, 8, 301.0),
+        )
+    ]
+    assert accuracy.gates_per_mac({"units": units}, {"rivals": rivals}) == {
+        "W4 g64 A-SQ 16/1": 250.5,
+        "NVFP4 both": 300.0,
+        "MXFP4 both": 270.0,
+    }
+
+
+def test_all_gates_are_of_as_many_lanes():
+    """As the page says; both reports have the same cells."""
+    area, explore = (json.loads((pages.RESULTS / f"{n}.json").read_text()) for n in ("area", "explore"))
+    found = accuracy.gates_per_mac(area, explore)
+    assert len(found) == len(accuracy._UNITS)
+    assert area["libraries"]["area"]["title"] == explore["library"]
+    wide = {(u["family"], u["gates_per_mac"]) for u in area["units"] if u["lanes"] != accuracy.LANES}
+    assert not {(family, found[name]) for name, family in accuracy._UNITS.items()} & wide
