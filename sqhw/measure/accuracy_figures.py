@@ -17,7 +17,7 @@ from sw_reference.policy import LargestMagnitude
 from .accuracy_claims import by_name
 from .accuracy_page import ARRAY, LANES, section
 from .figures import ACCENT, GREY, INK, Point, along, label, pyplot, save
-from .imported_page import BOTH, FINE, LEAN
+from .imported_page import BOTH, FINE, FINE_64, LEAN, LEAN_64
 from .tables import Record
 
 __all__ = ["activation_map", "area", "bits", "gate", "imported", "positions"]
@@ -109,8 +109,8 @@ _VARIANTS = {
     "imported, A 2/32 e2m3s index": "2 of 32, e2m3s",
     "imported, A 4/32 e2m3s index": "4 of 32, e2m3s",
     "imported, A 2/16 bank 32 e3m2s index": "2 of 16, bank 32",
-    "imported, A 2/32 bank 64 e4m2s index": "2 of 32, bank 64",
-    "imported, A 4/32 bank 64 e4m2s index": "4 of 32, bank 64",
+    LEAN_64: "2 of 32, bank 64",
+    FINE_64: "4 of 32, bank 64",
 }
 """The same of SQ formats that no preset has."""
 

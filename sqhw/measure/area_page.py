@@ -19,7 +19,7 @@ from .area_rows import (
     sum_rows,
     unit_rows,
 )
-from .imported_page import FINE, LEAN
+from .imported_page import FINE, FINE_64, LEAN, LEAN_64
 from .tables import Record, Rows, Table, made_by, markdown, only
 from .units import CONFIGS, FAMILIES
 
@@ -111,10 +111,7 @@ def _wide(imported: Record) -> dict[str, Any]:
     return bits | {"kl": ", ".join(found)}
 
 
-_WIDE = tuple(
-    (f"{outliers} of 32", f"imported, A {outliers}/32 bank 64 e4m2s index", own)
-    for outliers, own in ((2, LEAN), (4, FINE))
-)
+_WIDE = (("2 of 32", LEAN_64, LEAN), ("4 of 32", FINE_64, FINE))
 """Outliers, the scheme with a bank of 64, that with a bank of 32."""
 
 
