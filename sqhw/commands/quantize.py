@@ -29,7 +29,10 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MODEL = click.Path(exists=True, path_type=Path)
 _SUFFIX = ".safetensors"
 _IMPORT = "import"
-_DEFAULT = "2/16 e5m3"
+_SQ = "sq"
+_SQ_FORMAT = "int4 g32 linear8 6/32 index"
+"""What `sq` stands for: the weights of the preset `both`."""
+
 _FILES = ("importance", "activations", "text", "tokenizer")
 _OF_TEXT = ("tokens", "tokenizer")
 
@@ -39,8 +42,8 @@ def _format_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--weights",
             metavar="FORMAT",
-            help=f'import: a quantized model\'s own codes; or a format such as "4/32 e3m2s index" or '
-            f'"int4 g32 linear8".  [default: import for a quantized model, else "{_DEFAULT}"]',
+            help=f'import: a quantized model\'s own codes; {_SQ}: "{_SQ_FORMAT}"; or a format such as '
+            f'"int4 g32 linear8".  [default: import for a quantized model, else {_SQ}]',
         ),
         click.option("--group", type=int, help="Of import: cuts longer groups.  [default: the model's]"),
         click.option(
@@ -119,7 +122,7 @@ def quantize(
     given = {name: value for name, value in parameters.items() if value is not None}
     read = [given[name] for name in _FILES if name in given]
     with refusing():
-        recipe = _recipe(weights or _DEFAULT, given)
+        recipe = _recipe(weights or _SQ, given)
     if output.suffix not in ("", _SUFFIX):
         raise Refused(f"Output must end in {_SUFFIX}, the format that is written, not in {output.suffix}")
     with _one_line():
@@ -228,7 +231,7 @@ def _recipe(weights: str, given: dict[str, Any]) -> Recipe | Import:
         inputs = TextInputs(given.pop("text"), **of_text)
     if "importance" in given:
         given["importance"] = TensorFile(given["importance"])
-    return Recipe(parse_format(weights), inputs=inputs, **given)
+    return Recipe(parse_format(_SQ_FORMAT if weights == _SQ else weights), inputs=inputs, **given)
 
 
 def _as_data(packed: dict[str, Packed]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from sqhw import preset
 from sqhw.packed.packed_file import PackedFile
 from sw_reference.checkpoints import gguf as gguf_file
 from sw_reference.format import DenseFormat, SQFormat
@@ -22,8 +23,8 @@ ROOT = Path(__file__).parents[2]
     ("options", "status", "message"),
     [
         ("--weights 2/12", 2, "Bank must be a power of two from 4 to 128, not 12"),
-        ("--weights sq", 2, "Format 'sq' has the unknown word 'sq': {such}"),
-        ("--group 64", 2, "--group must come with --weights import, not 2/16 e5m3"),
+        ("--weights xyz", 2, "Format 'xyz' has the unknown word 'xyz': {such}"),
+        ("--group 64", 2, "--group must come with --weights import, not sq"),
         ("--weights int4_sentinel", 2, "Dense mask must be 'bitmap' or 'index', not 'sentinel'"),
         ("--weights import --group 0", 2, "Group must be an integer from 4 to 65536, not 0"),
         ("--weights import --scale absmax", 2, "--scale must come with --weights FORMAT, not import"),
@@ -101,6 +102,15 @@ def test_quantize_and_inspect_tell_the_same(model, capsys):
     }
     assert document["others"]["steps"] == {"dtype": "I64", "shape": [3]}
     assert run(capsys, "inspect", model)[1].count("\n") > len(weights())
+
+
+def test_sq_is_what_the_preset_both_takes(model, capsys):
+    output = model.parent / "out.safetensors"
+    for options in ((), ("--weights", "sq")):
+        assert run(capsys, "quantize", model, "-o", output, *options)[0] == 0
+        packed = PackedFile(output).packed
+        assert len(packed) == 3
+        assert {t.format for t in packed.values()} == {preset("both").dense}
 
 
 @pytest.mark.llm
