@@ -156,7 +156,7 @@ plan: $(READY)  ## whether each test that docs/verification.md names ran and pas
 test: | compiler $(READY) $(VENV)/.cluster $(VENV)/.notebook  ## the quick tests, type checker and linter included; CI runs this
 	@$(PY) -m ruff check . && $(PY) -m mypy && $(PY) -m pytest -q -n auto --dist worksteal --junitxml=build/tests/quick.xml
 
-build/tests/quick.xml: $(SOURCES)
+build/tests/quick.xml: $(SOURCES) | $(READY) $(VENV)/.cluster $(VENV)/.notebook
 	@$(MAKE) test
 
 test-slow: $(SLOW:%.py=build/%.xml)  ## the tests that are too long for make test (goes on where it was stopped)
