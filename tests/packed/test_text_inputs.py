@@ -13,6 +13,7 @@ from sqhw.packed.inputs import TextInputs
 from sqhw.packed.packed_file import PackedFile
 from sw_reference.accuracy.calibration import FIRST, Calibration, site_of
 from sw_reference.llm import KVCache, Model, product
+from sw_reference.notation import format_text
 from tests.reference.gguf_maker import GGUF, STRING
 from tests.reference.test_llm import TINY, tiny_weights
 
@@ -127,6 +128,18 @@ def test_the_file_says_what_was_read(folder, capsys):
     assert sorted(path.name for path in parent.iterdir()) == ["model", "out", "text"]  # nothing else is left
 
 
+def test_a_text_alone_asks_for_the_weights_of_both(folder, capsys):
+    parent = folder.parent
+    options = ("--text", parent / "text", "--tokens", 40)
+    assert run(capsys, "quantize", folder, "-o", parent / "a", *options)[0] == 0
+    assert run(capsys, "quantize", folder, "-o", parent / "b", *options, "--weights", "sq")[0] == 0
+    a, b = (load_file(parent / name) for name in "ab")
+    assert {name: t.tobytes() for name, t in a.items()} == {name: t.tobytes() for name, t in b.items()}
+    assert format_text(PackedFile(parent / "a").packed[f"{module(LINEAR[0])}.weight"].format) == (
+        "int4 g32 linear8 6/32 index"
+    )
+
+
 def write_gguf(path, **changes):
     """The same model as a GGUF file."""
     file = GGUF().pair("general.architecture", STRING, changes.get("architecture", "llama"))
@@ -160,7 +173,6 @@ def write_gguf(path, **changes):
         ("--weights int4_g8 --tokens 40", "--tokens must come with --text"),
         ("--weights int4_g8 --tokenizer FILE", "--tokenizer must come with --text"),
         ("--weights int4_g8 --text FILE --tokens 1", "--tokens must be 2 or more, not 1"),
-        ("--text FILE", GROUPS + "'2/16 e5m3'"),
         ("--weights 2/16 --text FILE", GROUPS + "'2/16 e5m3'"),
         ("--weights int4 --text FILE", GROUPS + "'int4'"),
         (
