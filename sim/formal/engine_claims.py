@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sqhw.config import ArrayConfig, EngineConfig, PEConfig
+from sqhw.dma.axi import AXIDMAEngine
+from sqhw.dma.config import DMAConfig
 from sqhw.encoder.config import EncoderConfig
 from sqhw.encoder.selection import Selection
 from sqhw.engine.unpack_banks import DenseBanks
@@ -17,10 +19,12 @@ from .control import ControlProof
 from .engine import SequencerProof
 from .gearbox import GearboxProof
 from .loader import LoaderProof
+from .masters import MASTER_BUGS, MastersProof
 from .prove import Build, Proof
 from .registers import RegisterFileProof
 from .rows import RowFeederProof, RowLoaderProof
 from .selection import SELECTION_BUGS, SelectionProof
+from .ways import XLoaderProof
 
 __all__ = ["ENGINE_PROOFS"]
 
@@ -69,11 +73,19 @@ _ROWS_ENGINE = EngineConfig(
     output_stages=1,
     encoder=2,
 )
+_SHORT_ROWS_ENGINE = replace(
+    _ROWS_ENGINE, array=replace(_ROWS_ENGINE.array, pe=replace(_ROWS_ENGINE.array.pe, k_max=16))
+)
+_MASTERS = DMAConfig(_ENGINE, address_bits=16, burst=2)
 _ENCODER = EncoderConfig(SQFormat(4, 2, "int8", "index", "e1m0s"), 2, 4)
 
 
 def _selection_with_bug(kind: type[Selection]) -> Build:
     return lambda: SelectionProof(_ENCODER, kind)
+
+
+def _masters_with_bug(kind: type[AXIDMAEngine]) -> Build:
+    return lambda: MastersProof(_MASTERS, kind)
 
 
 ENGINE_PROOFS: tuple[Proof, ...] = (
@@ -201,6 +213,21 @@ ENGINE_PROOFS: tuple[Proof, ...] = (
         cut=RowLoaderProof.CUT,
     ),
     Proof(
+        "x_loader",
+        "in jobs of packed rows and of numbers in turn, words go the way of their job, rows and scales are "
+        "written to their places once and come from there, within the room; none after an abort",
+        lambda: XLoaderProof(_SHORT_ROWS_ENGINE),
+        depth=22,
+        induction=False,
+        bugs={
+            "row to another buffer": lambda: XLoaderProof(_SHORT_ROWS_ENGINE, bug="row"),
+            "way of the job before": lambda: XLoaderProof(_SHORT_ROWS_ENGINE, bug="stale"),
+            "room not looked for": lambda: XLoaderProof(_SHORT_ROWS_ENGINE, bug="full"),
+        },
+        reach=24,
+        cut=XLoaderProof.CUT,
+    ),
+    Proof(
         "register_file",
         "reads and writes are answered once, in time, as the map says; a register is what was written or set",
         RegisterFileProof,
@@ -229,6 +256,16 @@ ENGINE_PROOFS: tuple[Proof, ...] = (
             "address of another word": lambda: BurstWriterProof(bug="shifted"),
             "end of a burst unmarked": lambda: BurstWriterProof(bug="unmarked"),
         },
+    ),
+    Proof(
+        "dma.masters",
+        "whatever registers say: addresses and words stay until they are taken, bursts stay in their pages "
+        "and packets, no more is asked for than there is room for, an end is told once, when all is answered",
+        lambda: MastersProof(_MASTERS),
+        depth=2,
+        bugs={name: _masters_with_bug(kind) for name, kind in MASTER_BUGS.items()},
+        reach=24,
+        cut=MastersProof.CUT,
     ),
     Proof(
         "gearbox",

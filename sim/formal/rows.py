@@ -16,7 +16,7 @@ from sqhw.layouts import scale_words, sq_word_layout
 
 from .harness import assert_held, embed, inner
 
-__all__ = ["RowFeederProof", "RowLoaderProof"]
+__all__ = ["EncodedRows", "RowFeederProof", "RowLoaderProof"]
 
 
 class _Rows(wiring.Component):
@@ -122,7 +122,46 @@ class RowFeederProof(_Rows):
         return m
 
 
-class RowLoaderProof(_Rows):
+class EncodedRows(_Rows):
+    """The same, with room and aborts, for a block whose encoder is any stream of the banks of rows."""
+
+    def __init__(self, config: EngineConfig, *flags: str, bug: str = ""):
+        super().__init__(config, "room", "abort", *flags, bug=bug)
+
+    def _encoder(self, m: Module, fragment: Any, path: str = "") -> tuple[Any, Any, Any]:
+        """A stream of the banks of rows; returns the one that is offered, whether it is taken, ends a row.
+
+        `path` is that of the block with the encoder inside.
+        """
+        banks = self._config.pe.banks_max
+        layout = encoded_layout(engine_encoder(self._config))
+        payload, valid = (
+            inner(fragment, path + "encoder.o__payload"),
+            inner(fragment, path + "encoder.o__valid"),
+        )
+        moved = inner(fragment, path + "taken")
+        bank: Any = data.View(layout, payload)
+        held, waiting = Signal(len(payload)), Signal()
+        number = Signal(range(banks))
+        taken, last = Signal(), Signal()
+        ends = (number + 1) * self._config.pe.sq.bank >= self.k
+        m.d.comb += [
+            taken.eq(moved & ~self.abort),
+            last.eq(taken & bank.beat.last),
+            Assert(~moved | valid, "a bank is taken where there is one"),
+            Assume(~waiting | self.abort | valid & (payload == held)),
+            Assume(bank.beat.last == ends),
+        ]
+        m.d.sync += [waiting.eq(valid & ~moved & ~self.abort), held.eq(payload)]
+        with m.If(taken):
+            m.d.sync += number.eq(Mux(last, 0, number + 1))
+        with m.If(self.abort | self.start):
+            m.d.sync += number.eq(0)
+        self._number = number
+        return bank, taken, last
+
+
+class RowLoaderProof(EncodedRows):
     """Banks and scales to their places, once, whatever the encoder makes of the rows, and then idle.
 
     The encoder is any stream of as many banks as the rows have. The harness counts banks and rows up.
@@ -137,7 +176,7 @@ class RowLoaderProof(_Rows):
     CUT = ("loader/encoder",)
 
     def __init__(self, config: EngineConfig, *, bug: str = ""):
-        super().__init__(config, "room", "abort", bug=bug)
+        super().__init__(config, bug=bug)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -180,32 +219,6 @@ class RowLoaderProof(_Rows):
         self._scales(m, dut, bank, was["row_ends"], place, tile, half)
         m.d.comb += Assert(dut.loaded == was["tile_ends"], "a tile is told with its last row")
         return m
-
-    def _encoder(self, m: Module, fragment: Any) -> tuple[Any, Any, Any]:
-        """A stream of the banks of rows; returns the one that is offered, whether it is taken, ends a row."""
-        banks = self._config.pe.banks_max
-        layout = encoded_layout(engine_encoder(self._config))
-        payload, valid = inner(fragment, "encoder.o__payload"), inner(fragment, "encoder.o__valid")
-        moved = inner(fragment, "taken")
-        bank: Any = data.View(layout, payload)
-        held, waiting = Signal(len(payload)), Signal()
-        number = Signal(range(banks))
-        taken, last = Signal(), Signal()
-        ends = (number + 1) * self._config.pe.sq.bank >= self.k
-        m.d.comb += [
-            taken.eq(moved & ~self.abort),
-            last.eq(taken & bank.beat.last),
-            Assert(~moved | valid, "a bank is taken where there is one"),
-            Assume(~waiting | self.abort | valid & (payload == held)),
-            Assume(bank.beat.last == ends),
-        ]
-        m.d.sync += [waiting.eq(valid & ~moved & ~self.abort), held.eq(payload)]
-        with m.If(taken):
-            m.d.sync += number.eq(Mux(last, 0, number + 1))
-        with m.If(self.abort | self.start):
-            m.d.sync += number.eq(0)
-        self._number = number
-        return bank, taken, last
 
     def _before(self, m: Module, **signals: Any) -> dict[str, Signal]:
         """The same a cycle later, unless there was an abort."""
