@@ -17,8 +17,8 @@ REPORTS = ("area", "energy", "imported", "accuracy")
 """Reports that are joined."""
 _ARRAY = (8, 8)
 _RATIOS = ("w4a8", "w4a4", "w8a8", "nvfp4")
-_BASE = "w4a8_offset"
-"""What the table's ratios are to, where it has as many lanes."""
+_INT8, _INT8_TOO = "w4a8_offset", "w8a8"
+"""What the table's ratios are to, of activations alone and of both operands."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,11 @@ class Product:
     scheme
         Of one of the studies; None where they have none.
     shown
-        Whether the table has it: not where INT4 weights of the scheme have offsets that the unit lacks.
+        Whether the table has it: not where INT4 weights of the scheme have offsets that the unit lacks, nor
+        presets that are for a test and for a claim.
+    base
+        The product that the table's ratio is to; None: INT8 activations of as many lanes, and INT4 weights
+        with the product's own group scales.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Product:
     lanes: int
     scheme: str | None
     shown: bool = True
+    base: str | None = _INT8
 
 
 PRODUCTS = (
@@ -52,17 +57,29 @@ PRODUCTS = (
     Product("fine_offset", "SQ `fine`: 4 of 32 INT8", "fine-offset", 32, FINE),
     Product("lean_64", "SQ `lean`, no offsets, 64 lanes", "lean", 64, LEAN_64, shown=False),
     Product("fine_64", "SQ `fine`, no offsets, 64 lanes", "fine", 64, FINE_64, shown=False),
-    Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH),
-    Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "W4 g64 A-SQ 16/1"),
+    Product("both", "SQ `both`: weights too, 6 of 32", "both", 32, BOTH, base=_INT8_TOO),
+    Product("default", "SQ `default`: 1 of 16 FP16", "sq", 16, "W4 g64 A-SQ 16/1", base=None),
+    Product("tiny", "SQ `tiny`: 1 of 8 INT8", "tiny", 4, "W4 A-SQ 8/1 INT8 codes", shown=False),
+    Product(
+        "paper", "SQ `paper`: 4 of 16 INT8", "paper", 16, "W8 A-SQ 16/4 INT8 codes sentinel", shown=False
+    ),
     Product("w4a4", "INT4, no offsets", "w4a4-linear", 32, "imported, A4", shown=False),
     Product("w4a4_offset", "INT4", "w4a4-offset", 32, "imported, A4"),
     Product("w4a8", "INT8, no offsets", "w4a8-linear", 32, "imported, A8", shown=False),
-    Product(_BASE, "INT8", "w4a8-offset", 32, "imported, A8"),
-    Product("w8a8", "INT8, weights too", "w8a8", 32, "W8 A8"),
+    Product(_INT8, "INT8", "w4a8-offset", 32, "imported, A8"),
+    Product(_INT8_TOO, "INT8, weights too", "w8a8", 32, "W8 A8", base=_INT8_TOO),
     Product("nvfp4", "NVFP4", "nvfp4", 32, "imported, A-NVFP4"),
     Product("if4", "IF4", "if4", 32, "imported, A-IF4"),
     Product("mxfp4", "MXFP4", "mxfp4", 32, "imported, A-MXFP4"),
-    Product("mxint8", "MXINT8, weights too", "mxint8", 32, "MXINT8 both"),
+    Product("mxint8", "MXINT8, weights too", "mxint8", 32, "MXINT8 both", base=_INT8_TOO),
+)
+
+
+_NOTE = (
+    "Clock and energy are of one element of the form whose area it is. mhz: of its fastest netlist, which "
+    "may be larger than the smallest, whose area it is. fj_per_mac: at {volt} V. null: not measured. The "
+    "codes of the checkpoint are INT4, which hardware of NVFP4, IF4 and MXFP4 does not take: their loss is "
+    "that of their activations."
 )
 
 
@@ -73,7 +90,9 @@ def document(area: Record, energy: Record, imported: Record, accuracy: Record) -
     has, ``bits_weight`` how many bits the unit's have. ``rule`` is how bank scales were chosen.
     """
     units = {(u["family"], u["lanes"], u["size"]): u for u in area["units"]}
-    clocks = {key[:2]: u["clock"][0]["period"] for key, u in units.items() if key[2] == "pe" and "clock" in u}
+    clocks = {
+        key[:2]: u["clock"][-1]["period"] for key, u in units.items() if key[2] == "pe" and "clock" in u
+    }
     switched = {u["name"]: u for u in energy["units"]}
     losses = _losses(accuracy) | _losses(imported)
     found = []
@@ -114,9 +133,7 @@ def document(area: Record, energy: Record, imported: Record, accuracy: Record) -
         "command": "sqhw measure pages",
         "windows": imported["configuration"]["windows"],
         "volt": energy["volt"],
-        "note": f"Clock and energy are of one element of the form whose area it is, energy at "
-        f"{energy['volt']} V, as fJ; null: not measured. The codes of the checkpoint are INT4, which "
-        f"hardware of NVFP4, IF4 and MXFP4 does not take: their loss is that of their activations.",
+        "note": _NOTE.format(volt=energy["volt"]),
         "rows": sorted(found, key=lambda row: row["ge_per_mac"] or float("inf")),
     }
 
@@ -138,12 +155,12 @@ def _weights(row: Record) -> str:
 
 def table(summary: Record) -> str:
     """The rows that are shown, and of which area and loss are known, the smallest hardware first."""
-    base = next(row for row in summary["rows"] if row["name"] == _BASE)
+    areas = {row["name"]: row["um2_per_mac"] for row in summary["rows"]}
+    bases = {product.name: product.base for product in PRODUCTS}
 
     def ratio(row: Record) -> str:
-        """To the base in as many lanes, whose group scales are the product's own where lanes differ."""
-        same = row["lanes"] == base["lanes"]
-        found = row["um2_per_mac"] / base["um2_per_mac"] if same else row["ratio_w4a8"]
+        base = bases[row["name"]]
+        found = row["ratio_w4a8"] if base is None else areas[base] and row["um2_per_mac"] / areas[base]
         return "" if found is None else f"{found:.2f}"
 
     columns: Columns = {
@@ -152,7 +169,8 @@ def table(summary: Record) -> str:
         "bits of weights": "{bits_weight:.3g}",
         "um2 per MAC": "{um2_per_mac:,.0f}",
         "/ INT8": ratio,
-        "KL x 100": "{kl_x100:.1f} ± {kl_error:.1f}",
+        "pJ per MAC": lambda row: "" if row["fj_per_mac"] is None else f"{row['fj_per_mac'] / 1000:.1f}",
+        "KL x 100": "{kl_x100:.2f} ± {kl_error:.2f}",
         "perplexity": "{perplexity_percent:+,.1f} ± {perplexity_error:.1f} %",
     }
     shown = {product.name for product in PRODUCTS if product.shown}

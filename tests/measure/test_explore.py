@@ -10,7 +10,7 @@ import pytest
 from sqhw import cli
 from sqhw.config import PEConfig
 from sqhw.layouts import dense_beat_layout
-from sqhw.measure import explore, explore_page, explore_rivals
+from sqhw.measure import explore, explore_page, explore_rivals, pages
 from sqhw.measure.explore import Sweep, configurations, document, gates_of
 from sqhw.measure.units import one_step
 from sqhw.presets import preset
@@ -144,13 +144,41 @@ def test_document_and_section():
                 for other in own
             )
             assert row["pareto"] != beaten
-    page = explore_page.page(found, {"rows": ACCURACY}, {"rows": []})
+    page = explore_page.page(found, {"rows": ACCURACY}, {"rows": []}, {"units": []})
     assert "| 16 | 1 of 16 | fp16 | bitmap | int4 g64 e3m3 | 16 : 1 | largest | 6.5 |" in page
     assert "are presets" not in page  # where no study has their losses
     assert "| INT4 x INT8 | 32 | 8 | 250 | 28.19 % |" in page
     assert "| IF4 x IF4 | 16 | 4.5 | 300 | 20.57 % |" in page
     ((bank, outliers, high, *_, perplexity),) = explore_page.choice_rows(explore_page.measured(found))[1]
     assert (bank, outliers, high, perplexity) == ("16", "1 of 16", "fp16", "+3.5 % ± 0.4")
+
+
+def area_unit(family, gates):
+    return {"family": family, "title": family, "lanes": 32, "size": "8x8", "gates_per_mac": gates}
+
+
+def test_rivals_of_the_page_are_in_their_smaller_form():
+    """With both kinds of group scales; errors are those of the design space alone."""
+    report = {"rivals": explore_rivals.rows({("w4a8", 32, 8): 250.0, ("w4a8", 16, 8): 290.0})}
+    measured = {"w4a8": 250.0, "w4a8-pairs": 220.0, "w4a8-linear": 260.0, "w4a8-linear-pairs": 230.0}
+    area = {"units": [area_unit(family, gates) for family, gates in measured.items()]}
+    assert explore_page.rival_rows(report, area, 8)[1] == [
+        ["INT4 x INT8", "32", "8", "220", "28.19 %"],
+        ["w4a8-linear", "32", "8", "230", ""],
+        ["INT4 x INT8", "16", "8", "290", "28.19 %"],
+    ]
+    area["units"].pop()
+    assert explore_page.rival_rows(report, area, 8)[1][0][3] == "220"
+    assert len(explore_page.rival_rows(report, area, 8)[1]) == 2  # both forms are needed
+
+
+def test_the_sweep_has_offsets_and_no_sentinel():
+    """As the page says."""
+    report = json.loads((pages.RESULTS / "explore.json").read_text())
+    assert {point["mask"] for point in report["points"]} == {"bitmap", "index"}
+    offsets = sum("offset" in point["weights"] for point in report["points"])
+    text = " ".join((pages.RESULTS / "explore.md").read_text().split())
+    assert f"group offsets, which {offsets} points of the sweep add" in text
 
 
 def test_the_page_joins_the_loss_of_activations():

@@ -64,7 +64,11 @@ def test_reports_are_joined():
     assert list(rows) == ["lean", "w4a8", *(p.name for p in PRODUCTS if p.name not in ("lean", "w4a8"))]
     lean, rival = rows["lean"], rows["w4a8"]
     assert set(lean) == set(KEYS.split())
-    assert (lean["um2_per_mac"], lean["mhz"], lean["fj_per_mac"]) == (1.0, 200.0, 200.0)
+    assert (lean["um2_per_mac"], lean["mhz"], lean["fj_per_mac"]) == (
+        1.0,
+        250.0,
+        200.0,
+    )  # the fastest netlist
     assert (lean["kl_x100"], lean["perplexity_percent"], lean["bits_activation"]) == (4.0, 1.0, 4.75)
     assert (lean["rule"], lean["tokens"], rows["w4a8"]["rule"]) == ("least_squares", 1023, None)
     assert (lean["ratio_w4a8"], lean["ratio_w4a4"]) == (0.5, None)  # the smaller of two forms
@@ -107,9 +111,26 @@ def test_the_table_has_units_that_take_the_weights_of_their_loss():
     area = {**AREA, "units": [*AREA["units"], *forms, area_unit("sq", 2048, lanes=16)]}
     lines = table(document(area, *REPORTS[1:])).splitlines()
     assert lines[2:] == [
-        "| SQ `lean`: 2 of 32 INT8 | 4.75 | 4.5 | 1 | 0.25 | 4.0 ± 0.2 | +1.0 ± 0.5 % |",
-        "| SQ `default`: 1 of 16 FP16 | 6.5 | 4.12 | 1 |  |  | +49.0 ± 2.0 % |",
+        "| SQ `lean`: 2 of 32 INT8 | 4.75 | 4.5 | 1 | 0.25 |  | 4.00 ± 0.25 | +1.0 ± 0.5 % |",
+        "| SQ `default`: 1 of 16 FP16 | 6.5 | 4.12 | 1 |  |  |  | +49.0 ± 2.0 % |",
     ]
+
+
+def test_a_ratio_is_to_int8_with_as_much_quantized():
+    areas = {"w4a8_offset": 100, "w8a8": 200, "both": 150, "lean_offset": 80, "default": 90}
+    summary = {
+        "rows": [
+            {"name": name, "title": name, "um2_per_mac": um2, "ratio_w4a8": 1.5, "fj_per_mac": 1250.0}
+            | {"perplexity_percent": 1.0}
+            for name, um2 in areas.items()
+        ]
+    }
+    found = {
+        cells[1].strip(): [cell.strip() for cell in cells[5:7]]
+        for cells in (line.split("|") for line in table(summary).splitlines()[2:])
+    }
+    ratios = {"w4a8_offset": "1.00", "w8a8": "1.00", "both": "0.75", "lean_offset": "0.80", "default": "1.50"}
+    assert found == {name: [ratio, "1.2"] for name, ratio in ratios.items()}
 
 
 @pytest.mark.parametrize("product", PRODUCTS, ids=lambda product: product.name)
