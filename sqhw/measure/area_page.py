@@ -50,7 +50,7 @@ def tables(report: Record) -> list[Table]:
 def page(report: Record, imported: Record) -> str:
     """The report as a page of docs/results."""
     sections: list[tuple[str, str, list[Rows]]] = [
-        ("Goals", _GOALS.format(**_met(report)), [goal_rows(report, _SHORT)]),
+        ("Goals", _GOALS.format(**_met(report), beside=_single(report)), [goal_rows(report, _SHORT)]),
         ("Ratios, in gates", _RATIOS, [ratio_rows(report)]),
     ]
     if report["former"]:
@@ -91,6 +91,21 @@ def _met(report: Record) -> dict[str, int]:
     measured = [goal for goal in goals if goal["measured"]]
     single = sum(goal.get("single", goal["measured"]) <= goal["limit"] for goal in measured)
     return {"goals": len(goals), "met": sum(goal["met"] for goal in goals), "single": single}
+
+
+def _single(report: Record) -> str:
+    """How each preset with 32 lanes meets its goals against single products, in words."""
+    found = []
+    for family in ("lean", "fine", "both"):
+        named = f"{family}_32_8x8 / "
+        goals = [g for g in report["goals"] if g["goal"].startswith(named) and "single" in g]
+        texts = []
+        for goal in goals:
+            above = goal["single"] - goal["limit"]
+            rival = goal["goal"].removeprefix(named).removesuffix(", gates")
+            texts.append(f"{rival} {goal['single']} ({f'missed by {above:.3f}' if above > 0 else 'met'})")
+        found.append(f"*{family}* / {', '.join(texts)}")
+    return "; ".join(found)
 
 
 def _fastest(report: Record) -> dict[str, float]:
@@ -190,9 +205,9 @@ _SHORT = (
 
 _GOALS = """\
 Of a rival the smaller of two forms counts: so {met} of {goals} goals of area are met. Against the form of
-single products {single} are. Units of 64 lanes have other formats than the presets. In names of goals w4a8
-is INT4 x INT8, numbers are lanes, *sq* is the preset `default`; [below](#all-goals-and-their-floors) are all
-goals, and what the last columns mean."""
+single products {single} are: {beside}. Units of 64 lanes have other formats than the presets. In names of
+goals w4a8 is INT4 x INT8, numbers are lanes, *sq* is the preset `default`;
+[below](#all-goals-and-their-floors) are all goals, and what the last columns mean."""
 
 _FLOORS = """\
 The floor of a ratio is what the hardware contains in any case: for *lean* and *fine* INT4 x INT4 with the
