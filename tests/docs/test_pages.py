@@ -213,3 +213,28 @@ def test_numbers_of_the_readme_are_those_of_the_reports():
     assert 0.97 < luts[0] / luts[2] < 1 < luts[1] / luts[2]
     score = json.loads((results / "mutation.json").read_text())["score"]
     assert f"{100 * score:.1f} % of the planted faults that are not proven equivalent" in text
+
+
+def test_numbers_of_decisions_are_those_of_the_reports():
+    """Gates of the points that 008 weighs, and what 022 says that SQ x SQ buys."""
+    results, decisions = (ROOT / "docs" / folder for folder in ("results", "decisions"))
+    text = (decisions / "008-default-format.md").read_text()
+    formats = re.findall(r"^\| (\d+)/(\d) (\w+)[^|]*, (\d+) : (\d) \| [\d.]+ \| (\d+) \|", text, re.M)
+    assert len(formats) == 7
+    points = json.loads((results / "explore.json").read_text())["points"]
+    names = ("bank", "outliers", "high", "lanes", "outlier_lanes", "size", "policy", "mask", "weights")
+    found = {tuple(point[name] for name in names): point["gates_per_useful_mac"] for point in points}
+    for bank, outliers, high, lanes, outlier_lanes, gates in formats:
+        key = (int(bank), int(outliers), high.lower(), int(lanes), int(outlier_lanes))
+        assert round(found[(*key, 8, "largest", "bitmap", "int4 g64 e3m3")]) == int(gates)
+    text = " ".join((decisions / "022-outliers-of-both-operands.md").read_text().split())
+    pairs = {}
+    for report, own in (("energy", "both_32"), ("area", "both_32_8x8")):
+        rows = json.loads((results / f"{report}.json").read_text())["ratios"]
+        pairs[report] = max(
+            row.get("with_clock") or row["gates"]
+            for row in rows
+            if row["unit"] == own and row["to"].startswith("w8a8")
+        )
+    assert f"takes {pairs['energy']:.2f} of the energy of INT8 x INT8" in text
+    assert f"{pairs['area']:.2f} of its gates" in text

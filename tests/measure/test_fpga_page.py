@@ -35,3 +35,18 @@ def test_what_pipelines_bring():
     path = units["sq_long_16_2x2"]["slowest"]
     assert (path["from"], path["to"].startswith("array.drain.")) == ("array.drain.o__ready", True)
     assert f"{path['wires_ns']:.2f} of {path['logic_ns'] + path['wires_ns']:.2f} ns are wires" in text
+
+
+def test_lookup_tables_beside_rivals():
+    """What the page says of the committed report; nothing where a unit is missing."""
+    report = json.loads((pages.RESULTS / "fpga.json").read_text())
+    tables = {u["name"]: u["ecp5"]["LUT"] for u in report["units"] if "ecp5" in u}
+    text = " ".join(fpga_page.page(report).split())
+    lean, fine, int8, nvfp4 = (tables[f"{n}_32_pe"] for n in ("lean", "fine", "w4a8_linear", "nvfp4"))
+    assert f"*lean* takes {lean / int8:.2f} of the tables of INT4 x INT8 and {lean / nvfp4:.2f}" in text
+    assert f"*fine* takes {fine / int8:.2f} and {fine / nvfp4:.2f}: more than either." in text
+    assert fine > max(int8, nvfp4)
+    assert f"*lean* takes {tables['lean_long_32_pe']:,} lookup tables, more than the 2,717" in text
+    assert tables["lean_long_32_pe"] > 2717
+    units = [unit for unit in report["units"] if unit["name"] != "fine_32_pe"]
+    assert "lookup tables" not in fpga_page.page(report | {"units": units}).partition("## Goals")[2]
