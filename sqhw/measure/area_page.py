@@ -44,7 +44,8 @@ def tables(report: Record) -> list[Table]:
     )
     sizes = [(f"Size: {size}", *only(unit_rows(report, size), units)) for size in _sizes(report)]
     clock = [("GE per MAC against clock", *clock_rows(report))] if report["reach"] else []
-    return [*sizes, *clock, ("Ratios", *only(ratio_rows(report), ratios)), ("Goals", *goal_rows(report))]
+    goals = only(goal_rows(report), ("goal", "limit", "measured", "verdict"))
+    return [*sizes, *clock, ("Ratios", *only(ratio_rows(report), ratios)), ("Goals", *goals)]
 
 
 def page(report: Record, imported: Record) -> str:
