@@ -96,12 +96,12 @@ _NAMED = (
 
 _TABLES = """\
 No long pipeline is 15 % smaller than that of the first edition. *lean* takes {lean_long_32_pe:,} lookup
-tables, more than the {lean_former:,} of its forerunner, whose bitmap and bank scale are other. INT4 x INT4 of
-32 lanes alone takes {w4a4_linear_32_pe:,} with the short pipeline, {floor:.2f} of that: there the goal is out
-of reach. A long pipeline takes fewer tables (*lean* {lean_32_pe:,} with the short one); INT4 x INT4 is not
-measured with it, so its floor is not known. DSP blocks are the way out: *lean* takes {lean_dsp_32_pe:,} with
-them, {lean_dsp:.2f} of the first edition's, and SQ x INT4 {sq_dsp:.2f}, at {lean_mhz:.0f} and {sq_mhz:.0f}
-MHz.
+tables, more than the {lean_former:,} of its forerunner, which had a bitmap and bank scales e5m3. INT4 x INT4
+of 32 lanes alone takes {w4a4_linear_32_pe:,} with the short pipeline, {floor:.2f} of that: there the goal is
+out of reach. A long pipeline takes fewer tables (*lean* {lean_32_pe:,} with the short one); INT4 x INT4 is
+not measured with it, so its floor is not known. DSP blocks are the way out: *lean* takes {lean_dsp_32_pe:,}
+with them, {lean_dsp:.2f} of the first edition's, and SQ x INT4 {sq_dsp:.2f}, at {lean_mhz:.0f} and
+{sq_mhz:.0f} MHz.
 
 What [area](area.md) says of cells does not hold of lookup tables. With the short pipeline and 32 lanes *lean*
 takes {lean_int8:.2f} of the tables of INT4 x INT8 and {lean_nvfp4:.2f} of those of NVFP4; *fine* takes
