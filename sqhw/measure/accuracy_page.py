@@ -67,11 +67,10 @@ COLUMNS: Columns = {
 
 
 def table(report: Record, gates: Gates, name: str) -> str:
-    """The schemes of one section; no divergence, which this study did not measure."""
+    """The schemes of one section; divergence where it was measured."""
     own = [row for row in report["rows"] if section(row) == name]
     measured = [row | ({"gates": gates[row["scheme"]]} if row["scheme"] in gates else {}) for row in own]
-    shown = {title: text for title, text in COLUMNS.items() if not title.startswith("KL")}
-    return "\n".join(markdown(*rows(measured, shown)))
+    return "\n".join(markdown(*rows(measured, COLUMNS)))
 
 
 def conditions(report: Record) -> str:
