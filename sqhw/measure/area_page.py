@@ -148,7 +148,8 @@ small float per 64 elements, or with *lean*, *fine* and rivals of *8-bit scale* 
 or per beat of 64 lanes (*two groups a beat*: per 32 there, too); *offset* adds a signed offset of 8 bits per
 group. Ratios are of units with the same group scales. INT6 and INT8 do without. SQ without
 a remark has one FP16 outlier per 16 elements (the preset `default`) or 32. *2 INT8 high* is, with 16 lanes,
-what the engines `2x2` and `8x8` have.
+what the engines `2x2` and `8x8` have. *1 float* is a variant that is no product: an outlier of 11 bits in
+units of the bank scale ([decision 16](../decisions/016-high-codes-of-eight-bits.md)).
 
 * **Cells**: areas of {title} ({source}). GE is area divided by that of {nand2}, {nand2_area:g} um2. Full
   adders are the library's {full_adder} on all sides. Yosys and ABC map for area, all units by one script;

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sw_reference.checks import check_choice, check_int
-from sw_reference.format import LOW_BITS, SQFormat
+from sw_reference.format import LOW_BITS, DenseFormat, SQFormat
 
 from ..config import PEConfig
+from .rivals.catalogue import GROUP, linear_group
 
-__all__ = ["FloatConfig", "FloatFormat"]
+__all__ = ["FLOATS", "FloatConfig", "FloatFormat"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class FloatFormat(SQFormat):
     high: Any = "int8"
     mask: Any = "index"
     scale: str = "e3m2s"
-    exponent_bits: int = 3
-    fraction_bits: int = 7
+    exponent_bits: int = 2
+    fraction_bits: int = 8
     one_hot: bool = False
 
     def __post_init__(self) -> None:
@@ -87,3 +89,21 @@ class FloatConfig(PEConfig):
     def small_scales(self) -> bool:
         """Whether group scales are small floats, e3m3, and not integers of 8 bits."""
         return self.dense.scale == "e3m3"
+
+
+def _in_bitmap(lanes: int, **split: int) -> FloatConfig:
+    """A float in the place of the FP16 outlier of *sq*."""
+    return FloatConfig(FloatFormat(lanes, one_hot=True, **split), DenseFormat(4, GROUP), lanes)
+
+
+def _by_index(lanes: int) -> FloatConfig:
+    """The same by index, with the group scales of *lean*."""
+    return FloatConfig(FloatFormat(lanes), DenseFormat(4, linear_group(lanes), scale="linear8"), lanes)
+
+
+FLOATS: dict[str, Callable[[int], FloatConfig]] = {
+    "float": _in_bitmap,
+    "float-e3m7": lambda lanes: _in_bitmap(lanes, exponent_bits=3, fraction_bits=7),
+    "float-index": _by_index,
+}
+"""What is measured, by family, given the lanes."""

@@ -14,6 +14,7 @@ from sw_reference.notation import parse_format
 from ..config import PEConfig
 from ..presets import PRESETS
 from .accuracy_claims import by_name
+from .bank_float_format import FloatConfig
 from .rivals.catalogue import GROUP, RIVALS
 from .tables import Record
 from .units import CONFIGS, FAMILIES, best
@@ -140,8 +141,10 @@ def _own(
     study: Iterable[Record],
     products: Mapping[tuple[Any, ...], float],
 ) -> Iterator[dict[str, Any]]:
-    """An SQ unit of the survey, where its activations are in the study."""
+    """An SQ unit of the survey, where its activations are in the study; not one with floats per bank."""
     config = CONFIGS[unit["family"]](unit["lanes"])
+    if isinstance(config, FloatConfig):
+        return
     sq = as_parameters(config.sq)
     if config.sq.outliers and config.dense.bits == 4 and not config.dense.outliers:
         yield {

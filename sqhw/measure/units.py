@@ -14,6 +14,8 @@ from sw_reference.format import DenseFormat, SQFormat
 
 from ..config import PEConfig
 from ..presets import preset
+from .bank_float import bank_float
+from .bank_float_format import FLOATS, FloatConfig
 from .core import ShiftHarness, bare
 from .rivals.catalogue import GROUP, linear_group, rival_array
 
@@ -149,6 +151,7 @@ CONFIGS: dict[str, Callable[[int], PEConfig]] = {
     "both": _two_sided,
     "lean-offset": lambda lanes: one_step(2, lanes, offset=True),
     "fine-offset": lambda lanes: one_step(4, lanes, offset=True),
+    **FLOATS,
 }
 """SQ hardware by family, given the lanes."""
 
@@ -174,6 +177,9 @@ FAMILIES: dict[str, Family] = {
     "both": Family("SQ x SQ (4 and 6 INT8 by index)"),
     "lean-offset": Family("SQ lean (2 INT8 by index) x INT4, offset"),
     "fine-offset": Family("SQ fine (4 INT8 by index) x INT4, offset"),
+    "float": Family("SQ (1 float e2m8 high) x INT4"),
+    "float-e3m7": Family("SQ (1 float e3m7 high) x INT4"),
+    "float-index": Family("SQ (1 float e2m8 by index) x INT4"),
     "w4a4": Family("INT4 x INT4", 4, _GROUP_BITS),
     "w4a8": Family("INT4 x INT8", 8, _GROUP_BITS),
     "w6a6": Family("INT6 x INT6", 6, 6),
@@ -270,6 +276,7 @@ MEASURED: dict[tuple[int, tuple[int, int] | None], tuple[str, ...]] = {
     (16, _ARRAY): (
         *("sq", "sq-int8", "sq-dense", *_int4(), *_COMPARED, "fp16"),
         *("paper", "w6a6", "w6a6-pairs"),
+        *("float", "float-e3m7", "float-index", "lean", *_int4(_LINEAR)),
     ),
     (64, _ARRAY): (
         *("lean", "fine", "both", *_int4(_LINEAR), *_COMPARED, "if4"),
@@ -301,7 +308,8 @@ def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
 
 def own_unit(family: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
     """SQ hardware of any configuration, by a name of its own."""
-    return Unit(family, config.lanes, shape, partial(bare, config, shape))
+    make = partial(bank_float if isinstance(config, FloatConfig) else bare, config, shape)
+    return Unit(family, config.lanes, shape, make)
 
 
 def _harness(family: str, lanes: int, shape: tuple[int, int] | None) -> wiring.Component:

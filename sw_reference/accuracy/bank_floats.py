@@ -45,8 +45,8 @@ class BankFloats:
     """
 
     bank: int = 16
-    exponent_bits: int = 3
-    fraction_bits: int = 7
+    exponent_bits: int = 2
+    fraction_bits: int = 8
     bank_scale: str = "e3m2s"
     mask: Literal["bitmap", "index"] = "bitmap"
 

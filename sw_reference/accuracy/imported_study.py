@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sw_reference.accuracy.bank_floats import BankFloats
 from sw_reference.accuracy.blocks import IF4, MX, NVFP4
 from sw_reference.accuracy.formats import SQ, Dense, DenseSQ, Imported, Plain
 from sw_reference.accuracy.scheme import Scheme
@@ -40,6 +41,9 @@ def imported() -> tuple[Scheme, ...]:
                 ("A 4/32 bank 64 e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
                 ("A 2/16 e5m3", SQ(16, 2, high="int8")),
                 ("A 1/16 e5m3 fp16", SQ(16, 1)),
+                ("A 1/16 e3m2s float e2m8", BankFloats(16, 2, 8)),
+                ("A 1/16 e3m2s float e3m7", BankFloats(16, 3, 7)),
+                ("A 2/16 e3m2s index", _narrow(16, 2)),
                 ("A 2/32 e2m3s index", _narrow(32, 2, "e2m3s")),
                 ("A 4/32 e2m3s index", _narrow(32, 4, "e2m3s")),
                 ("A-NVFP4", NVFP4()),
