@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The variant with a float per bank: its format, and every sum of its hardware against Python integers."""
 
+import json
 import re
 from dataclasses import replace
 
@@ -11,6 +12,9 @@ from sqhw.config import ArrayConfig
 from sqhw.layouts import dense_beats_layout, sq_beat_layout, sq_beats_layout
 from sqhw.measure.bank_float import FloatArray, bank_float
 from sqhw.measure.bank_float_format import FloatConfig, FloatFormat
+from sqhw.measure.committed import RESULTS
+from sqhw.measure.units import CONFIGS as CONFIGS_OF_UNITS
+from sqhw.measure.units import unit
 from sw_reference.accuracy.bank_floats import BankFloats
 from sw_reference.codes import GROUP_SCALE_VALUES
 from sw_reference.format import DenseFormat, SQFormat
@@ -246,3 +250,21 @@ def test_what_a_beat_carries():
     assert (beat["index"].width, beat["high"].width) == (16, 11)
     beat = sq_beat_layout(CONFIGS["e2m8 by index"])
     assert (beat["index"].width, beat["high"].width) == (4, 11)
+
+
+def test_the_decision_has_the_gates_of_the_report():
+    """The table of decision 016: gates of 8 x 8, and their ratio to the smaller form of INT4 x INT8."""
+    report = json.loads((RESULTS / "area.json").read_text())
+    units = {u["name"]: u for u in report["units"]}
+    text = (RESULTS.parent / "decisions" / "016-high-codes-of-eight-bits.md").read_text()
+    lines = re.findall(r"^\| [^|]* \| (e3m3|8 bits) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", text, re.M)
+    families = ("sq", "float-e3m7", "float", "float-index", "lean")
+    for family, (scales, bits, *found) in zip(families, lines, strict=True):
+        own = units[unit(family, 16, (8, 8)).name]
+        rival = "w4a8-pairs" if scales == "e3m3" else "w4a8-linear-pairs"
+        ratio = own["gates"] / units[unit(rival, 16, (8, 8)).name]["gates"]
+        assert found == [f"{own['gates_per_mac']}", f"{ratio:.2f}"]
+        assert abs(CONFIGS_OF_UNITS[family](16).sq.bits_per_element - float(bits)) <= 0.005
+    for family in ("lean", "fine"):
+        gates = units[unit(family, 32, (8, 8)).name]["gates_per_mac"]
+        assert f"bits and {gates} gates" in " ".join(text.split())
