@@ -91,9 +91,10 @@ class FloatConfig(PEConfig):
         return self.dense.scale == "e3m3"
 
 
-def _in_bitmap(lanes: int, **split: int) -> FloatConfig:
+def _in_bitmap(lanes: int, exponent_bits: int, fraction_bits: int) -> FloatConfig:
     """A float in the place of the FP16 outlier of *sq*."""
-    return FloatConfig(FloatFormat(lanes, one_hot=True, **split), DenseFormat(4, GROUP), lanes)
+    sq = FloatFormat(lanes, exponent_bits=exponent_bits, fraction_bits=fraction_bits, one_hot=True)
+    return FloatConfig(sq, DenseFormat(4, GROUP), lanes)
 
 
 def _by_index(lanes: int) -> FloatConfig:
@@ -102,8 +103,8 @@ def _by_index(lanes: int) -> FloatConfig:
 
 
 FLOATS: dict[str, Callable[[int], FloatConfig]] = {
-    "float": _in_bitmap,
-    "float-e3m7": lambda lanes: _in_bitmap(lanes, exponent_bits=3, fraction_bits=7),
+    "float": lambda lanes: _in_bitmap(lanes, 2, 8),
+    "float-e3m7": lambda lanes: _in_bitmap(lanes, 3, 7),
     "float-index": _by_index,
 }
 """What is measured, by family, given the lanes."""

@@ -308,7 +308,9 @@ def unit(family: str, lanes: int, shape: tuple[int, int] | None) -> Unit:
 
 def own_unit(family: str, config: PEConfig, shape: tuple[int, int] | None) -> Unit:
     """SQ hardware of any configuration, by a name of its own."""
-    make = partial(bank_float if isinstance(config, FloatConfig) else bare, config, shape)
+    make: partial[wiring.Component] = partial(bare, config, shape)
+    if isinstance(config, FloatConfig):
+        make = partial(bank_float, config, shape)
     return Unit(family, config.lanes, shape, make)
 
 
