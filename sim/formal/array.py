@@ -12,6 +12,7 @@ from sqhw.arith.output_stage import output_stage_input
 from sqhw.arith.serial_output_stage import SerialOutputStage
 from sqhw.array.drain import Drain
 from sqhw.array.lockstep import Lockstep
+from sqhw.array.long_drain import LongDrain
 from sqhw.config import ArrayConfig
 from sqhw.layouts import dense_beats_layout, sq_beats_layout
 
@@ -114,6 +115,8 @@ class DrainProof(wiring.Component):
 
     Parameters
     ----------
+    config
+        With a long pipeline the drain is that of one.
     bug
         A tile begins without looking for room (``"full"``), or rows are taken twice (``"doubled"``).
     """
@@ -138,7 +141,8 @@ class DrainProof(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         rows = self._config.rows
-        dut = Drain(self._config)
+        long = self._config.pe.pipeline == "long"
+        dut: Any = LongDrain(self._config) if long else Drain(self._config)
         embed(m, "drain", dut)
         start = Signal(init=1)
         room = ~dut.full if self._bug != "full" else 1
@@ -155,7 +159,7 @@ class DrainProof(wiring.Component):
         m.d.sync += finished.eq(ends)
         m.d.comb += [
             dut.ended.eq(valid & self.last),
-            dut.finished.eq(finished),
+            dut.finishes.eq(ends) if long else dut.finished.eq(finished),
             dut.error.eq(errors),
             dut.o.ready.eq(self.ready),
         ]
@@ -166,7 +170,7 @@ class DrainProof(wiring.Component):
         self._queue(m, dut, finished, tile)
         return m
 
-    def _queue(self, m: Module, dut: Drain, put: Any, tile: Any) -> None:
+    def _queue(self, m: Module, dut: Any, put: Any, tile: Any) -> None:
         rows, bits = self._config.rows, len(tile)
         queue, level, row = Signal(bits * self.WAITING), Signal(range(self.WAITING + 1)), Signal(range(rows))
         taken = dut.o.valid & self.ready

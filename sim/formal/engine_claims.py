@@ -29,6 +29,7 @@ from .ways import XLoaderProof
 __all__ = ["ENGINE_PROOFS"]
 
 _ARRAY = ArrayConfig(PEConfig(SQFormat(4, 2, "int8"), DenseFormat(4), 4, 1, 16), rows=2, columns=1)
+_LONG_ARRAY = replace(_ARRAY, pe=replace(_ARRAY.pe, pipeline="long"))
 _ENGINE = EngineConfig(
     ArrayConfig(PEConfig(SQFormat(8, 1, "int8"), DenseFormat(4), 4, 1, 8), rows=2, columns=2),
     axi_bits=32,
@@ -110,6 +111,17 @@ ENGINE_PROOFS: tuple[Proof, ...] = (
         bugs={
             "room not looked for": lambda: DrainProof(_ARRAY, bug="full"),
             "row doubled": lambda: DrainProof(_ARRAY, bug="doubled"),
+        },
+    ),
+    Proof(
+        "long_drain",
+        "as `drain`, in a long pipeline, where a register decides on what is captured",
+        lambda: DrainProof(_LONG_ARRAY),
+        depth=16,
+        induction=False,
+        bugs={
+            "room not looked for": lambda: DrainProof(_LONG_ARRAY, bug="full"),
+            "row doubled": lambda: DrainProof(_LONG_ARRAY, bug="doubled"),
         },
     ),
     Proof(

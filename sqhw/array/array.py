@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -13,6 +15,7 @@ from ..layouts import dense_beats_layout, sq_beats_layout, tile_row_layout
 from ..pe.blocks import blocks
 from .drain import Drain
 from .lockstep import Lockstep, lockstep_latency
+from .long_drain import LongDrain
 from .one_step import OneStepLockstep
 
 __all__ = ["ProcessingArray"]
@@ -79,14 +82,18 @@ class ProcessingArray(wiring.Component):
     @property
     def _spread(self) -> int:
         """Registers in each row's and each column's way: the broadcast is what takes long there."""
-        return 1 if self._config.pe.pipeline == "long" else 0
+        return 1 if self._long else 0
+
+    @property
+    def _long(self) -> bool:
+        return self._config.pe.pipeline == "long"
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         one_step = config.pe.one_step
         m.submodules.lockstep = lockstep = OneStepLockstep(config) if one_step else Lockstep(config)
-        m.submodules.drain = drain = Drain(config)
+        m.submodules.drain = drain = LongDrain(config) if self._long else Drain(config)
         connect(m, flipped(self.i_sq), lockstep.i_sq)
         connect(m, flipped(self.i_dense), lockstep.i_dense)
         connect(m, drain.o, flipped(self.o))
@@ -112,8 +119,15 @@ class ProcessingArray(wiring.Component):
         step = lockstep.steps[0]
         m.d.comb += [
             drain.error.eq(Cat(row.o.error for row in rows)),
-            drain.finished.eq(rows[0].o.last),
+            self._finish(m, drain, rows[0]),
             drain.ended.eq(lockstep.ended if one_step else lockstep.valid & step.done & step.last),
             lockstep.hold.eq(drain.full),
         ]
         return m
+
+    def _finish(self, m: Module, drain: Any, row: Any) -> Any:
+        """Tells the drain of a finished tile, in a long pipeline a cycle before."""
+        if not self._long:
+            return drain.finished.eq(row.o.last)
+        ends = row.valid & row.i.done & row.i.last
+        return drain.finishes.eq(delay(m, ends, self._blocks.result - 1, name="finishes", reset=True))

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..config import ArrayConfig
 from ..layouts import tile_row_layout
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "drain_members", "room_count"]
+
+
+def drain_members(config: ArrayConfig, finish: str) -> dict[str, Any]:
+    """Returns the members of a drain; `finish` is the name of what tells it of a finished tile."""
+    sums = data.ArrayLayout(signed(config.pe.acc_bits), config.columns)
+    return {
+        "acc": In(data.ArrayLayout(sums, config.rows)),
+        "error": In(config.rows),
+        finish: In(1),
+        "ended": In(1),
+        "full": Out(1),
+        "o": Out(stream.Signature(tile_row_layout(config))),
+    }
+
+
+def room_count(m: Module, drain: Any, capture: Value) -> None:
+    """Drives ``full`` by the count of tiles whose end was begun and that are not captured.
+
+    With none, the next may begin: the accumulators will be free. With one, only while no other is
+    leaving, since then it will be captured in the cycle in which it is finished.
+    """
+    pending = Signal(range(3))
+    m.d.sync += pending.eq(pending + drain.ended - capture)
+    m.d.comb += drain.full.eq((pending == 2) | ((pending == 1) & drain.o.valid))
 
 
 class Drain(wiring.Component):
@@ -41,17 +67,7 @@ class Drain(wiring.Component):
 
     def __init__(self, config: ArrayConfig):
         self._config = config
-        sums = data.ArrayLayout(signed(config.pe.acc_bits), config.columns)
-        super().__init__(
-            {
-                "acc": In(data.ArrayLayout(sums, config.rows)),
-                "error": In(config.rows),
-                "finished": In(1),
-                "ended": In(1),
-                "full": Out(1),
-                "o": Out(stream.Signature(tile_row_layout(config))),
-            }
-        )
+        super().__init__(drain_members(config, "finished"))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -85,15 +101,5 @@ class Drain(wiring.Component):
             self.o.p.error.eq(errors[0]),
             self.o.p.last.eq(~left[1:].any()),
         ]
-        self._count(m, capture)
+        room_count(m, self, capture)
         return m
-
-    def _count(self, m: Module, capture: Signal) -> None:
-        """Counts tiles whose end was begun and that are not captured.
-
-        With none, the next may begin: the accumulators will be free. With one, only while no other is
-        leaving, since then it will be captured in the cycle in which it is finished.
-        """
-        pending = Signal(range(3))
-        m.d.sync += pending.eq(pending + self.ended - capture)
-        m.d.comb += self.full.eq((pending == 2) | ((pending == 1) & self.o.valid))
