@@ -127,6 +127,18 @@ def test_tiles_follow_each_other_without_a_gap(pipeline, beats):
     assert np.diff(when[:3]).tolist() == [1, 1]
 
 
+def test_short_tiles_of_a_long_pipeline_lose_no_cycle_to_the_drain():
+    """Two tiles are under way at a time; the cycle without a row between them is over by then."""
+    pe = PEConfig(SQFormat(8, 1, "fp16"), DenseFormat(4, 16), 8, 1, 256, pipeline="long")
+    config = ArrayConfig(pe, 3, 1)
+    rng = np.random.default_rng(SEED)
+    tiles = [random_tile(config, 8, rng) for _ in range(6)]
+    dut = ProcessingArray(config)
+    got, when = drive(dut, tiles)
+    assert got == [row for tile in tiles for row in tile.rows()]
+    assert np.diff(when[::6]).tolist() == [dut.latency + config.rows - 4] * 2
+
+
 @pytest.mark.parametrize("row", [0, 2])
 def test_errors_belong_to_their_row(row):
     config = ArrayConfig(SMALL, 3, 1)
