@@ -80,13 +80,11 @@ class XLoaderProof(EncodedRows):
             m.d.sync += [left.eq(self.count), place.eq(0), tile.eq(0), half.eq(0)]
         with m.If(self.abort):
             m.d.sync += [counter.eq(0) for counter in (left, place, tile, half, blocks)]
-        address = half * config.sq_block_words + tile
+        at = half * config.sq_block_words + tile
         m.d.comb += [
             Assert(~written | (left != 0), "no more rows are written than there are"),
             Assert(~written | (enable == 1 << place), "rows are written one after the other, each once"),
-            Assert(
-                ~written | (dut.write.address == address), "rows of a tile lie behind those of the one before"
-            ),
+            Assert(~written | (dut.write.address == at), "rows of a tile lie behind those of the one before"),
             Assert(~written | (blocks != 0), "rows are written into a block that was begun"),
             Assert(~dut.begun | self.room & (left != 0), "a block is begun where there is room"),
             Assert(dut.loaded == tile_ends, "a tile is told with its last row"),
