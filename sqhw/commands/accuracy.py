@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sw_reference.accuracy.imported_study import exponents, imported, scattered, sums
+from sw_reference.accuracy.imported_study import exponents, floats, imported, scattered, sums
 from sw_reference.accuracy.report import merged, outlier_positions, rows, versions
 from sw_reference.accuracy.runner import Result, Study, calibrate, run, windows
 from sw_reference.accuracy.scheme import Scheme
@@ -37,6 +37,7 @@ _STUDIES = {
     "default": default,
     "imported": imported,
     "exponents": exponents,
+    "floats": floats,
     "sums": sums,
     "scattered": scattered,
     "quick": quick,

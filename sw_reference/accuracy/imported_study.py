@@ -12,7 +12,7 @@ from sw_reference.accuracy.selection import Largest
 from sw_reference.accuracy.study import INT8
 from sw_reference.codes import ScaleChoice
 
-__all__ = ["exponents", "imported", "scattered", "sums"]
+__all__ = ["exponents", "floats", "imported", "scattered", "sums"]
 
 _A8 = Dense(8)
 _W8 = Dense(8)
@@ -41,9 +41,6 @@ def imported() -> tuple[Scheme, ...]:
                 ("A 4/32 bank 64 e4m2s index", _narrow(64, 4, "e4m2s", segment=32)),
                 ("A 2/16 e5m3", SQ(16, 2, high="int8")),
                 ("A 1/16 e5m3 fp16", SQ(16, 1)),
-                ("A 1/16 e3m2s float e2m8", BankFloats(16, 2, 8)),
-                ("A 1/16 e3m2s float e3m7", BankFloats(16, 3, 7)),
-                ("A 2/16 e3m2s index", _narrow(16, 2)),
                 ("A 2/32 e2m3s index", _narrow(32, 2, "e2m3s")),
                 ("A 4/32 e2m3s index", _narrow(32, 4, "e2m3s")),
                 ("A-NVFP4", NVFP4()),
@@ -110,6 +107,25 @@ def exponents() -> tuple[Scheme, ...]:
             Scheme(f"imported, A {outliers}/32 {scale} index", _narrow(32, outliers, scale), Imported())
             for outliers in (2, 4)
             for scale in _EXPONENTS
+        ),
+    )
+
+
+def floats() -> tuple[Scheme, ...]:
+    """High codes of 11 bits, floats in units of the bank scale, beside FP16 and INT8 ones and the
+    checkpoint's own weights."""
+    return (
+        *exponents()[:2],
+        *(
+            Scheme(f"imported, A {name}", activation, Imported())
+            for name, activation in (
+                ("1/16 e5m3 fp16", SQ(16, 1)),
+                ("1/16 e3m2s float e2m8", BankFloats(16, 2, 8)),
+                ("1/16 e3m2s float e3m7", BankFloats(16, 3, 7)),
+                ("2/16 e3m2s index", _narrow(16, 2)),
+                ("2/32 e3m2s index", _narrow(32, 2)),
+                ("4/32 e3m2s index", _narrow(32, 4)),
+            )
         ),
     )
 

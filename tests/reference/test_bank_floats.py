@@ -1,9 +1,12 @@
 """The study's variant with a float per bank, against an encoder bank by bank in plain Python."""
 
+import json
+
 import numpy as np
 import pytest
 
 from sw_reference.accuracy.bank_floats import BankFloats
+from sw_reference.accuracy.imported_study import floats
 from sw_reference.codes import bank_scales
 from sw_reference.quantize import SCALE_STEPS
 
@@ -77,3 +80,17 @@ def test_bits():
     assert BankFloats(16, 3, 7).bits == 6.0625
     assert BankFloats(16, 3, 7, mask="index").bits == 5.3125
     assert BankFloats(32, 3, 3, mask="index").bits == 4 + (6 + 5 + 7) / 32
+
+
+def test_the_study():
+    """Floats stand beside codes that hardware has; a bitmap and positions change bits alone."""
+    schemes = {scheme.name: scheme for scheme in floats()}
+    assert len(schemes) == len({scheme.key for scheme in schemes.values()}) == 8
+    own = [scheme for scheme in schemes.values() if isinstance(scheme.activation, BankFloats)]
+    assert [scheme.activation.bits for scheme in own] == [6.0625, 6.0625]
+    assert not any(scheme.hardware for scheme in own)
+    assert schemes["imported, A 2/16 e3m2s index"].hardware
+    json.dumps([scheme.configuration for scheme in own])
+    x = np.random.default_rng(SEED).standard_normal((2, 32)).astype(np.float32)
+    both = [BankFloats(mask=mask).quantize(x, None).units.tolist() for mask in ("bitmap", "index")]
+    assert both[0] == both[1]
