@@ -268,3 +268,20 @@ def test_the_decision_has_the_gates_of_the_report():
     for family in ("lean", "fine"):
         gates = units[unit(family, 32, (8, 8)).name]["gates_per_mac"]
         assert f"bits and {gates} gates" in " ".join(text.split())
+
+
+def test_the_decision_has_the_losses_of_the_report():
+    """Rows of the study, which are four windows of the same text."""
+    report = json.loads((RESULTS / "floats.json").read_text())
+    rows = {row["scheme"].removeprefix("imported, A "): row for row in report["rows"]}
+    text = (RESULTS.parent / "decisions" / "016-high-codes-of-eight-bits.md").read_text()
+    assert report["command"] in " ".join(text.split())
+    lines = re.findall(r"^\| [^|]* \| ([\d.]+) \| ([\d.]+ ± [\d.]+) \| ([+\d.]+ ± [\d.]+ %) \|$", text, re.M)
+    formats = ("1/16 e5m3 fp16", "1/16 e3m2s float e3m7", "1/16 e3m2s float e2m8", "2/16 e3m2s index")
+    formats += ("2/32 e3m2s index", "4/32 e3m2s index")
+    for name, (bits, *found) in zip(formats, lines, strict=True):
+        row = rows[name]
+        kl = f"{row['kl_x100']:.2f} ± {row['kl_error']:.2f}"
+        assert found == [kl, f"{row['delta_percent']:+.2f} ± {row['standard_error']:.2f} %"]
+        assert abs(row["bits_activation"] - float(bits)) <= 0.005
+        assert row["tokens"] == 4 * 1023
