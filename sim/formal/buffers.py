@@ -9,7 +9,7 @@ from amaranth.hdl import Assert, Cover, Module, Mux, Signal, unsigned
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In
 
-from sqhw.arith.pipeline import delay
+from sqhw.arith.pipeline import delay, register
 from sqhw.array.credit_queue import CreditQueue, Credits
 
 from .harness import assert_held, embed, queue
@@ -60,6 +60,8 @@ class BufferProof(wiring.Component):
 class CreditProof(wiring.Component):
     """A credit queue behind a pipeline that cannot stop, against a queue of the words sent and not yet given.
 
+    A credit comes back through a register, a cycle after its word has left.
+
     Parameters
     ----------
     bug
@@ -82,11 +84,13 @@ class CreditProof(wiring.Component):
         embed(m, "credits", credits)
         embed(m, "queue", dut)
         put, get, given = Signal(), Signal(), dut.o.payload
+        left = dut.o.valid if self._bug == "early" else get
+        back = register(m, left, name="back", reset=True)
         m.d.comb += [
             put.eq(self.valid & (credits.left | (self._bug == "spent"))),
             get.eq(dut.o.valid & self.ready),
             credits.spend.eq(put),
-            credits.give.eq(dut.o.valid if self._bug == "early" else get),
+            credits.give.eq(back),
             dut.i.valid.eq(delay(m, put, self.CYCLES, name="valid", reset=True)),
             dut.i.payload.eq(delay(m, self.word, self.CYCLES, name="word")),
             dut.o.ready.eq(self.ready),
@@ -99,7 +103,7 @@ class CreditProof(wiring.Component):
             Assert(~put | (level != self.CREDITS), "no more words are on their way than there are credits"),
             Assert(~dut.o.valid | (level != 0), "no word is given that was not sent"),
             Assert((quiet != since) | (level == 0) | dut.o.valid, "a word arrives in time"),
-            Assert(credits.left == (level != self.CREDITS), "there is a credit unless all are spent"),
+            Assert(credits.left == (level + back != self.CREDITS), "there is a credit unless all are spent"),
             Cover((level == self.CREDITS) & get, "all credits are spent, and one comes back"),
         ]
         with m.If(dut.o.valid):

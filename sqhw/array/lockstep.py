@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from ..arith.pipeline import register
 from ..config import ArrayConfig, PEConfig
 from ..layouts import dense_beats_layout, dense_steps_layout, sq_beats_layout, step_layout
 from ..pe.decoder import BitmapDecoder, decoder_latency
@@ -17,7 +18,7 @@ from .credit_queue import CreditQueue, Credits
 __all__ = ["Lockstep", "lockstep_latency"]
 
 
-_CREDITS = 7
+_CREDITS = 8
 """Beats on their way through a long pipeline's decoders: as many cycles as a credit takes to come back."""
 
 
@@ -135,7 +136,7 @@ class Lockstep(wiring.Component):
         m.d.comb += [
             beats.ready.eq(credits.left),
             credits.spend.eq(beats.valid & credits.left),
-            credits.give.eq(self.valid & done),
+            credits.give.eq(register(m, self.valid & done, name=f"{name}_given", reset=True)),
         ]
         return credits.spend
 

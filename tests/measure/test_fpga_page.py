@@ -32,9 +32,6 @@ def test_what_pipelines_bring():
         assert f"{dsp['ecp5']['LUT']:,}" in text
         assert f"{dsp['mhz']:.0f}" in text
     assert f"The short pipeline of `default` reaches {units['sq_16_pe']['mhz']:.0f} MHz" in text
-    path = units["sq_long_16_2x2"]["slowest"]
-    assert (path["from"], path["to"]) == ("array.lockstep.start", "array.lockstep.sq_credits.left")
-    assert f"{path['wires_ns']:.2f} of {path['logic_ns'] + path['wires_ns']:.2f} ns are wires" in text
 
 
 def test_lookup_tables_beside_rivals():
