@@ -51,7 +51,8 @@ class LongDrain(wiring.Component):
         m = Module()
         rows = self._config.rows
         captured = Signal(self.acc.shape(), reset_less=True)
-        errors, early_errors = Signal(rows, reset_less=True), Signal(rows, reset_less=True)
+        errors = Signal(rows, reset_less=True)
+        early_errors = Signal(rows, reset_less=True)
         row = Signal(range(rows))
         """That leaves next."""
         shown = Signal()

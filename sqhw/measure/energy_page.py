@@ -127,7 +127,8 @@ in every cycle. An element of one's own, beside rivals of as many lanes:
 _RATIOS = """\
 Clock pins are counted. INT4 weights have the group scales and offsets of the SQ unit beside them. For a goal
 the form of a rival counts that takes the least. FP16 and INT6, which the [area page](area.md) has for its
-goals of area, are not simulated: nothing here encodes their operands."""
+goals of area, and high codes that are floats in units of the bank scale ([decision
+16](../decisions/016-high-codes-of-eight-bits.md)) are not simulated: nothing here makes their beats."""
 
 _FLOOR = """\
 The floor is INT4 x INT4 with the same group scales, which *lean* contains in any case. It does not show that

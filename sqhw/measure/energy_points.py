@@ -38,7 +38,7 @@ _GATED = ("sq", "sq-int8")
 _LANES = 16
 
 _ALWAYS = {
-    16: ("sq-dense", "paper"),
+    16: ("sq-dense", "paper", "lean"),
     32: ("lean", "fine", "both", "sq-sq", "sq-int8", "lean-offset", "fine-offset"),
     64: ("lean", "fine", "fine-halves", "both"),
 }
@@ -46,7 +46,7 @@ _ALWAYS = {
 
 
 _BESIDE = (
-    *(("sq", 16), ("lean", 32), ("lean", 64), ("lean-offset", 32), ("sq-int8", 32)),
+    *(("sq", 16), ("lean", 16), ("lean", 32), ("lean", 64), ("lean-offset", 32), ("sq-int8", 32)),
     ("fine-halves", 64),
 )
 """Elements whose rivals are simulated: all lanes, and all kinds of group scales."""

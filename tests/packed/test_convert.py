@@ -167,7 +167,8 @@ def test_interruption_leaves_nothing(model, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(convert_module, "pack_sq", interrupted)
-    assert run(capsys, "quantize", model, "-o", model.parent / "out") == (130, "", "\nInterrupted\n")
+    command = ("quantize", model, "-o", model.parent / "out", "--weights", "2/16 e5m3")
+    assert run(capsys, *command) == (130, "", "\nInterrupted\n")
     assert list(model.parent.iterdir()) == [model]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from sqhw import preset
 from sqhw.packed.packed_file import PackedFile
 from sqhw.packed.sources import open_source
 from sw_reference.checkpoints.gguf import GGUFFile, find_model
@@ -148,7 +149,7 @@ def test_the_default_is_import_where_codes_are(tmp_path, capsys):
         assert isinstance(packed.format, kind)
         assert (packed.origin is None) == bool(options)
     assert run(capsys, "quantize", model, "-o", output, "--tensors", "1.b")[0] == 0
-    assert isinstance(PackedFile(output).packed["blk.1.b.weight"].format, SQFormat)
+    assert PackedFile(output).packed["blk.1.b.weight"].format == preset("both").dense
 
 
 def test_models_without_codes_are_refused(tmp_path, capsys):
